@@ -1,0 +1,104 @@
+//! What a test can see of an ensemble and a server in one moment.
+
+use super::state::{Server, ServerId, State};
+use super::{Seen, SessionSeen};
+use std::fmt;
+
+/// One moment of a server, for [`FakeServer::wait_for`](super::FakeServer::wait_for).
+pub struct View<'a> {
+    pub(super) state: &'a State,
+    pub(super) server: Option<ServerId>,
+}
+
+impl View<'_> {
+    fn server(&self) -> Option<&Server> {
+        self.state.servers.get(&self.server?)
+    }
+
+    /// What has arrived at the server, pings and handshakes apart, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Seen> {
+        self.server().map(|server| server.seen.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// How many requests with this number have arrived.
+    #[must_use]
+    pub fn count(&self, opcode: i32) -> usize {
+        let seen = self.server().map(|server| &server.seen).into_iter().flatten();
+        seen.filter(|seen| seen.opcode == opcode).count()
+    }
+
+    /// How many pings have arrived.
+    #[must_use]
+    pub fn pings(&self) -> u64 {
+        self.server().map_or(0, |server| server.pings)
+    }
+
+    /// How many connections the server has taken so far.
+    #[must_use]
+    pub fn connections_accepted(&self) -> u64 {
+        self.server().map_or(0, |server| server.accepted)
+    }
+
+    /// How many connections are open now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.server.map_or(0, |server| self.state.connections_of(server).len())
+    }
+
+    /// The sessions of the ensemble.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<SessionSeen> {
+        let sessions = self.state.sessions.iter().map(|(id, session)| SessionSeen {
+            id: *id,
+            timeout: session.timeout,
+            is_connected: session.connection.is_some(),
+        });
+        sessions.collect()
+    }
+
+    /// A node's data, if the node is there.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<Vec<u8>> {
+        self.state.tree.node(path).ok().map(|node| node.data.clone())
+    }
+
+    /// A node's version, if the node is there.
+    #[must_use]
+    pub fn version(&self, path: &str) -> Option<i32> {
+        self.state.tree.node(path).ok().map(|node| node.version)
+    }
+
+    /// The session that an ephemeral node belongs to; 0 for a persistent one.
+    #[must_use]
+    pub fn owner(&self, path: &str) -> Option<i64> {
+        self.state.tree.node(path).ok().map(|node| node.owner)
+    }
+
+    /// A node's access list, each entry as `scheme:id:bits`; none for a node that is
+    /// not there.
+    #[must_use]
+    pub fn acl(&self, path: &str) -> Vec<String> {
+        let node = self.state.tree.node(path).ok();
+        node.map(|node| node.acl.iter().map(ToString::to_string).collect()).unwrap_or_default()
+    }
+
+    /// The names below a node, sorted; none for a node that is not there.
+    #[must_use]
+    pub fn children(&self, path: &str) -> Vec<String> {
+        let node = self.state.tree.node(path).ok();
+        node.map(|node| node.children.iter().cloned().collect()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View")
+            .field("sessions", &self.sessions())
+            .field("connections", &self.connections())
+            .field("accepted", &self.connections_accepted())
+            .field("pings", &self.pings())
+            .field("requests", &self.requests())
+            .finish_non_exhaustive()
+    }
+}

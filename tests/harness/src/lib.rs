@@ -1,0 +1,43 @@
+//! Servers, faults and tools under test.
+//!
+//! **Invariant.** Nothing outlives the process that uses this crate: what it
+//! starts is killed on drop, and by the kernel if the process is killed first.
+//! Nothing here uses the crates under test: an observer that shares their code
+//! would share their faults.
+
+mod bell;
+mod ensemble;
+mod fake;
+mod garble;
+mod keeper;
+mod mutate;
+mod patience;
+mod pki;
+mod port;
+mod proxy;
+#[cfg(test)]
+mod raw_client;
+mod running;
+mod scratch;
+mod server;
+mod tool;
+pub mod toolbox;
+mod wire;
+mod zk;
+
+pub use ensemble::{Chroot, Ensemble, Options, Secure, StartError};
+pub use fake::{FakeEnsemble, FakeServer, Seen, SessionSeen, Timeouts, View};
+pub use garble::Garble;
+pub use keeper::mortal;
+pub use mutate::survive_mutations;
+pub use nix::sys::signal::Signal;
+pub use patience::{eventually, eventually_within, patience, steadily, until};
+pub use pki::{Authority, Papers};
+pub use port::free as free_port;
+pub use proxy::{FaultProxy, ProxyCounts};
+pub use running::Running;
+pub use scratch::Scratch;
+pub use server::{Conf, Server, four_letter, mode};
+pub use tool::{Output, Tool};
+pub use wire::{code, op};
+pub use zk::{Acl, Create, Stat, Zk, ZkError, Znode, kill_session};

@@ -1,0 +1,306 @@
+//! A program that runs.
+
+use crate::patience::{eventually, patience, until};
+use crate::tool::Output;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+// What the program started may hold its streams open after its own end.
+const DRAIN_WAIT: Duration = Duration::from_millis(500);
+// The kernel counts the time of a process in hundredths, whatever its own clock does.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A started program; it and its process group are killed on drop.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    status: Option<ExitStatus>,
+    start: Instant,
+    end: Option<Instant>,
+    stdout: Collector,
+    stderr: Collector,
+    command: String,
+    patience: Duration,
+}
+
+impl Running {
+    pub(crate) fn new(
+        mut child: Child,
+        input: Vec<u8>,
+        command: String,
+        patience: Duration,
+    ) -> Self {
+        let stdout = Collector::start(child.stdout.take());
+        let stderr = Collector::start(child.stderr.take());
+        if let Some(mut stdin) = child.stdin.take() {
+            // A program may end without reading; then nobody misses the rest.
+            start_thread("stdin", move || drop(stdin.write_all(&input)));
+        }
+        let start = Instant::now();
+        Self { child, status: None, start, end: None, stdout, stderr, command, patience }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has written to standard output so far.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.stdout.bytes()).into_owned()
+    }
+
+    /// What it has written to standard error so far.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.stderr.bytes()).into_owned()
+    }
+
+    /// Waits until standard error has this text.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come in time.
+    #[track_caller]
+    pub fn wait_log(&self, text: &str) {
+        self.wait_log_times(text, 1);
+    }
+
+    /// Waits until standard error has this text at least so many times.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come in time.
+    #[track_caller]
+    pub fn wait_log_times(&self, text: &str, times: usize) {
+        eventually(&format!("{text:?} in the log, {times} times"), || {
+            let log = self.stderr();
+            let seen = log.matches(text).count();
+            if seen >= times { Ok(()) } else { Err(format!("{seen} times in\n{log}")) }
+        });
+    }
+
+    /// Waits until standard output has this text.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come in time.
+    #[track_caller]
+    pub fn wait_stdout(&self, text: &str) {
+        eventually(&format!("{text:?} on standard output"), || {
+            let seen = self.stdout();
+            if seen.contains(text) { Ok(()) } else { Err(seen) }
+        });
+    }
+
+    /// True while it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.try_end().is_none()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended.
+    #[track_caller]
+    pub fn signal(&mut self, signal: Signal) {
+        assert!(self.is_running(), "it has ended already: {}", self.output());
+        if let Err(e) = kill(self.process(), signal) {
+            panic!("cannot send {signal} to {}: {e}", self.command);
+        }
+    }
+
+    /// Kills it alone (`kill -9`), as a crash would, and waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// When it had ended before.
+    #[track_caller]
+    pub fn kill9(&mut self) -> Output {
+        self.signal(Signal::SIGKILL);
+        self.wait_exit()
+    }
+
+    /// Waits for its end and the end of its output.
+    ///
+    /// # Panics
+    ///
+    /// When it takes longer than the tool's patience; it is killed then.
+    #[track_caller]
+    pub fn wait_exit(&mut self) -> Output {
+        let limit = patience(self.patience);
+        let deadline = Instant::now() + limit;
+        let ended = until(deadline, &mut || self.try_end().ok_or(()));
+        if ended.is_err() {
+            self.kill_group();
+            panic!("not ended after {limit:?}\n{}", self.output());
+        }
+        let drain_end = Instant::now() + DRAIN_WAIT;
+        let is_drained = || (self.stdout.is_done() && self.stderr.is_done()).then_some(());
+        // Drained or not, what is there is the answer: a program left behind is
+        // the affair of the test.
+        until(drain_end, &mut || is_drained().ok_or(())).unwrap_or_default();
+        self.output()
+    }
+
+    /// The processor time it has taken so far.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended.
+    #[must_use]
+    #[track_caller]
+    pub fn cpu_time(&self) -> Duration {
+        let stat = self.read_proc("stat");
+        // The name in parentheses may hold anything; user and system time are
+        // the 12th and 13th field after it.
+        let fields = stat.rsplit(')').next().unwrap_or("").split_whitespace();
+        let ticks: u32 =
+            fields.skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
+        TICK * ticks
+    }
+
+    /// How many threads it has.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended.
+    #[must_use]
+    #[track_caller]
+    pub fn thread_count(&self) -> usize {
+        self.count_proc("task")
+    }
+
+    /// How many files and sockets it has open.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended.
+    #[must_use]
+    #[track_caller]
+    pub fn fd_count(&self) -> usize {
+        self.count_proc("fd")
+    }
+
+    /// The most memory it has held at once, in KiB.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended.
+    #[must_use]
+    #[track_caller]
+    pub fn memory_peak_kb(&self) -> u64 {
+        let status = self.read_proc("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        number.unwrap_or_else(|| panic!("no VmHWM for {}:\n{status}", self.command))
+    }
+
+    #[track_caller]
+    fn read_proc(&self, name: &str) -> String {
+        let path = format!("/proc/{}/{name}", self.pid());
+        fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path} of {}: {e}", self.command))
+    }
+
+    #[track_caller]
+    fn count_proc(&self, name: &str) -> usize {
+        let path = format!("/proc/{}/{name}", self.pid());
+        match fs::read_dir(&path) {
+            Ok(entries) => entries.count(),
+            Err(e) => panic!("{path} of {}: {e}", self.command),
+        }
+    }
+
+    fn process(&self) -> Pid {
+        Pid::from_raw(self.child.id() as i32)
+    }
+
+    fn try_end(&mut self) -> Option<ExitStatus> {
+        if self.status.is_none() {
+            self.status = self.child.try_wait().ok().flatten();
+            self.end = self.status.map(|_| Instant::now());
+        }
+        self.status
+    }
+
+    fn output(&self) -> Output {
+        let end = self.end.unwrap_or_else(Instant::now);
+        Output {
+            code: self.status.and_then(|status| status.code()),
+            signal: self.status.and_then(|status| status.signal()),
+            stdout: self.stdout.bytes().clone(),
+            stderr: self.stderr(),
+            elapsed: end - self.start,
+            command: self.command.clone(),
+        }
+    }
+
+    fn kill_group(&mut self) {
+        // The group outlives its leader while anybody is left in it; mostly nobody
+        // is, and the call fails.
+        killpg(self.process(), Signal::SIGKILL).unwrap_or_default();
+        if self.status.is_none() {
+            drop(self.child.kill());
+            self.status = self.child.wait().ok();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill_group();
+        if std::thread::panicking() {
+            let note = format!("--- {}\n{}\n", self.command, self.stderr());
+            drop(io::stderr().write_all(note.as_bytes()));
+        }
+    }
+}
+
+/// A thread that reads a stream to its end.
+#[derive(Debug)]
+struct Collector {
+    // Written by the thread, read by the test at any time: a channel would only
+    // make the test copy what it has read so far.
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Collector {
+    fn start(stream: Option<impl Read + Send + 'static>) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&bytes);
+        let thread = stream.map(|mut stream| {
+            start_thread("output", move || {
+                let mut chunk = [0; 8192];
+                while let Ok(length @ 1..) = stream.read(&mut chunk) {
+                    let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+                    sink.extend_from_slice(&chunk[..length]);
+                }
+            })
+        });
+        Self { bytes, thread }
+    }
+
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_done(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    let started = Builder::new().name(name.to_owned()).spawn(work);
+    started.unwrap_or_else(|e| panic!("no thread to be had: {e}"))
+}

@@ -1,0 +1,139 @@
+//! A directory of one's own.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const PREFIX: &str = "farm-test-";
+
+/// A directory that is removed on drop, unless the thread is panicking: then it
+/// stays for a look, until the next run sweeps it away.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    /// Makes a new, empty directory.
+    ///
+    /// # Panics
+    ///
+    /// When the temporary directory can't be written.
+    #[must_use]
+    #[track_caller]
+    pub fn new() -> Self {
+        static SWEPT: Once = Once::new();
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let base = std::env::temp_dir();
+        SWEPT.call_once(|| sweep(&base));
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = base.join(format!("{PREFIX}{}-{number}", std::process::id()));
+            match fs::create_dir(&path) {
+                Ok(()) => return Self { path },
+                // Of an earlier process that had our id.
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => panic!("cannot make {}: {e}", path.display()),
+            }
+        }
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of something in it.
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a file, in place, with the directories above it.
+    ///
+    /// # Panics
+    ///
+    /// When that fails.
+    #[track_caller]
+    pub fn write(&self, name: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path.join(name);
+        let written = fs::create_dir_all(path.parent().unwrap_or(&self.path))
+            .and_then(|()| File::create(&path))
+            .and_then(|mut file| file.write_all(contents.as_ref()));
+        match written {
+            Ok(()) => path,
+            Err(e) => panic!("cannot write {}: {e}", path.display()),
+        }
+    }
+
+    /// Reads a file as text.
+    ///
+    /// # Errors
+    ///
+    /// With the path and the reason, fit for a probe of `eventually`.
+    pub fn read(&self, name: impl AsRef<Path>) -> Result<String, String> {
+        let path = self.path.join(name);
+        fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let note = format!("left for a look: {}\n", self.path.display());
+            drop(std::io::stderr().write_all(note.as_bytes()));
+        } else {
+            drop(fs::remove_dir_all(&self.path));
+        }
+    }
+}
+
+/// Removes what processes that are gone have left.
+fn sweep(base: &Path) {
+    let Ok(entries) = fs::read_dir(base) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
+        let Some((id, _)) = rest.split_once('-') else { continue };
+        if id.parse::<u32>().is_ok() && !Path::new("/proc").join(id).exists() {
+            // Another sweeper may be quicker, another user's is not ours to remove.
+            drop(fs::remove_dir_all(entry.path()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scratch_is_gone_after_its_drop() {
+        let scratch = Scratch::new();
+        let path = scratch.write("deep/file", "text");
+        assert_eq!(scratch.read("deep/file").as_deref(), Ok("text"));
+        drop(scratch);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn sweep_takes_the_dead_and_leaves_the_living() {
+        let base = Scratch::new();
+        let living = base.join(format!("{PREFIX}{}-1", std::process::id()));
+        let dead = base.join(format!("{PREFIX}4194305-1"));
+        let stranger = base.join("other-4194305-1");
+        for path in [&living, &dead, &stranger] {
+            fs::create_dir(path).unwrap();
+        }
+        sweep(base.path());
+        assert!(living.exists() && stranger.exists());
+        assert!(!dead.exists());
+    }
+}

@@ -1,0 +1,82 @@
+//! Many requests on their way at once.
+
+use super::{Acl, Zk, ZkError, Znode, makes_no_sense, reply_head, stat, with_acl};
+use crate::wire::{Pack, Unpack, op, read_frame};
+use std::collections::VecDeque;
+use std::io::{self, BufReader, Write};
+
+/// As many requests wait for their answers at the most: a server that can't get
+/// rid of its answers stops reading, and we read nothing while we write.
+const WINDOW: usize = 1000;
+
+impl Zk {
+    /// Reads many znodes, without waiting for one answer before the next request.
+    ///
+    /// # Errors
+    ///
+    /// The first refusal: `NoNode`, `NoAuth`.
+    pub fn get_all(&mut self, paths: &[String]) -> Result<Vec<Znode>, ZkError> {
+        self.stream_of(
+            paths,
+            |zk, path| {
+                let (xid, request) = zk.request(op::GET_DATA, path);
+                (xid, request.flag(false))
+            },
+            |reply| Some(Znode { data: reply.buffer()?, stat: stat(reply)? }),
+        )
+    }
+
+    /// Creates many persistent znodes that are open to everybody, in this order.
+    ///
+    /// # Errors
+    ///
+    /// The first refusal: `NodeExists`, `NoNode` (no parent), `NoAuth`.
+    pub fn create_each(&mut self, znodes: &[(String, String)]) -> Result<(), ZkError> {
+        let create = |zk: &mut Self, (path, data): &(String, String)| {
+            let (xid, request) = zk.request(op::CREATE, path);
+            (xid, with_acl(request.buffer(data.as_bytes()), Acl::Open).int(0))
+        };
+        self.stream_of(znodes, create, |_| Some(())).map(drop)
+    }
+
+    /// Watches must not be set on this session: what they tell is no answer.
+    fn stream_of<I, T>(
+        &mut self,
+        items: &[I],
+        request: impl Fn(&mut Self, &I) -> (i32, Pack),
+        read: impl Fn(&mut Unpack<'_>) -> Option<T>,
+    ) -> Result<Vec<T>, ZkError> {
+        let mut answers = Vec::with_capacity(items.len());
+        let mut reader = BufReader::with_capacity(64 << 10, self.stream.try_clone()?);
+        let mut asked = VecDeque::new();
+        let mut batches = items.chunks(WINDOW / 2);
+        loop {
+            let mut bytes = Vec::new();
+            for item in batches.next().unwrap_or_default() {
+                let (xid, request) = request(self, item);
+                asked.push_back(xid);
+                bytes.extend(request.frame());
+            }
+            self.stream.write_all(&bytes)?;
+            let is_last = bytes.is_empty();
+            // Half a window stays on its way while the next half is written.
+            while asked.len() > if is_last { 0 } else { WINDOW / 2 } {
+                let frame = read_frame(&mut reader)?;
+                let mut reply = Unpack::new(&frame);
+                let (answered, code) = reply_head(&mut reply).ok_or_else(makes_no_sense)?;
+                let xid = asked.pop_front();
+                if xid != Some(answered) {
+                    let what = format!("request {xid:?} got answer {answered}");
+                    return Err(io::Error::other(what).into());
+                }
+                if code != 0 {
+                    return Err(ZkError::of_code(code));
+                }
+                answers.push(read(&mut reply).ok_or_else(makes_no_sense)?);
+            }
+            if is_last {
+                return Ok(answers);
+            }
+        }
+    }
+}
