@@ -1,0 +1,14 @@
+//! The loop kit: one inbox, named workers, back-off, signals.
+//!
+//! **Invariant.** A process has one loop that owns all state and waits in one
+//! place, [`Inbox::next`]. Everybody else holds an [`Outbox`] and posts.
+
+mod backoff;
+mod inbox;
+mod signals;
+mod worker;
+
+pub use backoff::Backoff;
+pub use inbox::{Inbox, Outbox, inbox};
+pub use signals::{Signal, Signals};
+pub use worker::Worker;

@@ -1,0 +1,261 @@
+//! All hosts of a farm, and the farm's own record.
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, btree_map};
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::numeric::Numeric;
+use super::predicate::Filter;
+use super::record::Record;
+
+/// The longest name of a host, in bytes: what a file name holds.
+pub const HOST_NAME_BYTES_MAX: usize = 255;
+
+/// The name of one host in its farm, which is the name of its znode.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostName(Arc<str>);
+
+impl HostName {
+    /// Takes `name` if it can name a znode.
+    ///
+    /// # Errors
+    ///
+    /// [`HostNameError`] for a name that is empty, too long, `.` or `..`, or that
+    /// holds a slash or a control character.
+    pub fn parse(name: &str) -> Result<Self, HostNameError> {
+        if name.is_empty() {
+            return Err(HostNameError::Empty);
+        }
+        if name.len() > HOST_NAME_BYTES_MAX {
+            return Err(HostNameError::TooLong { bytes: name.len() });
+        }
+        if name == "." || name == ".." {
+            return Err(HostNameError::Dots);
+        }
+        match name.chars().find(|c| *c == '/' || c.is_control()) {
+            Some(found) => Err(HostNameError::Forbidden(found)),
+            None => Ok(Self(name.into())),
+        }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for HostName {
+    type Err = HostNameError;
+
+    fn from_str(name: &str) -> Result<Self, HostNameError> {
+        Self::parse(name)
+    }
+}
+
+impl Borrow<str> for HostName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a text cannot name a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostNameError {
+    /// There is no character.
+    Empty,
+    /// There are more than [`HOST_NAME_BYTES_MAX`] bytes.
+    TooLong {
+        /// How many there are.
+        bytes: usize,
+    },
+    /// The name is `.` or `..`.
+    Dots,
+    /// A slash or a control character stands in it.
+    Forbidden(char),
+}
+
+impl fmt::Display for HostNameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("a host name is empty"),
+            Self::TooLong { bytes } => {
+                write!(f, "a host name has {bytes} bytes, more than {HOST_NAME_BYTES_MAX}")
+            }
+            Self::Dots => f.write_str("a host cannot be named . or .."),
+            Self::Forbidden(found) => write!(f, "a host name cannot hold {found:?}"),
+        }
+    }
+}
+
+impl Error for HostNameError {}
+
+/// The records of all hosts, sorted by the bytes of their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Farm(BTreeMap<HostName, Record>);
+
+impl Farm {
+    /// A farm without hosts.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// Puts a host in, and gives back the record it had before.
+    pub fn insert(&mut self, name: HostName, record: Record) -> Option<Record> {
+        self.0.insert(name, record)
+    }
+
+    /// Takes a host out.
+    pub fn remove(&mut self, name: &str) -> Option<Record> {
+        self.0.remove(name)
+    }
+
+    /// The record of one host.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Record> {
+        self.0.get(name)
+    }
+
+    /// How many hosts there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Is there no host?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All hosts in their order.
+    pub fn iter(&self) -> btree_map::Iter<'_, HostName, Record> {
+        self.0.iter()
+    }
+
+    /// The farm of only those hosts that pass the filter.
+    #[must_use]
+    pub fn kept_by(&self, filter: &Filter) -> Self {
+        let kept = self.0.iter().filter(|(_, record)| filter.keeps(record));
+        kept.map(|(name, record)| (name.clone(), record.clone())).collect()
+    }
+}
+
+impl FromIterator<(HostName, Record)> for Farm {
+    fn from_iter<I: IntoIterator<Item = (HostName, Record)>>(hosts: I) -> Self {
+        Self(hosts.into_iter().collect())
+    }
+}
+
+impl<'a> IntoIterator for &'a Farm {
+    type Item = (&'a HostName, &'a Record);
+    type IntoIter = btree_map::Iter<'a, HostName, Record>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl IntoIterator for Farm {
+    type Item = (HostName, Record);
+    type IntoIter = btree_map::IntoIter<HostName, Record>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// The farm's own record with `size` raised to `hosts`, or `None` if it says as
+/// much already.
+///
+/// `size` is the most hosts ever seen; a numeric string counts as its number, and
+/// anything that is no number counts as nothing.
+#[must_use]
+pub fn raise_size(record: &Record, hosts: usize) -> Option<Record> {
+    let known = match record.as_map().get("size") {
+        Some(Value::Number(size)) => Numeric::parse(size.as_str()),
+        Some(Value::String(size)) => Numeric::parse(size.trim()),
+        Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => None,
+    };
+    let hosts_seen = Numeric::from(hosts);
+    if known.is_some_and(|known| known.compare(hosts_seen).is_ge()) {
+        return None;
+    }
+    let mut map = record.as_map().clone();
+    map.insert("size".to_owned(), Value::from(hosts));
+    Some(Record::from_map(map))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn record(value: Value) -> Record {
+        Record::from_map(value.as_object().unwrap().clone())
+    }
+
+    #[test]
+    fn host_names_are_what_a_znode_can_be_called() {
+        let long = "x".repeat(HOST_NAME_BYTES_MAX + 1);
+        for name in ["1.2.3.4", "fe80::1", "db 01", "é", "...", &long[1..]] {
+            assert_eq!(HostName::parse(name).unwrap().as_str(), name);
+        }
+        for (name, wanted) in [
+            ("", HostNameError::Empty),
+            (".", HostNameError::Dots),
+            ("..", HostNameError::Dots),
+            ("a/b", HostNameError::Forbidden('/')),
+            ("a\0", HostNameError::Forbidden('\0')),
+            ("a\n", HostNameError::Forbidden('\n')),
+            (&long, HostNameError::TooLong { bytes: HOST_NAME_BYTES_MAX + 1 }),
+        ] {
+            assert_eq!(HostName::parse(name), Err(wanted), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_sorted_by_bytes_and_filtered() {
+        let farm: Farm = ["b", "a", "B", "é", "10", "9"]
+            .into_iter()
+            .map(|name| (HostName::parse(name).unwrap(), record(json!({"on": name != "b"}))))
+            .collect();
+        let names: Vec<_> = farm.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["10", "9", "B", "a", "b", "é"]);
+        let kept = farm.kept_by(&Filter::parse("on=1").unwrap());
+        assert_eq!(kept.len(), 5);
+        assert_eq!(kept.get("b"), None);
+    }
+
+    #[test]
+    fn size_only_grows() {
+        for (before, hosts, wanted) in [
+            (json!({}), 3, Some(json!({"size": 3}))),
+            (json!({"size": 2, "x": "y"}), 3, Some(json!({"size": 3, "x": "y"}))),
+            (json!({"size": "2"}), 3, Some(json!({"size": 3}))),
+            (json!({"size": 3}), 3, None),
+            (json!({"size": "16"}), 3, None),
+            (json!({"size": 3.5}), 3, None),
+            (json!({"size": "many"}), 3, Some(json!({"size": 3}))),
+            (json!({"size": "NaN"}), 3, Some(json!({"size": 3}))),
+            (json!({"size": "inf"}), 3, Some(json!({"size": 3}))),
+            (json!({"size": [9]}), 3, Some(json!({"size": 3}))),
+            (json!({"size": -1}), 0, Some(json!({"size": 0}))),
+        ] {
+            let raised = raise_size(&record(before.clone()), hosts);
+            assert_eq!(raised, wanted.map(record), "{before} with {hosts}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Values only: records, fields, filters, farms. No I/O, no clock, no ZooKeeper.
+//!
+//! **Invariant.** No value that came through [`Record::set`] or a codec nests
+//! deeper than [`DEPTH_MAX`] objects and lists, so every walk over a record may
+//! recurse.
+
+mod farm;
+mod field;
+mod health;
+mod merge;
+mod numeric;
+mod order;
+mod predicate;
+mod record;
+
+pub use farm::{Farm, HOST_NAME_BYTES_MAX, HostName, HostNameError, raise_size};
+pub use field::{FieldPath, FieldPathError};
+pub use health::{
+    Allowance, AllowanceError, HOSTS_MAX, Health, Hosts, Limits, SizeError, Verdict, farm_size,
+};
+pub use merge::{Conflict, Merge, common_ground, merge};
+pub use order::Rank;
+pub use predicate::{Comparison, Filter, FilterError, FilterFault, Predicate};
+pub use record::{DEPTH_MAX, RESERVED_KEY, Record, SetError, height};
+
+pub use serde_json::{Map, Number, Value};
