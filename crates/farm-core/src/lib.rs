@@ -7,5 +7,6 @@
 //! `local` have never met: a binary introduces them. `cargo xtask tidy` holds
 //! the rule. Mechanism lives here, policy lives in the binaries.
 
+pub mod codec;
 pub mod engine;
 pub mod model;

@@ -1,0 +1,446 @@
+//! A record as a directory of small files: an object is a directory, any other
+//! field a file with its value as text.
+//!
+//! Pure data: the disk is for others. **Invariant.** Every name in a tree made
+//! here is a plain file name, so that whoever writes it stays inside.
+
+use crate::model::{FieldPath, Map, Number, RESERVED_KEY, Record, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// As deep may directories stand in one another.
+pub const DEPTH_MAX: usize = 64;
+/// As long may a file name be, in bytes: the limit of the file systems.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Files and directories by their names from the top.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tree {
+    /// Contents by path.
+    pub files: BTreeMap<Vec<String>, Vec<u8>>,
+    /// All directories but the top, those of the files included.
+    pub folders: BTreeSet<Vec<String>>,
+}
+
+/// What [`encode`] made of a record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Encoded {
+    /// What can be written.
+    pub tree: Tree,
+    /// What can't; a path stands for everything below it too.
+    pub refused: Vec<(FieldPath, Refusal)>,
+}
+
+/// Why a field can't be a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// The name is empty.
+    Empty,
+    /// The name starts with a dot: `..` leads out, and dot-files are not ours.
+    Dot,
+    /// The name has a slash or a NUL.
+    Character,
+    /// The name is longer than [`NAME_BYTES_MAX`].
+    Long,
+    /// It stands deeper than [`DEPTH_MAX`].
+    Deep,
+    /// The name has a meaning of its own in our JSON.
+    Reserved,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "an empty name is no file name",
+            Self::Dot => "a name with a leading dot is left alone",
+            Self::Character => "a slash or a NUL is not allowed in a file name",
+            Self::Long => "the name is too long for a file",
+            Self::Deep => "too many directories in one another",
+            Self::Reserved => "the name is reserved",
+        })
+    }
+}
+
+/// Says why a key can't be a file name.
+///
+/// # Errors
+///
+/// The first [`Refusal`] that applies; never [`Refusal::Deep`].
+pub fn check_name(name: &str) -> Result<(), Refusal> {
+    if name.is_empty() {
+        Err(Refusal::Empty)
+    } else if name.starts_with('.') {
+        Err(Refusal::Dot)
+    } else if name.contains(['/', '\0']) {
+        Err(Refusal::Character)
+    } else if name.len() > NAME_BYTES_MAX {
+        Err(Refusal::Long)
+    } else if name == RESERVED_KEY {
+        Err(Refusal::Reserved)
+    } else {
+        Ok(())
+    }
+}
+
+/// Lays a record out as files and directories.
+#[must_use]
+pub fn encode(record: &Record) -> Encoded {
+    let mut encoded = Encoded::default();
+    let mut keys = Vec::new();
+    lay_out(record.as_map(), &mut keys, &mut encoded);
+    encoded
+}
+
+fn lay_out(map: &Map<String, Value>, keys: &mut Vec<String>, encoded: &mut Encoded) {
+    for (name, value) in map {
+        keys.push(name.clone());
+        let verdict = if keys.len() > DEPTH_MAX { Err(Refusal::Deep) } else { check_name(name) };
+        match (verdict, value) {
+            (Err(refusal), _) => {
+                encoded.refused.push((FieldPath::from_keys(keys.clone()), refusal));
+            }
+            (Ok(()), Value::Object(below)) => {
+                encoded.tree.folders.insert(keys.clone());
+                lay_out(below, keys, encoded);
+            }
+            (Ok(()), leaf) => {
+                encoded.tree.files.insert(keys.clone(), text_of(leaf).into_bytes());
+            }
+        }
+        keys.pop();
+    }
+}
+
+/// A value as the contents of its file.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.to_string()
+        }
+    }
+}
+
+/// The values that the files stood for when we last saw them.
+///
+/// Text alone cannot say whether `3` is a number. What a file was made from can:
+/// while its text stays, so does its value, and an edited number stays a number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    values: BTreeMap<Vec<String>, Value>,
+}
+
+impl Memory {
+    /// As many values are kept for fields that are gone: an editor that deletes
+    /// and makes anew must not turn a number into text.
+    pub const GONE_MAX: usize = 10_000;
+
+    /// Remembers the fields of a record.
+    #[must_use]
+    pub fn of(record: &Record) -> Self {
+        let mut memory = Self::default();
+        memory.learn(record);
+        memory
+    }
+
+    /// Remembers one field.
+    pub fn learn_field(&mut self, keys: &[String], value: Value) {
+        self.values.insert(keys.to_vec(), value);
+    }
+
+    /// Remembers the fields of a newer record on top.
+    pub fn learn(&mut self, record: &Record) {
+        let leaves = record.leaves();
+        if self.values.len() > leaves.len() + Self::GONE_MAX {
+            self.values.clear();
+        }
+        for (field, value) in leaves {
+            self.values.insert(field.keys().to_vec(), value.clone());
+        }
+    }
+
+    /// What the text of a file means.
+    #[must_use]
+    pub fn value_of(&self, keys: &[String], text: &str) -> Value {
+        let trimmed = text.trim();
+        let as_text = || Value::String(trimmed.to_owned());
+        let Some(known) = self.values.get(keys) else { return as_text() };
+        if text_of(known).trim() == trimmed {
+            return known.clone();
+        }
+        let edited = match known {
+            Value::Number(_) => serde_json::from_str::<Number>(trimmed).ok().map(Value::Number),
+            Value::Bool(_) => trimmed.parse().ok().map(Value::Bool),
+            Value::Array(_) => serde_json::from_str(trimmed).ok().map(Value::Array),
+            Value::Null | Value::String(_) | Value::Object(_) => None,
+        };
+        // A record takes no list that nests too deep.
+        let fits = |value: &Value| {
+            Record::new().set(&FieldPath::from_keys(keys.to_vec()), value.clone()).is_ok()
+        };
+        edited.filter(fits).unwrap_or_else(as_text)
+    }
+}
+
+/// What [`decode`] made of a tree.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decoded {
+    /// The fields.
+    pub record: Record,
+    /// Files that are no text, and names that are none of ours.
+    pub skipped: Vec<FieldPath>,
+}
+
+/// Reads a tree; the memory says what is more than text.
+#[must_use]
+pub fn decode(tree: &Tree, memory: &Memory) -> Decoded {
+    let mut top = Map::new();
+    let mut skipped = Vec::new();
+    for keys in &tree.folders {
+        if is_plain(keys) {
+            put(&mut top, keys, Value::Object(Map::new()));
+        } else {
+            skipped.push(FieldPath::from_keys(keys.clone()));
+        }
+    }
+    for (keys, contents) in &tree.files {
+        match std::str::from_utf8(contents) {
+            Ok(text) if is_plain(keys) => put(&mut top, keys, memory.value_of(keys, text)),
+            Ok(_) | Err(_) => skipped.push(FieldPath::from_keys(keys.clone())),
+        }
+    }
+    Decoded { record: Record::from_map(top), skipped }
+}
+
+fn is_plain(keys: &[String]) -> bool {
+    keys.len() <= DEPTH_MAX && keys.iter().all(|name| check_name(name).is_ok())
+}
+
+/// Puts a value at its place, but never in the place of fields that are there.
+fn put(top: &mut Map<String, Value>, keys: &[String], value: Value) {
+    let Some((last, above)) = keys.split_last() else { return };
+    let mut map = top;
+    for key in above {
+        let below = map.entry(key.clone()).or_insert_with(|| Value::Object(Map::new()));
+        let Value::Object(below) = below else { return };
+        map = below;
+    }
+    map.entry(last.clone()).or_insert(value);
+}
+
+/// Gives a record the fields that its directory could not show: at each of the
+/// paths, what `agreed` has there, unless `record` has something else in the way.
+///
+/// Without this a field with an impossible name, or in a file that can't be read
+/// just now, would look deleted.
+pub fn carry_over(record: &mut Record, agreed: &Record, paths: &[FieldPath]) {
+    let mut top = std::mem::take(record).into_map();
+    for path in paths {
+        if let Some(value) = agreed.get(path) {
+            put(&mut top, path.keys(), value.clone());
+        }
+    }
+    *record = Record::from_map(top);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn record(value: Value) -> Record {
+        match value {
+            Value::Object(map) => Record::from_map(map),
+            other => panic!("no object: {other}"),
+        }
+    }
+
+    fn keys(path: &str) -> Vec<String> {
+        path.split('/').map(str::to_owned).collect()
+    }
+
+    fn tree(files: &[(&str, &str)], folders: &[&str]) -> Tree {
+        Tree {
+            files: files.iter().map(|(p, text)| (keys(p), text.as_bytes().to_vec())).collect(),
+            folders: folders.iter().map(|p| keys(p)).collect(),
+        }
+    }
+
+    #[test]
+    fn objects_are_directories_and_values_are_their_text() {
+        let encoded = encode(&record(json!({
+            "enabled": "1", "text": " x ", "on": true, "delay": 1.5, "none": null, "e": "",
+            "list": ["a", 1], "empty": {}, "mysql": {"a.b": "7"},
+        })));
+        let files = [
+            ("enabled", "1"),
+            ("text", " x "),
+            ("on", "true"),
+            ("delay", "1.5"),
+            ("none", "null"),
+            ("e", ""),
+            ("list", "[\"a\",1]"),
+            ("mysql/a.b", "7"),
+        ];
+        assert_eq!(encoded.tree, tree(&files, &["empty", "mysql"]));
+        assert_eq!(encoded.refused, []);
+    }
+
+    #[test]
+    fn names_that_are_no_file_names_are_refused_one_by_one() {
+        let long = "n".repeat(256);
+        let cases = [
+            ("", Refusal::Empty),
+            (".", Refusal::Dot),
+            ("..", Refusal::Dot),
+            (".zkexport", Refusal::Dot),
+            ("../x", Refusal::Dot),
+            ("/etc/passwd", Refusal::Character),
+            ("a/../../x", Refusal::Character),
+            ("nul\0", Refusal::Character),
+            (long.as_str(), Refusal::Long),
+        ];
+        for (name, refusal) in cases {
+            let encoded =
+                encode(&record(json!({name: "1", "good": {name: {"deep": 1}, "x": "2"}})));
+            assert_eq!(encoded.tree, tree(&[("good/x", "2")], &["good"]), "{name:?}");
+            let top = FieldPath::from_keys(vec![name.to_owned()]);
+            let below = FieldPath::from_keys(vec!["good".to_owned(), name.to_owned()]);
+            let mut refused = encoded.refused;
+            refused.sort_by_key(|(field, _)| field.keys().len());
+            assert_eq!(refused, [(top, refusal), (below, refusal)], "{name:?}");
+        }
+        assert_eq!(check_name(&"n".repeat(255)), Ok(()));
+    }
+
+    #[test]
+    fn what_stands_too_deep_is_refused_and_the_rest_written() {
+        let mut value = json!("bottom");
+        for _ in 0..DEPTH_MAX {
+            value = json!({"d": value, "x": "1"});
+        }
+        let encoded = encode(&record(value.clone()));
+        assert_eq!((encoded.tree.files.len(), encoded.refused.len()), (DEPTH_MAX + 1, 0));
+        let encoded = encode(&record(json!({"d": value})));
+        assert_eq!((encoded.tree.files.len(), encoded.refused.len()), (DEPTH_MAX - 1, 2));
+    }
+
+    #[test]
+    fn unknown_text_is_a_string_without_its_surrounding_white_space() {
+        let decoded = decode(
+            &tree(&[("a", " 3\n"), ("b/c", "true"), ("d", ""), ("e", "\u{e9}\r\n")], &["b", "f"]),
+            &Memory::default(),
+        );
+        let wanted = json!({"a": "3", "b": {"c": "true"}, "d": "", "e": "\u{e9}", "f": {}});
+        assert_eq!(decoded.record, record(wanted));
+        assert_eq!(decoded.skipped, []);
+    }
+
+    /// known value, text found, value it means
+    #[test]
+    fn known_values_keep_their_type_while_the_text_allows() {
+        let cases = [
+            (json!("3"), "3", json!("3")),
+            (json!(" x "), " x ", json!(" x ")),
+            (json!(" x "), "x\n", json!(" x ")),
+            (json!(" x "), "y\n", json!("y")),
+            (json!(3), "3\n", json!(3)),
+            (json!(3), "4\n", json!(4)),
+            (json!(3), "4.50", serde_json::from_str("4.50").unwrap()),
+            (json!(3), "007", json!("007")),
+            (json!(3), "true", json!("true")),
+            (json!(3), "", json!("")),
+            (json!(true), "false", json!(false)),
+            (json!(true), "1", json!("1")),
+            (json!(null), "null\n", json!(null)),
+            (json!(null), "x", json!("x")),
+            (json!(["a"]), "[\"a\"]", json!(["a"])),
+            (json!(["a"]), "[\"a\", 2]", json!(["a", 2])),
+            (json!(["a"]), "[\"a\"", json!("[\"a\"")),
+            (json!({}), "x", json!("x")),
+            (json!("true"), "false", json!("false")),
+        ];
+        for (known, text, wanted) in cases {
+            let memory = Memory::of(&record(json!({"o": {"f": known.clone()}})));
+            let decoded = decode(&tree(&[("o/f", text)], &["o"]), &memory);
+            assert_eq!(decoded.record, record(json!({"o": {"f": wanted}})), "{known} as {text:?}");
+        }
+    }
+
+    #[test]
+    fn memory_outlives_a_file_that_is_made_anew() {
+        let mut memory = Memory::of(&record(json!({"n": 3})));
+        memory.learn(&record(json!({"other": "x"})));
+        let decoded = decode(&tree(&[("n", "4")], &[]), &memory);
+        assert_eq!(decoded.record, record(json!({"n": 4})));
+    }
+
+    #[test]
+    fn memory_of_what_is_gone_is_bounded() {
+        let mut memory = Memory::default();
+        for n in 0..3 * Memory::GONE_MAX {
+            memory.learn(&record(json!({format!("field-{n}"): n})));
+        }
+        assert!(memory.values.len() <= Memory::GONE_MAX + 2);
+    }
+
+    #[test]
+    fn files_that_are_no_text_are_skipped_and_carried_over() {
+        let mut found = tree(&[("a", "1")], &["o"]);
+        found.files.insert(keys("o/raw"), vec![0xff, 0xfe]);
+        found.files.insert(vec![RESERVED_KEY.to_owned()], b"5".to_vec());
+        let mut decoded = decode(&found, &Memory::default());
+        assert_eq!(decoded.record, record(json!({"a": "1", "o": {}})));
+        assert_eq!(decoded.skipped.len(), 2);
+
+        let agreed = record(json!({"a": "0", "o": {"raw": 5, "x": 1}, "../x": "no file"}));
+        decoded.skipped.push(FieldPath::from_keys(vec!["../x".to_owned()]));
+        carry_over(&mut decoded.record, &agreed, &decoded.skipped);
+        assert_eq!(decoded.record, record(json!({"a": "1", "o": {"raw": 5}, "../x": "no file"})));
+    }
+
+    #[test]
+    fn carry_over_never_goes_over_what_the_directory_says() {
+        let mut local = record(json!({"a": "file now"}));
+        carry_over(
+            &mut local,
+            &record(json!({"a": {"..": 1}})),
+            &[FieldPath::from_keys(vec!["a".to_owned(), "..".to_owned()])],
+        );
+        assert_eq!(local, record(json!({"a": "file now"})));
+    }
+
+    fn random_value(rng: &mut fastrand::Rng, depth: usize) -> Value {
+        let text = |rng: &mut fastrand::Rng| {
+            let alphabet = [' ', '\n', 'a', '.', '1', '"', '$', '\u{2028}', '\u{1f600}', '-'];
+            (0..rng.usize(..5)).map(|_| alphabet[rng.usize(..alphabet.len())]).collect::<String>()
+        };
+        match rng.u8(..if depth > 0 { 7 } else { 5 }) {
+            0 => Value::Null,
+            1 => json!(rng.bool()),
+            2 => json!(rng.i64(..)),
+            3 => json!(rng.f64()),
+            4 => json!(text(rng)),
+            5 => Value::Array((0..rng.usize(..3)).map(|_| random_value(rng, depth - 1)).collect()),
+            _ => (0..rng.usize(..4))
+                .map(|n| (format!("k{n}{}", text(rng)), random_value(rng, depth - 1)))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn random_records_come_back_as_they_were() {
+        let seed = fastrand::u64(..);
+        let mut rng = fastrand::Rng::with_seed(seed);
+        for _ in 0..500 {
+            let fields =
+                (0..rng.usize(..6)).map(|n| (format!("f{n}"), random_value(&mut rng, 4))).collect();
+            let original = record(fields);
+            let encoded = encode(&original);
+            let mut decoded = decode(&encoded.tree, &Memory::of(&original));
+            let refused: Vec<_> = encoded.refused.into_iter().map(|(field, _)| field).collect();
+            carry_over(&mut decoded.record, &original, &refused);
+            assert_eq!(decoded.record, original, "seed {seed}");
+        }
+    }
+}
