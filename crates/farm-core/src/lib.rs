@@ -10,3 +10,4 @@
 pub mod codec;
 pub mod engine;
 pub mod model;
+pub mod session;

@@ -1,0 +1,77 @@
+//! The wire, open to whoever wants to break it: the fuzzer and the tests.
+
+use super::auth::Auth;
+use super::link::Link;
+use super::wire::{self, Fields, Frames, ReplyHead, Welcome, opcode};
+use std::time::{Duration, Instant};
+
+/// Takes bytes for what a server sends, and for what a client sends, in every
+/// phase of a link. Whatever they are, nothing panics.
+pub fn wire(bytes: &[u8]) {
+    let mut frames = Frames::default();
+    let mut seen = Vec::new();
+    // Small pieces, so that lengths and frames are cut in two.
+    for piece in bytes.chunks(7) {
+        frames.push(piece);
+        while let Ok(Some(frame)) = frames.next() {
+            seen.push(frame);
+        }
+    }
+    for frame in seen.iter().map(Vec::as_slice).chain([bytes]) {
+        let _welcome = Welcome::parse(frame);
+        let _head = ReplyHead::parse(frame);
+        let _event = wire::parse_event(frame);
+        let _code = wire::multi_code(frame);
+        let mut fields = Fields::of(frame);
+        while fields.buffer().is_ok() && fields.byte().is_ok() {}
+        for opcode in [opcode::GET_DATA, opcode::GET_CHILDREN, opcode::MULTI, opcode::CREATE] {
+            let _body = wire::check_body(opcode, frame);
+        }
+    }
+    let now = Instant::now();
+    talk(Link::new(now, Duration::from_secs(10), Auth::default()), now, &seen);
+    let mut welcomed = Link::new(now, Duration::from_secs(10), Auth::default());
+    welcomed.connected(now);
+    welcomed.server_frame(now, welcome());
+    assert!(!welcomed.wants_server(), "the session stands");
+    talk(welcomed, now, &seen);
+}
+
+/// Both sides speak in turns, and what follows follows.
+fn talk(mut link: Link, mut now: Instant, frames: &[Vec<u8>]) {
+    for frame in frames {
+        if link.is_over() {
+            return;
+        }
+        if link.wants_server() {
+            link.connected(now);
+        }
+        link.client_frame(now, frame);
+        link.server_frame(now, frame.clone());
+        now += Duration::from_millis(400);
+        link.tick(now);
+        if let Some(reason) = std::mem::take(&mut link.out).cut {
+            link.disconnected(reason);
+        }
+    }
+}
+
+/// A session of ten seconds is granted.
+fn welcome() -> Vec<u8> {
+    let granted = wire::FrameBuilder::new().int(0).int(10_000).long(7).buffer(&[1; 16]).byte(0);
+    granted.finish().split_off(4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farm_harness::survive_mutations;
+
+    #[test]
+    fn mutated_frames_never_panic() {
+        survive_mutations(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fuzz/corpus/wire"),
+            wire,
+        );
+    }
+}

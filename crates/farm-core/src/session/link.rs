@@ -1,0 +1,470 @@
+//! The link between one session and whatever server carries it, as a pure machine.
+//!
+//! Frames and the time go in; frames, answers and reports come out through
+//! [`Out`]. The relay's thread does the reading, writing and dialling.
+//!
+//! **Invariant.** One queue holds every request in the order in which it went to
+//! the server, and an answer is only ever taken for the request at its head. An
+//! answer to anything else ends the connection: a client library that matches by
+//! order alone would otherwise hand one znode's bytes to the reader of another.
+
+mod backlog;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use words::DownReason;
+pub(super) use words::{Out, OwnAnswer, OwnRequest, Report, Unanswered};
+
+use super::patience::Patience;
+use super::wire::{
+    self, Credentials, Garbled, ReplyHead, Welcome, XID_AUTH, XID_EVENT, XID_PING, code, opcode,
+};
+use super::{Auth, SessionId};
+use backlog::{Origin, Pending};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// No connection.
+    Down,
+    /// Connected and greeted, no answer yet.
+    Greeting { since: Instant },
+    /// Welcomed; the credential of that number has been shown. Nothing else is under
+    /// way: a server answers these past every other request.
+    Proving { since: Instant, number: usize },
+    /// Known to the server; remembered watches are being set again.
+    Rewatching { since: Instant },
+    /// In use.
+    Up,
+    /// The session is over: expired, closed, or given up.
+    Over,
+}
+
+/// The machine. See the module's page.
+#[derive(Debug)]
+pub(super) struct Link {
+    phase: Phase,
+    patience: Patience,
+    auth: Auth,
+    session: Option<Credentials>,
+    last_zxid: i64,
+    last_xid: i32,
+    queue: VecDeque<Pending>,
+    watches: Vec<String>,
+    is_client_greeted: bool,
+    is_closing: bool,
+    /// The session was reported to be up at least once.
+    was_up: bool,
+    ping_sent_at: Option<Instant>,
+    sent_at: Instant,
+    /// When bytes of a half-arrived frame last came in.
+    progress_at: Instant,
+    /// When a server last spoke to us.
+    heard_at: Instant,
+    pub(super) out: Out,
+}
+
+impl Link {
+    pub(super) fn new(now: Instant, asked: Duration, auth: Auth) -> Self {
+        Self {
+            phase: Phase::Down,
+            patience: Patience::new(asked),
+            auth,
+            session: None,
+            last_zxid: 0,
+            last_xid: 0,
+            queue: VecDeque::new(),
+            watches: Vec::new(),
+            is_client_greeted: false,
+            is_closing: false,
+            was_up: false,
+            ping_sent_at: None,
+            sent_at: now,
+            progress_at: now,
+            heard_at: now,
+            out: Out::default(),
+        }
+    }
+
+    /// Tells whether a server should be looked for.
+    pub(super) fn wants_server(&self) -> bool {
+        self.phase == Phase::Down
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
+    /// How long one step of reaching a server may take.
+    pub(super) const fn patience(&self) -> Duration {
+        self.patience.answer()
+    }
+
+    /// A connection to a server stands.
+    pub(super) fn connected(&mut self, now: Instant) {
+        self.phase = Phase::Greeting { since: now };
+        self.ping_sent_at = None;
+        self.progress_at = now;
+        // Servers turn away who has seen more than they have, without a word about the
+        // session. An ensemble that has lost its data would do so for ever; once the
+        // timeout has passed, being told of the expiry is worth more than the order.
+        if now.saturating_duration_since(self.heard_at) > self.patience.granted() {
+            self.last_zxid = 0;
+        }
+        let greeting =
+            wire::greeting(self.session.as_ref(), self.last_zxid, self.patience.timeout_ms());
+        self.send(now, greeting);
+    }
+
+    /// The connection to the server is gone.
+    pub(super) fn disconnected(&mut self, reason: DownReason) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        let was_up = self.phase == Phase::Up;
+        self.phase = Phase::Down;
+        self.ping_sent_at = None;
+        if reason == DownReason::Silent {
+            self.patience.was_exhausted();
+        }
+        self.fail_all(code::CONNECTION_LOSS);
+        if was_up {
+            self.out.reports.push(Report::Down(reason));
+        }
+        if self.is_closing && self.session.is_none() {
+            self.finish();
+        }
+    }
+
+    /// Bytes arrived that do not complete a frame.
+    pub(super) const fn progressed(&mut self, now: Instant) {
+        self.progress_at = now;
+    }
+
+    /// One frame from the server.
+    pub(super) fn server_frame(&mut self, now: Instant, frame: Vec<u8>) {
+        if self.out.cut.is_some() {
+            // What follows a frame that made no sense makes none either.
+            return;
+        }
+        self.heard_at = now;
+        let outcome = match self.phase {
+            Phase::Greeting { .. } => self.welcome(now, &frame),
+            Phase::Proving { .. } | Phase::Rewatching { .. } | Phase::Up => self.answer(now, frame),
+            // Late bytes of a connection that we have given up already.
+            Phase::Down | Phase::Over => Ok(()),
+        };
+        if let Err(Garbled(what)) = outcome {
+            self.out.cut = Some(DownReason::Garbled(what));
+        }
+    }
+
+    fn welcome(&mut self, now: Instant, frame: &[u8]) -> Result<(), Garbled> {
+        let Welcome::Session { credentials, timeout_ms } = Welcome::parse(frame)? else {
+            if self.session.is_none() {
+                return Err(Garbled("an expiry of a session that never was"));
+            }
+            self.finish();
+            return Ok(());
+        };
+        if self.session.as_ref().is_some_and(|ours| ours.id != credentials.id) {
+            return Err(Garbled("a session that is not ours"));
+        }
+        self.session = Some(credentials);
+        self.patience.was_granted(Duration::from_millis(u64::from(timeout_ms)));
+        if self.is_closing {
+            self.send_close(now);
+            return Ok(());
+        }
+        self.prove(now, 0);
+        Ok(())
+    }
+
+    /// Shows the credential of that number, or goes on if there are no more.
+    fn prove(&mut self, now: Instant, number: usize) {
+        if let Some(body) = self.auth.body(number) {
+            self.phase = Phase::Proving { since: now, number };
+            let request = wire::FrameBuilder::request(XID_AUTH, opcode::AUTH).raw(&body);
+            self.send(now, request.finish());
+        } else {
+            self.rewatch(now);
+        }
+    }
+
+    fn proof_answered(&mut self, now: Instant, code: i32) -> Result<(), Garbled> {
+        match (self.phase, code) {
+            // Closing does not wait for it.
+            _ if self.is_closing => {}
+            (Phase::Proving { since, number }, code::OK) => {
+                self.patience.was_answered(now.saturating_duration_since(since));
+                self.prove(now, number + 1);
+            }
+            (Phase::Proving { .. }, code::SESSION_MOVED | code::SESSION_EXPIRED) => {
+                self.out.cut = Some(DownReason::HungUp);
+            }
+            (Phase::Proving { .. }, _) => self.out.cut = Some(DownReason::AuthRefused),
+            _ => return Err(Garbled("an answer to credentials that it was not shown")),
+        }
+        Ok(())
+    }
+
+    fn rewatch(&mut self, now: Instant) {
+        self.phase = Phase::Rewatching { since: now };
+        for path in self.watches.clone() {
+            let body = wire::add_watch_body(&path);
+            self.send_request(now, opcode::ADD_WATCH, &body, Origin::Rewatch);
+        }
+        self.settle();
+    }
+
+    fn answer(&mut self, now: Instant, mut frame: Vec<u8>) -> Result<(), Garbled> {
+        let head = ReplyHead::parse(&frame)?;
+        if head.zxid > 0 {
+            self.last_zxid = self.last_zxid.max(head.zxid);
+        }
+        match head.xid {
+            XID_EVENT => {
+                if let Some((change, path)) = wire::parse_event(&frame[ReplyHead::BYTES..])? {
+                    self.out.reports.push(Report::Changed(change, path));
+                }
+                return Ok(());
+            }
+            // Pings have a number of their own and stand outside of the queue, as in
+            // the reference client: a server may answer one past a slow request.
+            XID_PING => {
+                if let Some(sent_at) = self.ping_sent_at.take() {
+                    self.patience.was_answered(now.saturating_duration_since(sent_at));
+                }
+                return Ok(());
+            }
+            XID_AUTH => return self.proof_answered(now, head.code),
+            _ => {}
+        }
+        if self.queue.front().is_none_or(|head_of_queue| head_of_queue.xid != head.xid) {
+            return Err(Garbled("an answer to no request of ours"));
+        }
+        let body = &frame[ReplyHead::BYTES..];
+        match (head.code, self.queue.front().map(|pending| &pending.origin)) {
+            (_, Some(Origin::Close)) => {}
+            // Another server carries the session now, or it is over: either way this one
+            // must not be used for it, and the next greeting tells which.
+            (code::SESSION_MOVED | code::SESSION_EXPIRED, _) => {
+                self.out.cut = Some(DownReason::HungUp);
+                return Ok(());
+            }
+            (code::OK, Some(Origin::Client { opcode, .. })) => wire::check_body(*opcode, body)?,
+            _ => {}
+        }
+        let Some(pending) = self.queue.pop_front() else { return Ok(()) };
+        self.patience.was_answered(now.saturating_duration_since(pending.sent_at));
+        match pending.origin {
+            Origin::Client { xid, .. } => {
+                frame[..4].copy_from_slice(&xid.to_be_bytes());
+                self.frame_to_client(&frame);
+            }
+            Origin::Abandoned | Origin::ClientPing => {}
+            Origin::Own(request) => self.answer_own(request, head.code, &frame),
+            Origin::Rewatch if head.code == code::OK => {}
+            // A server of an older version took the place of the one that knew the
+            // watch: nothing would be seen any more, so begin anew.
+            Origin::Rewatch | Origin::Close => {
+                self.finish();
+                return Ok(());
+            }
+        }
+        self.settle();
+        Ok(())
+    }
+
+    fn answer_own(&mut self, request: OwnRequest, code: i32, frame: &[u8]) {
+        if let Some(path) = request.watch
+            && code == code::OK
+            && !self.watches.contains(&path)
+        {
+            self.watches.push(path);
+        }
+        // Who asked may have stopped waiting.
+        drop(request.answer.try_send(Ok((code, frame[ReplyHead::BYTES..].to_vec()))));
+    }
+
+    /// One frame from the client library.
+    pub(super) fn client_frame(&mut self, now: Instant, frame: &[u8]) {
+        if !self.is_client_greeted {
+            self.is_client_greeted = true;
+            self.out.to_client.extend(wire::dummy_welcome());
+            return;
+        }
+        let mut fields = wire::Fields::of(frame);
+        let (Ok(xid), Ok(opcode)) = (fields.int(), fields.int()) else { return };
+        // The library counts up for ever; it must not meet a reserved number.
+        let xid = xid.max(0);
+        match (opcode, self.phase) {
+            (opcode::CLOSE_SESSION, _) => {
+                // Its thread ends with this answer, and with nothing else.
+                self.abandon_client();
+                self.bare_to_client(xid, code::OK);
+            }
+            (opcode::PING, Phase::Up) => {
+                let origin = Origin::ClientPing;
+                self.queue.push_back(Pending { xid: 0, sent_at: now, origin });
+                self.settle();
+            }
+            // Only while in use does anything of the library's wait in the queue.
+            (opcode::PING, _) => self.bare_to_client(XID_PING, code::OK),
+            (_, Phase::Up) => {
+                let origin = Origin::Client { xid, opcode };
+                self.send_request(now, opcode, &frame[8..], origin);
+            }
+            (_, Phase::Over) => self.bare_to_client(xid, code::SESSION_EXPIRED),
+            (
+                _,
+                Phase::Down
+                | Phase::Greeting { .. }
+                | Phase::Proving { .. }
+                | Phase::Rewatching { .. },
+            ) => self.bare_to_client(xid, code::CONNECTION_LOSS),
+        }
+    }
+
+    /// A request on behalf of a caller.
+    pub(super) fn own_request(&mut self, now: Instant, request: OwnRequest) {
+        match self.phase {
+            Phase::Up => {
+                let body = request.body.clone();
+                self.send_request(now, request.opcode, &body, Origin::Own(request));
+            }
+            Phase::Over => drop(request.answer.try_send(Err(Unanswered::Over))),
+            Phase::Down
+            | Phase::Greeting { .. }
+            | Phase::Proving { .. }
+            | Phase::Rewatching { .. } => {
+                drop(request.answer.try_send(Err(Unanswered::Disconnected)));
+            }
+        }
+    }
+
+    /// Ends the session, at the server too if one can be reached.
+    pub(super) fn close(&mut self, now: Instant) {
+        self.is_closing = true;
+        self.abandon_client();
+        self.abandon_own();
+        match self.phase {
+            Phase::Up | Phase::Proving { .. } | Phase::Rewatching { .. } => self.send_close(now),
+            Phase::Down if self.session.is_none() => self.finish(),
+            // A welcome on its way may be that of a session we would leave behind.
+            Phase::Down | Phase::Greeting { .. } | Phase::Over => {}
+        }
+    }
+
+    /// Declares the session over, whatever the server thinks: nobody tends it any more.
+    pub(super) fn give_up(&mut self) {
+        if self.phase != Phase::Over {
+            self.finish();
+        }
+    }
+
+    /// When [`Self::tick`] has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Down | Phase::Over => None,
+            Phase::Greeting { since }
+            | Phase::Proving { since, .. }
+            | Phase::Rewatching { since } => {
+                Some(since.max(self.progress_at) + self.patience.answer())
+            }
+            Phase::Up => {
+                let ping = self.sent_at + self.patience.ping_interval();
+                Some(self.silent_at().map_or(ping, |silent| {
+                    if self.ping_sent_at.is_some() { silent } else { silent.min(ping) }
+                }))
+            }
+        }
+    }
+
+    /// Acts on the passing of time: a ping that is due, a server that is mute.
+    pub(super) fn tick(&mut self, now: Instant) {
+        if self.phase == Phase::Up
+            && self.ping_sent_at.is_none()
+            && now >= self.sent_at + self.patience.ping_interval()
+        {
+            let ping = wire::FrameBuilder::request(XID_PING, opcode::PING).finish();
+            self.send(now, ping);
+            self.ping_sent_at = Some(now);
+        }
+        let is_silent = match self.phase {
+            Phase::Down | Phase::Over => false,
+            Phase::Up => self.silent_at().is_some_and(|at| now >= at),
+            Phase::Greeting { .. } | Phase::Proving { .. } | Phase::Rewatching { .. } => {
+                self.deadline().is_some_and(|at| now >= at)
+            }
+        };
+        if is_silent {
+            self.out.cut = Some(DownReason::Silent);
+        }
+    }
+
+    /// When the oldest answer owed to us is overdue.
+    fn silent_at(&self) -> Option<Instant> {
+        let asked = self.queue.front().map(|pending| pending.sent_at);
+        let oldest = match (asked, self.ping_sent_at) {
+            (Some(asked), Some(pinged)) => Some(asked.min(pinged)),
+            (asked, pinged) => asked.or(pinged),
+        };
+        // A large answer that keeps coming in is no silence.
+        Some(oldest?.max(self.progress_at) + self.patience.answer())
+    }
+
+    fn send(&mut self, now: Instant, frame: Vec<u8>) {
+        self.sent_at = now;
+        if self.out.to_server.is_empty() {
+            self.out.to_server = frame;
+        } else {
+            self.out.to_server.extend(frame);
+        }
+    }
+
+    fn send_request(&mut self, now: Instant, opcode: i32, body: &[u8], origin: Origin) {
+        // Numbers of our own for every request: one rule matches all answers, and
+        // the library's, which wrap around, never meet the reserved ones.
+        self.last_xid = if self.last_xid == i32::MAX { 1 } else { self.last_xid + 1 };
+        let xid = self.last_xid;
+        self.send(now, wire::FrameBuilder::request(xid, opcode).raw(body).finish());
+        self.queue.push_back(Pending { xid, sent_at: now, origin });
+    }
+
+    fn send_close(&mut self, now: Instant) {
+        self.phase = Phase::Rewatching { since: now };
+        self.send_request(now, opcode::CLOSE_SESSION, &[], Origin::Close);
+    }
+
+    /// Does what had to wait for the head of the queue.
+    fn settle(&mut self) {
+        while matches!(self.queue.front(), Some(Pending { origin: Origin::ClientPing, .. })) {
+            self.queue.pop_front();
+            self.bare_to_client(XID_PING, code::OK);
+        }
+        let is_rewatching = matches!(self.phase, Phase::Rewatching { .. });
+        if !is_rewatching || !self.queue.is_empty() || self.is_closing {
+            return;
+        }
+        self.phase = Phase::Up;
+        if let Some(session) = &self.session {
+            let session = SessionId(session.id);
+            let granted = self.patience.granted();
+            let is_new = !std::mem::replace(&mut self.was_up, true);
+            self.out.reports.push(Report::Up { session, is_new, granted });
+        }
+    }
+
+    fn finish(&mut self) {
+        self.phase = Phase::Over;
+        self.fail_all(code::SESSION_EXPIRED);
+        // An end that we asked for is no news.
+        if !self.is_closing {
+            self.out.reports.push(Report::Over);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The link's machine, fed by hand.
+
+mod answers;
+mod credentials;
+mod ends;
+mod scripts;
+mod silence;
+
+use super::*;
+use crate::session::Change;
+use crate::session::wire::{FrameBuilder, Frames};
+use std::sync::mpsc::{Receiver, sync_channel};
+
+const ID: i64 = 0x77;
+const TIMEOUT_MS: i32 = 12_000;
+/// An opcode whose answers have no body to be checked.
+const EXISTS: i32 = 3;
+const NO_NODE: i32 = -101;
+
+/// A link, a clock, and what has come out of it.
+#[derive(Debug)]
+struct Bench {
+    link: Link,
+    now: Instant,
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
+}
+
+/// The content of each frame.
+fn contents(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut frames = Frames::default();
+    frames.push(bytes);
+    let all = std::iter::from_fn(|| frames.next().unwrap()).collect();
+    assert!(!frames.is_partial());
+    all
+}
+
+fn content(builder: FrameBuilder) -> Vec<u8> {
+    builder.finish()[4..].to_vec()
+}
+
+fn welcome(id: i64, timeout_ms: i32) -> Vec<u8> {
+    content(FrameBuilder::new().int(0).int(timeout_ms).long(id).buffer(&[9; 16]).byte(0))
+}
+
+fn reply(xid: i32, code: i32) -> Vec<u8> {
+    content(FrameBuilder::new().int(xid).long(50).int(code))
+}
+
+fn event(path: &str) -> Vec<u8> {
+    content(FrameBuilder::new().int(XID_EVENT).long(-1).int(0).int(3).int(3).text(path))
+}
+
+fn changed(path: &str) -> Report {
+    Report::Changed(Change::Data, path.to_owned())
+}
+
+fn report_up(is_new: bool) -> Report {
+    let granted = Duration::from_millis(u64::from(TIMEOUT_MS.unsigned_abs()));
+    Report::Up { session: SessionId(ID), is_new, granted }
+}
+
+impl Bench {
+    /// A link without a server, whose client has been greeted.
+    fn down() -> Self {
+        Self::down_as(Auth::default())
+    }
+
+    /// The same with credentials to show.
+    fn down_as(auth: Auth) -> Self {
+        let now = Instant::now();
+        let timeout = Duration::from_millis(u64::from(TIMEOUT_MS.unsigned_abs()));
+        let mut bench = Self { link: Link::new(now, timeout, auth), now };
+        bench.link.client_frame(now, &[0; 44]);
+        assert_eq!(contents(&std::mem::take(&mut bench.link.out.to_client)).len(), 1);
+        bench
+    }
+
+    fn greeting() -> Self {
+        let mut bench = Self::down();
+        bench.link.connected(bench.now);
+        bench.sent();
+        bench
+    }
+
+    fn up() -> Self {
+        let mut bench = Self::greeting();
+        bench.server(welcome(ID, TIMEOUT_MS));
+        assert_eq!(bench.reports(), [report_up(true)]);
+        bench
+    }
+
+    /// A link that has set one watch and is setting it again on another server.
+    fn rewatching() -> Self {
+        let mut bench = Self::up();
+        let accepted = bench.own_watch("/farm");
+        bench.server(reply(1, code::OK));
+        assert!(accepted.try_recv().unwrap().is_ok());
+        bench.lose(DownReason::HungUp);
+        bench.reports();
+        bench.link.connected(bench.now);
+        bench.server(welcome(ID, TIMEOUT_MS));
+        assert_eq!(bench.reports(), []);
+        assert_eq!(bench.sent().last(), Some(&(2, opcode::ADD_WATCH)));
+        bench
+    }
+
+    fn over() -> Self {
+        let mut bench = Self::up();
+        bench.lose(DownReason::HungUp);
+        bench.link.connected(bench.now);
+        bench.server(welcome(0, 0));
+        assert_eq!(bench.reports(), [Report::Down(DownReason::HungUp), Report::Over]);
+        bench.sent();
+        bench
+    }
+
+    fn after(&mut self, time: Duration) {
+        self.now += time;
+        self.link.tick(self.now);
+    }
+
+    fn server(&mut self, frame: Vec<u8>) {
+        self.link.server_frame(self.now, frame);
+    }
+
+    fn ask(&mut self, xid: i32) {
+        self.client(xid, EXISTS);
+    }
+
+    fn client(&mut self, xid: i32, opcode: i32) {
+        let frame = content(FrameBuilder::request(xid, opcode).text("/a"));
+        self.link.client_frame(self.now, &frame);
+    }
+
+    fn own(&mut self, opcode: i32, watch: Option<String>) -> Receiver<OwnAnswer> {
+        let (answer, answered) = sync_channel(1);
+        let request = OwnRequest { opcode, body: Vec::new(), watch, answer };
+        self.link.own_request(self.now, request);
+        answered
+    }
+
+    fn own_watch(&mut self, path: &str) -> Receiver<OwnAnswer> {
+        self.own(opcode::ADD_WATCH, Some(path.to_owned()))
+    }
+
+    fn lose(&mut self, reason: DownReason) {
+        self.link.out.cut = None;
+        self.link.disconnected(reason);
+    }
+
+    /// What went to the server since the last look: number and opcode. Greetings,
+    /// which have neither, show as their first eight bytes.
+    fn sent(&mut self) -> Vec<(i32, i32)> {
+        let head = |frame: Vec<u8>| {
+            let mut fields = wire::Fields::of(&frame);
+            (fields.int().unwrap(), fields.int().unwrap())
+        };
+        let bytes = std::mem::take(&mut self.link.out.to_server);
+        contents(&bytes).into_iter().map(head).collect()
+    }
+
+    /// What the client was answered since the last look: number and code.
+    fn answers(&mut self) -> Vec<(i32, i32)> {
+        let head = |frame: Vec<u8>| {
+            let head = ReplyHead::parse(&frame).unwrap();
+            (head.xid, head.code)
+        };
+        let bytes = std::mem::take(&mut self.link.out.to_client);
+        contents(&bytes).into_iter().map(head).collect()
+    }
+
+    fn reports(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.link.out.reports)
+    }
+}

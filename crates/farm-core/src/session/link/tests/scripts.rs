@@ -1,0 +1,176 @@
+//! Random lives of a link: whatever happens, everybody gets one answer, in order.
+
+use super::*;
+
+struct Life {
+    seed: u64,
+    bench: Bench,
+    rng: fastrand::Rng,
+    /// What the client has sent, and what of it was answered.
+    asked: Vec<i32>,
+    answered: Vec<i32>,
+    own: Vec<Receiver<OwnAnswer>>,
+    /// The numbers of the requests that the server has not answered yet.
+    at_server: std::collections::VecDeque<i32>,
+    is_connected: bool,
+    is_welcome: bool,
+    last: Option<Report>,
+}
+
+impl Life {
+    fn new(seed: u64) -> Self {
+        // Some of them have credentials.
+        let auth = ["digest:a:b", "digest:a:b\ndigest:c:d"].get(seed as usize % 3);
+        let auth = auth.map_or_else(Auth::default, |text| Auth::parse(text.as_bytes()).unwrap());
+        Self {
+            seed,
+            bench: Bench::down_as(auth),
+            rng: fastrand::Rng::with_seed(seed),
+            asked: Vec::new(),
+            answered: Vec::new(),
+            own: Vec::new(),
+            at_server: std::collections::VecDeque::new(),
+            is_connected: false,
+            is_welcome: false,
+            last: None,
+        }
+    }
+
+    fn ask(&mut self, opcode: i32) {
+        let number = i32::try_from(self.asked.len()).unwrap() + 1;
+        let xid = if opcode == opcode::PING { XID_PING } else { number };
+        self.bench.client(xid, opcode);
+        self.asked.push(xid);
+    }
+
+    fn server(&mut self) {
+        if !self.is_connected {
+            if !self.bench.link.wants_server() {
+                return;
+            }
+            self.bench.link.connected(self.bench.now);
+            self.is_connected = true;
+            self.is_welcome = false;
+        } else if !self.is_welcome {
+            let frame = match self.rng.u8(..40) {
+                0 => welcome(0, 0),
+                1 => welcome(ID + 1, TIMEOUT_MS),
+                2 => vec![1; self.rng.usize(..20)],
+                _ => welcome(ID, TIMEOUT_MS),
+            };
+            self.is_welcome = true;
+            self.bench.server(frame);
+        } else {
+            let frame = match self.rng.u8(..60) {
+                0 => reply(self.rng.i32(..), code::OK),
+                1 => (0..self.rng.usize(..24)).map(|_| self.rng.u8(..)).collect(),
+                2..=9 => event("/a"),
+                10 => reply(XID_PING, code::OK),
+                11 => reply(self.at_server.pop_front().unwrap_or(3), code::SESSION_MOVED),
+                _ => match self.at_server.pop_front() {
+                    Some(xid) => reply(xid, if self.rng.bool() { code::OK } else { NO_NODE }),
+                    None => return,
+                },
+            };
+            self.bench.server(frame);
+        }
+    }
+
+    fn step(&mut self) {
+        match self.rng.u8(..100) {
+            0..=29 => self.ask(EXISTS),
+            30..=34 => self.ask(opcode::PING),
+            35..=39 => {
+                let own = self.bench.own(opcode::MULTI, None);
+                self.own.push(own);
+            }
+            40..=41 => {
+                let own = self.bench.own_watch("/farm");
+                self.own.push(own);
+            }
+            42..=47 => {
+                let time = Duration::from_millis(self.rng.u64(..3000));
+                self.bench.after(time);
+            }
+            48 if self.is_connected => self.bench.link.out.cut = Some(DownReason::HungUp),
+            _ => self.server(),
+        }
+        self.settle();
+    }
+
+    /// What the relay does after every turn.
+    fn settle(&mut self) {
+        let sent = self.bench.sent();
+        if self.is_welcome {
+            let asks = |xid: &i32| *xid > 0 || *xid == XID_AUTH;
+            self.at_server.extend(sent.iter().map(|(xid, _)| *xid).filter(asks));
+        }
+        if let Some(reason) = self.bench.link.out.cut.take()
+            && self.is_connected
+        {
+            self.is_connected = false;
+            self.is_welcome = false;
+            self.at_server.clear();
+            self.bench.lose(reason);
+        }
+        let answers = self.bench.answers();
+        self.answered.extend(answers.iter().map(|(xid, _)| *xid));
+        assert!(self.asked.starts_with(&self.answered), "seed {}", self.seed);
+        for report in self.bench.reports() {
+            self.hear(report);
+        }
+    }
+
+    /// Reports come in an order that makes sense.
+    fn hear(&mut self, report: Report) {
+        let is_up = matches!(self.last, Some(Report::Up { .. }));
+        let is_over = matches!(self.last, Some(Report::Over));
+        match &report {
+            Report::Changed(..) => {
+                assert!(!is_over, "seed {}: a change after the end", self.seed);
+                return;
+            }
+            Report::Up { is_new, .. } => {
+                assert!(!is_up && !is_over, "seed {}: up again", self.seed);
+                assert_eq!(*is_new, self.last.is_none(), "seed {}", self.seed);
+            }
+            Report::Down(_) => assert!(is_up, "seed {}: down without being up", self.seed),
+            Report::Over => assert!(!is_over, "seed {}: over twice", self.seed),
+        }
+        self.last = Some(report);
+    }
+}
+
+#[test]
+fn everybody_gets_one_answer_in_order_whatever_happens() {
+    for seed in 0..400 {
+        let mut life = Life::new(seed);
+        let end = life.rng.usize(20..400);
+        for _ in 0..end {
+            life.step();
+        }
+        match life.rng.u8(..4) {
+            0 => life.bench.link.close(life.bench.now),
+            1 => life.bench.link.give_up(),
+            2 => life.bench.lose(DownReason::Silent),
+            _ => life.bench.client(-5, opcode::CLOSE_SESSION),
+        }
+        let mut answers = life.bench.answers();
+        if answers.last() == Some(&(0, code::OK)) {
+            // The close of the client itself.
+            answers.pop();
+        } else {
+            life.bench.link.close(life.bench.now);
+        }
+        life.answered.extend(answers.iter().map(|(xid, _)| *xid));
+        assert_eq!(life.asked, life.answered, "seed {seed}");
+        life.bench.link.give_up();
+        for (number, own) in life.own.iter().enumerate() {
+            assert!(own.try_recv().is_ok(), "seed {seed}: own request {number} was not answered");
+            assert!(
+                own.try_recv().is_err(),
+                "seed {seed}: own request {number} was answered twice"
+            );
+        }
+    }
+}

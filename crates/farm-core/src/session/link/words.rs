@@ -1,0 +1,77 @@
+//! What goes into the link and comes out of it.
+
+use crate::session::{Change, SessionId};
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+/// What the link tells the session about itself: the only truth there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) enum Report {
+    /// A server carries the session: a new one, or the one we had.
+    Up { session: SessionId, is_new: bool, granted: Duration },
+    /// No server carries it; it may live.
+    Down(DownReason),
+    /// It is over, and so is this link.
+    Over,
+    /// A watched znode changed.
+    Changed(Change, String),
+}
+
+/// Why a connection to a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DownReason {
+    /// The server closed it, or the network broke it.
+    HungUp,
+    /// The server owed an answer for too long.
+    Silent,
+    /// The server sent what no server sends.
+    Garbled(&'static str),
+    /// The server does not take our credentials.
+    AuthRefused,
+}
+
+impl std::fmt::Display for DownReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::HungUp => f.write_str("it hung up"),
+            Self::Silent => f.write_str("it fell silent"),
+            Self::Garbled(what) => write!(f, "it sent {what}"),
+            Self::AuthRefused => f.write_str("it refused our credentials"),
+        }
+    }
+}
+
+/// How a request of our own ended: the server's code and the body.
+pub(in super::super) type OwnAnswer = Result<(i32, Vec<u8>), Unanswered>;
+
+/// A request of our own got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Unanswered {
+    /// The connection broke, or there is none.
+    Disconnected,
+    /// The session is over.
+    Over,
+}
+
+/// A request that the relay makes itself.
+#[derive(Debug)]
+pub(in super::super) struct OwnRequest {
+    pub(in super::super) opcode: i32,
+    pub(in super::super) body: Vec<u8>,
+    /// A watch to set again on every later server, once this one has accepted it.
+    pub(in super::super) watch: Option<String>,
+    pub(in super::super) answer: SyncSender<OwnAnswer>,
+}
+
+/// What the machine wants done.
+#[derive(Debug, Default)]
+pub(in super::super) struct Out {
+    /// Bytes for the server.
+    pub(in super::super) to_server: Vec<u8>,
+    /// Bytes for the client library.
+    pub(in super::super) to_client: Vec<u8>,
+    /// Reports, in order.
+    pub(in super::super) reports: Vec<Report>,
+    /// The connection to the server has to go.
+    pub(in super::super) cut: Option<DownReason>,
+}

@@ -1,0 +1,384 @@
+//! One ZooKeeper session, told as a stream of events.
+//!
+//! This layer speaks of paths, versions and bytes. Farms, hosts and formats are
+//! strangers here. The pieces, from the wire up:
+//!
+//! - `wire` knows the bytes, `link` what they mean, `patience` how long to wait;
+//! - `dial` finds a server, `stream` is a socket, `tls` what may be spoken over it,
+//!   `relay` the thread that turns it all;
+//! - `client` makes blocking requests through the client library, which only ever
+//!   meets the relay; `courier` threads make them for the loop.
+//!
+//! **Invariant.** What the link says is the only truth about the connection, and it
+//! arrives in the order in which it happened: a hint that follows
+//! [`Event::Connected`] is about that contact, and after [`Event::Lost`] nothing of
+//! that session comes any more.
+
+mod acl;
+mod auth;
+mod client;
+mod courier;
+mod dial;
+mod error;
+#[doc(hidden)]
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
+mod gate;
+mod hint;
+mod link;
+mod path;
+mod patience;
+mod peer;
+mod relay;
+mod servers;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
+mod trouble;
+mod wire;
+mod wreck;
+
+pub use acl::{Acl, AclError};
+pub use auth::{Auth, AuthError, CREDENTIALS_MAX};
+pub use client::{Client, CreateMode, Stat, Watch, Znode};
+pub use error::{DATA_BYTES_MAX, SessionError};
+pub use hint::{Change, Hint};
+pub use link::DownReason;
+pub use path::{PATH_BYTES_MAX, PathError, PathFault, ZnodePath};
+pub use servers::{DEFAULT_PORT, SERVERS_MAX, Server, ServerFault, Servers, ServersError};
+#[cfg(feature = "tls")]
+pub use tls::{FileFault, Identity, SYSTEM_CA, check_server_name};
+pub use tls::{Tls, TlsError};
+pub use trouble::Trouble;
+
+use courier::Couriers;
+use gate::{Gate, Passage};
+use link::Report;
+use relay::{News, Relay};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use wreck::Wreck;
+
+/// The least session timeout that is asked for: below it, noticing a silent server
+/// and reaching another one does not fit in.
+pub const SESSION_TIMEOUT_LEAST: Duration = Duration::from_secs(4);
+
+/// As long as for ever, and within the reach of every clock.
+const PATIENCE_MOST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// How long the end of a session may take when no server carries it.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// The number ZooKeeper gave a session; znodes name their owner by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId(pub i64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+/// What a session needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where ZooKeeper is.
+    pub servers: Servers,
+    /// The session timeout to ask for, at least [`SESSION_TIMEOUT_LEAST`].
+    pub session_timeout: Duration,
+    /// After so many rounds over all servers in a row without success,
+    /// [`Event::GaveUp`] is posted; `None` never gives up.
+    pub rounds_max: Option<u32>,
+    /// How many blocking requests may be under way at once.
+    pub couriers: usize,
+    /// Who we are, for every server before anything else is asked of it.
+    pub auth: Auth,
+    /// Who may do what with the znodes that we create.
+    pub acl: Acl,
+    /// How to speak TLS with the servers; plain text without it.
+    pub tls: Option<Tls>,
+}
+
+/// What happens to a session.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A server carries it. Whatever was read before may be out of date, and
+    /// watches set by reading are gone: read again.
+    Connected {
+        /// The session.
+        session: SessionId,
+        /// Whether it is a new one.
+        is_new: bool,
+        /// How long the server keeps it without hearing of us.
+        granted: Duration,
+    },
+    /// No server carries it now; it may live on.
+    Suspended,
+    /// It is over, and its ephemeral znodes are gone: call [`Session::renew`].
+    Lost,
+    /// A watched znode changed.
+    Hint(Hint),
+    /// No server could be reached in as many rounds as were allowed.
+    GaveUp(Option<Trouble>),
+    /// In a whole round over all servers none took us, and one does not take our
+    /// credentials. Further rounds follow.
+    AuthRefused(Trouble),
+}
+
+/// One client object and the session it talks through.
+#[derive(Debug)]
+struct Generation {
+    // The order matters: the couriers end first, with them the last users of the
+    // client, then the client, which says goodbye to the relay, and then the relay.
+    couriers: Couriers,
+    _client: Arc<Client>,
+    relay: Arc<Relay>,
+    gate: Arc<Gate>,
+    wreck: Wreck,
+}
+
+type Notify = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// Sessions with ZooKeeper, one after the other.
+pub struct Session {
+    config: Config,
+    notify: Notify,
+    generation: Generation,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Starts looking for a server; `notify` is called for every event, on the
+    /// relay's thread, and must only post.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no socket or thread to give.
+    pub fn open(
+        config: Config,
+        notify: impl Fn(Event) + Send + Sync + 'static,
+    ) -> Result<Self, SessionError> {
+        let notify: Notify = Arc::new(notify);
+        let generation = Generation::open(&config, &notify)?;
+        Ok(Self { config, notify, generation })
+    }
+
+    /// Begins a new session in place of one that is over.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::open`].
+    ///
+    /// # Panics
+    ///
+    /// When a panic on one of the session's threads has ended it: such a bug shows
+    /// as [`Event::Lost`], and goes on here, on the thread of whoever owns the session.
+    pub fn renew(&mut self) -> Result<(), SessionError> {
+        self.generation.wreck.surface();
+        self.generation.relay.begin_close(Instant::now());
+        self.generation = Generation::open(&self.config, &self.notify)?;
+        Ok(())
+    }
+
+    /// Gives a courier something to do. Without contact its requests fail at once.
+    pub fn dispatch(&self, job: impl FnOnce(&Client) + Send + 'static) {
+        self.generation.couriers.send(Box::new(job));
+    }
+
+    /// Runs an operation to its end or the deadline, and waits for it: over
+    /// disconnections and expiries it is begun anew, so it must be one that can be
+    /// repeated, such as a read, or an edit that reads first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation; [`SessionError::AuthRefused`] when no server takes our
+    /// credentials, [`SessionError::Unreachable`] when no server was reached,
+    /// [`SessionError::Overdue`] when one was but it was not done in time.
+    ///
+    /// # Panics
+    ///
+    /// When the operation does.
+    pub fn call<T: Send + 'static>(
+        &mut self,
+        patience: Duration,
+        operation: impl Fn(&Client) -> Result<T, SessionError> + Send + Sync + 'static,
+    ) -> Result<T, SessionError> {
+        let start = Instant::now();
+        let deadline = start + patience.min(PATIENCE_MOST);
+        let operation = Arc::new(operation);
+        let mut was_reached = false;
+        loop {
+            match self.generation.gate.wait(deadline) {
+                Passage::Open => was_reached = true,
+                Passage::Over => {
+                    self.renew()?;
+                    continue;
+                }
+                Passage::Shut { trouble: Some(trouble), .. } if trouble.is_refusal() => {
+                    return Err(SessionError::AuthRefused(trouble));
+                }
+                Passage::Shut { was_open, .. } if was_open || was_reached => {
+                    return Err(SessionError::Overdue(start.elapsed()));
+                }
+                Passage::Shut { trouble, .. } => {
+                    return Err(SessionError::Unreachable { trouble, tried: start.elapsed() });
+                }
+            }
+            let (answer, answered) = sync_channel(1);
+            let operation = Arc::clone(&operation);
+            self.dispatch(move |client| drop(answer.try_send(operation(client))));
+            match answered.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Err(SessionError::Disconnected | SessionError::Expired)) => {}
+                Ok(outcome) => return outcome,
+                // It panicked, which has ended the session: the way through the gate tells.
+                Err(RecvTimeoutError::Disconnected) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(SessionError::Overdue(start.elapsed()));
+                }
+            }
+        }
+    }
+
+    /// Ends the session: its ephemeral znodes go at once if a server carries it or
+    /// can be reached within half a second, else when its timeout has passed.
+    pub fn close(self) {
+        self.generation.relay.begin_close(Instant::now() + FAREWELL);
+    }
+
+    /// Ends it without waiting for a server that does not answer: a request that is
+    /// under way fails at once, and the session goes when its timeout has passed.
+    pub fn abandon(self) {
+        self.generation.relay.begin_close(Instant::now());
+    }
+}
+
+impl Generation {
+    fn open(config: &Config, notify: &Notify) -> Result<Self, SessionError> {
+        let system = |error: std::io::Error| SessionError::System(error.kind());
+        let gate = Arc::new(Gate::default());
+        let session = Arc::new(OnceLock::new());
+        let narrator = Narrator {
+            gate: Arc::clone(&gate),
+            session: Arc::clone(&session),
+            notify: Arc::clone(notify),
+            chroot: config.servers.chroot().clone(),
+            rounds_max: config.rounds_max,
+        };
+        let most = Duration::from_millis(i32::MAX.unsigned_abs().into());
+        let timeout = config.session_timeout.clamp(SESSION_TIMEOUT_LEAST, most);
+        let wreck = Wreck::default();
+        let tell = move |news| narrator.tell(news);
+        let (auth, tls) = (config.auth.clone(), config.tls.clone());
+        let relay = Relay::open(&config.servers, timeout, auth, tls, &wreck, tell);
+        let relay = Arc::new(relay.map_err(system)?);
+        let chroot = config.servers.chroot().clone();
+        let client =
+            Arc::new(Client::open(Arc::clone(&relay), session, chroot, config.acl.clone())?);
+        let couriers = Couriers::start(config.couriers.max(1), &client, &wreck).map_err(system)?;
+        Ok(Self { couriers, _client: client, relay, gate, wreck })
+    }
+}
+
+/// Turns the relay's news into events, and into the log lines about the connection.
+struct Narrator {
+    gate: Arc<Gate>,
+    session: Arc<OnceLock<SessionId>>,
+    notify: Notify,
+    chroot: ZnodePath,
+    rounds_max: Option<u32>,
+}
+
+impl Narrator {
+    fn tell(&self, news: News) {
+        match news {
+            News::Link(Report::Up { session, is_new, granted }, server) => {
+                self.connected(session, is_new, granted, server);
+            }
+            News::Link(Report::Down(reason), server) => {
+                let server = Carrier(server);
+                log::warn!(
+                    "suspended: lost the server, looking for another; server={server} why=\"{reason}\""
+                );
+                self.gate.shut();
+                (self.notify)(Event::Suspended);
+            }
+            News::Link(Report::Over, _) => {
+                log::warn!("lost: the session is over");
+                self.gate.end();
+                (self.notify)(Event::Lost);
+            }
+            News::Link(Report::Changed(change, path), _) => {
+                if let Some(path) = self.within_chroot(&path) {
+                    (self.notify)(Event::Hint(Hint { path, change }));
+                }
+            }
+            News::RoundFailed { rounds, lasting, trouble } => {
+                self.round_failed(rounds, lasting, trouble);
+            }
+        }
+    }
+
+    fn connected(
+        &self,
+        session: SessionId,
+        is_new: bool,
+        granted: Duration,
+        server: Option<SocketAddr>,
+    ) {
+        let what = if is_new { "connected" } else { "connected again, same session" };
+        let (server, timeout_ms) = (Carrier(server), granted.as_millis());
+        log::info!("{what}; server={server} session={session} timeout_ms={timeout_ms}");
+        self.session.get_or_init(|| session);
+        self.gate.open();
+        (self.notify)(Event::Connected { session, is_new, granted });
+    }
+
+    fn round_failed(&self, rounds: u32, lasting: u32, trouble: Option<Trouble>) {
+        let has_given_up = self.rounds_max.is_some_and(|most| rounds >= most);
+        let is_refused = trouble.as_ref().is_some_and(Trouble::is_refusal);
+        // What does not go by itself is told even where another trouble was told before.
+        if (rounds == 1 || lasting == 1 && trouble.as_ref().is_some_and(Trouble::is_lasting))
+            && let Some(trouble) = &trouble
+        {
+            let what = if is_refused { "takes us" } else { "can be reached" };
+            log::warn!("no server {what}, trying on; last=\"{trouble}\"");
+        }
+        // Credentials do not get better while a caller waits.
+        self.gate.note(trouble.clone(), has_given_up || is_refused);
+        if is_refused && let Some(trouble) = &trouble {
+            (self.notify)(Event::AuthRefused(trouble.clone()));
+        }
+        if has_given_up {
+            (self.notify)(Event::GaveUp(trouble));
+        }
+    }
+
+    fn within_chroot(&self, path: &str) -> Option<ZnodePath> {
+        let path =
+            if self.chroot.is_root() { path } else { path.strip_prefix(self.chroot.as_str())? };
+        ZnodePath::parse(if path.is_empty() { "/" } else { path }).ok()
+    }
+}
+
+/// The server of a log line.
+struct Carrier(Option<SocketAddr>);
+
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("none"),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! How long a server may take, given what is at stake.
+//!
+//! A session of timeout T ends T after its server last heard of us. To keep it
+//! over the loss of a server we have to ask, give up waiting, and reach another
+//! server within T: so we speak at least every T/3, and wait for an answer T/6
+//! (never under a second, never over T/3).
+
+use std::time::Duration;
+
+const ANSWER_LEAST: Duration = Duration::from_secs(1);
+
+/// The waits that follow from a session timeout.
+#[derive(Debug, Clone)]
+pub(super) struct Patience {
+    asked: Duration,
+    granted: Option<Duration>,
+    answer: Duration,
+}
+
+impl Patience {
+    pub(super) const fn new(asked: Duration) -> Self {
+        Self { asked, granted: None, answer: Self::answer_for(asked) }
+    }
+
+    const fn answer_for(timeout: Duration) -> Duration {
+        let (sixth, third) = (timeout.as_millis() / 6, timeout.as_millis() / 3);
+        let least = ANSWER_LEAST.as_millis();
+        let wait = if sixth > least { sixth } else { least };
+        let wait = if wait < third { wait } else { third };
+        Duration::from_millis(wait as u64)
+    }
+
+    /// The timeout to ask a server for, in milliseconds.
+    pub(super) fn timeout_ms(&self) -> i32 {
+        i32::try_from(self.asked.as_millis()).unwrap_or(i32::MAX)
+    }
+
+    /// The timeout that holds: what the server granted, else what we ask for.
+    pub(super) fn granted(&self) -> Duration {
+        self.granted.unwrap_or(self.asked)
+    }
+
+    pub(super) fn was_granted(&mut self, timeout: Duration) {
+        if self.granted != Some(timeout) {
+            self.granted = Some(timeout);
+            self.answer = Self::answer_for(timeout);
+        }
+    }
+
+    /// How long an answer may take.
+    pub(super) const fn answer(&self) -> Duration {
+        self.answer
+    }
+
+    /// How long we may say nothing.
+    pub(super) fn ping_interval(&self) -> Duration {
+        self.granted() / 3
+    }
+
+    /// A server was given up for its silence: give the next one longer, lest a
+    /// slow ensemble send its clients round and round.
+    pub(super) fn was_exhausted(&mut self) {
+        self.answer = (self.answer * 2).min(self.granted() / 3);
+    }
+
+    /// An answer came after that time.
+    pub(super) fn was_answered(&mut self, took: Duration) {
+        let usual = Self::answer_for(self.granted());
+        if took <= usual {
+            self.answer = usual;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_noticed_within_two_thirds_of_the_timeout() {
+        for timeout_s in [4, 5, 6, 10, 15, 30, 60] {
+            let mut patience = Patience::new(Duration::from_secs(timeout_s));
+            let limit = Duration::from_secs(timeout_s) * 2 / 3;
+            assert!(patience.ping_interval() + patience.answer() <= limit, "{timeout_s} s");
+            patience.was_exhausted();
+            patience.was_exhausted();
+            assert!(patience.ping_interval() + patience.answer() <= limit, "{timeout_s} s, slow");
+            patience.was_answered(Duration::ZERO);
+            assert!(patience.answer() >= Duration::from_secs(1).min(limit / 2));
+        }
+    }
+
+    #[test]
+    fn what_the_server_grants_replaces_what_was_asked() {
+        let mut patience = Patience::new(Duration::from_secs(10));
+        patience.was_granted(Duration::from_secs(40));
+        assert_eq!(patience.ping_interval(), Duration::from_secs(40) / 3);
+        assert_eq!(patience.answer(), Duration::from_millis(6666));
+        assert_eq!(patience.timeout_ms(), 10_000);
+    }
+}

@@ -1,0 +1,418 @@
+//! Our end of the wire: the client library talks to it, it talks to ZooKeeper.
+//!
+//! One thread, one `poll`, three sockets: the library's connection on loopback,
+//! the connection to a server, and a pair to be woken by. What the bytes mean is
+//! the business of [`Link`]; which server to talk to is that of [`Dialer`].
+//!
+//! **Invariant.** The library never sees a server go. Its connection stands from
+//! its first byte until it closes; requests that no server can answer are answered
+//! here, in order, with an error.
+
+#[cfg(test)]
+mod tests;
+
+use super::dial::{Dialer, Progress};
+use super::link::{DownReason, Link, OwnAnswer, OwnRequest, Report, Unanswered};
+use super::peer;
+use super::servers::Servers;
+use super::stream::{Closed, Stream};
+use super::tls::Tls;
+use super::trouble::TroubleKind;
+use super::wreck::Wreck;
+use super::{Auth, Trouble};
+use crate::engine::Worker;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel, sync_channel};
+use std::time::{Duration, Instant};
+
+/// News from the relay, in the order in which it happened.
+#[derive(Debug)]
+pub(super) enum News {
+    /// Something about the link, and the server it was with.
+    Link(Report, Option<SocketAddr>),
+    /// No server could be reached in so many rounds in a row, in so many of them for a
+    /// reason that does not go by itself.
+    RoundFailed { rounds: u32, lasting: u32, trouble: Option<Trouble> },
+}
+
+/// Wakes the relay's thread; cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Waker(Arc<UnixStream>);
+
+impl Waker {
+    pub(super) fn wake(&self) {
+        // A full pipe wakes just as well.
+        drop((&*self.0).write(&[1]));
+    }
+}
+
+enum Command {
+    Ask(OwnRequest),
+    GiveUp,
+    Close { until: Instant },
+    Quit,
+}
+
+/// The handle. Dropping it ends the thread; [`Self::begin_close`] before that
+/// ends the session cleanly.
+#[derive(Debug)]
+pub(super) struct Relay {
+    commands: Sender<Command>,
+    waker: Waker,
+    address: SocketAddr,
+    // Last: dropping it joins the thread, which the drop above has told to end.
+    _worker: Worker,
+}
+
+impl Relay {
+    /// Starts looking for a server. `report` is called on the relay's thread.
+    pub(super) fn open(
+        servers: &Servers,
+        session_timeout: Duration,
+        auth: Auth,
+        tls: Option<Tls>,
+        wreck: &Wreck,
+        report: impl Fn(News) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let (waker, woken) = UnixStream::pair()?;
+        waker.set_nonblocking(true)?;
+        woken.set_nonblocking(true)?;
+        let waker = Waker(Arc::new(waker));
+        let (commands, incoming) = channel();
+        let now = Instant::now();
+        let event_loop = EventLoop {
+            link: Link::new(now, session_timeout, auth),
+            dialer: Dialer::new(servers, tls, now, waker.clone()),
+            commands: incoming,
+            woken,
+            listener,
+            client: None,
+            server: None,
+            address: None,
+            rounds: 0,
+            lasting: 0,
+            until: None,
+            is_quitting: false,
+            report,
+        };
+        let wreck = wreck.clone();
+        let worker = Worker::start("relay", move || event_loop.run_guarded(&wreck))?;
+        Ok(Self { commands, waker, address, _worker: worker })
+    }
+
+    /// Where the client library connects to.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Makes a request of our own and waits for its answer, which the link bounds.
+    pub(super) fn ask(&self, opcode: i32, body: Vec<u8>, watch: Option<String>) -> OwnAnswer {
+        let (answer, answered) = sync_channel(1);
+        self.command(Command::Ask(OwnRequest { opcode, body, watch, answer }));
+        answered.recv().unwrap_or(Err(Unanswered::Over))
+    }
+
+    /// Closes the session, looking for a server until then if there is none.
+    pub(super) fn begin_close(&self, until: Instant) {
+        self.command(Command::Close { until });
+    }
+
+    /// Declares the session over, as if a server had said so.
+    pub(super) fn give_up(&self) {
+        self.command(Command::GiveUp);
+    }
+
+    fn command(&self, command: Command) {
+        // The thread only ends before its handle when it panicked.
+        drop(self.commands.send(command));
+        self.waker.wake();
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.command(Command::Quit);
+    }
+}
+
+struct Server {
+    stream: Stream,
+    address: SocketAddr,
+    is_welcome: bool,
+}
+
+struct EventLoop<F> {
+    link: Link,
+    dialer: Dialer,
+    commands: Receiver<Command>,
+    woken: UnixStream,
+    listener: TcpListener,
+    client: Option<Stream>,
+    server: Option<Server>,
+    /// The server we are or were connected to last.
+    address: Option<SocketAddr>,
+    rounds: u32,
+    lasting: u32,
+    /// Set once the session is being closed: the thread ends by then.
+    until: Option<Instant>,
+    is_quitting: bool,
+    report: F,
+}
+
+#[derive(Debug, Default)]
+struct Ready {
+    listener: bool,
+    client: bool,
+    server: bool,
+}
+
+impl<F: Fn(News)> EventLoop<F> {
+    /// Runs to the end. After a panic the session is over, and the thread goes on
+    /// for those who wait for an answer and for the library, which would spin.
+    fn run_guarded(mut self, wreck: &Wreck) {
+        // Telling of the end may be what panics, so there is a third life.
+        for _ in 0..3 {
+            if wreck.guard(|| self.run()) {
+                return;
+            }
+            self.link.give_up();
+        }
+    }
+
+    fn run(&mut self) {
+        loop {
+            let now = Instant::now();
+            self.dial(now);
+            self.link.tick(now);
+            self.flush(now);
+            let is_closed = self.until.is_some_and(|until| self.link.is_over() || now >= until);
+            // Until it is told to quit, the thread stays for the library's sake: a
+            // connection that ends under it would make it spin.
+            if self.is_quitting && (self.until.is_none() || is_closed) {
+                return;
+            }
+            let ready = self.wait(now, is_closed);
+            let now = Instant::now();
+            self.take_commands(now);
+            if ready.listener {
+                self.accept();
+            }
+            if ready.client {
+                self.read_client(now);
+            }
+            if ready.server {
+                self.read_server(now);
+            }
+        }
+    }
+
+    /// The one place where this thread waits.
+    fn wait(&self, now: Instant, is_closed: bool) -> Ready {
+        let mut deadline = self.link.deadline();
+        let mut earlier = |at: Instant| deadline = Some(deadline.map_or(at, |it| it.min(at)));
+        if self.link.wants_server() && !is_closed {
+            earlier(self.dialer.deadline());
+        }
+        if let (Some(until), false) = (self.until, is_closed) {
+            earlier(until);
+        }
+        let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
+            // Rounded up: waking a moment early would only mean waking twice.
+            let wait = deadline.saturating_duration_since(now) + Duration::from_micros(999);
+            PollTimeout::try_from(wait.as_millis()).unwrap_or(PollTimeout::MAX)
+        });
+        let mut fds = vec![PollFd::new(self.woken.as_fd(), PollFlags::POLLIN)];
+        let mut add = |fd, flags| {
+            fds.push(PollFd::new(fd, flags));
+            fds.len() - 1
+        };
+        // One library object, one connection: after it, the port stays open and mute.
+        let listener = self.client.is_none().then(|| add(self.listener.as_fd(), PollFlags::POLLIN));
+        let server_is_full = self.server.as_ref().is_some_and(|s| s.stream.is_congested());
+        let client_is_full = self.client.as_ref().is_some_and(Stream::is_congested);
+        let client = self
+            .client
+            .as_ref()
+            .filter(|stream| stream.is_open())
+            .map(|stream| add(stream.as_fd(), stream.interest(!server_is_full)));
+        let server = self
+            .server
+            .as_ref()
+            .map(|server| add(server.stream.as_fd(), server.stream.interest(!client_is_full)));
+        if let Some((socket, interest)) = self.dialer.socket()
+            && self.link.wants_server()
+        {
+            add(socket, interest);
+        }
+        if poll(&mut fds, timeout).is_err() {
+            // Interrupted: every caller looks at the state of things, not at this.
+            return Ready::default();
+        }
+        let is_ready = |at: Option<usize>| at.is_some_and(|at| fds[at].any().unwrap_or(true));
+        Ready { listener: is_ready(listener), client: is_ready(client), server: is_ready(server) }
+    }
+
+    fn take_commands(&mut self, now: Instant) {
+        let mut bytes = [0; 64];
+        while matches!(self.woken.read(&mut bytes), Ok(n) if n > 0) {}
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Ask(request)) => self.link.own_request(now, request),
+                Ok(Command::GiveUp) => self.link.give_up(),
+                Ok(Command::Close { until }) => {
+                    self.until = Some(until);
+                    self.dialer.hurry(now);
+                    self.link.close(now);
+                }
+                Ok(Command::Quit) | Err(TryRecvError::Disconnected) => {
+                    self.is_quitting = true;
+                    return;
+                }
+                Err(TryRecvError::Empty) => return,
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        let Ok((stream, peer)) = self.listener.accept() else { return };
+        match peer::is_own(&stream) {
+            Ok(true) => match Stream::new(stream) {
+                Ok(stream) => self.client = Some(stream),
+                Err(error) => log::error!("cannot serve our own client; error={error}"),
+            },
+            Ok(false) => log::warn!("refused a connection of another process; peer={peer}"),
+            Err(error) => log::error!("cannot tell whose connection that is; error={error}"),
+        }
+    }
+
+    fn read_client(&mut self, now: Instant) {
+        let Some(client) = &mut self.client else { return };
+        let outcome = client.receive();
+        while let Ok(Some(frame)) = client.next_frame() {
+            self.link.client_frame(now, &frame);
+        }
+        if outcome.is_err() {
+            client.shut();
+        }
+    }
+
+    fn read_server(&mut self, now: Instant) {
+        let Some(server) = &mut self.server else { return };
+        let outcome = server.stream.receive();
+        loop {
+            match server.stream.next_frame() {
+                Ok(Some(frame)) => self.link.server_frame(now, frame),
+                Ok(None) => break,
+                Err(garbled) => {
+                    self.link.out.cut = Some(DownReason::Garbled(garbled.0));
+                    break;
+                }
+            }
+        }
+        match outcome {
+            Ok(0) => {}
+            Ok(_) if server.stream.has_partial_frame() => self.link.progressed(now),
+            Ok(_) => {}
+            Err(Closed) => {
+                // What it said with its last breath was heard above.
+                self.link.out.cut.get_or_insert(if server.stream.is_garbled() {
+                    DownReason::Garbled("TLS that makes no sense")
+                } else {
+                    DownReason::HungUp
+                });
+            }
+        }
+    }
+
+    fn dial(&mut self, now: Instant) {
+        if self.server.is_some() || !self.link.wants_server() {
+            return;
+        }
+        match self.dialer.advance(now, self.link.patience()) {
+            Progress::Waiting => {}
+            Progress::Connected(stream, address) => {
+                self.address = Some(address);
+                self.server = Some(Server { stream, address, is_welcome: false });
+                self.link.connected(now);
+            }
+            Progress::RoundFailed => {
+                self.rounds = self.rounds.saturating_add(1);
+                let trouble = self.dialer.trouble();
+                if trouble.as_ref().is_some_and(Trouble::is_lasting) {
+                    self.lasting = self.lasting.saturating_add(1);
+                }
+                // Who is leaving has no use for it.
+                if self.until.is_none() {
+                    let (rounds, lasting) = (self.rounds, self.lasting);
+                    (self.report)(News::RoundFailed { rounds, lasting, trouble });
+                }
+            }
+        }
+    }
+
+    /// Carries out what the link wants, until it wants nothing more.
+    fn flush(&mut self, now: Instant) {
+        loop {
+            for report in std::mem::take(&mut self.link.out.reports) {
+                self.tell(now, report);
+            }
+            if let Some(client) = &mut self.client {
+                client.queue(&mut self.link.out.to_client);
+                if client.send().is_err() {
+                    client.shut();
+                }
+            }
+            // Bytes for a client that is gone, or not there yet, have no reader.
+            self.link.out.to_client.clear();
+            let Some(server) = &mut self.server else {
+                self.link.out.to_server.clear();
+                self.link.out.cut = None;
+                return;
+            };
+            server.stream.queue(&mut self.link.out.to_server);
+            if self.link.out.cut.is_none() && server.stream.send().is_err() {
+                self.link.out.cut = Some(DownReason::HungUp);
+            }
+            if self.link.is_over() {
+                self.server.take().into_iter().for_each(|server| server.stream.part());
+            } else if let Some(reason) = self.link.out.cut.take() {
+                self.drop_server(now, reason);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn drop_server(&mut self, now: Instant, reason: DownReason) {
+        let Some(mut server) = self.server.take() else { return };
+        if server.is_welcome {
+            self.dialer.lost(now, server.address, self.link.patience());
+        } else {
+            // We may have noticed by writing, and not have read yet what it had to say.
+            server.stream.receive().unwrap_or_default();
+            let is_of_tls = reason == DownReason::HungUp || server.stream.is_garbled();
+            let error = server.stream.why_closed().filter(|_| is_of_tls);
+            let kind = error.map_or(TroubleKind::Greeting(reason), TroubleKind::Tls);
+            self.dialer.failed(server.address, kind);
+        }
+        server.stream.part();
+        self.link.disconnected(reason);
+    }
+
+    fn tell(&mut self, now: Instant, report: Report) {
+        if let (Report::Up { .. }, Some(server)) = (&report, &mut self.server) {
+            server.is_welcome = true;
+            self.dialer.succeeded(now);
+            (self.rounds, self.lasting) = (0, 0);
+        }
+        (self.report)(News::Link(report, self.address));
+    }
+}

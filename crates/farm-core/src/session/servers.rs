@@ -1,0 +1,285 @@
+//! Where ZooKeeper is.
+
+use super::path::{PathError, ZnodePath};
+use std::error::Error;
+use std::fmt;
+use std::net::Ipv6Addr;
+
+/// The port of a server that is named without one.
+pub const DEFAULT_PORT: u16 = 2181;
+
+/// The most servers that one text may name.
+pub const SERVERS_MAX: usize = 100;
+
+/// The servers of an ensemble and the path below which we live there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Servers {
+    list: Vec<Server>,
+    chroot: ZnodePath,
+}
+
+/// One server, as it was named: nothing is resolved yet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Server {
+    host: String,
+    port: u16,
+}
+
+impl Servers {
+    /// Reads `host:port[,host:port...][/chroot]`; an IPv6 address stands in
+    /// brackets, a missing port is [`DEFAULT_PORT`].
+    ///
+    /// # Errors
+    ///
+    /// [`ServersError`], naming the piece that is wrong.
+    pub fn parse(text: &str) -> Result<Self, ServersError> {
+        let (hosts, chroot) = match text.find('/') {
+            Some(slash) => {
+                let chroot = ZnodePath::parse(text[slash..].trim());
+                (&text[..slash], chroot.map_err(ServersError::Chroot)?)
+            }
+            None => (text, ZnodePath::root()),
+        };
+        if hosts.trim().is_empty() {
+            return Err(ServersError::NoServer);
+        }
+        let mut list = Vec::new();
+        for piece in hosts.split(',') {
+            if list.len() == SERVERS_MAX {
+                return Err(ServersError::TooMany);
+            }
+            list.push(Server::parse(piece.trim())?);
+        }
+        Ok(Self { list, chroot })
+    }
+
+    /// The servers in the order in which they were named; never none.
+    #[must_use]
+    pub fn list(&self) -> &[Server] {
+        &self.list
+    }
+
+    /// The path that every path of ours stands below; `/` if none was given.
+    #[must_use]
+    pub const fn chroot(&self) -> &ZnodePath {
+        &self.chroot
+    }
+}
+
+impl fmt::Display for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, server) in self.list.iter().enumerate() {
+            write!(f, "{}{server}", if index == 0 { "" } else { "," })?;
+        }
+        if self.chroot.is_root() { Ok(()) } else { write!(f, "{}", self.chroot) }
+    }
+}
+
+impl Server {
+    fn parse(piece: &str) -> Result<Self, ServersError> {
+        let refuse = |fault| Err(ServersError::Server { piece: piece.to_owned(), fault });
+        if piece.is_empty() {
+            return refuse(ServerFault::Empty);
+        }
+        let (host, port) = match piece.strip_prefix('[') {
+            Some(rest) => match rest.split_once(']') {
+                Some((address, "")) => (address, None),
+                Some((address, rest)) => match rest.strip_prefix(':') {
+                    Some(port) => (address, Some(port)),
+                    None => return refuse(ServerFault::Bracket),
+                },
+                None => return refuse(ServerFault::Bracket),
+            },
+            None => match piece.split_once(':') {
+                Some((_, rest)) if rest.contains(':') => return refuse(ServerFault::BareIpv6),
+                Some((host, port)) => (host, Some(port)),
+                None => (piece, None),
+            },
+        };
+        let is_host = if piece.starts_with('[') { is_ipv6(host) } else { is_name(host) };
+        if !is_host {
+            return refuse(ServerFault::Host);
+        }
+        let port = match port.map(read_port) {
+            None => DEFAULT_PORT,
+            Some(Some(port)) => port,
+            Some(None) => return refuse(ServerFault::Port),
+        };
+        Ok(Self { host: host.to_owned(), port })
+    }
+
+    /// The name or address, an IPv6 address without its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+// A link-local address carries the name of its interface: fe80::1%eth0.
+fn is_ipv6(text: &str) -> bool {
+    let (address, zone) = text.split_once('%').unwrap_or((text, "0"));
+    address.parse::<Ipv6Addr>().is_ok() && is_name(zone)
+}
+
+fn is_name(text: &str) -> bool {
+    const NAME_BYTES_MAX: usize = 255;
+    (1..=NAME_BYTES_MAX).contains(&text.len())
+        && text.chars().all(|c| !c.is_whitespace() && !c.is_control() && !"[]@".contains(c))
+}
+
+fn read_port(text: &str) -> Option<u16> {
+    // `u16::from_str` also takes a sign.
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|&port| is_number && port > 0)
+}
+
+/// A text that does not say where ZooKeeper is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServersError {
+    /// There is no server in it.
+    NoServer,
+    /// There are more than [`SERVERS_MAX`] servers in it.
+    TooMany,
+    /// One piece names no server.
+    Server {
+        /// The piece between the commas.
+        piece: String,
+        /// What is wrong with it.
+        fault: ServerFault,
+    },
+    /// What follows the servers is no path.
+    Chroot(PathError),
+}
+
+/// What is wrong with a piece that should name a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerFault {
+    /// It is empty.
+    Empty,
+    /// Its host is neither a name nor an address.
+    Host,
+    /// Its port is no number from 1 to 65535.
+    Port,
+    /// A bracket is not closed, or something else than a port follows it.
+    Bracket,
+    /// It is an IPv6 address without brackets.
+    BareIpv6,
+}
+
+impl fmt::Display for ServersError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoServer => f.write_str("no server is named"),
+            Self::TooMany => write!(f, "more than {SERVERS_MAX} servers are named"),
+            Self::Server { piece, fault } => {
+                write!(f, "{piece:?} names no server: {fault}")
+            }
+            Self::Chroot(_) => f.write_str("wrong chroot"),
+        }
+    }
+}
+
+impl fmt::Display for ServerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "there is nothing between two commas",
+            Self::Host => "the host is neither a name nor an address",
+            Self::Port => "the port must be a number from 1 to 65535",
+            Self::Bracket => "it must look like [address]:port",
+            Self::BareIpv6 => "an IPv6 address needs brackets, like [::1]:2181",
+        })
+    }
+}
+
+impl Error for ServersError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Chroot(error) => Some(error),
+            Self::NoServer | Self::TooMany | Self::Server { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parse_reads_every_form() {
+        let table = [
+            ("localhost", "localhost:2181"),
+            ("zk1:2182", "zk1:2182"),
+            ("zk1,zk2:2182,10.0.0.3", "zk1:2181,zk2:2182,10.0.0.3:2181"),
+            ("  zk1 , zk2:2182  ", "zk1:2181,zk2:2182"),
+            ("[::1]", "[::1]:2181"),
+            ("[::1]:2182,zk1", "[::1]:2182,zk1:2181"),
+            ("[fe80::1%eth0]:2181", "[fe80::1%eth0]:2181"),
+            ("zk1/app", "zk1:2181/app"),
+            ("zk1,zk2/app/test", "zk1:2181,zk2:2181/app/test"),
+            ("zk1 /app ", "zk1:2181/app"),
+            ("zk1/", "zk1:2181"),
+        ];
+        for (text, canonical) in table {
+            assert_eq!(Servers::parse(text).unwrap().to_string(), canonical, "{text:?}");
+        }
+        let servers = Servers::parse("[::1]:2182/app").unwrap();
+        assert_eq!(servers.list()[0].host(), "::1");
+        assert_eq!(servers.list()[0].port(), 2182);
+        assert_eq!(servers.chroot().as_str(), "/app");
+    }
+
+    #[test]
+    fn errors_name_the_piece() {
+        let table = [
+            ("zk1,,zk2", "", ServerFault::Empty),
+            ("zk1,", "", ServerFault::Empty),
+            (":2181", ":2181", ServerFault::Host),
+            ("zk 1", "zk 1", ServerFault::Host),
+            ("user@zk1", "user@zk1", ServerFault::Host),
+            ("zk1,zk2:", "zk2:", ServerFault::Port),
+            ("zk1:0", "zk1:0", ServerFault::Port),
+            ("zk1:65536", "zk1:65536", ServerFault::Port),
+            ("zk1:+1", "zk1:+1", ServerFault::Port),
+            ("zk1:http", "zk1:http", ServerFault::Port),
+            ("::1", "::1", ServerFault::BareIpv6),
+            ("zk1:1:2", "zk1:1:2", ServerFault::BareIpv6),
+            ("[::1", "[::1", ServerFault::Bracket),
+            ("[::1]2181", "[::1]2181", ServerFault::Bracket),
+            ("[zk1]:2181", "[zk1]:2181", ServerFault::Host),
+            ("[fe80::1%]", "[fe80::1%]", ServerFault::Host),
+        ];
+        for (text, piece, fault) in table {
+            let expected = ServersError::Server { piece: piece.to_owned(), fault };
+            assert_eq!(Servers::parse(text), Err(expected), "{text:?}");
+        }
+        for text in ["", "  ", "/app"] {
+            assert_eq!(Servers::parse(text), Err(ServersError::NoServer), "{text:?}");
+        }
+        assert!(matches!(Servers::parse("zk1/a//b"), Err(ServersError::Chroot(_))));
+    }
+
+    #[test]
+    fn the_number_of_servers_is_bounded() {
+        let most = vec!["zk"; SERVERS_MAX].join(",");
+        assert!(Servers::parse(&most).is_ok());
+        assert_eq!(Servers::parse(&format!("{most},zk")), Err(ServersError::TooMany));
+        let endless = ",".repeat(1_000_000);
+        assert!(Servers::parse(&endless).is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! Certificates and keys from files.
+
+use super::{FileFault, Identity, SYSTEM_CA, Tls, TlsError};
+use nix::fcntl::OFlag;
+use rustls::client::Resumption;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// All authorities that systems trust take a quarter of a megabyte.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Reads all files, as they are now.
+pub(super) fn client_config(tls: &Tls) -> Result<ClientConfig, TlsError> {
+    let roots = roots(tls.ca.as_deref().unwrap_or(Path::new(SYSTEM_CA)))?;
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Protocol)?
+        .with_root_certificates(roots);
+    let mut config = match &tls.identity {
+        None => builder.with_no_client_auth(),
+        Some(Identity { cert, key }) => {
+            let chain = certificates(cert)?;
+            if chain.is_empty() {
+                return Err(at(cert, FileFault::NoCertificate));
+            }
+            let private = private_key(key)?;
+            builder.with_client_auth_cert(chain, private).map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => at(key, FileFault::KeyOfAnother),
+                rustls::Error::InvalidCertificate(_) => at(cert, FileFault::Unusable(error)),
+                error => at(key, FileFault::Unusable(error)),
+            })?
+        }
+    };
+    // Every connection has a configuration of its own, so there is nothing to resume.
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    // Bundles have always held a few that nobody can make sense of.
+    let (usable, _) = roots.add_parsable_certificates(certificates(path)?);
+    if usable == 0 {
+        return Err(at(path, FileFault::NoCertificate));
+    }
+    Ok(roots)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let bytes = read(path)?;
+    CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<_, _>>()
+        .map_err(|error| at(path, FileFault::Pem(Arc::new(error))))
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
+        pem::Error::NoItemsFound => at(path, FileFault::NoKey),
+        error => at(path, FileFault::Pem(Arc::new(error))),
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let unreadable = |error| at(path, FileFault::Read(Arc::new(error)));
+    // Whoever opens a pipe waits for its writer; this thread never waits.
+    let flags = OFlag::O_NONBLOCK.bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+    if !file.metadata().map_err(unreadable)?.is_file() {
+        return Err(at(path, FileFault::NoFile));
+    }
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(at(path, FileFault::TooLong));
+    }
+    Ok(bytes)
+}
+
+fn at(path: &Path, fault: FileFault) -> TlsError {
+    TlsError::File { path: path.to_owned(), fault }
+}

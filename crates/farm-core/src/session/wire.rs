@@ -1,0 +1,453 @@
+//! The bytes of the ZooKeeper protocol that the relay has to understand.
+//!
+//! A frame is a big-endian `i32` length and that many bytes. The client library
+//! speaks for itself; here are only the greeting, the head of every frame, watch
+//! events, and the few requests that the library can't make. The layouts are
+//! those of `zookeeper.jute` in the ZooKeeper sources.
+//!
+//! **Invariant.** Nothing here trusts a length: a frame is bounded, and every
+//! field is checked against the bytes that are really there.
+
+use super::Acl;
+use super::hint::Change;
+
+/// A frame longer than this ends the connection. Answers are bounded by the
+/// server's memory only: a list of a million children fits in here.
+pub(super) const FRAME_BYTES_MAX: usize = 64 << 20;
+
+pub(super) const XID_EVENT: i32 = -1;
+pub(super) const XID_PING: i32 = -2;
+pub(super) const XID_AUTH: i32 = -4;
+
+pub(super) mod opcode {
+    pub(in super::super) const CREATE: i32 = 1;
+    pub(in super::super) const DELETE: i32 = 2;
+    pub(in super::super) const GET_DATA: i32 = 4;
+    pub(in super::super) const GET_CHILDREN: i32 = 8;
+    pub(in super::super) const PING: i32 = 11;
+    pub(in super::super) const MULTI: i32 = 14;
+    pub(in super::super) const AUTH: i32 = 100;
+    pub(in super::super) const ADD_WATCH: i32 = 106;
+    pub(in super::super) const CLOSE_SESSION: i32 = -11;
+}
+
+pub(super) mod code {
+    pub(in super::super) const OK: i32 = 0;
+    pub(in super::super) const CONNECTION_LOSS: i32 = -4;
+    pub(in super::super) const UNIMPLEMENTED: i32 = -6;
+    pub(in super::super) const SESSION_EXPIRED: i32 = -112;
+    pub(in super::super) const SESSION_MOVED: i32 = -118;
+}
+
+/// What a peer sent makes no sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Garbled(pub(super) &'static str);
+
+/// Cuts a stream of bytes into frames.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl Frames {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The content of the next whole frame, without its length.
+    pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, Garbled> {
+        let rest = &self.bytes[self.taken..];
+        let Some((head, body)) = rest.split_first_chunk::<4>() else {
+            self.compact();
+            return Ok(None);
+        };
+        let length = usize::try_from(i32::from_be_bytes(*head))
+            .map_err(|_| Garbled("a frame of negative length"))?;
+        if length > FRAME_BYTES_MAX {
+            return Err(Garbled("a frame beyond any sensible length"));
+        }
+        if body.len() < length {
+            self.compact();
+            return Ok(None);
+        }
+        let frame = body[..length].to_vec();
+        self.taken += 4 + length;
+        Ok(Some(frame))
+    }
+
+    /// Tells whether a frame has begun and not ended.
+    pub(super) const fn is_partial(&self) -> bool {
+        self.bytes.len() > self.taken
+    }
+
+    // Called only when the buffer holds no whole frame, so that each byte moves at most once a read.
+    fn compact(&mut self) {
+        self.bytes.drain(..self.taken);
+        self.taken = 0;
+        // One large answer must not hold its memory for ever.
+        if self.bytes.is_empty() && self.bytes.capacity() > (1 << 20) {
+            self.bytes = Vec::new();
+        }
+    }
+}
+
+/// Reads fields one after the other.
+#[derive(Debug)]
+pub(super) struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub(super) const fn of(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    fn chunk<const N: usize>(&mut self) -> Result<[u8; N], Garbled> {
+        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(Garbled("a frame too short"))?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    pub(super) fn int(&mut self) -> Result<i32, Garbled> {
+        self.chunk().map(i32::from_be_bytes)
+    }
+
+    pub(super) fn long(&mut self) -> Result<i64, Garbled> {
+        self.chunk().map(i64::from_be_bytes)
+    }
+
+    pub(super) fn byte(&mut self) -> Result<u8, Garbled> {
+        self.chunk().map(|[byte]| byte)
+    }
+
+    pub(super) fn buffer(&mut self) -> Result<&'a [u8], Garbled> {
+        // The protocol writes an absent buffer as -1.
+        let length = usize::try_from(self.int()?).unwrap_or(0);
+        if length > self.0.len() {
+            return Err(Garbled("a field longer than its frame"));
+        }
+        let (head, rest) = self.0.split_at(length);
+        self.0 = rest;
+        Ok(head)
+    }
+
+    fn text(&mut self) -> Result<&'a str, Garbled> {
+        std::str::from_utf8(self.buffer()?).map_err(|_| Garbled("a text that is not UTF-8"))
+    }
+}
+
+/// Builds one frame; the length comes last.
+#[derive(Debug)]
+pub(super) struct FrameBuilder(Vec<u8>);
+
+impl FrameBuilder {
+    pub(super) fn new() -> Self {
+        Self(vec![0; 4])
+    }
+
+    pub(super) fn request(xid: i32, opcode: i32) -> Self {
+        Self::new().int(xid).int(opcode)
+    }
+
+    pub(super) fn int(mut self, value: i32) -> Self {
+        self.0.extend(value.to_be_bytes());
+        self
+    }
+
+    pub(super) fn long(mut self, value: i64) -> Self {
+        self.0.extend(value.to_be_bytes());
+        self
+    }
+
+    pub(super) fn byte(mut self, value: u8) -> Self {
+        self.0.push(value);
+        self
+    }
+
+    pub(super) fn raw(mut self, bytes: &[u8]) -> Self {
+        self.0.extend(bytes);
+        self
+    }
+
+    pub(super) fn buffer(self, bytes: &[u8]) -> Self {
+        // Payloads are bounded long before they get here; a frame can't outgrow an i32.
+        self.int(i32::try_from(bytes.len()).unwrap_or(i32::MAX)).raw(bytes)
+    }
+
+    pub(super) fn text(self, text: &str) -> Self {
+        self.buffer(text.as_bytes())
+    }
+
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        let length = i32::try_from(self.0.len() - 4).unwrap_or(i32::MAX);
+        self.0[..4].copy_from_slice(&length.to_be_bytes());
+        self.0
+    }
+}
+
+/// What proves to a server that a session is ours.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Credentials {
+    pub(super) id: i64,
+    pub(super) password: Vec<u8>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credentials({:#x})", self.id)
+    }
+}
+
+/// The first frame on every connection to a server.
+pub(super) fn greeting(session: Option<&Credentials>, last_zxid: i64, timeout_ms: i32) -> Vec<u8> {
+    let (id, password) = session.map_or((0, &[0; 16][..]), |s| (s.id, &s.password[..]));
+    FrameBuilder::new()
+        .int(0)
+        .long(last_zxid)
+        .int(timeout_ms)
+        .long(id)
+        .buffer(password)
+        .byte(0)
+        .finish()
+}
+
+/// A server's answer to the greeting.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Welcome {
+    /// The session lives, with this timeout.
+    Session { credentials: Credentials, timeout_ms: u32 },
+    /// The session is over.
+    Expired,
+}
+
+impl Welcome {
+    pub(super) fn parse(frame: &[u8]) -> Result<Self, Garbled> {
+        let mut fields = Fields::of(frame);
+        let _protocol = fields.int()?;
+        let timeout_ms = fields.int()?;
+        let id = fields.long()?;
+        let password = fields.buffer()?.to_vec();
+        // Servers before 3.4 end here; later ones add whether they are read-only.
+        if fields.byte().is_ok_and(|read_only| read_only != 0) {
+            return Err(Garbled("a read-only server, which we did not ask for"));
+        }
+        match u32::try_from(timeout_ms) {
+            Ok(0) | Err(_) => Ok(Self::Expired),
+            Ok(_) if id == 0 => Err(Garbled("a session without an id")),
+            Ok(timeout_ms) => {
+                Ok(Self::Session { credentials: Credentials { id, password }, timeout_ms })
+            }
+        }
+    }
+}
+
+/// What the client library is told instead: it lives for ever and knows no secret.
+pub(super) fn dummy_welcome() -> Vec<u8> {
+    FrameBuilder::new().int(0).int(i32::MAX).long(1).buffer(&[0; 16]).byte(0).finish()
+}
+
+/// The head of every answer and event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ReplyHead {
+    pub(super) xid: i32,
+    pub(super) zxid: i64,
+    pub(super) code: i32,
+}
+
+impl ReplyHead {
+    pub(super) const BYTES: usize = 16;
+
+    pub(super) fn parse(frame: &[u8]) -> Result<Self, Garbled> {
+        let mut fields = Fields::of(frame);
+        Ok(Self { xid: fields.int()?, zxid: fields.long()?, code: fields.int()? })
+    }
+}
+
+/// An answer without a body: an error, or the answer to a ping or a close.
+pub(super) fn bare_reply(xid: i32, code: i32) -> Vec<u8> {
+    FrameBuilder::new().int(xid).long(0).int(code).finish()
+}
+
+/// The path and kind of a watch event, from what follows its head. `None` is
+/// an event about the session, which the link knows better.
+pub(super) fn parse_event(body: &[u8]) -> Result<Option<(Change, String)>, Garbled> {
+    let mut fields = Fields::of(body);
+    let kind = fields.int()?;
+    let _state = fields.int()?;
+    let path = fields.text()?;
+    let change = match kind {
+        1 => Change::Created,
+        2 => Change::Deleted,
+        3 => Change::Data,
+        4 => Change::Children,
+        _ => return Ok(None),
+    };
+    Ok(Some((change, path.to_owned())))
+}
+
+/// Refuses the body of a good answer that claims to hold more than it does: the
+/// client library takes memory for what is claimed, and the process would die of it.
+pub(super) fn check_body(opcode: i32, body: &[u8]) -> Result<(), Garbled> {
+    let mut fields = Fields::of(body);
+    match opcode {
+        opcode::CREATE | opcode::GET_DATA => drop(fields.buffer()?),
+        opcode::GET_CHILDREN => {
+            for _ in 0..fields.int()? {
+                fields.buffer()?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The body of an `addWatch` request: persistent and recursive.
+pub(super) fn add_watch_body(path: &str) -> Vec<u8> {
+    const PERSISTENT_RECURSIVE: i32 = 1;
+    let frame = FrameBuilder::new().text(path).int(PERSISTENT_RECURSIVE).finish();
+    frame[4..].to_vec()
+}
+
+/// The body of a `multi` request that deletes a znode of that version and
+/// creates it again as ours, with that access list, in one step.
+pub(super) fn replace_body(path: &str, version: i32, data: &[u8], acl: &Acl) -> Vec<u8> {
+    const EPHEMERAL: i32 = 1;
+    let part = |builder: FrameBuilder, opcode| builder.int(opcode).byte(0).int(-1);
+    let builder = part(FrameBuilder::new(), opcode::DELETE).text(path).int(version);
+    let builder = part(builder, opcode::CREATE).text(path).buffer(data);
+    let entries = acl.entries();
+    let builder = builder.int(i32::try_from(entries.len()).unwrap_or(i32::MAX));
+    let builder = entries.iter().fold(builder, |builder, entry| {
+        builder.int(entry.permissions).text(&entry.scheme).text(&entry.id)
+    });
+    let frame = builder.int(EPHEMERAL).int(-1).byte(1).int(-1).finish();
+    frame[4..].to_vec()
+}
+
+/// The code of the part that made a `multi` fail, or zero.
+pub(super) fn multi_code(body: &[u8]) -> Result<i32, Garbled> {
+    // After a failure every part is answered by an error: zero for those before
+    // the one that failed, its own code, and this one for those after it.
+    const NOT_TRIED: i32 = -2;
+    let mut fields = Fields::of(body);
+    let mut verdict = code::OK;
+    loop {
+        let kind = fields.int()?;
+        let is_done = fields.byte()? != 0;
+        let code = fields.int()?;
+        match kind {
+            _ if is_done => return Ok(verdict),
+            -1 => {
+                let code_again = fields.int()?;
+                let code = if code == 0 { code_again } else { code };
+                if code != code::OK && (verdict == code::OK || verdict == NOT_TRIED) {
+                    verdict = code;
+                }
+            }
+            opcode::CREATE => drop(fields.buffer()?),
+            opcode::DELETE => {}
+            _ => return Err(Garbled("an answer of unknown kind in a multi")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BAD_VERSION: i32 = -103;
+    const NODE_EXISTS: i32 = -110;
+
+    #[test]
+    fn frames_come_whole_however_the_bytes_arrive() {
+        let stream: Vec<u8> = [&b"abc"[..], b"", b"defgh"]
+            .iter()
+            .flat_map(|f| FrameBuilder::new().raw(f).finish())
+            .collect();
+        for step in 1..stream.len() {
+            let mut frames = Frames::default();
+            let mut seen = Vec::new();
+            for piece in stream.chunks(step) {
+                frames.push(piece);
+                while let Some(frame) = frames.next().unwrap() {
+                    seen.push(frame);
+                }
+            }
+            assert_eq!(seen, [b"abc".to_vec(), b"".to_vec(), b"defgh".to_vec()], "step {step}");
+            assert!(!frames.is_partial());
+        }
+    }
+
+    #[test]
+    fn absurd_lengths_are_refused_before_memory_is_taken() {
+        for length in [-1, i32::MIN, i32::MAX] {
+            let mut frames = Frames::default();
+            frames.push(&length.to_be_bytes());
+            assert!(frames.next().is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_panic() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        for _ in 0..20_000 {
+            let mut bytes: Vec<u8> = (0..rng.usize(..48)).map(|_| rng.u8(..)).collect();
+            if rng.bool() {
+                for byte in bytes.iter_mut().take(4) {
+                    *byte = 0;
+                }
+            }
+            let _welcome = Welcome::parse(&bytes);
+            let _head = ReplyHead::parse(&bytes);
+            let _event = parse_event(&bytes);
+            let _multi = multi_code(&bytes);
+            let mut frames = Frames::default();
+            frames.push(&bytes);
+            while let Ok(Some(_)) = frames.next() {}
+        }
+    }
+
+    #[test]
+    fn a_failed_multi_names_the_part_that_failed() {
+        let error = |b: FrameBuilder, code| b.int(-1).byte(0).int(code).int(code);
+        let body = error(error(FrameBuilder::new(), BAD_VERSION), -2);
+        let body = body.int(-1).byte(1).int(-1).finish();
+        assert_eq!(multi_code(&body[4..]), Ok(BAD_VERSION));
+        let body = error(error(FrameBuilder::new(), 0), NODE_EXISTS);
+        let body = body.int(-1).byte(1).int(-1).finish();
+        assert_eq!(multi_code(&body[4..]), Ok(NODE_EXISTS));
+    }
+
+    #[test]
+    fn what_is_replaced_gets_the_access_list() {
+        let acl = Acl::parse("auth::rw,ip:::1:c").unwrap();
+        let body = replace_body("/a", 3, b"x", &acl);
+        let mut fields = Fields::of(&body);
+        let part = |fields: &mut Fields<'_>| (fields.int(), fields.byte(), fields.int());
+        assert_eq!(part(&mut fields), (Ok(opcode::DELETE), Ok(0), Ok(-1)));
+        assert_eq!((fields.text(), fields.int()), (Ok("/a"), Ok(3)));
+        assert_eq!(part(&mut fields), (Ok(opcode::CREATE), Ok(0), Ok(-1)));
+        assert_eq!((fields.text(), fields.text(), fields.int()), (Ok("/a"), Ok("x"), Ok(2)));
+        assert_eq!((fields.int(), fields.text(), fields.text()), (Ok(3), Ok("auth"), Ok("")));
+        assert_eq!((fields.int(), fields.text(), fields.text()), (Ok(4), Ok("ip"), Ok("::1")));
+        assert_eq!(fields.int(), Ok(1));
+        assert_eq!(part(&mut fields), (Ok(-1), Ok(1), Ok(-1)));
+        assert!(fields.byte().is_err());
+    }
+
+    #[test]
+    fn a_welcome_with_no_timeout_is_an_expiry() {
+        let welcome = |timeout, id| {
+            FrameBuilder::new().int(0).int(timeout).long(id).buffer(&[7; 16]).byte(0).finish()[4..]
+                .to_vec()
+        };
+        assert_eq!(Welcome::parse(&welcome(0, 0)), Ok(Welcome::Expired));
+        assert!(Welcome::parse(&welcome(4000, 0)).is_err());
+        assert!(Welcome::parse(&welcome(4000, 5)[..12]).is_err());
+        let Ok(Welcome::Session { credentials, timeout_ms: 4000 }) =
+            Welcome::parse(&welcome(4000, 5))
+        else {
+            panic!("a good welcome was refused")
+        };
+        assert_eq!((credentials.id, credentials.password), (5, vec![7; 16]));
+    }
+}
