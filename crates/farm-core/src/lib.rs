@@ -9,5 +9,6 @@
 
 pub mod codec;
 pub mod engine;
+pub mod local;
 pub mod model;
 pub mod session;

@@ -1,0 +1,364 @@
+//! A config in a directory: one small file per field.
+//!
+//! **Invariant.** A file is written only if the value of its field changed, and
+//! only over the bytes that we have read. What is not ours (dot-files, links,
+//! sockets, what is no text) is neither read, nor written, nor removed.
+
+use super::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, LoadError, Loaded, QUIET, Stored};
+use crate::codec::dir::{Decoded, Memory, Tree, carry_over, decode, encode};
+use crate::local::file::StoreError;
+use crate::local::folder::{Folder, Kind};
+use crate::local::swap::{Displaced, Swapped};
+use crate::local::tree::{self, Found, Limits, ScanError, Skipped};
+use crate::model::{Conflict, FieldPath, Record, Value};
+use nix::errno::Errno;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+const LIMITS: Limits = Limits { entries_max: CONF_ENTRIES_MAX, bytes_max: CONF_BYTES_MAX };
+
+#[derive(Debug)]
+pub(super) struct ConfDir {
+    path: PathBuf,
+    memory: Memory,
+    /// The files as they were read or written last.
+    seen: Tree,
+    /// The record as it was loaded or stored last.
+    shown: Record,
+    skipped: BTreeSet<Skipped>,
+    /// Fields of `shown` that have no file, because they can't.
+    unfiled: Vec<FieldPath>,
+    /// What was said of them.
+    told: BTreeSet<String>,
+    /// Directories whose field is gone, but which hold things that are not ours.
+    leftover: BTreeSet<Vec<String>>,
+    conflicts: Vec<Conflict>,
+}
+
+impl ConfDir {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            memory: Memory::default(),
+            seen: Tree::default(),
+            shown: Record::new(),
+            skipped: BTreeSet::new(),
+            unfiled: Vec::new(),
+            told: BTreeSet::new(),
+            leftover: BTreeSet::new(),
+            conflicts: Vec::new(),
+        }
+    }
+
+    pub(super) fn remember(&mut self, record: &Record) {
+        self.memory.learn(record);
+    }
+
+    pub(super) fn load(&mut self) -> Result<Loaded, LoadError> {
+        let found = match self.scan() {
+            Ok(found) => found,
+            Err(e) => {
+                if matches!(e, LoadError::Missing(_)) {
+                    self.seen = Tree::default();
+                    self.leftover.clear();
+                }
+                return Err(e);
+            }
+        };
+        let Found { mut tree, skipped, just_emptied } = found;
+        self.tell_skipped(skipped);
+        self.hide_leftover(&mut tree);
+        let Decoded { mut record, skipped: odd } = decode(&tree, &self.memory);
+
+        let (again, held) = self.hold_emptied(&just_emptied, &mut record);
+        let mut unseen: Vec<FieldPath> = self.skipped.iter().filter_map(Skipped::field).collect();
+        unseen.extend(odd);
+        unseen.extend(self.unfiled.iter().cloned());
+        unseen.extend(held);
+        carry_over(&mut record, &self.shown, &unseen);
+
+        self.memory.learn(&record);
+        self.seen = tree;
+        self.shown = record.clone();
+        let conflicts = std::mem::take(&mut self.conflicts);
+        // A field without a file is told of, and has none for long.
+        Ok(Loaded { record, conflicts, again, is_ahead: false })
+    }
+
+    fn scan(&self) -> Result<Found, LoadError> {
+        let top = Folder::open(&self.path).map_err(|e| LoadError::io(&self.path, e))?;
+        tree::scan(&top, LIMITS, QUIET).map_err(|e| match e {
+            ScanError::TooLarge => LoadError::TooLarge(self.path.clone()),
+            ScanError::Io(e) => LoadError::io(&self.path, e),
+        })
+    }
+
+    fn tell_skipped(&mut self, skipped: Vec<Skipped>) {
+        let skipped: BTreeSet<Skipped> = skipped.into_iter().collect();
+        for new in skipped.difference(&self.skipped) {
+            log::warn!("skipped: {} file={}", new.reason, new.path.display());
+        }
+        self.skipped = skipped;
+    }
+
+    /// An object that was removed is not back because something of no concern
+    /// kept its directory from going.
+    fn hide_leftover(&mut self, tree: &mut Tree) {
+        self.leftover.retain(|keys| {
+            let is_below =
+                |other: &Vec<String>| other.len() > keys.len() && other.starts_with(keys);
+            tree.folders.contains(keys)
+                && !tree.files.range(keys.clone()..).next().is_some_and(|(k, _)| is_below(k))
+        });
+        for keys in &self.leftover {
+            tree.folders.remove(keys);
+        }
+    }
+
+    /// Most editors empty a file before they fill it. What was emptied a moment
+    /// ago keeps its value until it is clear that it stays empty.
+    fn hold_emptied(
+        &self,
+        just_emptied: &[Vec<String>],
+        record: &mut Record,
+    ) -> (Option<std::time::Duration>, Vec<FieldPath>) {
+        let held: Vec<FieldPath> = just_emptied
+            .iter()
+            .map(|keys| FieldPath::from_keys(keys.clone()))
+            .filter(|field| {
+                let known = self.shown.get(field);
+                known.is_some_and(|value| !value.is_object() && value.as_str() != Some(""))
+            })
+            .collect();
+        for field in &held {
+            record.unset(field);
+        }
+        ((!held.is_empty()).then_some(QUIET), held)
+    }
+
+    pub(super) fn store(&mut self, wanted: &Record) -> Result<Stored, StoreError> {
+        let encoded = encode(wanted);
+        let Tree { files, folders } = &encoded.tree;
+        let bytes: usize = files.values().map(Vec::len).sum();
+        if files.len() + folders.len() > CONF_ENTRIES_MAX || bytes > CONF_BYTES_MAX {
+            return Err(StoreError::TooLarge(self.path.clone()));
+        }
+        let io = |path: &std::path::Path, e| StoreError::io(path, e);
+        let top = match Folder::open(&self.path) {
+            Ok(top) => top,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                std::fs::create_dir(&self.path).map_err(|e| io(&self.path, e))?;
+                Folder::open(&self.path).map_err(|e| io(&self.path, e))?
+            }
+            Err(e) => return Err(io(&self.path, e)),
+        };
+        let mut writing = Writing {
+            top,
+            wanted,
+            target: encoded.tree,
+            blocked: BTreeSet::new(),
+            is_written: false,
+            is_overtaken: false,
+        };
+        writing.run(self).map_err(|(keys, e)| io(&self.path.join(keys.join("/")), e))?;
+
+        let refused = encoded.refused.into_iter().map(|(field, why)| (field, why.to_string()));
+        let blocked = writing.blocked.iter().map(|keys| {
+            let why = "something that is not ours is in the way".to_owned();
+            (FieldPath::from_keys(keys.clone()), why)
+        });
+        self.tell_unfiled(refused.chain(blocked).collect());
+        if writing.is_overtaken {
+            return Ok(Stored::Overtaken);
+        }
+        self.shown = wanted.clone();
+        Ok(if writing.is_written { Stored::Written } else { Stored::Unchanged })
+    }
+
+    fn tell_unfiled(&mut self, unfiled: Vec<(FieldPath, String)>) {
+        let mut told = BTreeSet::new();
+        self.unfiled.clear();
+        for (field, why) in unfiled {
+            let line = format!("a field has no file: {why} field={:?}", field.to_string());
+            if !self.told.contains(&line) {
+                log::warn!("{line}");
+            }
+            told.insert(line);
+            self.unfiled.push(field);
+        }
+        self.told = told;
+    }
+}
+
+/// One store: what goes, then what comes, so that a file can become a directory.
+struct Writing<'a> {
+    top: Folder,
+    wanted: &'a Record,
+    target: Tree,
+    /// What can't be written because of something that is not ours.
+    blocked: BTreeSet<Vec<String>>,
+    is_written: bool,
+    is_overtaken: bool,
+}
+
+type Failure = (Vec<String>, io::Error);
+
+impl Writing<'_> {
+    fn run(&mut self, conf: &mut ConfDir) -> Result<(), Failure> {
+        self.remove_files(conf)?;
+        self.remove_folders(conf)?;
+        self.make_folders(conf)?;
+        self.write_files(conf)
+    }
+
+    fn remove_files(&mut self, conf: &mut ConfDir) -> Result<(), Failure> {
+        let gone = conf.seen.files.keys().filter(|keys| !self.target.files.contains_key(*keys));
+        for keys in gone.cloned().collect::<Vec<_>>() {
+            let expected = conf.seen.files[&keys].clone();
+            let removed =
+                tree::at(&self.top, &keys, |folder, name| folder.remove_if(name, &expected));
+            match removed {
+                Ok(Swapped::Stale) => self.is_overtaken = true,
+                Ok(Swapped::Raced(displaced)) => {
+                    self.overtake(conf, &keys, displaced);
+                    conf.seen.files.remove(&keys);
+                }
+                Ok(Swapped::Done(_)) => {
+                    self.is_written = true;
+                    conf.seen.files.remove(&keys);
+                }
+                Ok(Swapped::Unchanged) => drop(conf.seen.files.remove(&keys)),
+                Err(e) => self.in_the_way(conf, keys, e)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_folders(&mut self, conf: &mut ConfDir) -> Result<(), Failure> {
+        let gone: Vec<Vec<String>> =
+            conf.seen.folders.difference(&self.target.folders).cloned().collect();
+        // The deepest first: they sort after what they are in.
+        for keys in gone.into_iter().rev() {
+            match tree::at(&self.top, &keys, Folder::remove_folder) {
+                Ok(()) => self.is_written = true,
+                Err(e) if code(&e) == Some(Errno::ENOENT) => {}
+                Err(e) if matches!(code(&e), Some(Errno::ENOTEMPTY | Errno::EEXIST)) => {
+                    conf.leftover.insert(keys.clone());
+                }
+                Err(e) => self.in_the_way(conf, keys.clone(), e)?,
+            }
+            conf.seen.folders.remove(&keys);
+        }
+        Ok(())
+    }
+
+    fn make_folders(&mut self, conf: &mut ConfDir) -> Result<(), Failure> {
+        let new: Vec<Vec<String>> =
+            self.target.folders.difference(&conf.seen.folders).cloned().collect();
+        for keys in new {
+            if self.is_out_of_reach(conf, &keys) {
+                continue;
+            }
+            let made = tree::at(&self.top, &keys, |folder, name| match folder.make_folder(name) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => folder.kind(name),
+                made => made.map(|()| None),
+            });
+            match made {
+                Ok(None) => self.is_written = true,
+                Ok(Some(Kind::Folder)) => drop(conf.leftover.remove(&keys)),
+                // Somebody made a file there since we looked.
+                Ok(Some(Kind::File | Kind::Other)) => {
+                    self.is_overtaken = true;
+                    self.blocked.insert(keys);
+                    continue;
+                }
+                Err(e) => {
+                    self.in_the_way(conf, keys, e)?;
+                    continue;
+                }
+            }
+            conf.seen.folders.insert(keys);
+        }
+        Ok(())
+    }
+
+    fn write_files(&mut self, conf: &mut ConfDir) -> Result<(), Failure> {
+        for (keys, bytes) in std::mem::take(&mut self.target.files) {
+            let field = FieldPath::from_keys(keys.clone());
+            let value = self.wanted.get(&field);
+            let old = conf.seen.files.get(&keys);
+            let is_right = old.is_some() && conf.shown.get(&field) == value;
+            if is_right || self.is_out_of_reach(conf, &keys) {
+                continue;
+            }
+            let swap = |folder: &Folder, name: &std::ffi::OsStr| {
+                if old.is_none() && folder.kind(name)? == Some(Kind::Folder) {
+                    return Err(Errno::EISDIR.into());
+                }
+                folder.swap_if(name, old.map(Vec::as_slice), &bytes)
+            };
+            match tree::at(&self.top, &keys, swap) {
+                Ok(Swapped::Stale) => {
+                    self.is_overtaken = true;
+                    continue;
+                }
+                Ok(Swapped::Raced(displaced)) => self.overtake(conf, &keys, displaced),
+                Ok(Swapped::Done(_)) => self.is_written = true,
+                Ok(Swapped::Unchanged) => {}
+                Err(e) => {
+                    self.in_the_way(conf, keys, e)?;
+                    continue;
+                }
+            }
+            conf.memory.learn_field(&keys, value.cloned().unwrap_or(Value::Null));
+            conf.seen.files.insert(keys, bytes);
+        }
+        Ok(())
+    }
+
+    /// An edit of the field that we were just changing: ours stands, theirs is told.
+    fn overtake(&mut self, conf: &mut ConfDir, keys: &[String], mut displaced: Displaced) {
+        self.is_overtaken = true;
+        let bytes = displaced.read(CONF_BYTES_MAX).ok().flatten().unwrap_or_default();
+        let field = FieldPath::from_keys(keys.to_vec());
+        let local = conf.memory.value_of(keys, &String::from_utf8_lossy(&bytes));
+        let remote = self.wanted.get(&field).cloned();
+        conf.conflicts.push(Conflict { field, local: Some(local), remote });
+    }
+
+    /// Whether a path is, or is below, something that is not ours to write.
+    fn is_out_of_reach(&self, conf: &ConfDir, keys: &[String]) -> bool {
+        let mut above = (1..=keys.len()).map(|length| &keys[..length]);
+        above.any(|part| {
+            self.blocked.contains(part)
+                || conf.skipped.iter().any(|skipped| skipped.keys.as_deref() == Some(part))
+        })
+    }
+
+    /// What a failure at one path means: something there is not what we took it
+    /// for (then the rest is written all the same), or writing does not work.
+    fn in_the_way(
+        &mut self,
+        conf: &ConfDir,
+        keys: Vec<String>,
+        e: io::Error,
+    ) -> Result<(), Failure> {
+        let is_other_kind = e.kind() == io::ErrorKind::InvalidInput && e.raw_os_error().is_none();
+        let is_moved =
+            matches!(code(&e), Some(Errno::EISDIR | Errno::ENOTDIR | Errno::ELOOP | Errno::ENOENT));
+        if !is_other_kind && !is_moved {
+            return Err((keys, e));
+        }
+        // What is left over will be there next time too; the rest is a race.
+        if !conf.leftover.contains(&keys) {
+            self.is_overtaken = true;
+        }
+        self.blocked.insert(keys);
+        Ok(())
+    }
+}
+
+fn code(e: &io::Error) -> Option<Errno> {
+    e.raw_os_error().map(Errno::from_raw)
+}

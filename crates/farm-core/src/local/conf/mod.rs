@@ -1,0 +1,202 @@
+//! A config that people and we both write: one file, or a directory of small ones.
+//!
+//! **Invariant.** No save is lost. [`Conf::store`] writes only over what the last
+//! [`Conf::load`] has seen; what somebody saved in the same moment is found by the
+//! next load, as an edit of what they had before them.
+
+mod dir;
+mod file;
+mod moment;
+
+use self::dir::ConfDir;
+use self::file::ConfFile;
+use super::file::{ReadError, StoreError};
+use crate::codec::{DecodeError, Format};
+use crate::model::{Conflict, Record};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// As many bytes may a config have.
+pub const CONF_BYTES_MAX: usize = 1_000_000;
+/// As many files and directories may a config have.
+pub const CONF_ENTRIES_MAX: usize = 10_000;
+/// A writer that says nothing for so long is believed to be done.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// What a config says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Loaded {
+    /// Its fields. Those that it can't show, or not just now, are as they were last.
+    pub record: Record,
+    /// Fields of which an edit was lost, because we replaced them in the same
+    /// moment; each is told once.
+    pub conflicts: Vec<Conflict>,
+    /// Somebody may be in the middle of a save: load again after this time, also
+    /// without a hint.
+    pub again: Option<Duration>,
+    /// The config itself does not say all this, because of such an edit: store it.
+    pub is_ahead: bool,
+}
+
+/// What [`Conf::store`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// The config says all this already.
+    Unchanged,
+    /// Written.
+    Written,
+    /// Somebody else wrote in the same moment: load, merge and store again.
+    Overtaken,
+}
+
+/// Why there is no record.
+#[derive(Debug)]
+pub enum LoadError {
+    /// There is no such file or directory.
+    Missing(PathBuf),
+    /// It is not what its format says, at least not now.
+    Malformed {
+        /// The config.
+        path: PathBuf,
+        /// What is wrong.
+        source: DecodeError,
+    },
+    /// More bytes, entries or levels than a config may have.
+    TooLarge(PathBuf),
+    /// A directory where a file should be, or the other way round, or something else.
+    WrongKind(PathBuf),
+    /// The system said no.
+    Unreadable {
+        /// The config.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl LoadError {
+    /// Whether we were not allowed to.
+    #[must_use]
+    pub fn is_permission(&self) -> bool {
+        match self {
+            Self::Unreadable { source, .. } => super::file::is_permission(source),
+            Self::Missing(_) | Self::Malformed { .. } | Self::TooLarge(_) | Self::WrongKind(_) => {
+                false
+            }
+        }
+    }
+
+    fn io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::Missing(path),
+            io::ErrorKind::NotADirectory => Self::WrongKind(path),
+            _ => Self::Unreadable { path, source },
+        }
+    }
+}
+
+impl From<ReadError> for LoadError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Missing(path) => Self::Missing(path),
+            ReadError::NotAFile(path) => Self::WrongKind(path),
+            ReadError::TooLarge { path, .. } => Self::TooLarge(path),
+            ReadError::Io { path, source } => Self::Unreadable { path, source },
+        }
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(path) => write!(f, "no such config: {}", path.display()),
+            Self::Malformed { path, .. } => write!(f, "cannot understand {}", path.display()),
+            Self::TooLarge(path) => write!(f, "{} is too large for a config", path.display()),
+            Self::WrongKind(path) => {
+                write!(f, "{} is not the kind of file that its format needs", path.display())
+            }
+            Self::Unreadable { path, .. } => write!(f, "cannot read {}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Malformed { source, .. } => Some(source),
+            Self::Unreadable { source, .. } => Some(source),
+            Self::Missing(_) | Self::TooLarge(_) | Self::WrongKind(_) => None,
+        }
+    }
+}
+
+/// A config on this machine.
+#[derive(Debug)]
+pub struct Conf {
+    shape: Shape,
+}
+
+#[derive(Debug)]
+enum Shape {
+    File(ConfFile),
+    Dir(ConfDir),
+}
+
+impl Conf {
+    /// Names a config; nothing is read yet.
+    #[must_use]
+    pub fn new(path: PathBuf, format: Format) -> Self {
+        let shape = match format {
+            Format::Dir => Shape::Dir(ConfDir::new(path)),
+            Format::Json | Format::Yaml | Format::Php => Shape::File(ConfFile::new(path, format)),
+        };
+        Self { shape }
+    }
+
+    /// Remembers what the fields of a directory stood for, such as those of an
+    /// existing znode: text alone does not say what is a number.
+    pub fn remember(&mut self, record: &Record) {
+        match &mut self.shape {
+            // A file says its types itself.
+            Shape::File(_) => {}
+            Shape::Dir(dir) => dir.remember(record),
+        }
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`]. What was known before an error is still known after it: a
+    /// store then finds out that the config is no longer the one it knows.
+    pub fn load(&mut self) -> Result<Loaded, LoadError> {
+        match &mut self.shape {
+            Shape::File(file) => file.load(),
+            Shape::Dir(dir) => dir.load(),
+        }
+    }
+
+    /// Makes it say `wanted`, which is made from the record last loaded.
+    ///
+    /// A config that was missing then is created. Only what differs is written,
+    /// and nothing that has changed since the last load.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]. Every single file has its old contents or its new ones;
+    /// another store goes on where this one ended.
+    pub fn store(&mut self, wanted: &Record) -> Result<Stored, StoreError> {
+        match &mut self.shape {
+            Shape::File(file) => file.store(wanted),
+            Shape::Dir(dir) => dir.store(wanted),
+        }
+    }
+}
+
+#[cfg(test)]
+mod races;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Two sides that write at the same time, and what must survive it.
+
+use super::*;
+use crate::model::{FieldPath, Value, merge};
+use farm_harness::{Scratch, eventually};
+use serde_json::json;
+use std::fs;
+use std::io::Write;
+
+fn record(value: &Value) -> Record {
+    Record::from_map(value.as_object().unwrap().clone())
+}
+
+/// A daemon without its ZooKeeper: the remote side is a value.
+struct Daemon {
+    conf: Conf,
+    agreed: Record,
+    remote: Record,
+}
+
+impl Daemon {
+    fn new(mut conf: Conf) -> Self {
+        let agreed = conf.load().unwrap().record;
+        Self { conf, remote: agreed.clone(), agreed }
+    }
+
+    fn change(&mut self, field: &str, value: Value) {
+        self.remote.set(&FieldPath::parse(field).unwrap(), value).unwrap();
+    }
+
+    /// Merges as often as it would get hints, until both sides say `wanted`.
+    fn merge_until(&mut self, wanted: &Value, what: &str) {
+        let wanted = record(wanted);
+        eventually(what, || {
+            let mut seen = String::new();
+            for _ in 0..200 {
+                seen = match self.conf.load() {
+                    Ok(loaded) => self.merge(&loaded.record),
+                    Err(e) => e.to_string(),
+                };
+                if self.agreed == wanted {
+                    return Ok(());
+                }
+            }
+            Err(seen)
+        });
+    }
+
+    fn merge(&mut self, local: &Record) -> String {
+        let merged = merge(&self.agreed, local, &self.remote).record;
+        let stored = self.conf.store(&merged).unwrap();
+        if stored != Stored::Overtaken {
+            self.agreed = merged.clone();
+            self.remote = merged.clone();
+        }
+        format!("{stored:?} {local:?} {merged:?}")
+    }
+}
+
+/// Local edits in place and remote changes at the same time, none lost: one
+/// thread edits a file as scripts do, the other is a daemon that merges.
+fn hammer(rounds: u64, edit: impl Fn(&Path, &str) + Send + 'static) {
+    let seed = fastrand::u64(..);
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let scratch = Scratch::new();
+    let path = scratch.write("conf.json", "{\"local\": 0, \"remote\": 0}");
+    // A machine under load may stop any of the threads for more than a moment.
+    let file = ConfFile::new(path.clone(), Format::Json).long_moment();
+    let mut daemon = Daemon::new(Conf { shape: Shape::File(file) });
+    let (order, orders) = std::sync::mpsc::channel::<(String, u64)>();
+    let editor = crate::engine::Worker::start("editor", move || {
+        for (text, spins) in orders {
+            (0..spins).for_each(|_| std::hint::spin_loop());
+            edit(&path, &text);
+        }
+    })
+    .unwrap();
+    // In this order they are dropped: the thread ends with its orders.
+    let (order, _editor) = &(order, editor);
+    for round in 1..=rounds {
+        // Whoever edits the file has seen it as it was before this round.
+        let text = format!("{{\"local\": {round}, \"remote\": {}}}", round - 1);
+        order.send((text, rng.u64(..200_000))).unwrap();
+        daemon.change("remote", json!(round));
+        (0..rng.u64(..200_000)).for_each(|_| std::hint::spin_loop());
+        let what = format!("round {round} is on both sides, seed {seed}");
+        daemon.merge_until(&json!({"local": round, "remote": round}), &what);
+    }
+}
+
+#[test]
+fn a_thousand_edits_in_place_and_a_thousand_of_ours_all_survive() {
+    hammer(1000, |path, text| {
+        let mut file = fs::File::create(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    });
+}
+
+#[test]
+fn edits_in_two_halves_survive_too() {
+    hammer(300, |path, text| {
+        let mut file = fs::File::create(path).unwrap();
+        let (one, two) = text.as_bytes().split_at(text.len() / 2);
+        file.write_all(one).unwrap();
+        (0..20_000).for_each(|_| std::hint::spin_loop());
+        file.write_all(two).unwrap();
+    });
+}
+
+#[test]
+fn edits_that_are_renamed_into_place_survive_too() {
+    hammer(1000, |path, text| {
+        let temporary = path.with_extension("tmp");
+        fs::File::create(&temporary).unwrap().write_all(text.as_bytes()).unwrap();
+        fs::rename(&temporary, path).unwrap();
+    });
+}
+
+/// One thread saves fields as `echo > file` does, a daemon writes other ones.
+#[test]
+fn a_thousand_local_and_remote_fields_of_a_directory_all_survive() {
+    let scratch = Scratch::new();
+    scratch.write("conf/local", "0");
+    let mut daemon = Daemon::new(Conf::new(scratch.join("conf"), Format::Dir));
+    let path = scratch.join("conf/local");
+    let (order, orders) = std::sync::mpsc::channel::<u64>();
+    let editor = crate::engine::Worker::start("editor", move || {
+        for round in orders {
+            fs::File::create(&path).unwrap().write_all(round.to_string().as_bytes()).unwrap();
+        }
+    })
+    .unwrap();
+    let (order, _editor) = &(order, editor);
+    for round in 1..=1000_u64 {
+        order.send(round).unwrap();
+        daemon.change("remote", json!(round));
+        let wanted = json!({"local": round.to_string(), "remote": round});
+        daemon.merge_until(&wanted, &format!("round {round} is on both sides"));
+    }
+}

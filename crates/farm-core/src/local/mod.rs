@@ -1,0 +1,21 @@
+//! This machine: files, file watches, hooks, the identity of the host.
+//!
+//! **Invariant.** A reader of a file that we write sees the old bytes or the new
+//! ones, never a part. What somebody saves while we write is found again, and a
+//! failed read is an error, never an empty record.
+
+pub mod conf;
+pub mod export;
+pub mod file;
+mod folder;
+pub mod hook;
+pub mod identity;
+pub mod lock;
+pub mod manner;
+pub mod staging;
+#[cfg(test)]
+mod straits;
+mod swap;
+mod tree;
+#[cfg(feature = "local-watch")]
+pub mod watch;

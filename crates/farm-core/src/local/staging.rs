@@ -1,0 +1,144 @@
+//! A file that is written beside another one, and takes its place later or never.
+//!
+//! **Invariant.** What is not installed is removed; until then nobody who looks
+//! for the file itself sees any of it.
+
+use super::file::{Place, StoreError};
+use super::manner::Manner;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file with its new bytes, down on the disk, under a hidden name.
+#[derive(Debug)]
+pub struct StagedFile {
+    path: PathBuf,
+    place: Place,
+    /// Its name until it is installed.
+    hidden: Option<OsString>,
+    bytes: Vec<u8>,
+    manner: Manner,
+}
+
+impl StagedFile {
+    /// Writes `bytes` beside the file at `path`; `None` if that has them already.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; the file is untouched and no other one is left behind.
+    pub fn write(path: &Path, bytes: Vec<u8>, manner: Manner) -> Result<Option<Self>, StoreError> {
+        let place = Place::of(path)?;
+        let stage = || -> io::Result<Option<OsString>> {
+            let old = place.folder.stat(&place.name)?;
+            if place.folder.is_settled(&place.name, old.as_ref(), &bytes, &manner)? {
+                return Ok(None);
+            }
+            let staged = place.folder.stage_as(&bytes, old.as_ref(), &manner)?;
+            Ok(Some(staged.into_name()))
+        };
+        let hidden = stage().map_err(|e| StoreError::io(path, e))?;
+        Ok(hidden.map(|hidden| {
+            let hidden = Some(hidden);
+            Self { path: path.to_owned(), place, hidden, bytes, manner }
+        }))
+    }
+
+    /// Where it is, from the root on.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        let name = self.hidden.as_deref().unwrap_or(&self.place.name);
+        let path = self.place.folder.path_of(name);
+        std::path::absolute(&path).unwrap_or(path)
+    }
+
+    /// Puts it in the place of the file that it was written for.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; the file has its old contents, and the new ones are gone.
+    pub fn install(mut self) -> Result<(), StoreError> {
+        self.put_in_place().map_err(|e| StoreError::io(&self.path, e))
+    }
+
+    fn put_in_place(&mut self) -> io::Result<()> {
+        let Some(hidden) = self.hidden.take() else { return Ok(()) };
+        let Place { folder, name } = &self.place;
+        let staged = folder.adopt(hidden);
+        let has_file = folder.stat(name)?.is_some();
+        if self.manner.is_in_place && has_file {
+            drop(staged);
+            return folder.overwrite(name, &self.bytes, &self.manner);
+        }
+        folder.install(staged, name, &self.bytes, &self.manner)?;
+        folder.sync()
+    }
+}
+
+impl Drop for StagedFile {
+    fn drop(&mut self) {
+        if let Some(hidden) = self.hidden.take() {
+            drop(self.place.folder.adopt(hidden));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farm_harness::Scratch;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    fn count(scratch: &Scratch) -> usize {
+        fs::read_dir(scratch.path()).unwrap().count()
+    }
+
+    fn stage(scratch: &Scratch, text: &str, manner: Manner) -> Option<StagedFile> {
+        StagedFile::write(&scratch.join("conf"), text.as_bytes().to_vec(), manner).unwrap()
+    }
+
+    #[test]
+    fn what_is_staged_is_there_for_who_is_told_and_for_nobody_else() {
+        let scratch = Scratch::new();
+        scratch.write("conf", "old");
+        let staged = stage(&scratch, "new", Manner::default()).unwrap();
+        assert!(staged.path().is_absolute());
+        assert_eq!(fs::read_to_string(staged.path()).unwrap(), "new");
+        assert_eq!(scratch.read("conf").unwrap(), "old");
+        staged.install().unwrap();
+        assert_eq!(scratch.read("conf").unwrap(), "new");
+        assert_eq!(count(&scratch), 1);
+        assert!(stage(&scratch, "new", Manner::default()).is_none());
+    }
+
+    #[test]
+    fn what_is_not_installed_leaves_nothing() {
+        let scratch = Scratch::new();
+        drop(stage(&scratch, "new", Manner::default()).unwrap());
+        assert_eq!(count(&scratch), 0);
+    }
+
+    #[test]
+    fn the_same_file_is_rewritten_when_asked() {
+        let scratch = Scratch::new();
+        let path = scratch.write("conf", "old and longer");
+        let inode = fs::metadata(&path).unwrap().ino();
+        let manner = Manner { is_in_place: true, ..Manner::default() };
+        stage(&scratch, "new", manner).unwrap().install().unwrap();
+        assert_eq!(scratch.read("conf").unwrap(), "new");
+        assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
+        assert_eq!(count(&scratch), 1);
+    }
+
+    #[test]
+    fn a_mode_is_there_from_the_first_byte_on() {
+        let scratch = Scratch::new();
+        let mode = Some(super::super::manner::FileMode::parse("600").unwrap());
+        let manner = Manner { mode, ..Manner::default() };
+        let staged = stage(&scratch, "new", manner).unwrap();
+        let mode_of = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode_of(&staged.path()), 0o600);
+        staged.install().unwrap();
+        assert_eq!(mode_of(&scratch.join("conf")), 0o600);
+    }
+}

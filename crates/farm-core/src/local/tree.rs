@@ -1,0 +1,191 @@
+//! A directory tree on the disk, read as data, within bounds.
+//!
+//! **Invariant.** Only directories and regular files are opened, no link is
+//! followed, dot-files are not even looked at.
+
+use super::folder::{Folder, Kind, read_bounded};
+use crate::codec::dir::{DEPTH_MAX, Tree, check_name};
+use crate::model::FieldPath;
+use nix::sys::stat::fstat;
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How much a tree may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) entries_max: usize,
+    pub(crate) bytes_max: usize,
+}
+
+/// A tree as it was found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) tree: Tree,
+    /// What is there but could not be read, and why.
+    pub(crate) skipped: Vec<Skipped>,
+    /// Empty files that somebody may just be about to fill.
+    pub(crate) just_emptied: Vec<Vec<String>>,
+}
+
+/// An entry that is no field, or not just now.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Skipped {
+    pub(crate) path: PathBuf,
+    /// The field it would be; `None` if its name can't be a field's.
+    pub(crate) keys: Option<Vec<String>>,
+    pub(crate) reason: Reason,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reason {
+    NameNotText,
+    NotText,
+    NotAFile,
+    Unreadable(io::ErrorKind),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NameNotText => f.write_str("its name is not UTF-8"),
+            Self::NotText => f.write_str("it is not UTF-8"),
+            Self::NotAFile => f.write_str("it is neither file nor directory"),
+            Self::Unreadable(kind) => write!(f, "{kind}"),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum ScanError {
+    TooLarge,
+    Io(io::Error),
+}
+
+impl From<io::Error> for ScanError {
+    fn from(e: io::Error) -> Self {
+        Self::Io(e)
+    }
+}
+
+/// Reads the tree below `top`.
+///
+/// A part of it that can't be read is skipped; only the top itself is an error.
+pub(crate) fn scan(top: &Folder, limits: Limits, quiet: Duration) -> Result<Found, ScanError> {
+    let mut scan = Scan { found: Found::default(), limits, quiet, above: Vec::new() };
+    scan.folder(top)?;
+    Ok(scan.found)
+}
+
+struct Scan {
+    found: Found,
+    limits: Limits,
+    quiet: Duration,
+    above: Vec<String>,
+}
+
+impl Scan {
+    fn folder(&mut self, folder: &Folder) -> Result<(), ScanError> {
+        let names = folder.names(self.limits.entries_max)?.ok_or(ScanError::TooLarge)?;
+        for name in names.iter().filter(|name| !name.as_encoded_bytes().starts_with(b".")) {
+            self.limits.entries_max =
+                self.limits.entries_max.checked_sub(1).ok_or(ScanError::TooLarge)?;
+            let Some(text) = name.to_str().filter(|text| check_name(text).is_ok()) else {
+                self.skip(folder, name, Reason::NameNotText);
+                continue;
+            };
+            self.above.push(text.to_owned());
+            let outcome = self.entry(folder, name);
+            self.above.pop();
+            outcome?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, folder: &Folder, name: &OsStr) -> Result<(), ScanError> {
+        let outcome = match folder.kind(name) {
+            // Gone since we have seen its name.
+            Ok(None) => Ok(()),
+            Ok(Some(Kind::Folder)) => match folder.enter(name) {
+                Ok(_) if self.above.len() >= DEPTH_MAX => return Err(ScanError::TooLarge),
+                Ok(below) => {
+                    self.found.tree.folders.insert(self.above.clone());
+                    match self.folder(&below) {
+                        Err(ScanError::Io(e)) => Err(e),
+                        other => return other,
+                    }
+                }
+                Err(e) => Err(e),
+            },
+            Ok(Some(Kind::File)) => match self.file(folder, name) {
+                Err(ScanError::Io(e)) => Err(e),
+                other => return other,
+            },
+            Ok(Some(Kind::Other)) => Err(io::ErrorKind::InvalidInput.into()),
+            Err(e) => Err(e),
+        };
+        match outcome.map_err(|e| e.kind()) {
+            Ok(()) | Err(io::ErrorKind::NotFound) => {}
+            Err(io::ErrorKind::InvalidInput) => self.skip(folder, name, Reason::NotAFile),
+            Err(kind) => self.skip(folder, name, Reason::Unreadable(kind)),
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, folder: &Folder, name: &OsStr) -> Result<(), ScanError> {
+        let Some(file) = folder.open_file(name)? else { return Ok(()) };
+        let bytes = read_bounded(&file, self.limits.bytes_max)?.ok_or(ScanError::TooLarge)?;
+        self.limits.bytes_max -= bytes.len();
+        if bytes.is_empty() && is_younger(&fstat(&file).map_err(io::Error::from)?, self.quiet) {
+            self.found.just_emptied.push(self.above.clone());
+        }
+        if std::str::from_utf8(&bytes).is_err() {
+            self.skip(folder, name, Reason::NotText);
+        } else {
+            self.found.tree.files.insert(self.above.clone(), bytes);
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self, folder: &Folder, name: &OsStr, reason: Reason) {
+        let keys = (reason != Reason::NameNotText).then(|| self.above.clone());
+        self.found.skipped.push(Skipped { path: folder.path_of(name), keys, reason });
+    }
+}
+
+impl Skipped {
+    pub(crate) fn field(&self) -> Option<FieldPath> {
+        self.keys.clone().map(FieldPath::from_keys)
+    }
+}
+
+/// Whether a file was written to within `age`. A time that is yet to come says
+/// nothing: clocks differ.
+fn is_younger(stat: &nix::sys::stat::FileStat, age: Duration) -> bool {
+    let seconds = u64::try_from(stat.st_mtime).unwrap_or(0);
+    let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
+    let written = UNIX_EPOCH + Duration::new(seconds, nanos);
+    SystemTime::now().duration_since(written).is_ok_and(|passed| passed < age)
+}
+
+/// The directory at `keys` below `top`.
+pub(crate) fn walk(top: &Folder, keys: &[String]) -> io::Result<Option<Folder>> {
+    let mut at: Option<Folder> = None;
+    for key in keys {
+        at = Some(at.as_ref().unwrap_or(top).enter(OsStr::new(key))?);
+    }
+    Ok(at)
+}
+
+/// Calls `act` with the directory that has, or would have, the entry `keys`, and its name.
+pub(crate) fn at<T>(
+    top: &Folder,
+    keys: &[String],
+    act: impl FnOnce(&Folder, &OsStr) -> io::Result<T>,
+) -> io::Result<T> {
+    let (name, above) = keys.split_last().ok_or(io::ErrorKind::InvalidInput)?;
+    let below = walk(top, above)?;
+    act(below.as_ref().unwrap_or(top), OsStr::new(name))
+}
