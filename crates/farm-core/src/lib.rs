@@ -9,6 +9,7 @@
 
 pub mod codec;
 pub mod engine;
+pub mod farm;
 pub mod local;
 pub mod model;
 pub mod session;

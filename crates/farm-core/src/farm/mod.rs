@@ -1,0 +1,15 @@
+//! Farms over a session: the roster, our own entry, edits of one record, the
+//! farm's size.
+//!
+//! **Invariant.** What was read is never written over: every change of a record is
+//! a compare-and-set against the version that it was made from.
+
+mod edit;
+mod entry;
+pub mod roster;
+mod size;
+
+pub use edit::{Absent, EditError, Edited, edit_record, edit_znode};
+pub use entry::{Claim, Share, claim, is_owned_by, look, share};
+pub use roster::Roster;
+pub use size::{COMMON, Size, keep_size};

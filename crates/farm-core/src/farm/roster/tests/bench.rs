@@ -1,0 +1,131 @@
+//! A roster on the bench: what it asks and tells, by short names.
+
+use super::super::*;
+use super::{Value, json};
+
+pub(super) fn farm_path() -> ZnodePath {
+    ZnodePath::parse("/db").unwrap()
+}
+
+pub(super) fn path(text: &str) -> ZnodePath {
+    ZnodePath::parse(text).unwrap()
+}
+
+pub(super) fn host(name: &str) -> HostName {
+    HostName::parse(name).unwrap()
+}
+
+pub(super) fn record(value: &Value) -> Record {
+    Record::from_map(value.as_object().unwrap().clone())
+}
+
+pub(super) fn hint(at: &str, change: Change) -> Event {
+    Event::Hint(Hint { path: path(at), change })
+}
+
+/// A roster with what it asked and told, by short names.
+pub(super) struct Bench {
+    pub(super) roster: Roster,
+    pub(super) now: Instant,
+    pub(super) asked: Vec<Request>,
+    pub(super) told: Vec<String>,
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        let roster = Roster::new(farm_path());
+        Self { roster, now: Instant::now(), asked: Vec::new(), told: Vec::new() }
+    }
+
+    /// One that watches the tree and has read hosts `a` and `b`.
+    pub(super) fn complete() -> Self {
+        let mut bench = Self::new();
+        bench.step(Event::Connected { is_new: true });
+        bench.answer(|_| Outcome::Arm(Ok(())));
+        bench.list(&["a", "b"]);
+        bench.read("a", &json!({"n": 1}));
+        bench.read("b", &json!({"n": 2}));
+        assert_eq!(bench.take_told(), ["changed a", "changed b", "complete"]);
+        bench
+    }
+
+    pub(super) fn step(&mut self, event: Event) {
+        for action in self.roster.step(self.now, event) {
+            match action {
+                Action::Ask(request) => self.asked.push(request),
+                Action::Tell(news) => self.told.push(match news {
+                    News::Changed(host) => format!("changed {host}"),
+                    News::Complete => "complete".to_owned(),
+                    News::Missing => "missing".to_owned(),
+                    News::Refused(error) => format!("refused {error}"),
+                    News::Unreadable(host, why) => format!("unreadable {host}: {why}"),
+                    News::Skipped(name, why) => format!("skipped {name:?}: {why}"),
+                }),
+            }
+        }
+    }
+
+    pub(super) fn asks(&self) -> Vec<String> {
+        let name = |request: &Request| match &request.ask {
+            Ask::Arm(at) => format!("arm {at}"),
+            Ask::Await(at) => format!("await {at}"),
+            Ask::List(at, watch) => format!("list {at} {watch:?}"),
+            Ask::Read(_, at, watch) => format!("read {at} {watch:?}"),
+        };
+        self.asked.iter().map(name).collect()
+    }
+
+    pub(super) fn take_told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Answers the oldest open request.
+    pub(super) fn answer(&mut self, outcome: impl FnOnce(&Ask) -> Outcome) {
+        let request = self.asked.remove(0);
+        self.deliver(&request, outcome);
+    }
+
+    pub(super) fn deliver(&mut self, request: &Request, outcome: impl FnOnce(&Ask) -> Outcome) {
+        let outcome = outcome(&request.ask);
+        let (ticket, session) = (request.ticket, request.session);
+        self.step(Event::Answered(Answer { ticket, session, outcome }));
+    }
+
+    pub(super) fn list(&mut self, names: &[&str]) {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        self.answer(|_| Outcome::List(Ok(names)));
+    }
+
+    /// Takes the open read of this host out.
+    pub(super) fn open_read(&mut self, name: &str) -> Request {
+        let is_it = |request: &Request| matches!(&request.ask, Ask::Read(host, ..) if host.as_str() == name);
+        let index = self.asked.iter().position(is_it).expect("the host is being read");
+        self.asked.remove(index)
+    }
+
+    pub(super) fn read(&mut self, name: &str, value: &Value) {
+        self.read_as(name, Ok(record(value)));
+    }
+
+    pub(super) fn read_as(&mut self, name: &str, read: Result<Record, Unreadable>) {
+        let request = self.open_read(name);
+        self.deliver(&request, |_| Outcome::Read(host(name), read));
+    }
+
+    pub(super) fn farm(&self) -> Value {
+        let hosts = self.roster.farm().iter();
+        hosts.map(|(name, record)| (name.to_string(), json!(record.as_map()))).collect()
+    }
+}
+
+pub(super) fn no_node(at: &str) -> SessionError {
+    SessionError::NoNode(path(at))
+}
+
+pub(super) fn forbidden(at: &str) -> Unreadable {
+    Unreadable::Refused(SessionError::NoAuth(path(at)))
+}
+
+pub(super) fn malformed() -> Unreadable {
+    Unreadable::Malformed(crate::codec::json::decode_znode(b"{").unwrap_err())
+}

@@ -1,0 +1,244 @@
+//! Entries, edits and sizes over links that break and beside others who do the same.
+
+use crate::guest::{Guest, PATIENCE, Stop, path};
+use farm_core::farm::{Claim, EditError, claim, edit_record, keep_size, look};
+use farm_core::model::{FieldPath, Value};
+use farm_core::session::{Change, Client, SessionError, Watch, Znode};
+use farm_harness::{FakeServer, op};
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+const ENTRY: &str = "/farm/host";
+
+fn claim_entry(client: &Client) -> Result<Claim, SessionError> {
+    claim(client, &path(ENTRY), b"mine", |znode| znode.data == b"left over")
+}
+
+#[test]
+fn claim_creates_the_entry_and_the_farm_above_it() {
+    let server = FakeServer::start();
+    let (guest, session) = Guest::at(&server);
+    let Claim::Ours { znode, replaced: None } = guest.run(claim_entry).unwrap() else {
+        panic!("not ours")
+    };
+    assert_eq!((znode.data, znode.stat.ephemeral_owner), (b"mine".to_vec(), session.0));
+    server.put(ENTRY, b"changed");
+    assert_eq!(guest.hint(), (ENTRY.to_owned(), Change::Data));
+    // Ours already: left as it is.
+    let Claim::Ours { znode, replaced: None } = guest.run(claim_entry).unwrap() else {
+        panic!("not ours")
+    };
+    assert_eq!(znode.data, b"changed");
+}
+
+#[test]
+fn claim_finds_its_own_work_after_a_create_that_was_cut() {
+    let server = FakeServer::start();
+    server.put("/farm", b"");
+    let (guest, session) = Guest::at(&server);
+    server.before_reply(op::CREATE, FakeServer::cut);
+    let first = guest.run(claim_entry);
+    assert!(matches!(first, Err(SessionError::Disconnected)), "{first:?}");
+    guest.suspended();
+    guest.connected_again();
+    let again = guest.run(claim_entry).unwrap();
+    assert!(matches!(again, Claim::Ours { .. }), "{again:?}");
+    assert_eq!(server.owner(ENTRY), Some(session.0));
+}
+
+#[test]
+fn claim_leaves_what_belongs_to_another_and_watches_it() {
+    let server = FakeServer::start();
+    let other = server.open_session(Duration::from_secs(40));
+    server.put("/farm", b"");
+    server.put_ephemeral(ENTRY, b"theirs", other);
+    let (guest, _) = Guest::at(&server);
+    let Claim::Taken { znode } = guest.run(claim_entry).unwrap() else { panic!("not taken") };
+    assert_eq!(znode.data, b"theirs");
+    assert!(server.expire(other));
+    assert_eq!(guest.hint(), (ENTRY.to_owned(), Change::Deleted));
+}
+
+#[test]
+fn claim_replaces_a_left_over_entry_without_a_gap() {
+    let server = FakeServer::start();
+    let dead = server.open_session(Duration::from_secs(40));
+    server.put("/farm", b"");
+    server.put_ephemeral(ENTRY, b"left over", dead);
+    let (guest, session) = Guest::at(&server);
+    let (observer, _) = Guest::at(&server);
+    let stop = Stop::new();
+    let is_done = stop.watch();
+    let seen = observer.start(move |client| {
+        let mut count = 0_u32;
+        while !is_done() {
+            client.get(&path(ENTRY), Watch::No)?;
+            count += 1;
+        }
+        Ok::<u32, SessionError>(count)
+    });
+    let Claim::Ours { znode, replaced: Some(replaced) } = guest.run(claim_entry).unwrap() else {
+        panic!("not replaced")
+    };
+    assert_eq!((znode.stat.ephemeral_owner, replaced.data), (session.0, b"left over".to_vec()));
+    // The end of its former owner does not touch it.
+    assert!(server.expire(dead));
+    assert_eq!(server.owner(ENTRY), Some(session.0));
+    drop(stop);
+    assert!(seen.recv_timeout(PATIENCE).unwrap().expect("nobody sees it missing") > 0);
+    assert_eq!(server.requests().iter().filter(|seen| seen.opcode == op::DELETE).count(), 0);
+}
+
+#[test]
+fn claim_of_a_left_over_entry_survives_a_cut_and_a_race() {
+    let server = FakeServer::start();
+    let dead = server.open_session(Duration::from_secs(40));
+    server.put("/farm", b"");
+    server.put_ephemeral(ENTRY, b"left over", dead);
+    let (guest, session) = Guest::at(&server);
+    // Somebody changes it between our reading and our replacing.
+    server.before_reply(op::GET_DATA, |server| server.put(ENTRY, b"left over"));
+    server.before_reply(op::MULTI, |_| {});
+    server.before_reply(op::MULTI, FakeServer::cut);
+    let first = guest.run(claim_entry);
+    assert!(matches!(first, Err(SessionError::Disconnected)), "{first:?}");
+    guest.suspended();
+    guest.connected_again();
+    assert!(matches!(guest.run(claim_entry).unwrap(), Claim::Ours { .. }));
+    assert_eq!(server.owner(ENTRY), Some(session.0));
+}
+
+#[test]
+fn claims_of_many_sessions_end_with_one_owner() {
+    let server = FakeServer::start();
+    let guests: Vec<_> = (0..6).map(|_| Guest::at(&server)).collect();
+    let never = |client: &Client| claim(client, &path(ENTRY), b"", |_: &Znode| false);
+    let claims: Vec<_> = guests.iter().map(|(guest, _)| guest.start(never)).collect();
+    let outcomes: Vec<Claim> =
+        claims.iter().map(|claim| claim.recv_timeout(PATIENCE).unwrap().unwrap()).collect();
+    let owner = server.owner(ENTRY).unwrap();
+    for ((_, session), outcome) in guests.iter().zip(&outcomes) {
+        assert_eq!(matches!(outcome, Claim::Ours { .. }), session.0 == owner, "{outcome:?}");
+    }
+}
+
+#[test]
+fn look_leaves_a_watch_whether_the_entry_is_there_or_not() {
+    let server = FakeServer::start();
+    let (guest, _) = Guest::at(&server);
+    assert_eq!(guest.run(|client| look(client, &path("/a"))).unwrap(), None);
+    server.put("/a", b"1");
+    assert_eq!(guest.hint(), ("/a".to_owned(), Change::Created));
+    assert!(guest.run(|client| look(client, &path("/a"))).unwrap().is_some());
+    server.delete("/a");
+    assert_eq!(guest.hint(), ("/a".to_owned(), Change::Deleted));
+}
+
+/// Adds one to a field of its own and one to a field of all, again after every cut.
+fn count_up(client: &Client, own: &str, times: u32) -> u32 {
+    let (own, mut cuts) = (FieldPath::parse(own).unwrap(), 0);
+    for wanted in 1..=times {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let edited = edit_record(client, &path("/farm"), until, |record| {
+                // Done already, by the attempt whose answer was lost.
+                if record.get(&own) == Some(&Value::from(wanted)) {
+                    return Ok(());
+                }
+                let all = FieldPath::parse("all").unwrap();
+                let sum = record.get(&all).and_then(Value::as_u64).unwrap_or(0) + 1;
+                record.set(&own, Value::from(wanted)).unwrap();
+                record.set(&all, Value::from(sum)).unwrap();
+                Ok::<(), Infallible>(())
+            });
+            match edited {
+                Ok(_) => break,
+                Err(EditError::Session(SessionError::Disconnected)) => cuts += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+            assert!(Instant::now() < until);
+        }
+    }
+    cuts
+}
+
+#[test]
+fn no_edit_is_lost_under_contention_and_cuts() {
+    const WRITERS: u32 = 4;
+    const EDITS: u32 = 10;
+    let server = FakeServer::start();
+    server.put("/farm", b"");
+    let guests: Vec<_> = (0..WRITERS).map(|_| Guest::at(&server).0).collect();
+    server.before_reply(op::SET_DATA, FakeServer::cut);
+    server.drop_before_apply(op::SET_DATA);
+    let writers: Vec<_> = (0..)
+        .zip(&guests)
+        .map(|(number, guest): (u32, _)| {
+            guest.start(move |client| count_up(client, &format!("writer{number}"), EDITS))
+        })
+        .collect();
+    let mut cuts = 0;
+    for writer in writers {
+        cuts += writer.recv_timeout(PATIENCE).unwrap();
+    }
+    assert!(cuts > 0, "nobody was cut");
+    let record = farm_core::codec::json::decode_znode(&server.get("/farm").unwrap()).unwrap();
+    let field = |name: &str| record.get(&FieldPath::parse(name).unwrap()).and_then(Value::as_u64);
+    assert_eq!(field("all"), Some(u64::from(WRITERS * EDITS)));
+    for number in 0..WRITERS {
+        assert_eq!(field(&format!("writer{number}")), Some(u64::from(EDITS)));
+    }
+}
+
+#[test]
+fn edit_ends_in_time_when_others_are_always_quicker() {
+    let server = FakeServer::start();
+    server.put("/farm", b"{}");
+    let (guest, _) = Guest::at(&server);
+    let until = Instant::now() + Duration::from_millis(300);
+    for _ in 0..200 {
+        server.before_reply(op::GET_DATA, |server| server.put("/farm", b"{\"other\":1}"));
+    }
+    let edited = guest.run(move |client| {
+        edit_record(client, &path("/farm"), until, |record| {
+            record.set(&FieldPath::parse("mine").unwrap(), Value::from(1)).unwrap();
+            Ok::<(), Infallible>(())
+        })
+    });
+    assert!(matches!(edited, Err(EditError::Contended { .. })), "{edited:?}");
+    assert_eq!(server.get("/farm"), Some(b"{\"other\":1}".to_vec()));
+}
+
+#[test]
+fn size_is_the_most_hosts_however_many_count_at_once() {
+    const HOSTS: usize = 6;
+    let server = FakeServer::start();
+    server.put("/farm/common", b"");
+    server.put("/farm", b"{\"size\":2,\"other\":\"kept\"}");
+    let guests: Vec<_> = (0..HOSTS).map(|_| Guest::at(&server).0).collect();
+    let sizes: Vec<_> = guests
+        .iter()
+        .enumerate()
+        .map(|(number, guest)| {
+            server.put(&format!("/farm/host{number}"), b"");
+            guest.start(|client| keep_size(client, &path("/farm")))
+        })
+        .collect();
+    for size in sizes {
+        size.recv_timeout(PATIENCE).unwrap().unwrap();
+    }
+    assert_eq!(server.get("/farm"), Some(b"{\"other\":\"kept\",\"size\":6}".to_vec()));
+    server.delete("/farm/host0");
+    guests[0].run(|client| keep_size(client, &path("/farm"))).unwrap();
+    assert_eq!(server.get("/farm"), Some(b"{\"other\":\"kept\",\"size\":6}".to_vec()));
+}
+
+#[test]
+fn size_of_a_farm_with_a_malformed_record_is_left_alone() {
+    let server = FakeServer::start();
+    server.put("/farm/a", b"");
+    server.put("/farm", b"{oops");
+    let (guest, _) = Guest::at(&server);
+    guest.run(|client| keep_size(client, &path("/farm"))).unwrap();
+    assert_eq!(server.get("/farm"), Some(b"{oops".to_vec()));
+}

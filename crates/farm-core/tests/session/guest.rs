@@ -1,0 +1,193 @@
+//! A session and what it tells, as a test sees it.
+
+use farm_core::session::{
+    Acl, Auth, Change, Client, Config, Event, SESSION_TIMEOUT_LEAST, Servers, Session,
+    SessionError, SessionId, Trouble, Watch, Znode, ZnodePath,
+};
+use farm_harness::{FakeEnsemble, FakeServer, patience};
+use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// Longer than anything here may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A session of the least timeout.
+pub(crate) struct Guest {
+    pub(crate) session: Session,
+    events: Receiver<Event>,
+}
+
+pub(crate) fn path(text: &str) -> ZnodePath {
+    ZnodePath::parse(text).unwrap()
+}
+
+/// The configuration for these servers, in the order of the command line.
+pub(crate) fn config(servers: &[&dyn Display]) -> Config {
+    let list = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    Config {
+        servers: Servers::parse(&list).unwrap(),
+        session_timeout: SESSION_TIMEOUT_LEAST,
+        rounds_max: None,
+        couriers: 8,
+        auth: Auth::default(),
+        acl: Acl::open(),
+        tls: None,
+    }
+}
+
+impl Guest {
+    pub(crate) fn open(servers: &[&dyn Display]) -> Self {
+        Self::open_with(config(servers))
+    }
+
+    pub(crate) fn open_with(config: Config) -> Self {
+        let (sender, events) = channel();
+        let session = Session::open(config, move |event| drop(sender.send(event))).unwrap();
+        Self { session, events }
+    }
+
+    /// A session that has reached its only server.
+    pub(crate) fn at(server: &FakeServer) -> (Self, SessionId) {
+        let guest = Self::open(&[&server.addr()]);
+        let session = guest.connected_anew();
+        (guest, session)
+    }
+
+    pub(crate) fn next(&self) -> Event {
+        match self.events.recv_timeout(patience(PATIENCE)) {
+            Ok(event) => event,
+            Err(error) => panic!("no event: {error}"),
+        }
+    }
+
+    /// The next event that is no hint.
+    pub(crate) fn next_state(&self) -> Event {
+        loop {
+            let event = self.next();
+            if !matches!(event, Event::Hint(_)) {
+                return event;
+            }
+        }
+    }
+
+    pub(crate) fn connected_anew(&self) -> SessionId {
+        match self.next_state() {
+            Event::Connected { session, is_new: true, .. } => session,
+            other => panic!("no new session but {other:?}"),
+        }
+    }
+
+    pub(crate) fn connected_again(&self) -> SessionId {
+        match self.next_state() {
+            Event::Connected { session, is_new: false, .. } => session,
+            other => panic!("not the same session but {other:?}"),
+        }
+    }
+
+    pub(crate) fn suspended(&self) {
+        let event = self.next_state();
+        assert!(matches!(event, Event::Suspended), "not suspended but {event:?}");
+    }
+
+    pub(crate) fn lost(&self) {
+        let event = self.next_state();
+        assert!(matches!(event, Event::Lost), "not lost but {event:?}");
+    }
+
+    pub(crate) fn gave_up(&self) -> Option<Trouble> {
+        match self.next_state() {
+            Event::GaveUp(trouble) => trouble,
+            other => panic!("not given up but {other:?}"),
+        }
+    }
+
+    pub(crate) fn auth_refused(&self) -> Trouble {
+        match self.next_state() {
+            Event::AuthRefused(trouble) => trouble,
+            other => panic!("not refused but {other:?}"),
+        }
+    }
+
+    pub(crate) fn hint(&self) -> (String, Change) {
+        match self.next() {
+            Event::Hint(hint) => (hint.path.as_str().to_owned(), hint.change),
+            other => panic!("no hint but {other:?}"),
+        }
+    }
+
+    /// What has been told meanwhile, hints apart.
+    pub(crate) fn states_told(&self) -> Vec<Event> {
+        self.events.try_iter().filter(|event| !matches!(event, Event::Hint(_))).collect()
+    }
+
+    /// Says whether the session tells nothing at all for that long.
+    pub(crate) fn is_quiet_for(&self, time: Duration) -> bool {
+        matches!(self.events.recv_timeout(time), Err(RecvTimeoutError::Timeout))
+    }
+
+    /// Starts a job; its outcome comes through the channel.
+    pub(crate) fn start<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Client) -> T + Send + 'static,
+    ) -> Receiver<T> {
+        let (sender, outcome) = channel();
+        self.session.dispatch(move |client| drop(sender.send(job(client))));
+        outcome
+    }
+
+    /// Does a job and waits for it.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Client) -> T + Send + 'static,
+    ) -> T {
+        self.start(job).recv_timeout(patience(PATIENCE)).expect("every job ends")
+    }
+
+    pub(crate) fn get(&self, at: &str) -> Result<Znode, SessionError> {
+        let at = path(at);
+        self.run(move |client| client.get(&at, Watch::No))
+    }
+}
+
+/// Two servers and a session at one of them; the one that carries it comes first.
+pub(crate) fn at_one_of_two(ensemble: &FakeEnsemble) -> (Guest, SessionId, FakeServer, FakeServer) {
+    let (first, second) = (ensemble.server(), ensemble.server());
+    let guest = Guest::open(&[&first.addr(), &second.addr()]);
+    let session = guest.connected_anew();
+    if first.connections() == 1 {
+        (guest, session, first, second)
+    } else {
+        (guest, session, second, first)
+    }
+}
+
+/// How long that takes.
+pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    let outcome = work();
+    (outcome, start.elapsed())
+}
+
+/// Tells jobs to end, also when the test fails: declared below the guest, it goes
+/// first, and the guest waits for its jobs.
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    pub(crate) fn watch(&self) -> impl Fn() -> bool + Send + 'static {
+        let flag = Arc::clone(&self.0);
+        move || flag.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
