@@ -7,6 +7,7 @@
 //! `local` have never met: a binary introduces them. `cargo xtask tidy` holds
 //! the rule. Mechanism lives here, policy lives in the binaries.
 
+pub mod cli;
 pub mod codec;
 pub mod engine;
 pub mod farm;

@@ -1,0 +1,107 @@
+//! Durations as people type them.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// The longest duration that we take: adding it to a clock can't overflow.
+pub const DURATION_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+const UNITS: [(&str, f64); 5] =
+    [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86400.0)];
+
+/// Reads `250ms`, `30s`, `5m`, `1.5h`, `2d`; a bare number is seconds.
+///
+/// # Errors
+///
+/// When the text is not a number with one of these units, or too long.
+pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+    let refuse = |fault| Err(DurationError { text: text.to_owned(), fault });
+    let trimmed = text.trim();
+    let digits = trimmed.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = &trimmed[digits.len()..];
+    if digits.is_empty() {
+        return refuse(DurationFault::Number);
+    }
+    let factor = match UNITS.iter().find(|(name, _)| *name == unit) {
+        Some((_, factor)) => *factor,
+        None if unit.is_empty() => 1.0,
+        None => return refuse(DurationFault::Unit),
+    };
+    // What `f64` takes beyond digits and a dot (signs, exponents) is refused here.
+    if !digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return refuse(DurationFault::Number);
+    }
+    let Ok(number) = digits.parse::<f64>() else { return refuse(DurationFault::Number) };
+    match Duration::try_from_secs_f64(number * factor) {
+        Ok(duration) if duration <= DURATION_MAX => Ok(duration),
+        Ok(_) | Err(_) => refuse(DurationFault::TooLong),
+    }
+}
+
+/// A text that is no duration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DurationError {
+    text: String,
+    fault: DurationFault,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DurationFault {
+    Number,
+    Unit,
+    TooLong,
+}
+
+impl fmt::Display for DurationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.fault {
+            DurationFault::Number => "it must start with a number, like 250ms, 30s or 5m",
+            DurationFault::Unit => "the unit must be one of ms, s, m, h, d",
+            DurationFault::TooLong => "at most ten years are possible",
+        };
+        write!(f, "{:?} is no duration: {why}", self.text)
+    }
+}
+
+impl Error for DurationError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parse_reads_units_fractions_and_bare_seconds() {
+        let table = [
+            ("250ms", 250),
+            ("30s", 30_000),
+            ("5m", 300_000),
+            ("1.5h", 5_400_000),
+            ("1d", 86_400_000),
+            ("30", 30_000),
+            ("0.1", 100),
+            (".5s", 500),
+            ("0", 0),
+            (" 2s ", 2_000),
+            ("0.5ms", 0),
+        ];
+        for (text, milliseconds) in table {
+            assert_eq!(parse_duration(text).unwrap().as_millis(), milliseconds, "{text:?}");
+        }
+        assert_eq!(parse_duration("0.5ms").unwrap(), Duration::from_micros(500));
+    }
+
+    #[test]
+    fn errors_name_the_text() {
+        for text in [
+            "", "s", "ms", "-1", "+1", "1e3", "1.2.3", "1 s", "1S", "5min", "nan", "inf", "0x10",
+            "١s", "1s2", ".",
+        ] {
+            let error = parse_duration(text).unwrap_err().to_string();
+            assert!(error.contains(&format!("{text:?}")), "{error}");
+        }
+        for text in ["4000d", &"9".repeat(400)] {
+            assert_eq!(parse_duration(text).unwrap_err().fault, DurationFault::TooLong, "{text}");
+        }
+    }
+}

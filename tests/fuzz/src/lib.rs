@@ -1,0 +1,139 @@
+//! What is fed with bytes, and what must hold for all of them.
+//!
+//! The fuzz targets call this with what libFuzzer thinks of, and farm-core's own
+//! tests with a bounded number of mutations. A panic is the only way to fail.
+
+use farm_core::codec::{self, Format, dir};
+use farm_core::model::{Farm, FieldPath, Filter, HostName, Record, merge};
+use farm_core::session::{Servers, ZnodePath};
+use std::str;
+
+/// A znode's bytes: what is read is written so that it reads the same.
+pub fn json(bytes: &[u8]) {
+    let Ok(record) = codec::json::decode_znode(bytes) else { return };
+    let written = codec::json::encode_znode(&record);
+    let back = codec::json::decode_znode(&written).expect("what we wrote can be read");
+    assert_eq!(back, record);
+    assert_eq!(codec::json::encode_znode(&back), written);
+    outlive(&record);
+}
+
+/// A YAML config.
+pub fn yaml(bytes: &[u8]) {
+    let Ok(record) = codec::decode(Format::Yaml, bytes) else { return };
+    // A document may grow beyond what a document may be: its text is quoted.
+    let Ok(written) = codec::encode_record(Format::Yaml, &record) else { return };
+    let Ok(back) = codec::decode(Format::Yaml, &written) else {
+        let text = String::from_utf8_lossy(&written);
+        assert!(written.len() > codec::yaml::DOCUMENT_BYTES_MAX, "unreadable:\n{text}");
+        return;
+    };
+    assert_eq!(back, record, "{}", String::from_utf8_lossy(&written));
+    outlive(&record);
+}
+
+/// A record that becomes PHP: no byte of it ends the file's one expression.
+pub fn php(bytes: &[u8]) {
+    let Ok(record) = codec::json::decode_znode(bytes) else { return };
+    let mut farm = Farm::new();
+    if let Ok(name) = HostName::parse("host") {
+        farm.insert(name, record.clone());
+    }
+    for written in
+        [codec::encode_record(Format::Php, &record), codec::encode_farm(Format::Php, &farm)]
+    {
+        let Ok(written) = written else { continue };
+        let body = written.strip_prefix(b"<?php\nreturn array\n(\n").expect("it is one expression");
+        let end = outside_of_strings(body);
+        assert!(end.ends_with(");\n") && end.matches(';').count() == 1, "{end}");
+    }
+}
+
+/// The text without the strings in double quotes.
+fn outside_of_strings(body: &[u8]) -> String {
+    let (mut is_inside, mut is_escaped) = (false, false);
+    let mut outside = String::new();
+    for byte in body {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_inside => is_escaped = true,
+            b'$' if is_inside => panic!("a variable in a string"),
+            b'"' => is_inside = !is_inside,
+            _ if is_inside => {}
+            byte => outside.push(char::from(*byte)),
+        }
+    }
+    assert!(!is_inside, "a string without an end");
+    outside
+}
+
+/// A directory: lines of `path=content`, and what becomes of a record.
+pub fn dir(bytes: &[u8]) {
+    let mut tree = dir::Tree::default();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let equals = line.iter().position(|byte| *byte == b'=').unwrap_or(line.len());
+        let (path, content) = line.split_at(equals);
+        let Ok(path) = str::from_utf8(path) else { continue };
+        let keys: Vec<String> = path.split('/').map(str::to_owned).collect();
+        tree.folders.extend((1..keys.len()).map(|end| keys[..end].to_vec()));
+        tree.files.insert(keys, content.get(1..).unwrap_or_default().to_vec());
+    }
+    let memory = dir::Memory::default();
+    let decoded = dir::decode(&tree, &memory);
+    let encoded = dir::encode(&decoded.record);
+    for name in encoded.tree.files.keys().chain(&encoded.tree.folders).flatten() {
+        assert!(dir::check_name(name).is_ok(), "{name:?}");
+    }
+    outlive(&decoded.record);
+    if let Ok(record) = codec::json::decode_znode(bytes) {
+        let encoded = dir::encode(&record);
+        for name in encoded.tree.files.keys().flatten() {
+            assert!(dir::check_name(name).is_ok(), "{name:?}");
+        }
+        drop(dir::decode(&encoded.tree, &dir::Memory::of(&record)));
+    }
+}
+
+/// A field path: its text reads back as itself.
+pub fn field(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let Ok(path) = FieldPath::parse(text) else { return };
+    assert_eq!(FieldPath::parse(&path.to_string()).as_ref(), Ok(&path));
+    let mut record = Record::new();
+    if record.set(&path, 1.into()).is_ok() {
+        assert!(record.unset(&path));
+    }
+}
+
+/// A filter, and its mistakes.
+pub fn filter(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    match Filter::parse(text) {
+        Ok(filter) => {
+            let record = codec::json::decode_znode(br#"{"a":1,"b":{"c":"x"},"n":null,"l":[1]}"#);
+            let _is_kept = record.is_ok_and(|record| filter.keeps(&record));
+        }
+        Err(error) => drop(error.to_string()),
+    }
+}
+
+/// The servers of a command line, and a znode's path.
+pub fn servers(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    match Servers::parse(text) {
+        Ok(servers) => assert!(!servers.list().is_empty()),
+        Err(error) => drop(error.to_string()),
+    }
+    if let Ok(path) = ZnodePath::parse(text) {
+        assert_eq!(path.as_str(), text);
+    }
+}
+
+/// What happens to every record sooner or later.
+fn outlive(record: &Record) {
+    for (path, value) in record.leaves() {
+        assert_eq!(record.get(&path), Some(value), "{path}");
+    }
+    let merged = merge(&Record::new(), record, record);
+    assert_eq!(&merged.record, record);
+}
