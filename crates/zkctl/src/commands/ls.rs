@@ -1,0 +1,107 @@
+//! `zkctl ls`: the children of a znode.
+
+use super::children::{Child, list, list_all, read};
+use super::field::parse_field;
+use super::listing::View;
+use crate::format::{Layout, OutputArgs};
+use crate::output::Output;
+use crate::reach::Reach;
+use clap::Args;
+use farm_core::cli::{Exit, Failure, FilterArg};
+use farm_core::model::{FieldPath, Record};
+use farm_core::session::ZnodePath;
+
+const EXAMPLES: &str = "\
+Examples:
+  zkctl ls /services
+  zkctl ls /services/db --fields hostname,mysql.replication_delay
+  zkctl ls /services/db -F 'enabled=1,mysql.replication_delay<60'
+  zkctl ls /services/db --sort mysql.replication_delay -l
+  zkctl ls /services/db -o tsv --header --fields hostname,enabled
+  zkctl ls /services/db --json | jq '.[].data.hostname'
+  zkctl ls /services -R -0 | xargs -0 -n1 echo";
+
+/// List the children of a znode, sorted by name
+#[derive(Debug, Args)]
+#[command(before_help = EXAMPLES)]
+pub(crate) struct LsArgs {
+    /// List the children of this znode
+    #[arg(value_name = "PATH")]
+    path: String,
+
+    /// Show these fields of every child: a,b.c
+    #[arg(long, value_name = "FIELDS")]
+    fields: Option<String>,
+
+    #[command(flatten)]
+    filter: FilterArg,
+
+    /// Show kind, version, bytes, children and time of change
+    #[arg(short, long)]
+    long: bool,
+
+    /// List everything below, with relative paths
+    #[arg(short = 'R', long)]
+    recursive: bool,
+
+    /// Sort by a field, numbers as numbers, or by name
+    #[arg(long, value_name = "FIELD", default_value = "name")]
+    sort: String,
+
+    /// Begin with a line of column names (-o tsv)
+    #[arg(long)]
+    header: bool,
+}
+
+const LAYOUTS: [Layout; 5] = [Layout::Text, Layout::Json, Layout::Jsonl, Layout::Tsv, Layout::Yaml];
+
+pub(crate) fn ls(args: &LsArgs, output: OutputArgs, reach: &Reach) -> Result<Exit, Failure> {
+    let choice = output.choose("ls", &LAYOUTS)?;
+    if args.header && choice.layout != Layout::Tsv {
+        return Err(Failure::new(Exit::Usage, "--header goes with -o tsv alone"));
+    }
+    let path = ZnodePath::parse(&args.path)?;
+    let view = View {
+        fields: args.fields.as_deref().map(parse_fields).transpose()?,
+        filter: args.filter.filter()?,
+        sort: (args.sort != "name").then(|| parse_field(&args.sort)).transpose()?,
+        is_long: args.long,
+        has_header: args.header,
+    };
+    let (is_recursive, needs_content) = (args.recursive, view.needs_content(choice.layout));
+    let children = reach.ask(move |client, _| {
+        let places = if is_recursive { list_all(client, &path) } else { list(client, &path) }?;
+        if needs_content {
+            return read(client, &places);
+        }
+        let unread = |place| Child { place, content: Ok(Record::new()), stat: None };
+        Ok(places.into_iter().map(unread).collect())
+    })?;
+    let mut output = Output::open();
+    view.show(&view.arrange(children), choice, &mut output)?;
+    output.finish()?;
+    Ok(Exit::Done)
+}
+
+fn parse_fields(text: &str) -> Result<Vec<FieldPath>, Failure> {
+    text.split(',').map(|field| parse_field(field.trim())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_separated_by_commas_and_blanks_do_not_matter() {
+        let fields = parse_fields("a, b.c ,d\\.e").unwrap();
+        let shown: Vec<String> = fields.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["a", "b.c", "d\\.e"]);
+    }
+
+    #[test]
+    fn fields_with_mistakes_are_wrong_usage() {
+        for fields in ["", "a,,b", "a.", ","] {
+            assert_eq!(parse_fields(fields).unwrap_err().exit(), Exit::Usage, "{fields:?}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! One file per command: its options, its question, its answer.
+
+mod assignment;
+mod check;
+mod children;
+mod field;
+mod get;
+mod listing;
+mod ls;
+mod set;
+mod unset;
+mod znode_stat;
+
+pub(crate) use check::{CheckArgs, check};
+pub(crate) use get::{GetArgs, get};
+pub(crate) use ls::{LsArgs, ls};
+pub(crate) use set::{SetArgs, set};
+pub(crate) use unset::{UnsetArgs, unset};

@@ -1,0 +1,79 @@
+//! List, read and change ZooKeeper farms in shell pipelines.
+//!
+//! **Invariant.** Every command checks what it was told before it connects,
+//! asks ZooKeeper in one go, and writes to stdout only when it has the whole
+//! answer.
+
+mod commands;
+mod format;
+mod output;
+mod reach;
+mod stdin;
+
+use clap::{Parser, Subcommand};
+use commands::{CheckArgs, GetArgs, LsArgs, SetArgs, UnsetArgs};
+use farm_core::cli::{CONNECTION, Exit, Failure, LogArgs, Role, ZkArgs, parse_duration};
+use format::OutputArgs;
+use reach::Reach;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  zkctl ls /services/db
+  zkctl ls /services/db --fields hostname,enabled -F 'enabled=1'
+  zkctl get /services/db/1.2.3.4 mysql.replication_delay
+  zkctl set /services/db/1.2.3.4 enabled 1
+  zkctl unset /services/db/1.2.3.4 maintenance
+  zkctl check /services/db -c 25%";
+
+/// List, read and change the hosts of a farm
+#[derive(Debug, Parser)]
+#[command(name = "zkctl", version, before_help = EXAMPLES)]
+#[command(arg_required_else_help = false)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+
+    #[command(flatten)]
+    zk: ZkArgs,
+
+    /// Give up after this time in all
+    #[arg(short, long, value_name = "DUR", env = "ZK_TIMEOUT", hide_env_values = true)]
+    #[arg(global = true)]
+    #[arg(default_value = "10s", value_parser = parse_duration, help_heading = CONNECTION)]
+    timeout: Duration,
+
+    #[command(flatten)]
+    output: OutputArgs,
+
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Ls(LsArgs),
+    Get(GetArgs),
+    Set(SetArgs),
+    Unset(UnsetArgs),
+    Check(CheckArgs),
+}
+
+/// Runs one command.
+///
+/// # Errors
+///
+/// A [`Failure`] with the line to tell and the exit code.
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    args.log.start(Role::Command);
+    let (reach, output) = (Reach::new(args.zk, args.timeout), args.output);
+    match args.command {
+        Command::Ls(ls) => commands::ls(&ls, output, &reach),
+        Command::Get(get) => commands::get(&get, output, &reach),
+        Command::Set(set) => output.refuse("set").and_then(|()| commands::set(&set, &reach)),
+        Command::Unset(unset) => {
+            output.refuse("unset").and_then(|()| commands::unset(&unset, &reach))
+        }
+        Command::Check(check) => commands::check(&check, output, args.log.is_verbose(), &reach),
+    }
+}

@@ -1,0 +1,316 @@
+//! What `zkctl` does before it meets a server, and when there is none.
+
+use std::ffi::OsStr;
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// The program in an environment without any of its variables.
+fn zkctl() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zkctl"));
+    command.env_clear().stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    zkctl().args(args).output().expect("zkctl was built with this test")
+}
+
+#[track_caller]
+fn assert_fails(output: &Output, code: i32, stderr: &str) {
+    assert_eq!(String::from_utf8_lossy(&output.stderr), stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    assert_eq!(output.status.code(), Some(code));
+}
+
+/// A port where nobody listens, and that no test can be given by chance.
+const CLOSED: &str = "127.0.0.1:1";
+
+#[test]
+fn help_goes_to_stdout_with_the_examples_on_top() {
+    for args in
+        [&["--help"][..], &["ls", "--help"], &["get", "-h"], &["set", "-h"], &["unset", "-h"]]
+    {
+        let output = run(args);
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert!(stdout.starts_with("Examples:\n  zkctl "), "{args:?}: {stdout}");
+        assert!(stdout.contains("\nUsage: zkctl "), "{args:?}: {stdout}");
+        assert!(output.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn help_is_the_same_short_page_for_both_of_its_names() {
+    for command in ["ls", "get", "set", "unset", "check", ""] {
+        let args = Vec::from_iter([command].into_iter().filter(|command| !command.is_empty()));
+        let [short, long] = ["-h", "--help"].map(|help| run(&[&args[..], &[help]].concat()).stdout);
+        let (short, long) = (String::from_utf8(short).unwrap(), String::from_utf8(long).unwrap());
+        assert_eq!(short, long, "{command}");
+        let widest = short.lines().map(str::len).max();
+        assert!(widest <= Some(100), "{command}: {widest:?}");
+        let options = short.lines().filter(|line| line.trim_start().starts_with('-'));
+        for option in options {
+            // Two blanks or more stand between an option and what it does.
+            let explained = option.trim_start().split_once("  ").map(|(_, text)| text.trim());
+            assert!(explained.is_some_and(|text| !text.is_empty()), "{command}: {option}");
+        }
+    }
+}
+
+#[test]
+fn help_does_not_show_what_the_environment_holds() {
+    let output = zkctl().env("ZKHOST", "db-of-a-friend:2181").arg("--help").output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("[env: ZKHOST]"), "{stdout}");
+    assert!(!stdout.contains("db-of-a-friend"), "{stdout}");
+}
+
+#[test]
+fn version_goes_to_stdout() {
+    let output = run(&["-V"]);
+    assert_eq!(output.stdout, concat!("zkctl ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
+    assert_eq!(output.status.code(), Some(0));
+}
+
+/// Arguments, and what is told about them.
+const WRONG_USAGE: [(&[&str], &str); 12] = [
+    (
+        &[],
+        "zkctl: 'zkctl' requires a subcommand but one was not provided \
+         [subcommands: ls, get, set, unset, check, help]\n\
+         hint: zkctl --help shows how it is used\n",
+    ),
+    (
+        &["ls"],
+        "zkctl: the following required arguments were not provided: <PATH>\n\
+         hint: zkctl ls --help shows how it is used\n",
+    ),
+    (
+        &["ls", "/", "--feilds", "a"],
+        "zkctl: unexpected argument '--feilds' found\n\
+         hint: a similar argument exists: '--fields'\n",
+    ),
+    (
+        &["ls", "-t", "soon", "/"],
+        "zkctl: invalid value 'soon' for '--timeout <DUR>': \
+         \"soon\" is no duration: it must start with a number, like 250ms, 30s or 5m\n\
+         hint: zkctl --help shows how it is used\n",
+    ),
+    (
+        &["-H", "zk1,zk2:x", "ls", "/"],
+        "zkctl: invalid value 'zk1,zk2:x' for '--host <HOSTS>': \
+         \"zk2:x\" names no server: the port must be a number from 1 to 65535\n\
+         hint: zkctl --help shows how it is used\n",
+    ),
+    (
+        &["ls", "services/db"],
+        "zkctl: \"services/db\" is no znode path: it must start with a slash\n",
+    ),
+    (
+        &["get", "/a/../b"],
+        "zkctl: \"/a/../b\" is no znode path: it has a component that is '.' or '..'\n",
+    ),
+    (&["set", "/a", "b"], "zkctl: no value for the field b\nhint: b= is the empty text\n"),
+    (
+        &["set", "/a", "b", "c", "d"],
+        "zkctl: \"d\" follows the value of b\n\
+         hint: several fields are set by FIELD=TEXT FIELD=TEXT\n",
+    ),
+    (
+        &["set", "/a", "b=1", "c"],
+        "zkctl: \"c\" is no assignment\n\
+         hint: after FIELD=TEXT only FIELD=TEXT or FIELD:=JSON can follow\n",
+    ),
+    (
+        &["get", "/a", "b", "-f", "json"],
+        "zkctl: the argument '[FIELD]' cannot be used with '--format <FORMAT>'\n\
+         hint: zkctl get --help shows how it is used\n",
+    ),
+    (
+        &["get", "/a", "-f", "dir"],
+        "zkctl: invalid value 'dir' for '--format <FORMAT>' \
+         [possible values: yaml, json, php]\n\
+         hint: zkctl --help shows how it is used\n",
+    ),
+];
+
+#[test]
+fn wrong_usage_is_one_line_and_a_hint() {
+    for (args, stderr) in WRONG_USAGE {
+        assert_fails(&run(args), 2, stderr);
+    }
+}
+
+#[test]
+fn a_filter_with_a_mistake_has_a_caret_under_it() {
+    let output = run(&["ls", "/services/db", "-F", "enabled=1,=2"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines.len(), 3, "{stderr}");
+    assert!(lines[0].starts_with("zkctl: "), "{stderr}");
+    assert_eq!(lines[1].trim_start(), "enabled=1,=2");
+    let mistake = lines[1].find(",=").unwrap() + 1;
+    assert_eq!(lines[2], format!("{}^", " ".repeat(mistake)));
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn arguments_that_are_no_text_are_wrong_usage() {
+    let output = zkctl().arg("get").arg(OsStr::from_bytes(b"/a\xff")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.starts_with("zkctl: invalid UTF-8"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 2, "{stderr}");
+}
+
+#[test]
+fn text_of_strangers_stays_on_the_line() {
+    let output = run(&["get", "/a\n\u{1b}[2J"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(!stderr.contains('\u{1b}'), "{stderr:?}");
+}
+
+#[test]
+fn no_server_is_one_line_within_the_timeout() {
+    let table: [&[&str]; 4] = [
+        &["ls", "/"],
+        &["get", "/a", "b", "--default", "0"],
+        &["set", "/a", "b", "1"],
+        &["unset", "/a", "b"],
+    ];
+    for args in table {
+        let start = Instant::now();
+        let output = zkctl().args(["-t", "300ms", "-H", CLOSED]).args(args).output().unwrap();
+        let took = start.elapsed();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(69), "{stderr}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+        assert!(stderr.starts_with("zkctl: no ZooKeeper server reached"), "{stderr}");
+        assert!(stderr.contains(CLOSED), "{stderr}");
+        assert_eq!(stderr.lines().count(), 2, "{stderr}");
+        assert!(took >= Duration::from_millis(300), "{took:?}: gave up too early");
+        assert!(took < Duration::from_secs(3), "{took:?}: gave up too late");
+    }
+}
+
+#[test]
+fn the_number_of_rounds_can_be_bounded() {
+    let start = Instant::now();
+    let output = zkctl().args(["-r", "1", "-t", "1m", "-H", CLOSED, "ls", "/"]).output().unwrap();
+    let took = start.elapsed();
+    assert_eq!(output.status.code(), Some(69));
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    // It says how long it tried, which is not how long it might have.
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let told = stderr.strip_prefix("zkctl: no ZooKeeper server reached in ").unwrap();
+    let (number, rest) = told.split_once(' ').unwrap();
+    let unit = if rest.starts_with("ms: ") { 0.001 } else { 1.0 };
+    assert!(number.parse::<f64>().unwrap() * unit <= took.as_secs_f64() + 0.1, "{stderr}");
+}
+
+#[test]
+fn the_environment_names_servers_and_timeout() {
+    let mut command = zkctl();
+    command.env("ZKHOST", CLOSED).env("ZK_TIMEOUT", "0.2").args(["ls", "/"]);
+    let start = Instant::now();
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(69));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(CLOSED));
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_silent_server_does_not_hold_us_beyond_the_timeout() {
+    // It takes the connection and never says a word.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let start = Instant::now();
+    let output = zkctl().args(["-t", "300ms", "-H", &address, "ls", "/"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(69), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    drop(listener);
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = zkctl()
+        .arg("--help")
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = zkctl()
+        .arg("--help")
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(73));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.starts_with("zkctl: cannot write to stdout: "), "{stderr}");
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_changes_nothing() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = zkctl().args(["ls", "services"]).stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+}
+
+#[test]
+fn a_value_on_stdin_that_is_no_text_is_refused_before_connecting() {
+    let mut child = zkctl()
+        .args(["-H", CLOSED, "-t", "1m", "set", "/a", "b", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), &[0xff]).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(65));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no text"));
+}
+
+#[test]
+fn the_journal_is_told_the_priority() {
+    let path = format!("{}/journal", env!("CARGO_TARGET_TMPDIR"));
+    let journal = std::fs::File::create(&path).unwrap();
+    let metadata = journal.metadata().unwrap();
+    let stream = format!("{}:{}", metadata.dev(), metadata.ino());
+    let status =
+        zkctl().env("JOURNAL_STREAM", stream).args(["ls", "db"]).stderr(journal).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+    let told = std::fs::read_to_string(&path).unwrap();
+    assert!(told.starts_with("<3>zkctl: "), "{told}");
+
+    let output = zkctl().env("JOURNAL_STREAM", "1:2").args(["ls", "db"]).output().unwrap();
+    assert!(output.stderr.starts_with(b"zkctl: "));
+}
+
+#[test]
+fn the_log_goes_to_stderr_and_grows_on_demand() {
+    let quiet = run(&["-t", "50ms", "-H", CLOSED, "ls", "/"]);
+    assert_eq!(String::from_utf8(quiet.stderr).unwrap().lines().count(), 2);
+    let output = run(&["-v", "-t", "50ms", "-H", CLOSED, "ls", "/"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.lines().next().unwrap().contains("Z WARN  no server"), "{stderr}");
+    assert!(output.stdout.is_empty());
+}
