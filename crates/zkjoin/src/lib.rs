@@ -1,0 +1,28 @@
+//! `zkjoin`: this host is part of a farm.
+//!
+//! [`member`] decides, [`runner`] does: the machine of the two-way sync knows
+//! neither ZooKeeper nor the disk.
+
+mod entry;
+mod local;
+mod member;
+mod name;
+mod options;
+mod runner;
+mod timers;
+mod told;
+
+pub use options::Args;
+
+use farm_core::cli::{Exit, Failure, Role};
+
+/// Runs until a signal or a permanent refusal ends it.
+///
+/// # Errors
+///
+/// What ended it, with its exit code.
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    args.log.start(Role::Daemon);
+    let config = args.config()?;
+    runner::Runner::start(config)?.run()
+}

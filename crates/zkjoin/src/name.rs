@@ -1,0 +1,84 @@
+//! Whose name it is: the lock on this host, and the others who hold it.
+
+use crate::entry::hostname_of;
+use crate::options::Config;
+use farm_core::cli::{Exit, Failure};
+use farm_core::local::lock::{HostLock, LockError};
+use farm_core::session::{SessionId, Znode};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// A run before us that was just killed may take so long to be gone.
+const DYING: Duration = Duration::from_millis(250);
+
+/// Makes sure that one `zkjoin` on this host keeps this znode; that also tells that
+/// one with our hostname is left over from an earlier run.
+///
+/// There is a lock for each server, so that those who name the servers in another
+/// order, or only some of them, meet in one of them. They are taken in one order, lest
+/// two that start at once both give up.
+pub(crate) fn take(config: &Config) -> Result<Vec<HostLock>, Failure> {
+    let servers = &config.session.servers;
+    let chroot = if servers.chroot().is_root() { "" } else { servers.chroot().as_str() };
+    let server = |server: &farm_core::session::Server| server.to_string().to_lowercase();
+    let list: BTreeSet<String> = servers.list().iter().map(server).collect();
+    let until = Instant::now() + DYING;
+    let take =
+        |server: &String| HostLock::take_by(&format!("{server}{chroot}{}", config.entry), until);
+    list.iter().map(take).collect::<Result<_, _>>().map_err(|error| {
+        let exit = match error {
+            LockError::Held { .. } => Exit::Contended,
+            LockError::Io(_) => Exit::Configuration,
+        };
+        let what = format!("one zkjoin on this host may keep {}", config.entry);
+        Failure::new(exit, what).because(error)
+    })
+}
+
+/// Somebody else who holds the name, and whom we wait for to go.
+#[derive(Debug)]
+pub(crate) struct Rival {
+    until: Instant,
+    /// Their znode as it was read last; `None` until it is read again.
+    znode: Option<Znode>,
+}
+
+impl Rival {
+    pub(crate) const fn new(until: Instant, znode: Znode) -> Self {
+        Self { until, znode: Some(znode) }
+    }
+
+    /// They are there still. However often they are met, we wait once.
+    pub(crate) fn is_met(&mut self, znode: Znode) {
+        self.znode = Some(znode);
+    }
+
+    /// Something changed: whether they are there will be known when it was read.
+    pub(crate) fn is_unsure(&mut self) {
+        self.znode = None;
+    }
+
+    /// When to stop waiting for them.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.znode.as_ref().map(|_| self.until)
+    }
+
+    /// Their znode, if we have waited long enough.
+    pub(crate) fn outstays(&self, now: Instant) -> Option<&Znode> {
+        self.znode.as_ref().filter(|_| now >= self.until)
+    }
+}
+
+/// Says who holds the name.
+pub(crate) fn taken(config: &Config, znode: &Znode) -> Failure {
+    let entry = &config.entry;
+    let what = if znode.stat.ephemeral_owner == 0 {
+        format!("{entry} is persistent: it is of no zkjoin")
+    } else {
+        let owner = SessionId(znode.stat.ephemeral_owner);
+        let host = hostname_of(znode);
+        let host = host.map_or_else(String::new, |host| format!(" of host {host:?}"));
+        format!("{entry} belongs to session {owner}{host}")
+    };
+    Failure::new(Exit::Contended, what).hint("choose another name with --name")
+}

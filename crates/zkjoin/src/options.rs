@@ -1,0 +1,149 @@
+//! The command line.
+
+use crate::member::Terms;
+use clap::Parser;
+use farm_core::cli::{Exit, Failure, FormatArg, LogArgs, ZkArgs, parse_duration};
+use farm_core::codec::Format;
+use farm_core::farm::COMMON;
+use farm_core::local::identity;
+use farm_core::model::HostName;
+use farm_core::session::{Config as SessionConfig, ZnodePath};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  zkjoin /services/db /var/service/db            a directory, one file a field
+  zkjoin /services/db /etc/db.json               a JSON file
+  zkjoin --name db-01 /services/db /etc/db.json  under a name of your choice
+  zkjoin --common /services/db /etc/shared.yaml  what all hosts of the farm share
+  ZKHOST=zk1,zk2,zk3/prod zkjoin /services/db /var/service/db";
+
+/// Register this host in a farm, and keep its config and its znode equal
+///
+/// FARM/<name> is an ephemeral znode that lives as long as this program. An edit
+/// of CONF reaches it, an edit of it reaches CONF, each at once.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, before_help = EXAMPLES)]
+pub struct Args {
+    /// The farm's znode; it is created if it is missing
+    #[arg(value_name = "FARM", value_parser = ZnodePath::parse)]
+    farm: ZnodePath,
+
+    /// The config: a directory with a file for each field, or a JSON or YAML file
+    #[arg(value_name = "CONF")]
+    conf: PathBuf,
+
+    #[command(flatten)]
+    format: FormatArg,
+
+    /// Keep CONF equal to FARM/common, which all hosts share and which outlives
+    /// them; at the start, what it holds replaces CONF
+    #[arg(short, long)]
+    common: bool,
+
+    /// Never write CONF: it wins at the start and whenever it changes
+    #[arg(long, visible_alias = "import")]
+    one_way: bool,
+
+    /// Run CMD with sh after a remote change reached CONF, and once at the start
+    #[arg(long, value_name = "CMD")]
+    changed_cmd: Option<String>,
+
+    /// End CMD if it takes longer than this
+    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = parse_duration)]
+    cmd_timeout: Duration,
+
+    /// Call the znode NAME; without it, the IPv4 address of the default route
+    #[arg(long, value_name = "NAME", value_parser = HostName::parse, conflicts_with = "common")]
+    name: Option<HostName>,
+
+    /// Leave the field 'hostname' alone, on both sides
+    #[arg(long)]
+    no_hostname: bool,
+
+    /// Leave the farm's 'size', the most hosts ever seen, alone
+    #[arg(long)]
+    no_size: bool,
+
+    /// Wait for so long a quiet when CONF is written by somebody who keeps it open
+    #[arg(long, value_name = "DUR", default_value = "50ms", value_parser = parse_duration)]
+    settle: Duration,
+
+    #[command(flatten)]
+    zk: ZkArgs,
+
+    /// How much to log; read before anything else.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What the options come to.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) session: SessionConfig,
+    pub(crate) farm: ZnodePath,
+    pub(crate) entry: ZnodePath,
+    pub(crate) conf: PathBuf,
+    pub(crate) format: Format,
+    pub(crate) terms: Terms,
+    pub(crate) keeps_size: bool,
+    /// The command to run after a change, and how long it may take.
+    pub(crate) hook: Option<(String, Duration)>,
+    pub(crate) settle: Duration,
+}
+
+/// One request at a time, and the farm's size beside it.
+const COURIERS: usize = 2;
+
+impl Args {
+    pub(crate) fn config(self) -> Result<Config, Failure> {
+        let format = self.format.of_file(&self.conf)?;
+        if format == Format::Php {
+            let what = "php can be written, but not read back";
+            return Err(Failure::new(Exit::Configuration, what).hint("use json, yaml or dir"));
+        }
+        let entry = match self.name {
+            _ if self.common => self.farm.child(COMMON)?,
+            Some(name) => self.farm.child(name.as_str())?,
+            None => self.farm.child(default_name()?.as_str())?,
+        };
+        let has_hostname = !(self.no_hostname || self.common);
+        let terms = Terms {
+            hostname: if has_hostname { Some(own_hostname()?) } else { None },
+            is_common: self.common,
+            is_one_way: self.one_way,
+        };
+        Ok(Config {
+            session: self.zk.config(COURIERS)?,
+            entry,
+            farm: self.farm,
+            conf: self.conf,
+            format,
+            terms,
+            // What all share is no host.
+            keeps_size: !(self.no_size || self.common),
+            hook: self.changed_cmd.map(|command| (command, self.cmd_timeout)),
+            settle: self.settle,
+        })
+    }
+}
+
+fn default_name() -> Result<HostName, Failure> {
+    let address = identity::default_route_ipv4().map_err(|error| {
+        Failure::new(Exit::Configuration, "cannot tell the name of this host")
+            .because(error)
+            .hint("give it one with --name")
+    })?;
+    HostName::parse(&address.to_string()).map_err(|error| {
+        Failure::new(Exit::Configuration, "cannot use the address as a name").because(error)
+    })
+}
+
+fn own_hostname() -> Result<String, Failure> {
+    identity::host_name().map_err(|error| {
+        Failure::new(Exit::Configuration, "cannot tell the host's name")
+            .because(error)
+            .hint("leave the field alone with --no-hostname")
+    })
+}
