@@ -1,0 +1,254 @@
+//! The command that runs after a change, and what it is told.
+//!
+//! **Invariant.** The hosts that a run is told about are those that differ from
+//! what the latest successful run saw, so that no change is ever left out.
+
+use crate::difference::Difference;
+use farm_core::local::hook::{Environment, Finished, Hook};
+use farm_core::model::{Farm, HostName};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// As long may one list of names be, in bytes: a single variable can't be much
+/// longer, and the command would not start at all.
+const NAMES_BYTES_MAX: usize = 64 * 1024;
+
+/// How runs of the command are spread over time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// So long after the start of one the next one may start.
+    pub(crate) interval: Duration,
+    /// Each waits for a random part of this.
+    pub(crate) splay: Duration,
+}
+
+/// Why the command runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The file is there for the first time.
+    Start,
+    /// It has changed.
+    Change,
+}
+
+/// A run that has to wait for its time.
+#[derive(Debug)]
+struct Due {
+    at: Instant,
+    reason: Reason,
+    farm: Arc<Farm>,
+}
+
+#[derive(Debug)]
+enum Progress {
+    Idle,
+    /// A run that is told of this farm is under way.
+    Running(Arc<Farm>),
+    /// It failed, and the hook will try it again.
+    Failed(Arc<Farm>),
+}
+
+/// The changed-command.
+#[derive(Debug)]
+pub(crate) struct Announcer {
+    hook: Hook,
+    path: String,
+    file: String,
+    pace: Pace,
+    /// What the latest successful run was told of.
+    seen: Arc<Farm>,
+    progress: Progress,
+    /// What the run after this one is told of.
+    next: Option<Arc<Farm>>,
+    due: Option<Due>,
+    last_start: Option<Instant>,
+}
+
+impl Announcer {
+    pub(crate) fn new(hook: Hook, path: String, file: String, pace: Pace) -> Self {
+        Self {
+            hook,
+            path,
+            file,
+            pace,
+            seen: Arc::new(Farm::new()),
+            progress: Progress::Idle,
+            next: None,
+            due: None,
+            last_start: None,
+        }
+    }
+
+    /// Runs the command for this farm, as soon as it may.
+    pub(crate) fn announce(&mut self, now: Instant, reason: Reason, farm: Arc<Farm>) {
+        match (&self.progress, &mut self.due) {
+            (Progress::Running(_), _) => self.next = Some(farm),
+            // Its time stands: else a stream of changes would put it off for ever.
+            (Progress::Idle | Progress::Failed(_), Some(due)) => due.farm = farm,
+            (Progress::Idle | Progress::Failed(_), None) => {
+                let splay = self.pace.splay.mul_f64(fastrand::f64());
+                let at = (now + splay).max(self.allowed_at(now));
+                self.due = Some(Due { at, reason, farm });
+                self.start_due(now);
+            }
+        }
+    }
+
+    fn allowed_at(&self, now: Instant) -> Instant {
+        self.last_start.map_or(now, |last| last + self.pace.interval)
+    }
+
+    fn start_due(&mut self, now: Instant) {
+        let Some(Due { reason, farm, .. }) = self.due.take_if(|due| due.at <= now) else { return };
+        let difference = Difference::between(&self.seen, &farm);
+        let environment = environment(reason, &self.path, &self.file, farm.len(), &difference);
+        self.progress = Progress::Running(farm);
+        self.last_start = Some(now);
+        self.hook.request(now, environment);
+    }
+
+    /// Takes the end of a run; tells whether it succeeded, if it was one of ours.
+    pub(crate) fn finished(&mut self, now: Instant, finished: &Finished) -> Option<bool> {
+        let is_success = self.hook.finished(now, finished)?;
+        if let Progress::Running(farm) = std::mem::replace(&mut self.progress, Progress::Idle) {
+            if is_success {
+                self.seen = farm;
+            } else {
+                self.progress = Progress::Failed(farm);
+            }
+        }
+        if let Some(farm) = self.next.take() {
+            self.announce(now, Reason::Change, farm);
+        }
+        Some(is_success)
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match (&self.progress, &self.due) {
+            (Progress::Running(_), _) => self.hook.deadline(),
+            (Progress::Idle | Progress::Failed(_), Some(due)) => Some(due.at),
+            (Progress::Idle | Progress::Failed(_), None) => {
+                self.hook.deadline().map(|retry| retry.max(self.allowed_at(retry)))
+            }
+        }
+    }
+
+    pub(crate) fn tick(&mut self, now: Instant) {
+        if self.deadline().is_none_or(|due| due > now) {
+            return;
+        }
+        if self.due.is_some() && !matches!(self.progress, Progress::Running(_)) {
+            self.start_due(now);
+            return;
+        }
+        self.progress = match std::mem::replace(&mut self.progress, Progress::Idle) {
+            Progress::Failed(farm) => {
+                // What was due is the next attempt.
+                self.last_start = Some(now);
+                Progress::Running(farm)
+            }
+            Progress::Running(farm) => Progress::Running(farm),
+            Progress::Idle => Progress::Idle,
+        };
+        self.hook.tick(now);
+    }
+}
+
+fn environment(
+    reason: Reason,
+    path: &str,
+    file: &str,
+    count: usize,
+    difference: &Difference,
+) -> Environment {
+    let event = match reason {
+        Reason::Start => "start",
+        Reason::Change => "change",
+    };
+    let mut environment = vec![
+        ("ZK_EVENT".to_owned(), event.to_owned()),
+        ("ZK_PATH".to_owned(), path.to_owned()),
+        ("ZK_FILE".to_owned(), file.to_owned()),
+        ("ZK_COUNT".to_owned(), count.to_string()),
+    ];
+    let mut is_whole = true;
+    for (variable, names) in [
+        ("ZK_ADDED", &difference.added),
+        ("ZK_REMOVED", &difference.removed),
+        ("ZK_CHANGED", &difference.changed),
+    ] {
+        let (list, has_all) = list(names);
+        is_whole &= has_all;
+        environment.push((variable.to_owned(), list));
+    }
+    if !is_whole {
+        environment.push(("ZK_TRUNCATED".to_owned(), "1".to_owned()));
+    }
+    environment
+}
+
+/// The names with blanks between them, and whether all of them are there: one
+/// that has a blank itself would be read as two, and too many can't be handed over.
+fn list(names: &[HostName]) -> (String, bool) {
+    let mut list = String::new();
+    for name in names.iter().map(HostName::as_str).filter(|name| !name.contains(' ')) {
+        if list.len() + 1 + name.len() > NAMES_BYTES_MAX {
+            return (list, false);
+        }
+        if !list.is_empty() {
+            list.push(' ');
+        }
+        list.push_str(name);
+    }
+    (list, !names.iter().any(|name| name.as_str().contains(' ')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<HostName> {
+        names.iter().map(|name| HostName::parse(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_command_is_told_what_happened() {
+        let difference = Difference {
+            added: names(&["a", "b"]),
+            removed: names(&[]),
+            changed: names(&["10.0.0.1"]),
+        };
+        let told = environment(Reason::Change, "/db", "/etc/db.php", 7, &difference);
+        let told: Vec<String> =
+            told.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(
+            told,
+            [
+                "ZK_EVENT=change",
+                "ZK_PATH=/db",
+                "ZK_FILE=/etc/db.php",
+                "ZK_COUNT=7",
+                "ZK_ADDED=a b",
+                "ZK_REMOVED=",
+                "ZK_CHANGED=10.0.0.1"
+            ]
+        );
+    }
+
+    #[test]
+    fn lists_that_are_too_long_end_with_a_whole_name_and_say_so() {
+        let many: Vec<HostName> =
+            (0..100_000).map(|n| HostName::parse(&format!("host-{n:06}")).unwrap()).collect();
+        let (text, is_whole) = list(&many);
+        assert!(!is_whole && text.len() <= NAMES_BYTES_MAX);
+        assert!(text.split(' ').all(|name| name.len() == 11), "whole names only");
+        let difference = Difference { added: many, ..Difference::default() };
+        let told = environment(Reason::Start, "/db", "x", 1, &difference);
+        assert_eq!(told.last().unwrap().0, "ZK_TRUNCATED");
+    }
+
+    #[test]
+    fn a_name_with_a_blank_never_becomes_two() {
+        assert_eq!(list(&names(&["a", "b c", "d"])), ("a d".to_owned(), false));
+    }
+}

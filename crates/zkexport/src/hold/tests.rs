@@ -1,0 +1,284 @@
+use super::*;
+use farm_core::model::Value;
+use fastrand::Rng;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn host(name: &str) -> HostName {
+    HostName::parse(name).unwrap()
+}
+
+/// A farm with a clock, seen through a hold.
+struct Bench {
+    hold: Hold,
+    farm: Farm,
+    start: Instant,
+    now: Instant,
+}
+
+impl Bench {
+    /// One with hosts `h0`, `h1` and so on, known for a minute.
+    fn new(percent: f64, hosts: usize) -> Self {
+        Self::limited(percent, hosts, LIMIT)
+    }
+
+    fn limited(percent: f64, hosts: usize, limit: Duration) -> Self {
+        let start = Instant::now();
+        let hold = Hold::new(Rule { percent, limit });
+        let mut bench = Self { hold, farm: Farm::new(), start, now: start };
+        for n in 0..hosts {
+            bench.farm.insert(host(&format!("h{n}")), record(0));
+        }
+        assert_eq!(bench.hold.complete(start, &bench.farm), Settled::default());
+        bench.at(60.0);
+        bench
+    }
+
+    /// Moves on to a time, with what is due until then.
+    fn at(&mut self, seconds: f64) -> &mut Self {
+        let now = self.start + Duration::from_secs_f64(seconds);
+        while let Some(due) = self.hold.deadline().filter(|due| *due <= now) {
+            self.hold.settle(due.max(self.now));
+        }
+        self.now = now;
+        self
+    }
+
+    fn go(&mut self, hosts: impl IntoIterator<Item = usize>) -> &mut Self {
+        for n in hosts {
+            let name = host(&format!("h{n}"));
+            self.farm.remove(name.as_str());
+            assert!(!self.hold.changed(self.now, &name, &self.farm));
+        }
+        self
+    }
+
+    fn come(&mut self, hosts: impl IntoIterator<Item = usize>, value: u32) -> &mut Self {
+        for n in hosts {
+            let name = host(&format!("h{n}"));
+            self.farm.insert(name.clone(), record(value));
+            self.hold.changed(self.now, &name, &self.farm);
+        }
+        self
+    }
+
+    /// As many hosts are shown, after all that is due.
+    fn shown(&mut self) -> usize {
+        self.hold.settle(self.now);
+        self.hold.farm().len()
+    }
+}
+
+fn record(value: u32) -> Record {
+    Record::from_map([("n".to_owned(), Value::from(value))].into_iter().collect())
+}
+
+#[test]
+fn hosts_are_held_when_enough_of_them_go_at_once() {
+    // Percent, hosts, how many go, how many stay in the file.
+    let table = [
+        (50.0, 10, 5, 10),
+        (50.0, 10, 4, 6),
+        (50.0, 11, 5, 6),
+        (50.0, 11, 6, 11),
+        (100.0, 10, 10, 10),
+        (100.0, 10, 9, 1),
+        (0.1, 1000, 1, 999),
+        (0.1, 1000, 2, 1000),
+        (30.0, 2, 1, 1),
+        (30.0, 2, 2, 2),
+        (30.0, 1, 1, 0),
+        (12.5, 16, 2, 16),
+    ];
+    for (percent, hosts, gone, shown) in table {
+        let mut bench = Bench::new(percent, hosts);
+        bench.go(0..gone);
+        assert_eq!(bench.shown(), shown, "{percent} % of {hosts}, {gone} gone");
+        // The same when it was seen at once, after an outage.
+        let mut bench = Bench::new(percent, hosts);
+        for n in 0..gone {
+            bench.farm.remove(&format!("h{n}"));
+        }
+        bench.hold.complete(bench.now, &bench.farm);
+        assert_eq!(bench.hold.farm().len(), shown, "{percent} % of {hosts}, {gone} gone");
+    }
+}
+
+#[test]
+fn those_who_went_first_come_back_into_the_file() {
+    let mut bench = Bench::new(50.0, 10);
+    for n in 0..4 {
+        bench.at(60.0 + 2.0 * f64::from(n)).go([n as usize]);
+        assert_eq!(bench.shown(), 9 - n as usize);
+    }
+    bench.at(68.0).go([4]);
+    let settled = bench.hold.settle(bench.now);
+    assert_eq!((settled.held, settled.changed.len()), (5, 4));
+    assert_eq!(bench.shown(), 10);
+    // And whoever follows them.
+    bench.at(69.0).go([5]);
+    assert_eq!(bench.shown(), 10);
+}
+
+#[test]
+fn hosts_that_go_one_after_the_other_are_let_go() {
+    let mut bench = Bench::new(50.0, 10);
+    for n in 0..9 {
+        bench.at(60.0 + 10.0 * f64::from(n)).go([n as usize]);
+        assert_eq!(bench.shown(), 9 - n as usize);
+    }
+}
+
+#[test]
+fn the_window_ends_after_ten_seconds() {
+    for (last_at, shown) in [(69.9, 4), (70.0, 2)] {
+        let mut bench = Bench::new(50.0, 4);
+        bench.go([0]).at(last_at).go([1]);
+        assert_eq!(bench.shown(), shown, "{last_at}");
+    }
+}
+
+#[test]
+fn held_hosts_are_believed_to_be_gone_in_the_end_and_not_held_again() {
+    let mut bench = Bench::limited(50.0, 10, Duration::from_secs(3));
+    bench.go(0..5);
+    assert_eq!(bench.shown(), 10);
+    assert_eq!(bench.hold.deadline(), Some(bench.now + Duration::from_secs(3)));
+    assert_eq!(bench.at(62.9).shown(), 10);
+    bench.now = bench.start + Duration::from_secs(63);
+    let settled = bench.hold.settle(bench.now);
+    assert_eq!((settled.given_up, settled.changed.len(), bench.shown()), (5, 5, 5));
+    // Another one belongs to the same drop, the others have had their time.
+    bench.at(64.0).go([5]);
+    assert_eq!(bench.shown(), 5);
+    assert_eq!(bench.at(67.0).shown(), 4);
+    assert_eq!(bench.hold.deadline(), None);
+}
+
+#[test]
+fn edits_and_arrivals_pass_and_a_held_host_that_is_back_is_itself_again() {
+    let mut bench = Bench::new(50.0, 4);
+    bench.go(0..2).shown();
+    bench.at(61.0).come([2], 7).come([9], 1);
+    assert_eq!(bench.shown(), 5);
+    assert_eq!(bench.hold.farm().get("h2"), Some(&record(7)));
+    assert_eq!(bench.hold.farm().get("h0"), Some(&record(0)));
+    bench.come([0], 8);
+    assert_eq!((bench.hold.count(), bench.shown()), (1, 5));
+    assert_eq!(bench.hold.farm().get("h0"), Some(&record(8)));
+    // Only the one that never came back goes in the end.
+    assert_eq!(bench.at(121.0).shown(), 4);
+    assert_eq!(bench.hold.count(), 0);
+}
+
+#[test]
+fn a_farm_that_returns_and_goes_again_is_held_again() {
+    let mut bench = Bench::new(50.0, 10);
+    for round in 0..5 {
+        bench.at(60.0 + 4.0 * f64::from(round)).go(0..10);
+        assert_eq!(bench.shown(), 10);
+        bench.at(62.0 + 4.0 * f64::from(round)).come(0..10, round);
+        assert_eq!((bench.hold.count(), bench.shown()), (0, 10));
+    }
+    // One that goes by itself is no drop, although all of them went a moment ago.
+    bench.go([3]);
+    assert_eq!(bench.shown(), 9);
+}
+
+#[test]
+fn a_farm_that_has_just_grown_is_counted_as_it_was() {
+    let mut bench = Bench::new(50.0, 4);
+    bench.come(4..20, 0);
+    bench.at(61.0).go(11..20);
+    assert_eq!(bench.shown(), 11, "nine of twenty, the last that came");
+    bench.at(62.0).go(10..11);
+    assert_eq!(bench.shown(), 20, "ten of twenty");
+    let mut bench = Bench::new(50.0, 4);
+    bench.come(4..20, 0);
+    bench.at(61.0).go(0..2);
+    assert_eq!(bench.shown(), 20, "two of the four that were there ten seconds ago");
+}
+
+#[test]
+fn a_host_that_only_registers_anew_is_never_missing() {
+    let mut bench = Bench::new(50.0, 4);
+    bench.go(0..4).come(0..4, 1);
+    assert_eq!(bench.hold.deadline(), None);
+    assert_eq!((bench.shown(), bench.hold.count()), (4, 0));
+}
+
+#[test]
+fn what_happens_before_the_farm_is_known_is_no_drop() {
+    let mut hold = Hold::new(Rule { percent: 1.0, limit: LIMIT });
+    let (now, mut farm) = (Instant::now(), Farm::new());
+    farm.insert(host("a"), record(1));
+    assert!(!hold.changed(now, &host("a"), &farm));
+    farm.remove("a");
+    assert!(!hold.changed(now, &host("a"), &farm));
+    hold.complete(now, &farm);
+    assert!(hold.farm().is_empty());
+}
+
+/// The rule, word for word: of the hosts at the start of some ten seconds, so many
+/// are gone.
+fn is_drop(history: &[(f64, BTreeSet<usize>)], now: f64, percent: f64) -> bool {
+    let there = &history.last().unwrap().1;
+    let starts = history.iter().enumerate().filter(|(index, _)| {
+        let until = history.get(index + 1).map_or(now, |(at, _)| *at);
+        until > now - 10.0
+    });
+    starts.map(|(_, (_, hosts))| hosts).any(|hosts| {
+        let gone = hosts.difference(there).count();
+        gone >= 2 && gone as f64 * 100.0 >= percent * hosts.len() as f64
+    })
+}
+
+#[test]
+fn random_comings_and_goings_are_held_by_the_rule() {
+    for seed in 0..300 {
+        let mut rng = Rng::with_seed(seed);
+        let percent = [10.0, 30.0, 50.0, 90.0][rng.usize(..4)];
+        let mut bench = Bench::new(percent, 12);
+        let mut there: BTreeSet<usize> = (0..12).collect();
+        let mut history = vec![(0.0, there.clone())];
+        let mut at = 60.0;
+        for _ in 0..100 {
+            at += [0.25, 1.0, 3.0, 11.0][rng.usize(..4)];
+            bench.at(at);
+            let n = rng.usize(..16);
+            let has_left = there.remove(&n);
+            if has_left {
+                bench.go([n]);
+            } else {
+                there.insert(n);
+                bench.come([n], 0);
+            }
+            history.push((at, there.clone()));
+            let settled = bench.hold.settle(bench.now);
+            if has_left {
+                let is_held = is_drop(&history, at, percent);
+                assert_eq!(settled.held > 0, is_held, "seed {seed} at {at} of {percent} %");
+                assert_eq!(bench.hold.farm().get(&format!("h{n}")).is_some(), is_held);
+            }
+            for n in &there {
+                assert!(bench.hold.farm().get(&format!("h{n}")).is_some(), "seed {seed}");
+            }
+        }
+        bench.at(at + 70.0);
+        assert_eq!(bench.shown(), there.len(), "seed {seed}");
+        assert_eq!(bench.hold.deadline(), None, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_large_farm_that_goes_is_decided_in_no_time() {
+    let mut bench = Bench::new(30.0, 20_000);
+    let start = Instant::now();
+    for turn in 0..20 {
+        bench.go(turn * 1000..(turn + 1) * 1000);
+        bench.hold.settle(bench.now);
+    }
+    let took = start.elapsed();
+    assert_eq!(bench.hold.farm().len(), 20_000);
+    assert!(took < farm_harness::patience(Duration::from_secs(20)), "{took:?}");
+}

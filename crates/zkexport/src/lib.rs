@@ -1,0 +1,29 @@
+//! `zkexport`: a file that is kept equal to all hosts of a farm.
+//!
+//! [`mirror`] decides when the file is written and with what, [`runner`] does it:
+//! the machine knows neither ZooKeeper nor the disk.
+
+mod announce;
+mod check;
+mod difference;
+mod hold;
+mod mirror;
+mod options;
+mod preview;
+mod runner;
+mod target;
+
+pub use options::Args;
+
+use farm_core::cli::{Exit, Failure, Role};
+
+/// Runs until a signal or a permanent refusal ends it, or until one file is written.
+///
+/// # Errors
+///
+/// What ended it, with its exit code.
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    args.log.start(if args.is_once() { Role::Command } else { Role::Daemon });
+    let config = args.config()?;
+    runner::Runner::start(config)?.run()
+}

@@ -1,0 +1,5 @@
+//! The `zkexport` program.
+
+fn main() -> std::process::ExitCode {
+    farm_core::cli::launch("zkexport", zkexport::run)
+}

@@ -1,0 +1,478 @@
+//! When the file is written, and with what.
+//!
+//! A pure machine between the roster and the file: it is told what changed in the
+//! farm and when, and says what to store.
+//!
+//! **Invariant.** What is stored is a farm that was known to be complete at that
+//! moment, but for hosts that left less than a short while ago: those stay with
+//! their last record, because one that only registers anew is back by then. While
+//! one farm is being stored, which can take long when a check has a say in it, no
+//! other one is.
+
+#[cfg(test)]
+mod tests;
+
+use farm_core::engine::Backoff;
+use farm_core::model::{Farm, Filter, HostName, Record};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const RETRY_LEAST: Duration = Duration::from_millis(500);
+const RETRY_MOST: Duration = Duration::from_secs(30);
+
+/// How long changes are gathered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wait {
+    /// So long must nothing change, and so long must a host be gone.
+    pub(crate) min: Duration,
+    /// And so long at the most.
+    pub(crate) max: Duration,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// This host came, went or has another record.
+    Changed(HostName),
+    /// The farm is known to be complete.
+    Complete,
+    /// The farm is not known any more: no contact, no such farm, or it is being read anew.
+    Unknown,
+    /// Somebody wants the file written again, whatever we believe is in it.
+    Refresh,
+    /// The store has done it: the file has other bytes now, or had these already.
+    Stored {
+        /// Were other bytes written?
+        is_written: bool,
+    },
+    /// The store has failed.
+    Failed,
+    /// The check has nothing against what is being stored, which waits for its place.
+    Passed,
+    /// The check wants what was being stored nowhere.
+    Refused,
+    /// The deadline has passed.
+    Tick,
+}
+
+/// What has to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Put this farm into the file, and tell what came of it.
+    Store(Arc<Farm>),
+    /// Put what has passed the check into the file, and tell what came of it.
+    Install,
+    /// What has passed the check is not wanted any more.
+    Discard,
+    /// The file has this farm for the first time.
+    Begin(Arc<Farm>),
+    /// The file was changed, and has this farm now.
+    Announce(Arc<Farm>),
+    /// The store fails from now on: say so.
+    Complain,
+    /// The store works again: say so.
+    Relax,
+    /// So few hosts are not stored, and it was not like this before: say so.
+    Withhold {
+        /// As many as there are.
+        count: usize,
+    },
+    /// There are enough hosts again: say so.
+    Release,
+}
+
+/// Why the file does not follow the farm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It can't be written.
+    Failing,
+    /// The check wants it otherwise.
+    Refused,
+    /// The farm has so few hosts.
+    TooFew(usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing is stored, and the farm is not known.
+    Cold,
+    /// The file follows the farm.
+    Live,
+    /// The file stays as it is until the farm is known again.
+    Stale,
+}
+
+/// Changes that are not in the file yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Burst {
+    first: Instant,
+    last: Instant,
+}
+
+/// What is on its way to the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Offer {
+    Nothing,
+    /// This farm, and the answer is to come.
+    Pending(Arc<Farm>),
+    /// This farm, which passed the check when the file had to stay as it was.
+    Passed(Arc<Farm>),
+}
+
+#[derive(Debug)]
+struct Failing {
+    backoff: Backoff,
+    until: Instant,
+}
+
+/// The machine. See the module's page.
+#[derive(Debug)]
+pub(crate) struct Mirror {
+    wait: Wait,
+    filter: Option<Filter>,
+    state: State,
+    /// What the file has, once we have stored it.
+    shown: Option<Arc<Farm>>,
+    offer: Offer,
+    /// What changed while an answer is to come.
+    meanwhile: Option<Burst>,
+    /// What the check refused last.
+    refused: Option<Arc<Farm>>,
+    is_refused: bool,
+    /// Fewer hosts are never stored.
+    hosts_min: usize,
+    /// As few hosts are not stored now.
+    withheld: Option<usize>,
+    /// The hosts that the file shows otherwise than the farm does.
+    differing: BTreeSet<HostName>,
+    /// Those of them, and of them alone, that have left, and when.
+    leaving: BTreeMap<HostName, Instant>,
+    burst: Option<Burst>,
+    last_change: Option<Instant>,
+    is_forced: bool,
+    failing: Option<Failing>,
+}
+
+impl Mirror {
+    pub(crate) const fn new(wait: Wait, filter: Option<Filter>, hosts_min: usize) -> Self {
+        Self {
+            wait,
+            filter,
+            state: State::Cold,
+            shown: None,
+            offer: Offer::Nothing,
+            meanwhile: None,
+            refused: None,
+            is_refused: false,
+            hosts_min,
+            withheld: None,
+            differing: BTreeSet::new(),
+            leaving: BTreeMap::new(),
+            burst: None,
+            last_change: None,
+            is_forced: false,
+            failing: None,
+        }
+    }
+
+    /// Has the file been stored at least once?
+    pub(crate) const fn is_begun(&self) -> bool {
+        self.shown.is_some()
+    }
+
+    /// Does the file show all that is known?
+    pub(crate) fn is_current(&self) -> bool {
+        self.state == State::Live && self.is_begun() && self.trouble().is_none()
+    }
+
+    /// Fewer hosts are never stored.
+    pub(crate) const fn hosts_min(&self) -> usize {
+        self.hosts_min
+    }
+
+    /// Does the file follow the farm now?
+    pub(crate) const fn is_live(&self) -> bool {
+        matches!(self.state, State::Live)
+    }
+
+    /// What keeps the file from following the farm, if it is not ZooKeeper.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        let failing = self.failing.as_ref().map(|_| Trouble::Failing);
+        let refused = self.is_refused.then_some(Trouble::Refused);
+        failing.or(refused).or_else(|| self.withheld.map(Trouble::TooFew))
+    }
+
+    const fn is_pending(&self) -> bool {
+        matches!(self.offer, Offer::Pending(_))
+    }
+
+    /// How many hosts the file has.
+    pub(crate) fn count(&self) -> usize {
+        self.shown.as_ref().map_or(0, |shown| shown.len())
+    }
+
+    /// When [`Event::Tick`] is due.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        if self.state != State::Live || self.is_pending() {
+            return None;
+        }
+        if let Some(failing) = &self.failing {
+            return Some(failing.until);
+        }
+        let Burst { first, last } = self.burst?;
+        let due = (last + self.wait.min).min(first + self.wait.max);
+        // Until there is a file at all, whatever changes may make it possible.
+        if self.differing.len() > self.leaving.len() || !self.is_begun() {
+            return Some(due);
+        }
+        // Nothing but hosts that left: before the first of them is gone for long
+        // enough, the file would not change.
+        let left = self.leaving.values().min().map(|left| *left + self.wait.min);
+        left.map(|left| left.max(due))
+    }
+
+    /// Takes one event; `farm` is the farm as it is now.
+    pub(crate) fn step(&mut self, now: Instant, event: &Event, farm: &Farm) -> Vec<Action> {
+        let had_passed = matches!(self.offer, Offer::Passed(_));
+        let mut actions = self.react(now, event, farm);
+        // What was kept out of the file may be gone by itself.
+        let is_equal = self.state == State::Live && self.is_begun() && self.differing.is_empty();
+        if is_equal && !self.is_pending() {
+            self.offer = Offer::Nothing;
+            self.is_refused = false;
+            actions.extend(self.withheld.take().map(|_| Action::Release));
+        }
+        if had_passed && self.offer == Offer::Nothing {
+            actions.push(Action::Discard);
+        }
+        actions
+    }
+
+    fn react(&mut self, now: Instant, event: &Event, farm: &Farm) -> Vec<Action> {
+        match (self.state, event) {
+            (State::Live, Event::Changed(host)) => self.changed(now, host, farm),
+            // All hosts are compared when the farm is known again.
+            (State::Cold | State::Stale, Event::Changed(_)) => Vec::new(),
+            (State::Cold | State::Live | State::Stale, Event::Complete) => self.complete(now, farm),
+            (State::Cold, Event::Unknown) => Vec::new(),
+            (State::Live | State::Stale, Event::Unknown) => {
+                self.state = if self.is_begun() { State::Stale } else { State::Cold };
+                Vec::new()
+            }
+            (State::Cold | State::Live | State::Stale, Event::Refresh) => {
+                // The roster reads everything again, and then the farm is complete again.
+                self.is_forced = true;
+                Vec::new()
+            }
+            (State::Cold | State::Live | State::Stale, Event::Stored { is_written }) => {
+                self.stored(now, *is_written, farm)
+            }
+            (State::Cold | State::Live | State::Stale, Event::Failed) => self.failed(now, farm),
+            (State::Cold | State::Live | State::Stale, Event::Refused) => self.refuse(now, farm),
+            (State::Live, Event::Passed) => vec![Action::Install],
+            (State::Cold | State::Stale, Event::Passed) => {
+                if let Offer::Pending(farm) = std::mem::replace(&mut self.offer, Offer::Nothing) {
+                    self.offer = Offer::Passed(farm);
+                }
+                Vec::new()
+            }
+            (State::Live, Event::Tick) if self.deadline().is_some_and(|due| due <= now) => {
+                self.store(now, farm)
+            }
+            (State::Cold | State::Live | State::Stale, Event::Tick) => Vec::new(),
+        }
+    }
+
+    fn changed(&mut self, now: Instant, host: &HostName, farm: &Farm) -> Vec<Action> {
+        let was_quiet = self.last_change.is_none_or(|last| now >= last + self.wait.min);
+        let differs = self.compare(now, host, farm);
+        if self.is_pending() {
+            self.note_meanwhile(now);
+            return Vec::new();
+        }
+        // Without a file every change makes a difference to what could not be one.
+        if !differs && self.is_begun() {
+            return Vec::new();
+        }
+        self.last_change = Some(now);
+        let first = self.burst.map_or(now, |burst| burst.first);
+        self.burst = Some(Burst { first, last: now });
+        let is_leaving = self.leaving.contains_key(host);
+        if was_quiet && !is_leaving && self.failing.is_none() {
+            return self.store(now, farm);
+        }
+        Vec::new()
+    }
+
+    fn note_meanwhile(&mut self, now: Instant) {
+        self.last_change = Some(now);
+        let first = self.meanwhile.map_or(now, |burst| burst.first);
+        self.meanwhile = Some(Burst { first, last: now });
+    }
+
+    fn complete(&mut self, now: Instant, farm: &Farm) -> Vec<Action> {
+        self.state = State::Live;
+        if self.is_pending() {
+            self.note_meanwhile(now);
+            return Vec::new();
+        }
+        if !self.is_begun() {
+            return self.store(now, farm);
+        }
+        self.burst = None;
+        let has_other = self.compare_all(now, farm);
+        if !self.differing.is_empty() {
+            self.burst = Some(Burst { first: now, last: now });
+            self.last_change = Some(now);
+        }
+        if self.is_forced || (has_other && self.failing.is_none()) {
+            return self.store(now, farm);
+        }
+        Vec::new()
+    }
+
+    /// Compares every host; tells whether one differs that has not just left.
+    fn compare_all(&mut self, now: Instant, farm: &Farm) -> bool {
+        let shown = self.shown.clone();
+        let shown = shown.iter().flat_map(|shown| shown.iter());
+        let mut has_other = false;
+        for host in farm.iter().chain(shown).map(|(name, _)| name).collect::<BTreeSet<_>>() {
+            has_other |= self.compare(now, host, farm) && !self.leaving.contains_key(host);
+        }
+        has_other
+    }
+
+    /// Notes whether the file shows this host as the farm has it.
+    fn compare(&mut self, now: Instant, host: &HostName, farm: &Farm) -> bool {
+        let shown = self.shown.as_ref().and_then(|shown| shown.get(host.as_str()));
+        let there = farm.get(host.as_str());
+        let wanted = there.filter(|record| self.keeps(record));
+        if shown == wanted {
+            self.leaving.remove(host);
+            self.differing.remove(host);
+            if self.differing.is_empty() {
+                self.burst = None;
+            }
+            return false;
+        }
+        if there.is_none() {
+            self.leaving.entry(host.clone()).or_insert(now);
+        } else {
+            self.leaving.remove(host);
+        }
+        self.differing.insert(host.clone());
+        true
+    }
+
+    fn keeps(&self, record: &Record) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.keeps(record))
+    }
+
+    fn store(&mut self, now: Instant, farm: &Farm) -> Vec<Action> {
+        let is_forced = std::mem::take(&mut self.is_forced);
+        let mut offered = match &self.filter {
+            Some(filter) => farm.kept_by(filter),
+            None => farm.clone(),
+        };
+        let min = self.wait.min;
+        self.leaving.retain(|_, left| *left + min > now);
+        if let Some(shown) = &self.shown {
+            for host in self.leaving.keys() {
+                if let Some(record) = shown.get(host.as_str()) {
+                    offered.insert(host.clone(), record.clone());
+                }
+            }
+        }
+        self.burst = None;
+        let count = offered.len();
+        if count < self.hosts_min {
+            self.offer = Offer::Nothing;
+            self.failing = None;
+            let is_news = self.withheld.replace(count).is_none();
+            return if is_news { vec![Action::Withhold { count }] } else { Vec::new() };
+        }
+        let mut actions: Vec<_> =
+            self.withheld.take().map(|_| Action::Release).into_iter().collect();
+        let offered = Arc::new(offered);
+        if !is_forced && self.refused.as_ref() == Some(&offered) {
+            self.offer = Offer::Nothing;
+            self.failing = None;
+            self.is_refused = true;
+            return actions;
+        }
+        let has_passed = self.offer == Offer::Passed(Arc::clone(&offered));
+        self.offer = Offer::Pending(Arc::clone(&offered));
+        actions.push(if has_passed { Action::Install } else { Action::Store(offered) });
+        actions
+    }
+
+    fn take_pending(&mut self) -> Option<Arc<Farm>> {
+        match std::mem::replace(&mut self.offer, Offer::Nothing) {
+            Offer::Pending(farm) => Some(farm),
+            Offer::Nothing | Offer::Passed(_) => None,
+        }
+    }
+
+    /// Looks again after an answer: much may have changed while it was to come.
+    fn catch_up(&mut self, now: Instant, farm: &Farm) -> Vec<Action> {
+        let Some(burst) = self.meanwhile.take() else { return Vec::new() };
+        if self.state != State::Live {
+            return Vec::new();
+        }
+        self.compare_all(now, farm);
+        if self.is_forced {
+            return self.store(now, farm);
+        }
+        if !self.differing.is_empty() || !self.is_begun() {
+            self.burst = Some(burst);
+        }
+        Vec::new()
+    }
+
+    fn stored(&mut self, now: Instant, is_written: bool, farm: &Farm) -> Vec<Action> {
+        let Some(stored) = self.take_pending() else { return Vec::new() };
+        let is_first = self.shown.replace(Arc::clone(&stored)).is_none();
+        self.differing = self.leaving.keys().cloned().collect();
+        let left = self.leaving.values().min().zip(self.leaving.values().max());
+        self.burst = left.map(|(&first, &last)| Burst { first, last });
+        self.refused = None;
+        self.is_refused = false;
+        let mut actions = self.relax();
+        if is_first {
+            actions.push(Action::Begin(stored));
+        } else if is_written {
+            actions.push(Action::Announce(stored));
+        }
+        actions.extend(self.catch_up(now, farm));
+        actions
+    }
+
+    fn relax(&mut self) -> Vec<Action> {
+        self.failing.take().map(|_| Action::Relax).into_iter().collect()
+    }
+
+    fn refuse(&mut self, now: Instant, farm: &Farm) -> Vec<Action> {
+        let Some(refused) = self.take_pending() else { return Vec::new() };
+        self.refused = Some(refused);
+        self.is_refused = true;
+        // It could be written, or there would have been nothing to check.
+        let mut actions = self.relax();
+        actions.extend(self.catch_up(now, farm));
+        actions
+    }
+
+    fn failed(&mut self, now: Instant, farm: &Farm) -> Vec<Action> {
+        self.offer = Offer::Nothing;
+        let is_first = self.failing.is_none();
+        let backoff = || Backoff::new(RETRY_LEAST, RETRY_MOST);
+        let failing =
+            self.failing.get_or_insert_with(|| Failing { backoff: backoff(), until: now });
+        failing.until = now + failing.backoff.delay();
+        let mut actions = self.catch_up(now, farm);
+        if is_first {
+            actions.push(Action::Complain);
+        }
+        actions
+    }
+}

@@ -1,0 +1,387 @@
+mod checked;
+
+use super::*;
+use farm_core::model::Value;
+use fastrand::Rng;
+use serde_json::json;
+
+const WAIT: Wait = Wait { min: Duration::from_millis(50), max: Duration::from_millis(500) };
+
+fn host(name: &str) -> HostName {
+    HostName::parse(name).unwrap()
+}
+
+fn record(value: &Value) -> Record {
+    Record::from_map(value.as_object().unwrap().clone())
+}
+
+/// A mirror with the farm it follows, a clock, and a store that can be broken.
+struct Bench {
+    mirror: Mirror,
+    farm: Farm,
+    start: Instant,
+    now_ms: u64,
+    is_broken: bool,
+    /// Where the store only answers when it is told to.
+    is_checking: bool,
+    staged: Option<Arc<Farm>>,
+    /// What the file has, and what was done since the last look.
+    file: Option<Value>,
+    done: Vec<String>,
+    left_ms: BTreeMap<String, u64>,
+}
+
+impl Bench {
+    fn new(filter: Option<&str>) -> Self {
+        Self::of(filter, 0)
+    }
+
+    fn of(filter: Option<&str>, hosts_min: usize) -> Self {
+        let filter = filter.map(|text| Filter::parse(text).unwrap());
+        Self {
+            mirror: Mirror::new(WAIT, filter, hosts_min),
+            farm: Farm::new(),
+            start: Instant::now(),
+            now_ms: 0,
+            is_broken: false,
+            is_checking: false,
+            staged: None,
+            file: None,
+            done: Vec::new(),
+            left_ms: BTreeMap::new(),
+        }
+    }
+
+    /// One whose file has hosts `a` and `b`, a quiet second ago.
+    fn live() -> Self {
+        let mut bench = Self::new(None);
+        bench.farm.insert(host("a"), record(&json!({"n": 1})));
+        bench.farm.insert(host("b"), record(&json!({"n": 2})));
+        bench.step(Event::Complete);
+        assert_eq!(bench.take_done(), ["0 store a=1 b=2", "0 begin"]);
+        bench.now_ms = 1000;
+        bench
+    }
+
+    fn step(&mut self, event: Event) {
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            let now = self.start + Duration::from_millis(self.now_ms);
+            for action in self.mirror.step(now, &event, &self.farm) {
+                let at = self.now_ms;
+                match action {
+                    Action::Store(_) if self.is_broken => {
+                        self.done.push(format!("{at} try"));
+                        events.push(Event::Failed);
+                    }
+                    Action::Store(farm) if self.is_checking => {
+                        self.done.push(format!("{at} stage {}", text(&farm)));
+                        self.staged = Some(farm);
+                    }
+                    Action::Install => {
+                        let farm = self.staged.take().expect("something is staged");
+                        self.done.push(format!("{at} install {}", text(&farm)));
+                        self.file = Some(farm_value(&farm));
+                        events.push(Event::Stored { is_written: true });
+                    }
+                    Action::Discard => self.done.push(format!("{at} discard")),
+                    Action::Withhold { count } => self.done.push(format!("{at} withhold {count}")),
+                    Action::Release => self.done.push(format!("{at} release")),
+                    Action::Store(farm) => {
+                        self.done.push(format!("{at} store {}", text(&farm)));
+                        let new = farm_value(&farm);
+                        self.check_who_is_missing(&new);
+                        let is_written = self.file.replace(new.clone()) != Some(new);
+                        events.push(Event::Stored { is_written });
+                    }
+                    Action::Begin(_) => self.done.push(format!("{at} begin")),
+                    Action::Announce(_) => self.done.push(format!("{at} announce")),
+                    Action::Complain => self.done.push(format!("{at} complain")),
+                    Action::Relax => self.done.push(format!("{at} relax")),
+                }
+            }
+        }
+    }
+
+    /// A host may be missing only if it has been gone for long enough.
+    fn check_who_is_missing(&self, new: &Value) {
+        for (name, left_ms) in &self.left_ms {
+            let was_shown = self.file.as_ref().is_some_and(|file| file.get(name).is_some());
+            if was_shown && new.get(name).is_none() {
+                assert!(left_ms + 50 <= self.now_ms, "{name} is gone since {left_ms}");
+            }
+        }
+    }
+
+    /// Lets time pass, with the ticks that are due.
+    fn wait_until(&mut self, until_ms: u64) {
+        while let Some(due) = self.mirror.deadline() {
+            let due = due.saturating_duration_since(self.start);
+            let due_ms = u64::try_from(due.as_micros().div_ceil(1000)).unwrap();
+            if due_ms > until_ms {
+                break;
+            }
+            self.now_ms = due_ms.max(self.now_ms);
+            self.step(Event::Tick);
+        }
+        self.now_ms = until_ms;
+    }
+
+    fn set(&mut self, at_ms: u64, name: &str, n: u64) {
+        self.wait_until(at_ms);
+        self.left_ms.remove(name);
+        self.farm.insert(host(name), record(&json!({"n": n})));
+        self.step(Event::Changed(host(name)));
+    }
+
+    fn remove(&mut self, at_ms: u64, name: &str) {
+        self.wait_until(at_ms);
+        self.left_ms.insert(name.to_owned(), at_ms);
+        self.farm.remove(name);
+        self.step(Event::Changed(host(name)));
+    }
+
+    fn take_done(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.done)
+    }
+}
+
+fn text(farm: &Farm) -> String {
+    let hosts = farm.iter().map(|(name, record)| format!("{name}={}", record.as_map()["n"]));
+    hosts.collect::<Vec<_>>().join(" ")
+}
+
+fn farm_value(farm: &Farm) -> Value {
+    farm.iter().map(|(name, record)| (name.to_string(), json!(record.as_map()))).collect()
+}
+
+#[test]
+fn nothing_is_stored_before_the_farm_is_known() {
+    let mut bench = Bench::new(None);
+    bench.set(0, "a", 1);
+    bench.step(Event::Unknown);
+    bench.step(Event::Refresh);
+    bench.wait_until(5000);
+    assert_eq!(bench.take_done(), Vec::<String>::new());
+    assert!(!bench.mirror.is_begun());
+    bench.step(Event::Complete);
+    assert_eq!(bench.take_done(), ["5000 store a=1", "5000 begin"]);
+}
+
+#[test]
+fn the_first_change_after_a_quiet_spell_is_stored_at_once() {
+    let mut bench = Bench::live();
+    bench.set(1000, "a", 7);
+    assert_eq!(bench.take_done(), ["1000 store a=7 b=2", "1000 announce"]);
+    bench.set(1050, "c", 3);
+    assert_eq!(bench.take_done(), ["1050 store a=7 b=2 c=3", "1050 announce"]);
+    assert_eq!(bench.mirror.deadline(), None);
+}
+
+#[test]
+fn what_follows_is_gathered_until_it_is_quiet() {
+    let mut bench = Bench::live();
+    bench.set(1000, "a", 7);
+    bench.set(1010, "a", 8);
+    bench.set(1040, "b", 9);
+    bench.wait_until(1200);
+    assert_eq!(
+        bench.take_done(),
+        ["1000 store a=7 b=2", "1000 announce", "1090 store a=8 b=9", "1090 announce"]
+    );
+}
+
+#[test]
+fn a_stream_of_changes_is_stored_at_least_every_max() {
+    let mut bench = Bench::live();
+    for n in 0..100 {
+        bench.set(1000 + n * 20, "a", 100 + n);
+    }
+    bench.wait_until(4000);
+    let stores: Vec<u64> = bench
+        .take_done()
+        .iter()
+        .filter(|line| line.contains("store"))
+        .map(|line| line.split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    // At once, then 500 ms after the first change that waits.
+    assert_eq!(stores, [1000, 1520, 2020, 2520, 3020]);
+}
+
+#[test]
+fn a_host_that_registers_anew_never_leaves_the_file() {
+    let mut bench = Bench::live();
+    bench.remove(1000, "a");
+    bench.set(1049, "a", 1);
+    bench.wait_until(3000);
+    assert_eq!(bench.take_done(), Vec::<String>::new());
+    bench.remove(3000, "a");
+    bench.set(3020, "b", 5);
+    bench.set(3030, "a", 6);
+    bench.wait_until(4000);
+    assert_eq!(bench.take_done(), ["3080 store a=6 b=5", "3080 announce"]);
+}
+
+#[test]
+fn hosts_that_register_anew_one_after_the_other_cost_nothing() {
+    let mut bench = Bench::live();
+    // At any moment one of the two is gone, but neither for long.
+    for round in 0..50 {
+        let at_ms = 1000 + round * 40;
+        bench.remove(at_ms, "a");
+        if round > 0 {
+            bench.set(at_ms + 10, "b", 2);
+        }
+        bench.remove(at_ms + 20, "b");
+        bench.set(at_ms + 30, "a", 1);
+    }
+    bench.set(3000, "b", 2);
+    bench.wait_until(5000);
+    assert_eq!(bench.take_done(), Vec::<String>::new());
+}
+
+#[test]
+fn a_host_that_left_is_gone_after_min() {
+    let mut bench = Bench::live();
+    bench.remove(1000, "a");
+    bench.wait_until(2000);
+    assert_eq!(bench.take_done(), ["1050 store b=2", "1050 announce"]);
+}
+
+#[test]
+fn a_host_that_left_just_before_max_stays_for_its_own_min() {
+    let mut bench = Bench::live();
+    bench.set(1000, "b", 3);
+    for n in 0..13 {
+        bench.set(1010 + n * 40, "b", 10 + n);
+    }
+    bench.remove(1500, "a");
+    bench.wait_until(3000);
+    assert_eq!(
+        bench.take_done(),
+        [
+            "1000 store a=1 b=3",
+            "1000 announce",
+            "1510 store a=1 b=22",
+            "1510 announce",
+            "1550 store b=22",
+            "1550 announce"
+        ]
+    );
+}
+
+#[test]
+fn a_host_that_leaves_by_the_filter_goes_at_once_and_others_cost_nothing() {
+    let mut bench = Bench::new(Some("n<10"));
+    bench.farm.insert(host("a"), record(&json!({"n": 1})));
+    bench.farm.insert(host("z"), record(&json!({"n": 50})));
+    bench.step(Event::Complete);
+    assert_eq!(bench.take_done(), ["0 store a=1", "0 begin"]);
+    bench.set(1000, "z", 60);
+    bench.remove(1001, "z");
+    bench.set(1002, "a", 11);
+    assert_eq!(bench.take_done(), ["1002 store ", "1002 announce"]);
+}
+
+#[test]
+fn the_file_stays_while_the_farm_is_unknown_and_is_right_afterwards() {
+    let mut bench = Bench::live();
+    bench.remove(1000, "a");
+    bench.step(Event::Unknown);
+    assert!(!bench.mirror.is_current());
+    bench.set(1100, "b", 9);
+    bench.wait_until(9000);
+    assert_eq!(bench.take_done(), Vec::<String>::new());
+    bench.step(Event::Complete);
+    bench.wait_until(9500);
+    assert_eq!(bench.take_done(), ["9000 store b=9", "9000 announce"]);
+}
+
+#[test]
+fn hosts_that_are_missing_after_an_outage_have_a_moment_to_come_back() {
+    let mut bench = Bench::live();
+    bench.step(Event::Unknown);
+    bench.farm.remove("a");
+    bench.farm.remove("b");
+    bench.step(Event::Complete);
+    bench.set(1030, "b", 2);
+    bench.wait_until(2000);
+    assert_eq!(bench.take_done(), ["1050 store b=2", "1050 announce"]);
+}
+
+#[test]
+fn an_outage_without_a_change_stores_nothing() {
+    let mut bench = Bench::live();
+    bench.step(Event::Unknown);
+    bench.step(Event::Complete);
+    bench.wait_until(2000);
+    assert_eq!(bench.take_done(), Vec::<String>::new());
+    assert!(bench.mirror.is_current());
+}
+
+#[test]
+fn refresh_stores_again_and_announces_only_what_was_written() {
+    let mut bench = Bench::live();
+    bench.step(Event::Refresh);
+    bench.step(Event::Unknown);
+    bench.step(Event::Complete);
+    assert_eq!(bench.take_done(), ["1000 store a=1 b=2"]);
+    bench.file = None;
+    bench.step(Event::Refresh);
+    bench.step(Event::Unknown);
+    bench.step(Event::Complete);
+    assert_eq!(bench.take_done(), ["1000 store a=1 b=2", "1000 announce"]);
+}
+
+#[test]
+fn a_store_that_fails_is_complained_of_once_and_repeated_until_it_works() {
+    let mut bench = Bench::live();
+    bench.is_broken = true;
+    bench.set(1000, "a", 5);
+    bench.wait_until(60_000);
+    bench.set(60_001, "b", 6);
+    let done = bench.take_done();
+    assert_eq!(done[..2], ["1000 try", "1000 complain"]);
+    assert!((4..15).contains(&done.len()), "{done:?}");
+    assert!(done[2..].iter().all(|line| line.ends_with("try")), "{done:?}");
+    bench.is_broken = false;
+    bench.wait_until(100_000);
+    let done = bench.take_done();
+    assert!(done[0].ends_with("store a=5 b=6"), "{done:?}");
+    assert!(done[1].ends_with("relax") && done[2].ends_with("announce"), "{done:?}");
+    assert!(bench.mirror.is_current());
+}
+
+#[test]
+fn a_first_store_that_fails_begins_when_it_works() {
+    let mut bench = Bench::new(None);
+    bench.is_broken = true;
+    bench.step(Event::Complete);
+    assert_eq!(bench.take_done(), ["0 try", "0 complain"]);
+    bench.is_broken = false;
+    bench.wait_until(1000);
+    let done = bench.take_done();
+    assert!(done[1].ends_with("relax") && done[2].ends_with("begin"), "{done:?}");
+}
+
+#[test]
+fn whatever_changes_the_file_follows_within_its_bounds() {
+    for seed in 0..300 {
+        let mut rng = Rng::with_seed(seed);
+        let mut bench = Bench::live();
+        let mut at_ms = 1000;
+        for n in 0..200 {
+            let pause_ms_max = rng.u64(1..80);
+            at_ms += rng.u64(0..pause_ms_max);
+            let name = ["a", "b", "c"][rng.usize(..3)];
+            if bench.farm.get(name).is_some() && rng.bool() {
+                bench.remove(at_ms, name);
+            } else {
+                bench.set(at_ms, name, n);
+            }
+        }
+        bench.wait_until(at_ms + 500);
+        assert_eq!(bench.file, Some(farm_value(&bench.farm)), "seed {seed}");
+        assert_eq!(bench.mirror.deadline(), None, "seed {seed}");
+    }
+}

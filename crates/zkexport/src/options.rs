@@ -1,0 +1,294 @@
+//! The command line.
+
+use crate::announce::Pace;
+use crate::hold::Rule;
+use crate::mirror::Wait;
+use crate::target::{STDOUT, Target};
+use clap::Parser;
+use farm_core::cli::{Exit, Failure, FilterArg, FormatArg, LogArgs, ZkArgs, parse_duration};
+use farm_core::codec::Format;
+use farm_core::local::manner::{FileMode, Manner, Owner};
+use farm_core::model::Filter;
+use farm_core::session::{Config as SessionConfig, ZnodePath};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  zkexport /services/db /data/web/conf/database.php
+  zkexport /services/db /etc/db.json -F 'enabled=1,mysql.replication_delay<60'
+  zkexport /services/db /etc/db.yaml -c 'systemctl reload haproxy'
+  zkexport /services/db /etc/db.php --check-cmd 'php -l {}' --min-hosts 2
+  zkexport -f dir /services/db /srv/db       a directory per host, a file per field
+  zkexport -f json /services/db - | jq .     once, to standard output
+  zkexport -n /services/db /etc/db.yaml      what would change";
+
+/// As many reads at once as help when a large farm is read for the first time.
+const COURIERS: usize = 16;
+
+/// How long a drop is held without being told.
+const HOLD_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// How long `--once` tries without being told.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Keep CONF equal to all hosts of a farm, as they come, change and go
+///
+/// CONF is one object from host name to record, replaced as a whole. While
+/// ZooKeeper is away, or the farm is, it stays as it is.
+#[derive(Debug, Parser)]
+#[command(name = "zkexport", version, max_term_width = 100, before_help = EXAMPLES)]
+pub struct Args {
+    /// The farm's znode; it is waited for if it is missing
+    #[arg(value_name = "FARM", value_parser = ZnodePath::parse)]
+    farm: ZnodePath,
+
+    /// The file to keep, or a directory; - writes to standard output, once
+    #[arg(value_name = "CONF")]
+    conf: PathBuf,
+
+    #[command(flatten)]
+    format: FormatArg,
+
+    #[command(flatten)]
+    filter: FilterArg,
+
+    /// Run CMD with sh -c after CONF changed, and once at start
+    #[arg(short, long, value_name = "CMD")]
+    changed_cmd: Option<String>,
+
+    /// Run CMD on the new file, named {} in CMD, before it replaces CONF; if CMD fails, CONF stays
+    #[arg(long, value_name = "CMD")]
+    check_cmd: Option<String>,
+
+    /// End a CMD after this time
+    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = parse_duration)]
+    cmd_timeout: Duration,
+
+    /// Let at least this time pass between two runs of --changed-cmd
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, requires = "changed_cmd")]
+    min_interval: Option<Duration>,
+
+    /// Wait for a random time of at most DUR before each run of --changed-cmd
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, requires = "changed_cmd")]
+    splay: Option<Duration>,
+
+    /// Gather changes that follow one another until it is quiet for MIN, at most for MAX
+    #[arg(short, long, value_name = "MIN[:MAX]", default_value = "50ms:500ms", value_parser = wait)]
+    wait: Wait,
+
+    /// Leave CONF as it is while fewer than N hosts would be in it
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    min_hosts: usize,
+
+    /// Keep hosts for up to DUR (5m) if PCT percent of the farm, and two, go within 10s
+    #[arg(long, value_name = "PCT%[:DUR]", value_parser = hold_drop)]
+    hold_drop: Option<Rule>,
+
+    /// Give CONF this mode, like 640; without it an existing file keeps its own
+    #[arg(long, value_name = "MODE", value_parser = FileMode::parse)]
+    mode: Option<FileMode>,
+
+    /// Give CONF to USER, USER:GROUP or :GROUP; without it an existing file keeps its owner
+    #[arg(long, value_name = "OWNER", value_parser = Owner::parse)]
+    owner: Option<Owner>,
+
+    /// Rewrite CONF itself instead of replacing it; readers may see a part
+    #[arg(long)]
+    in_place: bool,
+
+    /// Take over a directory with files that zkexport did not write, and remove them
+    #[arg(long)]
+    adopt: bool,
+
+    /// Create FARM if it is missing at start
+    #[arg(long)]
+    create_farm: bool,
+
+    /// Write CONF once and exit
+    #[arg(long)]
+    once: bool,
+
+    /// Show what would change as a unified diff, change nothing, and exit
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+
+    /// Give up --once after this time, 10s if not given
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+
+    #[command(flatten)]
+    zk: ZkArgs,
+
+    /// How much to log; read before anything else.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What the options come to.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) session: SessionConfig,
+    pub(crate) farm: ZnodePath,
+    /// CONF as it was typed.
+    pub(crate) conf: String,
+    pub(crate) target: Target,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) wait: Wait,
+    pub(crate) command: Option<Command>,
+    pub(crate) check: Option<Command>,
+    pub(crate) pace: Pace,
+    pub(crate) hosts_min: usize,
+    pub(crate) hold: Option<Rule>,
+    pub(crate) creates_farm: bool,
+    /// To show what would be written, and write nothing.
+    pub(crate) is_dry: bool,
+    /// To end after one file, and how long that may take.
+    pub(crate) once: Option<Duration>,
+}
+
+/// A command and how long it may take.
+#[derive(Debug)]
+pub(crate) struct Command {
+    pub(crate) text: String,
+    pub(crate) limit: Duration,
+}
+
+impl Args {
+    /// Ends after one file?
+    pub(crate) fn is_once(&self) -> bool {
+        self.once || self.dry_run || self.is_to_stdout()
+    }
+
+    fn is_to_stdout(&self) -> bool {
+        self.conf == Path::new(STDOUT)
+    }
+
+    pub(crate) fn config(self) -> Result<Config, Failure> {
+        let filter = self.filter.filter()?;
+        let format = self.format.of_file(&self.conf)?;
+        if let Some(what) = self.contradiction(format) {
+            return Err(Failure::new(Exit::Usage, what));
+        }
+        let manner = Manner { mode: self.mode, owner: self.owner, is_in_place: self.in_place };
+        let limit = self.cmd_timeout;
+        let command = |text: Option<String>| {
+            text.filter(|_| !self.dry_run).map(|text| Command { text, limit })
+        };
+        Ok(Config {
+            session: self.zk.config(COURIERS)?,
+            conf: self.conf.display().to_string(),
+            once: self.is_once().then(|| self.timeout.unwrap_or(TIMEOUT)),
+            command: command(self.changed_cmd),
+            check: command(self.check_cmd),
+            pace: Pace {
+                interval: self.min_interval.unwrap_or_default(),
+                splay: self.splay.unwrap_or_default(),
+            },
+            farm: self.farm,
+            target: Target::new(self.conf, format, self.adopt, manner),
+            filter,
+            wait: self.wait,
+            hosts_min: self.min_hosts,
+            hold: self.hold_drop,
+            creates_farm: self.create_farm && !self.dry_run,
+            is_dry: self.dry_run,
+        })
+    }
+
+    /// What does not go together.
+    fn contradiction(&self, format: Format) -> Option<&'static str> {
+        let (is_dir, is_to_stdout) = (format == Format::Dir, self.is_to_stdout());
+        let table = [
+            (is_to_stdout && is_dir, "a directory can't go to standard output"),
+            (
+                is_to_stdout && self.changed_cmd.is_some(),
+                "--changed-cmd needs a file that changes, not standard output",
+            ),
+            (is_to_stdout && self.check_cmd.is_some(), "--check-cmd needs a file to check"),
+            (is_to_stdout && self.dry_run, "--dry-run needs a file to compare with"),
+            (
+                is_to_stdout && (self.mode.is_some() || self.owner.is_some() || self.in_place),
+                "--mode, --owner and --in-place need a file",
+            ),
+            // Its files are written one by one: there is no moment at which all that
+            // was checked takes the place of all that was there.
+            (is_dir && self.check_cmd.is_some(), "--check-cmd needs a file, not a directory"),
+            (is_dir && self.in_place, "--in-place needs a file, not a directory"),
+            (!is_dir && self.adopt, "--adopt is for the format dir alone"),
+            (self.timeout.is_some() && !self.is_once(), "--timeout is for --once alone"),
+        ];
+        table.into_iter().find_map(|(is_wrong, what)| is_wrong.then_some(what))
+    }
+}
+
+/// Reads `MIN[:MAX]`. MIN alone leaves room for ten such spells.
+fn wait(text: &str) -> Result<Wait, String> {
+    let (min, max) = match text.split_once(':') {
+        Some((min, max)) => (min, Some(max)),
+        None => (text, None),
+    };
+    let parse = |text| parse_duration(text).map_err(|error| error.to_string());
+    let min = parse(min)?;
+    let max = max.map(parse).transpose()?.unwrap_or(min * 10);
+    if max < min {
+        return Err("MAX is less than MIN".to_owned());
+    }
+    Ok(Wait { min, max })
+}
+
+/// Reads `PCT%[:DUR]`.
+fn hold_drop(text: &str) -> Result<Rule, String> {
+    let (percent, limit) = match text.split_once(':') {
+        Some((percent, limit)) => (percent, Some(limit)),
+        None => (text, None),
+    };
+    let number = percent.strip_suffix('%').filter(|number| {
+        number.starts_with(|c: char| c.is_ascii_digit())
+            && number.bytes().all(|c| c.is_ascii_digit() || c == b'.')
+    });
+    let number = number.and_then(|number| number.parse::<f64>().ok());
+    let percent = number.filter(|percent| *percent > 0.0 && *percent <= 100.0);
+    let percent = percent.ok_or("it must start with a share of the farm, like 30%")?;
+    let limit = limit.map(parse_duration).transpose().map_err(|error| error.to_string())?;
+    Ok(Rule { percent, limit: limit.unwrap_or(HOLD_LIMIT) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_options_fit_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn wait_is_one_or_two_durations() {
+        for (text, min_ms, max_ms) in
+            [("50ms:500ms", 50, 500), ("1", 1000, 10_000), ("0:0", 0, 0), ("2s:2s", 2000, 2000)]
+        {
+            let (min, max) = (Duration::from_millis(min_ms), Duration::from_millis(max_ms));
+            assert_eq!(wait(text), Ok(Wait { min, max }), "{text}");
+        }
+        for text in ["", ":", "1:", ":1", "2:1", "1:2:3", "x", "-1"] {
+            assert!(wait(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_drop_is_a_share_and_maybe_a_duration() {
+        for (text, percent, seconds) in
+            [("30%", 30.0, 300), ("0.5%:1s", 0.5, 1), ("100%:0", 100.0, 0), ("30%:10m", 30.0, 600)]
+        {
+            let limit = Duration::from_secs(seconds);
+            assert_eq!(hold_drop(text), Ok(Rule { percent, limit }), "{text}");
+        }
+        for text in
+            ["", "30", "0%", "101%", "-1%", "%", "x%", "30%:", "30%:x", "1e1%", "NaN%", ".%"]
+        {
+            assert!(hold_drop(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! The loop of `zkexport`: what the roster and the mirror want is done here, and
+//! what happens is brought to them.
+//!
+//! **Invariant.** The main thread owns everything and waits only for its inbox.
+
+mod output;
+mod told;
+
+use crate::announce::Announcer;
+use crate::check::Checker;
+use crate::hold::{Hold, Settled};
+use crate::mirror::{Event as MirrorEvent, Mirror};
+use crate::options::Config;
+use crate::target::Target;
+use farm_core::cli::{Exit, Failure, Notifier};
+use farm_core::engine::{Backoff, Inbox, Outbox, Signal, Signals, inbox};
+use farm_core::farm::Roster;
+use farm_core::farm::roster::{Action, Answer, Event as RosterEvent, News, State};
+use farm_core::local::hook::{Check, Finished, Hook};
+use farm_core::model::Farm;
+use farm_core::session::{self, Session, SessionError, Trouble, ZnodePath};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use told::Told;
+
+/// As many events are taken before what is due is done all the same.
+const EVENTS_MAX: usize = 1000;
+
+enum Event {
+    Session(session::Event),
+    Signal(Signal),
+    Answer(Answer),
+    /// The farm that was missing has been created, or not.
+    Created(Result<(), SessionError>),
+    Hook(Finished),
+    Check(Finished),
+}
+
+/// One file, and then the end.
+#[derive(Debug, Clone, Copy)]
+struct Once {
+    patience: Duration,
+    until: Instant,
+}
+
+pub(crate) struct Runner {
+    inbox: Inbox<Event>,
+    outbox: Outbox<Event>,
+    session: Session,
+    roster: Roster,
+    hold: Option<Hold>,
+    mirror: Mirror,
+    target: Target,
+    checker: Option<Checker>,
+    announcer: Option<Announcer>,
+    path: ZnodePath,
+    conf: String,
+    creates_farm: bool,
+    is_dry: bool,
+    /// How it ends when nothing goes wrong.
+    exit: Exit,
+    once: Option<Once>,
+    started_at: Instant,
+    was_connected: bool,
+    /// What the file has, for the log.
+    shown: Arc<Farm>,
+    /// A new session can't be opened for now.
+    renewal: Option<(Instant, Backoff)>,
+    told: Told,
+    notifier: Notifier,
+    _signals: Option<Signals>,
+}
+
+impl Runner {
+    pub(crate) fn start(config: Config) -> Result<Self, Failure> {
+        let Config { mut target, once, .. } = config;
+        if !config.is_dry {
+            target.claim_existing()?;
+        }
+        let (inbox, outbox) = inbox();
+        let post = outbox.clone();
+        // What ends after one file ends by a signal as any command does.
+        let signals = match once {
+            Some(_) => None,
+            None => {
+                Some(Signals::listen(move |signal| post.post(Event::Signal(signal))).map_err(
+                    |error| Failure::new(Exit::Configuration, "no signals").because(error),
+                )?)
+            }
+        };
+        let path = config.farm;
+        let announcer = config.command.map(|command| {
+            let post = outbox.clone();
+            let finished = move |finished| post.post(Event::Hook(finished));
+            let hook = Hook::new(command.text, command.limit, finished);
+            Announcer::new(hook, path.to_string(), config.conf.clone(), config.pace)
+        });
+        let checker = config.check.map(|command| {
+            let post = outbox.clone();
+            let check = Check::new(command.limit, move |end| post.post(Event::Check(end)));
+            Checker::new(check, command.text, path.to_string())
+        });
+        let post = outbox.clone();
+        let notify = move |event| post.post(Event::Session(event));
+        let session = Session::open(config.session, notify)?;
+        let now = Instant::now();
+        Ok(Self {
+            inbox,
+            outbox,
+            session,
+            roster: Roster::new(path.clone()),
+            hold: config.hold.map(Hold::new),
+            mirror: Mirror::new(config.wait, config.filter, config.hosts_min),
+            target,
+            checker,
+            announcer,
+            path,
+            conf: config.conf,
+            creates_farm: config.creates_farm,
+            is_dry: config.is_dry,
+            exit: Exit::Done,
+            once: once.map(|patience| Once { patience, until: now + patience }),
+            started_at: now,
+            was_connected: false,
+            shown: Arc::new(Farm::new()),
+            renewal: None,
+            told: Told::default(),
+            notifier: Notifier::from_environment(),
+            _signals: signals,
+        })
+    }
+
+    pub(crate) fn run(mut self) -> Result<Exit, Failure> {
+        let end = loop {
+            self.say_status();
+            match self.turn() {
+                Ok(None) => {}
+                Ok(Some(exit)) => break Ok(exit),
+                Err(failure) => break Err(failure),
+            }
+        };
+        self.notifier.stopping();
+        if matches!(&end, Err(failure) if is_out_of_time(failure.exit())) {
+            // Nobody is there to take a good-bye, and the time is up.
+            self.session.abandon();
+        } else {
+            self.session.close();
+        }
+        end
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        [
+            self.roster.deadline(),
+            self.hold.as_ref().and_then(Hold::deadline),
+            self.mirror.deadline(),
+            self.checker.as_ref().and_then(Checker::deadline),
+            self.announcer.as_ref().and_then(Announcer::deadline),
+            self.once.map(|once| once.until).filter(|_| !self.mirror.is_begun()),
+            self.renewal.as_ref().map(|(at, _)| *at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn turn(&mut self) -> Result<Option<Exit>, Failure> {
+        let mut next = self.inbox.next(self.deadline());
+        // What has happened already comes before what is due by now: while a slow
+        // disk held us up, a host may have left and come back.
+        let mut taken = 0;
+        while let Some(event) = next {
+            if let Some(exit) = self.take(event)? {
+                return Ok(Some(exit));
+            }
+            taken += 1;
+            next = if taken < EVENTS_MAX { self.inbox.take() } else { None };
+        }
+        self.tick(Instant::now())?;
+        let is_over = self.once.is_some() && self.mirror.is_begun() && self.announcer.is_none();
+        Ok(is_over.then_some(self.exit))
+    }
+
+    fn take(&mut self, event: Event) -> Result<Option<Exit>, Failure> {
+        let now = Instant::now();
+        match event {
+            Event::Session(event) => self.session_event(now, event)?,
+            Event::Answer(answer) => self.roster(now, RosterEvent::Answered(answer))?,
+            Event::Created(outcome) => self.created(outcome)?,
+            Event::Signal(Signal::Stop) => return Ok(Some(Exit::Done)),
+            Event::Signal(Signal::Refresh) => {
+                log::info!("reading everything again; farm={}", self.path);
+                self.mirror(now, MirrorEvent::Refresh)?;
+                self.roster(now, RosterEvent::Refresh)?;
+            }
+            Event::Check(finished) => self.checked(now, &finished)?,
+            Event::Hook(finished) => {
+                let ended = self.announcer.as_mut().and_then(|hook| hook.finished(now, &finished));
+                if self.once.is_some() && ended.is_some() {
+                    return Ok(Some(Exit::Done));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn tick(&mut self, now: Instant) -> Result<(), Failure> {
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|due| due <= now);
+        if is_due(self.renewal.as_ref().map(|(at, _)| *at)) {
+            self.renew(now);
+        }
+        if is_due(self.roster.deadline()) {
+            self.roster(now, RosterEvent::Tick)?;
+        }
+        if is_due(self.hold.as_ref().and_then(Hold::deadline)) {
+            self.settle(now)?;
+        }
+        if is_due(self.mirror.deadline()) {
+            self.mirror(now, MirrorEvent::Tick)?;
+        }
+        if let Some(checker) = &mut self.checker {
+            checker.tick(now);
+        }
+        if let Some(announcer) = &mut self.announcer {
+            announcer.tick(now);
+        }
+        match self.once {
+            Some(once) if once.until <= now && !self.mirror.is_begun() => Err(self.overdue(once)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Why there is no file after all that time.
+    fn overdue(&mut self, Once { patience, .. }: Once) -> Failure {
+        if self.was_connected {
+            return SessionError::Overdue(patience).into();
+        }
+        // The session knows what went wrong last.
+        let trouble = match self.session.call(Duration::ZERO, |_| Ok(())) {
+            Err(SessionError::Unreachable { trouble, .. }) => trouble,
+            _ => None,
+        };
+        SessionError::Unreachable { trouble, tried: patience }.into()
+    }
+
+    fn session_event(&mut self, now: Instant, event: session::Event) -> Result<(), Failure> {
+        match &event {
+            session::Event::Connected { .. } => self.was_connected = true,
+            session::Event::GaveUp(trouble) => return Err(self.gave_up(now, trouble.clone())),
+            session::Event::AuthRefused(trouble) if !self.mirror.is_begun() => {
+                return Err(SessionError::AuthRefused(trouble.clone()).into());
+            }
+            // The session logs it, and tries on.
+            session::Event::AuthRefused(_) => {}
+            session::Event::Suspended | session::Event::Lost | session::Event::Hint(_) => {}
+        }
+        let is_lost = matches!(event, session::Event::Lost);
+        if let Some(event) = RosterEvent::of_session(&event) {
+            self.roster(now, event)?;
+        }
+        if is_lost {
+            self.renew(now);
+        }
+        Ok(())
+    }
+
+    fn gave_up(&self, now: Instant, trouble: Option<Trouble>) -> Failure {
+        let tried = now.saturating_duration_since(self.started_at);
+        SessionError::Unreachable { trouble, tried }.into()
+    }
+
+    fn renew(&mut self, now: Instant) {
+        let Err(error) = self.session.renew() else {
+            self.renewal = None;
+            return;
+        };
+        let first = || Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
+        let mut backoff = self.renewal.take().map_or_else(first, |(_, backoff)| backoff);
+        log::warn!("{error}; trying again");
+        self.renewal = Some((now + backoff.delay(), backoff));
+    }
+
+    fn roster(&mut self, now: Instant, event: RosterEvent) -> Result<(), Failure> {
+        for action in self.roster.step(now, event) {
+            match action {
+                Action::Ask(request) => {
+                    let post = self.outbox.clone();
+                    request.dispatch(&self.session, move |answer| post.post(Event::Answer(answer)));
+                }
+                Action::Tell(news) => self.learn(now, news)?,
+            }
+        }
+        if self.roster.state() != State::Complete {
+            self.mirror(now, MirrorEvent::Unknown)?;
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, now: Instant, news: News) -> Result<(), Failure> {
+        match news {
+            News::Changed(host) => {
+                let is_shown = self.hold.as_mut().is_none_or(|hold| {
+                    let is_shown = hold.changed(now, &host, self.roster.farm());
+                    self.told.of_hold(hold, &Settled::default());
+                    is_shown
+                });
+                if is_shown { self.mirror(now, MirrorEvent::Changed(host)) } else { Ok(()) }
+            }
+            News::Complete => {
+                self.told.farm_is_well();
+                if let Some(hold) = &mut self.hold {
+                    let settled = hold.complete(now, self.roster.farm());
+                    self.told.of_hold(hold, &settled);
+                }
+                self.mirror(now, MirrorEvent::Complete)
+            }
+            News::Missing => self.missing(),
+            News::Refused(error) => {
+                let is_permanent = matches!(error, SessionError::NoAuth(_)) || self.once.is_some();
+                if is_permanent && !self.mirror.is_begun() {
+                    return Err(error.into());
+                }
+                self.told.farm_is_refused(&error);
+                Ok(())
+            }
+            News::Unreadable(host, why) => {
+                let kept = match self.roster.farm().get(host.as_str()) {
+                    Some(_) => "keeping its last record",
+                    None => "leaving it out",
+                };
+                let why = farm_core::cli::chain(&why);
+                log::warn!("a host can't be read, {kept}: {why}; host={host} farm={}", self.path);
+                Ok(())
+            }
+            News::Skipped(name, why) => {
+                log::warn!("not a host: {why}; znode={name:?} farm={}", self.path);
+                Ok(())
+            }
+        }
+    }
+
+    fn missing(&mut self) -> Result<(), Failure> {
+        // Once there is a file, a new and empty farm would empty it.
+        if self.creates_farm && !self.mirror.is_begun() {
+            let (post, path) = (self.outbox.clone(), self.path.clone());
+            self.session.dispatch(move |client| {
+                post.post(Event::Created(client.create_all(&path)));
+            });
+            return Ok(());
+        }
+        if self.once.is_some() {
+            return Err(SessionError::NoNode(self.path.clone()).into());
+        }
+        self.told.farm_is_missing(&self.path);
+        Ok(())
+    }
+
+    fn created(&mut self, outcome: Result<(), SessionError>) -> Result<(), Failure> {
+        match outcome {
+            Ok(()) => log::info!("created the farm; farm={}", self.path),
+            // A new contact finds it missing again, or there.
+            Err(error) if error.is_transient() => {}
+            Err(error) => return Err(Failure::from(error).during("cannot create the farm")),
+        }
+        Ok(())
+    }
+
+    fn say_status(&mut self) {
+        let path = &self.path;
+        let status = match self.roster.state() {
+            State::Away if self.was_connected => {
+                format!("ZooKeeper is away, {} stays as it is", self.conf)
+            }
+            State::Away => "looking for ZooKeeper".to_owned(),
+            State::Loading => format!("reading {path}"),
+            State::Missing => format!("waiting for {path}, which is not there"),
+            State::Refused => format!("{path} can't be listed"),
+            State::Complete => self.status_of_file(),
+        };
+        if self.mirror.is_current() {
+            self.notifier.ready();
+        }
+        self.notifier.status(&status);
+    }
+}
+
+const fn is_out_of_time(exit: Exit) -> bool {
+    matches!(exit, Exit::Unreachable | Exit::Overdue)
+}

@@ -1,0 +1,82 @@
+//! What was said about lasting troubles, so that each is said once.
+
+use crate::hold::{Hold, Settled};
+use crate::target::TargetError;
+use farm_core::session::{SessionError, ZnodePath};
+
+/// Memory of what the log says already.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    is_farm_missing: bool,
+    farm_refusal: Option<String>,
+    fault: Option<TargetError>,
+    is_check_refused: bool,
+    are_hosts_held: bool,
+}
+
+impl Told {
+    pub(super) fn farm_is_well(&mut self) {
+        self.is_farm_missing = false;
+        self.farm_refusal = None;
+    }
+
+    pub(super) fn farm_is_missing(&mut self, path: &ZnodePath) {
+        if !self.is_farm_missing {
+            self.is_farm_missing = true;
+            log::warn!("no such farm, waiting for it; farm={path}");
+        }
+    }
+
+    pub(super) fn farm_is_refused(&mut self, error: &SessionError) {
+        let refusal = error.to_string();
+        if self.farm_refusal.as_ref() != Some(&refusal) {
+            log::warn!("the farm can't be listed, trying again: {refusal}");
+            self.farm_refusal = Some(refusal);
+        }
+    }
+
+    /// Keeps the latest reason why the file can't be written.
+    pub(super) fn fault(&mut self, error: TargetError) {
+        self.fault = Some(error);
+    }
+
+    pub(super) fn file_is_refused(&self, conf: &str) {
+        if let Some(error) = &self.fault {
+            log::error!("the file stays as it is, trying again: {error}; file={conf}");
+        }
+    }
+
+    pub(super) fn file_is_well(&mut self, conf: &str) {
+        self.fault = None;
+        log::info!("the file can be written again; file={conf}");
+    }
+
+    pub(super) fn check_refused(&mut self, conf: &str, reason: &str, said: &[String]) {
+        self.is_check_refused = true;
+        log::error!("the check refused the new contents, the file stays: {reason}; file={conf}");
+        for line in said {
+            log::error!("the check said: {line}");
+        }
+    }
+
+    pub(super) fn check_passed(&mut self, conf: &str) {
+        if std::mem::take(&mut self.is_check_refused) {
+            log::info!("the check takes the new contents again; file={conf}");
+        }
+    }
+
+    pub(super) fn of_hold(&mut self, hold: &Hold, settled: &Settled) {
+        let count = hold.count();
+        if settled.held > 0 && !self.are_hosts_held {
+            let limit = hold.limit();
+            log::warn!("many hosts went at once, keeping them for {limit:?}; hosts={count}");
+        }
+        if settled.given_up > 0 {
+            log::warn!("held hosts did not come back, removing them; hosts={}", settled.given_up);
+        }
+        if self.are_hosts_held && count == 0 && settled.given_up == 0 {
+            log::info!("all hosts that were held are back");
+        }
+        self.are_hosts_held = count > 0;
+    }
+}

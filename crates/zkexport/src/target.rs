@@ -1,0 +1,205 @@
+//! Where the farm goes: a file, a directory, or standard output.
+
+use farm_core::cli::{Exit, Failure, chain};
+use farm_core::codec::{EncodeError, Format, encode_farm};
+use farm_core::local::export::{Change, ClaimError, ExportDir, MARK, preview};
+use farm_core::local::file::{ReadError, Replaced, StoreError, read, replace_as};
+use farm_core::local::manner::Manner;
+use farm_core::local::staging::StagedFile;
+use farm_core::model::Farm;
+use std::fmt;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The name of CONF that means standard output.
+pub(crate) const STDOUT: &str = "-";
+
+/// More than any farm has as a file.
+const BYTES_MAX: usize = 1 << 30;
+
+/// Where the farm goes.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// Standard output, once.
+    Stdout(Format),
+    /// A file, replaced as a whole.
+    File(PathBuf, Format, Manner),
+    /// A directory, which is ours once it is claimed.
+    Dir {
+        /// Where it is.
+        path: PathBuf,
+        /// Take one over that is not ours.
+        adopt: bool,
+        /// How its files are written.
+        manner: Manner,
+        /// It, once it is ours.
+        claimed: Option<ExportDir>,
+    },
+}
+
+/// Why the farm could not be put there.
+#[derive(Debug)]
+pub(crate) enum TargetError {
+    Stdout(io::Error),
+    Store(StoreError),
+    Claim(ClaimError),
+    Read(ReadError),
+    /// It could not be checked.
+    Check(io::Error),
+}
+
+impl Target {
+    pub(crate) fn new(conf: PathBuf, format: Format, adopt: bool, manner: Manner) -> Self {
+        match format {
+            Format::Dir => Self::Dir { path: conf, adopt, manner, claimed: None },
+            Format::Json | Format::Yaml | Format::Php if conf == Path::new(STDOUT) => {
+                Self::Stdout(format)
+            }
+            Format::Json | Format::Yaml | Format::Php => Self::File(conf, format, manner),
+        }
+    }
+
+    /// Refuses a directory that is somebody else's before anything else is done.
+    /// One that is not there yet is made when there is something to put into it.
+    pub(crate) fn claim_existing(&mut self) -> Result<(), TargetError> {
+        match self {
+            Self::Dir { path, .. } if path.symlink_metadata().is_ok() => self.claim().map(drop),
+            Self::Dir { .. } | Self::File(..) | Self::Stdout(_) => Ok(()),
+        }
+    }
+
+    fn claim(&mut self) -> Result<Option<&mut ExportDir>, TargetError> {
+        let Self::Dir { path, adopt, manner, claimed } = self else { return Ok(None) };
+        // Somebody may have removed it since. What stands there now was not there
+        // when we were told to adopt.
+        let has_mark = path.join(MARK).symlink_metadata().is_ok();
+        if claimed.is_none() || !has_mark {
+            let adopt = *adopt && claimed.is_none();
+            let dir = ExportDir::claim(path, adopt).map_err(TargetError::Claim)?;
+            *claimed = Some(dir.written_as(*manner));
+        }
+        Ok(claimed.as_mut())
+    }
+
+    /// Puts the farm there; tells whether anything had to be written.
+    pub(crate) fn store(&mut self, farm: &Farm) -> Result<bool, TargetError> {
+        if let Some(dir) = self.claim()? {
+            return dir.store(farm).map(is_written).map_err(TargetError::Store);
+        }
+        match self {
+            Self::Stdout(format) => {
+                let bytes = encode(*format, farm, Path::new(STDOUT))?;
+                let mut stdout = io::stdout().lock();
+                let outcome = stdout.write_all(&bytes).and_then(|()| stdout.flush());
+                outcome.map(|()| true).map_err(TargetError::Stdout)
+            }
+            Self::File(path, format, manner) => {
+                let bytes = encode(*format, farm, path)?;
+                replace_as(path, &bytes, manner).map(is_written).map_err(TargetError::Store)
+            }
+            Self::Dir { .. } => Ok(false),
+        }
+    }
+
+    /// Writes the farm beside the file; `None` if the file has it already.
+    pub(crate) fn stage(&self, farm: &Farm) -> Result<Option<StagedFile>, TargetError> {
+        match self {
+            Self::File(path, format, manner) => {
+                let bytes = encode(*format, farm, path)?;
+                StagedFile::write(path, bytes, *manner).map_err(TargetError::Store)
+            }
+            // The options don't allow a check of these.
+            Self::Stdout(_) | Self::Dir { .. } => Ok(None),
+        }
+    }
+
+    /// What storing the farm would change; nothing is touched.
+    pub(crate) fn preview(&self, farm: &Farm) -> Result<Vec<Change>, TargetError> {
+        match self {
+            Self::Stdout(_) => Ok(Vec::new()),
+            Self::File(path, format, _) => {
+                let after = encode(*format, farm, path)?;
+                let before = match read(path, BYTES_MAX) {
+                    Ok(bytes) => Some(bytes),
+                    Err(ReadError::Missing(_)) => None,
+                    Err(error) => return Err(TargetError::Read(error)),
+                };
+                let is_same = before.as_ref() == Some(&after);
+                let change = Change { path: path.clone(), before, after: Some(after) };
+                Ok(if is_same { Vec::new() } else { vec![change] })
+            }
+            Self::Dir { path, adopt, .. } => {
+                let mut changes = preview(path, *adopt, farm).map_err(TargetError::Claim)?;
+                for change in &mut changes {
+                    change.path = path.join(&change.path);
+                }
+                Ok(changes)
+            }
+        }
+    }
+}
+
+fn encode(format: Format, farm: &Farm, path: &Path) -> Result<Vec<u8>, TargetError> {
+    encode_farm(format, farm).map_err(|source: EncodeError| {
+        TargetError::Store(StoreError::Encode { path: path.to_owned(), source })
+    })
+}
+
+fn is_written(replaced: Replaced) -> bool {
+    replaced == Replaced::Written
+}
+
+impl TargetError {
+    /// How the tool ends if it ends of this.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Stdout(_) | Self::Check(_) => Exit::CannotWrite,
+            Self::Read(error) if error.is_permission() => Exit::NotAllowed,
+            Self::Read(ReadError::NotAFile(_)) => Exit::Configuration,
+            Self::Read(_) => Exit::CannotWrite,
+            Self::Claim(ClaimError::NotOurs(_) | ClaimError::NotADirectory(_)) => {
+                Exit::Configuration
+            }
+            Self::Store(error) | Self::Claim(ClaimError::Store(error)) => match error {
+                _ if error.is_permission() => Exit::NotAllowed,
+                StoreError::Io { .. } => Exit::CannotWrite,
+                StoreError::NotAFile(_) | StoreError::LinkLoop(_) => Exit::Configuration,
+                StoreError::Encode { .. } | StoreError::TooLarge(_) => Exit::Malformed,
+            },
+        }
+    }
+
+    /// Is it hopeless until somebody changes something on purpose?
+    pub(crate) fn is_permanent(&self) -> bool {
+        matches!(self.exit(), Exit::NotAllowed | Exit::Configuration)
+            || matches!(self, Self::Stdout(_))
+    }
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout(error) => write!(f, "cannot write to stdout: {error}"),
+            Self::Store(error) => f.write_str(&chain(error)),
+            Self::Claim(error) => f.write_str(&chain(error)),
+            Self::Read(error) => f.write_str(&chain(error)),
+            Self::Check(error) => write!(f, "the check can't be started: {error}"),
+        }
+    }
+}
+
+impl From<TargetError> for Failure {
+    fn from(error: TargetError) -> Self {
+        let failure = Self::new(error.exit(), error.to_string());
+        match error {
+            TargetError::Stdout(error) => Self::of_stdout(error),
+            TargetError::Claim(ClaimError::NotOurs(_)) => {
+                failure.hint("--adopt takes it over, and removes what is in it")
+            }
+            TargetError::Claim(_)
+            | TargetError::Store(_)
+            | TargetError::Read(_)
+            | TargetError::Check(_) => failure,
+        }
+    }
+}
