@@ -1,0 +1,1 @@
+//! The tools against a real ZooKeeper; the tests are in `tests/`.

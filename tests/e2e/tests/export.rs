@@ -1,0 +1,476 @@
+//! `zkexport` keeps a file equal to a farm.
+
+#![expect(clippy::unwrap_used, reason = "what a test sets up either works or fails the test")]
+
+mod check;
+mod commands;
+mod cost;
+mod files;
+mod hold;
+
+use farm_harness::{
+    Acl, Chroot, Create, Ensemble, Running, Scratch, Signal, Tool, Zk, eventually, patience,
+    steadily,
+};
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// As long as something that must not happen is waited for.
+const WHILE: Duration = Duration::from_millis(400);
+
+const DB_01: &str =
+    r#"{"hostname":"db-01.example.com","enabled":"0","mysql":{"replication_delay":"0"}}"#;
+const DB_02: &str =
+    r#"{"hostname":"db-02.example.com","enabled":"0","mysql":{"replication_delay":"1"}}"#;
+
+const DATABASE_PHP: &str = r#"<?php
+return array
+(
+    "1.2.3.4" => array
+    (
+        "enabled" => "0",
+        "hostname" => "db-01.example.com",
+        "mysql" => array("replication_delay" => "0"),
+    ),
+    "1.2.3.5" => array
+    (
+        "enabled" => "0",
+        "hostname" => "db-02.example.com",
+        "mysql" => array("replication_delay" => "1"),
+    ),
+);
+"#;
+
+/// A place of its own on the server and on the disk.
+struct Place {
+    chroot: Chroot<'static>,
+    zk: Zk,
+    scratch: Scratch,
+}
+
+impl Place {
+    fn new(test: &str) -> Self {
+        let chroot = Ensemble::shared().chroot(test);
+        Self { zk: chroot.zk(), chroot, scratch: Scratch::new() }
+    }
+
+    /// One with the two hosts of the manual in the farm `/services/db`.
+    fn with_farm(test: &str) -> Self {
+        let mut place = Self::new(test);
+        place.zk.create_all("/services/db", "").unwrap();
+        place.zk.create("/services/db/1.2.3.4", DB_01).unwrap();
+        place.zk.create("/services/db/1.2.3.5", DB_02).unwrap();
+        place
+    }
+
+    fn tool(&self, args: &[&str]) -> Tool {
+        let tool = Tool::new("zkexport").env("ZKHOST", self.chroot.connect_string());
+        tool.cwd(self.scratch.path()).arg("/services/db").args(args)
+    }
+
+    /// Starts it and waits for the first file.
+    fn start(&self, args: &[&str]) -> Running {
+        let running = self.tool(args).spawn();
+        running.wait_log("the file is current");
+        running
+    }
+
+    fn host(&mut self, name: &str, record: &Value) {
+        let path = format!("/services/db/{name}");
+        match self.zk.exists(&path).unwrap() {
+            Some(_) => drop(self.zk.set(&path, record.to_string()).unwrap()),
+            None => self.zk.create(&path, record.to_string()).unwrap(),
+        }
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.zk.delete(&format!("/services/db/{name}")).unwrap();
+    }
+
+    fn json(&self) -> Value {
+        let text = self.scratch.read("db.json").unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
+    #[track_caller]
+    fn wait_for(&self, what: &str, probe: impl Fn(&Value) -> bool) {
+        eventually(what, || {
+            let seen = self.json();
+            if probe(&seen) { Ok(()) } else { Err(seen) }
+        });
+    }
+
+    #[track_caller]
+    fn wait_for_text(&self, file: &str, expected: &str) {
+        eventually(file, || {
+            let seen = self.scratch.read(file)?;
+            if seen == expected { Ok(()) } else { Err(seen) }
+        });
+    }
+}
+
+#[track_caller]
+fn stop(mut running: Running) -> String {
+    let asked_at = Instant::now();
+    running.signal(Signal::SIGTERM);
+    let output = running.wait_exit();
+    assert!(asked_at.elapsed() < patience(Duration::from_secs(1)), "took {:?}", asked_at.elapsed());
+    output.ok().stdout_is("");
+    output.stderr
+}
+
+#[test]
+fn the_farm_of_the_manual_is_the_file_of_the_manual() {
+    let place = Place::with_farm("the_farm_of_the_manual");
+    let running = place.start(&["database.php"]);
+    place.wait_for_text("database.php", DATABASE_PHP);
+    stop(running);
+    place.tool(&["-f", "php", "-"]).run().ok().stdout_is(DATABASE_PHP).stderr_is("");
+}
+
+#[test]
+fn hosts_that_come_go_and_change_are_followed_at_once() {
+    let mut place = Place::with_farm("hosts_that_come_go_and_change");
+    let running = place.start(&["db.json"]);
+    place.host("1.2.3.4", &json!({"enabled": "1"}));
+    place.wait_for("the change", |file| file["1.2.3.4"] == json!({"enabled": "1"}));
+    place.host("common", &json!({"shared": true}));
+    place.wait_for("a new host", |file| file["common"]["shared"] == json!(true));
+    place.remove("1.2.3.5");
+    place.wait_for("one host less", |file| file.get("1.2.3.5").is_none());
+    place.zk.create_as("/services/db/10.0.0.1", "", Create::Ephemeral).unwrap();
+    place.wait_for("an empty record", |file| file["10.0.0.1"] == json!({}));
+    assert_eq!(place.json().as_object().unwrap().len(), 3);
+    // The host's session ends, as it does when the host dies.
+    place.zk = place.chroot.zk();
+    place.wait_for("the dead host gone", |file| file.get("10.0.0.1").is_none());
+    stop(running);
+}
+
+#[test]
+fn filters_decide_who_is_in_the_file() {
+    let mut place = Place::with_farm("filters_decide");
+    let running = place.start(&["db.json", "-F", "mysql.replication_delay<60, hostname"]);
+    assert_eq!(place.json().as_object().unwrap().len(), 2);
+    place.host("1.2.3.4", &json!({"hostname": "db-01", "mysql": {"replication_delay": "61"}}));
+    place.wait_for("the slow one out", |file| file.get("1.2.3.4").is_none());
+    place.host("1.2.3.4", &json!({"hostname": "db-01", "mysql": {"replication_delay": "59"}}));
+    place.wait_for("and in again", |file| file.get("1.2.3.4").is_some());
+    stop(running);
+}
+
+#[test]
+fn a_directory_follows_the_farm_and_nothing_hostile_leaves_it() {
+    let mut place = Place::with_farm("a_directory_follows");
+    place.host("evil", &json!({"../../out": "x", "ok": "$(id)", "a/b": "x", ".hidden": "x"}));
+    let running = place.start(&["-f", "dir", "db"]);
+    let read = |file: &str| place.scratch.read(Path::new("db").join(file));
+    assert_eq!(read("1.2.3.4/hostname").unwrap(), "db-01.example.com");
+    assert_eq!(read("1.2.3.5/mysql/replication_delay").unwrap(), "1");
+    assert_eq!(read("evil/ok").unwrap(), "$(id)");
+    let names = |dir: &str| {
+        let entries = fs::read_dir(place.scratch.join(dir)).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("db/evil"), ["ok"]);
+    assert_eq!(names("."), ["db"]);
+    let mut zk = place.chroot.zk();
+    zk.delete("/services/db/evil").unwrap();
+    zk.set("/services/db/1.2.3.4", r#"{"enabled":"1"}"#).unwrap();
+    eventually("the change in the directory", || {
+        let seen = (names("db"), names("db/1.2.3.4"), read("1.2.3.4/enabled"));
+        let hosts = [".zkexport", "1.2.3.4", "1.2.3.5"];
+        let is_there = seen.0 == hosts && seen.1 == ["enabled"] && seen.2.as_deref() == Ok("1");
+        if is_there { Ok(()) } else { Err(format!("{seen:?}")) }
+    });
+    stop(running);
+}
+
+#[test]
+fn a_directory_of_somebody_else_is_only_taken_over_when_asked() {
+    let place = Place::with_farm("a_directory_of_somebody_else");
+    place.scratch.write("db/precious", "x");
+    place.tool(&["db", "--once"]).run().code(78).stderr_has("hint: --adopt");
+    assert_eq!(place.scratch.read("db/precious").unwrap(), "x");
+    place.tool(&["db", "--once", "--adopt"]).run().ok();
+    assert!(place.scratch.read("db/precious").is_err());
+    assert_eq!(place.scratch.read("db/1.2.3.4/enabled").unwrap(), "0");
+    place.tool(&["db", "--once"]).run().ok();
+}
+
+#[test]
+fn a_directory_that_somebody_removed_is_written_again() {
+    let mut place = Place::with_farm("a_directory_that_somebody_removed");
+    let running = place.start(&["-f", "dir", "db"]);
+    fs::remove_dir_all(place.scratch.join("db")).unwrap();
+    place.host("new", &json!({"x": "y"}));
+    eventually("the directory", || place.scratch.read("db/new/x"));
+    assert_eq!(place.scratch.read("db/1.2.3.4/enabled").unwrap(), "0");
+    stop(running);
+}
+
+#[test]
+fn the_command_runs_once_per_change_and_is_told_what_changed() {
+    let mut place = Place::with_farm("the_command_runs_once");
+    let command = "echo \"$ZK_EVENT $ZK_PATH $ZK_FILE $ZK_COUNT +$ZK_ADDED -$ZK_REMOVED \
+                   ~$ZK_CHANGED ${NOTIFY_SOCKET-none}\" >> hook.log";
+    let running = place.start(&["db.json", "-c", command]);
+    let start = "start /services/db db.json 2 +1.2.3.4 1.2.3.5 - ~ none\n";
+    place.wait_for_text("hook.log", start);
+    place.host("1.2.3.4", &json!({"enabled": "1"}));
+    let changed = format!("{start}change /services/db db.json 2 + - ~1.2.3.4 none\n");
+    place.wait_for_text("hook.log", &changed);
+    // The same record in other bytes is the same file.
+    place.zk.set("/services/db/1.2.3.4", "{\"enabled\" :  \"1\"}").unwrap();
+    place.host("new", &json!({}));
+    let added = format!("{changed}change /services/db db.json 3 +new - ~ none\n");
+    place.wait_for_text("hook.log", &added);
+    place.remove("1.2.3.5");
+    let removed = format!("{added}change /services/db db.json 2 + -1.2.3.5 ~ none\n");
+    place.wait_for_text("hook.log", &removed);
+    stop(running);
+    assert_eq!(place.scratch.read("hook.log").unwrap(), removed);
+}
+
+#[test]
+fn changes_while_the_command_runs_are_one_further_run() {
+    let mut place = Place::with_farm("changes_while_the_command_runs");
+    let command = "echo \"$ZK_EVENT +$ZK_ADDED\" >> hook.log; while [ ! -e go ]; do :; done";
+    let running = place.start(&["db.json", "-w", "0", "-c", &format!("nice {}", quoted(command))]);
+    place.wait_for_text("hook.log", "start +1.2.3.4 1.2.3.5\n");
+    for name in ["a", "b", "c"] {
+        place.host(name, &json!({}));
+        place.wait_for(name, |file| file.get(name).is_some());
+    }
+    place.scratch.write("go", "");
+    place.wait_for_text("hook.log", "start +1.2.3.4 1.2.3.5\nchange +a b c\n");
+    stop(running);
+}
+
+fn quoted(command: &str) -> String {
+    format!("sh -c '{command}'")
+}
+
+#[test]
+fn a_command_that_fails_ends_nothing_and_misses_nothing() {
+    let mut place = Place::with_farm("a_command_that_fails");
+    let command = "echo \"$ZK_EVENT +$ZK_ADDED\" >> hook.log; echo broken; test -e works";
+    let running = place.start(&["db.json", "-c", command]);
+    running.wait_log("command failed: exit status 1");
+    running.wait_log("command said: broken");
+    place.scratch.write("works", "");
+    place.host("new", &json!({}));
+    eventually("a run that knows of all", || {
+        let log = place.scratch.read("hook.log")?;
+        if log.ends_with("change +1.2.3.4 1.2.3.5 new\n") { Ok(()) } else { Err(log) }
+    });
+    stop(running);
+}
+
+#[test]
+fn a_missing_farm_is_waited_for_and_the_file_is_not_touched() {
+    let mut place = Place::new("a_missing_farm");
+    place.scratch.write("db.json", "{\"old\": {}}");
+    let running = place.tool(&["db.json", "-c", "touch hooked"]).spawn();
+    running.wait_log("no such farm, waiting for it; farm=/services/db");
+    steadily(WHILE, "the file stays", || match place.scratch.read("db.json") {
+        Ok(text) if text == "{\"old\": {}}" => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    assert!(!place.scratch.join("hooked").exists());
+    place.tool(&["db.json", "--once"]).run().code(1).stderr_has("no such znode: /services/db\n");
+    place.zk.create_all("/services/db", "").unwrap();
+    place.host("a", &json!({}));
+    place.wait_for("the new farm", |file| *file == json!({"a": {}}));
+    // The farm goes, the file stays, and follows again when there is one.
+    place.remove("a");
+    place.zk.delete("/services/db").unwrap();
+    running.wait_log_times("no such farm, waiting for it", 2);
+    let last = place.json();
+    steadily(WHILE, "the file stays", || {
+        let seen = place.json();
+        if seen == last { Ok(()) } else { Err(seen) }
+    });
+    place.zk.create("/services/db", "").unwrap();
+    place.host("b", &json!({}));
+    place.wait_for("the farm that is back", |file| *file == json!({"b": {}}));
+    stop(running);
+}
+
+#[test]
+fn a_farm_is_created_when_asked() {
+    let place = Place::new("a_farm_is_created");
+    place.tool(&["-f", "json", "-", "--create-farm"]).run().ok().stdout_is("{}\n");
+    place.tool(&["-f", "json", "-"]).run().ok().stdout_is("{}\n");
+}
+
+#[test]
+fn one_file_and_its_command_and_then_the_end() {
+    let place = Place::with_farm("one_file_and_its_command");
+    place.tool(&["db.php", "--once", "-c", "echo $ZK_EVENT > hooked"]).run().ok().stderr_is("");
+    assert_eq!(place.scratch.read("db.php").unwrap(), DATABASE_PHP);
+    assert_eq!(place.scratch.read("hooked").unwrap(), "start\n");
+    place.tool(&["away/db.php", "--once"]).run().code(73).stderr_has("cannot write away/db.php: ");
+}
+
+#[test]
+fn a_full_disk_behind_stdout_is_an_error_and_a_reader_that_left_is_none() {
+    let place = Place::with_farm("a_full_disk_behind_stdout");
+    let zkexport = format!("{} -f php /services/db -", Tool::path_of("zkexport").display());
+    let shell = |line: &str| {
+        let shell = Tool::program("sh").args(["-c", line]);
+        shell.env("ZKHOST", place.chroot.connect_string()).run()
+    };
+    let full = shell(&format!("{zkexport} > /dev/full"));
+    full.code(73).stderr_has("zkexport: cannot write to stdout: No space left");
+    let left = shell(&format!("({zkexport}; echo code $? >&2) | true"));
+    left.ok().stdout_is("").stderr_is("code 0\n");
+}
+
+#[test]
+fn a_server_that_restarts_costs_no_host() {
+    let ensemble = Ensemble::start(1);
+    let chroot = ensemble.chroot("a_server_that_restarts");
+    let mut zk = chroot.zk();
+    zk.create_all("/services/db/a", "{\"n\":1}").unwrap();
+    zk.create("/services/db/b", "{\"n\":2}").unwrap();
+    let scratch = Scratch::new();
+    let running = Tool::new("zkexport")
+        .env("ZKHOST", chroot.connect_string())
+        .cwd(scratch.path())
+        .args(["/services/db", "db.json", "-c", "echo $ZK_COUNT >> counts"])
+        .spawn();
+    running.wait_log("the file is current");
+    for round in 0..3 {
+        ensemble.server(0).kill();
+        running.wait_log_times("suspended", round + 1);
+        ensemble.server(0).restart();
+        let value = format!("{{\"n\":{}}}", 10 + round);
+        chroot.zk().set("/services/db/b", &value).unwrap();
+        eventually("the change in the file", || {
+            let text = scratch.read("db.json")?;
+            let file: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+            if file["b"]["n"] == json!(10 + round) { Ok(()) } else { Err(text) }
+        });
+    }
+    stop(running);
+    let counts = scratch.read("counts").unwrap();
+    assert!(counts.lines().all(|count| count == "2"), "{counts}");
+}
+
+#[test]
+fn a_host_that_only_registers_anew_never_leaves_the_file() {
+    let mut place = Place::with_farm("a_host_that_only_registers_anew");
+    // Long enough for a slow machine to delete and create in between.
+    let running = place.start(&["db.json", "-w", "1s:5s", "-c", "echo $ZK_COUNT >> counts"]);
+    for round in 0..50 {
+        place.remove("1.2.3.4");
+        place.host("1.2.3.4", &json!({"round": round}));
+    }
+    place.wait_for("the last round", |file| file["1.2.3.4"]["round"] == json!(49));
+    stop(running);
+    let counts = place.scratch.read("counts").unwrap();
+    assert!(counts.lines().all(|count| count == "2"), "{counts}");
+}
+
+#[test]
+fn a_killed_exporter_leaves_a_whole_file() {
+    let mut place = Place::with_farm("a_killed_exporter");
+    let filler = "x".repeat(100_000);
+    for round in 0..15 {
+        let mut running = place.start(&["db.json", "-w", "0"]);
+        for change in 0..round {
+            place.host("1.2.3.4", &json!({"change": change, "filler": filler}));
+        }
+        running.kill9();
+        let text = place.scratch.read("db.json").unwrap();
+        let file: Value = serde_json::from_str(&text).expect("the file is whole");
+        assert_eq!(file.as_object().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn hup_writes_again_what_somebody_removed() {
+    let place = Place::with_farm("hup_writes_again");
+    let mut running = place.start(&["db.php"]);
+    fs::remove_file(place.scratch.join("db.php")).unwrap();
+    running.signal(Signal::SIGHUP);
+    place.wait_for_text("db.php", DATABASE_PHP);
+    // What is there already is not touched.
+    let modified = fs::metadata(place.scratch.join("db.php")).unwrap().modified().unwrap();
+    running.signal(Signal::SIGHUP);
+    running.wait_log_times("reading everything again", 2);
+    let log = stop(running);
+    assert_eq!(log.matches("the file has changed").count(), 1, "{log}");
+    assert_eq!(fs::metadata(place.scratch.join("db.php")).unwrap().modified().unwrap(), modified);
+}
+
+#[test]
+fn a_file_that_can_not_be_written_is_told_of_once_and_caught_up() {
+    let mut place = Place::with_farm("a_file_that_can_not_be_written");
+    fs::create_dir(place.scratch.join("conf")).unwrap();
+    let running = place.start(&["conf/db.json"]);
+    fs::rename(place.scratch.join("conf"), place.scratch.join("away")).unwrap();
+    place.host("a", &json!({}));
+    running.wait_log("the file stays as it is, trying again: cannot write conf/db.json: ");
+    place.host("b", &json!({}));
+    fs::rename(place.scratch.join("away"), place.scratch.join("conf")).unwrap();
+    running.wait_log("the file can be written again");
+    let text = place.scratch.read("conf/db.json").unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(file.as_object().unwrap().len(), 4);
+    let log = stop(running);
+    assert_eq!(log.matches("the file stays as it is").count(), 1, "{log}");
+    assert_eq!(fs::read_dir(place.scratch.join("conf")).unwrap().count(), 1, "nothing else stays");
+}
+
+#[test]
+fn a_forbidden_host_does_not_hold_up_the_others() {
+    let mut place = Place::with_farm("a_forbidden_host");
+    let mut running = place.start(&["db.json"]);
+    let mut owner = place.chroot.zk();
+    owner.add_auth("me:word").unwrap();
+    owner.set_acl("/services/db/1.2.3.4", Acl::Mine).unwrap();
+    owner.set("/services/db/1.2.3.4", "{\"secret\":1}").unwrap();
+    // Servers keep quiet about changes that a watcher could not read anyway.
+    running.signal(Signal::SIGHUP);
+    running.wait_log("not authorised: ");
+    place.host("1.2.3.5", &json!({"enabled": "1"}));
+    place.wait_for("the other one", |file| file["1.2.3.5"]["enabled"] == json!("1"));
+    assert_eq!(place.json()["1.2.3.4"]["hostname"], json!("db-01.example.com"));
+    stop(running);
+}
+
+#[test]
+fn the_service_manager_hears_when_the_file_is_current() {
+    let mut place = Place::new("the_service_manager");
+    let socket = place.scratch.join("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    let mut heard = String::new();
+    let mut wait_for = |line: &str| {
+        eventually(line, || {
+            let mut buffer = [0; 4096];
+            while let Ok(length) = manager.recv(&mut buffer) {
+                heard += &format!("{}\n", String::from_utf8_lossy(&buffer[..length]));
+            }
+            if heard.contains(line) { Ok(heard.clone()) } else { Err(heard.clone()) }
+        })
+    };
+    let running = place.tool(&["db.json"]).env("NOTIFY_SOCKET", &socket).spawn();
+    let heard = wait_for("STATUS=waiting for /services/db, which is not there\n");
+    assert!(!heard.contains("READY"), "{heard}");
+    place.zk.create_all("/services/db", "").unwrap();
+    place.host("a", &json!({}));
+    wait_for("READY=1\n");
+    assert!(place.scratch.join("db.json").exists());
+    wait_for("STATUS=1 hosts in db.json\n");
+    stop(running);
+    wait_for("STOPPING=1\n");
+}

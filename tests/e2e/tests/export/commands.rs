@@ -1,0 +1,128 @@
+//! How commands are run, and what becomes of them.
+
+use super::*;
+
+/// Tells everything that a command inherits or not.
+const SURROUNDINGS: &str = "{ readlink /proc/self/fd/0; test $(ps -o pgid= -p $$) = $$ && echo own; \
+                            echo ${NOTIFY_SOCKET-none} ${WATCHDOG_USEC-none} ${WATCHDOG_PID-none}; }";
+
+fn is_alive(pid: &str) -> bool {
+    // A zombie that nobody has reaped yet is as good as gone.
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+}
+
+#[track_caller]
+fn wait_until_gone(place: &Place, file: &str) {
+    let pid = place.scratch.read(file).unwrap();
+    eventually(&format!("the process of {file} gone"), || match is_alive(&pid) {
+        true => Err(pid.clone()),
+        false => Ok(()),
+    });
+}
+
+#[test]
+fn commands_have_a_group_of_their_own_and_nothing_of_ours() {
+    let place = Place::with_farm("commands_have_a_group");
+    let (hook, check) = (format!("{SURROUNDINGS} > hook"), format!("{SURROUNDINGS} > check"));
+    let running = place
+        .tool(&["db.json", "-c", &hook, "--check-cmd", &check])
+        .env("NOTIFY_SOCKET", place.scratch.join("nowhere"))
+        .env("WATCHDOG_USEC", "10000000")
+        .env("WATCHDOG_PID", "1")
+        .spawn();
+    place.wait_for_text("hook", "/dev/null\nown\nnone none none\n");
+    place.wait_for_text("check", "/dev/null\nown\nnone none none\n");
+    stop(running);
+}
+
+#[test]
+fn a_burst_of_changes_is_one_run() {
+    let mut place = Place::with_farm("a_burst_of_changes");
+    let command = "echo $ZK_EVENT $ZK_COUNT >> ran";
+    let running = place.start(&["db.json", "-w", "1s:20s", "-c", command]);
+    for n in 0..50 {
+        place.host(&format!("h{n}"), &json!({"n": n}));
+    }
+    // The first one at once, the others together.
+    place.wait_for_text("ran", "start 2\nchange 3\nchange 52\n");
+    stop(running);
+}
+
+#[test]
+fn a_command_is_tried_again_until_it_succeeds() {
+    let place = Place::with_farm("a_command_is_tried_again");
+    let command = "echo $ZK_EVENT +$ZK_ADDED >> ran; test $(wc -l < ran) -ge 3";
+    let running = place.start(&["db.json", "-c", command]);
+    let all = "start +1.2.3.4 1.2.3.5\nretry +1.2.3.4 1.2.3.5\nretry +1.2.3.4 1.2.3.5\n";
+    place.wait_for_text("ran", all);
+    steadily(WHILE, "no further run", || match place.scratch.read("ran") {
+        Ok(text) if text == all => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let log = stop(running);
+    assert_eq!(log.matches("command failed: exit status 1").count(), 2, "{log}");
+}
+
+#[test]
+fn a_command_over_its_limit_is_told_and_then_killed_with_all_it_started() {
+    let place = Place::with_farm("a_command_over_its_limit");
+    let command = "trap 'echo told >> told' TERM; echo $$ > shell; \
+                   (trap '' TERM; sh -c 'echo $$ > grandchild; exec sleep 100') & \
+                   while :; do sleep 0.1; done";
+    let start = Instant::now();
+    let running = place.start(&["db.json", "-c", command, "--cmd-timeout", "300ms"]);
+    running.wait_log("command takes too long, ending it");
+    place.wait_for_text("told", "told\n");
+    running.wait_log("command failed: killed by signal 9");
+    assert!(start.elapsed() >= Duration::from_secs(5), "{:?}", start.elapsed());
+    wait_until_gone(&place, "shell");
+    wait_until_gone(&place, "grandchild");
+    stop(running);
+}
+
+#[test]
+fn commands_end_with_the_exporter() {
+    for option in ["-c", "--check-cmd"] {
+        let place = Place::with_farm(&format!("commands_end{}", option.replace('-', "_")));
+        let command = "(trap '' TERM; sh -c 'echo $$ > grandchild; exec sleep 100') & \
+                       echo $$ > shell; wait";
+        let running = place.tool(&["db.json", option, command]).spawn();
+        for file in ["shell", "grandchild"] {
+            eventually(file, || match place.scratch.read(file)?.ends_with('\n') {
+                true => Ok(()),
+                false => Err("not yet whole".to_owned()),
+            });
+        }
+        stop(running);
+        wait_until_gone(&place, "shell");
+        wait_until_gone(&place, "grandchild");
+    }
+}
+
+#[test]
+fn runs_keep_their_distance() {
+    let mut place = Place::with_farm("runs_keep_their_distance");
+    let command = "echo $ZK_EVENT $ZK_COUNT $(date +%s%N) >> ran";
+    let args = ["db.json", "-w", "0", "-c", command, "--min-interval", "1s", "--splay", "100ms"];
+    let running = place.start(&args);
+    let wait_for = |place: &Place, line: &str| {
+        eventually(line, || match place.scratch.read("ran")? {
+            ran if ran.contains(line) && ran.ends_with('\n') => Ok(ran),
+            ran => Err(ran),
+        })
+    };
+    wait_for(&place, "start 2 ");
+    for n in 0..20 {
+        place.host(&format!("h{n}"), &json!({}));
+    }
+    let ran = wait_for(&place, "change 22 ");
+    stop(running);
+    let at: Vec<u64> =
+        ran.lines().map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+    assert!(ran.starts_with("start "), "{ran}");
+    for pair in at.windows(2) {
+        // The clock of the shell starts a moment after ours.
+        assert!(pair[1] - pair[0] > 900_000_000, "{ran}");
+    }
+}

@@ -1,0 +1,10 @@
+//! Servers that die, freeze, fall silent and come back.
+
+#![expect(clippy::unwrap_used, reason = "the steps that tests share fail as tests do")]
+
+mod crowd;
+mod ensemble;
+mod exports;
+mod leftovers;
+mod outages;
+mod servers;

@@ -1,0 +1,243 @@
+//! Znodes and configs made to hurt.
+
+use super::stage::{ENTRY, Stage, hostname, record};
+use farm_harness::{Tool, eventually, steadily};
+use serde_json::json;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+/// All files below a directory, as paths relative to it.
+fn files(dir: &std::path::Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut todo = vec![dir.to_path_buf()];
+    while let Some(next) = todo.pop() {
+        for entry in fs::read_dir(next).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                todo.push(entry.path());
+            }
+            found.push(entry.path().strip_prefix(dir).unwrap().display().to_string());
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn names_that_lead_out_are_never_written_and_stay_in_the_znode() {
+    let mut stage = Stage::new("escapes");
+    stage.dir(&[("a", "1")]);
+    let running = stage.join("conf", &[]);
+    let long = "n".repeat(300);
+    let bad = ["../x", "a/b", ".x", "..", ".", "", "nul\0", "/etc/farm-test", "x/../../y", &long];
+    stage.edit(|record| {
+        for name in bad {
+            record[name] = json!("hostile");
+            record["nested"][name] = json!({"deep": "hostile"});
+        }
+        record["good"] = json!("g");
+        record["nested"]["fine"] = json!("f");
+    });
+    stage.file_says("conf/good", "g");
+    stage.file_says("conf/nested/fine", "f");
+    let wanted =
+        ["conf", "conf/a", "conf/good", "conf/hostname", "conf/nested", "conf/nested/fine"];
+    assert_eq!(files(stage.scratch.path()), wanted);
+    for round in 0..3 {
+        stage.scratch.write("conf/a", format!("edit {round}"));
+        eventually("the edit arrives and takes nothing away", || {
+            let found = record(&mut stage.zk, ENTRY)?;
+            let is_whole = |name: &&str| {
+                found[*name] == "hostile" && found["nested"][*name]["deep"] == "hostile"
+            };
+            let is_right = found["a"] == format!("edit {round}") && bad.iter().all(is_whole);
+            if is_right { Ok(()) } else { Err(found.to_string()) }
+        });
+    }
+    assert_eq!(files(stage.scratch.path()), wanted);
+    let told = running.stderr().matches("a field has no file").count();
+    assert_eq!(told, bad.len() * 2, "once each: {}", running.stderr());
+    // They can be removed from afar.
+    stage.edit(|record| *record = json!({"a": "edit 2"}));
+    stage.sees(json!({"a": "edit 2"}));
+    stage.is_gone("conf/nested");
+}
+
+#[test]
+fn what_is_no_text_is_skipped_and_nobody_waits_for_it() {
+    let mut stage = Stage::new("odd_files");
+    stage.dir(&[("a", "1"), (".hidden", "h"), ("sub/b", "2")]);
+    Tool::program("mkfifo").arg(stage.scratch.join("conf/fifo")).run().ok();
+    let _socket = UnixListener::bind(stage.scratch.join("conf/socket")).unwrap();
+    stage.scratch.write("conf/latin", b"caf\xe9");
+    stage.scratch.write("outside", "secret");
+    let link = |target: &str, name: &str| {
+        std::os::unix::fs::symlink(target, stage.scratch.join(name)).unwrap();
+    };
+    link("../outside", "conf/link");
+    link("/etc", "conf/etc");
+    link("/dev/zero", "conf/zero");
+    link(".", "conf/sub/loop");
+    let odd = std::ffi::OsStr::from_bytes(b"conf/na\xffme");
+    stage.scratch.write(odd, "x");
+    let running = stage.join("conf", &[]);
+    assert_eq!(stage.record(), json!({"a": "1", "hostname": hostname(), "sub": {"b": "2"}}));
+    stage.scratch.write("conf/a", "2");
+    stage.sees(json!({"a": "2", "sub": {"b": "2"}}));
+    // Fields of these names stay in the znode, and what is in the way stays too.
+    stage.edit(|record| {
+        for name in ["fifo", "socket", "latin", "link", "etc", "zero"] {
+            record[name] = json!("remote");
+        }
+        record["etc"] = json!({"passwd": "remote"});
+        record["done"] = json!("yes");
+    });
+    stage.file_says("conf/done", "yes");
+    assert_eq!(stage.scratch.read("outside").unwrap(), "secret");
+    assert!(!fs::read_to_string("/etc/passwd").unwrap().contains("remote"));
+    stage.scratch.write("conf/a", "3");
+    eventually("the edit arrives", || {
+        let found = record(&mut stage.zk, ENTRY)?;
+        if found["a"] == "3" && found["link"] == "remote" { Ok(()) } else { Err(found.to_string()) }
+    });
+    let log = running.stderr();
+    for name in ["fifo", "socket", "latin", "link", "etc", "zero", "sub/loop"] {
+        let lines =
+            log.lines().filter(|l| l.contains("skipped") && l.ends_with(&format!("/conf/{name}")));
+        assert_eq!(lines.count(), 1, "{name} in {log}");
+    }
+}
+
+#[test]
+fn what_is_too_large_is_refused_clearly_and_the_rest_goes_on() {
+    let mut stage = Stage::new("too_large");
+    stage.dir(&[("a", "1")]);
+    let mut running = stage.join("conf", &[]);
+    stage.sees(json!({"a": "1"}));
+    stage.scratch.write("conf/big", vec![b'x'; 20 << 20]);
+    running.wait_log("too large");
+    steadily(Duration::from_millis(300), "the znode keeps its record", || {
+        let found = record(&mut stage.zk, ENTRY)?;
+        if found["a"] == "1" { Ok(()) } else { Err(found.to_string()) }
+    });
+    assert!(running.memory_peak_kb() < 64 << 10, "{} kB", running.memory_peak_kb());
+    fs::remove_file(stage.scratch.join("conf/big")).unwrap();
+    stage.scratch.write("conf/a", "2");
+    stage.sees(json!({"a": "2"}));
+
+    // Small enough for the disk, too large as JSON.
+    stage.scratch.write("conf/grows", vec![b'\x01'; 300_000]);
+    running.wait_log("are too many");
+    stage.edit(|record| record["r"] = json!("1"));
+    stage.file_says("conf/r", "1");
+    // It stays a part of the farm with its last good record.
+    stage.zk.delete(ENTRY).unwrap();
+    stage.sees(json!({"a": "2", "r": "1"}));
+    fs::remove_file(stage.scratch.join("conf/grows")).unwrap();
+    stage.scratch.write("conf/a", "3");
+    stage.sees(json!({"a": "3", "r": "1"}));
+    assert!(running.is_running());
+}
+
+#[test]
+fn a_config_that_is_too_large_at_the_start_is_said() {
+    let stage = Stage::new("too_large_start");
+    stage.dir(&[]);
+    stage.scratch.write("conf/grows", vec![b'\x01'; 300_000]);
+    stage.zkjoin("conf").run().code(65).stderr_has("are too many");
+}
+
+#[test]
+fn a_full_disk_is_told_once_and_survived() {
+    let mut stage = Stage::new("full_disk");
+    fs::create_dir(stage.scratch.join("conf")).unwrap();
+    // A tiny disk that only this process sees; we reach it through the process.
+    let script = "mount -t tmpfs -o size=64k,nr_inodes=64 none \"$CONF\" && exec \"$@\"";
+    let running = Tool::program("unshare")
+        .args(["-rm", "sh", "-c", script, "sh"])
+        .arg(Tool::path_of("zkjoin"))
+        .args(["-H", &stage.servers(), "--name", "host", "/farm"])
+        .arg(stage.scratch.join("conf"))
+        .env("CONF", stage.scratch.join("conf"))
+        .spawn();
+    running.wait_log("joined; ");
+    let root = format!("/proc/{}/root", running.pid());
+    let inside = |name: &str| {
+        let path = stage.scratch.join("conf").join(name);
+        std::path::PathBuf::from(format!("{root}{}", path.display()))
+    };
+    let says = |name: &str, wanted: &str| {
+        eventually(&format!("{name} says {wanted:.20}"), || {
+            match fs::read_to_string(inside(name)) {
+                Ok(text) if text == wanted => Ok(()),
+                other => Err(format!("{other:.40?}")),
+            }
+        });
+    };
+    says("hostname", &hostname());
+    super::stage::edit(&mut stage.zk, ENTRY, |record| record["a"] = json!("before"));
+    says("a", "before");
+    let ballast = inside(".ballast");
+    let mut file = fs::File::create(&ballast).unwrap();
+    while std::io::Write::write(&mut file, &[0; 1024]).is_ok() {}
+    drop(file);
+    let big = "x".repeat(8 << 10);
+    super::stage::edit(&mut stage.zk, ENTRY, |record| record["a"] = json!(big));
+    running.wait_log("cannot write the config");
+    let cpu = running.cpu_time();
+    steadily(Duration::from_secs(1), "the old file stands", || {
+        let text = fs::read_to_string(inside("a")).map_err(|e| e.to_string())?;
+        if text == "before" { Ok(()) } else { Err(text) }
+    });
+    assert!(running.cpu_time() - cpu < Duration::from_millis(200));
+    let names: Vec<_> =
+        fs::read_dir(inside("")).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert_eq!(names.len(), 3, "nothing is left lying about: {names:?}");
+    assert_eq!(
+        running.stderr().matches("cannot write the config").count(),
+        1,
+        "{}",
+        running.stderr()
+    );
+    fs::remove_file(&ballast).unwrap();
+    says("a", &big);
+}
+
+#[test]
+fn an_unwritable_config_is_told_once_and_survived() {
+    let mut stage = Stage::new("unwritable");
+    stage.dir(&[("a", "1"), ("hostname", &hostname())]);
+    let tool = Tool::new("zkjoin");
+    let is_root = fs::metadata("/proc/self")
+        .is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+    // Nothing is unwritable to root.
+    let tool = if is_root {
+        Tool::program("setpriv")
+            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+            .arg(Tool::path_of("zkjoin"))
+    } else {
+        tool
+    };
+    let tool = tool.args(["-H", &stage.servers(), "--name", "host", "/farm"]);
+    let running = tool.arg(stage.scratch.join("conf")).spawn();
+    let conf = stage.scratch.join("conf");
+    let set_mode = |mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(&conf, mode).unwrap();
+    };
+    set_mode(0o555);
+    running.wait_log("joined; ");
+    super::stage::edit(&mut stage.zk, ENTRY, |record| record["b"] = json!("2"));
+    running.wait_log("cannot write the config");
+    stage.scratch.write("conf/a", "local");
+    stage.sees(json!({"a": "local", "b": "2"}));
+    set_mode(0o777);
+    stage.file_says("conf/b", "2");
+    assert_eq!(
+        running.stderr().matches("cannot write the config").count(),
+        1,
+        "{}",
+        running.stderr()
+    );
+}

@@ -1,0 +1,159 @@
+//! How it stops, and what it costs while nothing happens.
+
+use super::stage::{ENTRY, Stage};
+use farm_harness::{Create, Running, Signal, eventually, free_port, steadily};
+use serde_json::json;
+use std::fs;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+const AT_ONCE: Duration = Duration::from_millis(700);
+
+/// Waits until it catches TERM: before that, the signal just ends it.
+fn is_listening(running: &Running) {
+    eventually("it listens to signals", || {
+        let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
+        let caught = u64::from_str_radix(caught.trim(), 16).unwrap_or(0);
+        if caught & (1 << (Signal::SIGTERM as u32 - 1)) == 0 { Err("not yet") } else { Ok(()) }
+    });
+}
+
+#[track_caller]
+fn stops(running: &mut Running, signal: Signal) {
+    let start = Instant::now();
+    running.signal(signal);
+    running.wait_exit().ok();
+    assert!(start.elapsed() < AT_ONCE, "{:?}\n{}", start.elapsed(), running.stderr());
+}
+
+#[test]
+fn it_stops_at_once_before_there_is_any_contact() {
+    let stage = Stage::new("stop_early");
+    stage.dir(&[("a", "1")]);
+    // Nobody there; somebody who takes connections and never answers.
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    for servers in [format!("127.0.0.1:{}", free_port()), mute.local_addr().unwrap().to_string()] {
+        for signal in [Signal::SIGTERM, Signal::SIGINT] {
+            let mut running = stage.zkjoin_at(&servers, "conf").spawn();
+            is_listening(&running);
+            stops(&mut running, signal);
+        }
+    }
+}
+
+#[test]
+fn it_stops_at_once_while_it_waits_for_a_name() {
+    let mut stage = Stage::new("stop_waiting");
+    stage.dir(&[("a", "1")]);
+    stage.zk.create("/farm", "").unwrap();
+    let mut other = stage.observer();
+    other.create_as(ENTRY, r#"{"hostname":"other"}"#, Create::Ephemeral).unwrap();
+    let mut running = stage.zkjoin("conf").spawn();
+    running.wait_log("the name is taken");
+    stops(&mut running, Signal::SIGTERM);
+    assert_eq!(stage.zk.get(ENTRY).unwrap().stat.ephemeral_owner, other.session_id());
+}
+
+#[test]
+fn it_leaves_the_farm_at_once_and_hup_is_no_end() {
+    let mut stage = Stage::new("stop_joined");
+    stage.dir(&[("a", "1")]);
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut running = stage.join("conf", &[]);
+        running.signal(Signal::SIGHUP);
+        stage.scratch.write("conf/a", format!("{signal}"));
+        stage.sees(json!({"a": format!("{signal}")}));
+        stops(&mut running, signal);
+        assert_eq!(stage.zk.exists(ENTRY).unwrap(), None, "{}", running.stderr());
+    }
+}
+
+#[test]
+fn whenever_it_is_told_to_stop_nothing_stays_behind() {
+    let mut stage = Stage::new("stop_any");
+    stage.dir(&[("a", "1")]);
+    let seed = 7;
+    let mut rng = fastrand::Rng::with_seed(seed);
+    for round in 0..30 {
+        let mut running = stage.zkjoin("conf").spawn();
+        is_listening(&running);
+        let moment = Instant::now() + Duration::from_micros(rng.u64(..80_000));
+        eventually("the moment", || if Instant::now() < moment { Err("not yet") } else { Ok(()) });
+        stops(&mut running, Signal::SIGTERM);
+        let left = stage.zk.exists(ENTRY).unwrap();
+        assert_eq!(left, None, "seed {seed}, round {round}: {}", running.stderr());
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_where_it_stands() {
+    let stage = Stage::new("stop_twice");
+    stage.dir(&[("a", "1")]);
+    let mut running = stage.join("conf", &[]);
+    // Both are pending when it goes on; the first may be enough.
+    running.signal(Signal::SIGSTOP);
+    running.signal(Signal::SIGTERM);
+    running.signal(Signal::SIGINT);
+    running.signal(Signal::SIGCONT);
+    let output = running.wait_exit();
+    let is_end = output.code == Some(0) || output.signal.is_some();
+    assert!(is_end && output.elapsed < Duration::from_secs(5), "{output}");
+}
+
+#[test]
+fn the_log_has_one_line_for_each_event() {
+    let mut stage = Stage::new("log");
+    stage.scratch.write("db.json", r#"{"a": 1}"#);
+    let mut running = stage.join("db.json", &[]);
+    stage.json_says("db.json", json!({"a": 1}));
+    stage.edit(|record| record["b"] = json!(1));
+    stage.json_says("db.json", json!({"a": 1, "b": 1}));
+    stage.replace("db.json", r#"{"a": 1, "b": 2}"#);
+    stage.sees(json!({"a": 1, "b": 2}));
+    stage.json_says("db.json", json!({"a": 1, "b": 2}));
+    running.wait_log_times("wrote the config", 3);
+    running.signal(Signal::SIGTERM);
+    let output = running.wait_exit();
+    let words = [
+        "connected; ",
+        "joined; ",
+        "wrote the config",
+        "wrote the config",
+        "published; ",
+        "wrote the config",
+        "stopping",
+    ];
+    let lines: Vec<&str> = output.stderr.lines().collect();
+    assert_eq!(lines.len(), words.len(), "{output}");
+    for word in ["connected; ", "joined; ", "published; ", "stopping"] {
+        assert_eq!(lines.iter().filter(|line| line.contains(word)).count(), 1, "{word}: {output}");
+    }
+    assert_eq!(output.stdout, b"");
+}
+
+#[test]
+fn idling_costs_nothing() {
+    let stage = Stage::new("idle");
+    stage.dir(&[("a", "1")]);
+    let mut joined = stage.join("conf", &[]);
+    joined.wait_log("wrote the config");
+    let other = Stage::new("idle_unreachable");
+    other.dir(&[("a", "1")]);
+    let mut lonely = other.zkjoin_at(&format!("127.0.0.1:{}", free_port()), "conf").spawn();
+    lonely.wait_log("no server can be reached");
+    // A config that is edited before there is any contact.
+    let _still_open = fs::File::create(other.scratch.join("conf/b")).unwrap();
+    other.scratch.write("conf/c", "1");
+    let before = (joined.cpu_time(), lonely.cpu_time());
+    let log = (joined.stderr(), lonely.stderr());
+    steadily(Duration::from_secs(5), "they live and are silent", || {
+        let is_calm = joined.is_running() && lonely.is_running();
+        let now = (joined.stderr(), lonely.stderr());
+        if is_calm && now == log { Ok(()) } else { Err(format!("{now:?}")) }
+    });
+    let cost = (joined.cpu_time() - before.0, lonely.cpu_time() - before.1);
+    assert!(cost.0 <= Duration::from_millis(30), "joined: {cost:?}");
+    assert!(cost.1 <= Duration::from_millis(50), "unreachable: {cost:?}");
+    assert!(joined.thread_count() < 12, "{}", joined.thread_count());
+}

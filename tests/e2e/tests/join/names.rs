@@ -1,0 +1,115 @@
+//! A name belongs to one host, and one `zkjoin` on it.
+
+use super::stage::{ENTRY, Stage, hostname};
+use farm_harness::{Create, Signal, eventually};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+const OTHER: &str = r#"{"hostname":"other.example.com","n":0}"#;
+
+#[test]
+fn a_name_of_another_host_is_waited_for_and_then_given_up() {
+    let mut stage = Stage::new("taken");
+    stage.dir(&[("a", "1")]);
+    stage.zk.create("/farm", "").unwrap();
+    let mut other = stage.observer();
+    other.create_as(ENTRY, OTHER, Create::Ephemeral).unwrap();
+    let mut running = stage.zkjoin("conf").spawn();
+    running.wait_log("the name is taken, waiting");
+    let start = Instant::now();
+    // The other host lives, and says so all the time: that changes nothing.
+    let mut n = 0;
+    eventually("it gives up", || {
+        n += 1;
+        other.set(ENTRY, OTHER.replace('0', &n.to_string())).unwrap();
+        if running.is_running() { Err("it waits") } else { Ok(()) }
+    });
+    let output = running.wait_exit();
+    output.code(75).stderr_has(&format!("{:#x}", other.session_id()));
+    output.stderr_has("other.example.com").stderr_has("hint: ");
+    assert!((7..10).contains(&start.elapsed().as_secs()), "{output}");
+    assert_eq!(output.stderr.matches("is taken").count(), 1, "{output}");
+    assert_eq!(stage.zk.get(ENTRY).unwrap().stat.ephemeral_owner, other.session_id());
+}
+
+#[test]
+fn a_name_that_becomes_free_is_taken_at_once() {
+    for more in [&[][..], &["--no-hostname"]] {
+        let mut stage = Stage::new("freed");
+        stage.dir(&[("a", "1")]);
+        stage.zk.create("/farm", "").unwrap();
+        let mut other = stage.observer();
+        let theirs = if more.is_empty() {
+            OTHER.to_owned()
+        } else {
+            json!({"hostname": hostname()}).to_string()
+        };
+        other.create_as(ENTRY, theirs, Create::Ephemeral).unwrap();
+        let running = stage.zkjoin("conf").args(more).spawn();
+        running.wait_log("the name is taken, waiting");
+        other.close().unwrap();
+        let start = Instant::now();
+        running.wait_log("joined; ");
+        assert!(start.elapsed() < Duration::from_secs(1));
+        assert_eq!(stage.record()["a"], json!("1"));
+    }
+}
+
+#[test]
+fn a_second_one_on_this_host_names_the_first_and_leaves_it_alone() {
+    let mut stage = Stage::new("second");
+    stage.dir(&[("a", "1")]);
+    let first = stage.join("conf", &[]);
+    let czxid = stage.zk.get(ENTRY).unwrap().stat.czxid;
+    let output = stage.zkjoin("conf").run();
+    output.code(75).stderr_has(&first.pid().to_string());
+    assert!(output.elapsed < Duration::from_secs(1), "{output}");
+    assert_eq!(stage.zk.get(ENTRY).unwrap().stat.czxid, czxid);
+    // Another name is another matter.
+    let other = stage.zkjoin("conf").args(["--name", "other"]);
+    drop(other);
+    let third = farm_harness::Tool::new("zkjoin").args(["-H", &stage.servers(), "--name", "third"]);
+    let third = third.arg("/farm").arg(stage.scratch.join("conf")).spawn();
+    third.wait_log("joined; ");
+}
+
+#[test]
+fn the_order_of_the_servers_does_not_make_it_another_farm() {
+    let mut stage = Stage::new("order");
+    stage.dir(&[("a", "1")]);
+    let addr = farm_harness::Ensemble::shared().server(0).addr();
+    let (one, other) = (format!("127.0.0.1:1,{addr}"), format!("{addr},127.0.0.1:1"));
+    let first = stage.zkjoin_at(&stage.servers_at(one), "conf").spawn();
+    first.wait_log("joined; ");
+    let czxid = stage.zk.get(ENTRY).unwrap().stat.czxid;
+    let output = stage.zkjoin_at(&stage.servers_at(other), "conf").run();
+    output.code(75).stderr_has(&first.pid().to_string());
+    assert_eq!(stage.zk.get(ENTRY).unwrap().stat.czxid, czxid);
+}
+
+#[test]
+fn who_takes_the_name_later_keeps_it() {
+    for theirs in [OTHER.to_owned(), json!({"hostname": hostname()}).to_string()] {
+        let mut stage = Stage::new("robbed");
+        stage.dir(&[("a", "1")]);
+        let mut running = stage.join("conf", &[]);
+        let mut other = stage.observer();
+        running.signal(Signal::SIGSTOP);
+        stage.zk.delete(ENTRY).unwrap();
+        other.create_as(ENTRY, &theirs, Create::Ephemeral).unwrap();
+        running.signal(Signal::SIGCONT);
+        running.wait_exit().code(75).stderr_has(&format!("{:#x}", other.session_id()));
+        let znode = stage.zk.get(ENTRY).unwrap();
+        assert_eq!((znode.text(), znode.stat.version), (theirs, 0));
+    }
+}
+
+#[test]
+fn a_persistent_znode_in_the_way_is_called_that() {
+    let mut stage = Stage::new("persistent");
+    stage.dir(&[("a", "1")]);
+    stage.zk.create_all(ENTRY, "{}").unwrap();
+    let output = stage.zkjoin("conf").run();
+    output.code(75).stderr_has("persistent");
+    assert_eq!(stage.zk.get(ENTRY).unwrap().text(), "{}");
+}

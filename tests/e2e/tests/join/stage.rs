@@ -1,0 +1,159 @@
+//! A host with a config, and the farm that it joins.
+
+use farm_harness::{Chroot, Ensemble, Running, Scratch, Tool, Zk, ZkError, eventually};
+use serde_json::{Value, json};
+use std::fmt::Display;
+use std::fs;
+use std::path::PathBuf;
+
+/// The znode of the host in question.
+pub(crate) const ENTRY: &str = "/farm/host";
+
+/// A place of its own on the shared server, and one on the disk.
+pub(crate) struct Stage {
+    pub(crate) scratch: Scratch,
+    pub(crate) zk: Zk,
+    chroot: Chroot<'static>,
+}
+
+impl Stage {
+    #[track_caller]
+    pub(crate) fn new(test: &str) -> Self {
+        let chroot = Ensemble::shared().chroot(test);
+        Self { scratch: Scratch::new(), zk: chroot.zk(), chroot }
+    }
+
+    /// Another observer, for another thread.
+    #[track_caller]
+    pub(crate) fn observer(&self) -> Zk {
+        self.chroot.zk()
+    }
+
+    /// What a tool is told to connect to.
+    pub(crate) fn servers(&self) -> String {
+        self.chroot.connect_string()
+    }
+
+    /// The place of this test behind another address of the server.
+    pub(crate) fn servers_at(&self, addr: impl Display) -> String {
+        format!("{addr}{}", self.chroot.path())
+    }
+
+    /// `zkjoin` of [`ENTRY`] with that config.
+    pub(crate) fn zkjoin(&self, conf: &str) -> Tool {
+        self.zkjoin_at(&self.servers(), conf)
+    }
+
+    pub(crate) fn zkjoin_at(&self, servers: &str, conf: &str) -> Tool {
+        Tool::new("zkjoin")
+            .args(["-H", servers, "--session-timeout", "4s", "--name", "host", "/farm"])
+            .arg(self.scratch.join(conf))
+    }
+
+    /// Starts it and waits until it is part of the farm.
+    #[track_caller]
+    pub(crate) fn join(&self, conf: &str, more: &[&str]) -> Running {
+        let running = self.zkjoin(conf).args(more).spawn();
+        running.wait_log("joined; ");
+        running
+    }
+
+    /// A directory as config, made of these files.
+    #[track_caller]
+    pub(crate) fn dir(&self, files: &[(&str, &str)]) {
+        fs::create_dir(self.scratch.join("conf")).unwrap();
+        for (name, text) in files {
+            self.scratch.write(format!("conf/{name}"), text);
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn record(&mut self) -> Value {
+        record(&mut self.zk, ENTRY).unwrap()
+    }
+
+    /// Waits until the znode holds this, and `hostname`.
+    #[track_caller]
+    pub(crate) fn sees(&mut self, mut wanted: Value) {
+        wanted["hostname"] = json!(hostname());
+        self.sees_exactly(&wanted);
+    }
+
+    #[track_caller]
+    pub(crate) fn sees_exactly(&mut self, wanted: &Value) {
+        eventually(&format!("{ENTRY} holds {wanted}"), || {
+            let found = record(&mut self.zk, ENTRY)?;
+            if found == *wanted { Ok(()) } else { Err(found.to_string()) }
+        });
+    }
+
+    /// Edits the znode as another tool would, against races.
+    #[track_caller]
+    pub(crate) fn edit(&mut self, change: impl Fn(&mut Value)) {
+        edit(&mut self.zk, ENTRY, change);
+    }
+
+    /// Waits until a file has this text.
+    #[track_caller]
+    pub(crate) fn file_says(&self, name: &str, wanted: &str) {
+        eventually(&format!("{name} says {wanted:?}"), || {
+            let found = self.scratch.read(name)?;
+            if found == wanted { Ok(()) } else { Err(found) }
+        });
+    }
+
+    #[track_caller]
+    pub(crate) fn is_gone(&self, name: &str) {
+        eventually(&format!("{name} is gone"), || {
+            if self.scratch.join(name).exists() { Err("it is there") } else { Ok(()) }
+        });
+    }
+
+    /// Waits until a JSON config holds this, and `hostname`.
+    #[track_caller]
+    pub(crate) fn json_says(&self, name: &str, mut wanted: Value) {
+        wanted["hostname"] = json!(hostname());
+        eventually(&format!("{name} says {wanted}"), || {
+            let found = self.json(name)?;
+            if found == wanted { Ok(()) } else { Err(found.to_string()) }
+        });
+    }
+
+    pub(crate) fn json(&self, name: &str) -> Result<Value, String> {
+        let text = self.scratch.read(name)?;
+        serde_json::from_str(&text).map_err(|e| format!("{e} in {text:?}"))
+    }
+
+    /// Replaces a file the way most programs do: written beside it, renamed into place.
+    #[track_caller]
+    pub(crate) fn replace(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.scratch.join(name);
+        let beside = self.scratch.write(format!("{name}.new"), text);
+        fs::rename(&beside, &path).unwrap();
+        path
+    }
+}
+
+/// The name that the host gives itself.
+pub(crate) fn hostname() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned()
+}
+
+pub(crate) fn record(zk: &mut Zk, path: &str) -> Result<Value, String> {
+    let znode = zk.get(path).map_err(|e| format!("{path}: {e:?}"))?;
+    serde_json::from_slice(&znode.data).map_err(|e| format!("{e} in {:?}", znode.text()))
+}
+
+#[track_caller]
+pub(crate) fn edit(zk: &mut Zk, path: &str, change: impl Fn(&mut Value)) {
+    loop {
+        let znode = zk.get(path).unwrap();
+        let mut record: Value = serde_json::from_slice(&znode.data).unwrap();
+        change(&mut record);
+        match zk.set_if(path, record.to_string(), znode.stat.version) {
+            Ok(_) => return,
+            Err(ZkError::BadVersion) => {}
+            Err(e) => panic!("{path}: {e:?}"),
+        }
+    }
+}

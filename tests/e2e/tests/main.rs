@@ -1,0 +1,9 @@
+//! The tools against a real ZooKeeper.
+
+mod access;
+mod ctl;
+mod export;
+mod faults;
+mod join;
+mod seeds;
+mod tls;

@@ -1,0 +1,107 @@
+//! The tools at ZooKeeper's secure port.
+
+mod keeping;
+mod refusals;
+mod renewal;
+mod talk;
+
+use farm_harness::{Authority, Ensemble, Options, Running, Scratch, Secure, Server, Tool};
+use std::net::SocketAddr;
+
+/// What the servers' certificates are for.
+const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
+
+/// Servers that speak TLS, and the certificates of everybody.
+struct Site {
+    // The servers read the files of the scratch.
+    ensemble: Ensemble,
+    scratch: Scratch,
+    authority: Authority,
+}
+
+impl Site {
+    /// Servers that want to see certificates.
+    #[track_caller]
+    fn strict(servers: usize) -> Self {
+        Self::speaking("TLSv1.2", servers, true)
+    }
+
+    /// A server that takes anybody.
+    #[track_caller]
+    fn open() -> Self {
+        Self::speaking("TLSv1.3", 1, false)
+    }
+
+    #[track_caller]
+    fn speaking(protocol: &str, servers: usize, needs_certificates: bool) -> Self {
+        let (scratch, authority) = (Scratch::new(), Authority::new("farm"));
+        write_papers(&scratch, &authority);
+        let secure = Secure {
+            identity: scratch.join("server.pem"),
+            trusted: scratch.join("ca.pem"),
+            needs_certificates,
+        };
+        let lines = ["ssl.protocol", "ssl.enabledProtocols"];
+        let mut lines = lines.map(|key| format!("{key}={protocol}")).to_vec();
+        if protocol == "TLSv1.3" {
+            // Left alone, the server offers the ciphers of the older version only.
+            lines.push("ssl.ciphersuites=TLS_AES_128_GCM_SHA256".to_owned());
+        }
+        let secure = Some(secure);
+        let options = Options { servers, heap_mb: 128, secure, lines, ..Options::default() };
+        Self { ensemble: Ensemble::with(&options), scratch, authority }
+    }
+
+    fn servers(&self) -> String {
+        let addrs: Vec<String> =
+            self.ensemble.servers().iter().map(|server| server.secure_addr().to_string()).collect();
+        addrs.join(",")
+    }
+
+    fn server(&self) -> &Server {
+        self.ensemble.server(0)
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.server().secure_addr()
+    }
+
+    /// A tool that trusts the authority, and shows no certificate.
+    fn stranger(&self, name: &str) -> Tool {
+        Tool::new(name)
+            .env("ZKHOST", self.servers())
+            .env("ZK_TLS", "1")
+            .env("ZK_TIMEOUT", "30s")
+            .env("ZK_SESSION_TIMEOUT", "60s")
+            .env("ZK_TLS_CA", self.scratch.join("ca.pem"))
+    }
+
+    /// A tool that shows its certificate too.
+    fn tool(&self, name: &str) -> Tool {
+        self.stranger(name)
+            .env("ZK_TLS_CERT", self.scratch.join("client.pem"))
+            .env("ZK_TLS_KEY", self.scratch.join("client.key"))
+    }
+
+    /// A host of the farm, with a directory as config.
+    #[track_caller]
+    fn join(&self, timeout: &str) -> Running {
+        self.scratch.write("conf/enabled", "1");
+        let running = self
+            .tool("zkjoin")
+            .args(["--session-timeout", timeout, "--name", "host", "/farm"])
+            .arg(self.scratch.join("conf"))
+            .spawn();
+        running.wait_log("joined; ");
+        running
+    }
+}
+
+/// Writes what servers and clients need to know each other by this authority.
+fn write_papers(scratch: &Scratch, authority: &Authority) {
+    scratch.write("ca.pem", authority.pem());
+    scratch.write("server.pem", authority.issue(&NAMES).both());
+    let client = authority.issue(&["client"]);
+    scratch.write("client.pem", client.cert);
+    scratch.write("client.key", client.key);
+}
