@@ -1,0 +1,75 @@
+//! The codecs, in this process.
+
+use super::row;
+use crate::bench::error::BenchError;
+use crate::bench::stage::{host_name, record};
+use crate::bench::stats::{Taken, interleave};
+use crate::bench::table::Row;
+use farm_core::codec::{Format, encode_farm, json::decode_znode};
+use farm_core::model::{Farm, HostName};
+use std::hint::black_box;
+use std::time::Instant;
+
+const HOSTS: usize = 1_000;
+const ROUNDS: usize = 200;
+const WARM_UP_ROUNDS: usize = 20;
+
+/// Reads the records of all hosts, beside a copy of the same bytes.
+pub(super) fn decode_znodes(name: &'static str) -> Result<Row, BenchError> {
+    let znodes: Vec<_> = (0..HOSTS).map(|index| record(index, 0)).collect();
+    let bytes = znodes.concat().into_bytes();
+    let decode = || {
+        for znode in &znodes {
+            black_box(decode_znode(black_box(znode.as_bytes())).map_err(BenchError::codec)?);
+        }
+        Ok(())
+    };
+    beside_a_copy(name, &bytes, decode)
+}
+
+pub(super) fn encode_json(name: &'static str) -> Result<Row, BenchError> {
+    encode(name, Format::Json)
+}
+
+pub(super) fn encode_php(name: &'static str) -> Result<Row, BenchError> {
+    encode(name, Format::Php)
+}
+
+pub(super) fn encode_yaml(name: &'static str) -> Result<Row, BenchError> {
+    encode(name, Format::Yaml)
+}
+
+/// Writes the whole farm, beside a copy of the bytes that come out.
+fn encode(name: &'static str, format: Format) -> Result<Row, BenchError> {
+    let mut farm = Farm::default();
+    for index in 0..HOSTS {
+        let host = HostName::parse(&host_name(index)).map_err(BenchError::codec)?;
+        farm.insert(host, decode_znode(record(index, 0).as_bytes()).map_err(BenchError::codec)?);
+    }
+    let bytes = encode_farm(format, &farm).map_err(BenchError::codec)?;
+    let encode = || {
+        black_box(encode_farm(format, black_box(&farm)).map_err(BenchError::codec)?);
+        Ok(())
+    };
+    beside_a_copy(name, &bytes, encode)
+}
+
+fn beside_a_copy(
+    name: &'static str,
+    bytes: &[u8],
+    work: impl Fn() -> Result<(), BenchError>,
+) -> Result<Row, BenchError> {
+    let mut target = vec![0; bytes.len()];
+    let measured = || -> Taken {
+        let start = Instant::now();
+        work()?;
+        Ok(start.elapsed())
+    };
+    let limit = || -> Taken {
+        let start = Instant::now();
+        black_box(&mut target).copy_from_slice(black_box(bytes));
+        Ok(start.elapsed())
+    };
+    let pairs = interleave(ROUNDS, WARM_UP_ROUNDS, measured, limit)?;
+    Ok(row(name, pairs)?.with_bytes(bytes.len()))
+}

@@ -1,0 +1,44 @@
+//! `demo`: a farm of three hosts on a real ZooKeeper, in less than a minute.
+//!
+//! **Invariant.** What stands after a `$` is the command that ran, what follows
+//! it is what it printed, and the next line is shown only when the outcome was
+//! seen. Nothing is left on the machine afterwards, however the demo ends.
+
+mod error;
+mod screen;
+mod sight;
+mod stage;
+mod story;
+
+use crate::failure::Failure;
+use crate::provision::{self, Need};
+use crate::step::{run as run_command, step};
+use crate::workspace;
+use stage::Stage;
+
+pub(crate) use error::DemoError;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// Keep everything running at the end, until Ctrl-C
+    #[arg(long)]
+    keep: bool,
+}
+
+pub(crate) fn run(demo: &Demo) -> Result<(), Failure> {
+    step("get Java and ZooKeeper", || {
+        provision::ensure(Need::Servers).map_err(Failure::Provision).map(drop)
+    })?;
+    step("build the tools", || {
+        // What the tests build too: another selection would build everything again.
+        run_command(workspace::cargo().args(["build", "--workspace", "--bins"]))
+    })?;
+    let mut stage = step("start ZooKeeper", || Stage::set().map_err(Failure::Demo))?;
+    let outcome =
+        story::tell(&mut stage).and_then(|()| if demo.keep { stage.keep() } else { Ok(()) });
+    step("clean up", || {
+        stage.clear();
+        Ok(())
+    })?;
+    outcome.map_err(Failure::Demo)
+}

@@ -1,0 +1,213 @@
+//! Where the demo plays: a directory, a server, and the tools that run there.
+
+use super::error::DemoError;
+use super::screen::Screen;
+use crate::workspace;
+use farm_harness::{Ensemble, Options, Running, Scratch, Signal, Tool, patience, until};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long an outcome may take on a machine that is busy with other things.
+const OUTCOME_WAIT: Duration = Duration::from_secs(20);
+const LOG_LINES_MAX: usize = 20;
+
+/// A tool that runs in the background.
+#[derive(Debug)]
+struct Daemon {
+    line: String,
+    log: PathBuf,
+    running: Running,
+}
+
+impl Daemon {
+    fn ended(&mut self) -> Option<DemoError> {
+        let ended = || DemoError::Ended { line: self.line.clone(), log: tail(&self.log) };
+        (!self.running.is_running()).then(ended)
+    }
+}
+
+/// Everything that runs, and all there is of it on the disk.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) screen: Screen,
+    // First the tools go, then the server, then the directory.
+    daemons: Vec<Daemon>,
+    ensemble: Ensemble,
+    scratch: Scratch,
+    signals: Signals,
+    path: String,
+}
+
+impl Stage {
+    pub(super) fn set() -> Result<Self, DemoError> {
+        // From here on there is something to clean up.
+        let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(DemoError::Signals)?;
+        let ensemble = Ensemble::try_with(&Options::default()).map_err(DemoError::Server)?;
+        let rest = env::var("PATH").unwrap_or_default();
+        let path = format!("{}:{rest}", workspace::bin_dir().display());
+        let (screen, scratch) = (Screen::open(), Scratch::new());
+        Ok(Self { screen, daemons: Vec::new(), ensemble, scratch, signals, path })
+    }
+
+    /// The servers, as the tools are told.
+    pub(super) fn servers(&self) -> String {
+        self.ensemble.connect_string()
+    }
+
+    /// The path of something on the stage.
+    pub(super) fn join(&self, name: &str) -> PathBuf {
+        self.scratch.join(name)
+    }
+
+    /// Writes a file on the stage.
+    pub(super) fn write(&self, name: &str, text: &str) {
+        self.scratch.write(name, text);
+    }
+
+    /// Shows a command, runs it, shows what it printed, and returns that.
+    pub(super) fn command(&mut self, line: &str) -> Result<String, DemoError> {
+        self.screen.command(line);
+        let mut running = self.shell(line).spawn();
+        self.wait(line, || if running.is_running() { Err("it runs on") } else { Ok(()) })?;
+        let output = running.wait_exit();
+        self.screen.output(&output.text());
+        if output.code == Some(0) {
+            return Ok(output.text());
+        }
+        Err(DemoError::Command {
+            line: line.to_owned(),
+            code: output.code,
+            stderr: output.stderr.trim_end().to_owned(),
+        })
+    }
+
+    /// Shows a command and leaves it running in the background.
+    pub(super) fn start(&mut self, line: &str, log: &str) {
+        let line = format!("{line} 2> {log} &");
+        self.screen.command(&line);
+        // The shell becomes the tool, so that the process is the tool's own.
+        let running = self.shell(&format!("exec {}", line.trim_end_matches(" &"))).spawn();
+        self.daemons.push(Daemon { line, log: self.scratch.join(log), running });
+    }
+
+    /// Shows the kill of a tool in the background, and does it.
+    pub(super) fn kill(&mut self, log: &str) -> Result<(), DemoError> {
+        let log = self.scratch.join(log);
+        let Some(index) = self.daemons.iter().position(|daemon| daemon.log == log) else {
+            let (what, seen) = (format!("a tool that logs to {}", log.display()), String::new());
+            return Err(DemoError::Unseen { what, seen, logs: self.logs() });
+        };
+        let mut daemon = self.daemons.remove(index);
+        if let Some(ended) = daemon.ended() {
+            return Err(ended);
+        }
+        self.command(&format!("kill -9 {}", daemon.running.pid())).map(drop)
+    }
+
+    /// Waits until the probe succeeds, and returns how long that took.
+    pub(super) fn wait<E: ToString>(
+        &mut self,
+        what: &str,
+        mut probe: impl FnMut() -> Result<(), E>,
+    ) -> Result<Duration, DemoError> {
+        let start = Instant::now();
+        let mut look = || {
+            if self.signals.pending().next().is_some() {
+                return Ok(Err(DemoError::Interrupted));
+            }
+            if let Err(seen) = probe() {
+                let ended = self.daemons.iter_mut().find_map(Daemon::ended);
+                return ended.map(Err).ok_or_else(|| seen.to_string());
+            }
+            Ok(Ok(()))
+        };
+        match until(start + patience(OUTCOME_WAIT), &mut look) {
+            Ok(outcome) => outcome.map(|()| start.elapsed()),
+            Err(seen) => Err(DemoError::Unseen { what: what.to_owned(), seen, logs: self.logs() }),
+        }
+    }
+
+    /// Says how to play with what runs, and waits for Ctrl-C.
+    pub(super) fn keep(&mut self) -> Result<(), DemoError> {
+        let bin_dir = workspace::bin_dir().display().to_string();
+        let dir = self.scratch.path().display().to_string();
+        self.screen.title("It all runs on. In another terminal:");
+        let lines =
+            [format!("cd {dir}"), format!("export ZKHOST={} PATH={bin_dir}:$PATH", self.servers())];
+        for line in lines {
+            self.screen.command(&line);
+        }
+        self.screen.explain("and then, for example:");
+        for line in [
+            "zkctl ls /services/db --fields hostname,enabled",
+            "echo 7 > db-01/weight; cat hosts.php",
+            "zkctl set /services/db/10.0.0.2 enabled 0; cat db-02/enabled",
+            "zkjoin --name 10.0.0.3 --no-hostname /services/db db-03",
+            "tail -f reloads *.log",
+        ] {
+            self.screen.command(line);
+        }
+        self.screen.explain("");
+        self.screen.explain("Ctrl-C in this terminal ends all of it and removes the directory.");
+        self.signals.wait().for_each(drop);
+        Ok(())
+    }
+
+    /// Ends everything, the tools as their users would.
+    pub(super) fn clear(mut self) {
+        for daemon in &mut self.daemons {
+            if daemon.running.is_running() {
+                let process = Pid::from_raw(daemon.running.pid().cast_signed());
+                // It may end between our look and the signal.
+                kill(process, Signal::SIGTERM).unwrap_or_default();
+            }
+        }
+        let mut probe = || {
+            let is_running = |daemon: &mut Daemon| daemon.running.is_running();
+            if self.daemons.iter_mut().any(is_running) { Err(()) } else { Ok(()) }
+        };
+        // Who does not hear is killed on drop.
+        until(Instant::now() + patience(Duration::from_secs(2)), &mut probe).unwrap_or_default();
+    }
+
+    /// A command for the shell, with what the stage has in its environment.
+    pub(super) fn shell(&self, line: &str) -> Tool {
+        Tool::program("sh")
+            .args(["-c", line])
+            .cwd(self.scratch.path())
+            .env("PATH", &self.path)
+            .env("ZKHOST", self.servers())
+    }
+
+    fn logs(&self) -> String {
+        let log = |daemon: &Daemon| format!("--- {}\n{}", daemon.line, tail(&daemon.log));
+        self.daemons.iter().map(log).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn tail(log: &PathBuf) -> String {
+    let bytes = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES_MAX)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_log_is_shown() {
+        let scratch = Scratch::new();
+        let text: String = (1..=LOG_LINES_MAX + 5).map(|number| format!("{number}\n")).collect();
+        let shown = tail(&scratch.write("log", text));
+        assert!(shown.starts_with("6\n") && shown.ends_with("\n25"), "{shown}");
+        assert_eq!(tail(&scratch.join("gone")), "");
+    }
+}

@@ -1,0 +1,108 @@
+//! `test`: everything a change has to pass.
+//!
+//! **Invariant.** Nothing is skipped in silence: what can't run is a failure.
+
+use crate::failure::Failure;
+use crate::provision::{self, Need};
+use crate::step::{run as run_command, say, step};
+use crate::{tidy, workspace};
+use farm_harness::toolbox::{self, Toolbox};
+use std::process::{Command, Stdio};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Test {
+    /// Leave out the end-to-end tests
+    #[arg(long, conflicts_with_all = ["only", "repeat"])]
+    quick: bool,
+    /// Run only the end-to-end tests with NAME in their name, and no other check
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Run the end-to-end tests N times, and no other check, and count the failures
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: Option<u32>,
+    /// Arguments for the test programs
+    #[arg(last = true)]
+    extra: Vec<String>,
+}
+
+pub(crate) fn run(test: &Test) -> Result<(), Failure> {
+    let toolbox =
+        step("provision", || provision::ensure(Need::ServersAndPhp).map_err(Failure::Provision))?;
+    if test.only.is_some() || test.repeat.is_some() {
+        return end_to_end(test, &toolbox);
+    }
+    step("fmt", || cargo(&["fmt", "--all", "--check"]))?;
+    step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    step("tidy", tidy::run)?;
+    build()?;
+    step("tests", || {
+        let mut command = cargo_test(&toolbox);
+        command.arg("--workspace");
+        if test.quick {
+            command.args(["--exclude", "farm-e2e"]);
+        }
+        run_command(command.arg("--").args(&test.extra))
+    })
+}
+
+/// The end-to-end tests alone, once or many times.
+fn end_to_end(test: &Test, toolbox: &Toolbox) -> Result<(), Failure> {
+    build()?;
+    let arguments = || test.only.iter().chain(&test.extra);
+    if let Some(name) = &test.only {
+        let mut command = cargo_test(toolbox);
+        command.args(["--package", "farm-e2e", "--test", "e2e", "--", "--list"]).args(arguments());
+        if !lists_tests(command)? {
+            return Err(Failure::NoSuchTest { name: name.clone() });
+        }
+    }
+    let once = || {
+        let mut command = cargo_test(toolbox);
+        run_command(
+            command.args(["--package", "farm-e2e", "--test", "e2e", "--"]).args(arguments()),
+        )
+    };
+    let Some(runs) = test.repeat else { return step("tests", once) };
+    let mut failed = 0;
+    for number in 1..=runs {
+        if let Err(failure) = step(&format!("run {number} of {runs}"), once) {
+            say(&failure.to_string());
+            failed += 1;
+        }
+    }
+    say(&format!("{} passed, {failed} failed", runs - failed));
+    if failed == 0 { Ok(()) } else { Err(Failure::Flaky { failed, runs }) }
+}
+
+fn build() -> Result<(), Failure> {
+    step("build", || cargo(&["build", "--workspace", "--bins"]))
+}
+
+fn cargo(arguments: &[&str]) -> Result<(), Failure> {
+    run_command(workspace::cargo().args(arguments))
+}
+
+/// `cargo test` with everything the tests need to find.
+fn cargo_test(toolbox: &Toolbox) -> Command {
+    let mut command = workspace::cargo();
+    if toolbox::in_path("setpriv").is_some() {
+        // The test programs die with cargo, as cargo does with us, and their
+        // servers with them: a killed run leaves nothing behind.
+        let runner = r#"target."cfg(unix)".runner=["setpriv", "--pdeathsig", "KILL", "--"]"#;
+        command.args(["--config", runner]);
+    }
+    command
+        .arg("test")
+        .env("FARM_BIN_DIR", workspace::bin_dir())
+        .env("FARM_JAVA", &toolbox.java)
+        .env("FARM_ZOOKEEPER_CLASSPATH", &toolbox.zookeeper_classpath)
+        .envs(toolbox.php.iter().map(|php| ("FARM_PHP", php)));
+    command
+}
+
+/// True when the test program, asked for a list, names at least one test.
+fn lists_tests(mut command: Command) -> Result<bool, Failure> {
+    command.stdin(Stdio::null()).stderr(Stdio::inherit());
+    let output = command.output().map_err(Failure::io(command.get_program()))?;
+    Ok(String::from_utf8_lossy(&output.stdout).lines().any(|line| line.ends_with(": test")))
+}

@@ -1,0 +1,74 @@
+//! `soak`: a farm at work while everything around it breaks, for as long as told.
+//!
+//! **Invariant.** What goes wrong follows from the seed. What must hold is looked
+//! at throughout and, when all is mended, in full; the first breach ends the run.
+//! Nothing is left on the machine afterwards, however it ends.
+
+mod calm;
+mod error;
+mod eye;
+mod farm;
+mod plan;
+mod report;
+mod stage;
+mod storm;
+mod threads;
+mod tools;
+mod usage;
+
+use crate::failure::Failure;
+use crate::provision::{self, Need};
+use crate::step::{run as run_command, say, step};
+use crate::workspace;
+use farm_core::cli::parse_duration;
+use fastrand::Rng;
+use stage::Stage;
+use std::time::Duration;
+
+pub(crate) use error::SoakError;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Soak {
+    /// How long faults fall
+    #[arg(long, value_name = "N", default_value = "30")]
+    minutes: u32,
+    /// Let the faults of an earlier run fall again
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// The session timeout of the tools
+    #[arg(long, value_name = "DUR", default_value = "10s", value_parser = parse_duration)]
+    session_timeout: Duration,
+    /// Tell of each fault when it falls
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+pub(crate) fn run(soak: &Soak) -> Result<(), Failure> {
+    step("provision", || provision::ensure(Need::Servers).map_err(Failure::Provision))?;
+    step("build", || {
+        // What the tests build too: another selection would build everything again.
+        run_command(workspace::cargo().args(["build", "--workspace", "--bins"]))
+    })?;
+    let seed = soak.seed.unwrap_or_else(|| fastrand::u64(..));
+    say(&format!(
+        "==> soak: seed {seed}, {} min, session timeout {:?}",
+        soak.minutes, soak.session_timeout
+    ));
+    let mut stage = Stage::set(soak, seed).map_err(Failure::Soak)?;
+    let outcome = endure(&mut stage, soak, seed);
+    say(&stage.summary());
+    outcome.map_err(Failure::Soak)
+}
+
+fn endure(stage: &mut Stage, soak: &Soak, seed: u64) -> Result<(), SoakError> {
+    let mut rng = Rng::with_seed(seed);
+    stage.calm(0)?;
+    let end = Duration::from_secs(u64::from(soak.minutes) * 60);
+    while stage.report.start.elapsed() < end {
+        let steps = plan::storm(&mut rng, soak.session_timeout);
+        stage.storm(&steps)?;
+        let took = stage.calm(steps.len())?;
+        stage.report.count(steps.len(), took);
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! `tidy`: rules about the repository that no compiler knows.
+
+mod claims;
+mod codes;
+mod layers;
+mod links;
+mod source;
+mod words;
+
+use crate::failure::Failure;
+use crate::step::say;
+use crate::workspace;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const LINES_MAX: usize = 500;
+/// Names of files that collect what has no name of its own.
+const HOMELESS: [&str; 6] =
+    ["utils.rs", "util.rs", "helpers.rs", "common.rs", "manager.rs", "handler.rs"];
+/// Notes to oneself, which are work to do now or a page to write.
+const NOTES: [&str; 4] =
+    [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX"), concat!("dbg", "!")];
+
+/// Something that is not as it should be.
+#[derive(Debug, PartialEq, Eq)]
+struct Complaint {
+    path: PathBuf,
+    /// Counted from 1; 0 is the file as a whole.
+    line: usize,
+    fault: Fault,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Fault {
+    Long { lines: usize },
+    Homeless,
+    Note { word: &'static str },
+    NoLints,
+    Upward { from: String, to: String },
+    UnknownLayer { name: String },
+    DeadLink { target: String },
+    Untested,
+    NoSuchTest { name: String },
+    NoSuchItem { name: String },
+    NoSuchCode { code: u32 },
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+        }
+        match &self.fault {
+            Fault::Long { lines } => write!(f, ": {lines} lines, {LINES_MAX} are the most"),
+            Fault::Homeless => write!(f, ": a name that says nothing; name the idea"),
+            Fault::Note { word } => write!(f, ": {word} does not belong here"),
+            Fault::NoLints => write!(f, ": `[lints] workspace = true` is missing"),
+            Fault::Upward { from, to } => write!(f, ": {from} must not know {to}"),
+            Fault::UnknownLayer { name } => write!(f, ": {name} is not in the table of layers"),
+            Fault::DeadLink { target } => write!(f, ": {target} is not there"),
+            Fault::Untested => write!(f, ": no `<!-- tested by: module::test -->` holds it"),
+            Fault::NoSuchTest { name } => write!(f, ": there is no test {name}"),
+            Fault::NoSuchItem { name } => write!(f, ": {name} is nowhere in the sources"),
+            Fault::NoSuchCode { code } => write!(f, ": {code} is not in {}", codes::PAGE),
+        }
+    }
+}
+
+/// Checks the repository and says what is wrong with it.
+pub(crate) fn run() -> Result<(), Failure> {
+    let complaints = inspect(&workspace::root())?;
+    for complaint in &complaints {
+        say(&complaint.to_string());
+    }
+    match complaints.len() {
+        0 => Ok(()),
+        complaints => Err(Failure::Untidy { complaints }),
+    }
+}
+
+fn inspect(root: &Path) -> Result<Vec<Complaint>, Failure> {
+    let mut texts = Vec::new();
+    for path in files(root)? {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if matches!(extension, Some("rs" | "md" | "toml" | "yml" | "yaml" | "service")) {
+            let text = fs::read_to_string(root.join(&path)).map_err(Failure::io(&path))?;
+            texts.push((path, text));
+        }
+    }
+    let mut complaints = Vec::new();
+    for (path, text) in &texts {
+        let mut found = source::notes(text);
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("rs") => {
+                found.extend(source::shape(path, text));
+                found.extend(layers::upward(path, text));
+            }
+            Some("md") => {
+                found.extend(links::dead(root, path, text));
+                found.extend(words::unknown(path, text, &texts));
+                found.extend(claims::unheld(path, text, &texts));
+            }
+            Some("toml") => found.extend(source::lints(path, text)),
+            _ => {}
+        }
+        found.extend(codes::unknown(path, text, &texts));
+        complaints.extend(found.into_iter().map(|(line, fault)| Complaint {
+            path: path.clone(),
+            line,
+            fault,
+        }));
+    }
+    Ok(complaints)
+}
+
+/// All files below the root, relative to it and sorted.
+fn files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    let mut pending = vec![root.to_owned()];
+    while let Some(dir) = pending.pop() {
+        for entry in fs::read_dir(&dir).map_err(Failure::io(&dir))? {
+            let entry = entry.map_err(Failure::io(&dir))?;
+            let (path, kind) = (entry.path(), entry.file_type().map_err(Failure::io(&dir))?);
+            // A build directory is marked as such, whatever its name is.
+            let is_foreign = entry.file_name() == ".git" || path.join("CACHEDIR.TAG").exists();
+            if kind.is_dir() && !is_foreign {
+                pending.push(path);
+            } else if kind.is_file() {
+                files.extend(path.strip_prefix(root).map(Path::to_path_buf));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farm_harness::Scratch;
+
+    #[test]
+    fn the_repository_is_walked_and_every_rule_applied() {
+        let root = Scratch::new();
+        root.write("target/CACHEDIR.TAG", "");
+        root.write("target/utils.rs", "");
+        root.write(".git/utils.rs", "");
+        root.write("src/utils.rs", "");
+        root.write("src/long.rs", "\n".repeat(LINES_MAX + 1));
+        root.write("crates/x/Cargo.toml", "[package]\nname = \"x\"\n");
+        root.write("README.md", "[here](src/long.rs) [gone](gone.md)\n");
+        root.write("crates/farm-core/src/model/up.rs", "use crate::farm::Farm;\n");
+        root.write("notes.md", NOTES[0]);
+        let complaints = inspect(root.path()).unwrap();
+        let told: Vec<_> = complaints.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "README.md:1: gone.md is not there".to_owned(),
+                "crates/farm-core/src/model/up.rs:1: model must not know farm".to_owned(),
+                "crates/x/Cargo.toml: `[lints] workspace = true` is missing".to_owned(),
+                format!("notes.md:1: {} does not belong here", NOTES[0]),
+                "src/long.rs: 501 lines, 500 are the most".to_owned(),
+                "src/utils.rs: a name that says nothing; name the idea".to_owned(),
+            ]
+        );
+    }
+}

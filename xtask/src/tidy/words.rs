@@ -1,0 +1,92 @@
+//! What the glossary names is in the sources.
+
+use super::Fault;
+use std::path::{Path, PathBuf};
+
+const PAGE: &str = "docs/glossary.md";
+/// The column that names types and functions.
+const COLUMN: usize = 3;
+const KEYWORDS: [&str; 8] =
+    ["struct ", "enum ", "fn ", "trait ", "type ", "mod ", "const ", "static "];
+
+/// The names of the glossary that nothing in the sources has.
+pub(super) fn unknown(path: &Path, text: &str, texts: &[(PathBuf, String)]) -> Vec<(usize, Fault)> {
+    if path != Path::new(PAGE) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for (line, number) in text.lines().zip(1..) {
+        let Some(cell) = line.strip_prefix('|').and_then(|row| row.split('|').nth(COLUMN - 1))
+        else {
+            continue;
+        };
+        for name in cell.split('`').skip(1).step_by(2) {
+            if !is_word(name) && !name.split("::").all(|part| is_defined(part, texts)) {
+                found.push((number, Fault::NoSuchItem { name: name.to_owned() }));
+            }
+        }
+    }
+    found
+}
+
+/// A word of a command line, such as FARM or --name, is no item.
+fn is_word(name: &str) -> bool {
+    name.starts_with("--") || !name.contains(|c: char| c.is_ascii_lowercase())
+}
+
+fn is_defined(name: &str, texts: &[(PathBuf, String)]) -> bool {
+    let is_crate = || {
+        let dir = Path::new("crates").join(name.replace('_', "-"));
+        texts.iter().any(|(path, _)| path.starts_with(&dir))
+    };
+    let is_rust = |path: &Path| {
+        path.extension().is_some_and(|extension| extension == "rs") && path.starts_with("crates")
+    };
+    is_crate() || texts.iter().any(|(path, text)| is_rust(path) && defines(text, name))
+}
+
+fn defines(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(start, _)| {
+        let (before, after) = (&text[..start], &text[start + name.len()..]);
+        let ends = !after.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        let line = &before[before.rfind('\n').map_or(0, |at| at + 1)..];
+        // A variant stands alone on its line, with what it holds.
+        let is_variant = || {
+            let is_name = name.starts_with(|c: char| c.is_ascii_uppercase());
+            let is_alone =
+                after.starts_with(',') || after.starts_with(" {\n") || after.starts_with('(');
+            is_name && !line.is_empty() && line.trim().is_empty() && is_alone
+        };
+        ends && (KEYWORDS.iter().any(|keyword| line.ends_with(keyword)) || is_variant())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_name_is_looked_for() {
+        let source = "pub mod health {\n    pub enum Verdict {\n        Fine,\n        Bad(u8),\n    }\n\
+            pub const fn judge() {}\n}\n// Ghost,\n";
+        let texts = vec![(PathBuf::from("crates/zk-x/src/lib.rs"), source.to_owned())];
+        let row = |name: &str| format!("| word | means | {name} |\n");
+        let told = |name: &str| unknown(Path::new(PAGE), &row(name), &texts).len();
+        for name in [
+            "`Verdict`",
+            "`health::Verdict`",
+            "`Verdict::Bad`",
+            "`judge`, `FARM`",
+            "`zk_x`",
+            "`--name`",
+        ] {
+            assert_eq!(told(name), 0, "{name}");
+        }
+        for name in
+            ["`Ghost`", "`Verdict::Ghost`", "`Verd`", "`gone::Verdict`", "`judge`, `judges`"]
+        {
+            assert_eq!(told(name), 1, "{name}");
+        }
+        assert_eq!(unknown(Path::new("README.md"), &row("`Ghost`"), &texts), []);
+    }
+}
