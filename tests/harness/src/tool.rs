@@ -2,9 +2,12 @@
 
 use crate::keeper::{self, mortal};
 use crate::running::Running;
+use crate::scratch::Scratch;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -54,6 +57,23 @@ impl Tool {
             stdin: Vec::new(),
             patience: PATIENCE,
         }
+    }
+
+    /// A tool of the workspace as a user whom the modes of files bind: as nobody if
+    /// we are root. The directory is opened to all, and holds a copy of the program
+    /// then, because the one that was built may lie where only its builder can go.
+    #[track_caller]
+    pub fn unprivileged(name: &str, scratch: &Scratch) -> Self {
+        if !nix::unistd::geteuid().is_root() {
+            return Self::new(name);
+        }
+        let copy = scratch.join(name);
+        let open = Permissions::from_mode(0o777);
+        fs::copy(Self::path_of(name), &copy)
+            .and_then(|_| fs::set_permissions(scratch.path(), open))
+            .unwrap_or_else(|error| panic!("cannot copy {name}: {error}"));
+        let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+        Self::program("setpriv").args(nobody).arg(copy)
     }
 
     /// Where a binary of the workspace is, for a test that has a shell start it.

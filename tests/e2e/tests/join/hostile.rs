@@ -208,17 +208,7 @@ fn a_full_disk_is_told_once_and_survived() {
 fn an_unwritable_config_is_told_once_and_survived() {
     let mut stage = Stage::new("unwritable");
     stage.dir(&[("a", "1"), ("hostname", &hostname())]);
-    let tool = Tool::new("zkjoin");
-    let is_root = fs::metadata("/proc/self")
-        .is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
-    // Nothing is unwritable to root.
-    let tool = if is_root {
-        Tool::program("setpriv")
-            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
-            .arg(Tool::path_of("zkjoin"))
-    } else {
-        tool
-    };
+    let tool = Tool::unprivileged("zkjoin", &stage.scratch);
     let tool = tool.args(["-H", &stage.servers(), "--name", "host", "/farm"]);
     let running = tool.arg(stage.scratch.join("conf")).spawn();
     let conf = stage.scratch.join("conf");

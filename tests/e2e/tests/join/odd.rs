@@ -12,9 +12,7 @@ use std::time::{Duration, Instant};
 /// As somebody whom modes of files mean something.
 #[track_caller]
 fn join_as_nobody(stage: &Stage, conf: &str) -> Running {
-    let running = Tool::program("setpriv")
-        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
-        .arg(Tool::path_of("zkjoin"))
+    let running = Tool::unprivileged("zkjoin", &stage.scratch)
         .args(["-H", &stage.servers(), "--name", "host", "/farm"])
         .arg(stage.scratch.join(conf))
         .spawn();
