@@ -18,7 +18,7 @@ use farm_core::farm::Roster;
 use farm_core::farm::roster::{Action, Answer, Event as RosterEvent, News, State};
 use farm_core::local::hook::{Check, Finished, Hook};
 use farm_core::model::Farm;
-use farm_core::session::{self, Session, SessionError, Trouble, ZnodePath};
+use farm_core::session::{self, Session, SessionError, ZnodePath};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use told::Told;
@@ -60,7 +60,6 @@ pub(crate) struct Runner {
     /// How it ends when nothing goes wrong.
     exit: Exit,
     once: Option<Once>,
-    started_at: Instant,
     was_connected: bool,
     /// What the file has, for the log.
     shown: Arc<Farm>,
@@ -120,7 +119,6 @@ impl Runner {
             is_dry: config.is_dry,
             exit: Exit::Done,
             once: once.map(|patience| Once { patience, until: now + patience }),
-            started_at: now,
             was_connected: false,
             shown: Arc::new(Farm::new()),
             renewal: None,
@@ -246,7 +244,7 @@ impl Runner {
     fn session_event(&mut self, now: Instant, event: session::Event) -> Result<(), Failure> {
         match &event {
             session::Event::Connected { .. } => self.was_connected = true,
-            session::Event::GaveUp(trouble) => return Err(self.gave_up(now, trouble.clone())),
+            session::Event::GaveUp(error) => return Err(error.clone().into()),
             session::Event::AuthRefused(trouble) if !self.mirror.is_begun() => {
                 return Err(SessionError::AuthRefused(trouble.clone()).into());
             }
@@ -262,11 +260,6 @@ impl Runner {
             self.renew(now);
         }
         Ok(())
-    }
-
-    fn gave_up(&self, now: Instant, trouble: Option<Trouble>) -> Failure {
-        let tried = now.saturating_duration_since(self.started_at);
-        SessionError::Unreachable { trouble, tried }.into()
     }
 
     fn renew(&mut self, now: Instant) {

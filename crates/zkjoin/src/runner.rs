@@ -19,7 +19,7 @@ use farm_core::farm::{Claim, Size, is_owned_by, keep_size, look};
 use farm_core::local::hook::{Finished, Hook};
 use farm_core::local::lock::HostLock;
 use farm_core::local::watch::Hint as FileHint;
-use farm_core::session::{self, Client, Session, SessionError, SessionId, Trouble, Znode};
+use farm_core::session::{self, Client, Session, SessionError, SessionId, Znode};
 use log::Level;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -225,7 +225,7 @@ impl Runner {
             }
             // The session logs it, and tries on.
             session::Event::AuthRefused(_) => {}
-            session::Event::GaveUp(trouble) => return Err(unreachable_failure(trouble)),
+            session::Event::GaveUp(error) => return Err(error.into()),
         }
         Ok(())
     }
@@ -473,10 +473,4 @@ impl Runner {
         let farm = &self.config.farm;
         say_once(&mut self.told.size, format!("size is not kept; farm={farm} why=\"{why}\""));
     }
-}
-
-fn unreachable_failure(trouble: Option<Trouble>) -> Failure {
-    let why = trouble.map_or_else(String::new, |trouble| format!(": {trouble}"));
-    Failure::new(Exit::Unreachable, format!("no ZooKeeper server can be reached{why}"))
-        .hint("name the servers with --host or in ZKHOST")
 }

@@ -23,7 +23,7 @@ pub enum Signal {
 #[derive(Debug)]
 pub struct Signals {
     // Above the worker: closing the handle is what ends the thread.
-    closer: Closer,
+    _closer: Closer,
     _worker: Worker,
 }
 
@@ -62,11 +62,6 @@ impl Signals {
                 }
             }
         })?;
-        Ok(Self { closer, _worker: worker })
-    }
-
-    /// Stops listening; the handlers stay in place and do nothing.
-    pub fn close(&self) {
-        self.closer.0.close();
+        Ok(Self { _closer: closer, _worker: worker })
     }
 }

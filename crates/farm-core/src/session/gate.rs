@@ -2,21 +2,23 @@
 
 use super::Trouble;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Opened and shut by the relay's thread, waited for by callers that block.
 ///
 /// A lock and not a message, because any number of callers may wait, each with
 /// a deadline of its own, and none of them owns the inbox.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Gate {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     is_open: bool,
+    /// When it was shut, or made.
+    shut_at: Instant,
     was_open: bool,
     is_over: bool,
     has_given_up: bool,
@@ -37,6 +39,19 @@ pub(super) enum Passage {
 }
 
 impl Gate {
+    /// A gate that is shut.
+    pub(super) fn new() -> Self {
+        let state = State {
+            is_open: false,
+            shut_at: Instant::now(),
+            was_open: false,
+            is_over: false,
+            has_given_up: false,
+            trouble: None,
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,7 +63,8 @@ impl Gate {
     }
 
     pub(super) fn shut(&self) {
-        self.state().is_open = false;
+        let mut state = self.state();
+        (state.is_open, state.shut_at) = (false, Instant::now());
     }
 
     pub(super) fn end(&self) {
@@ -57,11 +73,13 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    pub(super) fn note(&self, trouble: Option<Trouble>, has_given_up: bool) {
+    /// Keeps what went wrong last; tells for how long it has been shut.
+    pub(super) fn note(&self, trouble: Option<Trouble>, has_given_up: bool) -> Duration {
         let mut state = self.state();
         state.trouble = trouble;
         state.has_given_up |= has_given_up;
         self.changed.notify_all();
+        state.shut_at.elapsed()
     }
 
     pub(super) fn wait(&self, deadline: Instant) -> Passage {

@@ -125,7 +125,7 @@ pub enum Event {
     /// A watched znode changed.
     Hint(Hint),
     /// No server could be reached in as many rounds as were allowed.
-    GaveUp(Option<Trouble>),
+    GaveUp(SessionError),
     /// In a whole round over all servers none took us, and one does not take our
     /// credentials. Further rounds follow.
     AuthRefused(Trouble),
@@ -266,7 +266,7 @@ impl Session {
 impl Generation {
     fn open(config: &Config, notify: &Notify) -> Result<Self, SessionError> {
         let system = |error: std::io::Error| SessionError::System(error.kind());
-        let gate = Arc::new(Gate::default());
+        let gate = Arc::new(Gate::new());
         let session = Arc::new(OnceLock::new());
         let narrator = Narrator {
             gate: Arc::clone(&gate),
@@ -355,12 +355,12 @@ impl Narrator {
             log::warn!("no server {what}, trying on; last=\"{trouble}\"");
         }
         // Credentials do not get better while a caller waits.
-        self.gate.note(trouble.clone(), has_given_up || is_refused);
+        let tried = self.gate.note(trouble.clone(), has_given_up || is_refused);
         if is_refused && let Some(trouble) = &trouble {
             (self.notify)(Event::AuthRefused(trouble.clone()));
         }
         if has_given_up {
-            (self.notify)(Event::GaveUp(trouble));
+            (self.notify)(Event::GaveUp(SessionError::Unreachable { trouble, tried }));
         }
     }
 

@@ -99,7 +99,7 @@ impl Guest {
 
     pub(crate) fn gave_up(&self) -> Option<Trouble> {
         match self.next_state() {
-            Event::GaveUp(trouble) => trouble,
+            Event::GaveUp(SessionError::Unreachable { trouble, .. }) => trouble,
             other => panic!("not given up but {other:?}"),
         }
     }
