@@ -20,6 +20,8 @@ mod garbled;
 mod guest;
 #[path = "session/keeping.rs"]
 mod keeping;
+#[path = "session/leases.rs"]
+mod leases;
 #[path = "session/log_lines.rs"]
 mod log_lines;
 #[cfg(feature = "tls")]

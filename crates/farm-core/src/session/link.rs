@@ -17,6 +17,7 @@ mod tests;
 pub use words::DownReason;
 pub(super) use words::{Out, OwnAnswer, OwnRequest, Report, Unanswered};
 
+use super::lease::{Boottime, Lease, LeaseKeeper};
 use super::patience::Patience;
 use super::wire::{
     self, Credentials, Garbled, ReplyHead, Welcome, XID_AUTH, XID_EVENT, XID_PING, code, opcode,
@@ -58,7 +59,12 @@ pub(super) struct Link {
     is_closing: bool,
     /// The session was reported to be up at least once.
     was_up: bool,
-    ping_sent_at: Option<Instant>,
+    lease: LeaseKeeper,
+    /// The clock of the lease, as it was at the beginning of this turn.
+    boottime: Boottime,
+    /// When the greeting or the credentials went out that are not answered yet.
+    introduced: Boottime,
+    ping_sent_at: Option<(Instant, Boottime)>,
     sent_at: Instant,
     /// When bytes of a half-arrived frame last came in.
     progress_at: Instant,
@@ -81,12 +87,24 @@ impl Link {
             is_client_greeted: false,
             is_closing: false,
             was_up: false,
+            lease: LeaseKeeper::default(),
+            boottime: Boottime::UNKNOWN,
+            introduced: Boottime::UNKNOWN,
             ping_sent_at: None,
             sent_at: now,
             progress_at: now,
             heard_at: now,
             out: Out::default(),
         }
+    }
+
+    pub(super) fn lease(&self) -> Lease {
+        self.lease.lease()
+    }
+
+    /// What the clock of the lease shows before anything is sent in this turn.
+    pub(super) const fn set_boottime(&mut self, boottime: Boottime) {
+        self.boottime = boottime;
     }
 
     /// Tells whether a server should be looked for.
@@ -106,6 +124,7 @@ impl Link {
     /// A connection to a server stands.
     pub(super) fn connected(&mut self, now: Instant) {
         self.phase = Phase::Greeting { since: now };
+        self.introduced = self.boottime;
         self.ping_sent_at = None;
         self.progress_at = now;
         // Servers turn away who has seen more than they have, without a word about the
@@ -175,6 +194,7 @@ impl Link {
         }
         self.session = Some(credentials);
         self.patience.was_granted(Duration::from_millis(u64::from(timeout_ms)));
+        self.lease.was_answered(self.introduced, self.patience.granted());
         if self.is_closing {
             self.send_close(now);
             return Ok(());
@@ -187,6 +207,7 @@ impl Link {
     fn prove(&mut self, now: Instant, number: usize) {
         if let Some(body) = self.auth.body(number) {
             self.phase = Phase::Proving { since: now, number };
+            self.introduced = self.boottime;
             let request = wire::FrameBuilder::request(XID_AUTH, opcode::AUTH).raw(&body);
             self.send(now, request.finish());
         } else {
@@ -200,6 +221,7 @@ impl Link {
             _ if self.is_closing => {}
             (Phase::Proving { since, number }, code::OK) => {
                 self.patience.was_answered(now.saturating_duration_since(since));
+                self.lease.was_answered(self.introduced, self.patience.granted());
                 self.prove(now, number + 1);
             }
             (Phase::Proving { .. }, code::SESSION_MOVED | code::SESSION_EXPIRED) => {
@@ -235,8 +257,11 @@ impl Link {
             // Pings have a number of their own and stand outside of the queue, as in
             // the reference client: a server may answer one past a slow request.
             XID_PING => {
-                if let Some(sent_at) = self.ping_sent_at.take() {
+                if let Some((sent_at, sent)) = self.ping_sent_at.take()
+                    && head.code == code::OK
+                {
                     self.patience.was_answered(now.saturating_duration_since(sent_at));
+                    self.lease.was_answered(sent, self.patience.granted());
                 }
                 return Ok(());
             }
@@ -260,6 +285,7 @@ impl Link {
         }
         let Some(pending) = self.queue.pop_front() else { return Ok(()) };
         self.patience.was_answered(now.saturating_duration_since(pending.sent_at));
+        self.lease.was_answered(pending.sent, self.patience.granted());
         match pending.origin {
             Origin::Client { xid, .. } => {
                 frame[..4].copy_from_slice(&xid.to_be_bytes());
@@ -309,7 +335,8 @@ impl Link {
             }
             (opcode::PING, Phase::Up) => {
                 let origin = Origin::ClientPing;
-                self.queue.push_back(Pending { xid: 0, sent_at: now, origin });
+                let sent = Boottime::UNKNOWN;
+                self.queue.push_back(Pending { xid: 0, sent_at: now, sent, origin });
                 self.settle();
             }
             // Only while in use does anything of the library's wait in the queue.
@@ -349,6 +376,7 @@ impl Link {
     /// Ends the session, at the server too if one can be reached.
     pub(super) fn close(&mut self, now: Instant) {
         self.is_closing = true;
+        self.lease.end();
         self.abandon_client();
         self.abandon_own();
         match self.phase {
@@ -392,7 +420,7 @@ impl Link {
         {
             let ping = wire::FrameBuilder::request(XID_PING, opcode::PING).finish();
             self.send(now, ping);
-            self.ping_sent_at = Some(now);
+            self.ping_sent_at = Some((now, self.boottime));
         }
         let is_silent = match self.phase {
             Phase::Down | Phase::Over => false,
@@ -409,7 +437,7 @@ impl Link {
     /// When the oldest answer owed to us is overdue.
     fn silent_at(&self) -> Option<Instant> {
         let asked = self.queue.front().map(|pending| pending.sent_at);
-        let oldest = match (asked, self.ping_sent_at) {
+        let oldest = match (asked, self.ping_sent_at.map(|(at, _)| at)) {
             (Some(asked), Some(pinged)) => Some(asked.min(pinged)),
             (asked, pinged) => asked.or(pinged),
         };
@@ -432,7 +460,7 @@ impl Link {
         self.last_xid = if self.last_xid == i32::MAX { 1 } else { self.last_xid + 1 };
         let xid = self.last_xid;
         self.send(now, wire::FrameBuilder::request(xid, opcode).raw(body).finish());
-        self.queue.push_back(Pending { xid, sent_at: now, origin });
+        self.queue.push_back(Pending { xid, sent_at: now, sent: self.boottime, origin });
     }
 
     fn send_close(&mut self, now: Instant) {
@@ -461,6 +489,7 @@ impl Link {
 
     fn finish(&mut self) {
         self.phase = Phase::Over;
+        self.lease.end();
         self.fail_all(code::SESSION_EXPIRED);
         // An end that we asked for is no news.
         if !self.is_closing {

@@ -3,7 +3,8 @@
 //! This layer speaks of paths, versions and bytes. Farms, hosts and formats are
 //! strangers here. The pieces, from the wire up:
 //!
-//! - `wire` knows the bytes, `link` what they mean, `patience` how long to wait;
+//! - `wire` knows the bytes, `link` what they mean, `patience` how long to wait,
+//!   `lease` for how long the session surely lives;
 //! - `dial` finds a server, `stream` is a socket, `tls` what may be spoken over it,
 //!   `relay` the thread that turns it all;
 //! - `client` makes blocking requests through the client library, which only ever
@@ -25,6 +26,7 @@ mod error;
 pub mod fuzz;
 mod gate;
 mod hint;
+mod lease;
 mod link;
 mod path;
 mod patience;
@@ -46,6 +48,7 @@ pub use auth::{Auth, AuthError, CREDENTIALS_MAX};
 pub use client::{Client, CreateMode, Stat, Watch, Znode};
 pub use error::{DATA_BYTES_MAX, SessionError};
 pub use hint::{Change, Hint};
+pub use lease::Lease;
 pub use link::DownReason;
 pub use path::{PATH_BYTES_MAX, PathError, PathFault, ZnodePath};
 pub use servers::{DEFAULT_PORT, SERVERS_MAX, Server, ServerFault, Servers, ServersError};
@@ -189,6 +192,13 @@ impl Session {
         self.generation.relay.begin_close(Instant::now());
         self.generation = Generation::open(&self.config, &self.notify)?;
         Ok(())
+    }
+
+    /// For how long this session surely lives. A session that takes its place has
+    /// another one.
+    #[must_use]
+    pub fn lease(&self) -> Lease {
+        self.generation.relay.lease()
     }
 
     /// Gives a courier something to do. Without contact its requests fail at once.

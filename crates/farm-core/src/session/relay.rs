@@ -12,6 +12,7 @@
 mod tests;
 
 use super::dial::{Dialer, Progress};
+use super::lease::{Boottime, Lease};
 use super::link::{DownReason, Link, OwnAnswer, OwnRequest, Report, Unanswered};
 use super::peer;
 use super::servers::Servers;
@@ -65,6 +66,7 @@ pub(super) struct Relay {
     commands: Sender<Command>,
     waker: Waker,
     address: SocketAddr,
+    lease: Lease,
     // Last: dropping it joins the thread, which the drop above has told to end.
     _worker: Worker,
 }
@@ -88,8 +90,10 @@ impl Relay {
         let waker = Waker(Arc::new(waker));
         let (commands, incoming) = channel();
         let now = Instant::now();
+        let link = Link::new(now, session_timeout, auth);
+        let lease = link.lease();
         let event_loop = EventLoop {
-            link: Link::new(now, session_timeout, auth),
+            link,
             dialer: Dialer::new(servers, tls, now, waker.clone()),
             commands: incoming,
             woken,
@@ -105,12 +109,16 @@ impl Relay {
         };
         let wreck = wreck.clone();
         let worker = Worker::start("relay", move || event_loop.run_guarded(&wreck))?;
-        Ok(Self { commands, waker, address, _worker: worker })
+        Ok(Self { commands, waker, address, lease, _worker: worker })
     }
 
     /// Where the client library connects to.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub(super) fn lease(&self) -> Lease {
+        self.lease.clone()
     }
 
     /// Makes a request of our own and waits for its answer, which the link bounds.
@@ -189,7 +197,7 @@ impl<F: Fn(News)> EventLoop<F> {
 
     fn run(&mut self) {
         loop {
-            let now = Instant::now();
+            let now = self.look_at_clocks();
             self.dial(now);
             self.link.tick(now);
             self.flush(now);
@@ -200,7 +208,7 @@ impl<F: Fn(News)> EventLoop<F> {
                 return;
             }
             let ready = self.wait(now, is_closed);
-            let now = Instant::now();
+            let now = self.look_at_clocks();
             self.take_commands(now);
             if ready.listener {
                 self.accept();
@@ -212,6 +220,13 @@ impl<F: Fn(News)> EventLoop<F> {
                 self.read_server(now);
             }
         }
+    }
+
+    /// The time, for waiting; and that for the lease, which is never later than what
+    /// is sent after this look.
+    fn look_at_clocks(&mut self) -> Instant {
+        self.link.set_boottime(Boottime::now());
+        Instant::now()
     }
 
     /// The one place where this thread waits.

@@ -1,6 +1,7 @@
 //! What waits for an answer, and how it is answered when none will come.
 
 use super::{Link, OwnRequest, Phase, Unanswered};
+use crate::session::lease::Boottime;
 use crate::session::wire::{self, XID_PING, code};
 use std::time::Instant;
 
@@ -24,6 +25,8 @@ pub(super) enum Origin {
 pub(super) struct Pending {
     pub(super) xid: i32,
     pub(super) sent_at: Instant,
+    /// The same, on the clock of the lease.
+    pub(super) sent: Boottime,
     pub(super) origin: Origin,
 }
 

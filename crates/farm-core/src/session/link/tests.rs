@@ -3,6 +3,7 @@
 mod answers;
 mod credentials;
 mod ends;
+mod lease;
 mod scripts;
 mod silence;
 
@@ -22,6 +23,7 @@ const NO_NODE: i32 = -101;
 struct Bench {
     link: Link,
     now: Instant,
+    start: Instant,
 }
 
 fn seconds(seconds: f64) -> Duration {
@@ -72,7 +74,8 @@ impl Bench {
     fn down_as(auth: Auth) -> Self {
         let now = Instant::now();
         let timeout = Duration::from_millis(u64::from(TIMEOUT_MS.unsigned_abs()));
-        let mut bench = Self { link: Link::new(now, timeout, auth), now };
+        let mut bench = Self { link: Link::new(now, timeout, auth), now, start: now };
+        bench.link.set_boottime(bench.boottime());
         bench.link.client_frame(now, &[0; 44]);
         assert_eq!(contents(&std::mem::take(&mut bench.link.out.to_client)).len(), 1);
         bench
@@ -119,7 +122,13 @@ impl Bench {
 
     fn after(&mut self, time: Duration) {
         self.now += time;
+        self.link.set_boottime(self.boottime());
         self.link.tick(self.now);
+    }
+
+    /// The clock of the lease: another one, and as fast.
+    fn boottime(&self) -> Boottime {
+        Boottime::after_boot(Duration::from_secs(1000) + self.now.duration_since(self.start))
     }
 
     fn server(&mut self, frame: Vec<u8>) {
