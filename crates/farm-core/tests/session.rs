@@ -24,6 +24,8 @@ mod keeping;
 mod leases;
 #[path = "session/log_lines.rs"]
 mod log_lines;
+#[path = "session/many.rs"]
+mod many;
 #[cfg(feature = "tls")]
 #[path = "session/tls.rs"]
 mod tls;

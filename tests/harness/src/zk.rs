@@ -362,13 +362,21 @@ impl Zk {
     }
 
     fn request(&mut self, opcode: i32, path: &str) -> (i32, Pack) {
+        let (xid, request) = self.bare_request(opcode);
+        (xid, request.string(&self.full(path)))
+    }
+
+    fn bare_request(&mut self, opcode: i32) -> (i32, Pack) {
         let xid = self.take_xid();
-        let path = match (self.root.as_str(), path) {
+        (xid, Pack::new().int(xid).int(opcode))
+    }
+
+    fn full(&self, path: &str) -> String {
+        match (self.root.as_str(), path) {
             ("", path) => path.to_owned(),
             (root, "/") => root.to_owned(),
             (root, path) => format!("{root}{path}"),
-        };
-        (xid, Pack::new().int(xid).int(opcode).string(&path))
+        }
     }
 
     const fn take_xid(&mut self) -> i32 {

@@ -27,6 +27,8 @@ use std::time::Instant;
 /// As many reads may be under way at once: enough to keep every courier busy, and
 /// few enough to be thrown away when the link breaks.
 const READS_MAX: usize = 64;
+/// As many hosts may be asked for in one of them.
+const HOSTS_MAX: usize = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Watching {
@@ -138,6 +140,7 @@ impl Roster {
             Event::Refresh => self.refresh(),
             Event::Tick => self.tick(now),
         }
+        self.feed();
         self.settle();
         std::mem::take(&mut self.actions)
     }
@@ -269,30 +272,38 @@ impl Roster {
             Phase::Idle => {
                 host.phase = Phase::Queued;
                 self.queue.push_back(name.clone());
-                self.feed();
             }
             Phase::Queued => {}
             Phase::Reading { is_stale, .. } => *is_stale = true,
         }
     }
 
+    /// Has as many of those that wait read as may be under way.
     fn feed(&mut self) {
-        while self.reads < READS_MAX {
-            let Some(name) = self.queue.pop_front() else { return };
-            let Ok(path) = self.path.child(name.as_str()) else {
-                // Longer than a path can be: no server has such a znode.
-                self.remove(&name);
-                continue;
-            };
+        // A watch is left by reading one by one.
+        let most = if self.watching == Watching::Each { 1 } else { HOSTS_MAX };
+        while self.reads < READS_MAX && !self.queue.is_empty() {
             let ticket = self.next_ticket;
-            let Some(host) = self.hosts.get_mut(&name) else { continue };
-            if host.phase != Phase::Queued {
-                continue;
+            let mut hosts = Vec::new();
+            while hosts.len() < most
+                && let Some(name) = self.queue.pop_front()
+            {
+                let Ok(path) = self.path.child(name.as_str()) else {
+                    // Longer than a path can be: no server has such a znode.
+                    self.remove(&name);
+                    continue;
+                };
+                let Some(host) = self.hosts.get_mut(&name) else { continue };
+                if host.phase == Phase::Queued {
+                    host.phase = Phase::Reading { ticket, is_stale: false };
+                    hosts.push((name, path));
+                }
             }
-            host.phase = Phase::Reading { ticket, is_stale: false };
-            self.reads += 1;
-            let watch = if self.watching == Watching::Each { Watch::Yes } else { Watch::No };
-            self.ask(Ask::Read(name, path, watch));
+            if !hosts.is_empty() {
+                self.reads += 1;
+                let watch = if self.watching == Watching::Each { Watch::Yes } else { Watch::No };
+                self.ask(Ask::Read(hosts, watch));
+            }
         }
     }
 
@@ -310,10 +321,11 @@ impl Roster {
         if ticket < self.first_ticket {
             return;
         }
-        if let Outcome::Read(host, read) = outcome {
+        if let Outcome::Read(hosts) = outcome {
             self.reads = self.reads.saturating_sub(1);
-            self.host_answered(now, ticket, &host, read);
-            self.feed();
+            for (host, read) in hosts {
+                self.host_answered(now, ticket, &host, read);
+            }
         } else if self.survey.as_ref().is_some_and(|survey| survey.ticket == ticket)
             && let Some(survey) = self.survey.take()
         {

@@ -6,11 +6,16 @@
 //!
 //! **Invariant.** A path is checked before it gets here, and data before it is sent.
 
+mod many;
+
 use super::link::Unanswered;
+use super::multi;
 use super::relay::Relay;
 use super::wire::{self, code, opcode};
 use super::{Acl, DATA_BYTES_MAX, SessionError, SessionId, ZnodePath};
+use many::READS_MAX;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use zookeeper::{Permission, ZkError, ZkResult, ZooKeeper};
@@ -72,6 +77,10 @@ pub struct Client {
     chroot: ZnodePath,
     /// Who may do what with what we create.
     acl: Acl,
+    /// As many reads go into one request; 1 where that has proved to be too much.
+    reads_most: AtomicUsize,
+    /// How long the longest data was that such a request has brought; 0 before.
+    longest_read: AtomicUsize,
 }
 
 impl std::fmt::Debug for Client {
@@ -92,7 +101,11 @@ impl Client {
         let address = relay.address().to_string();
         let connect = || ZooKeeper::connect(&address, FOR_EVER, |_| {});
         match catch_unwind(AssertUnwindSafe(connect)) {
-            Ok(Ok(library)) => Ok(Self { library, relay, session, chroot, acl }),
+            Ok(Ok(library)) => {
+                let reads_most = AtomicUsize::new(READS_MAX);
+                let longest_read = AtomicUsize::new(0);
+                Ok(Self { library, relay, session, chroot, acl, reads_most, longest_read })
+            }
             Ok(Err(_)) | Err(_) => Err(SessionError::System(std::io::ErrorKind::Other)),
         }
     }
@@ -230,9 +243,9 @@ impl Client {
     pub fn replace(&self, path: &ZnodePath, data: &[u8], version: i32) -> Result<(), SessionError> {
         check_length(path, data)?;
         let full = path.below(&self.chroot);
-        let body = wire::replace_body(full.as_str(), version, data, &self.acl);
+        let body = multi::replace_body(full.as_str(), version, data, &self.acl);
         let (head, body) = self.ask(opcode::MULTI, body, None)?;
-        let code = match wire::multi_code(&body) {
+        let code = match multi::multi_code(&body) {
             _ if head != code::OK => head,
             Ok(code) => code,
             Err(_) => return Err(SessionError::Garbled(full)),

@@ -2,6 +2,7 @@
 
 use super::auth::Auth;
 use super::link::Link;
+use super::multi;
 use super::wire::{self, Fields, Frames, ReplyHead, Welcome, opcode};
 use std::time::{Duration, Instant};
 
@@ -21,10 +22,13 @@ pub fn wire(bytes: &[u8]) {
         let _welcome = Welcome::parse(frame);
         let _head = ReplyHead::parse(frame);
         let _event = wire::parse_event(frame);
-        let _code = wire::multi_code(frame);
+        let _code = multi::multi_code(frame);
+        for count in [0, 1, 2, 64] {
+            let _answers = multi::read_answers(frame, count);
+        }
         let mut fields = Fields::of(frame);
         while fields.buffer().is_ok() && fields.byte().is_ok() {}
-        for opcode in [opcode::GET_DATA, opcode::GET_CHILDREN, opcode::MULTI, opcode::CREATE] {
+        for opcode in [opcode::GET_DATA, opcode::GET_CHILDREN, opcode::CREATE] {
             let _body = wire::check_body(opcode, frame);
         }
     }

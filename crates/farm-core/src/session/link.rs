@@ -60,6 +60,8 @@ pub(super) struct Link {
     is_closing: bool,
     /// The session was reported to be up at least once.
     was_up: bool,
+    /// The server has refused a request in a way after which old ones hang up.
+    is_outdated: bool,
     lease: LeaseKeeper,
     /// The clock of the lease, as it was at the beginning of this turn.
     boottime: Boottime,
@@ -88,6 +90,7 @@ impl Link {
             is_client_greeted: false,
             is_closing: false,
             was_up: false,
+            is_outdated: false,
             lease: LeaseKeeper::default(),
             boottime: Boottime::UNKNOWN,
             introduced: Boottime::UNKNOWN,
@@ -125,6 +128,7 @@ impl Link {
     /// A connection to a server stands.
     pub(super) fn connected(&mut self, now: Instant) {
         self.phase = Phase::Greeting { since: now };
+        self.is_outdated = false;
         self.introduced = self.boottime;
         self.ping_sent_at = None;
         self.progress_at = now;
@@ -152,6 +156,8 @@ impl Link {
         }
         self.fail_all(code::CONNECTION_LOSS);
         if was_up {
+            let is_expected = self.is_outdated && reason == DownReason::HungUp;
+            let reason = if is_expected { DownReason::Outdated } else { reason };
             self.out.reports.push(Report::Down(reason));
         }
         if self.is_closing && self.session.is_none() {
@@ -302,6 +308,7 @@ impl Link {
     }
 
     fn answer_own(&mut self, request: OwnRequest, code: i32, frame: &[u8]) {
+        self.is_outdated = code == code::UNIMPLEMENTED;
         if let Some(path) = request.watch
             && code == code::OK
             && !self.watches.contains(&path)

@@ -3,7 +3,7 @@
 //! This layer speaks of paths, versions and bytes. Farms, hosts and formats are
 //! strangers here. The pieces, from the wire up:
 //!
-//! - `wire` knows the bytes, `link` what they mean, `patience` how long to wait,
+//! - `wire` and `multi` know the bytes, `link` what they mean, `patience` how long to wait,
 //!   `lease` for how long the session surely lives;
 //! - `dial` finds a server, `stream` is a socket, `tls` what may be spoken over it,
 //!   `relay` the thread that turns it all;
@@ -28,6 +28,7 @@ mod gate;
 mod hint;
 mod lease;
 mod link;
+mod multi;
 mod path;
 mod patience;
 mod peer;
@@ -317,7 +318,11 @@ impl Narrator {
             }
             News::Link(Report::Down(reason), server) => {
                 let server = Carrier(server);
-                log::warn!(
+                // This is how we learn what a server can do, and it does not come again.
+                let is_usual = reason == DownReason::Outdated;
+                let level = if is_usual { log::Level::Info } else { log::Level::Warn };
+                log::log!(
+                    level,
                     "suspended: lost the server, looking for another; server={server} why=\"{reason}\""
                 );
                 self.gate.shut();

@@ -8,7 +8,6 @@
 //! **Invariant.** Nothing here trusts a length: a frame is bounded, and every
 //! field is checked against the bytes that are really there.
 
-use super::Acl;
 use super::hint::Change;
 
 /// A frame longer than this ends the connection. Answers are bounded by the
@@ -26,6 +25,7 @@ pub(super) mod opcode {
     pub(in super::super) const GET_CHILDREN: i32 = 8;
     pub(in super::super) const PING: i32 = 11;
     pub(in super::super) const MULTI: i32 = 14;
+    pub(in super::super) const MULTI_READ: i32 = 22;
     pub(in super::super) const AUTH: i32 = 100;
     pub(in super::super) const ADD_WATCH: i32 = 106;
     pub(in super::super) const CLOSE_SESSION: i32 = -11;
@@ -101,6 +101,11 @@ impl<'a> Fields<'a> {
         Self(bytes)
     }
 
+    /// How many bytes there are behind what was read.
+    pub(super) const fn left(&self) -> usize {
+        self.0.len()
+    }
+
     fn chunk<const N: usize>(&mut self) -> Result<[u8; N], Garbled> {
         let (head, rest) = self.0.split_first_chunk::<N>().ok_or(Garbled("a frame too short"))?;
         self.0 = rest;
@@ -130,7 +135,7 @@ impl<'a> Fields<'a> {
         Ok(head)
     }
 
-    fn text(&mut self) -> Result<&'a str, Garbled> {
+    pub(super) fn text(&mut self) -> Result<&'a str, Garbled> {
         std::str::from_utf8(self.buffer()?).map_err(|_| Garbled("a text that is not UTF-8"))
     }
 }
@@ -307,55 +312,9 @@ pub(super) fn add_watch_body(path: &str) -> Vec<u8> {
     frame[4..].to_vec()
 }
 
-/// The body of a `multi` request that deletes a znode of that version and
-/// creates it again as ours, with that access list, in one step.
-pub(super) fn replace_body(path: &str, version: i32, data: &[u8], acl: &Acl) -> Vec<u8> {
-    const EPHEMERAL: i32 = 1;
-    let part = |builder: FrameBuilder, opcode| builder.int(opcode).byte(0).int(-1);
-    let builder = part(FrameBuilder::new(), opcode::DELETE).text(path).int(version);
-    let builder = part(builder, opcode::CREATE).text(path).buffer(data);
-    let entries = acl.entries();
-    let builder = builder.int(i32::try_from(entries.len()).unwrap_or(i32::MAX));
-    let builder = entries.iter().fold(builder, |builder, entry| {
-        builder.int(entry.permissions).text(&entry.scheme).text(&entry.id)
-    });
-    let frame = builder.int(EPHEMERAL).int(-1).byte(1).int(-1).finish();
-    frame[4..].to_vec()
-}
-
-/// The code of the part that made a `multi` fail, or zero.
-pub(super) fn multi_code(body: &[u8]) -> Result<i32, Garbled> {
-    // After a failure every part is answered by an error: zero for those before
-    // the one that failed, its own code, and this one for those after it.
-    const NOT_TRIED: i32 = -2;
-    let mut fields = Fields::of(body);
-    let mut verdict = code::OK;
-    loop {
-        let kind = fields.int()?;
-        let is_done = fields.byte()? != 0;
-        let code = fields.int()?;
-        match kind {
-            _ if is_done => return Ok(verdict),
-            -1 => {
-                let code_again = fields.int()?;
-                let code = if code == 0 { code_again } else { code };
-                if code != code::OK && (verdict == code::OK || verdict == NOT_TRIED) {
-                    verdict = code;
-                }
-            }
-            opcode::CREATE => drop(fields.buffer()?),
-            opcode::DELETE => {}
-            _ => return Err(Garbled("an answer of unknown kind in a multi")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const BAD_VERSION: i32 = -103;
-    const NODE_EXISTS: i32 = -110;
 
     #[test]
     fn frames_come_whole_however_the_bytes_arrive() {
@@ -399,39 +358,10 @@ mod tests {
             let _welcome = Welcome::parse(&bytes);
             let _head = ReplyHead::parse(&bytes);
             let _event = parse_event(&bytes);
-            let _multi = multi_code(&bytes);
             let mut frames = Frames::default();
             frames.push(&bytes);
             while let Ok(Some(_)) = frames.next() {}
         }
-    }
-
-    #[test]
-    fn a_failed_multi_names_the_part_that_failed() {
-        let error = |b: FrameBuilder, code| b.int(-1).byte(0).int(code).int(code);
-        let body = error(error(FrameBuilder::new(), BAD_VERSION), -2);
-        let body = body.int(-1).byte(1).int(-1).finish();
-        assert_eq!(multi_code(&body[4..]), Ok(BAD_VERSION));
-        let body = error(error(FrameBuilder::new(), 0), NODE_EXISTS);
-        let body = body.int(-1).byte(1).int(-1).finish();
-        assert_eq!(multi_code(&body[4..]), Ok(NODE_EXISTS));
-    }
-
-    #[test]
-    fn what_is_replaced_gets_the_access_list() {
-        let acl = Acl::parse("auth::rw,ip:::1:c").unwrap();
-        let body = replace_body("/a", 3, b"x", &acl);
-        let mut fields = Fields::of(&body);
-        let part = |fields: &mut Fields<'_>| (fields.int(), fields.byte(), fields.int());
-        assert_eq!(part(&mut fields), (Ok(opcode::DELETE), Ok(0), Ok(-1)));
-        assert_eq!((fields.text(), fields.int()), (Ok("/a"), Ok(3)));
-        assert_eq!(part(&mut fields), (Ok(opcode::CREATE), Ok(0), Ok(-1)));
-        assert_eq!((fields.text(), fields.text(), fields.int()), (Ok("/a"), Ok("x"), Ok(2)));
-        assert_eq!((fields.int(), fields.text(), fields.text()), (Ok(3), Ok("auth"), Ok("")));
-        assert_eq!((fields.int(), fields.text(), fields.text()), (Ok(4), Ok("ip"), Ok("::1")));
-        assert_eq!(fields.int(), Ok(1));
-        assert_eq!(part(&mut fields), (Ok(-1), Ok(1), Ok(-1)));
-        assert!(fields.byte().is_err());
     }
 
     #[test]

@@ -7,8 +7,10 @@ use farm_core::session::{Client, SessionError, Stat, Watch, ZnodePath};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Builder, scope};
 
-/// Reads that are under way at the same time.
+/// Requests that are under way at the same time.
 const READERS_MAX: usize = 16;
+/// As many znodes one reader asks for together.
+const TOGETHER_MAX: usize = 32;
 
 /// Where a znode stands below the one that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,22 +72,30 @@ fn place(parent: &ZnodePath, above: &str, name: String) -> Place {
 /// Reads all these znodes. One that is gone before it is read is left out: it is
 /// no child any more.
 pub(super) fn read(client: &Client, places: &[Place]) -> Result<Vec<Child>, SessionError> {
-    side_by_side(places, |place| {
+    let groups: Vec<&[Place]> = places.chunks(TOGETHER_MAX).collect();
+    let read = side_by_side(&groups, |group| read_together(client, group).map(Some))?;
+    Ok(read.into_iter().flatten().collect())
+}
+
+fn read_together(client: &Client, places: &[Place]) -> Result<Vec<Child>, SessionError> {
+    let paths: Vec<ZnodePath> = places.iter().filter_map(|place| place.path.clone().ok()).collect();
+    let mut read = client.get_many(&paths)?.into_iter();
+    let mut children = Vec::with_capacity(places.len());
+    for place in places {
         let child = |content, stat| Some(Child { place: place.clone(), content, stat });
-        let path = match &place.path {
-            Ok(path) => path,
-            Err(why) => return Ok(child(Err(why.clone()), None)),
-        };
-        match client.get(path, Watch::No) {
-            Ok(znode) => Ok(child(decode(path, &znode.data), Some(znode.stat))),
-            Err(SessionError::NoNode(_)) => Ok(None),
+        let outcome = place.path.as_ref().map(|path| (path, read.next()));
+        children.extend(match outcome {
+            Err(why) => child(Err(why.clone()), None),
+            Ok((path, Some(Ok(znode)))) => child(decode(path, &znode.data), Some(znode.stat)),
+            Ok((_, Some(Err(SessionError::NoNode(_))) | None)) => None,
             // Its metadata is open to everybody all the same.
-            Err(error @ SessionError::NoAuth(_)) => Ok(client
+            Ok((path, Some(Err(error @ SessionError::NoAuth(_))))) => client
                 .exists(path, Watch::No)?
-                .and_then(|stat| child(Err(error.to_string()), Some(stat)))),
-            Err(error) => Err(error),
-        }
-    })
+                .and_then(|stat| child(Err(error.to_string()), Some(stat))),
+            Ok((_, Some(Err(error)))) => return Err(error),
+        });
+    }
+    Ok(children)
 }
 
 /// Works on all items, several at the same time, and keeps what comes of them in

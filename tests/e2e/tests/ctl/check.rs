@@ -179,7 +179,7 @@ fn a_frozen_and_a_killed_server_are_unknown_in_time() {
 
 #[test]
 fn a_server_that_freezes_half_way_is_unknown_in_time() {
-    for opcode in [op::GET_CHILDREN, op::GET_DATA] {
+    for opcode in [op::GET_CHILDREN, op::GET_DATA, op::MULTI_READ] {
         let server = FakeServer::start();
         server.put("/db", br#"{"size":2}"#);
         for name in ["a", "b"] {

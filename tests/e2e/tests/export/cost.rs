@@ -1,28 +1,58 @@
 //! What a change costs the server, by its own count.
 
-use farm_harness::{Ensemble, Scratch, Tool, eventually, steadily};
+use farm_harness::{Ensemble, Scratch, Tool, Zk, eventually, steadily};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 const HOSTS: usize = 1000;
 const CHANGES: usize = 20;
 
+fn counter(ensemble: &Ensemble, name: &str) -> usize {
+    let counters = ensemble.server(0).four_letter("mntr");
+    let line = counters.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|count| count.trim().parse().ok()).unwrap_or_else(|| panic!("{counters}"))
+}
+
 /// How often the server was asked for data or children below `/farm`.
 fn reads(ensemble: &Ensemble) -> usize {
-    let counters = ensemble.server(0).four_letter("mntr");
-    let line =
-        counters.lines().find_map(|line| line.strip_prefix("zk_cnt_farm_read_per_namespace"));
-    line.and_then(|count| count.trim().parse().ok()).unwrap_or_else(|| panic!("{counters}"))
+    counter(ensemble, "zk_cnt_farm_read_per_namespace")
+}
+
+fn host(n: usize) -> (String, String) {
+    (format!("/farm/host{n:04}"), json!({"n": n, "serial": 0}).to_string())
+}
+
+/// The server counts by the first name of a path, so it has to be ours alone.
+fn farm() -> (Ensemble, Zk) {
+    let ensemble = Ensemble::start(1);
+    let mut zk = ensemble.zk();
+    zk.create_all("/farm", "").unwrap();
+    zk.create_each(&(0..HOSTS).map(host).collect::<Vec<_>>()).unwrap();
+    (ensemble, zk)
+}
+
+#[test]
+fn a_thousand_hosts_are_read_in_some_fifty_requests() {
+    let (ensemble, _zk) = farm();
+    let scratch = Scratch::new();
+    let requests = || counter(&ensemble, "zk_packets_received");
+    let export = Tool::new("zkexport").env("ZKHOST", ensemble.connect_string());
+    let list = Tool::new("zkctl").env("ZKHOST", ensemble.connect_string());
+    for (tool, args) in [
+        (export.cwd(scratch.path()), ["--once", "/farm", "farm.json"]),
+        (list, ["ls", "-l", "/farm"]),
+    ] {
+        let before = requests();
+        tool.args(args).run().ok();
+        // The counter itself takes some.
+        let took = requests() - before;
+        assert!((30..=80).contains(&took), "{took} requests of {args:?}");
+    }
 }
 
 #[test]
 fn one_change_among_a_thousand_hosts_is_one_read_of_one_znode() {
-    // The server counts by the first name of a path, so it has to be ours alone.
-    let ensemble = Ensemble::start(1);
-    let mut zk = ensemble.zk();
-    zk.create_all("/farm", "").unwrap();
-    let host = |n: usize| (format!("/farm/host{n:04}"), json!({"n": n, "serial": 0}).to_string());
-    zk.create_each(&(0..HOSTS).map(host).collect::<Vec<_>>()).unwrap();
+    let (ensemble, mut zk) = farm();
     let scratch = Scratch::new();
     let tool = Tool::new("zkexport").env("ZKHOST", ensemble.connect_string());
     let running = tool.cwd(scratch.path()).args(["/farm", "farm.json"]).spawn();

@@ -15,8 +15,8 @@ const ROUNDS_MIN: usize = 8;
 const ROUNDS_MAX: usize = 25;
 const WARM_UP_ROUNDS: usize = 2;
 
-/// Beside an idle process, the same reads sent ahead of their answers on a bare
-/// socket, and one write, sync and rename of the same bytes.
+/// Beside an idle process, the same reads by a hundred in a request, sent ahead of their
+/// answers on a bare socket, and one write, sync and rename of the same bytes.
 pub(super) fn once(
     stage: &Stage,
     name: &'static str,

@@ -3,7 +3,7 @@
 use crate::codec::DecodeError;
 use crate::codec::json::decode_znode;
 use crate::model::{HostName, Record};
-use crate::session::{Client, Session, SessionError, Watch, ZnodePath};
+use crate::session::{Client, Session, SessionError, Watch, Znode, ZnodePath};
 use std::fmt;
 
 /// Something to ask ZooKeeper on behalf of a roster.
@@ -22,8 +22,8 @@ pub(super) enum Ask {
     Await(ZnodePath),
     /// List its hosts.
     List(ZnodePath, Watch),
-    /// Read one host.
-    Read(HostName, ZnodePath, Watch),
+    /// Read these hosts; more than one only where no watch is wanted.
+    Read(Vec<(HostName, ZnodePath)>, Watch),
 }
 
 /// What came back.
@@ -39,7 +39,7 @@ pub(super) enum Outcome {
     Arm(Result<(), SessionError>),
     Await(Result<bool, SessionError>),
     List(Result<Vec<String>, SessionError>),
-    Read(HostName, Result<Record, Unreadable>),
+    Read(Vec<(HostName, Result<Record, Unreadable>)>),
 }
 
 /// Why a host has no readable record.
@@ -83,15 +83,27 @@ impl Request {
                 Outcome::Await(client.exists(&farm, Watch::Yes).map(|stat| stat.is_some()))
             }
             Ask::List(farm, watch) => Outcome::List(client.children(&farm, watch)),
-            Ask::Read(host, path, watch) => {
-                let read = client.get(&path, watch).map_err(Unreadable::Refused);
-                let record = read.and_then(|znode| {
-                    // On the courier, so that a large farm is parsed by many threads.
-                    decode_znode(&znode.data).map_err(Unreadable::Malformed)
-                });
-                Outcome::Read(host, record)
-            }
+            Ask::Read(hosts, watch) => Outcome::Read(read(client, hosts, watch)),
         };
         Answer { ticket, session, outcome }
     }
+}
+
+fn read(
+    client: &Client,
+    hosts: Vec<(HostName, ZnodePath)>,
+    watch: Watch,
+) -> Vec<(HostName, Result<Record, Unreadable>)> {
+    let (names, paths): (Vec<HostName>, Vec<ZnodePath>) = hosts.into_iter().unzip();
+    let read = match (watch, &paths[..]) {
+        (Watch::No, [_, _, ..]) => client.get_many(&paths),
+        _ => Ok(paths.iter().map(|path| client.get(path, watch)).collect()),
+    };
+    // What the link says is true for each of them.
+    let read = read.unwrap_or_else(|error| vec![Err(error); names.len()]);
+    let record = |read: Result<Znode, SessionError>| {
+        // On the courier, so that a large farm is parsed by many threads.
+        decode_znode(&read.map_err(Unreadable::Refused)?.data).map_err(Unreadable::Malformed)
+    };
+    names.into_iter().zip(read.into_iter().map(record)).collect()
 }

@@ -28,6 +28,8 @@ pub enum DownReason {
     Garbled(&'static str),
     /// The server does not take our credentials.
     AuthRefused,
+    /// The server does not know a kind of request, and hangs up on who makes it.
+    Outdated,
 }
 
 impl std::fmt::Display for DownReason {
@@ -36,6 +38,7 @@ impl std::fmt::Display for DownReason {
             Self::HungUp => f.write_str("it hung up"),
             Self::Silent => f.write_str("it fell silent"),
             Self::Garbled(what) => write!(f, "it sent {what}"),
+            Self::Outdated => f.write_str("it is too old for a request, which is not made again"),
             Self::AuthRefused => f.write_str("it refused our credentials"),
         }
     }

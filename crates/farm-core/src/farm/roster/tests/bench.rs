@@ -43,8 +43,7 @@ impl Bench {
         bench.step(Event::Connected { is_new: true });
         bench.answer(|_| Outcome::Arm(Ok(())));
         bench.list(&["a", "b"]);
-        bench.read("a", &json!({"n": 1}));
-        bench.read("b", &json!({"n": 2}));
+        bench.read_together(&[("a", json!({"n": 1})), ("b", json!({"n": 2}))]);
         assert_eq!(bench.take_told(), ["changed a", "changed b", "complete"]);
         bench
     }
@@ -70,7 +69,10 @@ impl Bench {
             Ask::Arm(at) => format!("arm {at}"),
             Ask::Await(at) => format!("await {at}"),
             Ask::List(at, watch) => format!("list {at} {watch:?}"),
-            Ask::Read(_, at, watch) => format!("read {at} {watch:?}"),
+            Ask::Read(hosts, watch) => {
+                let paths: Vec<_> = hosts.iter().map(|(_, at)| at.as_str()).collect();
+                format!("read {} {watch:?}", paths.join(" "))
+            }
         };
         self.asked.iter().map(name).collect()
     }
@@ -96,11 +98,22 @@ impl Bench {
         self.answer(|_| Outcome::List(Ok(names)));
     }
 
-    /// Takes the open read of this host out.
+    /// Takes the open read of this host, and of no other one, out.
     pub(super) fn open_read(&mut self, name: &str) -> Request {
-        let is_it = |request: &Request| matches!(&request.ask, Ask::Read(host, ..) if host.as_str() == name);
+        let is_it = |request: &Request| matches!(&request.ask, Ask::Read(hosts, _) if matches!(&hosts[..], [(host, _)] if host.as_str() == name));
         let index = self.asked.iter().position(is_it).expect("the host is being read");
         self.asked.remove(index)
+    }
+
+    /// Answers the oldest open request, which is for these hosts together.
+    pub(super) fn read_together(&mut self, records: &[(&str, Value)]) {
+        self.answer(|ask| {
+            let Ask::Read(asked, Watch::No) = ask else { panic!("{ask:?}") };
+            let names: Vec<_> = asked.iter().map(|(host, _)| host.as_str()).collect();
+            assert_eq!(names, records.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+            let read = |(name, value): &(&str, Value)| (host(name), Ok(record(value)));
+            Outcome::Read(records.iter().map(read).collect())
+        });
     }
 
     pub(super) fn read(&mut self, name: &str, value: &Value) {
@@ -109,7 +122,7 @@ impl Bench {
 
     pub(super) fn read_as(&mut self, name: &str, read: Result<Record, Unreadable>) {
         let request = self.open_read(name);
-        self.deliver(&request, |_| Outcome::Read(host(name), read));
+        self.deliver(&request, |_| Outcome::Read(vec![(host(name), read)]));
     }
 
     pub(super) fn farm(&self) -> Value {

@@ -104,19 +104,24 @@ impl Server {
                     Outcome::List(Ok(hosts.keys().cloned().collect()))
                 }
             },
-            Ask::Read(host, at, watch) => {
-                let value = self.farm.as_ref().and_then(|hosts| hosts.get(host.as_str()));
-                let read = match value {
-                    Some(value) => {
-                        if *watch == Watch::Yes {
-                            self.data_watches.insert(host.to_string());
-                        }
-                        Ok(record(&json!({"value": value})))
-                    }
-                    None => Err(Unreadable::Refused(SessionError::NoNode(at.clone()))),
-                };
-                Outcome::Read(host.clone(), read)
-            }
+            Ask::Read(hosts, watch) => Outcome::Read(
+                hosts
+                    .iter()
+                    .map(|(host, at)| {
+                        let value = self.farm.as_ref().and_then(|hosts| hosts.get(host.as_str()));
+                        let read = match value {
+                            Some(value) => {
+                                if *watch == Watch::Yes {
+                                    self.data_watches.insert(host.to_string());
+                                }
+                                Ok(record(&json!({"value": value})))
+                            }
+                            None => Err(Unreadable::Refused(SessionError::NoNode(at.clone()))),
+                        };
+                        (host.clone(), read)
+                    })
+                    .collect(),
+            ),
         }
     }
 

@@ -240,3 +240,23 @@ fn close_is_done_whatever_the_server_says_to_it() {
         assert!(bench.link.is_over(), "{code}");
     }
 }
+
+#[test]
+fn an_old_server_that_hangs_up_over_a_request_is_told_as_such_once() {
+    let mut bench = Bench::up();
+    let own = bench.own(opcode::MULTI_READ, None);
+    bench.server(reply(1, code::UNIMPLEMENTED));
+    assert!(own.try_recv().unwrap().is_ok());
+    bench.lose(DownReason::HungUp);
+    assert_eq!(bench.reports(), [Report::Down(DownReason::Outdated)]);
+    bench.link.connected(bench.now);
+    bench.server(welcome(ID, TIMEOUT_MS));
+    bench.lose(DownReason::HungUp);
+    assert_eq!(bench.reports(), [report_up(false), Report::Down(DownReason::HungUp)]);
+    // Whatever it does not know, silence is another matter.
+    let mut bench = Bench::up();
+    drop(bench.own(opcode::MULTI_READ, None));
+    bench.server(reply(1, code::UNIMPLEMENTED));
+    bench.lose(DownReason::Silent);
+    assert_eq!(bench.reports(), [Report::Down(DownReason::Silent)]);
+}
