@@ -7,6 +7,7 @@
 //! nothing.
 
 use super::link::DownReason;
+use super::patience::Patience;
 use super::servers::{Server, Servers};
 use super::stream::{Closed, Stream};
 use super::tls::Tls;
@@ -197,8 +198,8 @@ impl Dialer {
     }
 
     /// Does what can be done without waiting. `patience` bounds one connection, and
-    /// after it one handshake.
-    pub(super) fn advance(&mut self, now: Instant, patience: Duration) -> Progress {
+    /// after it one handshake; a server that is mute in it exhausts it.
+    pub(super) fn advance(&mut self, now: Instant, patience: &mut Patience) -> Progress {
         if let State::Resting { until } = self.state {
             if now < until {
                 return Progress::Waiting;
@@ -211,7 +212,7 @@ impl Dialer {
             let attempt = match next.take() {
                 Some(attempt) => attempt,
                 None => match self.candidates.pop() {
-                    Some(candidate) => match self.open(candidate, now + patience) {
+                    Some(candidate) => match self.open(candidate, now + patience.answer()) {
                         Some(attempt) => attempt,
                         None => continue,
                     },
@@ -219,10 +220,14 @@ impl Dialer {
                 },
             };
             let candidate = attempt.candidate;
-            match self.go_on(attempt, now, patience) {
+            match self.go_on(attempt, now, patience.answer()) {
                 Ok(Moved::Waiting(attempt)) => {
                     self.attempt = Some(attempt);
                     return Progress::Waiting;
+                }
+                Ok(Moved::Mute(kind)) => {
+                    patience.was_exhausted();
+                    self.failed(candidate.address, kind);
                 }
                 Ok(Moved::Done(stream)) => return Progress::Connected(stream, candidate.address),
                 Err(kind) => self.failed(candidate.address, kind),
@@ -232,7 +237,7 @@ impl Dialer {
         if self.looking.contains(&true) && now < lookups_until {
             return Progress::Waiting;
         }
-        self.rest(now, patience);
+        self.rest(now, patience.answer());
         Progress::RoundFailed
     }
 
@@ -273,7 +278,9 @@ impl Dialer {
                 }
                 Ok(Moved::Done(stream))
             }
-            (Ok(false), Some(tls)) if now >= until => Err(TroubleKind::Tls(tls.silence())),
+            (Ok(false), Some(tls)) if now >= until => {
+                Ok(Moved::Mute(TroubleKind::Tls(tls.silence())))
+            }
             (Ok(false), _) => {
                 Ok(Moved::Waiting(Attempt { step: Step::Securing(stream), candidate, until }))
             }
@@ -380,6 +387,8 @@ impl Dialer {
 
 enum Moved {
     Waiting(Attempt),
+    /// It said too little for too long.
+    Mute(TroubleKind),
     Done(Stream),
 }
 

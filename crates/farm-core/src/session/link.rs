@@ -120,9 +120,10 @@ impl Link {
         self.phase == Phase::Over
     }
 
-    /// How long one step of reaching a server may take.
-    pub(super) const fn patience(&self) -> Duration {
-        self.patience.answer()
+    /// How long one step of reaching a server may take; it grows with what is found out
+    /// about servers on the way.
+    pub(super) const fn patience(&mut self) -> &mut Patience {
+        &mut self.patience
     }
 
     /// A connection to a server stands.

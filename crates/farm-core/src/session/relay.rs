@@ -409,7 +409,7 @@ impl<F: Fn(News)> EventLoop<F> {
     fn drop_server(&mut self, now: Instant, reason: DownReason) {
         let Some(mut server) = self.server.take() else { return };
         if server.is_welcome {
-            self.dialer.lost(now, server.address, self.link.patience());
+            self.dialer.lost(now, server.address, self.link.patience().answer());
         } else {
             // We may have noticed by writing, and not have read yet what it had to say.
             server.stream.receive().unwrap_or_default();

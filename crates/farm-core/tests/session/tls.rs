@@ -68,6 +68,26 @@ fn a_handshake_that_stalls_is_cut_like_every_silence() {
 }
 
 #[test]
+fn a_handshake_is_given_longer_after_one_that_stalled() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let scratch = Scratch::new();
+    let ca = scratch.write("ca.pem", Authority::new("farm").pem());
+    let mut config = config(&[&listener.local_addr().unwrap()]);
+    config.session_timeout = Duration::from_secs(6);
+    config.tls = Some(Tls { ca: Some(ca), ..Tls::default() });
+    let guest = Guest::open_with(config);
+    // Until the other side has had enough.
+    let hear_out = || {
+        let (mut stream, _) = listener.accept().unwrap();
+        timed(|| while matches!(stream.read(&mut [0; 4096]), Ok(1..)) {}).1
+    };
+    // R is a second for a session of six, and a third of it at the most.
+    assert!(hear_out() >= Duration::from_millis(900));
+    assert!(hear_out() >= Duration::from_millis(1900));
+    guest.session.abandon();
+}
+
+#[test]
 fn a_server_that_speaks_something_else_is_told_at_once() {
     let server = Mumbler::start(b"SSH-2.0-OpenSSH_9.2\r\n");
     let (told, took) = trouble_at(server.addr);
