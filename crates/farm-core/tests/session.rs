@@ -10,6 +10,8 @@ mod costs;
 mod credentials;
 #[path = "session/dialing.rs"]
 mod dialing;
+#[path = "session/dripping.rs"]
+mod dripping;
 #[path = "session/ends.rs"]
 mod ends;
 #[path = "session/farms.rs"]

@@ -71,6 +71,8 @@ pub(super) struct Link {
     sent_at: Instant,
     /// When bytes of a half-arrived frame last came in.
     progress_at: Instant,
+    /// When the last answer was complete.
+    answered_at: Instant,
     /// When a server last spoke to us.
     heard_at: Instant,
     pub(super) out: Out,
@@ -97,6 +99,7 @@ impl Link {
             ping_sent_at: None,
             sent_at: now,
             progress_at: now,
+            answered_at: now,
             heard_at: now,
             out: Out::default(),
         }
@@ -152,7 +155,7 @@ impl Link {
         let was_up = self.phase == Phase::Up;
         self.phase = Phase::Down;
         self.ping_sent_at = None;
-        if reason == DownReason::Silent {
+        if matches!(reason, DownReason::Silent | DownReason::Unfinished) {
             self.patience.was_exhausted();
         }
         self.fail_all(code::CONNECTION_LOSS);
@@ -198,6 +201,7 @@ impl Link {
         self.session = Some(credentials);
         self.patience.was_granted(Duration::from_millis(u64::from(timeout_ms)));
         self.lease.was_answered(self.introduced, self.patience.granted());
+        self.answered_at = now;
         if self.is_closing {
             self.send_close(now);
             return Ok(());
@@ -223,8 +227,7 @@ impl Link {
             // Closing does not wait for it.
             _ if self.is_closing => {}
             (Phase::Proving { since, number }, code::OK) => {
-                self.patience.was_answered(now.saturating_duration_since(since));
-                self.lease.was_answered(self.introduced, self.patience.granted());
+                self.was_answered(now, since, self.introduced);
                 self.prove(now, number + 1);
             }
             (Phase::Proving { .. }, code::SESSION_MOVED | code::SESSION_EXPIRED) => {
@@ -263,8 +266,7 @@ impl Link {
                 if let Some((sent_at, sent)) = self.ping_sent_at.take()
                     && head.code == code::OK
                 {
-                    self.patience.was_answered(now.saturating_duration_since(sent_at));
-                    self.lease.was_answered(sent, self.patience.granted());
+                    self.was_answered(now, sent_at, sent);
                 }
                 return Ok(());
             }
@@ -287,8 +289,7 @@ impl Link {
             _ => {}
         }
         let Some(pending) = self.queue.pop_front() else { return Ok(()) };
-        self.patience.was_answered(now.saturating_duration_since(pending.sent_at));
-        self.lease.was_answered(pending.sent, self.patience.granted());
+        self.was_answered(now, pending.sent_at, pending.sent);
         match pending.origin {
             Origin::Client { xid, .. } => {
                 frame[..4].copy_from_slice(&xid.to_be_bytes());

@@ -3,11 +3,14 @@
 //! A session of timeout T ends T after its server last heard of us. To keep it
 //! over the loss of a server we have to ask, give up waiting, and reach another
 //! server within T: so we speak at least every T/3, and wait for an answer T/6
-//! (never under a second, never over T/3).
+//! (never under a second, never over T/3). One that keeps coming in may take three times as
+//! long.
 
 use std::time::Duration;
 
 const ANSWER_LEAST: Duration = Duration::from_secs(1);
+/// So many times as long as its first byte may an answer take to its last one.
+const ANSWERS_IN_WHOLE: u32 = 3;
 
 /// The waits that follow from a session timeout.
 #[derive(Debug, Clone)]
@@ -52,6 +55,12 @@ impl Patience {
         self.answer
     }
 
+    /// How long an answer may take that keeps coming in: a large one on a slow line.
+    /// Never longer than the session lives without contact.
+    pub(super) fn whole_answer(&self) -> Duration {
+        self.answer * ANSWERS_IN_WHOLE
+    }
+
     /// How long we may say nothing.
     pub(super) fn ping_interval(&self) -> Duration {
         self.granted() / 3
@@ -85,6 +94,7 @@ mod tests {
             patience.was_exhausted();
             patience.was_exhausted();
             assert!(patience.ping_interval() + patience.answer() <= limit, "{timeout_s} s, slow");
+            assert!(patience.whole_answer() <= Duration::from_secs(timeout_s), "{timeout_s} s");
             patience.was_answered(Duration::ZERO);
             assert!(patience.answer() >= Duration::from_secs(1).min(limit / 2));
         }

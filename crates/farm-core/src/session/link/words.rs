@@ -24,6 +24,8 @@ pub enum DownReason {
     HungUp,
     /// The server owed an answer for too long.
     Silent,
+    /// The server sent something, and no whole answer for too long.
+    Unfinished,
     /// The server sent what no server sends.
     Garbled(&'static str),
     /// The server does not take our credentials.
@@ -37,6 +39,7 @@ impl std::fmt::Display for DownReason {
         match self {
             Self::HungUp => f.write_str("it hung up"),
             Self::Silent => f.write_str("it fell silent"),
+            Self::Unfinished => f.write_str("it did not get to the end of an answer"),
             Self::Garbled(what) => write!(f, "it sent {what}"),
             Self::Outdated => f.write_str("it is too old for a request, which is not made again"),
             Self::AuthRefused => f.write_str("it refused our credentials"),

@@ -96,13 +96,80 @@ fn the_next_server_gets_longer_until_one_is_in_time() {
 fn an_answer_that_keeps_coming_in_is_no_silence() {
     let mut bench = Bench::up();
     bench.ask(1);
-    for _ in 0..5 {
+    for _ in 0..2 {
         bench.after(seconds(ANSWER_S - 0.1));
         bench.link.progressed(bench.now);
         assert_eq!(bench.link.out.cut, None);
     }
     bench.after(seconds(ANSWER_S));
     assert_eq!(bench.link.out.cut, Some(DownReason::Silent));
+}
+
+impl Bench {
+    /// For how long bytes can come in without a whole answer.
+    fn drip(&mut self, most_s: f64) -> Duration {
+        let start = self.now;
+        while self.link.out.cut.is_none() && self.now < start + seconds(most_s) {
+            let due = self.link.deadline().map_or(seconds(0.1), |at| at.duration_since(self.now));
+            self.after(due.min(seconds(0.1)));
+            self.link.progressed(self.now);
+        }
+        self.now.duration_since(start)
+    }
+}
+
+#[test]
+fn an_answer_that_never_ends_is_cut_whatever_keeps_coming_in() {
+    let ask = |bench: &mut Bench| bench.ask(1);
+    // A watch event that drips: the ping behind it is what is owed.
+    let nothing = |_: &mut Bench| {};
+    let cases =
+        [(&ask as &dyn Fn(&mut Bench), 3.0 * ANSWER_S), (&nothing, PING_S + 3.0 * ANSWER_S)];
+    for (owe, whole_s) in cases {
+        let mut bench = Bench::up();
+        owe(&mut bench);
+        assert_eq!(bench.drip(60.0), seconds(whole_s));
+        assert_eq!(bench.link.out.cut, Some(DownReason::Unfinished));
+        bench.lose(DownReason::Unfinished);
+        // The next server gets longer, at the most as long as the session lives.
+        bench.link.connected(bench.now);
+        bench.server(welcome(ID, TIMEOUT_MS));
+        bench.ask(2);
+        assert_eq!(bench.drip(60.0), seconds(f64::from(TIMEOUT_MS) / 1000.0));
+    }
+    for mut bench in [Bench::greeting(), Bench::rewatching()] {
+        assert_eq!(bench.drip(60.0), seconds(3.0 * ANSWER_S));
+        assert_eq!(bench.link.out.cut, Some(DownReason::Unfinished));
+    }
+}
+
+#[test]
+fn answers_one_behind_the_other_have_their_time_each() {
+    let mut bench = Bench::up();
+    for xid in 1..=4 {
+        bench.ask(xid);
+    }
+    for xid in 1..=4 {
+        assert_eq!(bench.drip(2.9 * ANSWER_S), seconds(2.9 * ANSWER_S), "{xid}");
+        bench.server(reply(xid, code::OK));
+        // What a server says unasked is no answer.
+        bench.server(event("/a"));
+    }
+    assert_eq!(bench.link.out.cut, None);
+}
+
+#[test]
+fn events_alone_do_not_put_off_the_end_of_patience() {
+    let mut bench = Bench::up();
+    bench.ask(1);
+    let start = bench.now;
+    while bench.link.out.cut.is_none() {
+        bench.server(event("/a"));
+        // And the beginning of the next one.
+        bench.link.progressed(bench.now);
+        bench.after(seconds(0.5));
+        assert!(bench.now <= start + seconds(3.0 * ANSWER_S));
+    }
 }
 
 #[test]
