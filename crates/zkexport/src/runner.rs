@@ -13,7 +13,7 @@ use crate::mirror::{Event as MirrorEvent, Mirror};
 use crate::options::Config;
 use crate::target::Target;
 use farm_core::cli::{Exit, Failure, Notifier};
-use farm_core::engine::{Backoff, Inbox, Outbox, Signal, Signals, inbox};
+use farm_core::engine::{Inbox, Outbox, Signal, Signals, inbox};
 use farm_core::farm::Roster;
 use farm_core::farm::roster::{Action, Answer, Event as RosterEvent, News, State};
 use farm_core::local::hook::{Check, Finished, Hook};
@@ -63,8 +63,6 @@ pub(crate) struct Runner {
     was_connected: bool,
     /// What the file has, for the log.
     shown: Arc<Farm>,
-    /// A new session can't be opened for now.
-    renewal: Option<(Instant, Backoff)>,
     told: Told,
     notifier: Notifier,
     _signals: Option<Signals>,
@@ -121,7 +119,6 @@ impl Runner {
             once: once.map(|patience| Once { patience, until: now + patience }),
             was_connected: false,
             shown: Arc::new(Farm::new()),
-            renewal: None,
             told: Told::default(),
             notifier: Notifier::from_environment(),
             _signals: signals,
@@ -155,7 +152,7 @@ impl Runner {
             self.checker.as_ref().and_then(Checker::deadline),
             self.announcer.as_ref().and_then(Announcer::deadline),
             self.once.map(|once| once.until).filter(|_| !self.mirror.is_begun()),
-            self.renewal.as_ref().map(|(at, _)| *at),
+            self.session.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -204,9 +201,7 @@ impl Runner {
 
     fn tick(&mut self, now: Instant) -> Result<(), Failure> {
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|due| due <= now);
-        if is_due(self.renewal.as_ref().map(|(at, _)| *at)) {
-            self.renew(now);
-        }
+        self.session.tick(now);
         if is_due(self.roster.deadline()) {
             self.roster(now, RosterEvent::Tick)?;
         }
@@ -257,20 +252,9 @@ impl Runner {
             self.roster(now, event)?;
         }
         if is_lost {
-            self.renew(now);
+            self.session.renew(now);
         }
         Ok(())
-    }
-
-    fn renew(&mut self, now: Instant) {
-        let Err(error) = self.session.renew() else {
-            self.renewal = None;
-            return;
-        };
-        let first = || Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
-        let mut backoff = self.renewal.take().map_or_else(first, |(_, backoff)| backoff);
-        log::warn!("{error}; trying again");
-        self.renewal = Some((now + backoff.delay(), backoff));
     }
 
     fn roster(&mut self, now: Instant, event: RosterEvent) -> Result<(), Failure> {

@@ -142,7 +142,8 @@ impl Runner {
         let rival = self.rival.as_ref().and_then(Rival::deadline);
         let member = self.member.deadline().filter(|_| self.is_prepared);
         let hook = self.hook.as_ref().and_then(Hook::deadline);
-        [member, self.local.deadline(), rival, hook].into_iter().flatten().min()
+        let session = self.session.deadline();
+        [member, self.local.deadline(), rival, hook, session].into_iter().flatten().min()
     }
 
     fn turn(&mut self, event: Option<Event>) -> Result<Option<Exit>, Failure> {
@@ -177,6 +178,7 @@ impl Runner {
 
     fn look_at_the_clock(&mut self) -> Result<(), Failure> {
         let now = Instant::now();
+        self.session.tick(now);
         if let Some(znode) = self.rival.as_ref().and_then(|rival| rival.outstays(now)) {
             return Err(name::taken(&self.config, znode));
         }
@@ -213,7 +215,7 @@ impl Runner {
             session::Event::Lost => {
                 self.disconnected()?;
                 self.forget_session();
-                self.session.renew()?;
+                self.session.renew(Instant::now());
             }
             session::Event::Hint(hint) if hint.path == self.config.entry => {
                 self.rival.iter_mut().for_each(Rival::is_unsure);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the steps that tests share fail as tests do")]
 
 mod crowd;
+mod descriptors;
 mod ensemble;
 mod exports;
 mod leftovers;

@@ -106,7 +106,10 @@ impl Client {
                 let longest_read = AtomicUsize::new(0);
                 Ok(Self { library, relay, session, chroot, acl, reads_most, longest_read })
             }
-            Ok(Err(_)) | Err(_) => Err(SessionError::System(std::io::ErrorKind::Other)),
+            Ok(Err(_)) | Err(_) => {
+                let error = std::io::Error::other("the client library does not start");
+                Err(SessionError::System(Arc::new(error)))
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Trouble, ZnodePath};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest data of a znode that is sent. At 1 MiB a server with its usual
@@ -61,7 +62,7 @@ pub enum SessionError {
     /// A server was reached, but did not do it in that time.
     Overdue(Duration),
     /// This process can't have what a session needs: a socket, a thread.
-    System(std::io::ErrorKind),
+    System(Arc<std::io::Error>),
 }
 
 impl SessionError {
@@ -102,7 +103,7 @@ impl fmt::Display for SessionError {
                 trouble.as_ref().map_or(Ok(()), |trouble| write!(f, ": {trouble}"))
             }
             Self::Overdue(tried) => write!(f, "not done in {}", Rounded(*tried)),
-            Self::System(kind) => write!(f, "cannot open a session: {kind}"),
+            Self::System(error) => write!(f, "cannot open a session: {error}"),
         }
     }
 }

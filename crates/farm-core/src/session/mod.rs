@@ -6,7 +6,7 @@
 //! - `wire` and `multi` know the bytes, `link` what they mean, `patience` how long to wait,
 //!   `lease` for how long the session surely lives;
 //! - `dial` finds a server, `stream` is a socket, `tls` what may be spoken over it,
-//!   `relay` the thread that turns it all;
+//!   `door` lets the client library in, `relay` is the thread that turns it all;
 //! - `client` makes blocking requests through the client library, which only ever
 //!   meets the relay; `courier` threads make them for the loop.
 //!
@@ -20,6 +20,7 @@ mod auth;
 mod client;
 mod courier;
 mod dial;
+mod door;
 mod error;
 #[doc(hidden)]
 #[cfg(any(test, feature = "fuzzing"))]
@@ -33,6 +34,7 @@ mod path;
 mod patience;
 mod peer;
 mod relay;
+mod renewal;
 mod servers;
 mod stream;
 #[cfg(feature = "tls")]
@@ -62,8 +64,10 @@ use courier::Couriers;
 use gate::{Gate, Passage};
 use link::Report;
 use relay::{News, Relay};
+use renewal::Renewal;
 use std::fmt;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -154,6 +158,7 @@ pub struct Session {
     config: Config,
     notify: Notify,
     generation: Generation,
+    renewal: Option<Renewal>,
 }
 
 impl fmt::Debug for Session {
@@ -175,24 +180,7 @@ impl Session {
     ) -> Result<Self, SessionError> {
         let notify: Notify = Arc::new(notify);
         let generation = Generation::open(&config, &notify)?;
-        Ok(Self { config, notify, generation })
-    }
-
-    /// Begins a new session in place of one that is over.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Self::open`].
-    ///
-    /// # Panics
-    ///
-    /// When a panic on one of the session's threads has ended it: such a bug shows
-    /// as [`Event::Lost`], and goes on here, on the thread of whoever owns the session.
-    pub fn renew(&mut self) -> Result<(), SessionError> {
-        self.generation.wreck.surface();
-        self.generation.relay.begin_close(Instant::now());
-        self.generation = Generation::open(&self.config, &self.notify)?;
-        Ok(())
+        Ok(Self { config, notify, generation, renewal: None })
     }
 
     /// For how long this session surely lives. A session that takes its place has
@@ -233,7 +221,7 @@ impl Session {
             match self.generation.gate.wait(deadline) {
                 Passage::Open => was_reached = true,
                 Passage::Over => {
-                    self.renew()?;
+                    self.begin_anew()?;
                     continue;
                 }
                 Passage::Shut { trouble: Some(trouble), .. } if trouble.is_refusal() => {
@@ -276,7 +264,8 @@ impl Session {
 
 impl Generation {
     fn open(config: &Config, notify: &Notify) -> Result<Self, SessionError> {
-        let system = |error: std::io::Error| SessionError::System(error.kind());
+        let system = |error: std::io::Error| SessionError::System(Arc::new(error));
+        check_descriptors().map_err(system)?;
         let gate = Arc::new(Gate::new());
         let session = Arc::new(OnceLock::new());
         let narrator = Narrator {
@@ -299,6 +288,16 @@ impl Generation {
         let couriers = Couriers::start(config.couriers.max(1), &client, &wreck).map_err(system)?;
         Ok(Self { couriers, _client: client, relay, gate, wreck })
     }
+}
+
+/// Fails where the client library would try for ever: it never gives up on a connection,
+/// nor rests between two attempts, so it must not begin without a descriptor for each.
+fn check_descriptors() -> std::io::Result<()> {
+    // The relay's port and pair, the library's connection, poll and pipe, and to spare.
+    const NEEDED: usize = 24;
+    let (first, _) = UnixStream::pair()?;
+    let others: std::io::Result<Vec<UnixStream>> = (1..NEEDED).map(|_| first.try_clone()).collect();
+    others.map(drop)
 }
 
 /// Turns the relay's news into events, and into the log lines about the connection.

@@ -12,9 +12,9 @@
 mod tests;
 
 use super::dial::{Dialer, Progress};
+use super::door::Door;
 use super::lease::{Boottime, Lease};
 use super::link::{DownReason, Link, OwnAnswer, OwnRequest, Report, Unanswered};
-use super::peer;
 use super::servers::Servers;
 use super::stream::{Closed, Stream};
 use super::tls::Tls;
@@ -24,7 +24,7 @@ use super::{Auth, Trouble};
 use crate::engine::Worker;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -81,9 +81,8 @@ impl Relay {
         wreck: &Wreck,
         report: impl Fn(News) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
+        let door = Door::open()?;
+        let address = door.address()?;
         let (waker, woken) = UnixStream::pair()?;
         waker.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
@@ -97,7 +96,7 @@ impl Relay {
             dialer: Dialer::new(servers, tls, now, waker.clone()),
             commands: incoming,
             woken,
-            listener,
+            door,
             client: None,
             server: None,
             address: None,
@@ -162,7 +161,7 @@ struct EventLoop<F> {
     dialer: Dialer,
     commands: Receiver<Command>,
     woken: UnixStream,
-    listener: TcpListener,
+    door: Door,
     client: Option<Stream>,
     server: Option<Server>,
     /// The server we are or were connected to last.
@@ -177,7 +176,6 @@ struct EventLoop<F> {
 
 #[derive(Debug, Default)]
 struct Ready {
-    listener: bool,
     client: bool,
     server: bool,
 }
@@ -210,8 +208,9 @@ impl<F: Fn(News)> EventLoop<F> {
             let ready = self.wait(now, is_closed);
             let now = self.look_at_clocks();
             self.take_commands(now);
-            if ready.listener {
-                self.accept();
+            // One library object, one connection: after it, the port stays open and mute.
+            if self.client.is_none() {
+                self.client = self.door.accept(now);
             }
             if ready.client {
                 self.read_client(now);
@@ -239,6 +238,9 @@ impl<F: Fn(News)> EventLoop<F> {
         if let (Some(until), false) = (self.until, is_closed) {
             earlier(until);
         }
+        if let (None, Some(at)) = (&self.client, self.door.deadline()) {
+            earlier(at);
+        }
         let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
             // Rounded up: waking a moment early would only mean waking twice.
             let wait = deadline.saturating_duration_since(now) + Duration::from_micros(999);
@@ -249,8 +251,9 @@ impl<F: Fn(News)> EventLoop<F> {
             fds.push(PollFd::new(fd, flags));
             fds.len() - 1
         };
-        // One library object, one connection: after it, the port stays open and mute.
-        let listener = self.client.is_none().then(|| add(self.listener.as_fd(), PollFlags::POLLIN));
+        if let (None, Some(socket)) = (&self.client, self.door.socket()) {
+            add(socket, PollFlags::POLLIN);
+        }
         let server_is_full = self.server.as_ref().is_some_and(|s| s.stream.is_congested());
         let client_is_full = self.client.as_ref().is_some_and(Stream::is_congested);
         let client = self
@@ -272,7 +275,7 @@ impl<F: Fn(News)> EventLoop<F> {
             return Ready::default();
         }
         let is_ready = |at: Option<usize>| at.is_some_and(|at| fds[at].any().unwrap_or(true));
-        Ready { listener: is_ready(listener), client: is_ready(client), server: is_ready(server) }
+        Ready { client: is_ready(client), server: is_ready(server) }
     }
 
     fn take_commands(&mut self, now: Instant) {
@@ -293,18 +296,6 @@ impl<F: Fn(News)> EventLoop<F> {
                 }
                 Err(TryRecvError::Empty) => return,
             }
-        }
-    }
-
-    fn accept(&mut self) {
-        let Ok((stream, peer)) = self.listener.accept() else { return };
-        match peer::is_own(&stream) {
-            Ok(true) => match Stream::new(stream) {
-                Ok(stream) => self.client = Some(stream),
-                Err(error) => log::error!("cannot serve our own client; error={error}"),
-            },
-            Ok(false) => log::warn!("refused a connection of another process; peer={peer}"),
-            Err(error) => log::error!("cannot tell whose connection that is; error={error}"),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::guest::{Guest, path};
 use farm_harness::{FakeServer, eventually, op};
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Set for the process of its own.
 const ALONE: &str = "FARM_TEST_ALONE";
@@ -121,7 +121,7 @@ fn sessions_leave_neither_threads_nor_descriptors() {
             server.expire(session.0);
             guest.suspended();
             guest.lost();
-            guest.session.renew().unwrap();
+            guest.session.renew(Instant::now());
         };
         // Whatever is made once and kept is made here.
         let mut guest = Guest::open(&[&server.addr()]);

@@ -4,7 +4,7 @@ use crate::guest::{Guest, PATIENCE, path, timed};
 use farm_core::session::{Change, CreateMode, Event, SessionError, Watch};
 use farm_harness::{FakeServer, FaultProxy, op};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the end of a session may take, with air for a busy machine.
 const AT_ONCE: Duration = Duration::from_millis(900);
@@ -27,7 +27,7 @@ fn expiry_is_told_once_and_a_new_session_follows_renew() {
     server.put("/a", b"");
     assert!(guest.is_quiet_for(Duration::from_millis(500)));
     assert!(server.sessions().is_empty());
-    guest.session.renew().unwrap();
+    guest.session.renew(Instant::now());
     let new = guest.connected_anew();
     assert_ne!(new, old);
     guest.get("/").unwrap();
@@ -147,7 +147,7 @@ fn ensemble_that_lost_its_data_ends_the_session_and_gets_a_new_one() {
     empty.accept();
     guest.suspended();
     guest.lost();
-    guest.session.renew().unwrap();
+    guest.session.renew(Instant::now());
     guest.connected_anew();
     assert!(matches!(guest.get("/a"), Err(SessionError::NoNode(_))));
 }
@@ -184,7 +184,7 @@ fn a_job_that_panics_ends_the_session_and_shows_where_it_is_owned() {
     let job = guest.start(|_| panic!("a bug in a job"));
     assert!(job.recv_timeout(PATIENCE).is_err());
     guest.lost();
-    let renewed = catch_unwind(AssertUnwindSafe(|| guest.session.renew()));
+    let renewed = catch_unwind(AssertUnwindSafe(|| guest.session.renew(Instant::now())));
     assert_eq!(renewed.unwrap_err().downcast_ref(), Some(&"a bug in a job"));
 }
 
@@ -205,7 +205,7 @@ fn a_panic_of_the_relay_ends_the_session_and_shows_where_it_is_owned() {
     watched.unwrap();
     server.put("/a", b"1");
     lost.recv_timeout(PATIENCE).unwrap();
-    let renewed = catch_unwind(AssertUnwindSafe(|| session.renew()));
+    let renewed = catch_unwind(AssertUnwindSafe(|| session.renew(Instant::now())));
     assert_eq!(renewed.unwrap_err().downcast_ref(), Some(&"a bug in a callback"));
     let ((), took) = timed(|| session.close());
     assert!(took < AT_ONCE, "{took:?}");
@@ -222,7 +222,7 @@ fn hints_of_a_session_do_not_follow_its_end() {
     server.put("/a", b"1");
     guest.suspended();
     guest.lost();
-    guest.session.renew().unwrap();
+    guest.session.renew(Instant::now());
     guest.connected_anew();
     server.put("/a", b"2");
     assert!(guest.is_quiet_for(Duration::from_millis(100)));

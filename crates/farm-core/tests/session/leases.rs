@@ -58,7 +58,7 @@ fn lease_ends_with_its_session_and_the_next_one_has_its_own() {
     guest.suspended();
     guest.lost();
     assert!(!lease.is_valid());
-    guest.session.renew().unwrap();
+    guest.session.renew(Instant::now());
     guest.connected_anew();
     assert!(guest.session.lease().is_valid());
     assert!(!lease.is_valid());
