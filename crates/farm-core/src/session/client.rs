@@ -70,6 +70,21 @@ pub struct Znode {
 
 /// Makes requests within one session. Every call blocks until it is answered or
 /// the link is known to be down, whichever comes first.
+///
+/// # Broken connections
+///
+/// [`SessionError::Disconnected`] says that the answer is missing. Nothing is repeated
+/// here: whoever asked knows whether the question still makes sense. A read has done
+/// nothing, and is repeated by [`Session::call`](super::Session::call), or at the next
+/// [`Event::Connected`](super::Event::Connected) by whoever follows events.
+///
+/// A write has happened or has not, and by the next contact of the same session that is
+/// decided: what an earlier connection still carries is refused from then on. Each
+/// write says below how to find out. To look is not always enough, for the next server
+/// may lag behind; to repeat the write always is, for it is decided where all writes are.
+///
+/// After [`SessionError::Expired`] the same holds, and ephemeral znodes are gone, or
+/// about to be.
 pub struct Client {
     library: ZooKeeper,
     relay: Arc<Relay>,
@@ -123,7 +138,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`SessionError::NoNode`], in which case no watch is left.
+    /// [`SessionError::NoNode`], in which case no watch is left. After
+    /// [`SessionError::Disconnected`] none is either: read again.
     pub fn get(&self, path: &ZnodePath, watch: Watch) -> Result<Znode, SessionError> {
         let (data, stat) = self.call(path, |zk, full| zk.get_data(full, watch == Watch::Yes))?;
         Ok(Znode { data, stat: stat.into() })
@@ -133,7 +149,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of the link.
+    /// Those of the link. After [`SessionError::Disconnected`] no watch is left: look again.
     pub fn exists(&self, path: &ZnodePath, watch: Watch) -> Result<Option<Stat>, SessionError> {
         let stat = self.call(path, |zk, full| zk.exists(full, watch == Watch::Yes))?;
         Ok(stat.map(Stat::from))
@@ -143,7 +159,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`SessionError::NoNode`], in which case no watch is left.
+    /// [`SessionError::NoNode`], in which case no watch is left. After
+    /// [`SessionError::Disconnected`] none is either: list again.
     pub fn children(&self, path: &ZnodePath, watch: Watch) -> Result<Vec<String>, SessionError> {
         let mut names = self.call(path, |zk, full| zk.get_children(full, watch == Watch::Yes))?;
         names.sort_unstable();
@@ -155,7 +172,11 @@ impl Client {
     /// # Errors
     ///
     /// [`SessionError::NodeExists`]; [`SessionError::NoNode`] when the parent is missing.
-    /// After [`SessionError::Disconnected`] the znode may be there: its owner tells.
+    ///
+    /// After [`SessionError::Disconnected`], repeat it. [`SessionError::NodeExists`] is then
+    /// an answer of its own: an ephemeral znode is ours if this session owns it
+    /// ([`Stat::ephemeral_owner`]), whichever attempt made it. A persistent one has no
+    /// owner, so it must not matter who made it; where it does, its data has to tell.
     pub fn create(
         &self,
         path: &ZnodePath,
@@ -176,7 +197,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`Self::create`], but for znodes that are there already.
+    /// Those of [`Self::create`], but for znodes that are there already. After
+    /// [`SessionError::Disconnected`] some may be: repeat it, that makes the others.
     pub fn create_all(&self, path: &ZnodePath) -> Result<(), SessionError> {
         match self.create(path, b"", CreateMode::Persistent) {
             Err(SessionError::NodeExists(_)) => return Ok(()),
@@ -216,8 +238,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`SessionError::NoNode`], [`SessionError::BadVersion`]. After
-    /// [`SessionError::Disconnected`] the version tells whether it happened.
+    /// [`SessionError::NoNode`], [`SessionError::BadVersion`].
+    ///
+    /// After [`SessionError::Disconnected`] of a set with a version, repeat it with the same
+    /// one: [`SessionError::BadVersion`] then says that somebody was there, and what is read
+    /// next says whether it holds what we wanted. Without a version a repetition overwrites
+    /// what others wrote in between.
     pub fn set(
         &self,
         path: &ZnodePath,
@@ -233,6 +259,10 @@ impl Client {
     /// # Errors
     ///
     /// [`SessionError::NoNode`], [`SessionError::BadVersion`], [`SessionError::NotEmpty`].
+    ///
+    /// After [`SessionError::Disconnected`], repeat it: [`SessionError::NoNode`] then means
+    /// done. A name that others use too may be another znode by now. Its creation
+    /// ([`Stat::czxid`]) tells, its version does not, for that counts from 0 again.
     pub fn delete(&self, path: &ZnodePath, version: Option<i32>) -> Result<(), SessionError> {
         self.call(path, |zk, full| zk.delete(full, version))
     }
@@ -243,6 +273,10 @@ impl Client {
     /// # Errors
     ///
     /// [`SessionError::NoNode`], [`SessionError::BadVersion`], [`SessionError::NotEmpty`].
+    ///
+    /// After [`SessionError::Disconnected`] both parts have happened or neither. Do not
+    /// repeat it: at version 0 it would replace our own znode. Create instead, and if
+    /// there is one already, its owner ([`Stat::ephemeral_owner`]) tells.
     pub fn replace(&self, path: &ZnodePath, data: &[u8], version: i32) -> Result<(), SessionError> {
         check_length(path, data)?;
         let full = path.below(&self.chroot);
@@ -261,7 +295,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Unsupported`] by servers before 3.6, which hang up as well.
+    /// [`SessionError::Unsupported`] by servers before 3.6, which hang up as well. After
+    /// [`SessionError::Disconnected`] it may not be remembered: ask again, twice is once.
     pub fn watch_tree(&self, path: &ZnodePath) -> Result<(), SessionError> {
         let full = path.below(&self.chroot);
         let body = wire::add_watch_body(full.as_str());

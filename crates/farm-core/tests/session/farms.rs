@@ -1,9 +1,11 @@
 //! Entries, edits and sizes over links that break and beside others who do the same.
 
 use crate::guest::{Guest, PATIENCE, Stop, path};
-use farm_core::farm::{Claim, EditError, claim, edit_record, keep_size, look};
-use farm_core::model::{FieldPath, Value};
-use farm_core::session::{Change, Client, SessionError, Watch, Znode};
+use farm_core::farm::{
+    Absent, Claim, EditError, claim, edit_record, edit_znode, keep_size, look, share,
+};
+use farm_core::model::{FieldPath, Record, Value};
+use farm_core::session::{Change, Client, SessionError, Stat, Watch, Znode};
 use farm_harness::{FakeServer, op};
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -241,4 +243,52 @@ fn size_of_a_farm_with_a_malformed_record_is_left_alone() {
     let (guest, _) = Guest::at(&server);
     guest.run(|client| keep_size(client, &path("/farm"))).unwrap();
     assert_eq!(server.get("/farm"), Some(b"{oops".to_vec()));
+}
+
+#[test]
+fn every_write_is_settled_by_its_repetition() {
+    type Write = fn(&Client) -> Result<(), SessionError>;
+    let share_it: Write = |client| share(client, &path("/farm/common"), b"{}").map(drop);
+    let create_it: Write = |client| client.create_all(&path("/farm/below/deeper"));
+    let size_it: Write = |client| keep_size(client, &path("/farm")).map(drop);
+    let edit = |client: &Client| {
+        let until = Instant::now() + PATIENCE;
+        let change = |record: &mut Record, _: Option<&Stat>| {
+            record.set(&FieldPath::parse("n").unwrap(), 1.into())
+        };
+        match edit_znode(client, &path("/farm/new"), until, Absent::Create, change) {
+            Ok(_) => Ok(()),
+            Err(EditError::Session(error)) => Err(error),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let edit_it: Write = edit;
+    let delete_it: Write = |client| match client.delete(&path("/farm/old"), None) {
+        Err(SessionError::NoNode(_)) => Ok(()),
+        other => other,
+    };
+    let table = [
+        (share_it, op::CREATE, "/farm/common", Some("{}")),
+        (create_it, op::CREATE, "/farm/below/deeper", Some("")),
+        (size_it, op::SET_DATA, "/farm", Some("{\"size\":1}")),
+        (edit_it, op::CREATE, "/farm/new", Some("{\"n\":1}")),
+        (delete_it, op::DELETE, "/farm/old", None),
+    ];
+    for (write, opcode, at, expected) in table {
+        for is_done in [true, false] {
+            let server = FakeServer::start();
+            server.put("/farm/old", b"{}");
+            if is_done {
+                server.before_reply(opcode, FakeServer::cut);
+            } else {
+                server.drop_before_apply(opcode);
+            }
+            let (mut guest, _) = Guest::at(&server);
+            let first = guest.run(write);
+            assert!(matches!(first, Err(SessionError::Disconnected)), "{at}: {first:?}");
+            guest.session.call(PATIENCE, write).unwrap();
+            let stands = server.get(at).map(|data| String::from_utf8(data).unwrap());
+            assert_eq!(stands.as_deref(), expected, "{at}, done at first: {is_done}");
+        }
+    }
 }

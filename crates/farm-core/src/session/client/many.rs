@@ -28,7 +28,8 @@ impl Client {
     /// # Errors
     ///
     /// Those of the link. What is wrong with a single znode stands in its place:
-    /// [`SessionError::NoNode`], [`SessionError::NoAuth`].
+    /// [`SessionError::NoNode`], [`SessionError::NoAuth`]. After
+    /// [`SessionError::Disconnected`] nothing of it is known: read all of them again.
     pub fn get_many(
         &self,
         paths: &[ZnodePath],
