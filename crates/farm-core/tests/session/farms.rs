@@ -79,6 +79,7 @@ fn claim_replaces_a_left_over_entry_without_a_gap() {
         }
         Ok::<u32, SessionError>(count)
     });
+    assert!(server.wait_for(PATIENCE, |view| view.count(op::GET_DATA) > 0), "it looks");
     let Claim::Ours { znode, replaced: Some(replaced) } = guest.run(claim_entry).unwrap() else {
         panic!("not replaced")
     };
