@@ -3,6 +3,7 @@
 use super::error::SoakError;
 use super::eye::Eye;
 use super::farm::{self, Farm, counter};
+use super::shared::COMMON;
 use super::stage::Stage;
 use super::tools::Joiner;
 use farm_harness::{FaultProxy, Server};
@@ -63,6 +64,7 @@ impl Stage {
             joiner.remote.settle(counter(&host.record, "remote"));
             joiner.is_locals_turn = !joiner.is_locals_turn;
         }
+        self.common.settle(&after);
         self.weigh(faults)?;
         Ok(took)
     }
@@ -70,15 +72,19 @@ impl Stage {
     /// The first thing that is not as it should be.
     fn complaint(&self, farm: &Farm) -> Option<Complaint> {
         let of = |daemon: &str, what| Some(Complaint { what, daemon: Some(daemon.to_owned()) });
-        if let Some(name) =
-            farm.keys().find(|name| self.joiners.iter().all(|joiner| joiner.daemon.name != **name))
-        {
+        let is_known = |name: &&String| {
+            *name == COMMON || self.joiners.iter().any(|joiner| joiner.daemon.name == **name)
+        };
+        if let Some(name) = farm.keys().find(|name| !is_known(name)) {
             return Some(Complaint { what: format!("a stranger: {name}"), daemon: None });
         }
         for joiner in &self.joiners {
             if let Err(what) = stands(joiner, farm) {
                 return of(&joiner.daemon.name, what);
             }
+        }
+        if let Some((name, what)) = self.common.complaint(farm) {
+            return of(name, what);
         }
         for exporter in &self.exporters {
             if let Err(what) = exporter.shows(farm) {
@@ -110,7 +116,7 @@ impl Stage {
 /// The host is what it was, both its sides hold the same, and no edit is lost.
 fn stands(joiner: &Joiner, farm: &Farm) -> Result<(), String> {
     let host = farm.get(&joiner.daemon.name).ok_or("it is not in the farm")?;
-    joiner.agrees(host)?;
+    joiner.conf.agrees(&host.record)?;
     let (local, remote) = (counter(&host.record, "local"), counter(&host.record, "remote"));
     if local != joiner.local.wanted {
         return Err(format!("local edit {} is lost: {local}", joiner.local.wanted));

@@ -5,11 +5,13 @@
 //! Nothing is left on the machine afterwards, however it ends.
 
 mod calm;
+mod conf;
 mod error;
 mod eye;
 mod farm;
 mod plan;
 mod report;
+mod shared;
 mod stage;
 mod storm;
 mod threads;

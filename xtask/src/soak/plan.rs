@@ -54,6 +54,8 @@ pub(super) enum Fault {
     KillJoiner(usize),
     StopJoiner(usize),
     FreezeJoiner(usize),
+    KillSharer(usize),
+    FreezeSharer(usize),
     KillExporter(usize),
     FreezeExporter(usize),
 }
@@ -92,13 +94,15 @@ fn step(rng: &mut Rng, session_timeout: Duration) -> Step {
         30..35 => Fault::RollingRestart,
         35..41 => Fault::LoseQuorum,
         41..44 => Fault::LoseAllServers,
-        44..62 => Fault::OneWire(which, wire(rng)),
-        62..72 => Fault::AllWires(wire(rng)),
-        72..80 => Fault::Expire(which),
-        80..87 => Fault::KillJoiner(which),
-        87..90 => Fault::StopJoiner(which),
-        90..94 => Fault::FreezeJoiner(which),
-        94..98 => Fault::KillExporter(which),
+        44..60 => Fault::OneWire(which, wire(rng)),
+        60..70 => Fault::AllWires(wire(rng)),
+        70..77 => Fault::Expire(which),
+        77..83 => Fault::KillJoiner(which),
+        83..86 => Fault::StopJoiner(which),
+        86..90 => Fault::FreezeJoiner(which),
+        90..93 => Fault::KillSharer(which),
+        93..95 => Fault::FreezeSharer(which),
+        95..98 => Fault::KillExporter(which),
         98.. => Fault::FreezeExporter(which),
     };
     // A session lives over the short ones, and can't over the long ones.
@@ -149,7 +153,7 @@ mod tests {
         let plan = plan(1);
         let names = |step: &Step| format!("{:?}", step.fault).split('(').next().map(str::to_owned);
         let seen: std::collections::BTreeSet<_> = plan.iter().filter_map(names).collect();
-        assert_eq!(seen.len(), 14, "{seen:?}");
+        assert_eq!(seen.len(), 16, "{seen:?}");
         let lost: Vec<_> = plan.iter().filter(|step| step.fault == Fault::LoseQuorum).collect();
         assert!(lost.iter().any(|step| step.hold > TIMEOUT));
         assert!(lost.iter().any(|step| step.hold < TIMEOUT / 3));

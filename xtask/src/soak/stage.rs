@@ -4,11 +4,13 @@
 //! passes, edits are made, and whoever may not be missing is looked for.
 
 use super::Soak;
+use super::conf::Kind;
 use super::error::SoakError;
 use super::farm::FARM;
 use super::report::Report;
+use super::shared::{COMMON, Common};
 use super::threads::{self, Edit, News};
-use super::tools::{Daemon, Exporter, Joiner, Kind};
+use super::tools::{Daemon, Exporter, Joiner};
 use crate::workspace;
 use farm_harness::{Ensemble, FaultProxy, Options, Scratch, Tool};
 use fastrand::Rng;
@@ -29,6 +31,7 @@ pub(super) const SHARE_MAX: f64 = 0.5;
 pub(super) struct Stage {
     // First the tools go, then the wires, the servers, and the directory.
     pub(super) joiners: Vec<Joiner>,
+    pub(super) common: Common,
     pub(super) exporters: Vec<Exporter>,
     pub(super) wires: Vec<FaultProxy>,
     pub(super) ensemble: Ensemble,
@@ -65,8 +68,9 @@ impl Stage {
         threads::watch(servers.clone(), post.clone())?;
         threads::write(servers, orders, post)?;
         let scratch = Scratch::new();
-        let tool = |name: &str| {
-            let addrs: Vec<_> = wires.iter().map(|wire| wire.addr().to_string()).collect();
+        let tool_at = |host: &str, name: &str| {
+            let addr = |wire: &FaultProxy| format!("{host}:{}", wire.addr().port());
+            let addrs: Vec<_> = wires.iter().map(addr).collect();
             let timeout = format!("{}ms", soak.session_timeout.as_millis());
             Tool::program(workspace::bin_dir().join(name)).args([
                 "-H",
@@ -75,12 +79,15 @@ impl Stage {
                 &timeout,
             ])
         };
+        let tool = |name: &str| tool_at("127.0.0.1", name);
         let joiners =
             (0..JOINERS).map(|index| Joiner::start(tool("zkjoin"), scratch.path(), index));
+        let sharers = ["127.0.0.1", "localhost"].map(|host| tool_at(host, "zkjoin"));
         let exporters = [Kind::Php, Kind::Json, Kind::Dir]
             .map(|kind| Exporter::start(tool("zkexport"), scratch.path(), kind));
         Ok(Self {
             joiners: joiners.collect(),
+            common: Common::start(sharers, scratch.path()),
             exporters: exporters.into(),
             wires,
             ensemble,
@@ -106,7 +113,8 @@ impl Stage {
     /// All tools, for what is the same for each.
     pub(super) fn daemons(&mut self) -> impl Iterator<Item = &mut Daemon> {
         let joiners = self.joiners.iter_mut().map(|joiner| &mut joiner.daemon);
-        joiners.chain(self.exporters.iter_mut().map(|exporter| &mut exporter.daemon))
+        let sharers = self.common.sharers.iter_mut().map(|sharer| &mut sharer.daemon);
+        joiners.chain(sharers).chain(self.exporters.iter_mut().map(|exporter| &mut exporter.daemon))
     }
 
     /// Any session may have ended.
@@ -157,15 +165,20 @@ impl Stage {
         match news {
             News::Written { host, number } => {
                 let joiner = self.joiners.iter_mut().find(|joiner| joiner.daemon.name == host);
-                if let Some(joiner) = joiner {
-                    joiner.remote.made = number;
-                    self.report.edits += 1;
-                }
+                let remote = match joiner {
+                    Some(joiner) => &mut joiner.remote,
+                    None => &mut self.common.remote,
+                };
+                remote.made = number;
+                self.report.edits += 1;
                 Ok(())
             }
             News::Seen { members, gap } => {
                 if gap > self.session_timeout.mul_f64(SHARE_MAX) {
                     self.excuse_all(&format!("no server told for {:.1} s", gap.as_secs_f64()));
+                }
+                if let Err(what) = self.common.is_the_same(members.get(COMMON)) {
+                    return Err(self.broken(what, String::new()));
                 }
                 let stranger = self.joiners.iter().find(|joiner| {
                     let seen = members.get(&joiner.daemon.name).copied();
@@ -190,7 +203,9 @@ impl Stage {
         }
         for exporter in &self.exporters {
             let present = self.joiners.iter().filter(|joiner| !joiner.is_excused);
-            if let Some(name) = exporter.lacks(present.map(|joiner| joiner.daemon.name.as_str())) {
+            let present = present.map(|joiner| joiner.daemon.name.as_str());
+            let common = self.common.is_settled().then_some(COMMON);
+            if let Some(name) = exporter.lacks(present.chain(common)) {
                 let what = format!("{} has lost {name}", exporter.daemon.name);
                 return Err(self.broken(what, exporter.daemon.running.stderr()));
             }
@@ -199,19 +214,32 @@ impl Stage {
     }
 
     fn edit(&mut self) -> Result<(), SoakError> {
-        let index = self.rng.usize(..self.joiners.len());
+        let index = self.rng.usize(..=self.joiners.len());
+        let Some(joiner) = self.joiners.get_mut(index) else {
+            let remote = self.common.edit(&mut self.rng).map_err(SoakError::System)?;
+            match remote {
+                Some(number) => self.order(COMMON.to_owned(), number),
+                None => self.report.edits += 1,
+            }
+            return Ok(());
+        };
         let (is_local, is_in_place) = (self.rng.bool(), self.rng.bool());
-        let joiner = &mut self.joiners[index];
-        let is_local = if joiner.kind == Kind::Dir { is_local } else { joiner.is_locals_turn };
+        let is_dir = joiner.conf.kind == Kind::Dir;
+        let is_local = if is_dir { is_local } else { joiner.is_locals_turn };
         if is_local {
             joiner.edit(is_in_place).map_err(SoakError::System)?;
             self.report.edits += 1;
         } else if joiner.remote.wanted == joiner.remote.made {
             joiner.remote.wanted += 1;
-            let edit = Edit { host: joiner.daemon.name.clone(), number: joiner.remote.wanted };
-            // The writer's end shows when its news are missing.
-            drop(self.edits.send(edit));
+            let (host, number) = (joiner.daemon.name.clone(), joiner.remote.wanted);
+            self.order(host, number);
         }
         Ok(())
+    }
+
+    /// Has the writer edit a znode.
+    fn order(&self, host: String, number: u64) {
+        // The writer's end shows when its news are missing.
+        drop(self.edits.send(Edit { host, number }));
     }
 }

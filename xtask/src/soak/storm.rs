@@ -69,10 +69,19 @@ impl Stage {
                 if step.hold > self.session_timeout.mul_f64(SHARE_MAX - 0.15) {
                     self.joiners[index].is_excused = true;
                 }
-                self.joiners[index].daemon.running.signal(Signal::SIGSTOP);
+                self.freeze(|stage| &mut stage.joiners[index].daemon, step.hold)
+            }
+            Fault::KillSharer(which) => {
+                let index = which % self.common.sharers.len();
+                self.common.sharers[index].excuse();
+                self.common.sharers[index].daemon.end(Signal::SIGKILL);
                 self.pass(step.hold)?;
-                self.joiners[index].daemon.running.signal(Signal::SIGCONT);
+                self.common.sharers[index].daemon.start_again();
                 Ok(())
+            }
+            Fault::FreezeSharer(which) => {
+                let index = which % self.common.sharers.len();
+                self.freeze(|stage| &mut stage.common.sharers[index].daemon, step.hold)
             }
             Fault::KillExporter(which) => {
                 let index = which % self.exporters.len();
@@ -83,12 +92,20 @@ impl Stage {
             }
             Fault::FreezeExporter(which) => {
                 let index = which % self.exporters.len();
-                self.exporters[index].daemon.running.signal(Signal::SIGSTOP);
-                self.pass(step.hold)?;
-                self.exporters[index].daemon.running.signal(Signal::SIGCONT);
-                Ok(())
+                self.freeze(|stage| &mut stage.exporters[index].daemon, step.hold)
             }
         }
+    }
+
+    fn freeze(
+        &mut self,
+        daemon: impl Fn(&mut Self) -> &mut Daemon,
+        hold: Duration,
+    ) -> Result<(), SoakError> {
+        daemon(self).running.signal(Signal::SIGSTOP);
+        self.pass(hold)?;
+        daemon(self).running.signal(Signal::SIGCONT);
+        Ok(())
     }
 
     fn server(&self, target: Target) -> usize {

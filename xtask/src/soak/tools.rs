@@ -1,11 +1,12 @@
 //! The tools that live through it, and what each one's files should say.
 
-use super::farm::{FARM, Farm, Host, Identity, as_files, as_json, as_php, files_in};
+use super::conf::{Conf, Kind};
+use super::farm::{FARM, Farm, Identity, as_files, as_json, as_php, files_in};
 use super::usage::Usage;
 use farm_harness::{Running, Signal, Tool};
-use serde_json::{Map, Value};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use serde_json::Value;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A tool, and what it takes.
@@ -19,7 +20,7 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    fn start(name: String, tool: Tool) -> Self {
+    pub(super) fn start(name: String, tool: Tool) -> Self {
         let running = tool.spawn();
         Self { name, tool, running, usage: Usage::default(), is_down: false }
     }
@@ -44,14 +45,6 @@ impl Daemon {
     }
 }
 
-/// The format of a config or an exported file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Dir,
-    Json,
-    Php,
-}
-
 /// The counter that one side keeps in a host's record.
 #[derive(Debug, Default)]
 pub(super) struct Counter {
@@ -73,8 +66,7 @@ impl Counter {
 /// A host and its zkjoin.
 pub(super) struct Joiner {
     pub(super) daemon: Daemon,
-    pub(super) kind: Kind,
-    conf: PathBuf,
+    pub(super) conf: Conf,
     /// The znode that it must have, as long as nothing excuses another.
     pub(super) identity: Option<Identity>,
     /// Its session was ended, or may have ended, since it was calm.
@@ -89,12 +81,10 @@ impl Joiner {
     pub(super) fn start(tool: Tool, dir: &Path, index: usize) -> Self {
         let kind = if index.is_multiple_of(2) { Kind::Dir } else { Kind::Json };
         let name = format!("host-{index}");
-        let conf = dir.join(if kind == Kind::Dir { name.clone() } else { format!("{name}.json") });
-        let format = if kind == Kind::Dir { "dir" } else { "json" };
-        let tool = tool.args(["--name", &name, "--format", format, FARM]).arg(&conf);
+        let conf = Conf::new(dir, &name, kind);
+        let tool = tool.args(["--name", &name, "--format", &kind.format(), FARM]).arg(&conf.path);
         Self {
             daemon: Daemon::start(name, tool),
-            kind,
             conf,
             identity: None,
             is_excused: true,
@@ -104,43 +94,11 @@ impl Joiner {
         }
     }
 
-    /// The next local edit: a file renamed into place, or written where it is.
+    /// The next local edit.
     pub(super) fn edit(&mut self, is_in_place: bool) -> io::Result<()> {
-        let number = self.local.wanted + 1;
-        let staged = self.conf.with_extension("edit");
-        if self.kind == Kind::Dir {
-            let place = self.conf.join("local");
-            let path = if is_in_place { &place } else { &staged };
-            File::create(path)?.write_all(number.to_string().as_bytes())?;
-            if !is_in_place {
-                fs::rename(&staged, place)?;
-            }
-        } else {
-            let mut record = self.json()?;
-            record.insert("local".to_owned(), number.into());
-            File::create(&staged)?.write_all(Value::Object(record).to_string().as_bytes())?;
-            fs::rename(&staged, &self.conf)?;
-        }
-        self.local.wanted = number;
-        self.local.made = number;
-        Ok(())
-    }
-
-    fn json(&self) -> io::Result<Map<String, Value>> {
-        Ok(serde_json::from_slice(&fs::read(&self.conf)?)?)
-    }
-
-    /// The config says what the znode says.
-    pub(super) fn agrees(&self, host: &Host) -> Result<(), String> {
-        let (found, is_equal) = if self.kind == Kind::Dir {
-            let found = files_in(&self.conf)?;
-            (format!("{found:?}"), found == as_files(&host.record))
-        } else {
-            let found = self.json().map_err(|error| format!("{}: {error}", self.conf.display()))?;
-            (Value::Object(found.clone()).to_string(), found == host.record)
-        };
-        let wanted = Value::Object(host.record.clone());
-        if is_equal { Ok(()) } else { Err(format!("its config says {found}, its znode {wanted}")) }
+        self.local.wanted += 1;
+        self.local.made = self.local.wanted;
+        self.conf.edit("local", self.local.wanted, is_in_place)
     }
 }
 
@@ -159,8 +117,7 @@ impl Exporter {
             Kind::Php => "farm.php",
         };
         let path = dir.join(name);
-        let format = format!("{kind:?}").to_lowercase();
-        let tool = tool.args(["--format", &format, FARM]).arg(&path);
+        let tool = tool.args(["--format", &kind.format(), FARM]).arg(&path);
         Self { daemon: Daemon::start(name.to_owned(), tool), kind, path }
     }
 
