@@ -162,10 +162,14 @@ impl Dialer {
         }
     }
 
-    /// Ends the wait for the next round: there is no time left for it.
-    pub(super) fn hurry(&mut self, now: Instant) {
+    /// Ends the wait for the next round, and soon that for a server which does not
+    /// answer: there is no time left for them.
+    pub(super) fn hurry(&mut self, now: Instant, patience: Duration) {
         if let State::Resting { until } = &mut self.state {
             *until = (*until).min(now);
+        }
+        if let Some(attempt) = &mut self.attempt {
+            attempt.until = attempt.until.min(now + patience);
         }
     }
 

@@ -382,11 +382,17 @@ impl Link {
     pub(super) fn close(&mut self, now: Instant) {
         self.is_closing = true;
         self.lease.end();
+        if self.session.is_some() {
+            self.patience.leave();
+        }
         self.abandon_client();
         self.abandon_own();
         match self.phase {
             Phase::Up | Phase::Proving { .. } | Phase::Rewatching { .. } => self.send_close(now),
             Phase::Down if self.session.is_none() => self.finish(),
+            Phase::Greeting { .. } if self.session.is_some() => {
+                self.phase = Phase::Greeting { since: now };
+            }
             // A welcome on its way may be that of a session we would leave behind.
             Phase::Down | Phase::Greeting { .. } | Phase::Over => {}
         }

@@ -11,6 +11,8 @@ use std::time::Duration;
 const ANSWER_LEAST: Duration = Duration::from_secs(1);
 /// So many times as long as its first byte may an answer take to its last one.
 const ANSWERS_IN_WHOLE: u32 = 3;
+/// Who is leaving has half a second in all, and more than one server to tell.
+const LEAVING_MOST: Duration = Duration::from_millis(150);
 
 /// The waits that follow from a session timeout.
 #[derive(Debug, Clone)]
@@ -18,11 +20,12 @@ pub(super) struct Patience {
     asked: Duration,
     granted: Option<Duration>,
     answer: Duration,
+    is_leaving: bool,
 }
 
 impl Patience {
     pub(super) const fn new(asked: Duration) -> Self {
-        Self { asked, granted: None, answer: Self::answer_for(asked) }
+        Self { asked, granted: None, answer: Self::answer_for(asked), is_leaving: false }
     }
 
     const fn answer_for(timeout: Duration) -> Duration {
@@ -51,8 +54,14 @@ impl Patience {
     }
 
     /// How long an answer may take.
-    pub(super) const fn answer(&self) -> Duration {
-        self.answer
+    pub(super) fn answer(&self) -> Duration {
+        if self.is_leaving { self.answer.min(LEAVING_MOST) } else { self.answer }
+    }
+
+    /// We are leaving: a server that does not answer at once is not worth the wait,
+    /// for another one may be.
+    pub(super) const fn leave(&mut self) {
+        self.is_leaving = true;
     }
 
     /// How long an answer may take that keeps coming in: a large one on a slow line.

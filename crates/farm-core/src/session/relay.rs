@@ -287,8 +287,9 @@ impl<F: Fn(News)> EventLoop<F> {
                 Ok(Command::GiveUp) => self.link.give_up(),
                 Ok(Command::Close { until }) => {
                     self.until = Some(until);
-                    self.dialer.hurry(now);
                     self.link.close(now);
+                    let patience = self.link.patience().answer();
+                    self.dialer.hurry(now, patience);
                 }
                 Ok(Command::Quit) | Err(TryRecvError::Disconnected) => {
                     self.is_quitting = true;

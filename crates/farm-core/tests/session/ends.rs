@@ -1,8 +1,8 @@
 //! How sessions end, and what stays.
 
-use crate::guest::{Guest, PATIENCE, path, timed};
+use crate::guest::{Guest, PATIENCE, at_one_of_two, path, timed};
 use farm_core::session::{Change, CreateMode, Event, SessionError, Watch};
-use farm_harness::{FakeServer, FaultProxy, op};
+use farm_harness::{FakeEnsemble, FakeServer, FaultProxy, op};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -88,6 +88,18 @@ fn close_does_not_wait_for_a_server_that_hangs() {
     assert!(took < AT_ONCE, "{took:?}");
     assert!(matches!(read.recv().unwrap(), Err(SessionError::Disconnected)));
     assert!(matches!(watch.recv().unwrap(), Err(SessionError::Disconnected)));
+}
+
+#[test]
+fn closed_at_a_server_that_hangs_the_session_ends_at_another_one() {
+    let ensemble = FakeEnsemble::start();
+    let (guest, _, mute, other) = at_one_of_two(&ensemble);
+    guest.run(|client| client.create(&path("/own"), b"", CreateMode::Ephemeral)).unwrap();
+    mute.stall();
+    let ((), took) = timed(|| guest.session.close());
+    assert_eq!(other.get("/own"), None);
+    assert!(other.sessions().is_empty());
+    assert!(took < AT_ONCE, "{took:?}");
 }
 
 #[test]

@@ -232,6 +232,35 @@ fn close_while_disconnected_is_done_by_the_next_server() {
 }
 
 #[test]
+fn close_leaves_a_mute_server_for_the_next_one() {
+    let greeting = {
+        let mut bench = Bench::up();
+        bench.lose(DownReason::HungUp);
+        bench.link.connected(bench.now);
+        bench.after(seconds(1.0));
+        bench
+    };
+    for mut bench in [Bench::up(), greeting] {
+        bench.link.close(bench.now);
+        bench.after(seconds(0.1));
+        assert_eq!(bench.link.out.cut, None, "{bench:?}");
+        bench.after(seconds(0.1));
+        assert_eq!(bench.link.out.cut, Some(DownReason::Silent), "{bench:?}");
+        bench.lose(DownReason::Silent);
+        assert!(bench.link.wants_server());
+        bench.sent();
+        bench.link.connected(bench.now);
+        bench.server(welcome(ID, TIMEOUT_MS));
+        assert_eq!(bench.sent().pop().map(|(_, opcode)| opcode), Some(opcode::CLOSE_SESSION));
+    }
+    // One that may have a session for us whose name we do not know yet is waited for.
+    let mut bench = Bench::greeting();
+    bench.link.close(bench.now);
+    bench.after(seconds(1.0));
+    assert_eq!(bench.link.out.cut, None);
+}
+
+#[test]
 fn close_is_done_whatever_the_server_says_to_it() {
     for code in [code::OK, code::SESSION_EXPIRED, code::SESSION_MOVED, -1] {
         let mut bench = Bench::up();
