@@ -13,6 +13,18 @@ const FARM: &str = "/farm";
 /// Longer than any of these faults may keep a host away.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+const TICK_MS: u32 = 250;
+const SYNC_TICKS: u32 = 6;
+
+/// When the servers of a [`Cluster`] notice that their leader is gone.
+pub(crate) const LEADER_LOST: Duration = Duration::from_millis((TICK_MS * SYNC_TICKS) as u64);
+
+/// Tells what was measured to whoever runs a test with `--no-capture`.
+#[expect(clippy::print_stderr, reason = "the test's own output, shown on demand")]
+pub(crate) fn figure(what: &str, measured: Duration) {
+    eprintln!("{what}: {} ms", measured.as_millis());
+}
+
 pub(crate) struct Cluster {
     // The wires end before the servers do.
     proxies: Vec<FaultProxy>,
@@ -24,9 +36,9 @@ impl Cluster {
     pub(crate) fn start() -> Self {
         let options = Options {
             servers: 3,
-            tick_ms: 250,
+            tick_ms: TICK_MS,
             init_limit: 40,
-            sync_limit: 6,
+            sync_limit: SYNC_TICKS,
             ..Options::default()
         };
         let ensemble = Ensemble::with(&options);
