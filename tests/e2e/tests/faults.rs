@@ -6,6 +6,7 @@ mod crowd;
 mod descriptors;
 mod ensemble;
 mod exports;
+mod guests;
 mod leftovers;
 mod outages;
 mod servers;

@@ -1,13 +1,18 @@
 //! Twenty hosts, and a file that shows them all.
 
-use super::ensemble::Cluster;
+use super::ensemble::{Cluster, figure, session_of};
 use farm_harness::{
-    Chroot, Ensemble, FaultProxy, Running, Scratch, Stat, Tool, Zk, eventually_within, mode,
-    steadily,
+    Chroot, Ensemble, FaultProxy, Running, Scratch, Stat, Tool, Zk, eventually, eventually_within,
+    mode, steadily,
 };
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 const HOSTS: usize = 20;
 const FARM: &str = "/farm";
@@ -36,6 +41,65 @@ fn lacks_nobody(scratch: &Scratch) -> Result<(), String> {
     if missing.is_empty() { Ok(()) } else { Err(format!("without {missing:?}")) }
 }
 
+/// Is over when it is dropped, however that comes.
+struct Work<'a>(&'a AtomicBool);
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Looks at the file whenever the kernel tells that it was replaced, written or removed,
+/// while that work is done; returns how often that was.
+fn never_lacks_anybody(scratch: &Scratch, work: impl FnOnce()) -> Result<usize, String> {
+    let inotify = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+    let every_way = AddWatchFlags::IN_MOVE | AddWatchFlags::IN_CLOSE_WRITE;
+    inotify.add_watch(scratch.path(), every_way | AddWatchFlags::IN_DELETE).unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let looker = scope.spawn(|| {
+            let mut contents = 0;
+            loop {
+                let was_over = is_over.load(Ordering::Relaxed);
+                let mut fds = [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)];
+                poll(&mut fds, PollTimeout::from(20_u8)).unwrap();
+                let events = inotify.read_events().unwrap_or_default();
+                let is_the_file =
+                    |name: Option<&std::ffi::OsStr>| name == Some("farm.json".as_ref());
+                contents +=
+                    events.iter().filter(|event| is_the_file(event.name.as_deref())).count();
+                lacks_nobody(scratch)?;
+                if was_over {
+                    return Ok(contents);
+                }
+            }
+        });
+        let working = Work(&is_over);
+        work();
+        drop(working);
+        looker.join().unwrap()
+    })
+}
+
+/// Changes one host after the other, ten times a second.
+struct Editor<'a> {
+    scratch: &'a Scratch,
+    edits: usize,
+    next: Instant,
+}
+
+impl Editor<'_> {
+    fn turn(&mut self) {
+        if Instant::now() >= self.next {
+            self.next += Duration::from_millis(100);
+            self.edits += 1;
+            let host = name(self.edits % HOSTS);
+            self.scratch.write(format!("{host}/edits"), self.edits.to_string());
+        }
+    }
+}
+
 #[test]
 fn a_rolling_restart_takes_no_host_from_the_file() {
     let cluster = Cluster::start();
@@ -49,15 +113,30 @@ fn a_rolling_restart_takes_no_host_from_the_file() {
     exporter.wait_log("the file is current; ");
     lacks_nobody(&scratch).unwrap();
     let before = stats(&mut cluster.ensemble.zk());
-    for server in cluster.ensemble.servers() {
-        server.start_again();
-        eventually_within(Duration::from_secs(30), "the server is back", || {
-            lacks_nobody(&scratch).unwrap_or_else(|e| panic!("{e}\n{}", exporter.stderr()));
-            mode(server.addr())
+    let mut editor = Editor { scratch: &scratch, edits: 0, next: Instant::now() };
+    let start = Instant::now();
+    let looked = never_lacks_anybody(&scratch, || {
+        for server in cluster.ensemble.servers() {
+            server.start_again();
+            eventually_within(Duration::from_secs(30), "the server is back", || {
+                editor.turn();
+                mode(server.addr())
+            });
+        }
+        // Whoever was lost by a server is lost to the file within the timeout.
+        steadily(Duration::from_secs(5), "time passes", || {
+            editor.turn();
+            Ok::<_, String>(())
         });
-    }
-    // Whoever was lost by a server is lost to the file within the timeout.
-    steadily(Duration::from_secs(5), "everybody is in the file", || lacks_nobody(&scratch));
+    });
+    let contents = looked.unwrap_or_else(|e| panic!("{e}\n{}", exporter.stderr()));
+    figure(&format!("{contents} contents of the file, each with all hosts, in"), start.elapsed());
+    assert!(contents > editor.edits / 4, "{} edits, {contents} contents", editor.edits);
+    let last = format!("\"edits\": \"{}\"", editor.edits);
+    eventually("the last edit is in the file", || match scratch.read("farm.json")? {
+        text if text.contains(&last) => Ok(()),
+        text => Err(text),
+    });
     let after = stats(&mut cluster.ensemble.zk());
     for (index, (before, after)) in before.iter().zip(&after).enumerate() {
         let (was, is) =
@@ -86,6 +165,7 @@ fn twenty_hosts_whose_sessions_end_at_once_are_back_within_two_seconds() {
     hosts.iter().for_each(|host| host.running.wait_log("joined; "));
     let old: Vec<i64> = stats(&mut zk).iter().map(|stat| stat.ephemeral_owner).collect();
     hosts.iter().for_each(|host| host.proxy.expire().unwrap());
+    let expired = Instant::now();
     let owners = eventually_within(Duration::from_secs(2), "everybody is back", || {
         let mut owners = BTreeSet::new();
         for index in 0..HOSTS {
@@ -98,11 +178,14 @@ fn twenty_hosts_whose_sessions_end_at_once_are_back_within_two_seconds() {
         }
         Ok::<_, String>(owners)
     });
+    figure("everybody is back after", expired.elapsed());
     assert_eq!(owners.len(), HOSTS);
-    for host in &hosts {
-        let log = host.running.stderr();
-        let is_live = |owner: &i64| log.contains(&format!("session=0x{owner:x} "));
-        assert_eq!(owners.iter().filter(|owner| is_live(owner)).count(), 1, "{log}");
+    let live = Ensemble::shared().server(0).four_letter("cons");
+    for (index, host) in hosts.iter().enumerate() {
+        let (log, session) = (host.running.stderr(), session_of(&host.running));
+        let owner = zk.get(&format!("{FARM}/{}", name(index))).unwrap().stat.ephemeral_owner;
+        assert_eq!(format!("0x{owner:x}"), session, "{log}");
+        assert!(live.contains(&format!("sid={session},")), "{session} in\n{live}");
         assert_eq!(log.matches(" connected; ").count(), 2, "{log}");
     }
 }

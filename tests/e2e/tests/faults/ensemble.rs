@@ -5,6 +5,7 @@ use farm_harness::{
     Ensemble, FaultProxy, Options, Running, Scratch, Server, Stat, Tool, Zk, eventually_within,
 };
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The farm of the hosts.
@@ -23,6 +24,13 @@ pub(crate) const LEADER_LOST: Duration = Duration::from_millis((TICK_MS * SYNC_T
 #[expect(clippy::print_stderr, reason = "the test's own output, shown on demand")]
 pub(crate) fn figure(what: &str, measured: Duration) {
     eprintln!("{what}: {} ms", measured.as_millis());
+}
+
+/// The session of a tool, as it names it.
+pub(crate) fn session_of(running: &Running) -> String {
+    let log = running.stderr();
+    let told = log.rsplit(" session=").next().and_then(|rest| rest.split_whitespace().next());
+    told.filter(|session| session.starts_with("0x")).unwrap_or_else(|| panic!("{log}")).to_owned()
 }
 
 pub(crate) struct Cluster {
@@ -88,6 +96,15 @@ impl Cluster {
         target
     }
 
+    /// The server that the only tool is on.
+    pub(crate) fn carrier(&self) -> usize {
+        eventually_within(PATIENCE, "one server carries it", || {
+            let open: Vec<u64> = self.proxies.iter().map(|proxy| proxy.counts().open).collect();
+            let sum: u64 = open.iter().sum();
+            open.iter().position(|count| *count == 1 && sum == 1).ok_or_else(|| format!("{open:?}"))
+        })
+    }
+
     /// Makes one server a black hole.
     pub(crate) fn swallow(&self, index: usize) {
         self.proxies[index].stall();
@@ -126,10 +143,20 @@ impl Host {
         format!("{FARM}/{}", self.name)
     }
 
+    /// Where its config is, and nothing else.
+    pub(crate) fn dir(&self) -> &Path {
+        self.scratch.path()
+    }
+
     /// A local edit, which some time later is in the znode.
     pub(crate) fn edit(&mut self) {
         self.edits += 1;
         self.scratch.write("conf/edits", self.edits.to_string());
+    }
+
+    /// What its znode is to say of the edits.
+    pub(crate) fn edits(&self) -> String {
+        self.edits.to_string()
     }
 
     pub(crate) fn is_alive(&mut self, what: &str) {

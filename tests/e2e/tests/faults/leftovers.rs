@@ -1,74 +1,166 @@
-//! Hosts that stop while nobody can hear it.
+//! Tools that end, also while nobody can hear it, and what stays of them.
 
-use farm_harness::{Ensemble, FaultProxy, Running, Scratch, Signal, Tool, Zk, eventually_within};
+use super::ensemble::{Cluster, Host, figure, session_of};
+use farm_harness::{
+    Ensemble, FaultProxy, Running, Scratch, Server, Signal, Tool, Zk, eventually_within, patience,
+};
 use std::time::{Duration, Instant};
 
 const PATH: &str = "/farm/host";
-/// The session timeout, and a tick of the server until it looks.
-const GONE_WITHIN: Duration = Duration::from_millis(4000 + 500);
+/// When a server can be reached.
+const AT_ONCE: Duration = Duration::from_millis(500);
+/// The session timeout, a tick of the server until it looks, and what it needs for that.
+const FORGOTTEN: Duration = Duration::from_millis(4000 + 500 + 200);
 
-struct Host {
+/// A tool on a wire of its own.
+struct Guest {
     running: Running,
     proxy: FaultProxy,
     zk: Zk,
     _scratch: Scratch,
 }
 
-impl Host {
-    fn join(test: &str) -> Self {
+impl Guest {
+    fn start(test: &str, tool: &str) -> Self {
         let chroot = Ensemble::shared().chroot(test);
-        let (scratch, zk) = (Scratch::new(), chroot.zk());
+        let (scratch, mut zk) = (Scratch::new(), chroot.zk());
+        zk.create("/farm", "").unwrap();
         let proxy = FaultProxy::start(Ensemble::shared().server(0).addr());
         let servers = format!("{}{}", proxy.addr(), chroot.path());
-        let running = Tool::new("zkjoin")
-            .args(["-H", &servers, "--session-timeout", "4s", "--name", "host", "/farm"])
+        let tool_args: &[&str] = if tool == "zkjoin" { &["--name", "host"] } else { &[] };
+        let running = Tool::new(tool)
+            .args(["-H", &servers, "--session-timeout", "4s"])
+            .args(tool_args)
+            .arg("/farm")
             .arg(scratch.join("conf.json"))
             .spawn();
-        running.wait_log("joined; ");
+        running.wait_log(if tool == "zkjoin" { "joined; " } else { "the file is current; " });
         Self { running, proxy, zk, _scratch: scratch }
     }
 
-    /// Stops it well within a second, and waits until nothing of it is left.
-    fn stop_and_be_forgotten(mut self, within: Duration) {
-        self.running.signal(Signal::SIGTERM);
-        let stopped = Instant::now();
-        let output = self.running.wait_exit();
-        output.ok();
-        assert!(stopped.elapsed() < farm_harness::patience(Duration::from_secs(1)), "{output}");
-        eventually_within(within, "its znode is gone", || match self.zk.exists(PATH) {
-            Ok(None) => Ok(()),
-            other => Err(format!("{other:?}")),
+    fn disconnect(&self) {
+        self.proxy.refuse();
+        self.proxy.cut();
+        self.running.wait_log("no server can be reached");
+    }
+
+    /// Ends it, and waits until nothing of it is left.
+    fn ends(mut self, signal: Signal, what: &str, within: Duration) {
+        let (session, server) = (session_of(&self.running), Ensemble::shared().server(0));
+        assert!(has_session(server, &session), "{}", self.running.stderr());
+        end(&mut self.running, signal);
+        is_forgotten(&session, server, what, within, || {
+            match self.zk.exists(PATH).map_err(|e| e.to_string())? {
+                None => Ok(()),
+                Some(stat) => Err(format!("{stat:?}")),
+            }
         });
     }
 }
 
-#[test]
-fn a_host_that_stops_leaves_at_once() {
-    Host::join("stops").stop_and_be_forgotten(Duration::from_millis(500));
+/// Stops it well within a second, or kills it.
+fn end(running: &mut Running, signal: Signal) {
+    running.signal(signal);
+    let told = Instant::now();
+    let output = running.wait_exit();
+    if signal == Signal::SIGTERM {
+        output.ok();
+        assert!(told.elapsed() < patience(Duration::from_secs(1)), "{output}");
+    }
 }
 
-#[test]
-fn a_host_that_stops_in_a_black_hole_is_forgotten_with_its_session() {
-    let host = Host::join("stops_in_a_black_hole");
-    host.proxy.stall();
-    host.stop_and_be_forgotten(GONE_WITHIN);
+fn has_session(server: &Server, session: &str) -> bool {
+    let dump = server.four_letter("dump");
+    // A connection that nobody speaks on any more is no session.
+    let sessions = dump.split("Connections dump").next().unwrap_or_default();
+    sessions.split_whitespace().any(|word| word == session)
 }
 
-#[test]
-fn a_host_that_stops_while_it_looks_for_a_server_is_forgotten_with_its_session() {
-    let host = Host::join("stops_disconnected");
-    host.proxy.refuse();
-    host.proxy.cut();
-    host.running.wait_log("no server can be reached");
-    host.stop_and_be_forgotten(GONE_WITHIN);
-}
-
-#[test]
-fn a_host_that_crashes_is_forgotten_with_its_session() {
-    let mut host = Host::join("crashes");
-    host.running.kill9();
-    eventually_within(GONE_WITHIN, "its znode is gone", || match host.zk.exists(PATH) {
-        Ok(None) => Ok(()),
-        other => Err(format!("{other:?}")),
+/// Waits until neither its session nor its znode is there.
+fn is_forgotten(
+    session: &str,
+    server: &Server,
+    what: &str,
+    within: Duration,
+    mut has_no_znode: impl FnMut() -> Result<(), String>,
+) {
+    let ended = Instant::now();
+    eventually_within(within, &format!("nothing is left: {what}"), || {
+        has_no_znode()?;
+        if has_session(server, session) { Err("its session is there".to_owned()) } else { Ok(()) }
     });
+    figure(&format!("{what}: nothing is left after"), ended.elapsed());
+}
+
+/// Ends one of each kind of tool after that preparation.
+fn both(test: &str, signal: Signal, within: Duration, prepare: impl Fn(&Guest)) {
+    for tool in ["zkjoin", "zkexport"] {
+        let guest = Guest::start(test, tool);
+        prepare(&guest);
+        guest.ends(signal, &format!("{tool}, {test}"), within);
+    }
+}
+
+#[test]
+fn who_stops_is_forgotten_at_once() {
+    both("stops", Signal::SIGTERM, AT_ONCE, |_| {});
+}
+
+#[test]
+fn who_stops_in_a_black_hole_is_forgotten_with_its_session() {
+    both("stops_in_a_black_hole", Signal::SIGTERM, FORGOTTEN, |guest| guest.proxy.stall());
+}
+
+#[test]
+fn who_stops_while_it_looks_for_a_server_is_forgotten_with_its_session() {
+    both("stops_disconnected", Signal::SIGTERM, FORGOTTEN, Guest::disconnect);
+}
+
+#[test]
+fn who_stops_disconnected_when_a_server_is_back_is_forgotten_at_once() {
+    both("stops_when_a_server_is_back", Signal::SIGTERM, AT_ONCE, |guest| {
+        guest.disconnect();
+        guest.proxy.accept();
+    });
+}
+
+#[test]
+fn who_crashes_is_forgotten_with_its_session() {
+    both("crashes", Signal::SIGKILL, FORGOTTEN, |_| {});
+}
+
+#[test]
+fn who_crashes_in_a_black_hole_is_forgotten_with_its_session() {
+    both("crashes_in_a_black_hole", Signal::SIGKILL, FORGOTTEN, |guest| guest.proxy.stall());
+}
+
+#[test]
+fn who_crashes_while_it_looks_for_a_server_is_forgotten_with_its_session() {
+    both("crashes_disconnected", Signal::SIGKILL, FORGOTTEN, Guest::disconnect);
+}
+
+#[test]
+fn who_stops_while_its_server_is_mute_is_forgotten_at_once_by_another() {
+    for (on_leader, fault) in [(false, "swallow"), (true, "swallow"), (false, "freeze")] {
+        let cluster = Cluster::start();
+        let mut hosts = [Host::join(&cluster, "host", "10s")];
+        let lost = cluster.gather(&mut hosts, on_leader);
+        let [mut host] = hosts;
+        let session = session_of(&host.running);
+        assert!(has_session(cluster.ensemble.leader(), &session), "{}", host.running.stderr());
+        let mut zk = cluster.ensemble.zk();
+        if fault == "swallow" {
+            cluster.swallow(lost);
+        } else {
+            zk = Zk::connect(cluster.ensemble.server((lost + 1) % 3).addr()).unwrap();
+            cluster.ensemble.server(lost).pause();
+        }
+        end(&mut host.running, Signal::SIGTERM);
+        let leader = cluster.ensemble.leader();
+        let what = format!("stops while its server is lost, {fault}, on the leader: {on_leader}");
+        is_forgotten(&session, leader, &what, AT_ONCE, || match zk.exists(PATH) {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+    }
 }

@@ -1,11 +1,18 @@
 //! All servers are lost for a while, one after the other or at once.
 
-use super::ensemble::{Cluster, Host};
-use farm_harness::{Server, steadily};
-use std::time::Duration;
+use super::ensemble::{Cluster, Host, figure};
+use farm_harness::{Running, Scratch, Server, Tool, eventually, eventually_within, steadily};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+const FARM: &str = "/farm";
 
 #[test]
-fn hosts_survive_a_rolling_restart_and_the_loss_of_the_quorum() {
+fn hosts_survive_a_rolling_restart() {
     let cluster = Cluster::start();
     let mut hosts = [
         Host::join(&cluster, "busy", "10s"),
@@ -20,28 +27,179 @@ fn hosts_survive_a_rolling_restart_and_the_loss_of_the_quorum() {
             host.is_unharmed(&mut zk, "rolling restart");
         }
     }
+}
 
-    let lines = hosts.iter().map(|host| host.running.stderr().lines().count()).max().unwrap();
-    let cpu: Vec<Duration> = hosts.iter().map(|host| host.running.cpu_time()).collect();
-    let leader = cluster.ensemble.leader();
-    let others: Vec<&Server> =
-        cluster.ensemble.servers().iter().filter(|server| server.addr() != leader.addr()).collect();
-    others.iter().for_each(|server| server.kill());
-    steadily(Duration::from_secs(8), "everybody waits", || {
-        hosts.iter_mut().for_each(|host| host.is_alive("no quorum"));
-        Ok::<_, String>(())
-    });
-    for (host, cpu) in hosts.iter().zip(cpu) {
-        let (cost, log) = (host.running.cpu_time() - cpu, host.running.stderr());
-        assert!(cost < Duration::from_millis(400), "{cost:?}\n{log}");
-        assert!(log.lines().count() <= lines + 6, "{log}");
+/// A farm in a file, or in a directory.
+struct Export {
+    running: Running,
+    scratch: Scratch,
+}
+
+impl Export {
+    fn start(cluster: &Cluster, timeout: &str, format: &str) -> Self {
+        let scratch = Scratch::new();
+        let args = ["-H", &cluster.servers(), "--session-timeout", timeout, "-f", format, FARM];
+        let running = Tool::new("zkexport").args(args).arg(scratch.join("farm")).spawn();
+        running.wait_log("the file is current; ");
+        Self { running, scratch }
     }
+
+    /// The number that it shows for the field `edits` of a host.
+    fn edits(&self, host: &str) -> Result<String, String> {
+        if self.scratch.join("farm").is_dir() {
+            return self.scratch.read(format!("farm/{host}/edits"));
+        }
+        let text = self.scratch.read("farm")?;
+        let farm: Value = serde_json::from_str(&text).map_err(|e| format!("{e} in {text:?}"))?;
+        Ok(farm[host]["edits"].as_str().unwrap_or_default().to_owned())
+    }
+}
+
+/// Everything in a directory: when and where it was written.
+type Tree = BTreeMap<PathBuf, (SystemTime, u64, u64)>;
+
+/// Only asks for metadata: who watches a directory is told of every look into a file.
+fn stamps(paths: impl IntoIterator<Item = PathBuf>) -> Tree {
+    let stamp = |path: PathBuf| {
+        // One that is gone has changed.
+        let found = fs::metadata(&path).ok()?;
+        Some((path, (found.modified().ok()?, found.ino(), found.len())))
+    };
+    paths.into_iter().filter_map(stamp).collect()
+}
+
+/// What the files of a directory say, and those of the directories in it.
+fn contents(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![dir.to_owned()];
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        let bytes = fs::read(&path).ok();
+        found.insert(path, bytes);
+    }
+    found
+}
+
+/// A tool as it was before an outage.
+struct Before {
+    what: String,
+    dir: PathBuf,
+    tree: Tree,
+    contents: BTreeMap<PathBuf, Option<Vec<u8>>>,
+    cpu: Duration,
+    lines: usize,
+    contacts: usize,
+}
+
+impl Before {
+    fn of(what: &str, running: &Running, dir: &Path) -> Self {
+        let (log, contents) = (running.stderr(), contents(dir));
+        Self {
+            what: what.to_owned(),
+            dir: dir.to_owned(),
+            tree: stamps(contents.keys().cloned()),
+            contents,
+            cpu: running.cpu_time(),
+            lines: log.lines().count(),
+            contacts: log.matches(" connected").count(),
+        }
+    }
+
+    /// No file and no directory was written or replaced.
+    fn is_untouched(&self) -> Result<(), String> {
+        let now = stamps(self.tree.keys().cloned());
+        if now == self.tree {
+            return Ok(());
+        }
+        Err(format!("{}: {:?} became {now:?}", self.what, self.tree))
+    }
+
+    /// It has taken little of the machine while the servers were away.
+    fn cost_little(&self, running: &mut Running, outage: &str, time: Duration) {
+        assert!(running.is_running(), "{}: {}", self.what, running.stderr());
+        let (cost, log) = (running.cpu_time() - self.cpu, running.stderr());
+        figure(&format!("{outage}: processor time of {}", self.what), cost);
+        // Half a second for ten seconds.
+        assert!(cost * 20 < time, "{}: {cost:?} in {time:?}\n{log}", self.what);
+    }
+
+    /// It is back by itself, and has said little about all of it.
+    fn is_back(&self, running: &Running) {
+        eventually_within(Duration::from_secs(20), "it is back", || {
+            let log = running.stderr();
+            if log.matches(" connected").count() > self.contacts { Ok(()) } else { Err(log) }
+        });
+        let log = running.stderr();
+        assert!(log.lines().count() < self.lines + 20, "{log}");
+    }
+}
+
+#[test]
+fn outages_of_any_length_touch_nothing_cost_nothing_and_end_by_themselves() {
+    let cluster = Cluster::start();
+    let mut hosts = [Host::join(&cluster, "busy", "10s"), Host::join(&cluster, "quick", "4s")];
+    let mut exports =
+        [Export::start(&cluster, "10s", "json"), Export::start(&cluster, "4s", "dir")];
+    let leader = cluster.ensemble.leader().addr();
+    let servers = cluster.ensemble.servers();
+    let followers: Vec<&Server> = servers.iter().filter(|s| s.addr() != leader).collect();
+    let quorum = ("no quorum", followers, Duration::from_secs(20));
+    let all = ("no server", servers.iter().collect(), Duration::from_secs(60));
+    for (outage, lost, time) in [quorum, all] {
+        let of_hosts = hosts.each_ref().map(|h| Before::of(h.name, &h.running, h.dir()));
+        let of_exports =
+            exports.each_ref().map(|e| Before::of("an exporter", &e.running, e.scratch.path()));
+        let all_before = || of_hosts.iter().chain(&of_exports);
+        lost.iter().for_each(|server| server.kill());
+        steadily(time, "everything stays as it is", || {
+            all_before().try_for_each(Before::is_untouched)
+        });
+        let all_running = hosts.iter_mut().map(|host| &mut host.running);
+        let all_running = all_running.chain(exports.iter_mut().map(|export| &mut export.running));
+        for (before, running) in all_before().zip(all_running) {
+            before.cost_little(running, outage, time);
+        }
+        lost.iter().for_each(|server| server.start_again());
+        lost.iter().for_each(|server| server.wait_until_serving());
+        of_hosts.iter().zip(&hosts).for_each(|(before, host)| before.is_back(&host.running));
+        of_exports.iter().zip(&exports).for_each(|(before, it)| before.is_back(&it.running));
+        let mut zk = cluster.ensemble.zk();
+        hosts.iter_mut().for_each(|host| host.is_unharmed(&mut zk, outage));
+        // What was read again was what is there already.
+        steadily(Duration::from_millis(500), "everything stays as it is", || {
+            all_before().try_for_each(Before::is_untouched)
+        });
+        all_before().for_each(|before| assert_eq!(contents(&before.dir), before.contents));
+
+        hosts[0].edit();
+        for host in &mut hosts {
+            host.takes_edits(&mut zk, outage);
+            host.is_unharmed(&mut zk, outage);
+        }
+        let wanted = hosts[0].edits();
+        for export in &exports {
+            eventually("the file is right", || match export.edits(hosts[0].name)? {
+                found if found == wanted => Ok(()),
+                found => Err(format!("{found}\n{}", export.running.stderr())),
+            });
+        }
+    }
+}
+
+#[test]
+fn an_edit_made_without_a_quorum_arrives_when_there_is_one() {
+    let cluster = Cluster::start();
+    let mut hosts = [Host::join(&cluster, "busy", "10s"), Host::join(&cluster, "idle", "4s")];
+    let leader = cluster.ensemble.leader().addr();
+    let servers = cluster.ensemble.servers();
+    let followers: Vec<&Server> = servers.iter().filter(|s| s.addr() != leader).collect();
+    followers.iter().for_each(|server| server.kill());
+    hosts.iter().for_each(|host| host.running.wait_log("no server can be reached"));
     hosts[0].edit();
-    others.iter().for_each(|server| server.start_again());
-    others.iter().for_each(|server| server.wait_until_serving());
+    followers.iter().for_each(|server| server.start_again());
+    followers.iter().for_each(|server| server.wait_until_serving());
     let mut zk = cluster.ensemble.zk();
-    for host in &mut hosts {
-        host.is_unharmed(&mut zk, "quorum lost and back");
-        host.takes_edits(&mut zk, "back");
-    }
+    hosts.iter_mut().for_each(|host| host.is_unharmed(&mut zk, "quorum lost and back"));
 }
