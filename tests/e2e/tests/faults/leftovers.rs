@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 const PATH: &str = "/farm/host";
 /// When a server can be reached.
 const AT_ONCE: Duration = Duration::from_millis(500);
-/// The session timeout, a tick of the server until it looks, and what it needs for that.
-const FORGOTTEN: Duration = Duration::from_millis(4000 + 500 + 200);
+/// The session timeout, a tick of the server until it looks, and what both of us need for
+/// that on a busy machine.
+const FORGOTTEN: Duration = Duration::from_millis(4000 + 500 + 500);
 
 /// A tool on a wire of its own.
 struct Guest {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 const FARM: &str = "/farm";
 
@@ -126,13 +126,16 @@ impl Before {
     }
 
     /// It is back by itself, and has said little about all of it.
-    fn is_back(&self, running: &Running) {
+    fn is_back(&self, running: &Running, outage: &str) {
+        let served = Instant::now();
         eventually_within(Duration::from_secs(20), "it is back", || {
             let log = running.stderr();
             if log.matches(" connected").count() > self.contacts { Ok(()) } else { Err(log) }
         });
         let log = running.stderr();
-        assert!(log.lines().count() < self.lines + 20, "{log}");
+        let lines = log.lines().count() - self.lines;
+        figure(&format!("{outage}: {}, {lines} lines, back after", self.what), served.elapsed());
+        assert!(lines < 20, "{log}");
     }
 }
 
@@ -163,8 +166,9 @@ fn outages_of_any_length_touch_nothing_cost_nothing_and_end_by_themselves() {
         }
         lost.iter().for_each(|server| server.start_again());
         lost.iter().for_each(|server| server.wait_until_serving());
-        of_hosts.iter().zip(&hosts).for_each(|(before, host)| before.is_back(&host.running));
-        of_exports.iter().zip(&exports).for_each(|(before, it)| before.is_back(&it.running));
+        let all_running = hosts.iter().map(|host| &host.running);
+        let all_running = all_running.chain(exports.iter().map(|export| &export.running));
+        all_before().zip(all_running).for_each(|(before, it)| before.is_back(it, outage));
         let mut zk = cluster.ensemble.zk();
         hosts.iter_mut().for_each(|host| host.is_unharmed(&mut zk, outage));
         // What was read again was what is there already.
