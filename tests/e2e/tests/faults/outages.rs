@@ -1,10 +1,12 @@
 //! All servers are lost for a while, one after the other or at once.
 
 use super::ensemble::{Cluster, Host, figure};
+use crate::join::stage::hostname;
 use farm_harness::{Running, Scratch, Server, Tool, eventually, eventually_within, steadily};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -44,14 +46,30 @@ impl Export {
         Self { running, scratch }
     }
 
-    /// The number that it shows for the field `edits` of a host.
-    fn edits(&self, host: &str) -> Result<String, String> {
-        if self.scratch.join("farm").is_dir() {
-            return self.scratch.read(format!("farm/{host}/edits"));
+    /// Waits until it shows that host with no field but these.
+    fn shows(&self, host: &Host) {
+        let wanted = json!({"edits": host.edits(), "hostname": hostname()});
+        eventually(&format!("the file has {wanted}"), || match self.record(host.name)? {
+            found if found == wanted => Ok(()),
+            found => Err(format!("{found}\n{}", self.running.stderr())),
+        });
+    }
+
+    fn record(&self, host: &str) -> Result<Value, String> {
+        let farm = self.scratch.join("farm");
+        if !farm.is_dir() {
+            let text = self.scratch.read("farm")?;
+            let farm: Value =
+                serde_json::from_str(&text).map_err(|e| format!("{e} in {text:?}"))?;
+            return Ok(farm[host].clone());
         }
-        let text = self.scratch.read("farm")?;
-        let farm: Value = serde_json::from_str(&text).map_err(|e| format!("{e} in {text:?}"))?;
-        Ok(farm[host]["edits"].as_str().unwrap_or_default().to_owned())
+        let names = fs::read_dir(farm.join(host)).map_err(|e| e.to_string())?;
+        let field = |name: io::Result<fs::DirEntry>| {
+            let name = name.map_err(|e| e.to_string())?.file_name().display().to_string();
+            let text = self.scratch.read(format!("farm/{host}/{name}"))?;
+            Ok((name, Value::String(text)))
+        };
+        names.map(field).collect()
     }
 }
 
@@ -182,12 +200,9 @@ fn outages_of_any_length_touch_nothing_cost_nothing_and_end_by_themselves() {
             host.takes_edits(&mut zk, outage);
             host.is_unharmed(&mut zk, outage);
         }
-        let wanted = hosts[0].edits();
+        // The next outage begins when all of that has arrived everywhere.
         for export in &exports {
-            eventually("the file is right", || match export.edits(hosts[0].name)? {
-                found if found == wanted => Ok(()),
-                found => Err(format!("{found}\n{}", export.running.stderr())),
-            });
+            hosts.iter().for_each(|host| export.shows(host));
         }
     }
 }
