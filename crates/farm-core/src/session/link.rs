@@ -9,6 +9,7 @@
 //! order alone would otherwise hand one znode's bytes to the reader of another.
 
 mod backlog;
+mod overlap;
 mod time;
 mod words;
 
@@ -347,8 +348,8 @@ impl Link {
             // Only while in use does anything of the library's wait in the queue.
             (opcode::PING, _) => self.bare_to_client(XID_PING, code::OK),
             (_, Phase::Up) => {
-                let origin = Origin::Client { xid, opcode };
-                self.send_request(now, opcode, &frame[8..], origin);
+                let body = self.disentangled(opcode, &frame[8..]);
+                self.send_request(now, opcode, &body, Origin::Client { xid, opcode });
             }
             (_, Phase::Over) => self.bare_to_client(xid, code::SESSION_EXPIRED),
             (

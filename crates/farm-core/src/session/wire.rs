@@ -21,6 +21,7 @@ pub(super) const XID_AUTH: i32 = -4;
 pub(super) mod opcode {
     pub(in super::super) const CREATE: i32 = 1;
     pub(in super::super) const DELETE: i32 = 2;
+    pub(in super::super) const EXISTS: i32 = 3;
     pub(in super::super) const GET_DATA: i32 = 4;
     pub(in super::super) const GET_CHILDREN: i32 = 8;
     pub(in super::super) const PING: i32 = 11;

@@ -59,6 +59,26 @@ fn reading_leaves_a_watch_that_hints_once() {
 }
 
 #[test]
+fn reading_the_top_of_a_watched_tree_leaves_the_watch_of_the_tree() {
+    let server = FakeServer::start();
+    server.put("/farm", b"");
+    server.put("/farm/a", b"");
+    let (guest, _) = Guest::at(&server);
+    guest.run(|client| {
+        client.watch_tree(&path("/farm")).unwrap();
+        client.get(&path("/farm"), Watch::Yes).unwrap();
+        client.exists(&path("/farm"), Watch::Yes).unwrap();
+    });
+    for round in [b"1", b"2"] {
+        server.put("/farm/a", round);
+        assert_eq!(guest.hint(), ("/farm/a".to_owned(), Change::Data));
+        server.put("/farm", round);
+        assert_eq!(guest.hint(), ("/farm".to_owned(), Change::Data));
+    }
+    assert!(guest.is_quiet_for(Duration::from_millis(50)));
+}
+
+#[test]
 fn below_a_chroot_paths_are_ours() {
     let server = FakeServer::start();
     server.put("/apps/x/a", b"ours");

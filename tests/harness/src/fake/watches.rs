@@ -37,7 +37,11 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
+    /// Takes the place of a recursive one on the same znode, as on servers from 3.6 to 3.8.
     pub(crate) fn add_data(&mut self, path: &str, connection: ConnectionId) {
+        if let Some(connections) = self.recursive.get_mut(path) {
+            connections.remove(&connection);
+        }
         self.data.entry(path.to_owned()).or_default().insert(connection);
     }
 

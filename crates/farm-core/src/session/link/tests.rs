@@ -4,6 +4,7 @@ mod answers;
 mod credentials;
 mod ends;
 mod lease;
+mod overlap;
 mod scripts;
 mod silence;
 
