@@ -193,6 +193,34 @@ impl Client {
         Ok(())
     }
 
+    /// Creates an ephemeral znode with the session's access list. Its name is that of
+    /// `prefix` with the next number of the parent behind it, and is given back.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::NoNode`] when the parent is missing. After
+    /// [`SessionError::Disconnected`] or [`SessionError::Garbled`] the znode may be
+    /// there: among those below the parent its owner tells.
+    pub fn create_sequential(
+        &self,
+        prefix: &ZnodePath,
+        data: &[u8],
+    ) -> Result<ZnodePath, SessionError> {
+        check_length(prefix, data)?;
+        let acl = library_acl(&self.acl);
+        let mode = zookeeper::CreateMode::EphemeralSequential;
+        let created = self.call(prefix, |zk, full| zk.create(full, data.to_vec(), acl, mode))?;
+        // The server names it from its own root, and we from the chroot: all but the
+        // last component is known here.
+        let garbled = || SessionError::Garbled(prefix.below(&self.chroot));
+        let full = ZnodePath::parse(&created).map_err(|_| garbled())?;
+        let siblings = prefix.parent().ok_or_else(garbled)?;
+        if full.parent() != Some(siblings.below(&self.chroot)) {
+            return Err(garbled());
+        }
+        full.name().and_then(|name| siblings.child(name).ok()).ok_or_else(garbled)
+    }
+
     /// Creates the persistent znode and whatever is missing above it, empty.
     ///
     /// # Errors
