@@ -28,6 +28,8 @@ mod leases;
 mod log_lines;
 #[path = "session/many.rs"]
 mod many;
+#[path = "session/permits.rs"]
+mod permits;
 #[cfg(feature = "tls")]
 #[path = "session/tls.rs"]
 mod tls;

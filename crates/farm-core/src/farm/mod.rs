@@ -6,10 +6,12 @@
 
 mod edit;
 mod entry;
+pub mod permit;
 pub mod roster;
 mod size;
 
 pub use edit::{Absent, EditError, Edited, edit_record, edit_znode};
 pub use entry::{Claim, Share, claim, is_owned_by, look, share};
+pub use permit::Permit;
 pub use roster::Roster;
 pub use size::{COMMON, Size, keep_size};

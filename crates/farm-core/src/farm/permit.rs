@@ -1,0 +1,494 @@
+//! The lock of a rolling restart: a turn for so many members of a group at once.
+//!
+//! A pure machine: it is told what happened and answers with what to ask and what
+//! there is to know. A member stands in line with a contender, an ephemeral znode that
+//! the server numbers, and has its turn when fewer contenders come before its own
+//! than may hold a permit. It watches its own contender and those directly before it,
+//! not the line, so a turn that ends wakes only those whom it concerns. Names and order
+//! are those of the Ruby gem `zk`, so members written in Ruby can stand in the
+//! same line.
+//!
+//! **Invariant.** There is one contender of ours at most, and it is found again after
+//! any failure by the session that owns it. The permit is told to be granted only by
+//! what was read in the present contact. A session has one permit per group.
+
+mod card;
+mod event;
+mod group;
+mod line;
+mod request;
+#[cfg(test)]
+mod tests;
+
+pub use card::{Card, Contender};
+pub use event::{Action, Event, News};
+pub use group::GroupName;
+pub use line::{Kind, Line, Place};
+pub use request::{Answer, Request};
+
+use crate::engine::Backoff;
+use crate::session::{Hint, SessionError, SessionId, Stat, Watch};
+use request::{Ask, Lineup, Neighbour, Outcome, Presence};
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+const RETRY_LEAST: Duration = Duration::from_millis(100);
+const RETRY_MOST: Duration = Duration::from_secs(60);
+
+/// Our contender, as far as is known.
+#[derive(Debug)]
+enum Own {
+    /// None.
+    Absent,
+    /// A create may have happened or not.
+    Unsure,
+    /// It was there when we looked last.
+    There(Standing),
+}
+
+#[derive(Debug)]
+struct Standing {
+    place: Place,
+    /// Known to be ours in the present contact, and nothing told of it since.
+    is_seen: bool,
+    turn: Turn,
+}
+
+#[derive(Debug)]
+enum Turn {
+    /// Others come before.
+    Waiting {
+        /// Has the line been read, and nothing told of a change since?
+        is_read: bool,
+        ahead: Option<usize>,
+        /// Those whose end may make it our turn.
+        nearest: BTreeSet<Place>,
+        /// Those of them with a watch on them that has not told anything.
+        watched: BTreeSet<Place>,
+    },
+    /// It is ours.
+    Held,
+}
+
+impl Turn {
+    const fn waiting() -> Self {
+        Self::Waiting {
+            is_read: false,
+            ahead: None,
+            nearest: BTreeSet::new(),
+            watched: BTreeSet::new(),
+        }
+    }
+}
+
+/// The one request that is waited for.
+#[derive(Debug)]
+struct UnderWay {
+    ticket: u64,
+    /// The contact that it was made in.
+    contact: u64,
+    task: Task,
+    /// What hints have told of since.
+    touched: BTreeSet<String>,
+}
+
+/// What a request is for, and so what becomes of it when things change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    /// It may change what there is: its answer counts whenever it comes.
+    Changing,
+    /// It finds what has to be known before anything else.
+    Finding,
+    /// It only reads, and is made again when wanted.
+    Reading,
+}
+
+/// The machine. See the module's page.
+#[derive(Debug)]
+pub struct Permit {
+    group: GroupName,
+    holders: NonZeroU32,
+    contender: Contender,
+    /// The session of the present contact.
+    session: Option<SessionId>,
+    /// Is there a session at all, so that one can be over?
+    is_begun: bool,
+    /// The number of the present contact, or of the latest one.
+    contact: u64,
+    next_ticket: u64,
+    /// What a permit is wanted for.
+    wish: Option<String>,
+    /// The contender has to go before anything else.
+    is_leaving: bool,
+    own: Own,
+    under_way: Option<UnderWay>,
+    retry_at: Option<Instant>,
+    backoff: Backoff,
+    is_refused: bool,
+    has_told_unequal: bool,
+    actions: Vec<Action>,
+}
+
+impl Permit {
+    /// A permit of that group, of which so many may be held at once. Nothing is asked
+    /// for yet.
+    #[must_use]
+    pub const fn new(group: GroupName, holders: NonZeroU32, contender: Contender) -> Self {
+        Self {
+            group,
+            holders,
+            contender,
+            session: None,
+            is_begun: false,
+            contact: 0,
+            next_ticket: 0,
+            wish: None,
+            is_leaving: false,
+            own: Own::Absent,
+            under_way: None,
+            retry_at: None,
+            backoff: Backoff::new(RETRY_LEAST, RETRY_MOST),
+            is_refused: false,
+            has_told_unequal: false,
+            actions: Vec::new(),
+        }
+    }
+
+    /// The group it is of.
+    #[must_use]
+    pub const fn group(&self) -> &GroupName {
+        &self.group
+    }
+
+    /// Is it our turn? Without contact it may be another's already: the lease tells.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        let is_ours =
+            matches!(&self.own, Own::There(standing) if matches!(standing.turn, Turn::Held));
+        is_ours && !self.is_leaving
+    }
+
+    /// Has it been asked for, and not been granted yet?
+    #[must_use]
+    pub const fn is_waiting(&self) -> bool {
+        self.wish.is_some() && !self.is_held()
+    }
+
+    /// When [`Event::Tick`] is due.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Takes one event.
+    pub fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
+        match event {
+            Event::Connected { session, is_new } => self.connected(session, is_new),
+            Event::Suspended => self.suspended(),
+            Event::Lost => self.session_over(),
+            Event::Hint(hint) => self.hint(&hint),
+            Event::Answered(answer) => self.answered(now, answer),
+            Event::Ask { why } => {
+                self.wish.get_or_insert(why);
+            }
+            Event::GiveBack => self.give_back(),
+            Event::Tick => {
+                if self.retry_at.is_some_and(|at| at <= now) {
+                    self.retry_at = None;
+                }
+            }
+        }
+        self.go_on();
+        std::mem::take(&mut self.actions)
+    }
+
+    fn tell(&mut self, news: News) {
+        self.actions.push(Action::Tell(news));
+    }
+
+    fn connected(&mut self, session: SessionId, is_new: bool) {
+        if is_new && self.is_begun {
+            self.session_over();
+        }
+        self.suspended();
+        self.is_begun = true;
+        self.contact += 1;
+        self.session = Some(session);
+    }
+
+    fn suspended(&mut self) {
+        self.session = None;
+        self.retry_at = None;
+        self.backoff.reset();
+        // One that changes something is answered too, and that answer may be all that
+        // tells the name of our contender.
+        if self.under_way.as_ref().is_some_and(|request| request.task != Task::Changing) {
+            self.under_way = None;
+        }
+        if let Own::There(standing) = &mut self.own {
+            standing.is_seen = false;
+            if let Turn::Waiting { is_read, watched, .. } = &mut standing.turn {
+                *is_read = false;
+                watched.clear();
+            }
+        }
+    }
+
+    fn session_over(&mut self) {
+        self.suspended();
+        self.is_begun = false;
+        self.under_way = None;
+        self.gone();
+        // Nothing had come of it yet; but after the end of a session nothing that was
+        // asked for before goes on by itself.
+        if self.wish.take().is_some() {
+            self.tell(News::Lost);
+        }
+    }
+
+    /// No contender of ours is there, for sure.
+    fn gone(&mut self) {
+        self.own = Own::Absent;
+        if std::mem::take(&mut self.is_leaving) {
+            self.tell(News::Left);
+        }
+    }
+
+    /// Somebody else deleted it.
+    fn deleted(&mut self) {
+        let was_leaving = self.is_leaving;
+        self.gone();
+        if !was_leaving && self.wish.take().is_some() {
+            self.tell(News::Lost);
+        }
+    }
+
+    fn give_back(&mut self) {
+        self.wish = None;
+        self.is_leaving = true;
+        self.retry_at = None;
+        // What is being read is of no interest any more, and must not delay the end.
+        if self.under_way.as_ref().is_some_and(|request| request.task == Task::Reading) {
+            self.under_way = None;
+        }
+    }
+
+    fn hint(&mut self, hint: &Hint) {
+        let Own::There(standing) = &mut self.own else { return };
+        if self.session.is_none() || hint.path.parent().as_ref() != Some(self.group.directory()) {
+            return;
+        }
+        let Some(name) = hint.path.name() else { return };
+        if name == standing.place.name() {
+            standing.is_seen = false;
+        } else if let Turn::Waiting { is_read, watched, .. } = &mut standing.turn {
+            let Some(place) = Place::parse(name) else { return };
+            if watched.remove(&place) {
+                *is_read = false;
+            }
+        }
+        if let Some(request) = &mut self.under_way {
+            request.touched.insert(name.to_owned());
+        }
+    }
+
+    /// Asks for the next thing that is missing, if nothing is being waited for.
+    fn go_on(&mut self) {
+        if self.under_way.is_some() {
+            return;
+        }
+        if self.is_leaving && matches!(self.own, Own::Absent) {
+            self.gone();
+        }
+        if self.retry_at.is_some() {
+            return;
+        }
+        let Some(session) = self.session else { return };
+        let (task, ask) = match (&self.own, &self.wish) {
+            (Own::Absent, None) => return,
+            (Own::Absent, Some(why)) => {
+                let card = Card::of(&self.contender, why, self.holders);
+                (Task::Changing, Ask::Create(card))
+            }
+            (Own::Unsure, _) => (Task::Finding, Ask::Find(session)),
+            (Own::There(standing), _) if self.is_leaving => {
+                let place = standing.place.clone();
+                if standing.is_seen {
+                    (Task::Changing, Ask::Delete(place))
+                } else {
+                    // Its name may be another's by now: numbers begin again when the
+                    // directory is removed.
+                    (Task::Finding, Ask::Look(place, Lineup::Unwanted))
+                }
+            }
+            (Own::There(standing), _) => match next_look(standing) {
+                Some(ask) => (Task::Reading, ask),
+                None => return,
+            },
+        };
+        let ticket = self.ask(ask);
+        let touched = BTreeSet::new();
+        self.under_way = Some(UnderWay { ticket, contact: self.contact, task, touched });
+    }
+
+    fn ask(&mut self, ask: Ask) -> u64 {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.actions.push(Action::Ask(Request { ticket, group: self.group.clone(), ask }));
+        ticket
+    }
+
+    fn answered(&mut self, now: Instant, answer: Answer) {
+        let Answer { ticket, outcome } = answer;
+        let Some(request) = self.under_way.take_if(|request| request.ticket == ticket) else {
+            // Cards that were read for their own sake, or an answer that nobody wants.
+            if let Outcome::Read(Ok(neighbours)) = outcome {
+                self.compare(&neighbours);
+            }
+            return;
+        };
+        let is_present = self.session.is_some() && request.contact == self.contact;
+        let failure = match outcome {
+            Outcome::Create(created) => self.created(created, is_present),
+            Outcome::Find(Ok(found)) => return self.found(found),
+            Outcome::Find(Err(error)) => Some(error),
+            Outcome::Look(seen) => seen.map(|seen| self.looked(seen, &request.touched)).err(),
+            Outcome::Read(cards) => {
+                cards.map(|cards| self.neighbours_read(&cards, &request.touched)).err()
+            }
+            Outcome::Delete(deleted) => deleted.map(|()| self.gone()).err(),
+        };
+        match failure {
+            None => {
+                self.backoff.reset();
+                self.is_refused = false;
+            }
+            Some(error) => self.failed(now, error, is_present),
+        }
+    }
+
+    fn failed(&mut self, now: Instant, error: SessionError, is_present: bool) {
+        // Of an earlier contact: the present one may do better at once.
+        if is_present {
+            self.retry_at = Some(now + self.backoff.delay());
+        }
+        if !error.is_transient() && !std::mem::replace(&mut self.is_refused, true) {
+            self.tell(News::Refused(error));
+        }
+    }
+
+    fn created(
+        &mut self,
+        created: Result<Place, SessionError>,
+        is_present: bool,
+    ) -> Option<SessionError> {
+        match created {
+            Ok(place) => {
+                // Nobody else can have its name before it has been seen to be ours.
+                let standing = Standing { place, is_seen: is_present, turn: Turn::waiting() };
+                self.own = Own::There(standing);
+                None
+            }
+            Err(error) => {
+                self.own = if is_denied(&error) { Own::Absent } else { Own::Unsure };
+                Some(error)
+            }
+        }
+    }
+
+    fn found(&mut self, found: Option<Place>) {
+        match found {
+            Some(place) => {
+                self.own = Own::There(Standing { place, is_seen: true, turn: Turn::waiting() });
+            }
+            None => self.gone(),
+        }
+    }
+
+    fn looked(&mut self, seen: Option<(Stat, Line)>, touched: &BTreeSet<String>) {
+        let (Own::There(standing), Some(session)) = (&mut self.own, self.session) else { return };
+        let ours = seen.filter(|(stat, _)| stat.ephemeral_owner == session.0);
+        let Some((stat, line)) = ours else { return self.deleted() };
+        standing.is_seen = !touched.contains(standing.place.name());
+        let place = standing.place.clone();
+        let Turn::Waiting { is_read, ahead, nearest, watched } = &mut standing.turn else { return };
+        // Without ours in it, it was deleted in between: looking again tells.
+        if self.is_leaving || !standing.is_seen || !line.contains(&place) {
+            return;
+        }
+        let before = line.before(&place);
+        let holders = usize::try_from(self.holders.get()).unwrap_or(usize::MAX);
+        if before.len() < holders {
+            standing.turn = Turn::Held;
+            let before = before.to_vec();
+            self.tell(News::Granted { id: stat.czxid });
+            if !before.is_empty() {
+                self.ask(Ask::Read(before, Watch::No));
+            }
+            return;
+        }
+        *is_read = true;
+        *nearest = before[before.len() - holders..].iter().cloned().collect();
+        watched.retain(|place| nearest.contains(place));
+        if ahead.replace(before.len()) != Some(before.len()) {
+            let ahead = before.len();
+            self.tell(News::Waiting { ahead });
+        }
+    }
+
+    fn neighbours_read(&mut self, cards: &[Neighbour], touched: &BTreeSet<String>) {
+        self.compare(cards);
+        let Own::There(standing) = &mut self.own else { return };
+        let Turn::Waiting { is_read, watched, .. } = &mut standing.turn else { return };
+        for Neighbour { place, presence } in cards {
+            // One that changed since may have told it before its card came.
+            let is_watched = *presence != Presence::Gone && !touched.contains(place.name());
+            if is_watched {
+                watched.insert(place.clone());
+            } else {
+                *is_read = false;
+            }
+        }
+    }
+
+    fn compare(&mut self, cards: &[Neighbour]) {
+        let stated = cards.iter().filter_map(|neighbour| match neighbour.presence {
+            Presence::There { holders } => holders,
+            Presence::Gone => None,
+        });
+        let ours = self.holders;
+        if let Some(theirs) = stated.into_iter().find(|theirs| *theirs != ours)
+            && !std::mem::replace(&mut self.has_told_unequal, true)
+        {
+            self.tell(News::UnequalHolders { ours, theirs });
+        }
+    }
+}
+
+/// What has to be read next to know whose turn it is, if anything.
+fn next_look(standing: &Standing) -> Option<Ask> {
+    let place = || standing.place.clone();
+    match &standing.turn {
+        Turn::Held => (!standing.is_seen).then(|| Ask::Look(place(), Lineup::Unwanted)),
+        Turn::Waiting { is_read, .. } if !is_read || !standing.is_seen => {
+            Some(Ask::Look(place(), Lineup::Wanted))
+        }
+        Turn::Waiting { nearest, watched, .. } => {
+            let unwatched: Vec<Place> = nearest.difference(watched).cloned().collect();
+            (!unwatched.is_empty()).then_some(Ask::Read(unwatched, Watch::Yes))
+        }
+    }
+}
+
+/// Tells whether the server said that nothing was created.
+const fn is_denied(error: &SessionError) -> bool {
+    matches!(
+        error,
+        SessionError::NoNode(_)
+            | SessionError::NoAuth(_)
+            | SessionError::InvalidAcl(_)
+            | SessionError::NoChildrenForEphemerals(_)
+            | SessionError::TooLarge { .. }
+    )
+}

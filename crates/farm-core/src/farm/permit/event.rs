@@ -1,0 +1,91 @@
+//! What goes into the permit and what comes out of it.
+
+use super::{Answer, Request};
+use crate::session::{self, Hint, SessionError, SessionId};
+use std::num::NonZeroU32;
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A server carries the session.
+    Connected {
+        /// The session.
+        session: SessionId,
+        /// Whether it is a new one.
+        is_new: bool,
+    },
+    /// No server carries it; it may live on.
+    Suspended,
+    /// It is over.
+    Lost,
+    /// A watched znode changed.
+    Hint(Hint),
+    /// A request was answered.
+    Answered(Answer),
+    /// The owner wants a turn: the permit shall be waited for.
+    Ask {
+        /// What for, as others shall read it.
+        why: String,
+    },
+    /// The owner wants none any more, whether it waits or holds.
+    GiveBack,
+    /// The deadline has passed.
+    Tick,
+}
+
+impl Event {
+    /// What an event of the session is to a permit.
+    #[must_use]
+    pub fn of_session(event: &session::Event) -> Option<Self> {
+        match event {
+            session::Event::Connected { session, is_new, .. } => {
+                Some(Self::Connected { session: *session, is_new: *is_new })
+            }
+            session::Event::Suspended => Some(Self::Suspended),
+            session::Event::Lost => Some(Self::Lost),
+            session::Event::Hint(hint) => Some(Self::Hint(hint.clone())),
+            session::Event::GaveUp(_) | session::Event::AuthRefused(_) => None,
+        }
+    }
+}
+
+/// What has to be done.
+#[derive(Debug)]
+pub enum Action {
+    /// Ask this, and bring the answer back, whatever it is.
+    Ask(Request),
+    /// This is known now.
+    Tell(News),
+}
+
+/// What is known now.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// It is others' turn.
+    Waiting {
+        /// How many contenders come before ours, those whose turn it is included. It
+        /// is looked up when one of the nearest goes, not for everyone far ahead.
+        ahead: usize,
+    },
+    /// It is our turn.
+    Granted {
+        /// The transaction that created our contender: a number that grows from turn
+        /// to turn.
+        id: i64,
+    },
+    /// It was asked for, waited for or held, and is not any more: the session is over,
+    /// or somebody deleted the contender. The owner has to ask again.
+    Lost,
+    /// It is given back: no contender of ours is left.
+    Left,
+    /// Somebody in the group lets another number of members hold a permit at once.
+    /// Told once.
+    UnequalHolders {
+        /// As many as we do.
+        ours: NonZeroU32,
+        /// As many as they do.
+        theirs: NonZeroU32,
+    },
+    /// ZooKeeper refuses what is needed. It is tried again; told once until it works.
+    Refused(SessionError),
+}
