@@ -335,6 +335,25 @@ fn a_create_that_is_answered_late_counts() {
     assert_eq!(bench.asks(), NOBODY);
     bench.contact(false);
     assert_eq!(bench.asks(), ["look ex5 and line"]);
+
+    // Its name may be another's by now, so it is not deleted unseen.
+    let mut leaving = Bench::connected(1);
+    leaving.step(ask());
+    leaving.step(Event::GiveBack);
+    leaving.step(Event::Suspended);
+    leaving.answer(Outcome::Create(Ok(place("ex5"))));
+    leaving.contact(false);
+    assert_eq!(leaving.asks(), ["look ex5"]);
+}
+
+#[test]
+fn a_line_without_us_grants_nothing() {
+    let mut bench = Bench::connected(1);
+    bench.step(ask());
+    bench.create("ex5");
+    bench.look(&["ex6"]);
+    assert_eq!(bench.take_told(), NOBODY);
+    assert_eq!(bench.asks(), ["look ex5 and line"]);
 }
 
 #[test]
