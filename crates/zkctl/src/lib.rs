@@ -11,7 +11,7 @@ mod reach;
 mod stdin;
 
 use clap::{Parser, Subcommand};
-use commands::{CheckArgs, GetArgs, LsArgs, SetArgs, UnsetArgs};
+use commands::{CheckArgs, GetArgs, LocksArgs, LsArgs, SetArgs, UnsetArgs};
 use farm_core::cli::{CONNECTION, Exit, Failure, LogArgs, Role, ZkArgs, parse_duration};
 use format::OutputArgs;
 use reach::Reach;
@@ -24,7 +24,8 @@ Examples:
   zkctl get /services/db/1.2.3.4 mysql.replication_delay
   zkctl set /services/db/1.2.3.4 enabled 1
   zkctl unset /services/db/1.2.3.4 maintenance
-  zkctl check /services/db -c 25%";
+  zkctl check /services/db -c 25%
+  zkctl locks services/db";
 
 /// List, read and change the hosts of a farm
 #[derive(Debug, Parser)]
@@ -57,6 +58,7 @@ enum Command {
     Set(SetArgs),
     Unset(UnsetArgs),
     Check(CheckArgs),
+    Locks(LocksArgs),
 }
 
 /// Runs one command.
@@ -75,5 +77,6 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             output.refuse("unset").and_then(|()| commands::unset(&unset, &reach))
         }
         Command::Check(check) => commands::check(&check, output, args.log.is_verbose(), &reach),
+        Command::Locks(locks) => commands::locks(&locks, output, &reach),
     }
 }

@@ -31,7 +31,7 @@ const CLOSED: &str = "127.0.0.1:1";
 #[test]
 fn help_goes_to_stdout_with_the_examples_on_top() {
     for args in
-        [&["--help"][..], &["ls", "--help"], &["get", "-h"], &["set", "-h"], &["unset", "-h"]]
+        [&["--help"][..], &["ls", "--help"], &["get", "-h"], &["set", "-h"], &["locks", "-h"]]
     {
         let output = run(args);
         let stdout = String::from_utf8(output.stdout).unwrap();
@@ -44,7 +44,7 @@ fn help_goes_to_stdout_with_the_examples_on_top() {
 
 #[test]
 fn help_is_the_same_short_page_for_both_of_its_names() {
-    for command in ["ls", "get", "set", "unset", "check", ""] {
+    for command in ["ls", "get", "set", "unset", "check", "locks", ""] {
         let args = Vec::from_iter([command].into_iter().filter(|command| !command.is_empty()));
         let [short, long] = ["-h", "--help"].map(|help| run(&[&args[..], &[help]].concat()).stdout);
         let (short, long) = (String::from_utf8(short).unwrap(), String::from_utf8(long).unwrap());
@@ -80,7 +80,7 @@ const WRONG_USAGE: [(&[&str], &str); 12] = [
     (
         &[],
         "zkctl: 'zkctl' requires a subcommand but one was not provided \
-         [subcommands: ls, get, set, unset, check, help]\n\
+         [subcommands: ls, get, set, unset, check, locks, help]\n\
          hint: zkctl --help shows how it is used\n",
     ),
     (

@@ -100,7 +100,7 @@ fn read_together(client: &Client, places: &[Place]) -> Result<Vec<Child>, Sessio
 
 /// Works on all items, several at the same time, and keeps what comes of them in
 /// the order of the items.
-fn side_by_side<I: Sync, T: Send>(
+pub(super) fn side_by_side<I: Sync, T: Send>(
     items: &[I],
     work_on: impl Fn(&I) -> Result<Option<T>, SessionError> + Sync,
 ) -> Result<Vec<T>, SessionError> {

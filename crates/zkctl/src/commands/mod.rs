@@ -5,7 +5,9 @@ mod check;
 mod children;
 mod field;
 mod get;
+mod lineup;
 mod listing;
+mod locks;
 mod ls;
 mod set;
 mod unset;
@@ -13,6 +15,7 @@ mod znode_stat;
 
 pub(crate) use check::{CheckArgs, check};
 pub(crate) use get::{GetArgs, get};
+pub(crate) use locks::{LocksArgs, locks};
 pub(crate) use ls::{LsArgs, ls};
 pub(crate) use set::{SetArgs, set};
 pub(crate) use unset::{UnsetArgs, unset};

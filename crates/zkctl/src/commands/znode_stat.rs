@@ -52,7 +52,7 @@ pub(super) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
 }
 
 /// A time of a server as a date, whatever clock that server has.
-fn utc(time_ms: i64) -> String {
+pub(super) fn utc(time_ms: i64) -> String {
     const DAY_SECONDS: i64 = 86_400;
     let seconds = time_ms.div_euclid(1000);
     let (days, second) = (seconds.div_euclid(DAY_SECONDS), seconds.rem_euclid(DAY_SECONDS));

@@ -341,8 +341,8 @@ fn a_create_that_is_answered_late_counts() {
     leaving.step(ask());
     leaving.step(Event::GiveBack);
     leaving.step(Event::Suspended);
-    leaving.answer(Outcome::Create(Ok(place("ex5"))));
     leaving.contact(false);
+    leaving.answer(Outcome::Create(Ok(place("ex5"))));
     assert_eq!(leaving.asks(), ["look ex5"]);
 }
 
