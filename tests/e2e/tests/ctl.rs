@@ -4,6 +4,7 @@ mod check;
 mod conditions;
 mod formats;
 mod get;
+mod locks;
 mod ls;
 mod manual;
 mod set;

@@ -5,5 +5,6 @@ mod ctl;
 mod export;
 mod faults;
 mod join;
+mod permits;
 mod seeds;
 mod tls;

@@ -201,6 +201,23 @@ impl Zk {
         self.ask(xid, request, |_| Some(()))
     }
 
+    /// Creates an ephemeral znode whose name the server numbers, and gives its name.
+    ///
+    /// # Errors
+    ///
+    /// `NoNode` (no parent), `NoAuth`.
+    pub fn create_sequential(
+        &mut self,
+        prefix: &str,
+        data: impl AsRef<[u8]>,
+    ) -> Result<String, ZkError> {
+        const EPHEMERAL_SEQUENTIAL: i32 = 3;
+        let (xid, request) = self.request(op::CREATE, prefix);
+        let request = with_acl(request.buffer(data.as_ref()), Acl::Open);
+        let path = self.ask(xid, request.int(EPHEMERAL_SEQUENTIAL), |reply| reply.string())?;
+        Ok(path.rsplit('/').next().unwrap_or_default().to_owned())
+    }
+
     /// Creates a znode and what is missing above it.
     ///
     /// # Errors

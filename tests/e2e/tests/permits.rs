@@ -1,0 +1,239 @@
+//! The lock of rolling restarts, on a real server and beside members written in Ruby.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test as well")]
+
+use farm_core::farm::permit::{Action, Answer, Contender, Event, GroupName, News, Permit};
+use farm_core::session::{self, Acl, Auth, Config, Servers, Session};
+use farm_harness::{Chroot, Ensemble, FaultProxy, Zk, ZkError, patience};
+use std::num::NonZeroU32;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::time::{Duration, Instant};
+
+const DIRECTORY: &str = "/_zklocking/web";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+enum Post {
+    Session(session::Event),
+    Answered(Answer),
+}
+
+struct Member {
+    permit: Permit,
+    session: Session,
+    posts: Receiver<Post>,
+    outbox: Sender<Post>,
+    contacts: u32,
+}
+
+impl Member {
+    fn open(servers: &str, holders: u32) -> Self {
+        let (outbox, posts) = channel();
+        let to_self = outbox.clone();
+        let config = Config {
+            servers: Servers::parse(servers).unwrap(),
+            session_timeout: Duration::from_secs(10),
+            rounds_max: None,
+            couriers: 2,
+            auth: Auth::default(),
+            acl: Acl::open(),
+            tls: None,
+        };
+        let session = Session::open(config, move |event| {
+            drop(to_self.send(Post::Session(event)));
+        });
+        let contender = Contender { host: "web-01".to_owned(), pid: 1 };
+        let group = GroupName::parse("web").unwrap();
+        let permit = Permit::new(group, NonZeroU32::new(holders).unwrap(), contender);
+        Self { permit, session: session.unwrap(), posts, outbox, contacts: 0 }
+    }
+
+    fn step(&mut self, event: Event) -> Vec<News> {
+        let mut told = Vec::new();
+        for action in self.permit.step(Instant::now(), event) {
+            match action {
+                Action::Ask(request) => {
+                    let outbox = self.outbox.clone();
+                    request.dispatch(&self.session, move |answer| {
+                        drop(outbox.send(Post::Answered(answer)));
+                    });
+                }
+                Action::Tell(news) => told.push(news),
+            }
+        }
+        told
+    }
+
+    /// Takes what comes before the deadline; says whether anything did.
+    fn turn(&mut self, deadline: Instant) -> Option<Vec<News>> {
+        let wait = deadline.saturating_duration_since(Instant::now());
+        match self.posts.recv_timeout(wait).ok()? {
+            Post::Answered(answer) => Some(self.step(Event::Answered(answer))),
+            Post::Session(event) => {
+                self.contacts += u32::from(matches!(event, session::Event::Connected { .. }));
+                Some(Event::of_session(&event).map(|event| self.step(event)).unwrap_or_default())
+            }
+        }
+    }
+
+    #[track_caller]
+    fn until(&mut self, what: &str, is_so: impl Fn(&Self, &[News]) -> bool) -> Vec<News> {
+        let deadline = Instant::now() + patience(PATIENCE);
+        let mut told = Vec::new();
+        while !is_so(self, &told) {
+            match self.turn(self.permit.deadline().map_or(deadline, |at| at.min(deadline))) {
+                Some(news) => told.extend(news),
+                None => told.extend(self.step(Event::Tick)),
+            }
+            assert!(Instant::now() < deadline, "never: {what}; {told:?}, {:?}", self.permit);
+        }
+        told
+    }
+
+    #[track_caller]
+    fn ask(&mut self) {
+        assert!(self.step(Event::Ask { why: "config changed".to_owned() }).is_empty());
+    }
+
+    #[track_caller]
+    fn held(&mut self) {
+        self.until("held", |member, _| member.permit.is_held());
+    }
+
+    #[track_caller]
+    fn waiting(&mut self) {
+        let is_waiting = |told: &[News]| matches!(told, [.., News::Waiting { .. }]);
+        self.until("waiting", |_, told| is_waiting(told));
+    }
+
+    #[track_caller]
+    fn leave(&mut self) {
+        let told = self.step(Event::GiveBack);
+        assert!(told.is_empty(), "{told:?}");
+        self.until("left", |_, told| matches!(told, [.., News::Left]));
+    }
+}
+
+fn at(chroot: &Chroot<'_>, holders: u32) -> Member {
+    Member::open(&chroot.connect_string(), holders)
+}
+
+/// What the gem does to get in line.
+fn ruby_asks(zk: &mut Zk) -> String {
+    loop {
+        match zk.create_sequential(&format!("{DIRECTORY}/ex"), "") {
+            Ok(name) => return name,
+            Err(ZkError::NoNode) => drop(zk.create_all(DIRECTORY, "")),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// What the gem does after its turn: the directory goes with the last contender.
+fn ruby_leaves(zk: &mut Zk, name: &str) {
+    zk.delete(&format!("{DIRECTORY}/{name}")).unwrap();
+    match zk.delete(DIRECTORY) {
+        Ok(()) | Err(ZkError::NotEmpty | ZkError::NoNode) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn members_in_ruby_and_ours_take_turns_in_one_line() {
+    let chroot = Ensemble::shared().chroot("members_in_ruby_and_ours_take_turns_in_one_line");
+    let (mut first, mut second, mut ruby) = (at(&chroot, 1), at(&chroot, 1), chroot.zk());
+    let in_ruby = ruby_asks(&mut ruby);
+    first.ask();
+    first.waiting();
+    second.ask();
+    second.waiting();
+    let again = ruby_asks(&mut ruby);
+    ruby_leaves(&mut ruby, &in_ruby);
+    first.held();
+    // The gem holds when its contender is the first of all children.
+    assert_ne!(ruby.children(DIRECTORY).unwrap().first(), Some(&again));
+    first.leave();
+    second.held();
+    assert_ne!(ruby.children(DIRECTORY).unwrap().first(), Some(&again));
+    second.leave();
+    assert_eq!(ruby.children(DIRECTORY).unwrap(), std::slice::from_ref(&again));
+    ruby_leaves(&mut ruby, &again);
+    assert_eq!(ruby.exists(DIRECTORY).unwrap(), None);
+    first.ask();
+    first.held();
+}
+
+#[test]
+fn a_directory_that_comes_and_goes_stops_nobody() {
+    let chroot = Ensemble::shared().chroot("a_directory_that_comes_and_goes_stops_nobody");
+    let mut observer = chroot.zk();
+    std::thread::scope(|scope| {
+        // In here, so that a failure of ours ends it too.
+        let (until_dropped, is_done) = channel::<()>();
+        let mut zk = chroot.zk();
+        let ruby = scope.spawn(move || {
+            let mut turns = 0_u32;
+            while matches!(is_done.try_recv(), Err(TryRecvError::Empty)) {
+                let name = ruby_asks(&mut zk);
+                ruby_leaves(&mut zk, &name);
+                turns += 1;
+            }
+            turns
+        });
+        let mut member = at(&chroot, 1);
+        for _ in 0..100 {
+            member.ask();
+            member.held();
+            member.leave();
+        }
+        drop(until_dropped);
+        assert!(ruby.join().unwrap() > 10);
+    });
+    let left = observer.children(DIRECTORY).unwrap_or_default();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_waiting_member_that_is_cut_off_has_one_contender_at_any_moment() {
+    let chroot = Ensemble::shared().chroot("a_waiting_member_that_is_cut_off_has_one_contender");
+    let server = Ensemble::shared().server(0).addr();
+    let proxy = FaultProxy::start(server);
+    let mut observer = chroot.zk();
+    let first = ruby_asks(&mut observer);
+    let mut member = Member::open(&format!("{}{}", proxy.addr(), chroot.path()), 1);
+    member.until("connected", |member, _| member.contacts > 0);
+    for round in 1..=5 {
+        if round == 1 {
+            // Its create may be done or not, and nobody has told it.
+            member.ask();
+        }
+        let before = member.contacts;
+        proxy.cut();
+        member.until("connected again", |member, _| member.contacts > before);
+        if round == 1 {
+            member.waiting();
+        }
+        let contenders = observer.children(DIRECTORY).unwrap();
+        assert_eq!(contenders.len(), 2, "{contenders:?}");
+    }
+    ruby_leaves(&mut observer, &first);
+    member.held();
+    member.leave();
+    assert!(observer.children(DIRECTORY).unwrap().is_empty());
+}
+
+#[test]
+fn leaving_the_line_takes_less_than_a_tenth_of_a_second() {
+    let chroot = Ensemble::shared().chroot("leaving_the_line_takes_less_than_a_tenth");
+    let mut observer = chroot.zk();
+    ruby_asks(&mut observer);
+    let mut member = at(&chroot, 1);
+    for _ in 0..10 {
+        member.ask();
+        member.waiting();
+        let start = Instant::now();
+        member.leave();
+        let took = start.elapsed();
+        assert_eq!(observer.children(DIRECTORY).unwrap().len(), 1);
+        assert!(took < patience(Duration::from_millis(100)), "{took:?}");
+    }
+}
