@@ -17,6 +17,7 @@ mod event;
 mod group;
 mod line;
 mod request;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -29,58 +30,13 @@ pub use request::{Answer, Request};
 use crate::engine::Backoff;
 use crate::session::{Hint, SessionError, SessionId, Stat, Watch};
 use request::{Ask, Lineup, Neighbour, Outcome, Presence};
+use standing::{Own, Standing, Turn};
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(60);
-
-/// Our contender, as far as is known.
-#[derive(Debug)]
-enum Own {
-    /// None.
-    Absent,
-    /// A create may have happened or not.
-    Unsure,
-    /// It was there when we looked last.
-    There(Standing),
-}
-
-#[derive(Debug)]
-struct Standing {
-    place: Place,
-    /// Known to be ours in the present contact, and nothing told of it since.
-    is_seen: bool,
-    turn: Turn,
-}
-
-#[derive(Debug)]
-enum Turn {
-    /// Others come before.
-    Waiting {
-        /// Has the line been read, and nothing told of a change since?
-        is_read: bool,
-        ahead: Option<usize>,
-        /// Those whose end may make it our turn.
-        nearest: BTreeSet<Place>,
-        /// Those of them with a watch on them that has not told anything.
-        watched: BTreeSet<Place>,
-    },
-    /// It is ours.
-    Held,
-}
-
-impl Turn {
-    const fn waiting() -> Self {
-        Self::Waiting {
-            is_read: false,
-            ahead: None,
-            nearest: BTreeSet::new(),
-            watched: BTreeSet::new(),
-        }
-    }
-}
 
 /// The one request that is waited for.
 #[derive(Debug)]
@@ -227,11 +183,7 @@ impl Permit {
             self.under_way = None;
         }
         if let Own::There(standing) = &mut self.own {
-            standing.is_seen = false;
-            if let Turn::Waiting { is_read, watched, .. } = &mut standing.turn {
-                *is_read = false;
-                watched.clear();
-            }
+            standing.forget();
         }
     }
 
@@ -322,7 +274,7 @@ impl Permit {
                     (Task::Finding, Ask::Look(place, Lineup::Unwanted))
                 }
             }
-            (Own::There(standing), _) => match next_look(standing) {
+            (Own::There(standing), _) => match standing.next_look() {
                 Some(ask) => (Task::Reading, ask),
                 None => return,
             },
@@ -462,21 +414,6 @@ impl Permit {
             && !std::mem::replace(&mut self.has_told_unequal, true)
         {
             self.tell(News::UnequalHolders { ours, theirs });
-        }
-    }
-}
-
-/// What has to be read next to know whose turn it is, if anything.
-fn next_look(standing: &Standing) -> Option<Ask> {
-    let place = || standing.place.clone();
-    match &standing.turn {
-        Turn::Held => (!standing.is_seen).then(|| Ask::Look(place(), Lineup::Unwanted)),
-        Turn::Waiting { is_read, .. } if !is_read || !standing.is_seen => {
-            Some(Ask::Look(place(), Lineup::Wanted))
-        }
-        Turn::Waiting { nearest, watched, .. } => {
-            let unwatched: Vec<Place> = nearest.difference(watched).cloned().collect();
-            (!unwatched.is_empty()).then_some(Ask::Read(unwatched, Watch::Yes))
         }
     }
 }
