@@ -30,9 +30,15 @@ const CLOSED: &str = "127.0.0.1:1";
 
 #[test]
 fn help_goes_to_stdout_with_the_examples_on_top() {
-    for args in
-        [&["--help"][..], &["ls", "--help"], &["get", "-h"], &["set", "-h"], &["locks", "-h"]]
-    {
+    let table: [&[&str]; 6] = [
+        &["--help"],
+        &["ls", "--help"],
+        &["get", "-h"],
+        &["set", "-h"],
+        &["unset", "-h"],
+        &["locks", "-h"],
+    ];
+    for args in table {
         let output = run(args);
         let stdout = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0), "{args:?}");

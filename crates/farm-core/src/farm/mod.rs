@@ -1,5 +1,5 @@
 //! Farms over a session: the roster, our own entry, edits of one record, the
-//! farm's size.
+//! farm's size, and whose turn it is in a group.
 //!
 //! **Invariant.** What was read is never written over: every change of a record is
 //! a compare-and-set against the version that it was made from.
