@@ -1,4 +1,5 @@
-//! This machine: files, file watches, hooks, the identity of the host.
+//! This machine: files, file watches, hooks, a child and its family, the identity of the
+//! host.
 //!
 //! **Invariant.** A reader of a file that we write sees the old bytes or the new
 //! ones, never a part. What somebody saves while we write is found again, and a
@@ -6,6 +7,7 @@
 
 pub mod conf;
 pub mod export;
+pub mod family;
 pub mod file;
 mod folder;
 pub mod hook;
@@ -16,6 +18,7 @@ pub mod staging;
 #[cfg(test)]
 mod straits;
 mod swap;
+pub mod terminal;
 mod tree;
 #[cfg(feature = "local-watch")]
 pub mod watch;

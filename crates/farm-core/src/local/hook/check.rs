@@ -7,6 +7,7 @@ use super::machine::{Action, Event, HookMachine};
 use super::run::Run;
 use super::{Environment, Finished, LINES_MAX, STOP_GRACE};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -106,6 +107,12 @@ impl Check {
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
         self.machine.deadline()
+    }
+
+    /// The process of the command, as long as there is one to reap.
+    #[must_use]
+    pub fn pid(&self) -> Option<Pid> {
+        self.run.as_ref().map(Run::pid)
     }
 
     /// Does what is due.

@@ -9,7 +9,9 @@ mod run;
 
 pub use check::{Check, Verdict};
 pub use machine::{Action, Event, HookMachine};
+pub(super) use run::OURS;
 
+use nix::unistd::Pid;
 use run::Run;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -112,6 +114,12 @@ impl Hook {
     #[must_use]
     pub const fn is_busy(&self) -> bool {
         self.machine.is_busy()
+    }
+
+    /// The process of the command, as long as there is one to reap.
+    #[must_use]
+    pub fn pid(&self) -> Option<Pid> {
+        self.run.as_ref().map(Run::pid)
     }
 
     fn step(&mut self, now: Instant, event: Event) {

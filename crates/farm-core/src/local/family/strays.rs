@@ -1,0 +1,137 @@
+//! Strays: what has fallen to us because its parent is gone.
+
+use super::ending::Way;
+use super::{Family, send_to_child};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
+use nix::unistd::{Pid, getpgid, getpgrp};
+
+/// A group with one of ours in it, or a process alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Target {
+    Group(Pid),
+    One(Pid),
+}
+
+impl Target {
+    /// The group of a process of ours, if all in it are the family's.
+    fn of(pid: Pid, others: &[Pid]) -> Self {
+        match getpgid(Some(pid)) {
+            // 0 is a group outside our pid namespace; 1 would be everybody.
+            Ok(group) if group.as_raw() > 1 && group != getpgrp() && !others.contains(&group) => {
+                Self::Group(group)
+            }
+            Ok(_) | Err(_) => Self::One(pid),
+        }
+    }
+
+    fn send(self, signal: Signal) -> Result<(), Errno> {
+        match self {
+            Self::Group(group) => killpg(group, signal),
+            Self::One(pid) => kill(pid, signal),
+        }
+    }
+}
+
+impl Family {
+    /// Our children but the child and those that others look after; `None` if nobody knows.
+    pub(super) fn strays(&mut self, others: &[Pid]) -> Option<Vec<Pid>> {
+        if !self.is_up() && others.is_empty() && self.inherited.is_empty() && has_no_child() {
+            return Some(Vec::new());
+        }
+        let child = self.pid();
+        match self.kin.children() {
+            Ok(mut pids) => {
+                pids.retain(|pid| {
+                    Some(*pid) != child && !others.contains(pid) && !self.inherited.contains(pid)
+                });
+                Some(pids)
+            }
+            Err(e) => {
+                if !std::mem::replace(&mut self.is_blindness_told, true) {
+                    log::error!("cannot see what the child leaves behind: /proc: {e}");
+                }
+                None
+            }
+        }
+    }
+
+    /// Reaps a process of ours if it has ended.
+    pub(super) fn bury(&mut self, pid: Pid) {
+        match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
+            Ok(nix::sys::wait::WaitStatus::StillAlive) => {}
+            // Also the error that `nix` makes of a signal that it has no word for.
+            Ok(_) | Err(_) => {
+                self.inherited.remove(&pid);
+                self.refused.remove(&pid);
+            }
+        }
+    }
+
+    /// Does to the strays what is now to be done to them; whether the family is gone.
+    pub(super) fn end_strays(&mut self, others: &[Pid]) -> bool {
+        let way = self.ending.way();
+        if self.is_up() && way != Way::Kill {
+            // Until the child has ended it may need them to end well.
+            return false;
+        }
+        let strays = self.strays(others);
+        if !self.is_up() && strays.as_ref().is_some_and(Vec::is_empty) {
+            return true;
+        }
+        let strays = strays.unwrap_or_default();
+        match way {
+            Way::Leave => {}
+            Way::Ask(signal) => strays.iter().for_each(|pid| self.ask(*pid, others, signal)),
+            Way::Kill => {
+                let child = self.pid();
+                if let Some(pid) = child {
+                    let sent = send_to_child(pid, Signal::SIGKILL);
+                    self.note_refusal(pid, sent);
+                }
+                for pid in &strays {
+                    // By groups, for nobody in a group can fork past that.
+                    let sent = Target::of(*pid, others).send(Signal::SIGKILL);
+                    let sent = sent.or_else(|_| kill(*pid, Signal::SIGKILL));
+                    self.note_refusal(*pid, sent);
+                }
+                self.note_vanity(child.iter().chain(&strays));
+            }
+        }
+        false
+    }
+
+    fn ask(&mut self, pid: Pid, others: &[Pid], signal: Signal) {
+        let target = Target::of(pid, others);
+        if self.asked.insert(target) {
+            self.note_refusal(pid, target.send(signal));
+            // One that is stopped would sleep until it is killed.
+            let _ = target.send(Signal::SIGCONT);
+        }
+    }
+
+    fn note_refusal(&mut self, pid: Pid, sent: Result<(), Errno>) {
+        if let Err(e) = sent
+            && e != Errno::ESRCH
+            && self.refused.insert(pid)
+        {
+            let name = self.kin.name_of(pid);
+            log::warn!("a descendant of the child can't be signalled: {e} pid={pid} name={name:?}");
+        }
+    }
+
+    fn note_vanity<'a>(&mut self, left: impl Iterator<Item = &'a Pid>) {
+        if self.ending.is_in_vain() && !std::mem::replace(&mut self.is_vanity_told, true) {
+            for pid in left {
+                let name = self.kin.name_of(*pid);
+                log::warn!("killed, and still there: pid={pid} name={name:?}");
+            }
+        }
+    }
+}
+
+fn has_no_child() -> bool {
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::All, look) == Err(Errno::ECHILD)
+}

@@ -1,0 +1,170 @@
+//! The foreground of the terminal, lent to the child.
+//!
+//! A terminal sends what is typed, and the signals of Ctrl-C and Ctrl-Z, to one group, its
+//! foreground. The child is to have it exactly when we would have it without the child.
+//!
+//! **Invariant.** The foreground is taken from nobody but us and our family: when the shell
+//! has it, it stays there until the shell gives it to us.
+
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
+use std::cell::Cell;
+use std::io;
+
+/// The terminal that our stdin is, if it is one and controls us.
+///
+/// Belongs to the main thread.
+#[derive(Debug)]
+pub struct Terminal {
+    /// Our own group, if there is a terminal for it.
+    ours: Option<Pid>,
+    /// The group of the latest child.
+    child: Cell<Option<Pid>>,
+    /// Whether that child was given the foreground, and it was not taken back.
+    is_lent: Cell<bool>,
+}
+
+impl Terminal {
+    /// Looks at stdin. If that is not the terminal which controls us, there is nothing to
+    /// lend, now and later.
+    #[must_use]
+    pub fn of_stdin() -> Self {
+        // Fails for all that is no terminal, and for one that controls others.
+        let has_one = tcgetpgrp(io::stdin()).is_ok();
+        let ours = Some(getpgrp()).filter(|group| has_one && is_number(*group));
+        Self { ours, child: Cell::new(None), is_lent: Cell::new(false) }
+    }
+
+    /// A terminal that is none.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { ours: None, child: Cell::new(None), is_lent: Cell::new(false) }
+    }
+
+    /// Whether a child that starts now is to be the foreground.
+    pub(super) fn is_for_child(&self) -> bool {
+        self.take_back();
+        self.ours.is_some() && self.ours == foreground()
+    }
+
+    /// Remembers whom the terminal is for.
+    pub(super) fn started(&self, child: Pid, is_lent: bool) {
+        self.child.set(Some(child));
+        self.is_lent.set(is_lent);
+    }
+
+    /// Takes the foreground back from a child whose program could not be run.
+    pub(super) fn failed(&self, was_lent: bool) {
+        self.child.set(None);
+        self.is_lent.set(was_lent);
+        self.take_back();
+    }
+
+    /// Whether a child that was stopped by this signal shall stop us too: because it had
+    /// the foreground, so that nobody could type anything any more, or because it wants it.
+    ///
+    /// A child without a terminal that somebody stopped is that one's business.
+    #[must_use]
+    pub fn is_for_us(&self, signal: i32) -> bool {
+        let wants = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
+        let has = self.is_lent.get() && foreground() == self.child.get();
+        self.ours.is_some() && (has || wants.into_iter().any(|want| want as i32 == signal))
+    }
+
+    /// Makes us the foreground again, if it was lent: before we end, and as long as there is
+    /// no child.
+    pub fn take_back(&self) {
+        let Some(ours) = self.ours.filter(|_| self.is_lent.replace(false)) else { return };
+        let holder = foreground();
+        // Who stopped us from outside has made the shell take it, behind our back.
+        if holder.is_some_and(|group| Some(group) == self.child.get() || is_empty(group)) {
+            give_to(ours);
+        }
+    }
+
+    /// Stops us as Ctrl-Z would have without a child in the foreground: our whole group,
+    /// for a pipeline stops as one. Returns when we are continued.
+    ///
+    /// Nothing happens when no shell is there that could continue us (an orphaned group), or
+    /// when we are the first process of a container: then the child just runs on.
+    ///
+    /// Of no use but on the main thread, which alone is sure to be stopped before the call
+    /// returns.
+    pub fn suspend_ourselves(&self) {
+        if self.ours.is_none() {
+            return;
+        }
+        self.take_back();
+        // Zero is our own group, whatever its number is.
+        if let Err(e) = kill(Pid::from_raw(0), Signal::SIGTSTP) {
+            log::debug!("cannot be stopped: {e}");
+        }
+        if self.lend() {
+            self.continue_child();
+        }
+    }
+
+    /// We were continued (CONT): lends the terminal to the child if the shell has given it
+    /// to us, and continues the child.
+    ///
+    /// Also for one that was sent to the background, and is fetched back later: the shell
+    /// says so by this signal alone.
+    pub fn resume(&self) {
+        if self.ours.is_some() {
+            self.lend();
+            self.continue_child();
+        }
+    }
+
+    fn lend(&self) -> bool {
+        let is_ours = self.ours.is_some() && self.ours == foreground();
+        let Some(child) = self.child().filter(|_| is_ours) else { return false };
+        give_to(child);
+        self.is_lent.set(true);
+        true
+    }
+
+    fn continue_child(&self) {
+        if let Some(child) = self.child() {
+            // It may have ended, and its group with it.
+            let _ = killpg(child, Signal::SIGCONT);
+        }
+    }
+
+    /// The group of the child, unless that is reaped and its number perhaps another's.
+    fn child(&self) -> Option<Pid> {
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        self.child.get().filter(|child| waitid(Id::Pid(*child), look) != Err(Errno::ECHILD))
+    }
+}
+
+fn foreground() -> Option<Pid> {
+    tcgetpgrp(io::stdin()).ok().filter(|group| is_number(*group))
+}
+
+/// A group outside our pid namespace has the number 0 here, and group 1 can't be signalled:
+/// that would mean everybody.
+fn is_number(group: Pid) -> bool {
+    group.as_raw() > 0
+}
+
+fn is_empty(group: Pid) -> bool {
+    group.as_raw() > 1 && killpg(group, None) == Err(Errno::ESRCH)
+}
+
+/// Hands the foreground to a group of our session. From the background this would stop us,
+/// were TTOU not blocked.
+fn give_to(group: Pid) {
+    let mut held = SigSet::empty();
+    held.add(Signal::SIGTTOU);
+    let mask = held.thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    if let Err(e) = tcsetpgrp(io::stdin(), group) {
+        log::debug!("the terminal can't be handed over: {e} group={group}");
+    }
+    if let Ok(mask) = mask {
+        // The mask is one that this thread had: it can't be refused.
+        let _ = mask.thread_set_mask();
+    }
+}
