@@ -87,13 +87,16 @@ impl Terminal {
     /// Stops us as Ctrl-Z would have without a child in the foreground: our whole group,
     /// for a pipeline stops as one. Returns when we are continued.
     ///
+    /// If the terminal is ours all the while, the child only has to be given it: bash tells
+    /// nobody when it fetches a job that runs in the background.
+    ///
     /// Nothing happens when no shell is there that could continue us (an orphaned group), or
     /// when we are the first process of a container: then the child just runs on.
     ///
     /// Of no use but on the main thread, which alone is sure to be stopped before the call
     /// returns.
     pub fn suspend_ourselves(&self) {
-        if self.ours.is_none() {
+        if self.ours.is_none() || self.resume_in_foreground() {
             return;
         }
         self.take_back();
@@ -101,21 +104,29 @@ impl Terminal {
         if let Err(e) = kill(Pid::from_raw(0), Signal::SIGTSTP) {
             log::debug!("cannot be stopped: {e}");
         }
-        if self.lend() {
-            self.continue_child();
-        }
+        self.resume_in_foreground();
     }
 
     /// We were continued (CONT): lends the terminal to the child if the shell has given it
-    /// to us, and continues the child.
+    /// to us, and continues the child. Whether it was lent.
     ///
-    /// Also for one that was sent to the background, and is fetched back later: the shell
-    /// says so by this signal alone.
-    pub fn resume(&self) {
+    /// Also for one that was sent to the background, and is fetched back later: most shells
+    /// say so by this signal alone. For bash, which does not, ask here when INT comes: if the
+    /// terminal was ours, what was typed was meant for the child.
+    pub fn resume(&self) -> bool {
+        let is_lent = self.lend();
         if self.ours.is_some() {
-            self.lend();
             self.continue_child();
         }
+        is_lent
+    }
+
+    fn resume_in_foreground(&self) -> bool {
+        let is_lent = self.lend();
+        if is_lent {
+            self.continue_child();
+        }
+        is_lent
     }
 
     fn lend(&self) -> bool {

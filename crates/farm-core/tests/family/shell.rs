@@ -1,0 +1,126 @@
+//! A pseudo-terminal with a shell on it, and somebody who types.
+
+use crate::ward::{Run, Ward, place, stat, wait_until, words};
+use farm_core::engine::Worker;
+use farm_harness::{eventually, mortal};
+use nix::fcntl::OFlag;
+use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::unistd::{setsid, tcgetpgrp};
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+use std::sync::{Arc, Mutex};
+
+pub(crate) const ROLE: &str = "shell";
+/// Of shells with job control.
+pub(crate) const INTERACTIVE: [&[&str]; 2] =
+    [&["sh", "-i"], &["bash", "--norc", "--noprofile", "--noediting", "-i"]];
+
+/// `TTY PROGRAM ARG...`: becomes the program, in a session of its own on that terminal.
+pub(crate) fn run(args: &[String]) -> ExitCode {
+    let [tty, program, args @ ..] = args else { panic!("which terminal, which shell?") };
+    setsid().unwrap();
+    // Without a terminal so far, a session takes the first one that its leader opens.
+    let tty = File::options().read(true).write(true).open(tty).unwrap();
+    let clone = || tty.try_clone().unwrap();
+    let error = Command::new(program)
+        .args(args)
+        .env("PS1", "$ ")
+        .stdin(clone())
+        .stdout(clone())
+        .stderr(clone())
+        .exec();
+    panic!("{program}: {error}");
+}
+
+/// A terminal, its shell, and a script `w` that becomes a warden.
+pub(crate) struct Desk {
+    pub(crate) ward: Ward,
+    master: PtyMaster,
+    screen: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Desk {
+    pub(crate) fn new(shell: &[&str], manner: &str, run: &Run<'_>) -> Self {
+        let scratch = place();
+        let quoted = |word: &OsStr| format!("'{}'", word.to_str().unwrap().replace('\'', "'\\''"));
+        let words = words(&scratch, manner, run);
+        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        let script = scratch.write("w", format!("#!/bin/sh\nexec {}\n", words.join(" ")));
+        fs::set_permissions(script, Permissions::from_mode(0o755)).unwrap();
+
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let master = posix_openpt(flags).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let mut command = mortal(std::env::current_exe().unwrap().as_os_str());
+        command.arg(ROLE).arg(ptsname_r(&master).unwrap()).args(shell);
+        let leader = command.current_dir(scratch.path()).spawn().unwrap();
+        let desk = Self { ward: Ward::of(scratch, leader), master, screen: Arc::default() };
+        desk.read();
+        if shell.contains(&"-i") {
+            wait_until("the shell has the terminal", || desk.foreground() == desk.shell());
+        }
+        desk
+    }
+
+    /// Keeps what appears on the screen, until nobody is left on the terminal.
+    fn read(&self) {
+        let screen = Arc::clone(&self.screen);
+        let mut output = File::from(self.master.as_fd().try_clone_to_owned().unwrap());
+        let work = move || {
+            let mut piece = [0; 4096];
+            // Before the shell has opened it, there is nobody either.
+            loop {
+                match output.read(&mut piece) {
+                    Ok(count) => screen.lock().unwrap().extend(&piece[..count]),
+                    Err(_) if Arc::strong_count(&screen) == 1 => break,
+                    Err(_) => std::thread::park_timeout(std::time::Duration::from_millis(5)),
+                }
+            }
+        };
+        Worker::start("screen", work).unwrap().leave();
+    }
+
+    pub(crate) fn shell(&self) -> i32 {
+        self.ward.pid()
+    }
+
+    /// The warden, which is the parent of the child.
+    pub(crate) fn warden(&self) -> i32 {
+        stat(self.ward.child())[1].parse().unwrap()
+    }
+
+    pub(crate) fn press(&self, keys: &str) {
+        (&self.master).write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// The group that has the terminal.
+    pub(crate) fn foreground(&self) -> i32 {
+        tcgetpgrp(&self.master).map_or(0, nix::unistd::Pid::as_raw)
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_for_foreground(&self, group: i32) {
+        eventually("the foreground", || match self.foreground() {
+            holder if holder == group => Ok(()),
+            holder => Err(format!("{holder}, not {group}; {:?}; {}", self.ward.log(), self.text())),
+        });
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_for(&self, text: &str) {
+        eventually(text, || match self.text() {
+            screen if screen.contains(text) => Ok(()),
+            screen => Err(format!("{screen}; {:?}", self.ward.log())),
+        });
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned()
+    }
+}
