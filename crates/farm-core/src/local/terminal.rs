@@ -12,14 +12,20 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 
 /// The terminal that our stdin is, if it is one and controls us.
 ///
-/// Belongs to the main thread.
-#[derive(Debug)]
+/// Belongs to the main thread; all copies are the one terminal.
+#[derive(Debug, Clone, Default)]
 pub struct Terminal {
     /// Our own group, if there is a terminal for it.
     ours: Option<Pid>,
+    state: Rc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
     /// The group of the latest child.
     child: Cell<Option<Pid>>,
     /// Whether that child was given the foreground, and it was not taken back.
@@ -34,31 +40,36 @@ impl Terminal {
         // Fails for all that is no terminal, and for one that controls others.
         let has_one = tcgetpgrp(io::stdin()).is_ok();
         let ours = Some(getpgrp()).filter(|group| has_one && is_number(*group));
-        Self { ours, child: Cell::new(None), is_lent: Cell::new(false) }
+        Self { ours, state: Rc::default() }
     }
 
     /// A terminal that is none.
     #[must_use]
-    pub const fn none() -> Self {
-        Self { ours: None, child: Cell::new(None), is_lent: Cell::new(false) }
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Whether there is any foreground to lend.
+    pub(super) const fn is_there(&self) -> bool {
+        self.ours.is_some()
     }
 
     /// Whether a child that starts now is to be the foreground.
     pub(super) fn is_for_child(&self) -> bool {
         self.take_back();
-        self.ours.is_some() && self.ours == foreground()
+        self.is_there() && self.ours == foreground()
     }
 
     /// Remembers whom the terminal is for.
     pub(super) fn started(&self, child: Pid, is_lent: bool) {
-        self.child.set(Some(child));
-        self.is_lent.set(is_lent);
+        self.state.child.set(Some(child));
+        self.state.is_lent.set(is_lent);
     }
 
     /// Takes the foreground back from a child whose program could not be run.
     pub(super) fn failed(&self, was_lent: bool) {
-        self.child.set(None);
-        self.is_lent.set(was_lent);
+        self.state.child.set(None);
+        self.state.is_lent.set(was_lent);
         self.take_back();
     }
 
@@ -69,17 +80,17 @@ impl Terminal {
     #[must_use]
     pub fn is_for_us(&self, signal: i32) -> bool {
         let wants = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
-        let has = self.is_lent.get() && foreground() == self.child.get();
-        self.ours.is_some() && (has || wants.into_iter().any(|want| want as i32 == signal))
+        let has = self.state.is_lent.get() && foreground() == self.state.child.get();
+        self.is_there() && (has || wants.into_iter().any(|want| want as i32 == signal))
     }
 
     /// Makes us the foreground again, if it was lent: before we end, and as long as there is
     /// no child.
     pub fn take_back(&self) {
-        let Some(ours) = self.ours.filter(|_| self.is_lent.replace(false)) else { return };
+        let Some(ours) = self.ours.filter(|_| self.state.is_lent.replace(false)) else { return };
         let holder = foreground();
         // Who stopped us from outside has made the shell take it, behind our back.
-        if holder.is_some_and(|group| Some(group) == self.child.get() || is_empty(group)) {
+        if holder.is_some_and(|group| Some(group) == self.state.child.get() || is_empty(group)) {
             give_to(ours);
         }
     }
@@ -96,7 +107,7 @@ impl Terminal {
     /// Of no use but on the main thread, which alone is sure to be stopped before the call
     /// returns.
     pub fn suspend_ourselves(&self) {
-        if self.ours.is_none() || self.resume_in_foreground() {
+        if !self.is_there() || self.resume_in_foreground() {
             return;
         }
         self.take_back();
@@ -115,7 +126,7 @@ impl Terminal {
     /// terminal was ours, what was typed was meant for the child.
     pub fn resume(&self) -> bool {
         let is_lent = self.lend();
-        if self.ours.is_some() {
+        if self.is_there() {
             self.continue_child();
         }
         is_lent
@@ -129,11 +140,12 @@ impl Terminal {
         is_lent
     }
 
-    fn lend(&self) -> bool {
-        let is_ours = self.ours.is_some() && self.ours == foreground();
+    /// Gives the foreground to the child if it is ours; whether it was.
+    pub(super) fn lend(&self) -> bool {
+        let is_ours = self.is_there() && self.ours == foreground();
         let Some(child) = self.child().filter(|_| is_ours) else { return false };
         give_to(child);
-        self.is_lent.set(true);
+        self.state.is_lent.set(true);
         true
     }
 
@@ -147,7 +159,7 @@ impl Terminal {
     /// The group of the child, unless that is reaped and its number perhaps another's.
     fn child(&self) -> Option<Pid> {
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        self.child.get().filter(|child| waitid(Id::Pid(*child), look) != Err(Errno::ECHILD))
+        self.state.child.get().filter(|child| waitid(Id::Pid(*child), look) != Err(Errno::ECHILD))
     }
 }
 

@@ -4,8 +4,7 @@ use crate::ward::{Run, Ward, children_of, group, is_alive, is_stopped, wait_unti
 use farm_harness::{eventually, patience};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::time::{Duration, Instant};
 
 const DEAF: &str = "trap '' TERM INT HUP";
@@ -64,10 +63,10 @@ pub(crate) fn a_group_is_asked_once() {
 pub(crate) fn daemons_of_daemons_that_ignore_everything_are_gone() {
     // Each starts the next in a session of its own, and outlives the one before.
     let script = format!(
-        "#!/bin/sh\n{DEAF}\n[ \"$1\" = 0 ] || setsid ./deep $(($1 - 1)) &\nwhile :; do sleep 60; done\n"
+        "{DEAF}\n[ \"$1\" = 0 ] || setsid sh ./deep $(($1 - 1)) &\nwhile :; do sleep 60; done\n"
     );
-    let ward = Ward::shell("while [ ! -x deep ]; do sleep 0.01; done; ./deep 6 & exit 5");
-    executable(&ward, "deep", &script);
+    let ward = Ward::shell("while [ ! -e deep ]; do sleep 0.01; done; sh ./deep 6 & exit 5");
+    appear(&ward, "deep", &script);
     ward.first("ended 5");
     // Seven shells and what they sleep in.
     ward.wait_for(14);
@@ -78,10 +77,10 @@ pub(crate) fn daemons_of_daemons_that_ignore_everything_are_gone() {
 
 pub(crate) fn a_chain_of_forks_is_outrun() {
     // Each lives just long enough to start the next one, some in sessions of their own.
-    for (name, next) in [("near", "./chain"), ("far", "setsid ./chain")] {
-        let script = format!("#!/bin/sh\n{DEAF}\necho $$ >last\n{next} &\n");
-        let ward = Ward::shell("while [ ! -x chain ]; do sleep 0.01; done; ./chain & exit 5");
-        executable(&ward, "chain", &script);
+    for (name, next) in [("near", "sh ./chain"), ("far", "setsid sh ./chain")] {
+        let script = format!("{DEAF}\necho $$ >last\n{next} &\n");
+        let ward = Ward::shell("while [ ! -e chain ]; do sleep 0.01; done; sh ./chain & exit 5");
+        appear(&ward, "chain", &script);
         ward.first("ended 5");
         let first = ward.pid_in("last");
         wait_until("the chain goes on", || {
@@ -96,9 +95,9 @@ pub(crate) fn a_chain_of_forks_is_outrun() {
     }
 }
 
-fn executable(ward: &Ward, name: &str, script: &str) {
+/// Puts a file there, all of it at once.
+fn appear(ward: &Ward, name: &str, script: &str) {
     let path = ward.scratch.write(format!("{name}.new"), script);
-    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
     fs::rename(path, ward.scratch.join(name)).unwrap();
 }
 

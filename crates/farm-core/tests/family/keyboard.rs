@@ -2,6 +2,7 @@
 
 use crate::shell::{Desk, INTERACTIVE};
 use crate::ward::{Run, is_stopped, wait_until};
+use farm_harness::eventually;
 
 const CTRL_C: &str = "\x03";
 const CTRL_Z: &str = "\x1a";
@@ -35,7 +36,7 @@ fn end_with_ctrl_c(desk: &Desk, code: i32) {
 
 pub(crate) fn the_child_reads_what_is_typed_also_after_a_restart() {
     in_each_shell("stay", &CAT, |desk| {
-        desk.press("./w\n");
+        desk.press("sh w\n");
         desk.wait_for_foreground(desk.ward.child());
         type_to_child(desk, "hello");
         let warden = desk.warden();
@@ -62,7 +63,7 @@ pub(crate) fn ctrl_c_reaches_the_child_and_nobody_else() {
     let own_code = Run::Shell("trap 'exit 42' INT; echo ready; while :; do sleep 0.05; done");
     for (run, code) in [(CAT, 130), (own_code, 42)] {
         in_each_shell("follow", &run, |desk| {
-            desk.press("./w\n");
+            desk.press("sh w\n");
             desk.wait_for_foreground(desk.ward.child());
             if code == 42 {
                 desk.wait_for("ready");
@@ -75,7 +76,7 @@ pub(crate) fn ctrl_c_reaches_the_child_and_nobody_else() {
 
 pub(crate) fn ctrl_z_stops_both_and_fg_resumes_both() {
     in_each_shell("follow", &CAT, |desk| {
-        desk.press("./w\n");
+        desk.press("sh w\n");
         let (child, warden) = (desk.ward.child(), desk.warden());
         desk.wait_for_foreground(child);
         type_to_child(desk, "hello");
@@ -94,7 +95,7 @@ pub(crate) fn ctrl_z_stops_both_and_fg_resumes_both() {
 
 pub(crate) fn after_ctrl_z_the_child_goes_on_in_the_background_and_comes_back() {
     in_each_shell("follow", &SLEEP, |desk| {
-        desk.press("./w\n");
+        desk.press("sh w\n");
         let (child, warden) = (desk.ward.child(), desk.warden());
         desk.wait_for_foreground(child);
         desk.ward.pid_in("up");
@@ -114,20 +115,31 @@ pub(crate) fn after_ctrl_z_the_child_goes_on_in_the_background_and_comes_back() 
 /// Fetches a job that is not stopped. Of the shells, bash alone tells nobody, so that the
 /// terminal is the warden's for the time being.
 fn fetch_running(desk: &Desk) {
-    let has = [desk.ward.child(), desk.warden()];
+    // Not in the moments in which the warden looks for itself.
+    desk.ward.wait_until_nothing_is_due();
     desk.press("fg\n");
-    wait_until("the job has the terminal", || has.contains(&desk.foreground()));
+    desk.wait_for_foreground(if desk.is_bash() { desk.warden() } else { desk.ward.child() });
+}
+
+/// Waits until the shell knows that its job is stopped, and not only we.
+fn wait_for_stop(desk: &Desk) {
+    eventually("the job is stopped", || {
+        desk.press("jobs\n");
+        if desk.text().contains("Stopped") { Ok(()) } else { Err(desk.text()) }
+    });
 }
 
 pub(crate) fn a_pipeline_stops_as_one() {
     in_each_shell("follow", &CAT, |desk| {
-        desk.press("./w | cat\n");
+        desk.press("sh w | cat\n");
         let (child, warden) = (desk.ward.child(), desk.warden());
         desk.wait_for_foreground(child);
         type_to_child(desk, "hello");
+        // The other program may have taken the terminal from the child when it came up.
+        desk.wait_for_foreground(child);
         desk.press(CTRL_Z);
         desk.wait_for_foreground(desk.shell());
-        assert!(is_stopped(child) && is_stopped(warden));
+        assert!(is_stopped(child) && is_stopped(warden), "{:?}; {}", desk.ward.log(), desk.text());
         desk.press("fg\n");
         desk.wait_for_foreground(child);
         type_to_child(desk, "again");
@@ -139,7 +151,7 @@ pub(crate) fn a_pipeline_stops_as_one() {
 
 pub(crate) fn a_start_in_the_background_takes_no_terminal_until_it_is_fetched() {
     in_each_shell("follow", &SLEEP, |desk| {
-        desk.press("./w &\n");
+        desk.press("sh w &\n");
         desk.ward.pid_in("up");
         assert_eq!(desk.foreground(), desk.shell());
         fetch_running(desk);
@@ -149,7 +161,7 @@ pub(crate) fn a_start_in_the_background_takes_no_terminal_until_it_is_fetched() 
     // One that reads later gets the terminal when it asks for it.
     let later = Run::Shell("echo $$ >up; while [ ! -e go ]; do sleep 0.05; done; exec cat");
     in_each_shell("follow", &later, |desk| {
-        desk.press("./w &\n");
+        desk.press("sh w &\n");
         let child = desk.ward.child();
         desk.ward.pid_in("up");
         fetch_running(desk);
@@ -161,10 +173,11 @@ pub(crate) fn a_start_in_the_background_takes_no_terminal_until_it_is_fetched() 
     });
     // One that reads is stopped for it, as it would be without us.
     in_each_shell("follow", &CAT, |desk| {
-        desk.press("./w &\n");
+        desk.press("sh w &\n");
         let (child, warden) = (desk.ward.child(), desk.warden());
         assert_eq!(desk.ward.first("stopped "), "21");
-        wait_until("both are stopped", || is_stopped(child) && is_stopped(warden));
+        wait_for_stop(desk);
+        assert!(is_stopped(child) && is_stopped(warden));
         assert_eq!(desk.foreground(), desk.shell());
         desk.press("fg\n");
         desk.wait_for_foreground(child);
@@ -176,7 +189,7 @@ pub(crate) fn a_start_in_the_background_takes_no_terminal_until_it_is_fetched() 
 pub(crate) fn the_terminal_is_given_back_to_a_script() {
     // Nobody but us gives it back: such a shell knows nothing of groups.
     let desk =
-        Desk::new(&["sh", "-c", "./w; read line; echo \"got-$line\"; read line"], "follow", &CAT);
+        Desk::new(&["sh", "-c", "sh w; read line; echo \"got-$line\"; read line"], "follow", &CAT);
     desk.wait_for_foreground(desk.ward.child());
     type_to_child(&desk, "hello");
     desk.press(CTRL_C);
@@ -188,7 +201,7 @@ pub(crate) fn the_terminal_is_given_back_to_a_script() {
 
 pub(crate) fn a_program_that_can_not_run_leaves_the_terminal_with_us() {
     let run = Run::Argv(&["./no-such-program"]);
-    let script = "./w; echo \"code=$?\"; read line; echo \"got-$line\"; read line";
+    let script = "sh w; echo \"code=$?\"; read line; echo \"got-$line\"; read line";
     let desk = Desk::new(&["sh", "-c", script], "follow", &run);
     desk.wait_for("code=127");
     desk.wait_for_foreground(desk.shell());
@@ -197,7 +210,7 @@ pub(crate) fn a_program_that_can_not_run_leaves_the_terminal_with_us() {
 }
 
 pub(crate) fn where_nobody_could_continue_us_nothing_stops() {
-    let desk = Desk::new(&["sh", "-c", "./w; read line"], "follow", &CAT);
+    let desk = Desk::new(&["sh", "-c", "sh w; read line"], "follow", &CAT);
     let child = desk.ward.child();
     desk.wait_for_foreground(child);
     for (number, word) in ["one", "two"].into_iter().enumerate() {
@@ -211,7 +224,7 @@ pub(crate) fn where_nobody_could_continue_us_nothing_stops() {
 pub(crate) fn a_child_that_stops_itself_gives_the_terminal_to_the_shell() {
     let run = Run::Shell("echo $$ >up; kill -STOP $$; exit 8");
     in_each_shell("follow", &run, |desk| {
-        desk.press("./w\n");
+        desk.press("sh w\n");
         let warden = desk.warden();
         assert_eq!(desk.ward.first("stopped "), "19");
         desk.wait_for_foreground(desk.shell());

@@ -7,10 +7,9 @@ use nix::fcntl::OFlag;
 use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::unistd::{setsid, tcgetpgrp};
 use std::ffi::OsStr;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
@@ -37,7 +36,7 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
     panic!("{program}: {error}");
 }
 
-/// A terminal, its shell, and a script `w` that becomes a warden.
+/// A terminal, its shell, and a script `w`, for `sh`, that becomes a warden.
 pub(crate) struct Desk {
     pub(crate) ward: Ward,
     master: PtyMaster,
@@ -50,8 +49,7 @@ impl Desk {
         let quoted = |word: &OsStr| format!("'{}'", word.to_str().unwrap().replace('\'', "'\\''"));
         let words = words(&scratch, manner, run);
         let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-        let script = scratch.write("w", format!("#!/bin/sh\nexec {}\n", words.join(" ")));
-        fs::set_permissions(script, Permissions::from_mode(0o755)).unwrap();
+        scratch.write("w", format!("exec {}\n", words.join(" ")));
 
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let master = posix_openpt(flags).unwrap();
@@ -90,6 +88,11 @@ impl Desk {
         self.ward.pid()
     }
 
+    pub(crate) fn is_bash(&self) -> bool {
+        fs::read_to_string(format!("/proc/{}/comm", self.shell()))
+            .is_ok_and(|name| name == "bash\n")
+    }
+
     /// The warden, which is the parent of the child.
     pub(crate) fn warden(&self) -> i32 {
         stat(self.ward.child())[1].parse().unwrap()
@@ -120,7 +123,7 @@ impl Desk {
         });
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned()
     }
 }

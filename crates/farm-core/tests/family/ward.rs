@@ -137,6 +137,15 @@ impl Ward {
         })
     }
 
+    /// Waits until the family wants nothing of its owner unless something happens.
+    #[track_caller]
+    pub(crate) fn wait_until_nothing_is_due(&self) {
+        eventually("nothing is due", || {
+            self.tell("due");
+            if self.count("due false") > 0 { Ok(()) } else { Err(format!("{:?}", self.log())) }
+        });
+    }
+
     /// Waits until the warden says that all are gone, and checks that it is true, and that
     /// it has no child left, not even an unreaped one.
     #[track_caller]

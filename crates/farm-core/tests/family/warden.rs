@@ -172,6 +172,10 @@ impl Warden {
                 hook.request(now, Vec::new());
                 self.hooks.push(hook);
             }
+            ["due"] => {
+                let is_due = self.family.deadline().is_some();
+                self.note(&format!("due {is_due}"));
+            }
             ["panic"] => panic!("as I was told"),
             _ => panic!("what is {line:?}?"),
         }

@@ -11,6 +11,7 @@
 mod ending;
 mod error;
 mod kin;
+mod settling;
 mod spawn;
 mod strays;
 
@@ -27,6 +28,7 @@ use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::getpid;
+use settling::Settling;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
@@ -98,11 +100,13 @@ const UNSEEN: i32 = 125;
 ///
 /// Has no thread and no handler: the loop that owns it calls [`Family::reap`] on every
 /// CHLD, and [`Family::tick`] when [`Family::deadline`] has passed. Dropped with a child,
-/// it kills that child's group.
+/// it kills that child's group. The terminal is taken back whenever a child has ended.
 #[derive(Debug)]
 pub struct Family {
     kin: Kin,
     child: Option<Child>,
+    terminal: Terminal,
+    settling: Settling,
     /// Whether there may be anybody: from a start until the family was seen to be gone.
     is_peopled: bool,
     ending: Ending,
@@ -133,6 +137,8 @@ impl Family {
         Ok(Self {
             kin,
             child: None,
+            terminal: Terminal::none(),
+            settling: Settling::none(),
             is_peopled: false,
             ending: Ending::none(),
             asked: BTreeSet::new(),
@@ -175,6 +181,9 @@ impl Family {
         let pid = spawn::pid_of(&child);
         terminal.started(pid, takes_foreground);
         self.child = Some(child);
+        self.terminal = terminal.clone();
+        let begin = || Settling::begin(Instant::now());
+        self.settling = if terminal.is_there() { begin() } else { Settling::none() };
         self.is_peopled = true;
         self.begin(Ending::none());
         Ok(pid)
@@ -244,12 +253,17 @@ impl Family {
     /// When [`Family::tick`] has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.ending.deadline().filter(|_| self.is_peopled)
+        let settling = self.settling.deadline().filter(|_| self.is_up());
+        let ending = self.ending.deadline().filter(|_| self.is_peopled);
+        settling.into_iter().chain(ending).min()
     }
 
     /// Does what is due. `others` as for [`Family::reap`].
     pub fn tick(&mut self, now: Instant, others: &[Pid]) -> Vec<News> {
         self.ending.tick(now);
+        if self.is_up() && self.settling.is_due(now) {
+            self.terminal.lend();
+        }
         self.reap(others)
     }
 
@@ -312,6 +326,7 @@ impl Family {
             }
         };
         self.child = None;
+        self.terminal.take_back();
         news.push(News::Ended(fate));
     }
 }
@@ -319,6 +334,7 @@ impl Family {
 impl Drop for Family {
     fn drop(&mut self) {
         self.signal(Signal::SIGKILL);
+        self.terminal.take_back();
     }
 }
 
