@@ -1,6 +1,6 @@
 //! Rules about a single file.
 
-use super::{Fault, HOMELESS, LINES_MAX, NOTES};
+use super::{Fault, HOMELESS, LINES_MAX, NOTES, UNSAFE, UNSAFE_FILE};
 use std::path::Path;
 
 /// Too long, or without a name worth it.
@@ -14,6 +14,17 @@ pub(super) fn shape(path: &Path, text: &str) -> Vec<(usize, Fault)> {
         found.push((0, Fault::Homeless));
     }
     found
+}
+
+/// Code that goes behind the compiler's back, where there may be none. What a comment says
+/// of it is no code.
+pub(super) fn unguarded(path: &Path, text: &str) -> Vec<(usize, Fault)> {
+    if path == Path::new(UNSAFE_FILE) {
+        return Vec::new();
+    }
+    let code = |line: &str| has_word(line.split("//").next().unwrap_or_default(), UNSAFE);
+    let lines = text.lines().zip(1..).filter(|(line, _)| code(line));
+    lines.map(|(_, number)| (number, Fault::Unsafe)).collect()
 }
 
 /// Notes to oneself.
@@ -51,6 +62,13 @@ mod tests {
         let text = format!("fine\n// {word}: later\n{word}S are not\n  {last}(x)\n");
         let lines: Vec<_> = notes(&text).into_iter().map(|(line, _)| line).collect();
         assert_eq!(lines, [2, 4]);
+    }
+
+    #[test]
+    fn one_file_alone_goes_behind_the_compilers_back() {
+        let text = format!("fine\n  {UNSAFE} {{ f() }}\n// {UNSAFE}\n#[expect({UNSAFE}_code)]\n");
+        assert_eq!(unguarded(Path::new("src/a.rs"), &text), [(2, Fault::Unsafe)]);
+        assert_eq!(unguarded(Path::new(UNSAFE_FILE), &text), []);
     }
 
     #[test]

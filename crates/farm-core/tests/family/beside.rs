@@ -18,8 +18,9 @@ fn remark(line: &str) {
 pub(crate) fn a_hook_beside_is_neither_killed_nor_reaped() {
     let ward = Ward::shell(DEAF);
     ward.pid_in("up");
-    // With a part in another session that it looks after.
-    ward.tell("hook setsid sh -c 'sleep 0.8; echo fine >far' & echo $$ >near; wait; test -e far");
+    // With a part in another session that it looks after, and one in its own group that it
+    // does not.
+    ward.tell("hook (sleep 60 &); setsid sh -c 'sleep 0.8; echo fine >far' & echo $$ >near; wait; test -e far");
     ward.pid_in("near");
     ward.tell("stop TERM 100");
     ward.first("ended 137");
