@@ -13,6 +13,8 @@ mod beside;
 mod ending;
 #[path = "family/keyboard.rs"]
 mod keyboard;
+#[path = "family/latecomer.rs"]
+mod latecomer;
 #[path = "family/shell.rs"]
 mod shell;
 #[path = "family/starting.rs"]
@@ -72,6 +74,7 @@ const TESTS: &[Test] = tests! {
         ctrl_z_stops_both_and_fg_resumes_both,
         after_ctrl_z_the_child_goes_on_in_the_background_and_comes_back,
         a_pipeline_stops_as_one,
+        a_latecomer_of_our_group_does_not_keep_the_terminal,
         a_start_in_the_background_takes_no_terminal_until_it_is_fetched,
         the_terminal_is_given_back_to_a_script,
         a_program_that_can_not_run_leaves_the_terminal_with_us,
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.split_first() {
         Some((role, rest)) if role == warden::ROLE => warden::run(rest),
+        Some((role, rest)) if role == latecomer::ROLE => latecomer::run(rest),
         Some((role, rest)) if role == shell::ROLE => shell::run(rest),
         _ => examine(&args),
     }

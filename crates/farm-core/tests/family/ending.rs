@@ -34,14 +34,18 @@ pub(crate) fn who_ignores_term_is_gone_at_the_kill_timeout_with_its_children() {
 pub(crate) fn a_daemon_of_the_child_is_asked_once_and_waited_for() {
     let daemon = "trap 'echo asked >>asked; sleep 0.3; echo end >end; exit' TERM; \
         echo $$ >daemon; while :; do sleep 0.05; done";
-    let ward = Ward::shell(&format!("setsid sh -c '{}' & echo $$ >up; exec sleep 60", {
-        daemon.replace('\'', "'\\''")
-    }));
+    let daemon = daemon.replace('\'', "'\\''");
+    let ward = Ward::shell(&format!(
+        "trap 'sleep 0.3; test -e asked || echo before >child; exit 6' TERM; \
+         (setsid sh -c '{daemon}' &); while :; do sleep 0.05; done"
+    ));
     let daemon = ward.pid_in("daemon");
     assert_ne!(group(daemon), ward.child());
     ward.tell("stop TERM 60000");
-    ward.first("ended 143");
+    ward.first("ended 6");
     ward.wait_for_end();
+    // The child could use it to its end.
+    assert_eq!(ward.scratch.read("child").unwrap(), "before\n");
     assert_eq!(ward.scratch.read("end").unwrap(), "end\n");
     assert_eq!(ward.scratch.read("asked").unwrap(), "asked\n");
 }

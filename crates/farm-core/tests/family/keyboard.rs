@@ -1,5 +1,6 @@
 //! What somebody at a terminal sees of it.
 
+use crate::latecomer;
 use crate::shell::{Desk, INTERACTIVE};
 use crate::ward::{Run, is_stopped, wait_until};
 use farm_harness::eventually;
@@ -54,6 +55,7 @@ pub(crate) fn the_child_reads_what_is_typed_also_after_a_restart() {
         type_to_child(desk, "again");
         desk.ward.tell("stop TERM 60000");
         desk.ward.nth(1, "gone");
+        assert_eq!(desk.ward.count("stopped"), 0, "it had to ask for the terminal");
         desk.ward.tell("quit");
         desk.wait_for_foreground(desk.shell());
     });
@@ -147,6 +149,16 @@ pub(crate) fn a_pipeline_stops_as_one() {
         desk.ward.first("ended 130");
         desk.wait_for_foreground(desk.shell());
     });
+}
+
+pub(crate) fn a_latecomer_of_our_group_does_not_keep_the_terminal() {
+    let program = std::env::current_exe().unwrap();
+    let script =
+        format!("'{}' {} stolen </dev/tty & exec sh w", program.display(), latecomer::ROLE);
+    let desk = Desk::new(&["sh", "-c", &script], "stay", &CAT);
+    desk.ward.wait_for_text("stolen", "stolen");
+    desk.wait_for_foreground(desk.ward.child());
+    type_to_child(&desk, "hello");
 }
 
 pub(crate) fn a_start_in_the_background_takes_no_terminal_until_it_is_fetched() {
