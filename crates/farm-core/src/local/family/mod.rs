@@ -185,7 +185,7 @@ impl Family {
         let begin = || Settling::begin(Instant::now());
         self.settling = if terminal.is_there() { begin() } else { Settling::none() };
         self.is_peopled = true;
-        self.begin(Ending::none());
+        self.forget_stop();
         Ok(pid)
     }
 
@@ -291,14 +291,14 @@ impl Family {
         }
         if self.is_peopled && self.end_strays(others) {
             self.is_peopled = false;
-            self.begin(Ending::none());
+            self.forget_stop();
             news.push(News::Gone);
         }
         news
     }
 
-    fn begin(&mut self, ending: Ending) {
-        self.ending = ending;
+    fn forget_stop(&mut self) {
+        self.ending = Ending::none();
         self.asked.clear();
         self.refused.clear();
         self.is_vanity_told = false;
