@@ -4,6 +4,7 @@
 //! deeper than [`DEPTH_MAX`] objects and lists, so every walk over a record may
 //! recurse.
 
+mod assignment;
 mod farm;
 mod field;
 mod health;
@@ -13,6 +14,7 @@ mod order;
 mod predicate;
 mod record;
 
+pub use assignment::{Assignment, AssignmentError, Retyped, bool_from, number_from};
 pub use farm::{Farm, HOST_NAME_BYTES_MAX, HostName, HostNameError, raise_size};
 pub use field::{FieldPath, FieldPathError};
 pub use health::{

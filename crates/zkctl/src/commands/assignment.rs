@@ -1,53 +1,16 @@
-//! What `zkctl set` is told, and what that makes of a record.
+//! What `zkctl set` is told.
 //!
-//! **Invariant.** An assignment replaces one plain value, or a whole object or
-//! list by another one when `:=` says so; nothing else ever gets lost by it.
+//! **Invariant.** What it makes of a record is decided by [`Assignment`] alone; here
+//! words are read, and mistakes get their hints.
 
 use super::field::parse_field;
 use clap::ValueEnum;
 use farm_core::cli::{Exit, Failure};
-use farm_core::model::{FieldPath, Number, Record, SetError, Value};
+use farm_core::model::{
+    Assignment, AssignmentError, FieldPath, Record, Retyped, SetError, Value, bool_from,
+    number_from,
+};
 use farm_core::session::ZnodePath;
-
-/// One field and what it shall hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Assignment {
-    field: FieldPath,
-    value: Wanted,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Wanted {
-    Text(String),
-    Typed(Value),
-}
-
-impl Assignment {
-    pub(super) const fn text(field: FieldPath, text: String) -> Self {
-        Self { field, value: Wanted::Text(text) }
-    }
-
-    /// The same with a text read as a value of that type. What came as JSON has
-    /// its type already.
-    pub(super) fn typed(self, wanted: Type) -> Result<Self, Failure> {
-        let Wanted::Text(text) = self.value else { return Ok(self) };
-        let value = match wanted {
-            Type::String => Some(Value::String(text.clone())),
-            Type::Number => number(&text),
-            Type::Bool => flag(&text),
-            Type::Json => serde_json::from_str(&text).ok(),
-        };
-        let Some(value) = value else {
-            let what = format!("the value of {} is no {}: {text:?}", self.field, wanted.name());
-            return Err(Failure::new(Exit::Usage, what));
-        };
-        Ok(Self { value: Wanted::Typed(value), ..self })
-    }
-
-    pub(super) const fn field(&self) -> &FieldPath {
-        &self.field
-    }
-}
 
 /// The types that a text can be read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -66,6 +29,24 @@ impl Type {
             Self::Bool => "bool",
             Self::Json => "JSON",
         }
+    }
+
+    /// The assignment with its text read as a value of this type. What came as JSON
+    /// has its type already.
+    pub(super) fn given_to(self, assignment: Assignment) -> Result<Assignment, Failure> {
+        let Some(text) = assignment.as_text() else { return Ok(assignment) };
+        let value = match self {
+            Self::String => Some(Value::String(text.to_owned())),
+            Self::Number => number_from(text),
+            Self::Bool => bool_from(text),
+            Self::Json => serde_json::from_str(text).ok(),
+        };
+        let Some(value) = value else {
+            let what =
+                format!("the value of {} is no {}: {text:?}", assignment.field(), self.name());
+            return Err(Failure::new(Exit::Usage, what));
+        };
+        Ok(Assignment::typed(assignment.field().clone(), value))
     }
 }
 
@@ -99,26 +80,18 @@ pub(super) fn parse_words(words: &[String]) -> Result<Assignments, Failure> {
 }
 
 fn parse_assignment(word: &str) -> Result<Assignment, Failure> {
-    let Some((field, text)) = word.split_once('=') else {
-        let what = format!("{word:?} is no assignment");
-        return Err(Failure::new(Exit::Usage, what)
-            .hint("after FIELD=TEXT only FIELD=TEXT or FIELD:=JSON can follow"));
-    };
-    let Some(field) = field.strip_suffix(':') else {
-        return Ok(Assignment::text(parse_field(field)?, text.to_owned()));
-    };
-    let value = serde_json::from_str(text).map_err(|error| {
-        let what = format!("the value of {field} is no JSON");
-        Failure::new(Exit::Usage, what).because(error).hint(format!("{field}= takes plain text"))
-    })?;
-    Ok(Assignment { field: parse_field(field)?, value: Wanted::Typed(value) })
-}
-
-/// A number or bool that became a string, because the text is none.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Retyped {
-    pub(super) field: FieldPath,
-    pub(super) was: &'static str,
+    Assignment::parse(word).map_err(|error| {
+        let failure = Failure::new(Exit::Usage, error.to_string());
+        match error {
+            AssignmentError::NoSign { .. } => {
+                failure.hint("after FIELD=TEXT only FIELD=TEXT or FIELD:=JSON can follow")
+            }
+            AssignmentError::Field { source, .. } => failure.because(source),
+            AssignmentError::Json { name, source } => {
+                failure.because(source).hint(format!("{name}= takes plain text"))
+            }
+        }
+    })
 }
 
 /// An assignment that the record of a znode can't take.
@@ -133,58 +106,8 @@ pub(super) fn apply(
     record: &mut Record,
     assignments: &[Assignment],
 ) -> Result<Vec<Retyped>, SetError> {
-    let mut all_retyped = Vec::new();
-    for Assignment { field, value } in assignments {
-        let present = record.get(field);
-        let value = match value {
-            Wanted::Typed(value) => {
-                if present.is_some_and(|present| is_same_container(present, value)) {
-                    record.unset(field);
-                }
-                value.clone()
-            }
-            Wanted::Text(text) => {
-                let (value, was) = typed_like(present, text);
-                all_retyped.extend(was.map(|was| Retyped { field: field.clone(), was }));
-                value
-            }
-        };
-        record.set(field, value)?;
-    }
-    Ok(all_retyped)
-}
-
-fn is_same_container(present: &Value, value: &Value) -> bool {
-    present.is_object() && value.is_object() || present.is_array() && value.is_array()
-}
-
-/// The text as a value of the type that the field has now, and that type's
-/// name if the text is no such value.
-fn typed_like(present: Option<&Value>, text: &str) -> (Value, Option<&'static str>) {
-    let typed = match present {
-        Some(Value::Number(_)) => number(text).ok_or("number"),
-        Some(Value::Bool(_)) => flag(text).ok_or("bool"),
-        _ => return (Value::String(text.to_owned()), None),
-    };
-    match typed {
-        Ok(value) => (value, None),
-        Err(was) => (Value::String(text.to_owned()), Some(was)),
-    }
-}
-
-fn flag(text: &str) -> Option<Value> {
-    match text {
-        "true" | "1" => Some(Value::Bool(true)),
-        "false" | "0" => Some(Value::Bool(false)),
-        _ => None,
-    }
-}
-
-fn number(text: &str) -> Option<Value> {
-    // The parser takes blanks around a number; for us they are text.
-    let is_bare = !text.starts_with(char::is_whitespace) && !text.ends_with(char::is_whitespace);
-    let number: Number = serde_json::from_str(text).ok().filter(|_| is_bare)?;
-    Some(Value::Number(number))
+    let made: Result<Vec<_>, _> = assignments.iter().map(|one| one.apply(record)).collect();
+    Ok(made?.into_iter().flatten().collect())
 }
 
 impl From<Refusal> for Failure {
@@ -234,7 +157,7 @@ mod tests {
     #[test]
     fn words_are_one_field_and_value_or_assignments() {
         let text = |name, text: &str| Assignment::text(field(name), text.to_owned());
-        let typed = |name, value| Assignment { field: field(name), value: Wanted::Typed(value) };
+        let typed = |name, value| Assignment::typed(field(name), value);
         let table: [(&[&str], Vec<Assignment>); 10] = [
             (&["enabled", "1"], vec![text("enabled", "1")]),
             (&["enabled", ""], vec![text("enabled", "")]),
@@ -275,31 +198,6 @@ mod tests {
     }
 
     #[test]
-    fn text_keeps_the_type_of_numbers_and_bools_where_it_can() {
-        let table = [
-            (json!(1), "2", json!(2), None),
-            (json!(1), "-0.5e3", serde_json::from_str("-0.5e3").unwrap(), None),
-            (json!(1), "007", json!("007"), Some("number")),
-            (json!(1), " 2", json!(" 2"), Some("number")),
-            (json!(1), "", json!(""), Some("number")),
-            (json!(1), "true", json!("true"), Some("number")),
-            (json!(true), "0", json!(false), None),
-            (json!(false), "true", json!(true), None),
-            (json!(false), "false", json!(false), None),
-            (json!(false), "yes", json!("yes"), Some("bool")),
-            (json!("1"), "2", json!("2"), None),
-            (json!(null), "2", json!("2"), None),
-        ];
-        for (present, text, expected, was) in table {
-            let mut host = record(json!({"f": present}));
-            let retyped = apply(&mut host, &[Assignment::text(field("f"), text.to_owned())]);
-            assert_eq!(host, record(json!({"f": expected})), "{text:?}");
-            let expected = was.map(|was| Retyped { field: field("f"), was });
-            assert_eq!(retyped.unwrap(), Vec::from_iter(expected), "{text:?}");
-        }
-    }
-
-    #[test]
     fn a_type_that_is_asked_for_is_the_type() {
         for (wanted, text, value) in [
             (Type::String, "1", Some(json!("1"))),
@@ -313,7 +211,7 @@ mod tests {
         ] {
             // Whatever type the field has now.
             for present in [json!("x"), json!(7), json!(null)] {
-                let typed = Assignment::text(field("f"), text.to_owned()).typed(wanted);
+                let typed = wanted.given_to(Assignment::text(field("f"), text.to_owned()));
                 let Some(value) = &value else {
                     assert_eq!(typed.unwrap_err().exit(), Exit::Usage, "{wanted:?} {text:?}");
                     continue;
@@ -324,22 +222,7 @@ mod tests {
             }
         }
         let [as_json] = &parsed(&["f:=1"])[..] else { panic!("one assignment") };
-        assert_eq!(as_json.clone().typed(Type::String).unwrap(), *as_json);
-    }
-
-    #[test]
-    fn numbers_keep_their_text() {
-        let mut host = record(json!({"f": 1}));
-        apply(&mut host, &parsed(&["f", "1.50"])).unwrap();
-        assert_eq!(host.get(&field("f")).unwrap().to_string(), "1.50");
-    }
-
-    #[test]
-    fn typed_values_replace_whole_containers_of_their_kind() {
-        let mut host = record(json!({"o": {"x": 1, "y": 2}, "l": [1], "s": "1"}));
-        apply(&mut host, &parsed(&["o:={\"z\":3}", "l:=[]", "s:=1", "new.a:=[{}]"])).unwrap();
-        let expected = json!({"o": {"z": 3}, "l": [], "s": 1, "new": {"a": [{}]}});
-        assert_eq!(host, record(expected));
+        assert_eq!(Type::String.given_to(as_json.clone()).unwrap(), *as_json);
     }
 
     #[test]

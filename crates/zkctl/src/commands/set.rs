@@ -1,6 +1,6 @@
 //! `zkctl set`: fields of a record given a value.
 
-use super::assignment::{Assignment, Assignments, Refusal, Retyped, Type, apply, parse_words};
+use super::assignment::{Assignments, Refusal, Type, apply, parse_words};
 use crate::format::End;
 use crate::output::Output;
 use crate::reach::Reach;
@@ -8,7 +8,7 @@ use crate::stdin::read_value;
 use clap::Args;
 use farm_core::cli::{Exit, Failure, parse_filter};
 use farm_core::farm::{Absent, EditError, edit_znode};
-use farm_core::model::{Filter, Record};
+use farm_core::model::{Assignment, Filter, Record, Retyped};
 use farm_core::session::{SessionError, Stat, ZnodePath};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -110,7 +110,7 @@ impl SetArgs {
             Assignments::FromStdin(field) => vec![Assignment::text(field, read_value()?)],
         };
         let typed = |assignment: Assignment| match self.wanted {
-            Some(wanted) => assignment.typed(wanted),
+            Some(wanted) => wanted.given_to(assignment),
             None => Ok(assignment),
         };
         Ok(Order {
