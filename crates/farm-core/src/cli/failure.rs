@@ -6,6 +6,7 @@
 use super::exit::Exit;
 use super::printable::printable;
 use crate::farm::EditError;
+use crate::model::FilterError;
 use crate::session::{PathError, SessionError};
 use std::convert::Infallible;
 use std::error::Error;
@@ -123,6 +124,15 @@ pub fn chain(error: &dyn Error) -> String {
 impl From<PathError> for Failure {
     fn from(error: PathError) -> Self {
         Self::new(Exit::Usage, error.to_string())
+    }
+}
+
+impl From<FilterError> for Failure {
+    /// Wrong usage, with a picture that points at the mistake.
+    fn from(error: FilterError) -> Self {
+        let told = error.to_string();
+        let (what, picture) = told.split_once('\n').unwrap_or((&told, ""));
+        Self::new(Exit::Usage, what).picture(picture)
     }
 }
 

@@ -127,11 +127,7 @@ impl FilterArg {
 ///
 /// Wrong usage, with a picture that points at the mistake.
 pub fn parse_filter(text: &str) -> Result<Filter, Failure> {
-    Filter::parse(text).map_err(|error| {
-        let told = error.to_string();
-        let (what, picture) = told.split_once('\n').unwrap_or((&told, ""));
-        Failure::new(Exit::Usage, what).picture(picture)
-    })
+    Filter::parse(text).map_err(Failure::from)
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ pub use assignment::{Assignment, AssignmentError, Retyped, bool_from, number_fro
 pub use farm::{Farm, HOST_NAME_BYTES_MAX, HostName, HostNameError, raise_size};
 pub use field::{FieldPath, FieldPathError};
 pub use health::{
-    Allowance, AllowanceError, HOSTS_MAX, Health, Hosts, Limits, SizeError, Verdict, farm_size,
+    Allowance, AllowanceError, HOSTS_MAX, Health, Hosts, Limits, RunningFilterError, SizeError,
+    Verdict, farm_size, running_filter,
 };
 pub use merge::{Conflict, Merge, common_ground, merge};
 pub use order::Rank;

@@ -8,10 +8,13 @@ use crate::format::{Choice, End, Layout, OutputArgs};
 use crate::output::Output;
 use crate::reach::Reach;
 use clap::Args;
-use farm_core::cli::{Exit, Failure, FilterArg, parse_filter, plugin_text, printable};
+use farm_core::cli::{Exit, Failure, FilterArg, plugin_text, printable};
 use farm_core::codec::json::decode_znode;
 use farm_core::farm::COMMON;
-use farm_core::model::{Allowance, Filter, Health, Limits, Record, Value, Verdict, farm_size};
+use farm_core::model::{
+    Allowance, Filter, Health, Limits, RunningFilterError, Value, Verdict, farm_size,
+    running_filter,
+};
 use farm_core::session::{Watch, ZnodePath};
 use std::io::Write;
 
@@ -103,7 +106,7 @@ fn look(args: &CheckArgs, reach: &Reach) -> Result<Seen, Failure> {
             .because(error)
             .hint(format!("zkctl set {path} size:=N tells how many hosts there should be"))
     })?;
-    let farm_filter = running_filter(&path, &record)?;
+    let farm_filter = running_filter(&record).map_err(|error| bad_filter(&path, error))?;
     let filters: Vec<&Filter> = farm_filter.iter().chain(&own_filter).collect();
     let hosts = hosts.into_iter().map(|host| {
         let trouble = match host.content {
@@ -116,16 +119,11 @@ fn look(args: &CheckArgs, reach: &Reach) -> Result<Seen, Failure> {
     Ok(Seen { size, hosts: hosts.collect() })
 }
 
-/// The filter that the farm's own record names.
-fn running_filter(path: &ZnodePath, record: &Record) -> Result<Option<Filter>, Failure> {
+fn bad_filter(path: &ZnodePath, error: RunningFilterError) -> Failure {
     let what = format!("the running_filter of {path} can't be used");
-    match record.as_map().get("running_filter") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
-        Some(Value::String(text)) => {
-            parse_filter(text).map(Some).map_err(|failure| failure.during(what))
-        }
-        Some(_) => Err(Failure::new(Exit::Malformed, what + ": it is no text")),
+    match error {
+        RunningFilterError::NoText => Failure::new(Exit::Malformed, what + ": it is no text"),
+        RunningFilterError::Filter(error) => Failure::from(error).during(what),
     }
 }
 
@@ -219,7 +217,7 @@ fn perfdata(health: &Health, limits: &Limits) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farm_core::model::Map;
+    use farm_core::model::{Map, Record};
     use serde_json::json;
 
     fn seen(size: u64, running: usize, failed: &[(&str, &str)]) -> Seen {
@@ -292,20 +290,13 @@ mod tests {
     }
 
     #[test]
-    fn the_farm_may_name_a_filter_but_no_nonsense() {
+    fn a_filter_that_the_farm_names_in_vain_is_told_with_the_farm() {
         let path = ZnodePath::parse("/services/db").unwrap();
-        let filter_of = |value: Value| {
-            let map = Map::from_iter([("running_filter".to_owned(), value)]);
-            running_filter(&path, &Record::from_map(map))
-        };
-        assert!(filter_of(json!("enabled=1")).unwrap().is_some());
-        for none in [json!(null), json!(""), json!(" ")] {
-            assert!(filter_of(none).unwrap().is_none());
-        }
-        assert!(running_filter(&path, &Record::new()).unwrap().is_none());
         for nonsense in [json!("=1"), json!(1), json!(["enabled=1"])] {
-            let failure = filter_of(nonsense).unwrap_err();
-            assert!(failure.line().starts_with("the running_filter of /services/db can't be used"));
+            let fields = Map::from_iter([("running_filter".to_owned(), nonsense)]);
+            let error = running_filter(&Record::from_map(fields)).unwrap_err();
+            let line = bad_filter(&path, error).line();
+            assert!(line.starts_with("the running_filter of /services/db can't be used"), "{line}");
         }
     }
 }
