@@ -1,0 +1,7 @@
+//! What has to be true before the child may be taken down.
+
+mod hours;
+mod zone;
+
+pub use hours::{AllowedHours, HoursError, Schedule};
+pub use zone::{Zone, ZoneError};

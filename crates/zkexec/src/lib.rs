@@ -1,0 +1,3 @@
+//! `zkexec`: a child with configuration from ZooKeeper.
+
+pub mod gate;
