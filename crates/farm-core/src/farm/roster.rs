@@ -118,6 +118,14 @@ impl Roster {
         &self.farm
     }
 
+    /// Every host that is there, with its record if it can be read.
+    pub fn hosts(&self) -> impl Iterator<Item = (&HostName, Option<&Record>)> {
+        self.hosts.iter().map(|(name, host)| {
+            let record = self.farm.get(name.as_str());
+            (name, record.filter(|_| !host.is_unreadable))
+        })
+    }
+
     /// How much of it is known to be true.
     #[must_use]
     pub const fn state(&self) -> State {

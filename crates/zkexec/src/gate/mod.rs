@@ -1,5 +1,6 @@
 //! What has to be true before the child may be taken down.
 
+pub mod fleet;
 mod hours;
 mod zone;
 

@@ -31,6 +31,23 @@ fn nothing_is_complete_before_every_host_was_read() {
 }
 
 #[test]
+fn hosts_without_a_readable_record_are_there_all_the_same() {
+    let mut bench = Bench::complete();
+    bench.step(hint("/db/a", Change::Data));
+    bench.read_as("a", Err(malformed()));
+    bench.step(hint("/db/c", Change::Created));
+    bench.read_as("c", Err(malformed()));
+    let is_readable = |bench: &Bench| -> Vec<bool> {
+        bench.roster.hosts().map(|(_, record)| record.is_some()).collect()
+    };
+    assert_eq!(is_readable(&bench), [false, true, false]);
+    // Mended as it was before, which is no news.
+    bench.step(hint("/db/a", Change::Data));
+    bench.read("a", &json!({"n": 1}));
+    assert_eq!(is_readable(&bench), [true, true, false]);
+}
+
+#[test]
 fn an_empty_farm_is_complete() {
     let mut bench = Bench::new();
     bench.step(Event::Connected { is_new: true });

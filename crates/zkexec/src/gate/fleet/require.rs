@@ -1,0 +1,98 @@
+//! What `--require-healthy` says.
+
+use farm_core::model::{Allowance, AllowanceError};
+use farm_core::session::{PathError, ZnodePath};
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr;
+
+/// What may fail where nothing else is said, as for `zkctl check`.
+const DEFAULT: &str = "10%";
+
+/// A farm, and how many of its hosts may fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequireHealthy {
+    /// The farm.
+    pub farm: ZnodePath,
+    /// So many hosts may fail, or such a share of it.
+    pub max_failed: Allowance,
+}
+
+impl RequireHealthy {
+    /// Reads `FARM` or `FARM:MAX_FAILED`. What follows the last colon is the limit,
+    /// unless a slash is in it.
+    ///
+    /// # Errors
+    ///
+    /// [`RequireError`], which says which of the two is wrong.
+    pub fn parse(text: &str) -> Result<Self, RequireError> {
+        let (farm, limit) = match text.rsplit_once(':') {
+            Some((farm, limit)) if !limit.contains('/') => (farm, limit),
+            Some(_) | None => (text, DEFAULT),
+        };
+        let max_failed = Allowance::parse(limit).map_err(RequireError::Limit)?;
+        let farm = ZnodePath::parse(farm).map_err(RequireError::Farm)?;
+        Ok(Self { farm, max_failed })
+    }
+}
+
+impl FromStr for RequireHealthy {
+    type Err = RequireError;
+
+    fn from_str(text: &str) -> Result<Self, RequireError> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for RequireHealthy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.farm, self.max_failed)
+    }
+}
+
+/// A text that does not say which farm has to be well, or how well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequireError {
+    /// The farm is no path.
+    Farm(PathError),
+    /// The limit is none.
+    Limit(AllowanceError),
+}
+
+// clap shows an error without its source.
+impl fmt::Display for RequireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Farm(error) => error.fmt(f),
+            Self::Limit(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for RequireError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_follows_the_last_colon() {
+        for (text, farm, limit) in [
+            ("/services/db", "/services/db", "10%"),
+            ("/services/db:2", "/services/db", "2"),
+            ("/services/db:12.5%", "/services/db", "12.5%"),
+            ("/a:b:0", "/a:b", "0"),
+            ("/a:b/c", "/a:b/c", "10%"),
+            ("/:1", "/", "1"),
+        ] {
+            let required = RequireHealthy::parse(text).unwrap();
+            let told = (required.farm.as_str(), required.max_failed.to_string());
+            assert_eq!(told, (farm, limit.to_owned()), "{text}");
+        }
+        for text in ["", "db", "/services/db:", "/a:b", "/a:-1", "/a:1.5", ":1", "/a/:1", "/a//b:1"]
+        {
+            let error = RequireHealthy::parse(text).unwrap_err();
+            assert!(!error.to_string().is_empty(), "{text}");
+        }
+    }
+}
