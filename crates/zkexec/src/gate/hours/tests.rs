@@ -162,6 +162,19 @@ fn the_next_change_is_right_over_changes_of_the_clocks() {
             "2024-11-01T12:00-04",
             &["2024-11-02T00:00-04", "2024-11-04T00:00-05"],
         ),
+        // Clocks that change a minute after midnight, when no hour ends.
+        (
+            "1-2",
+            "America/St_Johns",
+            "2010-03-13T12:00-03:30",
+            &["2010-03-14T01:01-02:30", "2010-03-14T02:00-02:30"],
+        ),
+        (
+            "22-0",
+            "America/St_Johns",
+            "2010-11-06T23:30-02:30",
+            &["2010-11-07T00:00-02:30", "2010-11-06T23:01-03:30", "2010-11-07T00:00-03:30"],
+        ),
         // Half an hour of summer time, and an odd offset.
         (
             "1-2",
