@@ -1,0 +1,319 @@
+//! Draining against a server with faults, beside others who write.
+
+use super::*;
+use farm_core::engine::{Inbox, Outbox, inbox};
+use farm_core::session::{self, Acl, Auth, Config, SESSION_TIMEOUT_LEAST, Servers, Session};
+use farm_harness::{FakeServer, code, op, patience};
+use serde_json::json;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(15);
+const HOST: &str = "/db/h1";
+
+enum Post {
+    Session(session::Event),
+    Answer(Answer),
+}
+
+/// A drainer with a session, as a runner has them.
+struct Live {
+    drainer: Drainer,
+    session: Session,
+    inbox: Inbox<Post>,
+    outbox: Outbox<Post>,
+    told: Vec<News>,
+}
+
+impl Live {
+    fn at(server: &FakeServer, text: &str) -> Self {
+        let (inbox, outbox) = inbox();
+        let post = outbox.clone();
+        let config = Config {
+            servers: Servers::parse(&server.addr().to_string()).unwrap(),
+            session_timeout: SESSION_TIMEOUT_LEAST,
+            rounds_max: None,
+            couriers: 1,
+            auth: Auth::default(),
+            acl: Acl::open(),
+            tls: None,
+        };
+        let session = Session::open(config, move |event| post.post(Post::Session(event))).unwrap();
+        Self { drainer: Drainer::new(drain(text)), session, inbox, outbox, told: Vec::new() }
+    }
+
+    fn step(&mut self, event: Event) {
+        for action in self.drainer.step(Instant::now(), event) {
+            match action {
+                Action::Ask(request) => {
+                    let post = self.outbox.clone();
+                    request.dispatch(&self.session, move |answer| post.post(Post::Answer(answer)));
+                }
+                Action::Tell(news) => self.told.push(news),
+            }
+        }
+    }
+
+    /// Runs until there is news.
+    #[track_caller]
+    fn news(&mut self) -> News {
+        let give_up = Instant::now() + patience(PATIENCE);
+        loop {
+            if !self.told.is_empty() {
+                return self.told.remove(0);
+            }
+            assert!(Instant::now() < give_up, "no news: {:?}", self.drainer);
+            let due = self.drainer.deadline().map_or(give_up, |due| due.min(give_up));
+            match self.inbox.next(Some(due)) {
+                Some(Post::Session(event)) => {
+                    if let Some(event) = Event::of_session(&event) {
+                        self.step(event);
+                    }
+                    if matches!(event, session::Event::Lost) {
+                        self.session.renew(Instant::now());
+                    }
+                }
+                Some(Post::Answer(answer)) => self.step(Event::Answered(answer)),
+                None => self.step(Event::Tick),
+            }
+        }
+    }
+
+    #[track_caller]
+    fn drain(&mut self) -> Drained {
+        self.step(Event::Drain);
+        match self.news() {
+            News::Drained(drained) => drained,
+            other => panic!("not drained but {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn restore(&mut self) -> Restored {
+        self.step(Event::Restore);
+        match self.news() {
+            News::Restored(restored) => restored,
+            other => panic!("not restored but {other:?}"),
+        }
+    }
+}
+
+fn put(server: &FakeServer, record: &Value) {
+    server.put(HOST, record.to_string().as_bytes());
+}
+
+fn record(server: &FakeServer) -> Value {
+    serde_json::from_slice(&server.get(HOST).unwrap()).unwrap()
+}
+
+#[test]
+fn the_field_keeps_its_type_and_gets_its_value_back() {
+    let server = FakeServer::start();
+    for (assignment, before, drained) in [
+        ("on=0", json!({"on": "1", "x": 1}), json!({"on": "0", "x": 1})),
+        ("on=0", json!({"on": 1}), json!({"on": 0})),
+        ("on=0", json!({"on": true}), json!({"on": false})),
+        ("on=off", json!({"on": true}), json!({"on": "off"})),
+        ("on=0", json!({"on": null}), json!({"on": "0"})),
+        ("on=0", json!({}), json!({"on": "0"})),
+        ("on:=0", json!({"on": "1"}), json!({"on": 0})),
+        ("a.b.c=0", json!({}), json!({"a": {"b": {"c": "0"}}})),
+        ("a.b.c=0", json!({"a": {}}), json!({"a": {"b": {"c": "0"}}})),
+        ("a.b=0", json!({"a": {"b": 7, "c": 8}}), json!({"a": {"b": 0, "c": 8}})),
+        ("a:={\"n\":1}", json!({"a": {"o": 2}}), json!({"a": {"n": 1}})),
+        ("a:=[]", json!({"a": [1, 2]}), json!({"a": []})),
+        // It was so before: somebody else has taken the host out.
+        ("on=0", json!({"on": "0"}), json!({"on": "0"})),
+    ] {
+        put(&server, &before);
+        let mut live = Live::at(&server, &format!("{HOST}:{assignment}"));
+        let retyped = live.drain().retyped().map(|retyped| retyped.was);
+        assert_eq!(retyped, (assignment == "on=off").then_some("bool"));
+        assert_eq!(record(&server), drained, "{assignment}");
+        assert_eq!(live.restore(), Restored::Back);
+        assert_eq!(record(&server), before, "{assignment}");
+    }
+}
+
+#[test]
+fn what_others_change_meanwhile_stands() {
+    let server = FakeServer::start();
+    let mut live = Live::at(&server, "/db/h1:a.on=0");
+    for (before, meanwhile, restored, after) in [
+        (
+            json!({"a": {"on": 1}}),
+            json!({"a": {"on": 0, "x": 5}, "y": 6}),
+            Restored::Back,
+            json!({"a": {"on": 1, "x": 5}, "y": 6}),
+        ),
+        (json!({}), json!({"a": {"on": "0", "x": 5}}), Restored::Back, json!({"a": {"x": 5}})),
+        (
+            json!({"a": {"on": 1}}),
+            json!({"a": {"on": 2}}),
+            Restored::Overruled,
+            json!({"a": {"on": 2}}),
+        ),
+        (
+            json!({"a": {"on": 1}}),
+            json!({"a": {"on": "0"}}),
+            Restored::Overruled,
+            json!({"a": {"on": "0"}}),
+        ),
+        (json!({"a": {"on": 1}}), json!({"a": 3}), Restored::Overruled, json!({"a": 3})),
+        (json!({"a": {"on": 1}}), json!({}), Restored::Overruled, json!({})),
+        (
+            json!({"a": {"on": 1}}),
+            json!({"a": {"on": 1}, "b": 2}),
+            Restored::Back,
+            json!({"a": {"on": 1}, "b": 2}),
+        ),
+    ] {
+        put(&server, &before);
+        live.drain();
+        put(&server, &meanwhile);
+        assert_eq!(live.restore(), restored, "{meanwhile}");
+        assert_eq!(record(&server), after);
+    }
+}
+
+#[test]
+fn a_write_whose_end_is_unknown_is_settled() {
+    for (drain_happens, restore_happens) in
+        [(true, true), (true, false), (false, true), (false, false)]
+    {
+        let server = FakeServer::start();
+        put(&server, &json!({"on": 1}));
+        let mut live = Live::at(&server, "/db/h1:on=0");
+        let cut = |happens: bool| {
+            if happens {
+                server.before_reply(op::SET_DATA, FakeServer::cut);
+            } else {
+                server.drop_before_apply(op::SET_DATA);
+            }
+        };
+        cut(drain_happens);
+        live.drain();
+        assert_eq!(record(&server), json!({"on": 0}));
+        cut(restore_happens);
+        assert_eq!(live.restore(), Restored::Back);
+        assert_eq!(record(&server), json!({"on": 1}), "{drain_happens} {restore_happens}");
+        assert_eq!(server.version(HOST), Some(2), "each was written once");
+    }
+}
+
+#[test]
+fn a_session_that_ends_meanwhile_changes_nothing() {
+    let server = FakeServer::start();
+    put(&server, &json!({"on": 1}));
+    let mut live = Live::at(&server, "/db/h1:on=0");
+    live.drain();
+    server.expire_all();
+    assert_eq!(live.restore(), Restored::Back);
+    server.before_reply(op::SET_DATA, |server| {
+        server.cut();
+        server.expire_all();
+    });
+    live.drain();
+    assert_eq!(live.restore(), Restored::Back);
+    assert_eq!(record(&server), json!({"on": 1}));
+}
+
+#[test]
+fn somebody_quicker_is_never_overwritten() {
+    let server = FakeServer::start();
+    put(&server, &json!({"on": 1}));
+    let mut live = Live::at(&server, "/db/h1:on=0");
+    for _ in 0..3 {
+        server.before_reply(op::GET_DATA, |server| put(server, &json!({"on": 2, "other": 1})));
+    }
+    live.drain();
+    assert_eq!(record(&server), json!({"on": 0, "other": 1}));
+    server.before_reply(op::GET_DATA, |server| put(server, &json!({"on": 0, "other": 2})));
+    assert_eq!(live.restore(), Restored::Back);
+    assert_eq!(record(&server), json!({"on": 2, "other": 2}));
+    live.drain();
+    server.before_reply(op::GET_DATA, |server| put(server, &json!({"on": 5})));
+    assert_eq!(live.restore(), Restored::Overruled);
+    assert_eq!(record(&server), json!({"on": 5}));
+}
+
+#[test]
+fn what_can_not_be_drained_is_told_and_tried_until_it_can() {
+    let server = FakeServer::start();
+    server.put(HOST, b"{nonsense");
+    let mut live = Live::at(&server, "/db/h1:on.it=0");
+    live.step(Event::Drain);
+    assert!(matches!(live.news(), News::Failing(EditError::Malformed { .. })));
+    put(&server, &json!({"on": "text"}));
+    let refused = live.news();
+    assert!(matches!(refused, News::Failing(EditError::Refused(SetError::ThroughScalar(_)))));
+    server.answer_with(op::GET_DATA, code::NO_AUTH);
+    assert!(matches!(live.news(), News::Failing(EditError::Session(SessionError::NoAuth(_)))));
+    put(&server, &json!({}));
+    assert!(matches!(live.news(), News::Drained(_)));
+    assert_eq!(live.restore(), Restored::Back);
+    assert_eq!(record(&server), json!({}));
+}
+
+#[test]
+fn a_host_that_is_not_there_waits_for_nobody_and_is_restored_when_it_is_back() {
+    let server = FakeServer::start();
+    let mut live = Live::at(&server, "/db/h1:on=0");
+    live.step(Event::Drain);
+    assert!(matches!(live.news(), News::NotThere));
+    assert_eq!(live.restore(), Restored::Untouched);
+    put(&server, &json!({"on": 1}));
+    live.drain();
+    server.delete(HOST);
+    live.step(Event::Restore);
+    assert!(matches!(live.news(), News::Postponed));
+    // As whoever registers the host has learnt it from us.
+    put(&server, &json!({"on": 0}));
+    assert!(matches!(live.news(), News::Restored(Restored::Back)));
+    assert_eq!(record(&server), json!({"on": 1}));
+    assert!(live.drainer.is_idle());
+}
+
+#[test]
+fn whatever_happens_in_whatever_order_the_field_and_all_others_are_right_in_the_end() {
+    const TURNS: u32 = 8;
+    let seed = fastrand::u64(..);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let server = FakeServer::start();
+    put(&server, &json!({"on": 1, "n": 0}));
+    let mut live = Live::at(&server, "/db/h1:on=0");
+    for turn in 1..=TURNS {
+        for _ in 0..random.u32(0..3) {
+            match random.u32(0..5) {
+                0 => server.before_reply(op::SET_DATA, FakeServer::cut),
+                1 => server.drop_before_apply(op::SET_DATA),
+                2 => server.drop_before_apply(op::GET_DATA),
+                // Somebody writes another field, in between.
+                3 => server.before_reply(op::GET_DATA, move |server| {
+                    let mut host = record(server);
+                    host["n"] = json!(host["n"].as_u64().unwrap() + 1);
+                    host["turn"] = json!(turn);
+                    put(server, &host);
+                }),
+                _ => server.before_reply(op::GET_DATA, FakeServer::cut),
+            }
+        }
+        // The turn may be called off at any moment, and taken up again.
+        match random.u32(0..4) {
+            0 => {
+                live.step(Event::Drain);
+                live.step(Event::Restore);
+                live.step(Event::Drain);
+            }
+            1 => live.step(Event::Drain),
+            _ => {}
+        }
+        live.step(Event::Drain);
+        while !matches!(live.news(), News::Drained(_)) {}
+        assert_eq!(record(&server)["on"], json!(0), "turn {turn}, seed {seed}");
+        live.told.clear();
+        live.step(Event::Restore);
+        assert!(matches!(live.news(), News::Restored(Restored::Back)), "turn {turn}, seed {seed}");
+        assert_eq!(record(&server)["on"], json!(1), "turn {turn}, seed {seed}");
+    }
+    assert!(live.drainer.is_idle());
+}

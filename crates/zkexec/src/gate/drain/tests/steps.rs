@@ -1,0 +1,207 @@
+//! The drainer by tables of events and actions.
+
+use super::super::drainer::{Ask, Outcome};
+use super::*;
+use farm_core::session::{Change, Hint};
+use serde_json::json;
+
+/// A drainer, and what it asked and told by short names.
+struct Bench {
+    drainer: Drainer,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { drainer: Drainer::new(drain("/db/h1:enabled=0")), now: Instant::now() }
+    }
+
+    /// One that has drained a field that was 1.
+    fn drained() -> Self {
+        let mut bench = Self::new();
+        bench.step(Event::Connected);
+        bench.step(Event::Drain);
+        assert_eq!(bench.answer(Outcome::Drained(Ok(was(1)))), ["drained was 1"]);
+        bench
+    }
+
+    fn step(&mut self, event: Event) -> Vec<String> {
+        let name = |action: Action| match action {
+            Action::Ask(request) => match request.ask {
+                Ask::Drain(None) => "ask drain".to_owned(),
+                Ask::Drain(Some(former)) => format!("ask drain after {}", shown(&former)),
+                Ask::Restore(drained) => format!("ask restore {}", shown(&drained)),
+            },
+            Action::Tell(News::Drained(drained)) => format!("drained was {}", shown(&drained)),
+            Action::Tell(News::NotThere) => "not there".to_owned(),
+            Action::Tell(News::Failing(error)) => format!("failing: {}", chain(&error)),
+            Action::Tell(News::Restored(restored)) => format!("restored {restored:?}"),
+            Action::Tell(News::Postponed) => "postponed".to_owned(),
+        };
+        self.drainer.step(self.now, event).into_iter().map(name).collect()
+    }
+
+    fn answer(&mut self, outcome: Outcome) -> Vec<String> {
+        self.step(Event::Answered(Answer(outcome)))
+    }
+
+    fn tick(&mut self) -> Vec<String> {
+        self.now = self.drainer.deadline().expect("something is due");
+        self.step(Event::Tick)
+    }
+}
+
+fn was(value: i32) -> Drained {
+    Drained { was: Some(json!(value)), set: json!(0), keys_found: 1, retyped: None }
+}
+
+fn shown(drained: &Drained) -> String {
+    drained.was.as_ref().map_or("nothing".to_owned(), ToString::to_string)
+}
+
+fn cut() -> EditError<SetError> {
+    EditError::Session(SessionError::Disconnected)
+}
+
+fn no_node() -> EditError<SetError> {
+    EditError::Session(SessionError::NoNode(drain("/db/h1:a=1").path))
+}
+
+fn forbidden() -> EditError<SetError> {
+    EditError::Session(SessionError::NoAuth(drain("/db/h1:a=1").path))
+}
+
+fn undrained(error: EditError<SetError>, drained: Option<Drained>) -> Outcome {
+    Outcome::Drained(Err(Undrained { error, drained: drained.map(Box::new) }))
+}
+
+const NOTHING: [&str; 0] = [];
+
+#[test]
+fn a_turn_drains_and_restores() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.step(Event::Drain), NOTHING);
+    assert_eq!(bench.step(Event::Connected), ["ask drain"]);
+    assert_eq!(bench.step(Event::Drain), NOTHING);
+    assert_eq!(bench.answer(Outcome::Drained(Ok(was(1)))), ["drained was 1"]);
+    assert_eq!(bench.step(Event::Drain), ["drained was 1"]);
+    assert!(!bench.drainer.is_idle());
+    assert_eq!(bench.step(Event::Restore), ["ask restore 1"]);
+    assert_eq!(bench.step(Event::Restore), NOTHING);
+    assert_eq!(bench.answer(Outcome::Restored(Ok(Restored::Back))), ["restored Back"]);
+    assert!(bench.drainer.is_idle());
+    assert_eq!(bench.step(Event::Restore), ["restored Untouched"]);
+    assert_eq!(
+        (bench.step(Event::Drain), bench.drainer.deadline()),
+        (vec!["ask drain".to_owned()], None)
+    );
+}
+
+#[test]
+fn what_an_earlier_attempt_may_have_written_is_remembered() {
+    let mut bench = Bench::new();
+    bench.step(Event::Connected);
+    bench.step(Event::Drain);
+    assert_eq!(bench.answer(undrained(cut(), Some(was(1)))), NOTHING);
+    assert_eq!(bench.tick(), ["ask drain after 1"]);
+    // The turn is off: what may have been written is restored.
+    assert_eq!(bench.step(Event::Restore), NOTHING);
+    assert_eq!(bench.answer(undrained(cut(), Some(was(1)))), ["ask restore 1"]);
+    assert_eq!(bench.answer(Outcome::Restored(Err(cut()))), NOTHING);
+    assert_eq!(bench.tick(), ["ask restore 1"]);
+    // And on again, before the answer.
+    assert_eq!(bench.step(Event::Drain), NOTHING);
+    assert_eq!(bench.answer(Outcome::Restored(Err(cut()))), ["ask drain after 1"]);
+    assert_eq!(bench.answer(Outcome::Drained(Ok(was(1)))), ["drained was 1"]);
+    assert_eq!(bench.step(Event::Restore), ["ask restore 1"]);
+    assert_eq!(bench.step(Event::Drain), NOTHING);
+    assert_eq!(bench.answer(Outcome::Restored(Ok(Restored::Back))), ["ask drain"]);
+}
+
+#[test]
+fn nothing_was_written_and_nothing_is_restored() {
+    let mut bench = Bench::new();
+    bench.step(Event::Connected);
+    bench.step(Event::Drain);
+    assert_eq!(bench.step(Event::Restore), NOTHING);
+    assert_eq!(bench.answer(undrained(forbidden(), None)), ["restored Untouched"]);
+    assert!(bench.drainer.is_idle());
+    // Without contact just as well.
+    bench.step(Event::Away);
+    assert_eq!(bench.step(Event::Drain), NOTHING);
+    assert_eq!(bench.step(Event::Restore), ["restored Untouched"]);
+}
+
+#[test]
+fn a_host_that_is_in_no_rotation_has_nothing_to_drain() {
+    let mut bench = Bench::new();
+    bench.step(Event::Connected);
+    bench.step(Event::Drain);
+    assert_eq!(bench.answer(undrained(no_node(), None)), ["not there"]);
+    assert_eq!(bench.step(Event::Drain), ["not there"]);
+    assert_eq!(bench.step(Event::Restore), ["restored Untouched"]);
+}
+
+#[test]
+fn trouble_is_told_once_and_tried_again() {
+    let mut bench = Bench::new();
+    bench.step(Event::Connected);
+    bench.step(Event::Drain);
+    let told = ["failing: cannot change the record: not authorised: /db/h1"];
+    assert_eq!(bench.answer(undrained(forbidden(), None)), told);
+    for _ in 0..3 {
+        assert_eq!(bench.tick(), ["ask drain"]);
+        assert_eq!(bench.answer(undrained(forbidden(), None)), NOTHING);
+    }
+    assert_eq!(bench.tick(), ["ask drain"]);
+    let refused = EditError::Refused(SetError::NoField);
+    let told = ["failing: the record can't be changed like this: no field is named"];
+    assert_eq!(bench.answer(undrained(refused, None)), told);
+    assert_eq!(bench.tick(), ["ask drain"]);
+    assert_eq!(bench.answer(Outcome::Drained(Ok(was(1)))), ["drained was 1"]);
+    bench.step(Event::Restore);
+    let told = ["failing: cannot change the record: not authorised: /db/h1"];
+    assert_eq!(bench.answer(Outcome::Restored(Err(forbidden()))), told);
+    assert_eq!(bench.tick(), ["ask restore 1"]);
+}
+
+#[test]
+fn an_outage_is_waited_for_without_a_timer() {
+    let mut bench = Bench::drained();
+    bench.step(Event::Restore);
+    assert_eq!(bench.step(Event::Away), NOTHING);
+    assert_eq!(bench.answer(Outcome::Restored(Err(cut()))), NOTHING);
+    assert_eq!(bench.drainer.deadline(), None);
+    assert_eq!(bench.step(Event::Connected), ["ask restore 1"]);
+    // The answer of a request that was cut comes after the new contact.
+    let mut late = Bench::drained();
+    late.step(Event::Restore);
+    late.step(Event::Away);
+    assert_eq!(late.step(Event::Connected), NOTHING);
+    assert_eq!(late.answer(Outcome::Restored(Err(cut()))), NOTHING);
+    assert_eq!(late.tick(), ["ask restore 1"]);
+}
+
+#[test]
+fn a_host_that_has_left_is_restored_when_it_is_back() {
+    let mut bench = Bench::drained();
+    bench.step(Event::Restore);
+    assert_eq!(bench.answer(Outcome::Restored(Err(no_node()))), ["postponed"]);
+    assert_eq!(bench.tick(), ["ask restore 1"]);
+    assert_eq!(bench.answer(Outcome::Restored(Err(no_node()))), NOTHING);
+    let hint = |path: &str| {
+        let path = ZnodePath::parse(path).unwrap();
+        Event::Hint(Hint { path, change: Change::Created })
+    };
+    assert_eq!(bench.step(hint("/db/h2")), NOTHING);
+    assert_eq!(bench.step(hint("/db/h1")), ["ask restore 1"]);
+    assert_eq!(bench.answer(Outcome::Restored(Ok(Restored::Overruled))), ["restored Overruled"]);
+    // A turn that begins meanwhile knows what is still to restore.
+    let mut bench = Bench::drained();
+    bench.step(Event::Restore);
+    bench.answer(Outcome::Restored(Err(no_node())));
+    assert_eq!(bench.step(Event::Drain), ["ask drain after 1"]);
+    assert_eq!(bench.answer(undrained(no_node(), Some(was(1)))), ["not there"]);
+    assert_eq!(bench.step(Event::Restore), ["ask restore 1"]);
+    assert_eq!(bench.answer(Outcome::Restored(Err(no_node()))), ["postponed"]);
+}
