@@ -1,3 +1,4 @@
 //! `zkexec`: a child with configuration from ZooKeeper.
 
 pub mod gate;
+pub mod mirror;

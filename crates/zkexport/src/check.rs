@@ -3,7 +3,7 @@
 //! **Invariant.** What is staged is removed unless it is installed.
 
 use farm_core::local::file::StoreError;
-use farm_core::local::hook::{Check, Environment, Finished, Verdict};
+use farm_core::local::hook::{Check, Environment, Finished, Verdict, shell_quoted};
 use farm_core::local::staging::StagedFile;
 use std::io;
 use std::time::Instant;
@@ -36,7 +36,7 @@ impl Checker {
         let Some(path) = path.to_str() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "its path is no text"));
         };
-        let command = self.command.replace(PLACE, &quoted(path));
+        let command = self.command.replace(PLACE, &shell_quoted(path));
         let environment: Environment = [
             ("ZK_FILE", path.to_owned()),
             ("ZK_PATH", self.path.clone()),
@@ -76,22 +76,5 @@ impl Checker {
         if self.check.deadline().is_some_and(|due| due <= now) {
             self.check.tick(now);
         }
-    }
-}
-
-/// One word for a shell, whatever is in it.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_one_word_whatever_is_in_it() {
-        assert_eq!(quoted("/etc/db.php"), "'/etc/db.php'");
-        assert_eq!(quoted("/a b/$(id)`x`\n"), "'/a b/$(id)`x`\n'");
-        assert_eq!(quoted("/it's"), r"'/it'\''s'");
     }
 }

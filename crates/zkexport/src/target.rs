@@ -157,7 +157,7 @@ impl TargetError {
             Self::Read(error) if error.is_permission() => Exit::NotAllowed,
             Self::Read(ReadError::NotAFile(_)) => Exit::Configuration,
             Self::Read(_) => Exit::CannotWrite,
-            Self::Claim(ClaimError::NotOurs(_) | ClaimError::NotADirectory(_)) => {
+            Self::Claim(ClaimError::NotOurs { .. } | ClaimError::NotADirectory(_)) => {
                 Exit::Configuration
             }
             Self::Store(error) | Self::Claim(ClaimError::Store(error)) => match error {
@@ -193,7 +193,7 @@ impl From<TargetError> for Failure {
         let failure = Self::new(error.exit(), error.to_string());
         match error {
             TargetError::Stdout(error) => Self::of_stdout(error),
-            TargetError::Claim(ClaimError::NotOurs(_)) => {
+            TargetError::Claim(ClaimError::NotOurs { .. }) => {
                 failure.hint("--adopt takes it over, and removes what is in it")
             }
             TargetError::Claim(_)

@@ -4,58 +4,29 @@
 
 mod preview;
 
+pub use super::mark::ClaimError;
 pub use preview::{Change, preview};
 
 use super::file::{Replaced, StoreError};
 use super::folder::{Folder, Kind};
 use super::manner::Manner;
+use super::mark::Mark;
 use crate::codec::dir::{Encoded, Refusal, Tree, encode};
 use crate::model::{Farm, FieldPath, Record, Value};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// The file that says that a directory is written by us alone.
 pub const MARK: &str = ".zkexport";
+const OWN: Mark =
+    Mark { name: MARK, text: b"Written by zkexport: other files here are removed.\n" };
 /// More than any farm has in one directory.
 const NAMES_MAX: usize = 1_000_000;
 /// Our own trees are no deeper; a stranger's may be.
 const REMOVAL_DEPTH_MAX: usize = 128;
-
-/// Why a directory can't be ours.
-#[derive(Debug)]
-pub enum ClaimError {
-    /// It holds something, and not our mark.
-    NotOurs(PathBuf),
-    /// It is no directory.
-    NotADirectory(PathBuf),
-    /// The system said no.
-    Store(StoreError),
-}
-
-impl fmt::Display for ClaimError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotOurs(path) => {
-                write!(f, "{} is not empty and has no file {MARK}", path.display())
-            }
-            Self::NotADirectory(path) => write!(f, "{} is not a directory", path.display()),
-            Self::Store(e) => e.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ClaimError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::NotOurs(_) | Self::NotADirectory(_) => None,
-            Self::Store(e) => e.source(),
-        }
-    }
-}
 
 /// A directory that is ours to write.
 #[derive(Debug)]
@@ -74,17 +45,9 @@ impl ExportDir {
     /// [`ClaimError::NotOurs`] for a directory with somebody else's files, which
     /// is left as it is.
     pub fn claim(path: &Path, adopt: bool) -> Result<Self, ClaimError> {
-        match claim(path, adopt) {
-            Ok(true) => {
-                let (path, manner) = (path.to_owned(), Manner::default());
-                Ok(Self { path, manner, told: BTreeSet::new() })
-            }
-            Ok(false) => Err(ClaimError::NotOurs(path.to_owned())),
-            Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
-                Err(ClaimError::NotADirectory(path.to_owned()))
-            }
-            Err(e) => Err(ClaimError::Store(StoreError::io(path, e))),
-        }
+        OWN.claim(path, adopt)?;
+        let (path, manner) = (path.to_owned(), Manner::default());
+        Ok(Self { path, manner, told: BTreeSet::new() })
     }
 
     /// Has every file written in this manner from now on.
@@ -124,31 +87,6 @@ fn laid_out(farm: &Farm) -> Encoded {
     encode(&Record::from_map(hosts.collect()))
 }
 
-fn claim(path: &Path, adopt: bool) -> io::Result<bool> {
-    match std::fs::create_dir(path) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(e),
-    }
-    let folder = Folder::open(path)?;
-    if has_mark(&folder)? {
-        return Ok(true);
-    }
-    if !adopt && !is_empty(&folder)? {
-        return Ok(false);
-    }
-    folder.replace(OsStr::new(MARK), b"Written by zkexport: other files here are removed.\n")?;
-    Ok(true)
-}
-
-fn has_mark(folder: &Folder) -> io::Result<bool> {
-    Ok(folder.kind(OsStr::new(MARK))? == Some(Kind::File))
-}
-
-fn is_empty(folder: &Folder) -> io::Result<bool> {
-    Ok(folder.names(0)?.is_some())
-}
-
 enum Node {
     File(Vec<u8>),
     Folder(BTreeMap<String, Self>),
@@ -186,7 +124,7 @@ struct Writing {
 impl Writing {
     fn top(&mut self, path: &Path, wanted: &BTreeMap<String, Node>) -> io::Result<()> {
         let folder = Folder::open(path)?;
-        if !has_mark(&folder)? {
+        if !OWN.is_on(&folder)? {
             self.at.push(MARK);
             return Err(io::ErrorKind::NotFound.into());
         }

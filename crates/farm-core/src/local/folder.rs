@@ -13,7 +13,7 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, linkat, unlinkat};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -23,14 +23,17 @@ pub(crate) const STAGED: &str = ".new";
 pub(crate) const DISPLACED: &str = ".old";
 const PREFIX: &str = ".zk-";
 
+/// Whether a name is one that [`Folder`] gives to what nobody shall see.
+pub(crate) fn is_hidden(name: &OsStr) -> bool {
+    is_staged(name) || is_displaced(name)
+}
+
 /// Whether a name is one that [`Folder`] gives to files on their way in.
-#[cfg(feature = "local-watch")]
 pub(crate) fn is_staged(name: &OsStr) -> bool {
     name.as_bytes().starts_with(PREFIX.as_bytes()) && name.as_bytes().ends_with(STAGED.as_bytes())
 }
 
 /// Whether a name is one that [`Folder`] gives to files on their way out.
-#[cfg(feature = "local-watch")]
 pub(crate) fn is_displaced(name: &OsStr) -> bool {
     let name = name.as_bytes();
     name.starts_with(PREFIX.as_bytes()) && name.ends_with(DISPLACED.as_bytes())
@@ -41,6 +44,12 @@ pub(crate) fn is_displaced(name: &OsStr) -> bool {
 pub(crate) struct Folder {
     fd: OwnedFd,
     path: PathBuf,
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
 /// What an entry of a directory is.
@@ -62,6 +71,12 @@ impl Folder {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let fd = open(path, FOLDER, Mode::empty())?;
         Ok(Self { fd, path: path.to_owned() })
+    }
+
+    /// Opens the same directory once more.
+    pub(crate) fn reopen(&self) -> io::Result<Self> {
+        let fd = openat(&self.fd, ".", FOLDER, Mode::empty())?;
+        Ok(Self { fd, path: self.path.clone() })
     }
 
     /// Opens a directory in this one.
@@ -156,7 +171,7 @@ impl Folder {
         let is_closed = like.is_some() || manner.mode.is_some();
         let mode = Mode::from_bits_truncate(if is_closed { 0o600 } else { 0o666 });
         let (name, fd) = loop {
-            let name = OsString::from(format!("{PREFIX}{:016x}{STAGED}", fastrand::u64(..)));
+            let name = hidden(STAGED);
             match openat(&self.fd, name.as_os_str(), flags, mode) {
                 Ok(fd) => break (name, fd),
                 Err(Errno::EEXIST) => {}
@@ -182,9 +197,31 @@ impl Folder {
 
     /// Takes a name away from its file, which is then staged under another.
     pub(crate) fn unname(&self, name: &OsStr) -> io::Result<Staged<'_>> {
-        let hidden = OsString::from(format!("{PREFIX}{:016x}{DISPLACED}", fastrand::u64(..)));
+        let hidden = hidden(DISPLACED);
         renameat(&self.fd, name, &self.fd, hidden.as_os_str())?;
         Ok(Staged { folder: self, name: hidden, is_ours: true })
+    }
+
+    /// Gives a file a hidden name beside the one it has.
+    pub(crate) fn link(&self, name: &OsStr) -> io::Result<Staged<'_>> {
+        let hidden = hidden(DISPLACED);
+        self.link_to(name, self, &hidden)?;
+        Ok(Staged { folder: self, name: hidden, is_ours: true })
+    }
+
+    /// Gives a file a name in another directory beside the one it has.
+    pub(crate) fn link_to(&self, name: &OsStr, to: &Self, other: &OsStr) -> io::Result<()> {
+        Ok(linkat(&self.fd, name, &to.fd, other, AtFlags::empty())?)
+    }
+
+    /// Moves an entry to a name in this or another directory, over what is there.
+    pub(crate) fn rename(&self, from: &OsStr, to: &Self, name: &OsStr) -> io::Result<()> {
+        Ok(renameat(&self.fd, from, &to.fd, name)?)
+    }
+
+    /// Trades an entry for one of another directory.
+    pub(crate) fn exchange(&self, one: &OsStr, at: &Self, other: &OsStr) -> Result<(), Errno> {
+        exchange(&self.fd, one, &at.fd, other)
     }
 
     pub(crate) fn make_folder(&self, name: &OsStr) -> io::Result<()> {
@@ -207,6 +244,11 @@ impl Folder {
             Err(e) => Err(e.into()),
         }
     }
+}
+
+/// A name that nobody has, for a file on its way in or out.
+pub(crate) fn hidden(ending: &str) -> OsString {
+    OsString::from(format!("{PREFIX}{:016x}{ending}", fastrand::u64(..)))
 }
 
 /// A file under a hidden name, removed on drop unless it found a better one.
@@ -252,12 +294,16 @@ impl Staged<'_> {
 
     /// Trades places with `name`: afterwards this is what was there.
     pub(crate) fn exchange(&self, name: &OsStr) -> Result<(), Errno> {
-        exchange(&self.folder.fd, &self.name, name)
+        self.folder.exchange(&self.name, self.folder, name)
+    }
+
+    pub(crate) fn kind(&self) -> io::Result<Option<Kind>> {
+        self.folder.kind(&self.name)
     }
 
     /// Moves it to a name that says it was displaced.
     pub(crate) fn mark_displaced(&mut self) -> Result<(), Errno> {
-        let name = OsString::from(format!("{PREFIX}{:016x}{DISPLACED}", fastrand::u64(..)));
+        let name = hidden(DISPLACED);
         let fd = &self.folder.fd;
         renameat(fd, self.name.as_os_str(), fd, name.as_os_str())?;
         self.name = name;
@@ -279,31 +325,32 @@ impl Drop for Staged<'_> {
 }
 
 #[cfg(target_env = "gnu")]
-fn exchange(fd: &OwnedFd, one: &OsStr, other: &OsStr) -> Result<(), Errno> {
+fn exchange(fd: &OwnedFd, one: &OsStr, at: &OwnedFd, other: &OsStr) -> Result<(), Errno> {
     use nix::fcntl::{RenameFlags, renameat2};
-    renameat2(fd, one, fd, other, RenameFlags::RENAME_EXCHANGE)
+    renameat2(fd, one, at, other, RenameFlags::RENAME_EXCHANGE)
 }
 
 // nix has the call for glibc alone.
 #[cfg(not(target_env = "gnu"))]
-fn exchange(_: &OwnedFd, _: &OsStr, _: &OsStr) -> Result<(), Errno> {
+fn exchange(_: &OwnedFd, _: &OsStr, _: &OwnedFd, _: &OsStr) -> Result<(), Errno> {
     Err(Errno::ENOSYS)
 }
 
-fn resemble(file: &File, like: &FileStat) -> io::Result<()> {
-    let own = fstat(file)?;
+/// Gives a file the mode and, as far as we may, the owner of another.
+pub(crate) fn resemble(file: impl AsFd, like: &FileStat) -> io::Result<()> {
+    let own = fstat(&file)?;
     let mut mode = Mode::from_bits_truncate(like.st_mode & 0o7777);
     if own.st_uid != like.st_uid || own.st_gid != like.st_gid {
         let (user, group) = (Uid::from_raw(like.st_uid), Gid::from_raw(like.st_gid));
-        if fchown(file, Some(user), Some(group)).is_err() {
+        if fchown(&file, Some(user), Some(group)).is_err() {
             // Not root: the file is ours now, and never lends our name to who runs
             // it. It keeps its group if we are in it; if not, nothing can be done.
-            let _ = fchown(file, None, Some(group));
+            let _ = fchown(&file, None, Some(group));
             mode &= !(Mode::S_ISUID | Mode::S_ISGID);
         }
     }
     // After the owner: a change of owner clears bits of the mode.
-    Ok(fchmod(file, mode)?)
+    Ok(fchmod(&file, mode)?)
 }
 
 pub(crate) fn kind_of(stat: &FileStat) -> Kind {

@@ -14,9 +14,12 @@ pub mod hook;
 pub mod identity;
 pub mod lock;
 pub mod manner;
+pub mod mark;
+pub mod previous;
 pub mod staging;
 #[cfg(test)]
 mod straits;
+pub mod subtree;
 mod swap;
 pub mod terminal;
 mod tree;

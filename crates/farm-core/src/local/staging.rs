@@ -5,6 +5,7 @@
 
 use super::file::{Place, StoreError};
 use super::manner::Manner;
+use super::previous::{self, Previous};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,9 +14,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct StagedFile {
     path: PathBuf,
-    place: Place,
-    /// Its name until it is installed.
-    hidden: Option<OsString>,
+    /// Where it belongs, and its name until it is installed.
+    hidden: Option<(Place, OsString)>,
     bytes: Vec<u8>,
     manner: Manner,
 }
@@ -38,16 +38,18 @@ impl StagedFile {
         };
         let hidden = stage().map_err(|e| StoreError::io(path, e))?;
         Ok(hidden.map(|hidden| {
-            let hidden = Some(hidden);
-            Self { path: path.to_owned(), place, hidden, bytes, manner }
+            let hidden = Some((place, hidden));
+            Self { path: path.to_owned(), hidden, bytes, manner }
         }))
     }
 
     /// Where it is, from the root on.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        let name = self.hidden.as_deref().unwrap_or(&self.place.name);
-        let path = self.place.folder.path_of(name);
+        let path = match &self.hidden {
+            Some((place, hidden)) => place.folder.path_of(hidden),
+            None => self.path.clone(),
+        };
         std::path::absolute(&path).unwrap_or(path)
     }
 
@@ -60,24 +62,35 @@ impl StagedFile {
         self.put_in_place().map_err(|e| StoreError::io(&self.path, e))
     }
 
+    /// As [`StagedFile::install`], but what was there can be put back.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; the file has its old contents, and the new ones are gone.
+    pub fn install_over(mut self) -> Result<Previous, StoreError> {
+        let Some((place, hidden)) = self.hidden.take() else {
+            return Err(StoreError::io(&self.path, io::ErrorKind::NotFound.into()));
+        };
+        previous::install(&self.path, place, hidden, &self.bytes, &self.manner)
+    }
+
     fn put_in_place(&mut self) -> io::Result<()> {
-        let Some(hidden) = self.hidden.take() else { return Ok(()) };
-        let Place { folder, name } = &self.place;
+        let Some((Place { folder, name }, hidden)) = self.hidden.take() else { return Ok(()) };
         let staged = folder.adopt(hidden);
-        let has_file = folder.stat(name)?.is_some();
+        let has_file = folder.stat(&name)?.is_some();
         if self.manner.is_in_place && has_file {
             drop(staged);
-            return folder.overwrite(name, &self.bytes, &self.manner);
+            return folder.overwrite(&name, &self.bytes, &self.manner);
         }
-        folder.install(staged, name, &self.bytes, &self.manner)?;
+        folder.install(staged, &name, &self.bytes, &self.manner)?;
         folder.sync()
     }
 }
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        if let Some(hidden) = self.hidden.take() {
-            drop(self.place.folder.adopt(hidden));
+        if let Some((place, hidden)) = self.hidden.take() {
+            drop(place.folder.adopt(hidden));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What storing a farm in a directory would change, without doing it.
 
-use super::{ClaimError, NAMES_MAX, REMOVAL_DEPTH_MAX, has_mark, is_empty, laid_out};
+use super::{ClaimError, NAMES_MAX, OWN, REMOVAL_DEPTH_MAX, laid_out};
 use crate::local::file::StoreError;
 use crate::local::folder::{Folder, Kind};
+use crate::local::mark::is_empty;
 use crate::model::Farm;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
@@ -32,7 +33,7 @@ pub struct Change {
 pub fn preview(path: &Path, adopt: bool, farm: &Farm) -> Result<Vec<Change>, ClaimError> {
     let before = match before(path, adopt) {
         Ok(Some(before)) => before,
-        Ok(None) => return Err(ClaimError::NotOurs(path.to_owned())),
+        Ok(None) => return Err(OWN.is_missing(path)),
         Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
             return Err(ClaimError::NotADirectory(path.to_owned()));
         }
@@ -71,7 +72,7 @@ fn before(path: &Path, adopt: bool) -> io::Result<Option<Contents>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Some(contents)),
         Err(e) => return Err(e),
     };
-    if !adopt && !has_mark(&folder)? && !is_empty(&folder)? {
+    if !adopt && !OWN.is_on(&folder)? && !is_empty(&folder)? {
         return Ok(None);
     }
     collect(&folder, Path::new(""), 0, &mut contents)?;
@@ -175,7 +176,7 @@ mod tests {
         scratch.write("etc/passwd", "root");
         scratch.write("etc/.hidden", "x");
         let etc = scratch.join("etc");
-        assert!(matches!(preview(&etc, false, &Farm::new()), Err(ClaimError::NotOurs(_))));
+        assert!(matches!(preview(&etc, false, &Farm::new()), Err(ClaimError::NotOurs { .. })));
         assert_eq!(told(&preview(&etc, true, &Farm::new()).unwrap()), ["passwd root>-"]);
         let file = etc.join("passwd");
         assert!(matches!(preview(&file, true, &Farm::new()), Err(ClaimError::NotADirectory(_))));

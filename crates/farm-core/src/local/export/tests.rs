@@ -66,7 +66,10 @@ fn a_directory_of_somebody_else_is_left_alone_unless_adopted() {
     for name in ["etc", "hidden"] {
         let path = scratch.join(name);
         let before = listing(&path);
-        assert!(matches!(ExportDir::claim(&path, false), Err(ClaimError::NotOurs(_))), "{name}");
+        assert!(
+            matches!(ExportDir::claim(&path, false), Err(ClaimError::NotOurs { .. })),
+            "{name}"
+        );
         assert_eq!(listing(&path), before);
         assert!(!path.join(MARK).exists());
     }

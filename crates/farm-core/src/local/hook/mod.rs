@@ -26,6 +26,12 @@ const LINES_MAX: usize = 10;
 /// Names and values for the command to find in its environment.
 pub type Environment = Vec<(String, String)>;
 
+/// One word for a shell, whatever is in it.
+#[must_use]
+pub fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// Some run has ended; for [`Hook::finished`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {

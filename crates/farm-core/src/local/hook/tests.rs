@@ -192,3 +192,10 @@ fn a_nul_in_the_environment_is_a_failed_run_and_no_panic() {
     assert!(runner.hook.is_busy());
     assert!(runner.hook.deadline().is_some());
 }
+
+#[test]
+fn a_text_is_one_word_of_a_shell_whatever_is_in_it() {
+    assert_eq!(shell_quoted("/etc/db.php"), "'/etc/db.php'");
+    assert_eq!(shell_quoted("/a b/$(id)`x`\n"), "'/a b/$(id)`x`\n'");
+    assert_eq!(shell_quoted("/it's"), r"'/it'\''s'");
+}

@@ -1,0 +1,330 @@
+//! What is on the disk.
+//!
+//! **Invariant.** Other bytes get into the files by [`Files::install`] and
+//! [`Previous::put_back`] alone, and each of the two does all of it or nothing.
+
+use super::{Content, MirrorSpec, Mirrored};
+use farm_core::cli::{Exit, Failure, chain};
+use farm_core::local::file::{ReadError, StoreError, read};
+use farm_core::local::hook::{Environment, shell_quoted};
+use farm_core::local::mark::{ClaimError, Mark};
+use farm_core::local::previous::Previous as PreviousFile;
+use farm_core::local::staging::StagedFile;
+use farm_core::local::subtree::{PreviousTree, StagedTree, Subtree};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// The mark on the directory of a subtree.
+const MARK: Mark =
+    Mark { name: ".zkexec", text: b"Written by zkexec: other files here are removed.\n" };
+
+/// What stands for the staged file in a check.
+const PLACE: &str = "{}";
+
+/// The local side of all mirrors.
+#[derive(Debug)]
+pub struct Files {
+    mirrors: Vec<MirrorSpec>,
+}
+
+impl Files {
+    /// The files of these mirrors; nothing is looked at yet.
+    #[must_use]
+    pub fn new(mirrors: Vec<MirrorSpec>) -> Self {
+        Self { mirrors }
+    }
+
+    /// Refuses directories that are somebody else's, before anything else is done.
+    /// One that is not there yet is made when there is something to put into it.
+    ///
+    /// # Errors
+    ///
+    /// [`FilesError`], which is hopeless until somebody changes something.
+    pub fn claim(&self) -> Result<(), FilesError> {
+        let trees = self.mirrors.iter().filter(|mirror| mirror.is_tree);
+        for mirror in trees.filter(|mirror| mirror.local.symlink_metadata().is_ok()) {
+            subtree(mirror).claim()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the files hold just this.
+    ///
+    /// # Errors
+    ///
+    /// [`FilesError`] when that can't be known.
+    pub fn matches(&self, content: &Content) -> Result<bool, FilesError> {
+        for (mirror, mirrored) in self.mirrors.iter().zip(content.mirrored()) {
+            let holds = match mirrored {
+                Mirrored::Absent => true,
+                Mirrored::Bytes(bytes) => match read(&mirror.local, bytes.len()) {
+                    Ok(found) => *found == **bytes,
+                    Err(ReadError::Missing(_) | ReadError::TooLarge { .. }) => false,
+                    // What we may not read we may still replace.
+                    Err(error) if error.is_permission() => false,
+                    Err(error) => return Err(error.into()),
+                },
+                Mirrored::Tree(leaves) => subtree(mirror).holds(leaves)?,
+            };
+            if !holds {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes beside the files what they shall hold. A file that holds it already is
+    /// left alone but for its mode and owner.
+    ///
+    /// # Errors
+    ///
+    /// [`FilesError`]; no file has other bytes, and none is left behind.
+    pub fn stage(&self, content: &Content) -> Result<Staged, FilesError> {
+        let mut staged = Staged { items: Vec::new() };
+        for (mirror, mirrored) in self.mirrors.iter().zip(content.mirrored()) {
+            let item = match mirrored {
+                Mirrored::Absent => None,
+                Mirrored::Bytes(bytes) => {
+                    StagedFile::write(&mirror.local, bytes.to_vec(), mirror.manner)?.map(Item::File)
+                }
+                Mirrored::Tree(leaves) => {
+                    subtree(mirror).stage(leaves, mirror.check.is_some())?.map(Item::Tree)
+                }
+            };
+            staged.items.extend(item.map(|item| (mirror.clone(), item)));
+        }
+        Ok(staged)
+    }
+
+    /// Puts all that is staged in the place of what is there.
+    ///
+    /// # Errors
+    ///
+    /// [`FilesError`]; what had its place already was put back.
+    pub fn install(&self, staged: Staged) -> Result<Previous, FilesError> {
+        let mut previous = Previous { layers: Vec::new() };
+        for (_, item) in staged.items {
+            let layer = match item {
+                Item::File(file) => file.install_over().map(Layer::File),
+                Item::Tree(tree) => tree.install().map(Layer::Tree),
+            };
+            match layer {
+                Ok(layer) => previous.layers.push(layer),
+                Err(error) => {
+                    previous.put_back()?;
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(previous)
+    }
+}
+
+fn subtree(mirror: &MirrorSpec) -> Subtree {
+    Subtree { path: mirror.local.clone(), mark: MARK, manner: mirror.manner }
+}
+
+/// New files, down on the disk. Dropped, they are removed.
+#[derive(Debug)]
+pub struct Staged {
+    items: Vec<(MirrorSpec, Item)>,
+}
+
+#[derive(Debug)]
+enum Item {
+    File(StagedFile),
+    Tree(StagedTree),
+}
+
+/// A command that has to succeed before staged files are installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedCheck {
+    /// The file or directory it is about.
+    pub local: PathBuf,
+    /// The command, with the name of the staged file in it.
+    pub command: String,
+    /// What it finds in its environment.
+    pub environment: Environment,
+}
+
+impl Staged {
+    /// Whether there is nothing to install: the files hold it all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The files and directories that will change.
+    pub fn locals(&self) -> impl Iterator<Item = &PathBuf> {
+        self.items.iter().map(|(mirror, _)| &mirror.local)
+    }
+
+    /// The checks of what will change, in the order of the mirrors.
+    ///
+    /// # Errors
+    ///
+    /// [`FilesError::Name`] when a staged file lies where a command can't be told of.
+    pub fn checks(&self) -> Result<Vec<StagedCheck>, FilesError> {
+        let mut checks = Vec::new();
+        for (mirror, item) in &self.items {
+            let Some(command) = &mirror.check else { continue };
+            let path = match item {
+                Item::File(file) => file.path(),
+                Item::Tree(tree) => tree.path(),
+            };
+            let path = path.into_os_string().into_string();
+            let path = path.map_err(|path| FilesError::Name(path.into()))?;
+            checks.push(StagedCheck {
+                local: mirror.local.clone(),
+                command: command.replace(PLACE, &shell_quoted(&path)),
+                environment: vec![
+                    ("ZK_FILE".to_owned(), path),
+                    ("ZK_PATH".to_owned(), mirror.znode.to_string()),
+                ],
+            });
+        }
+        Ok(checks)
+    }
+}
+
+/// The files as they were before. Dropped, they are forgotten.
+#[derive(Debug)]
+pub struct Previous {
+    /// The newest last.
+    layers: Vec<Layer>,
+}
+
+#[derive(Debug)]
+enum Layer {
+    File(PreviousFile),
+    Tree(PreviousTree),
+}
+
+impl Previous {
+    /// Whether there is nothing to put back.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
+    /// Adds what was there before a later installation: both are undone together.
+    pub fn absorb(&mut self, later: Self) {
+        self.layers.extend(later.layers);
+    }
+
+    /// Puts the files back as they were: bytes, mode and owner, and none where there
+    /// was none.
+    ///
+    /// After a failure it can be tried again.
+    ///
+    /// # Errors
+    ///
+    /// [`FilesError`]; some files may have been put back already.
+    pub fn put_back(&mut self) -> Result<(), FilesError> {
+        while let Some(layer) = self.layers.last_mut() {
+            match layer {
+                Layer::File(file) => file.put_back()?,
+                Layer::Tree(tree) => tree.put_back()?,
+            }
+            self.layers.pop();
+        }
+        Ok(())
+    }
+}
+
+/// Why the files could not be what they should.
+#[derive(Debug)]
+pub enum FilesError {
+    /// A file could not be written.
+    Store(StoreError),
+    /// A directory can't be ours.
+    Claim(ClaimError),
+    /// A file could not be read.
+    Read(ReadError),
+    /// This path is no text, and can't be given to a command.
+    Name(PathBuf),
+}
+
+impl FilesError {
+    /// How the tool ends if it ends of this.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Store(error) | Self::Claim(ClaimError::Store(error)) => match error {
+                _ if error.is_permission() => Exit::NotAllowed,
+                StoreError::NotAFile(_) | StoreError::LinkLoop(_) => Exit::Configuration,
+                StoreError::Io { .. } | StoreError::TooLarge(_) | StoreError::Encode { .. } => {
+                    Exit::CannotWrite
+                }
+            },
+            Self::Read(error) if error.is_permission() => Exit::NotAllowed,
+            Self::Read(ReadError::Io { .. }) => Exit::CannotWrite,
+            Self::Read(_) | Self::Claim(_) | Self::Name(_) => Exit::Configuration,
+        }
+    }
+
+    /// Is it hopeless until somebody changes something on purpose?
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        matches!(self.exit(), Exit::NotAllowed | Exit::Configuration)
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Claim(ClaimError::NotOurs { path, mark }) => {
+                let mark = path.join(mark);
+                Some(format!("all files in it may go once there is a file {}", mark.display()))
+            }
+            Self::Store(StoreError::Io { path, source })
+            | Self::Claim(ClaimError::Store(StoreError::Io { path, source }))
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                let parent = path.parent().filter(|parent| !parent.exists())?;
+                Some(format!("the directory {} has to be there first", parent.display()))
+            }
+            Self::Store(_) | Self::Claim(_) | Self::Read(_) | Self::Name(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for FilesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => f.write_str(&chain(error)),
+            Self::Claim(error) => f.write_str(&chain(error)),
+            Self::Read(error) => f.write_str(&chain(error)),
+            Self::Name(path) => write!(f, "cannot check {}: its name is no text", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for FilesError {}
+
+impl From<StoreError> for FilesError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<ClaimError> for FilesError {
+    fn from(error: ClaimError) -> Self {
+        Self::Claim(error)
+    }
+}
+
+impl From<ReadError> for FilesError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<FilesError> for Failure {
+    fn from(error: FilesError) -> Self {
+        let failure = Self::new(error.exit(), error.to_string());
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What is mirrored to where: the value of `--mirror`.
+//!
+//! `LOCAL=ZNODE[,optional][,mode=M][,owner=O][,check=CMD]`, or `LOCAL/=ZNODE/…` for a
+//! subtree. It is read like this:
+//!
+//! 1. From the first `,check=` that follows a `=/`, everything up to the end is CMD.
+//! 2. In what is before it, the last `=/` parts LOCAL from ZNODE: LOCAL may have
+//!    `=` and commas in it, and ZNODE may have `=`.
+//! 3. ZNODE ends at its first comma; options follow, in any order, each once.
+//!
+//! **Invariant.** LOCAL ends in a plain name, and a slash ends both sides or none.
+
+use farm_core::local::manner::{FileMode, Manner, MannerError, Owner};
+use farm_core::session::{PathError, ZnodePath};
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+const CHECK: &str = ",check=";
+
+/// One mirror.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MirrorSpec {
+    /// The file, or the directory of a subtree.
+    pub local: PathBuf,
+    /// The znode, or the top of the subtree.
+    pub znode: ZnodePath,
+    /// Whether it is a subtree.
+    pub is_tree: bool,
+    /// Whether the znode may be missing.
+    pub is_optional: bool,
+    /// How files are written.
+    pub manner: Manner,
+    /// A command that new bytes have to pass before they become the file.
+    pub check: Option<String>,
+}
+
+impl FromStr for MirrorSpec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let first = text.find("=/").ok_or(SpecError::NoZnode)?;
+        let (head, check) = match text[first..].find(CHECK) {
+            Some(at) => {
+                let (head, check) = text.split_at(first + at);
+                (head, Some(check[CHECK.len()..].to_owned()))
+            }
+            None => (text, None),
+        };
+        if check.as_ref().is_some_and(|command| command.trim().is_empty()) {
+            return Err(SpecError::NoCommand);
+        }
+        let split = head.rfind("=/").ok_or(SpecError::NoZnode)?;
+        let (local, rest) = (&head[..split], &head[split + 1..]);
+        let (znode, options) = match rest.split_once(',') {
+            Some((znode, options)) => (znode, Some(options)),
+            None => (rest, None),
+        };
+        let (local, znode, is_tree) = both_ends(local, znode)?;
+        let mut spec =
+            Self { local, znode, is_tree, is_optional: false, manner: Manner::default(), check };
+        for option in options.into_iter().flat_map(|options| options.split(',')) {
+            spec.take(option)?;
+        }
+        Ok(spec)
+    }
+}
+
+impl MirrorSpec {
+    fn take(&mut self, option: &str) -> Result<(), SpecError> {
+        let (name, value) = match option.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (option, None),
+        };
+        let is_repeated = match (name, value) {
+            ("optional", None) => std::mem::replace(&mut self.is_optional, true),
+            ("mode", Some(mode)) => self.manner.mode.replace(FileMode::parse(mode)?).is_some(),
+            ("owner", Some(owner)) => self.manner.owner.replace(Owner::parse(owner)?).is_some(),
+            _ => return Err(SpecError::Option(option.to_owned())),
+        };
+        if is_repeated { Err(SpecError::Twice(name.to_owned())) } else { Ok(()) }
+    }
+}
+
+fn both_ends(local: &str, znode: &str) -> Result<(PathBuf, ZnodePath, bool), SpecError> {
+    let is_tree = local.ends_with('/');
+    let name = local.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    if matches!(name, "" | "." | "..") || local.contains('\0') {
+        return Err(SpecError::Local(local.to_owned()));
+    }
+    let znode = match (is_tree, znode.strip_suffix('/')) {
+        (_, Some("")) => ZnodePath::root(),
+        (true, Some(below)) if below != "/" => ZnodePath::parse(below)?,
+        (false, None) => ZnodePath::parse(znode)?,
+        (true, Some(_)) => ZnodePath::parse(znode)?,
+        (true, None) | (false, Some(_)) => return Err(SpecError::HalfATree),
+    };
+    Ok((PathBuf::from(local.trim_end_matches('/')), znode, is_tree))
+}
+
+/// Why a text is no mirror.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SpecError {
+    /// There is no `=/` in it.
+    NoZnode,
+    /// LOCAL does not end in the name of a file or a directory.
+    Local(String),
+    /// ZNODE is no path of a znode.
+    Znode(PathError),
+    /// One side ends with a slash, the other does not.
+    HalfATree,
+    /// There is no such option.
+    Option(String),
+    /// The option is there already.
+    Twice(String),
+    /// A mode or an owner that can't be.
+    Manner(MannerError),
+    /// A check without a command.
+    NoCommand,
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoZnode => f.write_str("it must be LOCAL=/ZNODE"),
+            Self::Local(local) => write!(f, "{local:?} does not name a file"),
+            Self::Znode(error) => error.fmt(f),
+            Self::HalfATree => {
+                f.write_str("a subtree is LOCAL/=/ZNODE/, with a slash at the end of both")
+            }
+            Self::Option(option) => write!(
+                f,
+                "{option:?} is not an option: there are optional, mode=M, owner=O and check=CMD"
+            ),
+            Self::Twice(option) => write!(f, "{option} is given twice"),
+            Self::Manner(error) => error.fmt(f),
+            Self::NoCommand => f.write_str("check= needs a command"),
+        }
+    }
+}
+
+impl Error for SpecError {}
+
+impl From<PathError> for SpecError {
+    fn from(error: PathError) -> Self {
+        Self::Znode(error)
+    }
+}
+
+impl From<MannerError> for SpecError {
+    fn from(error: MannerError) -> Self {
+        Self::Manner(error)
+    }
+}
+
+#[cfg(test)]
+mod tests;
