@@ -5,7 +5,7 @@
 //! its owner and its times, and needs no room.
 
 use super::file::{Place, StoreError, needs_rewrite};
-use super::folder::{Folder, Kind, Staged, kind_of, read_bounded, resemble};
+use super::folder::{Folder, Kind, Staged, read_bounded, resemble};
 use super::manner::Manner;
 use nix::errno::Errno;
 use nix::sys::stat::FileStat;
@@ -102,7 +102,7 @@ pub(super) fn install(
 impl Folder {
     fn trade(
         &self,
-        mut staged: Staged<'_>,
+        staged: Staged<'_>,
         name: &OsStr,
         bytes: &[u8],
         manner: &Manner,
@@ -111,9 +111,6 @@ impl Folder {
             staged.rename_over(name).map_err(|(_, e)| e)?;
             return Ok(Kept::Absent);
         };
-        if kind_of(&stat) != Kind::File {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
         if manner.is_in_place {
             drop(staged);
             let old = self.bytes_of(name)?;
@@ -121,14 +118,7 @@ impl Folder {
             return Ok(Kept::Bytes(old, stat));
         }
         match staged.exchange(name) {
-            Ok(()) => {
-                // Somebody may have been quicker with something that is no file.
-                if staged.kind()? == Some(Kind::File) && staged.mark_displaced().is_ok() {
-                    return Ok(Kept::Aside(staged.into_name()));
-                }
-                staged.exchange(name)?;
-                Err(io::ErrorKind::InvalidInput.into())
-            }
+            Ok(()) => keep(staged, name),
             Err(e) if is_no_exchange(e) => self.link_aside(staged, name, bytes, manner, stat),
             Err(e) if needs_rewrite(e) => {
                 let old = self.bytes_of(name)?;
@@ -185,6 +175,19 @@ impl Folder {
     }
 }
 
+/// After an exchange: what it brought is put aside, or gets its place back if it is
+/// no file.
+fn keep(mut traded: Staged<'_>, name: &OsStr) -> io::Result<Kept> {
+    if traded.kind()? == Some(Kind::File) && traded.mark_displaced().is_ok() {
+        return Ok(Kept::Aside(traded.into_name()));
+    }
+    traded.exchange(name)?;
+    Err(io::ErrorKind::InvalidInput.into())
+}
+
 const fn is_no_exchange(error: Errno) -> bool {
     matches!(error, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP)
 }
+
+#[cfg(test)]
+mod tests;

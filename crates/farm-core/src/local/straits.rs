@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 const INSIDE: &str = "FARM_TEST_STRAITS";
+const MOUNTS: &str = "FARM_TEST_MOUNTS";
 const NOBODY: u32 = 65534;
 
 /// Runs `test`, which must be the caller, as a user without privileges.
@@ -36,6 +37,23 @@ pub(crate) fn without_room(test: &str) -> Option<PathBuf> {
         command.arg(inner.get_program()).args(inner.get_args());
         command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
     })
+}
+
+/// Runs `test`, which must be the caller, in a view of the file system that goes with
+/// the process, and tells whether it may mount there.
+pub(crate) fn with_own_mounts(test: &str) -> Option<(PathBuf, bool)> {
+    // Who is not root is root in it.
+    let namespace = if nix::unistd::geteuid().is_root() { "-m" } else { "-Urm" };
+    let inner = within(test, |command, _| {
+        let try_it = [namespace, "mount", "-t", "tmpfs", "tmpfs", "/mnt"];
+        if Command::new("unshare").args(try_it).status().is_ok_and(|end| end.success()) {
+            let inner = std::mem::replace(command, Command::new("unshare"));
+            command.arg(namespace).arg(inner.get_program()).args(inner.get_args());
+            command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            command.env(MOUNTS, "");
+        }
+    });
+    inner.map(|path| (path, std::env::var_os(MOUNTS).is_some()))
 }
 
 fn within(test: &str, confine: impl FnOnce(&mut Command, &Scratch)) -> Option<PathBuf> {

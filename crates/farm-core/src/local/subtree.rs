@@ -7,6 +7,8 @@
 //! **Invariant.** Nothing is written or removed in a directory without the mark.
 
 mod install;
+#[cfg(test)]
+mod tests;
 
 pub use install::PreviousTree;
 
@@ -192,13 +194,11 @@ fn branch(files: &Files) -> io::Result<Branch<'_>> {
         }
         let mut at = &mut top;
         for folder in above {
+            // A file sorts before what would lie below it.
             if at.files.contains_key(folder) {
                 return Err(io::ErrorKind::InvalidInput.into());
             }
             at = at.folders.entry(folder).or_default();
-        }
-        if at.folders.contains_key(name) {
-            return Err(io::ErrorKind::InvalidInput.into());
         }
         at.files.insert(name, bytes);
     }

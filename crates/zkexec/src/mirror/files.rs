@@ -3,6 +3,9 @@
 //! **Invariant.** Other bytes get into the files by [`Files::install`] and
 //! [`Previous::put_back`] alone, and each of the two does all of it or nothing.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Content, MirrorSpec, Mirrored};
 use farm_core::cli::{Exit, Failure, chain};
 use farm_core::local::file::{ReadError, StoreError, read};

@@ -258,8 +258,8 @@ impl Installing<'_> {
             match tree::walk(top, above) {
                 Ok(Some(folder)) => folder.sync()?,
                 Ok(None) => top.sync()?,
-                // Removed, after what was in it.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                // Removed after what was in it; there may be a file now.
+                Err(e) if is_gone(&e) => {}
                 Err(e) => return Err(e),
             }
         }
@@ -290,6 +290,10 @@ fn trade(from: &Folder, to: &Folder, name: &OsStr, old: &Folder, number: &OsStr)
         }
         Err(e) => Err(e.into()),
     }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn unless_others_use_it(removed: io::Result<()>) -> io::Result<()> {

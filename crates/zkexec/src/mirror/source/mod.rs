@@ -12,6 +12,8 @@ mod event;
 mod layout;
 mod request;
 mod retry;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod walk;
 
@@ -45,8 +47,6 @@ pub struct Source {
     mirrors: Vec<(usize, bool)>,
     units: Vec<Unit>,
     desk: Desk,
-    /// Answers to earlier requests are of an earlier contact.
-    first_ticket: u64,
     told: Option<Content>,
     retry: Retry,
 }
@@ -95,7 +95,6 @@ impl Source {
             mirrors,
             units,
             desk: Desk::new(),
-            first_ticket: 0,
             told: None,
             retry: Retry::new(),
         }
@@ -155,7 +154,6 @@ impl Source {
 
     fn away(&mut self) -> bool {
         self.state = State::Away;
-        self.first_ticket = self.desk.next_ticket;
         self.retry.clear();
         for unit in &mut self.units {
             unit.forget_requests();
@@ -172,7 +170,6 @@ impl Source {
 
     fn reload(&mut self) {
         self.state = State::Loading;
-        self.first_ticket = self.desk.next_ticket;
         self.retry.clear();
         for index in 0..self.units.len() {
             self.units[index].is_fresh = false;
@@ -225,9 +222,6 @@ impl Source {
         if let (Outcome::Arm(armed), Kind::Tree(tree)) = (&outcome, &mut self.units[index].kind) {
             tree.learn(armed);
             self.desk.is_old |= matches!(armed, Err(SessionError::Unsupported));
-        }
-        if ticket < self.first_ticket {
-            return false;
         }
         let desk = &mut self.desk;
         let finding = match (outcome, &mut self.units[index].kind) {

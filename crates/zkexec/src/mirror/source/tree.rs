@@ -280,7 +280,8 @@ impl Tree {
         };
         self.is_in_trouble = false;
         self.replace(now, nodes);
-        for path in &survey.touched {
+        // The next one, if there is one, was asked for after these were touched.
+        for path in survey.touched.iter().filter(|_| !survey.is_stale) {
             self.want(desk, path);
         }
         self.lay_out(now, desk);
@@ -428,4 +429,13 @@ impl Tree {
 fn is_below(path: &ZnodePath, top: &ZnodePath) -> bool {
     let rest = path.as_str().strip_prefix(top.as_str());
     rest.is_some_and(|rest| rest.starts_with('/') || (top.is_root() && !rest.is_empty()))
+}
+
+#[cfg(test)]
+impl Tree {
+    pub(super) fn assert_sound(&self) {
+        assert_eq!(self.bytes, self.nodes.values().map(|bytes| bytes.len()).sum::<usize>());
+        assert!(self.reads.is_empty() && self.queue.is_empty() && self.under_way == 0);
+        assert!(self.survey.is_none() && !self.is_dirty && !self.is_in_trouble);
+    }
 }

@@ -1,0 +1,328 @@
+use super::*;
+use crate::local::manner::FileMode;
+use crate::local::straits;
+use farm_harness::Scratch;
+use fastrand::Rng;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+const MARK: Mark = Mark { name: ".mark", text: b"ours\n" };
+
+fn subtree(path: &Path) -> Subtree {
+    Subtree { path: path.to_owned(), mark: MARK, manner: Manner::default() }
+}
+
+fn files(pairs: &[(&str, &str)]) -> Files {
+    pairs.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().into())).collect()
+}
+
+/// Every name below, hidden ones too; files with contents, number and mode.
+fn listing(path: &Path) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut left = vec![path.to_owned()];
+    while let Some(folder) = left.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let at = entry.unwrap().path();
+            let name = at.strip_prefix(path).unwrap().display().to_string();
+            let about = fs::symlink_metadata(&at).unwrap();
+            if about.is_dir() {
+                all.push(format!("{name}/ {:o}", about.mode()));
+                left.push(at);
+            } else if about.is_symlink() {
+                all.push(format!("{name} -> {}", fs::read_link(&at).unwrap().display()));
+            } else {
+                let bytes = fs::read(&at).unwrap();
+                let bytes = String::from_utf8_lossy(&bytes);
+                all.push(format!("{name}={bytes} {} {:o}", about.ino(), about.mode()));
+            }
+        }
+    }
+    all.sort();
+    all
+}
+
+/// The names of the files alone, with contents; what is hidden is left out.
+fn plain(path: &Path) -> Vec<String> {
+    let files =
+        listing(path).into_iter().filter(|line| line.contains('=') && !line.starts_with('.'));
+    files.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+}
+
+fn install(tree: &Subtree, wanted: &Files) -> Option<PreviousTree> {
+    let staged = tree.stage(wanted, false).unwrap();
+    let previous = staged.map(|staged| staged.install().unwrap());
+    assert!(tree.holds(wanted).unwrap());
+    assert!(tree.stage(wanted, true).unwrap().is_none());
+    previous
+}
+
+#[test]
+fn a_tree_is_written_and_only_what_differs_is_touched() {
+    let scratch = Scratch::new();
+    let path = scratch.join("conf");
+    let tree = subtree(&path);
+    let first = files(&[("a", "1"), ("d/b", "2"), ("d/e/c", ""), ("x", "3")]);
+    assert!(!tree.holds(&first).unwrap());
+    drop(install(&tree, &first));
+    assert_eq!(plain(&path), ["a=1", "d/b=2", "d/e/c=", "x=3"]);
+    let before = listing(&path);
+    let second = files(&[("a", "1"), ("d/b", "other"), ("d/e/c", ""), ("y/z", "4")]);
+    drop(install(&tree, &second));
+    assert_eq!(plain(&path), ["a=1", "d/b=other", "d/e/c=", "y/z=4"]);
+    let untouched: Vec<_> =
+        listing(&path).into_iter().filter(|line| before.contains(line)).collect();
+    let names: Vec<_> =
+        untouched.iter().map(|line| line.split(['=', ' ']).next().unwrap()).collect();
+    assert_eq!(names, [".mark", "a", "d/", "d/e/", "d/e/c"]);
+    drop(install(&tree, &files(&[])));
+    assert_eq!(listing(&path).len(), 1, "but the mark");
+}
+
+#[test]
+fn a_file_becomes_a_directory_and_back() {
+    let scratch = Scratch::new();
+    let path = scratch.join("conf");
+    let tree = subtree(&path);
+    drop(install(&tree, &files(&[("a", "file"), ("b/c/d", "1")])));
+    let before = listing(&path);
+    let mut previous = install(&tree, &files(&[("a/x/y", "2"), ("b", "file")])).unwrap();
+    assert_eq!(plain(&path), ["a/x/y=2", "b=file"]);
+    previous.put_back().unwrap();
+    drop(previous);
+    assert_eq!(listing(&path), before);
+}
+
+#[test]
+fn an_empty_directory_is_nothing_that_shall_be() {
+    let scratch = Scratch::new();
+    let path = scratch.join("conf");
+    let tree = subtree(&path);
+    drop(install(&tree, &files(&[("a", "1")])));
+    fs::create_dir_all(path.join("empty/deep")).unwrap();
+    let before = listing(&path);
+    assert!(!tree.holds(&files(&[("a", "1")])).unwrap());
+    let mut previous = install(&tree, &files(&[("a", "1")])).unwrap();
+    assert!(!path.join("empty").exists());
+    previous.put_back().unwrap();
+    drop(previous);
+    assert_eq!(listing(&path), before);
+}
+
+#[test]
+fn modes_are_kept_given_and_given_back() {
+    let scratch = Scratch::new();
+    let path = scratch.join("conf");
+    let tree = subtree(&path);
+    drop(install(&tree, &files(&[("a", "1"), ("d/b", "1")])));
+    fs::set_permissions(path.join("a"), fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(path.join("d"), fs::Permissions::from_mode(0o750)).unwrap();
+    let before = listing(&path);
+    let mut previous = install(&tree, &files(&[("a", "2")])).unwrap();
+    let mode = |name: &str| fs::metadata(path.join(name)).unwrap().mode() & 0o7777;
+    assert_eq!(mode("a"), 0o640);
+    previous.put_back().unwrap();
+    drop(previous);
+    assert_eq!(listing(&path), before);
+    let manner = Manner { mode: Some(FileMode::parse("600").unwrap()), ..Manner::default() };
+    let strict = Subtree { manner, ..tree };
+    drop(install(&strict, &files(&[("a", "1"), ("d/b", "2"), ("n", "3")])));
+    assert_eq!([mode("a"), mode("d/b"), mode("n"), mode("d")], [0o600, 0o600, 0o600, 0o750]);
+}
+
+#[test]
+fn what_is_staged_is_whole_on_demand_and_leaves_nothing() {
+    let scratch = Scratch::new();
+    let path = scratch.join("conf");
+    let tree = subtree(&path);
+    drop(install(&tree, &files(&[("a", "1"), ("d/b", "2")])));
+    let before = listing(&path);
+    let wanted = files(&[("a", "1"), ("d/b", "3")]);
+    let part = tree.stage(&wanted, false).unwrap().unwrap();
+    assert_eq!(plain(&part.path()), ["d/b=3"]);
+    drop(part);
+    let whole = tree.stage(&wanted, true).unwrap().unwrap();
+    assert_eq!(plain(&whole.path()), ["a=1", "d/b=3"]);
+    assert!(whole.path().is_absolute());
+    // Whoever checks it may leave something.
+    fs::create_dir_all(whole.path().join("cache/deep")).unwrap();
+    symlink("/etc", whole.path().join("cache/link")).unwrap();
+    drop(whole);
+    assert_eq!(listing(&path), before);
+    assert!(Path::new("/etc").exists());
+}
+
+#[test]
+fn somebody_elses_directory_is_refused_and_left_alone() {
+    let scratch = Scratch::new();
+    scratch.write("etc/passwd", "root");
+    let tree = subtree(&scratch.join("etc"));
+    let before = listing(scratch.path());
+    let told = tree.claim().unwrap_err().to_string();
+    assert!(told.ends_with("etc is not empty and has no file .mark"), "{told}");
+    assert!(matches!(tree.stage(&files(&[]), false), Err(ClaimError::NotOurs { .. })));
+    assert!(!tree.holds(&files(&[("passwd", "root")])).unwrap());
+    let file = subtree(&scratch.join("etc/passwd"));
+    assert!(matches!(file.claim(), Err(ClaimError::NotADirectory(_))));
+    let nowhere = subtree(&scratch.join("none/conf"));
+    assert!(matches!(nowhere.stage(&files(&[]), false), Err(ClaimError::Store(_))));
+    assert_eq!(listing(scratch.path()), before);
+}
+
+#[test]
+fn what_a_killed_run_left_is_swept() {
+    let scratch = Scratch::new();
+    let tree = subtree(&scratch.join("conf"));
+    tree.claim().unwrap();
+    scratch.write("conf/.zk-0123456789abcdef.new/a/b", "x");
+    scratch.write("conf/.zk-0123456789abcdef.old/0", "x");
+    scratch.write("conf/.zk-0123456789abcde0.new", "x");
+    scratch.write("conf/.other", "x");
+    tree.claim().unwrap();
+    let left = listing(&scratch.join("conf"));
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn links_are_never_followed_and_dot_files_stay() {
+    let scratch = Scratch::new();
+    scratch.write("outside/secret", "s");
+    let path = scratch.join("conf");
+    let tree = subtree(&path);
+    tree.claim().unwrap();
+    scratch.write("conf/old/.keep", "mine");
+    scratch.write("conf/old/gone", "x");
+    symlink("../outside", path.join("d")).unwrap();
+    symlink("../outside/secret", path.join("f")).unwrap();
+    symlink("../outside", path.join("stranger")).unwrap();
+    let before = listing(scratch.path());
+    let mut previous = install(&tree, &files(&[("d/secret", "new"), ("f", "new")])).unwrap();
+    assert_eq!(scratch.read("outside/secret").unwrap(), "s");
+    assert_eq!(scratch.read("conf/d/secret").unwrap(), "new");
+    assert!(fs::symlink_metadata(path.join("f")).unwrap().is_file());
+    assert!(fs::symlink_metadata(path.join("stranger")).unwrap().is_symlink());
+    assert_eq!(scratch.read("conf/old/.keep").unwrap(), "mine");
+    assert!(!path.join("old/gone").exists());
+    previous.put_back().unwrap();
+    drop(previous);
+    assert_eq!(listing(scratch.path()), before);
+}
+
+#[test]
+fn paths_that_lead_elsewhere_do_nothing() {
+    let scratch = Scratch::new();
+    let tree = subtree(&scratch.join("conf"));
+    tree.claim().unwrap();
+    let before = listing(scratch.path());
+    let deep = "d/".repeat(64) + "x";
+    for path in ["../x", "a/../../x", "", "/x", "a//b", "a/", ".x", "a/.x", ".", "a\0b", &deep] {
+        for whole in [false, true] {
+            let hostile = files(&[("ok", "1"), (path, "x")]);
+            assert!(tree.stage(&hostile, whole).is_err(), "{path:?}");
+            assert!(tree.holds(&hostile).is_err(), "{path:?}");
+        }
+    }
+    for pair in [["a", "a/b"], ["a/b", "a/b/c"]] {
+        let hostile = files(&[(pair[0], "1"), (pair[1], "2")]);
+        assert!(tree.stage(&hostile, false).is_err());
+        assert!(tree.holds(&hostile).is_err());
+    }
+    assert_eq!(listing(scratch.path()), before);
+}
+
+#[test]
+fn a_failure_in_the_middle_undoes_what_was_done() {
+    let scratch = Scratch::new();
+    let path = scratch.join("conf");
+    let tree = subtree(&path);
+    drop(install(&tree, &files(&[("a", "1"), ("b/c", "2"), ("gone", "3"), ("z", "4")])));
+    let wanted = files(&[("a", "new"), ("b", "file"), ("m/n", "new"), ("y", "5"), ("z", "new")]);
+    let staged = tree.stage(&wanted, false).unwrap().unwrap();
+    // Somebody is in the way of what comes late.
+    scratch.write("conf/y/.mine", "x");
+    let before = listing(&path);
+    let error = staged.install().unwrap_err();
+    assert_eq!(error.path(), path.join("y"));
+    assert!(matches!(error, StoreError::NotAFile(_)), "{error}");
+    let mut expected: Vec<_> = before.into_iter().filter(|line| !line.contains(".zk-")).collect();
+    expected.sort();
+    assert_eq!(listing(&path), expected);
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_tree_and_nothing_else() {
+    let test = "local::subtree::tests::a_full_disk_leaves_the_old_tree_and_nothing_else";
+    let Some(top) = straits::without_room(test) else { return };
+    let path = top.join("conf");
+    let tree = subtree(&path);
+    drop(install(&tree, &files(&[("a", "1"), ("d/b", "2")])));
+    let before = listing(&path);
+    let large = "x".repeat(1 << 20);
+    let error = tree.stage(&files(&[("a", "new"), ("d/b", &large)]), false).unwrap_err();
+    assert!(matches!(error, ClaimError::Store(StoreError::Io { .. })), "{error}");
+    assert_eq!(listing(&path), before);
+    drop(install(&tree, &files(&[("a", "new")])));
+}
+
+#[test]
+fn what_could_not_be_put_back_can_be_tried_again() {
+    let test = "local::subtree::tests::what_could_not_be_put_back_can_be_tried_again";
+    let Some(top) = straits::unprivileged(test) else { return };
+    let path = top.join("conf");
+    let tree = subtree(&path);
+    drop(install(&tree, &files(&[("a", "1"), ("d/b", "2"), ("d/c", "3")])));
+    let before = listing(&path);
+    let mut previous = install(&tree, &files(&[("a", "4"), ("d/b", "5"), ("d/x", "6")])).unwrap();
+    let set = |mode| fs::set_permissions(path.join("d"), fs::Permissions::from_mode(mode)).unwrap();
+    set(0o555);
+    for _ in 0..2 {
+        assert!(previous.put_back().unwrap_err().is_permission());
+    }
+    set(0o755);
+    let mode = |lines: &[String]| lines.iter().find(|line| line.starts_with("d/ ")).cloned();
+    previous.put_back().unwrap();
+    drop(previous);
+    let after = listing(&path);
+    set(mode(&before).map_or(0o755, |line| u32::from_str_radix(&line[3..], 8).unwrap() & 0o7777));
+    assert_eq!(listing(&path), before, "{after:?}");
+    fs::remove_dir_all(&path).unwrap();
+}
+
+#[test]
+fn whatever_follows_whatever_the_tree_is_what_was_wanted() {
+    let paths = ["a", "b", "a/x", "a/y", "a/x/1", "b/x", "c/d/e", "c/d", "c"];
+    let scratch = Scratch::new();
+    for seed in 0..60 {
+        let mut rng = Rng::with_seed(seed);
+        let path = scratch.join(seed.to_string());
+        let tree = subtree(&path);
+        tree.claim().unwrap();
+        for step in 0..12 {
+            let mut wanted = Files::new();
+            for _ in 0..rng.usize(..6) {
+                let new = paths[rng.usize(..paths.len())];
+                let clashes = |old: &String| {
+                    old.starts_with(&format!("{new}/")) || new.starts_with(&format!("{old}/"))
+                };
+                if !wanted.keys().any(clashes) {
+                    wanted.insert(new.to_owned(), rng.u8(..3).to_string().as_bytes().into());
+                }
+            }
+            let before = listing(&path);
+            let previous = install(&tree, &wanted);
+            let expected: Vec<String> = wanted
+                .iter()
+                .map(|(name, bytes)| format!("{name}={}", String::from_utf8_lossy(bytes)))
+                .collect();
+            assert_eq!(plain(&path), expected, "seed {seed} step {step}");
+            if let Some(mut previous) = previous
+                && rng.bool()
+            {
+                previous.put_back().unwrap();
+                drop(previous);
+                assert_eq!(listing(&path), before, "seed {seed} step {step}");
+            }
+            assert!(!listing(&path).iter().any(|line| line.contains(".zk-")), "seed {seed}");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Mirrors, from a server to the disk.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test as well")]
+
+use farm_core::engine::{Inbox, Outbox, inbox};
+use farm_core::session::Event as SessionEvent;
+use farm_core::session::{Acl, Auth, Config, SESSION_TIMEOUT_LEAST, Servers, Session};
+use farm_harness::{FakeServer, Scratch, op, patience};
+use fastrand::Rng;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use zkexec::mirror::{Action, Answer, Content, Event, Files, MirrorSpec, News, Source};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+enum Post {
+    Session(SessionEvent),
+    Answer(Answer),
+}
+
+type Listing = BTreeMap<String, Vec<u8>>;
+
+/// Follows the server, and installs every content at once.
+struct Follower {
+    session: Session,
+    inbox: Inbox<Post>,
+    outbox: Outbox<Post>,
+    source: Source,
+    files: Files,
+    scratch: Scratch,
+    told: Vec<String>,
+}
+
+impl Follower {
+    fn start(server: &dyn Display, mirrors: &[&str]) -> Self {
+        let scratch = Scratch::new();
+        let top = scratch.path().display();
+        let specs: Vec<MirrorSpec> =
+            mirrors.iter().map(|text| format!("{top}/{text}").parse().unwrap()).collect();
+        let config = Config {
+            servers: Servers::parse(&server.to_string()).unwrap(),
+            session_timeout: SESSION_TIMEOUT_LEAST,
+            rounds_max: None,
+            couriers: 3,
+            auth: Auth::default(),
+            acl: Acl::open(),
+            tls: None,
+        };
+        let (inbox, outbox) = inbox();
+        let post = outbox.clone();
+        let session = Session::open(config, move |event| post.post(Post::Session(event))).unwrap();
+        let (source, files) = (Source::new(&specs), Files::new(specs));
+        Self { session, inbox, outbox, source, files, scratch, told: Vec::new() }
+    }
+
+    /// Turns the loop until it is so.
+    #[track_caller]
+    fn until(&mut self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
+        let deadline = Instant::now() + patience(PATIENCE);
+        while !is_so(self) {
+            assert!(Instant::now() < deadline, "{what}: {:?} {:?}", self.told, self.listing());
+            self.turn(deadline);
+        }
+    }
+
+    /// Takes one event, if there is one before the deadline.
+    fn turn(&mut self, deadline: Instant) {
+        let due = self.source.deadline().map_or(deadline, |due| due.min(deadline));
+        let event = match self.inbox.next(Some(due)) {
+            None => Some(Event::Tick),
+            Some(Post::Answer(answer)) => Some(Event::Answered(answer)),
+            Some(Post::Session(event)) => {
+                if matches!(event, SessionEvent::Lost) {
+                    self.session.renew(Instant::now());
+                }
+                Event::of_session(&event)
+            }
+        };
+        for action in event.map_or(Vec::new(), |event| self.source.step(Instant::now(), event)) {
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Ask(request) => {
+                let post = self.outbox.clone();
+                request.dispatch(&self.session, move |answer| post.post(Post::Answer(answer)));
+            }
+            Action::Tell(News::Complete(content) | News::Changed(content)) => {
+                self.install(&content);
+            }
+            Action::Tell(News::Missing(path)) => self.told.push(format!("missing {path}")),
+            Action::Tell(News::Deleted(path)) => self.told.push(format!("deleted {path}")),
+            Action::Tell(News::Unreadable(path, why)) => {
+                self.told.push(format!("unreadable {path}: {why}"));
+            }
+            Action::Tell(News::Skipped(path, _)) => self.told.push(format!("skipped {path}")),
+            Action::Tell(News::Overlooked(path)) => self.told.push(format!("overlooked {path}")),
+        }
+    }
+
+    fn install(&self, content: &Content) {
+        let staged = self.files.stage(content).unwrap();
+        drop(self.files.install(staged).unwrap());
+        assert!(self.files.matches(content).unwrap());
+    }
+
+    fn listing(&self) -> Listing {
+        let mut all = Listing::new();
+        collect(self.scratch.path(), "", &mut all);
+        all
+    }
+
+    #[track_caller]
+    fn holds(&mut self, expected: &[(&str, &[u8])]) {
+        let expected: Listing =
+            expected.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
+        self.until("the files", |follower| follower.listing() == expected);
+    }
+}
+
+fn collect(folder: &Path, above: &str, all: &mut Listing) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{above}{}", entry.file_name().into_string().unwrap());
+        if entry.path().is_dir() {
+            collect(&entry.path(), &format!("{name}/"), all);
+        } else if !name.ends_with(".zkexec") {
+            all.insert(name, fs::read(entry.path()).unwrap());
+        }
+    }
+}
+
+fn reads(server: &FakeServer) -> usize {
+    let is_read = [op::GET_DATA, op::GET_CHILDREN, op::GET_CHILDREN2, op::EXISTS];
+    server.requests().iter().filter(|seen| is_read.contains(&seen.opcode)).count()
+}
+
+#[test]
+fn a_change_costs_one_read_and_is_a_file() {
+    let server = FakeServer::start();
+    for (path, data) in [("/a", "1"), ("/t", ""), ("/t/x", "2"), ("/t/d", ""), ("/t/d/y", "3")] {
+        server.put(path, data.as_bytes());
+    }
+    let mut follower = Follower::start(&server.addr(), &["a=/a", "t/=/t/"]);
+    follower.holds(&[("a", b"1"), ("t/x", b"2"), ("t/d/y", b"3")]);
+    let before = reads(&server);
+    let large: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
+    server.put("/a", &large);
+    follower.holds(&[("a", &large), ("t/x", b"2"), ("t/d/y", b"3")]);
+    assert_eq!(reads(&server), before + 1);
+    server.put("/t/d/y", b"");
+    follower.holds(&[("a", &large), ("t/x", b"2"), ("t/d/y", b"")]);
+    server.put("/t/z", b"\0\xff");
+    follower.holds(&[("a", &large), ("t/x", b"2"), ("t/d/y", b""), ("t/z", b"\0\xff")]);
+    assert_eq!(reads(&server), before + 3);
+    server.delete("/t/x");
+    follower.holds(&[("a", &large), ("t/d/y", b""), ("t/z", b"\0\xff")]);
+    assert_eq!(reads(&server), before + 3);
+    assert_eq!(follower.told, Vec::<String>::new());
+}
+
+#[test]
+fn what_is_missing_is_noticed_when_it_comes() {
+    for is_old in [false, true] {
+        let server = FakeServer::start();
+        if is_old {
+            server.old_version();
+        }
+        server.put("/deep", b"");
+        let mut follower = Follower::start(&server.addr(), &["a=/deep/a", "t/=/t/"]);
+        follower.until("both are missed", |follower| follower.told.len() == 2);
+        assert_eq!(follower.listing().len(), 0);
+        server.put("/deep/a", b"1");
+        server.put("/t", b"");
+        server.put("/t/x", b"2");
+        follower.holds(&[("a", b"1"), ("t/x", b"2")]);
+        follower.told.clear();
+        for path in ["/deep/a", "/t/x", "/t"] {
+            assert!(server.delete(path));
+        }
+        follower.until("both are gone", |follower| follower.told.len() == 2);
+        follower.holds(&[("a", b"1"), ("t/x", b"2")]);
+        server.put("/deep/a", b"3");
+        follower.holds(&[("a", b"3"), ("t/x", b"2")]);
+    }
+}
+
+#[test]
+fn what_is_forbidden_stays_and_its_end_is_noticed_at_once() {
+    let server = FakeServer::start();
+    server.put("/a", b"1");
+    let mut follower = Follower::start(&server.addr(), &["a=/a"]);
+    follower.holds(&[("a", b"1")]);
+    server.lock("/a", "digest", b"user:password");
+    server.put("/a", b"2");
+    follower.until("it is told", |follower| follower.told == ["unreadable /a: not authorised: /a"]);
+    follower.holds(&[("a", b"1")]);
+    // Nobody tells of another access list. That it goes is told to everybody.
+    server.delete("/a");
+    follower.until("it is gone", |follower| follower.told.last().unwrap() == "deleted /a");
+    follower.holds(&[("a", b"1")]);
+}
+
+#[test]
+fn a_chroot_is_no_part_of_a_file_name() {
+    let server = FakeServer::start();
+    for path in ["/app", "/app/t", "/app/t/x", "/apps"] {
+        server.put(path, b"1");
+    }
+    let chroot = format!("{}/app", server.addr());
+    let mut follower = Follower::start(&chroot, &["all/=/", "x=/t/x"]);
+    follower.holds(&[("all/t/x", b"1"), ("x", b"1")]);
+    server.put("/app/t/x", b"2");
+    server.put("/apps/y", b"3");
+    follower.holds(&[("all/t/x", b"2"), ("x", b"2")]);
+}
+
+#[test]
+fn a_read_that_is_cut_is_made_again() {
+    let server = FakeServer::start();
+    for (path, data) in [("/a", "1"), ("/t", ""), ("/t/x", "2")] {
+        server.put(path, data.as_bytes());
+    }
+    server.before_reply(op::GET_DATA, FakeServer::cut);
+    let mut follower = Follower::start(&server.addr(), &["a=/a", "t/=/t/"]);
+    follower.holds(&[("a", b"1"), ("t/x", b"2")]);
+    assert_eq!(server.connections_accepted(), 2);
+}
+
+/// What the disk has to hold of what the server has.
+fn expected(server: &FakeServer, follower: &Follower) -> Option<Listing> {
+    let mut all = Listing::new();
+    let mut left = vec!["t".to_owned()];
+    while let Some(name) = left.pop() {
+        let children = server.children(&format!("/{name}"));
+        if children.is_empty() && name != "t" {
+            all.insert(name.clone(), server.get(&format!("/{name}"))?);
+        }
+        left.extend(children.iter().map(|child| format!("{name}/{child}")));
+    }
+    // One that is gone keeps what it had.
+    let kept = || follower.listing().remove("a");
+    all.insert("a".to_owned(), server.get("/a").or_else(kept)?);
+    Some(all)
+}
+
+fn churn(seed: u64, is_old: bool) {
+    let mut rng = Rng::with_seed(seed);
+    let server = FakeServer::start();
+    if is_old {
+        server.old_version();
+    }
+    server.put("/a", b"0");
+    server.put("/t", b"");
+    let mut follower = Follower::start(&server.addr(), &["a=/a", "t/=/t/"]);
+    follower.until("the first files", |follower| follower.source.is_complete());
+    let paths = ["/a", "/t/b", "/t/c", "/t/c/d", "/t/c/d/e", "/t/c/f", "/t/g"];
+    for step in 0..150_u32 {
+        let path = paths[rng.usize(..paths.len())];
+        let (parent, _) = path.rsplit_once('/').unwrap();
+        match rng.u8(..60) {
+            0 => server.cut(),
+            1 => drop(server.sessions().last().map(|seen| server.expire(seen.id))),
+            2..20 if server.children(path).is_empty() => drop(server.delete(path)),
+            _ if parent.is_empty() || server.get(parent).is_some() => {
+                server.put(path, step.to_string().as_bytes());
+            }
+            _ => {}
+        }
+        // Now and then somebody looks.
+        for _ in 0..rng.u8(..4) {
+            follower.turn(Instant::now() + Duration::from_millis(1));
+        }
+    }
+    follower.until(&format!("seed {seed} old {is_old}"), |follower| {
+        follower.source.is_complete() && Some(follower.listing()) == expected(&server, follower)
+    });
+}
+
+#[test]
+fn after_any_churn_the_disk_holds_what_the_server_holds() {
+    for seed in 0..8 {
+        churn(seed, false);
+        churn(seed, true);
+    }
+}
