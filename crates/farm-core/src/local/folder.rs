@@ -4,6 +4,7 @@
 //! and none follows a link: who swaps a directory for a link while we work
 //! leads us nowhere.
 
+use super::hidden::{DISPLACED, STAGED, hidden};
 use super::manner::Manner;
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -16,28 +17,6 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-
-/// How the name of a file that we are writing ends.
-pub(crate) const STAGED: &str = ".new";
-/// How the name of a file that we have displaced ends, for the moment it has one.
-pub(crate) const DISPLACED: &str = ".old";
-const PREFIX: &str = ".zk-";
-
-/// Whether a name is one that [`Folder`] gives to what nobody shall see.
-pub(crate) fn is_hidden(name: &OsStr) -> bool {
-    is_staged(name) || is_displaced(name)
-}
-
-/// Whether a name is one that [`Folder`] gives to files on their way in.
-pub(crate) fn is_staged(name: &OsStr) -> bool {
-    name.as_bytes().starts_with(PREFIX.as_bytes()) && name.as_bytes().ends_with(STAGED.as_bytes())
-}
-
-/// Whether a name is one that [`Folder`] gives to files on their way out.
-pub(crate) fn is_displaced(name: &OsStr) -> bool {
-    let name = name.as_bytes();
-    name.starts_with(PREFIX.as_bytes()) && name.ends_with(DISPLACED.as_bytes())
-}
 
 /// A directory held open.
 #[derive(Debug)]
@@ -244,11 +223,6 @@ impl Folder {
             Err(e) => Err(e.into()),
         }
     }
-}
-
-/// A name that nobody has, for a file on its way in or out.
-pub(crate) fn hidden(ending: &str) -> OsString {
-    OsString::from(format!("{PREFIX}{:016x}{ending}", fastrand::u64(..)))
 }
 
 /// A file under a hidden name, removed on drop unless it found a better one.

@@ -10,6 +10,7 @@ pub mod export;
 pub mod family;
 pub mod file;
 mod folder;
+mod hidden;
 pub mod hook;
 pub mod identity;
 pub mod lock;

@@ -4,6 +4,7 @@
 //! for the file itself sees any of it.
 
 use super::file::{Place, StoreError};
+use super::hidden;
 use super::manner::Manner;
 use super::previous::{self, Previous};
 use std::ffi::OsString;
@@ -18,6 +19,17 @@ pub struct StagedFile {
     hidden: Option<(Place, OsString)>,
     bytes: Vec<u8>,
     manner: Manner,
+}
+
+/// Removes what processes that were killed have left beside a file. Whoever calls it
+/// has nothing staged there.
+///
+/// # Errors
+///
+/// [`StoreError`] when the directory can't be read, or something stays.
+pub fn sweep(path: &Path) -> Result<(), StoreError> {
+    let place = Place::of(path)?;
+    hidden::sweep(&place.folder).map_err(|e| StoreError::io(path, e))
 }
 
 impl StagedFile {
@@ -129,6 +141,19 @@ mod tests {
         let scratch = Scratch::new();
         drop(stage(&scratch, "new", Manner::default()).unwrap());
         assert_eq!(count(&scratch), 0);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_beside_it_is_swept() {
+        let scratch = Scratch::new();
+        let path = scratch.write("deep/conf", "old");
+        scratch.write("deep/.zk-0123456789abcdef-4194305.old", "left");
+        scratch.write("deep/.zk-mine", "kept");
+        std::os::unix::fs::symlink("deep/conf", scratch.join("link")).unwrap();
+        sweep(&scratch.join("link")).unwrap();
+        assert_eq!(fs::read_dir(scratch.join("deep")).unwrap().count(), 2);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert!(sweep(&scratch.join("none/conf")).is_err());
     }
 
     #[test]

@@ -13,7 +13,8 @@ mod tests;
 pub use install::PreviousTree;
 
 use super::file::StoreError;
-use super::folder::{Folder, Kind, STAGED, hidden, is_hidden, kind_of};
+use super::folder::{Folder, Kind, kind_of};
+use super::hidden::{STAGED, hidden, remove_all, sweep};
 use super::manner::Manner;
 use super::mark::{ClaimError, Mark};
 use super::tree;
@@ -53,16 +54,8 @@ impl Subtree {
     /// [`ClaimError::NotOurs`] for a directory with somebody else's files.
     pub fn claim(&self) -> Result<(), ClaimError> {
         self.mark.claim(&self.path, false)?;
-        let sweep = || -> io::Result<()> {
-            let top = Folder::open(&self.path)?;
-            for name in top.names(NAMES_MAX)?.unwrap_or_default() {
-                if is_hidden(&name) {
-                    remove_all(&top, &name, 0)?;
-                }
-            }
-            Ok(())
-        };
-        sweep().map_err(|e| ClaimError::Store(StoreError::io(&self.path, e)))
+        let swept = Folder::open(&self.path).and_then(|top| sweep(&top));
+        swept.map_err(|e| ClaimError::Store(StoreError::io(&self.path, e)))
     }
 
     /// Whether it holds just these files.
@@ -299,23 +292,6 @@ fn is_removable(folder: &Folder, name: &OsStr, depth: usize) -> io::Result<bool>
                 }
             }
             Ok(false)
-        }
-    }
-}
-
-/// Removes a hidden directory of ours with all that is in it.
-fn remove_all(folder: &Folder, name: &OsStr, depth: usize) -> io::Result<()> {
-    match folder.kind(name)? {
-        None => Ok(()),
-        Some(Kind::File | Kind::Other) => folder.remove_file(name),
-        Some(Kind::Folder) => {
-            let below = folder.enter(name)?;
-            if depth < REMOVAL_DEPTH_MAX {
-                for inner in below.names(NAMES_MAX)?.unwrap_or_default() {
-                    remove_all(&below, &inner, depth + 1)?;
-                }
-            }
-            folder.remove_folder(name)
         }
     }
 }

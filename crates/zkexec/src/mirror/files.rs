@@ -12,7 +12,7 @@ use farm_core::local::file::{ReadError, StoreError, read};
 use farm_core::local::hook::{Environment, shell_quoted};
 use farm_core::local::mark::{ClaimError, Mark};
 use farm_core::local::previous::Previous as PreviousFile;
-use farm_core::local::staging::StagedFile;
+use farm_core::local::staging::{StagedFile, sweep};
 use farm_core::local::subtree::{PreviousTree, StagedTree, Subtree};
 use std::fmt;
 use std::io;
@@ -38,16 +38,23 @@ impl Files {
         Self { mirrors }
     }
 
-    /// Refuses directories that are somebody else's, before anything else is done.
-    /// One that is not there yet is made when there is something to put into it.
+    /// Refuses directories that are somebody else's, and removes what an earlier run
+    /// that was killed has left. To be called before anything is staged; a directory
+    /// that is not there yet is made when there is something to put into it.
     ///
     /// # Errors
     ///
-    /// [`FilesError`], which is hopeless until somebody changes something.
+    /// [`FilesError`] for a directory that can't be ours.
     pub fn claim(&self) -> Result<(), FilesError> {
-        let trees = self.mirrors.iter().filter(|mirror| mirror.is_tree);
-        for mirror in trees.filter(|mirror| mirror.local.symlink_metadata().is_ok()) {
-            subtree(mirror).claim()?;
+        for mirror in &self.mirrors {
+            if !mirror.is_tree {
+                // What is in the way of the file itself shows when it is written.
+                if let Err(error) = sweep(&mirror.local) {
+                    log::debug!("cannot look for left-overs: {}", chain(&error));
+                }
+            } else if mirror.local.symlink_metadata().is_ok() {
+                subtree(mirror).claim()?;
+            }
         }
         Ok(())
     }

@@ -3,9 +3,10 @@
 //! **Invariant.** Every step that was done stands in the journal before the next one
 //! is tried, and undoing the journal from its end leads back to where it began.
 
-use super::{Kind, REMOVAL_DEPTH_MAX, StagedTree, keys_of, remove_all, visible};
+use super::{Kind, REMOVAL_DEPTH_MAX, StagedTree, keys_of, visible};
 use crate::local::file::StoreError;
-use crate::local::folder::{DISPLACED, Folder, hidden, resemble};
+use crate::local::folder::{Folder, resemble};
+use crate::local::hidden::{DISPLACED, hidden, remove_all};
 use crate::local::tree;
 use nix::errno::Errno;
 use nix::sys::stat::FileStat;

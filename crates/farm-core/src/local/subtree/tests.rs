@@ -174,9 +174,9 @@ fn what_a_killed_run_left_is_swept() {
     let scratch = Scratch::new();
     let tree = subtree(&scratch.join("conf"));
     tree.claim().unwrap();
-    scratch.write("conf/.zk-0123456789abcdef.new/a/b", "x");
-    scratch.write("conf/.zk-0123456789abcdef.old/0", "x");
-    scratch.write("conf/.zk-0123456789abcde0.new", "x");
+    scratch.write("conf/.zk-0123456789abcdef-4194305.new/a/b", "x");
+    scratch.write("conf/.zk-0123456789abcdef-4194305.old/0", "x");
+    scratch.write("conf/.zk-0123456789abcde0-4194305.new", "x");
     scratch.write("conf/.other", "x");
     tree.claim().unwrap();
     let left = listing(&scratch.join("conf"));

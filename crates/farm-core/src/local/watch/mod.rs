@@ -9,7 +9,7 @@ mod trail;
 
 use self::mounted::is_mounted;
 use self::trail::{Trail, trail};
-use super::folder::{is_displaced, is_staged};
+use super::hidden::{is_displaced, is_staged};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind};
 use notify::{Config, Event, EventKind, INotifyWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeMap;

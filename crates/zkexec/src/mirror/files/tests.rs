@@ -219,6 +219,18 @@ fn a_foreign_directory_is_refused_before_anything_is_done() {
 }
 
 #[test]
+fn what_a_killed_run_left_is_gone_before_the_next_one_begins() {
+    let scratch = Scratch::new();
+    let files = mirrors(&scratch, &["conf/a=/a", "t/=/t/", "none/b=/b"]);
+    scratch.write("conf/a", "1");
+    scratch.write("conf/.zk-0123456789abcdef-4194305.old", "secret");
+    scratch.write("t/.zkexec", "");
+    scratch.write("t/.zk-0123456789abcdef-4194305.new/x", "secret");
+    files.claim().unwrap();
+    assert_eq!(without_inodes(scratch.path()), ["conf/a=1", "t/.zkexec"]);
+}
+
+#[test]
 fn a_check_sees_the_new_bytes_and_its_own_name_is_one_word() {
     let scratch = Scratch::new();
     let name = "it's $(touch pwned) `x`";
