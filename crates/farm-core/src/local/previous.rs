@@ -52,20 +52,21 @@ impl Previous {
     ///
     /// [`StoreError`]; the file is as it was before the attempt.
     pub fn put_back(&mut self) -> Result<(), StoreError> {
+        let outcome = self.undo().and_then(|()| self.place.folder.sync());
+        outcome.map_err(|e| StoreError::io(&self.path, e))
+    }
+
+    fn undo(&mut self) -> io::Result<()> {
         let Place { folder, name } = &self.place;
-        let put = || -> io::Result<()> {
-            match &self.kept {
-                Kept::Nothing => return Ok(()),
-                Kept::Absent => match folder.remove_file(name) {
-                    Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                    Ok(()) | Err(_) => {}
-                },
-                Kept::Aside(hidden) => folder.rename(hidden, folder, name)?,
-                Kept::Bytes(bytes, stat) => folder.restore(name, bytes, stat)?,
-            }
-            folder.sync()
-        };
-        put().map_err(|e| StoreError::io(&self.path, e))?;
+        match &self.kept {
+            Kept::Nothing => {}
+            Kept::Absent => match folder.remove_file(name) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                Ok(()) | Err(_) => {}
+            },
+            Kept::Aside(hidden) => folder.rename(hidden, folder, name)?,
+            Kept::Bytes(bytes, stat) => folder.restore(name, bytes, stat)?,
+        }
         self.kept = Kept::Nothing;
         Ok(())
     }

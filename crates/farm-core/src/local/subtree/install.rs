@@ -53,7 +53,7 @@ impl PreviousTree {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; every file is as it was before the attempt, or as it was before.
+    /// [`StoreError`]; every file is either new still or back already.
     pub fn put_back(&mut self) -> Result<(), StoreError> {
         let mut at = self.path.clone();
         let outcome = self.undo(&mut at);
@@ -68,7 +68,7 @@ impl PreviousTree {
             | Step::Put(keys)
             | Step::Taken(keys, _)) = step;
             *at = self.path.join(keys.iter().collect::<PathBuf>());
-            tree::at(&self.top, keys, |folder, name| {
+            let synced = tree::at(&self.top, keys, |folder, name| {
                 match step {
                     Step::Made(_) => unless_others_use_it(folder.remove_folder(name))?,
                     Step::Removed(_, stat) => {
@@ -86,9 +86,10 @@ impl PreviousTree {
                         old.rename(OsStr::new(&number.to_string()), folder, name)?;
                     }
                 }
-                folder.sync()
+                Ok(folder.sync())
             })?;
             self.journal.pop();
+            synced?;
         }
         Ok(())
     }
