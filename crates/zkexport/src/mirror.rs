@@ -12,7 +12,7 @@
 #[cfg(test)]
 mod tests;
 
-use farm_core::engine::Backoff;
+use farm_core::engine::{Backoff, Wait};
 use farm_core::model::{Farm, Filter, HostName, Record};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,15 +20,6 @@ use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_millis(500);
 const RETRY_MOST: Duration = Duration::from_secs(30);
-
-/// How long changes are gathered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wait {
-    /// So long must nothing change, and so long must a host be gone.
-    pub(crate) min: Duration,
-    /// And so long at the most.
-    pub(crate) max: Duration,
-}
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +120,7 @@ struct Failing {
 /// The machine. See the module's page.
 #[derive(Debug)]
 pub(crate) struct Mirror {
+    /// Of how long a host must be gone `min` is the measure too.
     wait: Wait,
     filter: Option<Filter>,
     state: State,

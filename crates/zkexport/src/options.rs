@@ -2,11 +2,13 @@
 
 use crate::announce::Pace;
 use crate::hold::Rule;
-use crate::mirror::Wait;
 use crate::target::{STDOUT, Target};
 use clap::Parser;
-use farm_core::cli::{Exit, Failure, FilterArg, FormatArg, LogArgs, ZkArgs, parse_duration};
+use farm_core::cli::{
+    Exit, Failure, FilterArg, FormatArg, LogArgs, ZkArgs, parse_duration, parse_wait,
+};
 use farm_core::codec::Format;
+use farm_core::engine::Wait;
 use farm_core::local::manner::{FileMode, Manner, Owner};
 use farm_core::model::Filter;
 use farm_core::session::{Config as SessionConfig, ZnodePath};
@@ -74,7 +76,7 @@ pub struct Args {
     splay: Option<Duration>,
 
     /// Gather changes that follow one another until it is quiet for MIN, at most for MAX
-    #[arg(short, long, value_name = "MIN[:MAX]", default_value = "50ms:500ms", value_parser = wait)]
+    #[arg(short, long, value_name = "MIN[:MAX]", default_value = "50ms:500ms", value_parser = parse_wait)]
     wait: Wait,
 
     /// Leave CONF as it is while fewer than N hosts would be in it
@@ -222,21 +224,6 @@ impl Args {
     }
 }
 
-/// Reads `MIN[:MAX]`. MIN alone leaves room for ten such spells.
-fn wait(text: &str) -> Result<Wait, String> {
-    let (min, max) = match text.split_once(':') {
-        Some((min, max)) => (min, Some(max)),
-        None => (text, None),
-    };
-    let parse = |text| parse_duration(text).map_err(|error| error.to_string());
-    let min = parse(min)?;
-    let max = max.map(parse).transpose()?.unwrap_or(min * 10);
-    if max < min {
-        return Err("MAX is less than MIN".to_owned());
-    }
-    Ok(Wait { min, max })
-}
-
 /// Reads `PCT%[:DUR]`.
 fn hold_drop(text: &str) -> Result<Rule, String> {
     let (percent, limit) = match text.split_once(':') {
@@ -262,19 +249,6 @@ mod tests {
     #[test]
     fn the_options_fit_together() {
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn wait_is_one_or_two_durations() {
-        for (text, min_ms, max_ms) in
-            [("50ms:500ms", 50, 500), ("1", 1000, 10_000), ("0:0", 0, 0), ("2s:2s", 2000, 2000)]
-        {
-            let (min, max) = (Duration::from_millis(min_ms), Duration::from_millis(max_ms));
-            assert_eq!(wait(text), Ok(Wait { min, max }), "{text}");
-        }
-        for text in ["", ":", "1:", ":1", "2:1", "1:2:3", "x", "-1"] {
-            assert!(wait(text).is_err(), "{text:?}");
-        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod printable;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub use duration::{DURATION_MAX, DurationError, parse_duration};
+pub use duration::{DURATION_MAX, DurationError, parse_duration, parse_wait};
 pub use exit::Exit;
 pub use failure::{Failure, chain};
 pub use launch::{launch, launch_with_plugin};

@@ -6,9 +6,11 @@
 mod backoff;
 mod inbox;
 mod signals;
+mod wait;
 mod worker;
 
 pub use backoff::Backoff;
 pub use inbox::{Inbox, Outbox, inbox};
 pub use signals::{Signal, Signals};
+pub use wait::Wait;
 pub use worker::Worker;
