@@ -33,6 +33,7 @@ mod multi;
 mod path;
 mod patience;
 mod peer;
+mod reader;
 mod relay;
 mod renewal;
 mod servers;
@@ -54,6 +55,7 @@ pub use hint::{Change, Hint};
 pub use lease::Lease;
 pub use link::DownReason;
 pub use path::{PATH_BYTES_MAX, PathError, PathFault, ZnodePath};
+pub use reader::ReaderEvent;
 pub use servers::{DEFAULT_PORT, SERVERS_MAX, Server, ServerFault, Servers, ServersError};
 #[cfg(feature = "tls")]
 pub use tls::{FileFault, Identity, SYSTEM_CA, check_server_name};

@@ -2,40 +2,10 @@
 
 use super::{Answer, Request, Unreadable};
 use crate::model::{HostName, HostNameError};
-use crate::session::{self, Hint, SessionError};
+use crate::session::{ReaderEvent, SessionError};
 
 /// What happened.
-#[derive(Debug)]
-pub enum Event {
-    /// A server carries the session.
-    Connected {
-        /// Whether the session is a new one.
-        is_new: bool,
-    },
-    /// No server carries it.
-    Away,
-    /// A watched znode changed.
-    Hint(Hint),
-    /// A request was answered.
-    Answered(Answer),
-    /// Somebody wants everything read again.
-    Refresh,
-    /// The deadline has passed.
-    Tick,
-}
-
-impl Event {
-    /// What an event of the session is to a roster.
-    #[must_use]
-    pub fn of_session(event: &session::Event) -> Option<Self> {
-        match event {
-            session::Event::Connected { is_new, .. } => Some(Self::Connected { is_new: *is_new }),
-            session::Event::Suspended | session::Event::Lost => Some(Self::Away),
-            session::Event::Hint(hint) => Some(Self::Hint(hint.clone())),
-            session::Event::GaveUp(_) | session::Event::AuthRefused(_) => None,
-        }
-    }
-}
+pub type Event = ReaderEvent<Answer>;
 
 /// What has to be done.
 #[derive(Debug)]
