@@ -79,6 +79,8 @@ pub struct Permit {
     is_leaving: bool,
     own: Own,
     under_way: Option<UnderWay>,
+    /// The request that shall prove that the permit is ours.
+    proving: Option<u64>,
     retry_at: Option<Instant>,
     backoff: Backoff,
     is_refused: bool,
@@ -103,6 +105,7 @@ impl Permit {
             is_leaving: false,
             own: Own::Absent,
             under_way: None,
+            proving: None,
             retry_at: None,
             backoff: Backoff::new(RETRY_LEAST, RETRY_MOST),
             is_refused: false,
@@ -148,6 +151,7 @@ impl Permit {
             Event::Ask { why } => {
                 self.wish.get_or_insert(why);
             }
+            Event::Confirm => self.confirm(),
             Event::GiveBack => self.give_back(),
             Event::Tick => {
                 if self.retry_at.is_some_and(|at| at <= now) {
@@ -202,6 +206,8 @@ impl Permit {
     /// No contender of ours is there, for sure.
     fn gone(&mut self) {
         self.own = Own::Absent;
+        // It would be about one that is no more.
+        self.proving = None;
         if std::mem::take(&mut self.is_leaving) {
             self.tell(News::Left);
         }
@@ -219,10 +225,29 @@ impl Permit {
     fn give_back(&mut self) {
         self.wish = None;
         self.is_leaving = true;
+        self.proving = None;
         self.retry_at = None;
         // What is being read is of no interest any more, and must not delay the end.
         if self.under_way.as_ref().is_some_and(|request| request.task == Task::Reading) {
             self.under_way = None;
+        }
+    }
+
+    fn confirm(&mut self) {
+        match &self.own {
+            Own::There(standing) if self.is_held() => {
+                let prove = Ask::Prove(standing.place.clone());
+                self.proving = Some(self.ask(prove));
+            }
+            Own::There(_) | Own::Absent | Own::Unsure => self.tell(News::Unconfirmed),
+        }
+    }
+
+    fn proven(&mut self, proof: Result<(), SessionError>) {
+        match proof {
+            Ok(()) if self.is_held() => self.tell(News::Confirmed),
+            Err(SessionError::NoNode(_)) if self.is_held() => self.deleted(),
+            Ok(()) | Err(_) => self.tell(News::Unconfirmed),
         }
     }
 
@@ -293,6 +318,12 @@ impl Permit {
 
     fn answered(&mut self, now: Instant, answer: Answer) {
         let Answer { ticket, outcome } = answer;
+        if self.proving.take_if(|proving| *proving == ticket).is_some() {
+            if let Outcome::Prove(proof) = outcome {
+                self.proven(proof);
+            }
+            return;
+        }
         let Some(request) = self.under_way.take_if(|request| request.ticket == ticket) else {
             // Cards that were read for their own sake, or an answer that nobody wants.
             if let Outcome::Read(Ok(neighbours)) = outcome {
@@ -310,6 +341,8 @@ impl Permit {
                 cards.map(|cards| self.neighbours_read(&cards, &request.touched)).err()
             }
             Outcome::Delete(deleted) => deleted.map(|()| self.gone()).err(),
+            // Answered above.
+            Outcome::Prove(_) => None,
         };
         match failure {
             None => {

@@ -27,6 +27,9 @@ pub enum Event {
         /// What for, as others shall read it.
         why: String,
     },
+    /// The owner is about to do what only a holder may: is the permit ours, for sure?
+    /// Answered once, unless the permit is lost or given back before.
+    Confirm,
     /// The owner wants none any more, whether it waits or holds.
     GiveBack,
     /// The deadline has passed.
@@ -73,6 +76,11 @@ pub enum News {
         /// to turn.
         id: i64,
     },
+    /// Answer to [`Event::Confirm`]: the leader of the servers knows our contender and
+    /// our session, which from the question on lives for its whole timeout.
+    Confirmed,
+    /// Answer to [`Event::Confirm`]: it can't be said now.
+    Unconfirmed,
     /// It was asked for, waited for or held, and is not any more: the session is over,
     /// or somebody deleted the contender. The owner has to ask again.
     Lost,

@@ -37,6 +37,8 @@ pub(super) enum Ask {
     Read(Vec<Place>, Watch),
     /// Delete our contender.
     Delete(Place),
+    /// Have the leader look at our contender, and so at our session.
+    Prove(Place),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,7 @@ pub(super) enum Outcome {
     Look(Result<Option<(Stat, Line)>, SessionError>),
     Read(Result<Vec<Neighbour>, SessionError>),
     Delete(Result<(), SessionError>),
+    Prove(Result<(), SessionError>),
 }
 
 /// Somebody who comes before us.
@@ -94,6 +97,7 @@ impl Request {
                 places.into_iter().map(|place| read(client, &group, place, watch)).collect(),
             ),
             Ask::Delete(place) => Outcome::Delete(delete(client, &group, &place)),
+            Ask::Prove(place) => Outcome::Prove(prove(client, &group, &place)),
         };
         Answer { ticket, outcome }
     }
@@ -148,6 +152,16 @@ fn find(
         }
     }
     Ok(found)
+}
+
+/// A read, and even a ping, is answered by a server that may have lost its leader, and
+/// the leader ends sessions. It takes every write; this one is refused for its version
+/// once the session is known to live and the contender to be there.
+fn prove(client: &Client, group: &GroupName, place: &Place) -> Result<(), SessionError> {
+    match client.delete(&path_of(group, place)?, Some(NO_VERSION)) {
+        Ok(()) | Err(SessionError::BadVersion(_) | SessionError::NoAuth(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn look(

@@ -373,6 +373,36 @@ fn a_held_permit_is_held_while_suspended_and_verified_afterwards() {
 }
 
 #[test]
+fn who_is_about_to_act_has_the_leader_look_at_its_contender() {
+    let held = || {
+        let mut bench = Bench::in_line(1, &["ex5"]);
+        bench.step(Event::Confirm);
+        assert_eq!(bench.asks(), ["prove ex5"]);
+        bench
+    };
+    let mut bench = held();
+    bench.answer(Outcome::Prove(Ok(())));
+    assert_eq!(bench.take_told(), ["confirmed"]);
+    let mut bench = held();
+    bench.answer(Outcome::Prove(disconnected()));
+    assert_eq!((bench.take_told(), bench.permit.is_held()), (vec!["unconfirmed".to_owned()], true));
+    let mut bench = held();
+    bench.answer(Outcome::Prove(Err(SessionError::NoNode(ZnodePath::root()))));
+    assert_eq!((bench.take_told(), bench.permit.is_held()), (vec!["lost".to_owned()], false));
+    // The session ends before the answer comes.
+    let mut bench = held();
+    bench.step(Event::Lost);
+    assert_eq!(bench.take_told(), ["lost"]);
+    bench.answer(Outcome::Prove(Ok(())));
+    assert_eq!(bench.take_told(), NOBODY);
+    // Who waits holds nothing that could be confirmed.
+    let mut bench = Bench::in_line(1, &["ex4", "ex5"]);
+    bench.take_told();
+    bench.step(Event::Confirm);
+    assert_eq!(bench.take_told(), ["unconfirmed"]);
+}
+
+#[test]
 fn what_was_read_in_an_earlier_contact_grants_nothing() {
     let mut bench = Bench::connected(1);
     bench.step(ask());

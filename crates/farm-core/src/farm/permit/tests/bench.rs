@@ -37,6 +37,8 @@ pub(super) fn told(news: &News) -> String {
     match news {
         News::Waiting { ahead } => format!("waiting behind {ahead}"),
         News::Granted { id } => format!("granted {id}"),
+        News::Confirmed => "confirmed".to_owned(),
+        News::Unconfirmed => "unconfirmed".to_owned(),
         News::Lost => "lost".to_owned(),
         News::Left => "left".to_owned(),
         News::UnequalHolders { ours, theirs } => format!("unequal {ours} {theirs}"),
@@ -55,6 +57,7 @@ fn asked(ask: &Ask) -> String {
         Ask::Look(place, Lineup::Unwanted) => format!("look {}", place.name()),
         Ask::Read(places, watch) => format!("read {} {watch:?}", names(places)),
         Ask::Delete(place) => format!("delete {}", place.name()),
+        Ask::Prove(place) => format!("prove {}", place.name()),
     }
 }
 

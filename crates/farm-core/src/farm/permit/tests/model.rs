@@ -140,6 +140,12 @@ impl Job {
                 server.catch_up(session);
                 Some(Outcome::Create(Ok(server.create(session))))
             }
+            Ask::Prove(place) => {
+                server.catch_up(session);
+                let is_there = server.contenders.contains_key(place);
+                let missing = || SessionError::NoNode(ZnodePath::root());
+                Some(Outcome::Prove(is_there.then_some(()).ok_or_else(missing)))
+            }
             Ask::Delete(place) => {
                 server.catch_up(session);
                 server.delete(place);
@@ -208,6 +214,7 @@ pub(super) fn unanswered(request: &Request) -> Outcome {
         Ask::Look(..) => Outcome::Look(disconnected()),
         Ask::Read(..) => Outcome::Read(disconnected()),
         Ask::Delete(_) => Outcome::Delete(disconnected()),
+        Ask::Prove(_) => Outcome::Prove(disconnected()),
     }
 }
 

@@ -32,6 +32,7 @@ struct Member {
     hints_seen: u64,
     has_asked: bool,
     is_leaving: bool,
+    is_confirming: bool,
 }
 
 struct Storm {
@@ -71,6 +72,7 @@ impl Storm {
                 hints_seen: 0,
                 has_asked: false,
                 is_leaving: false,
+                is_confirming: false,
             };
             storm.begin_session(&mut member);
             storm.members.push(member);
@@ -102,7 +104,14 @@ impl Storm {
                             member.has_asked && member.permit.is_held()
                         }
                         News::Waiting { ahead } => ahead >= self.count as usize,
-                        News::Lost => std::mem::take(&mut member.has_asked),
+                        News::Lost => {
+                            member.is_confirming = false;
+                            std::mem::take(&mut member.has_asked)
+                        }
+                        News::Confirmed => {
+                            std::mem::take(&mut member.is_confirming) && member.permit.is_held()
+                        }
+                        News::Unconfirmed => std::mem::take(&mut member.is_confirming),
                         News::Left => std::mem::take(&mut member.is_leaving),
                         News::UnequalHolders { .. } | News::Refused(_) => false,
                     };
@@ -116,8 +125,12 @@ impl Storm {
 
     fn owner_acts(&mut self, index: usize) {
         let member = &mut self.members[index];
-        if member.has_asked {
+        if member.permit.is_held() && !member.is_confirming && self.rng.bool() {
+            member.is_confirming = true;
+            self.on(index, Event::Confirm);
+        } else if member.has_asked {
             (member.has_asked, member.is_leaving) = (false, true);
+            member.is_confirming = false;
             self.on(index, Event::GiveBack);
         } else {
             member.has_asked = true;
