@@ -1,4 +1,4 @@
-//! What `zkjoin`, `zkexport` and `zkctl` share.
+//! What `zkjoin`, `zkexport`, `zkexec` and `zkctl` share.
 //!
 //! The modules form layers, and imports only go down: [`cli`] may use all;
 //! [`farm`] uses [`session`], [`codec`], [`model`] and [`engine`]; [`local`]

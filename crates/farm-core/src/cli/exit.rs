@@ -36,6 +36,8 @@ pub enum Exit {
     Critical,
     /// A monitoring plugin that can't tell.
     Unknown,
+    /// Of zkexec: as its command ended, or why that could not be run.
+    Child(u8),
 }
 
 impl Exit {
@@ -55,6 +57,7 @@ impl Exit {
             Self::NotAllowed => 77,
             Self::Configuration => 78,
             Self::Overdue => 124,
+            Self::Child(code) => code,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::logging::tell;
 use super::plugin::{self, names_subcommand};
 use clap::Parser;
+use nix::sys::signal::SigSet;
 use std::any::Any;
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -20,6 +21,7 @@ pub fn launch<A: Parser>(
     run: impl FnOnce(A) -> Result<Exit, Failure>,
 ) -> ExitCode {
     keep_panics_short();
+    hear_signals();
     let exit = end_of(tool, std::env::args_os(), run).unwrap_or_else(|failure| {
         tell(log::Level::Error, &failure.told_by(tool));
         failure.exit()
@@ -41,6 +43,15 @@ pub fn launch_with_plugin<A: Parser>(
     }
     keep_panics_short();
     end_of(tool, args.into_iter(), run).unwrap_or_else(|failure| plugin::fail(&failure)).into()
+}
+
+/// Lets all signals in: who started us may have blocked some for reasons of its own, and
+/// TERM is to end us, and CHLD to tell of an end, whoever that was.
+///
+/// Before there are threads, which have the same mask as who starts them.
+fn hear_signals() {
+    // An empty mask can't be refused.
+    let _ = SigSet::empty().thread_set_mask();
 }
 
 fn end_of<A: Parser>(

@@ -34,12 +34,15 @@ pub enum Role {
     Daemon,
     /// One that answers and ends: its log only warns.
     Command,
+    /// One around another command, whose user wants to see that alone when asking
+    /// for silence.
+    Wrapper,
 }
 
 impl Role {
     const fn usual_level(self) -> LevelFilter {
         match self {
-            Self::Daemon => LevelFilter::Info,
+            Self::Daemon | Self::Wrapper => LevelFilter::Info,
             Self::Command => LevelFilter::Warn,
         }
     }
@@ -50,7 +53,7 @@ impl LogArgs {
     /// or `RUST_LOG` say otherwise.
     pub fn start(self, role: Role) {
         let mut builder = Builder::new();
-        builder.filter_level(self.level(role.usual_level()));
+        builder.filter_level(self.level(role));
         if self.is_default() {
             if role == Role::Command {
                 // Its failure tells in one line what the session would tell before.
@@ -85,7 +88,7 @@ impl LogArgs {
         self.verbose == 0 && self.quiet == 0
     }
 
-    fn level(self, usual: LevelFilter) -> LevelFilter {
+    fn level(self, role: Role) -> LevelFilter {
         let levels = [
             LevelFilter::Off,
             LevelFilter::Error,
@@ -94,8 +97,11 @@ impl LogArgs {
             LevelFilter::Debug,
             LevelFilter::Trace,
         ];
+        let usual = role.usual_level();
         let usual = levels.iter().position(|level| *level == usual).unwrap_or_default();
-        let wanted = (usual + usize::from(self.verbose)).saturating_sub(usize::from(self.quiet));
+        let extra = usize::from(role == Role::Wrapper && self.quiet > 0);
+        let quiet = usize::from(self.quiet) + extra;
+        let wanted = (usual + usize::from(self.verbose)).saturating_sub(quiet);
         levels[wanted.min(levels.len() - 1)]
     }
 }
@@ -171,20 +177,24 @@ mod tests {
     #[test]
     fn counts_move_the_level_within_its_bounds() {
         let table = [
-            (LevelFilter::Warn, 0, 0, LevelFilter::Warn),
-            (LevelFilter::Warn, 1, 0, LevelFilter::Info),
-            (LevelFilter::Warn, 2, 0, LevelFilter::Debug),
-            (LevelFilter::Info, 0, 1, LevelFilter::Warn),
-            (LevelFilter::Info, 0, 3, LevelFilter::Off),
-            (LevelFilter::Info, 200, 0, LevelFilter::Trace),
-            (LevelFilter::Info, 0, 200, LevelFilter::Off),
-            (LevelFilter::Info, 1, 1, LevelFilter::Info),
+            (Role::Command, 0, 0, LevelFilter::Warn),
+            (Role::Command, 1, 0, LevelFilter::Info),
+            (Role::Command, 2, 0, LevelFilter::Debug),
+            (Role::Daemon, 0, 1, LevelFilter::Warn),
+            (Role::Daemon, 0, 3, LevelFilter::Off),
+            (Role::Daemon, 200, 0, LevelFilter::Trace),
+            (Role::Daemon, 0, 200, LevelFilter::Off),
+            (Role::Daemon, 1, 1, LevelFilter::Info),
+            (Role::Wrapper, 0, 0, LevelFilter::Info),
+            (Role::Wrapper, 0, 1, LevelFilter::Error),
+            (Role::Wrapper, 0, 2, LevelFilter::Off),
+            (Role::Wrapper, 1, 0, LevelFilter::Debug),
         ];
-        for (usual, verbose, quiet, level) in table {
+        for (role, verbose, quiet, level) in table {
             assert_eq!(
-                LogArgs { verbose, quiet }.level(usual),
+                LogArgs { verbose, quiet }.level(role),
                 level,
-                "{usual} +{verbose} -{quiet}"
+                "{role:?} +{verbose} -{quiet}"
             );
         }
     }

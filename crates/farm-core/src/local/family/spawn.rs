@@ -11,6 +11,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
 use nix::unistd::{Pid, getpid, getppid, tcsetpgrp};
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io::{self, Stdin};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
@@ -39,6 +40,18 @@ impl Program {
             Self::Argv(argv) => command.args(argv.iter().skip(1)),
         };
         command
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shell(line) => line.display().fmt(f),
+            Self::Argv(argv) => {
+                let words: Vec<_> = argv.iter().map(|word| word.to_string_lossy()).collect();
+                f.write_str(&words.join(" "))
+            }
+        }
     }
 }
 

@@ -34,17 +34,20 @@ pub struct Check {
     machine: HookMachine,
     run: Option<Run>,
     runs: u64,
+    /// Whether a command that is over its time is asked to end before it is killed.
+    has_grace: bool,
     post: Arc<dyn Fn(Finished) + Send + Sync>,
 }
 
 impl std::fmt::Debug for Check {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { limit, machine, run, runs, post: _ } = self;
+        let Self { limit, machine, run, runs, has_grace, post: _ } = self;
         f.debug_struct("Check")
             .field("limit", limit)
             .field("machine", machine)
             .field("run", run)
             .field("runs", runs)
+            .field("has_grace", has_grace)
             .finish_non_exhaustive()
     }
 }
@@ -55,7 +58,15 @@ impl Check {
     #[must_use]
     pub fn new(limit: Duration, post: impl Fn(Finished) + Send + Sync + 'static) -> Self {
         let machine = HookMachine::new(limit);
-        Self { limit, machine, run: None, runs: 0, post: Arc::new(post) }
+        Self { limit, machine, run: None, runs: 0, has_grace: true, post: Arc::new(post) }
+    }
+
+    /// Has commands killed when their time is over or nobody wants to know any more, at
+    /// once: for a judgement that somebody waits for, by commands that only look.
+    #[must_use]
+    pub const fn without_grace(mut self) -> Self {
+        self.has_grace = false;
+        self
     }
 
     /// Runs `sh -c command`. One that still runs is ended first, without a verdict.
@@ -69,9 +80,7 @@ impl Check {
         command: &str,
         environment: Environment,
     ) -> std::io::Result<()> {
-        if let Some(run) = self.run.take() {
-            run.abort(STOP_GRACE);
-        }
+        self.cancel();
         self.runs += 1;
         let (number, post) = (self.runs, Arc::clone(&self.post));
         let run =
@@ -103,6 +112,14 @@ impl Check {
         Some(Verdict::Refused { reason, said: outcome.last_lines(LINES_MAX) })
     }
 
+    /// Ends a command that runs, without a verdict.
+    pub fn cancel(&mut self) {
+        if let Some(run) = self.run.take() {
+            run.abort(if self.has_grace { STOP_GRACE } else { Duration::ZERO });
+            self.machine = HookMachine::new(self.limit);
+        }
+    }
+
     /// When [`Check::tick`] has something to do.
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
@@ -119,8 +136,8 @@ impl Check {
     pub fn tick(&mut self, now: Instant) {
         for action in self.machine.step(now, Event::Tick) {
             let signal = match action {
-                Action::Terminate => Signal::SIGTERM,
-                Action::Kill => Signal::SIGKILL,
+                Action::Terminate if self.has_grace => Signal::SIGTERM,
+                Action::Terminate | Action::Kill => Signal::SIGKILL,
                 // Only after an end, and then the machine is a new one.
                 Action::Start(_) => continue,
             };
@@ -133,9 +150,7 @@ impl Check {
 
 impl Drop for Check {
     fn drop(&mut self) {
-        if let Some(run) = self.run.take() {
-            run.abort(STOP_GRACE);
-        }
+        self.cancel();
     }
 }
 
@@ -193,6 +208,20 @@ mod tests {
         let verdict = bench.verdict_on("trap 'exit 0' TERM; sleep 100 & wait");
         let reason = "not done in 200ms".to_owned();
         assert_eq!(verdict, Verdict::Refused { reason, said: Vec::new() });
+    }
+
+    #[test]
+    fn without_grace_the_limit_is_the_end_of_a_command_that_does_not_listen() {
+        let mut bench = Bench::new(Duration::from_millis(200));
+        bench.check.has_grace = false;
+        let deaf = "trap '' TERM; while :; do sleep 1000; done";
+        let begun = Instant::now();
+        let reason = "not done in 200ms".to_owned();
+        assert_eq!(bench.verdict_on(deaf), Verdict::Refused { reason, said: Vec::new() });
+        bench.check.start(Instant::now(), deaf, Vec::new()).unwrap();
+        bench.check.cancel();
+        let took = begun.elapsed();
+        assert!(took < farm_harness::patience(Duration::from_secs(3)), "{took:?}");
     }
 
     #[test]
