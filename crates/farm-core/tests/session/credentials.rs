@@ -117,13 +117,16 @@ fn one_server_that_refuses_is_passed_over() {
     let (bad, good) = (ensemble.server(), ensemble.server());
     locked(&good);
     bad.refuse_auth();
-    let guests: Vec<Guest> =
-        (0..8).map(|_| Guest::open_with(with_auth(&[&bad.addr(), &good.addr()]))).collect();
-    for guest in &guests {
+    // Which one is tried first is left to chance: as often as it takes to be the bad one.
+    for _ in 0..100 {
+        let guest = Guest::open_with(with_auth(&[&bad.addr(), &good.addr()]));
         guest.connected_anew();
         assert_eq!(guest.run(read).unwrap(), b"1");
+        if bad.connections_accepted() > 0 {
+            return;
+        }
     }
-    assert!(bad.connections_accepted() > 0);
+    panic!("the bad one was never tried");
 }
 
 #[test]
