@@ -1,4 +1,29 @@
-//! `zkexec`: a child with configuration from ZooKeeper.
+//! `zkexec`: a command with config files from ZooKeeper, restarted when they change,
+//! one host at a time.
+//!
+//! `rollout` decides when new content is put in place and the child taken down for
+//! it, `health` when the child is checked; `mirror` knows what ZooKeeper has and what
+//! is on the disk, `gate` what may keep us waiting. `runner` does it all.
 
-pub mod gate;
-pub mod mirror;
+mod gate;
+mod health;
+#[cfg(test)]
+mod live;
+mod mirror;
+mod options;
+mod rollout;
+mod runner;
+
+pub use options::Args;
+
+use farm_core::cli::{Exit, Failure, Role};
+
+/// Runs until the child has ended.
+///
+/// # Errors
+///
+/// What kept the child from being started.
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    args.log.start(Role::Wrapper);
+    runner::Runner::start(args.config()?)?.run()
+}

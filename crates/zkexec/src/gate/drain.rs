@@ -11,7 +11,7 @@ mod drainer;
 #[cfg(test)]
 mod tests;
 
-pub use drainer::{Action, Answer, Drainer, Event, News, Request};
+pub(crate) use drainer::{Action, Answer, Drainer, Event, News};
 
 use farm_core::cli::chain;
 use farm_core::farm::{EditError, edit_record};
@@ -24,7 +24,7 @@ use std::time::Instant;
 
 /// What `--drain` says: the znode, the field in its record, and the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drain {
+pub(crate) struct Drain {
     path: ZnodePath,
     assignment: Assignment,
 }
@@ -38,7 +38,7 @@ impl Drain {
     /// # Errors
     ///
     /// [`DrainError`], which says which part is missing or wrong.
-    pub fn parse(text: &str) -> Result<Self, DrainError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, DrainError> {
         let Some(sign) = text.find('=') else { return Err(DrainError::NoSign) };
         let before = &text[..sign];
         let named = before.strip_suffix(':').unwrap_or(before);
@@ -50,12 +50,6 @@ impl Drain {
         })
     }
 
-    /// The znode.
-    #[must_use]
-    pub const fn path(&self) -> &ZnodePath {
-        &self.path
-    }
-
     /// Sets the field, on a courier. `former` is what an earlier attempt has left
     /// whose end is unknown, or that was never restored; if the field still holds what
     /// that one set, it is ours already.
@@ -63,7 +57,7 @@ impl Drain {
     /// # Errors
     ///
     /// [`Undrained`], with what a next attempt has to know.
-    pub fn drain(
+    pub(crate) fn drain(
         &self,
         client: &Client,
         former: Option<Drained>,
@@ -104,7 +98,7 @@ impl Drain {
     /// # Errors
     ///
     /// Those of [`edit_record`].
-    pub fn restore(
+    pub(crate) fn restore(
         &self,
         client: &Client,
         drained: &Drained,
@@ -152,7 +146,7 @@ impl fmt::Display for Drain {
 
 /// What stood in the field, and what we put there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drained {
+pub(crate) struct Drained {
     was: Option<Value>,
     set: Value,
     /// So many keys of the path were there, the others were made.
@@ -163,7 +157,7 @@ pub struct Drained {
 impl Drained {
     /// The number or bool that became a string, which is worth a warning.
     #[must_use]
-    pub const fn retyped(&self) -> Option<&Retyped> {
+    pub(crate) const fn retyped(&self) -> Option<&Retyped> {
         self.retyped.as_ref()
     }
 
@@ -195,7 +189,7 @@ impl Drained {
 
 /// How the field was restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Restored {
+pub(crate) enum Restored {
     /// It holds what it held before.
     Back,
     /// Somebody has changed it meanwhile, and that stands.
@@ -206,16 +200,16 @@ pub enum Restored {
 
 /// The field was not set, as far as is known.
 #[derive(Debug)]
-pub struct Undrained {
+pub(crate) struct Undrained {
     /// Why.
-    pub error: EditError<SetError>,
+    pub(crate) error: EditError<SetError>,
     /// What a next attempt, or a restoration, has to know: it may have been set.
-    pub drained: Option<Box<Drained>>,
+    pub(crate) drained: Option<Box<Drained>>,
 }
 
 /// A text that does not say what to drain.
 #[derive(Debug)]
-pub enum DrainError {
+pub(crate) enum DrainError {
     /// There is no `=`.
     NoSign,
     /// There is no colon in front of the field.

@@ -11,15 +11,15 @@ mod require;
 mod tests;
 mod verdict;
 
-pub use require::{RequireError, RequireHealthy};
-pub use verdict::{Doubt, FleetVerdict, ThisHost};
+pub(crate) use require::RequireHealthy;
+pub(crate) use verdict::{Doubt, FleetVerdict, ThisHost};
 
 use farm_core::codec::json::decode_znode;
 use farm_core::engine::Backoff;
 use farm_core::farm::roster::{self, Action, News, State, Unreadable};
 use farm_core::farm::{COMMON, Roster, look};
 use farm_core::model::{HostName, Record, farm_size, running_filter};
-use farm_core::session::{self, Change, Client, Hint, Session, SessionError, ZnodePath};
+use farm_core::session::{Change, Client, ReaderEvent, Session, SessionError, ZnodePath};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use verdict::Terms;
@@ -28,41 +28,11 @@ const RETRY_LEAST: Duration = Duration::from_secs(1);
 const RETRY_MOST: Duration = Duration::from_secs(5 * 60);
 
 /// What happened.
-#[derive(Debug)]
-pub enum Event {
-    /// A server carries the session.
-    Connected {
-        /// Whether the session is a new one.
-        is_new: bool,
-    },
-    /// No server carries it.
-    Away,
-    /// A watched znode changed.
-    Hint(Hint),
-    /// A request was answered.
-    Answered(Answer),
-    /// The verdict is about to matter: read everything again.
-    Refresh,
-    /// The deadline has passed.
-    Tick,
-}
-
-impl Event {
-    /// What an event of the session is to a fleet.
-    #[must_use]
-    pub fn of_session(event: &session::Event) -> Option<Self> {
-        match event {
-            session::Event::Connected { is_new, .. } => Some(Self::Connected { is_new: *is_new }),
-            session::Event::Suspended | session::Event::Lost => Some(Self::Away),
-            session::Event::Hint(hint) => Some(Self::Hint(hint.clone())),
-            session::Event::GaveUp(_) | session::Event::AuthRefused(_) => None,
-        }
-    }
-}
+pub(crate) type Event = ReaderEvent<Answer>;
 
 /// Something to ask ZooKeeper on behalf of a fleet.
 #[derive(Debug)]
-pub struct Request(Ask);
+pub(crate) struct Request(Ask);
 
 #[derive(Debug)]
 enum Ask {
@@ -72,7 +42,7 @@ enum Ask {
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer(Outcome);
+pub(crate) struct Answer(Outcome);
 
 #[derive(Debug)]
 enum Outcome {
@@ -85,7 +55,7 @@ type OwnRead = Result<Option<Record>, Unreadable>;
 
 impl Request {
     /// Has a courier ask; `post` is called with the answer, on its thread.
-    pub fn dispatch(self, session: &Session, post: impl FnOnce(Answer) + Send + 'static) {
+    pub(crate) fn dispatch(self, session: &Session, post: impl FnOnce(Answer) + Send + 'static) {
         match self.0 {
             Ask::Hosts(request) => {
                 request.dispatch(session, |answer| post(Answer(Outcome::Hosts(answer))));
@@ -104,7 +74,7 @@ fn read_own(client: &Client, path: &ZnodePath) -> OwnRead {
 
 /// The machine. See the module's page.
 #[derive(Debug)]
-pub struct Fleet {
+pub(crate) struct Fleet {
     required: RequireHealthy,
     this: ThisHost,
     /// This host has been seen among the others.
@@ -136,7 +106,7 @@ struct Reading {
 impl Fleet {
     /// The farm that has to be well, about which nothing is known yet.
     #[must_use]
-    pub fn new(required: RequireHealthy, this: ThisHost) -> Self {
+    pub(crate) fn new(required: RequireHealthy, this: ThisHost) -> Self {
         let roster = Roster::new(required.farm.clone());
         let own = Own {
             terms: Err(Doubt::Reading),
@@ -152,7 +122,7 @@ impl Fleet {
     /// judged by what is true now, send [`Event::Refresh`] and wait until it is known
     /// again.
     #[must_use]
-    pub fn verdict(&self) -> FleetVerdict {
+    pub(crate) fn verdict(&self) -> FleetVerdict {
         let doubt = match (self.roster.state(), &self.own.terms) {
             (State::Away, _) => Doubt::Away,
             (State::Missing, _) => Doubt::NoFarm,
@@ -172,12 +142,12 @@ impl Fleet {
 
     /// When [`Event::Tick`] is due.
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         [self.roster.deadline(), self.own.retry].into_iter().flatten().min()
     }
 
     /// Takes one event; the answer is what to ask.
-    pub fn step(&mut self, now: Instant, event: Event) -> Vec<Request> {
+    pub(crate) fn step(&mut self, now: Instant, event: Event) -> Vec<Request> {
         let mut requests = Vec::new();
         match event {
             Event::Connected { is_new } => {

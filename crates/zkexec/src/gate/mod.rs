@@ -6,10 +6,10 @@
 //! **Invariant.** Whatever is not known keeps the child running: no hour, no farm and
 //! no field that can't be told lets it be stopped.
 
-pub mod drain;
-pub mod fleet;
+pub(crate) mod drain;
+pub(crate) mod fleet;
 mod hours;
 mod zone;
 
-pub use hours::{AllowedHours, HoursError, Schedule};
-pub use zone::{Zone, ZoneError};
+pub(crate) use hours::{AllowedHours, Schedule};
+pub(crate) use zone::Zone;

@@ -19,7 +19,7 @@ const UTC: &str = "UTC";
 
 /// A time zone, as it was when it was read.
 #[derive(Debug, Clone)]
-pub struct Zone(TimeZone);
+pub(crate) struct Zone(TimeZone);
 
 impl Zone {
     /// The zone of that name, like `Europe/Berlin`. `UTC` needs no database.
@@ -27,7 +27,7 @@ impl Zone {
     /// # Errors
     ///
     /// [`ZoneError::Unknown`]; [`ZoneError::NoDatabase`] on a machine that knows no zone.
-    pub fn named(name: &str) -> Result<Self, ZoneError> {
+    pub(crate) fn named(name: &str) -> Result<Self, ZoneError> {
         Self::named_in(jiff::tz::db(), name)
     }
 
@@ -50,7 +50,7 @@ impl Zone {
     /// # Errors
     ///
     /// [`ZoneError::System`] when one of the two names a zone that can't be had.
-    pub fn system() -> Result<Self, ZoneError> {
+    pub(crate) fn system() -> Result<Self, ZoneError> {
         let is_named_by_environment = std::env::var_os("TZ").is_some();
         match TimeZone::try_system() {
             Ok(zone) => Ok(Self(zone)),
@@ -87,7 +87,7 @@ impl fmt::Display for Zone {
 
 /// Why there is no such zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ZoneError {
+pub(crate) enum ZoneError {
     /// No zone has that name.
     Unknown {
         /// The name.

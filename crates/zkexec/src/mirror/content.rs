@@ -7,15 +7,15 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The files of a mirrored subtree, by their paths below its directory.
-pub type Leaves = BTreeMap<String, Arc<[u8]>>;
+pub(crate) type Leaves = BTreeMap<String, Arc<[u8]>>;
 
 /// What all mirrors held at one moment, in the order of their options; cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content(Arc<[Mirrored]>);
+pub(crate) struct Content(Arc<[Mirrored]>);
 
 /// What one mirror held.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Mirrored {
+pub(crate) enum Mirrored {
     /// There was no such znode since we began to look; whatever file there is stays.
     Absent,
     /// The bytes of the znode, maybe none.
@@ -27,18 +27,18 @@ pub enum Mirrored {
 impl Content {
     /// A content with one entry per mirror.
     #[must_use]
-    pub fn of(mirrored: Vec<Mirrored>) -> Self {
+    pub(crate) fn of(mirrored: Vec<Mirrored>) -> Self {
         Self(mirrored.into())
     }
 
     /// One entry per mirror.
     #[must_use]
-    pub fn mirrored(&self) -> &[Mirrored] {
+    pub(crate) fn mirrored(&self) -> &[Mirrored] {
         &self.0
     }
 
     /// The positions of the mirrors that hold something else in `other`.
-    pub fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = usize> + 'a {
+    pub(crate) fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = usize> + 'a {
         let pairs = self.0.iter().zip(other.0.iter()).enumerate();
         pairs.filter(|(_, (one, other))| one != other).map(|(position, _)| position)
     }

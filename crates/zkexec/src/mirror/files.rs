@@ -27,14 +27,14 @@ const PLACE: &str = "{}";
 
 /// The local side of all mirrors.
 #[derive(Debug)]
-pub struct Files {
+pub(crate) struct Files {
     mirrors: Vec<MirrorSpec>,
 }
 
 impl Files {
     /// The files of these mirrors; nothing is looked at yet.
     #[must_use]
-    pub fn new(mirrors: Vec<MirrorSpec>) -> Self {
+    pub(crate) fn new(mirrors: Vec<MirrorSpec>) -> Self {
         Self { mirrors }
     }
 
@@ -45,7 +45,7 @@ impl Files {
     /// # Errors
     ///
     /// [`FilesError`] for a directory that can't be ours.
-    pub fn claim(&self) -> Result<(), FilesError> {
+    pub(crate) fn claim(&self) -> Result<(), FilesError> {
         for mirror in &self.mirrors {
             if !mirror.is_tree {
                 // What is in the way of the file itself shows when it is written.
@@ -59,12 +59,19 @@ impl Files {
         Ok(())
     }
 
+    /// Whether there is something at every place, for a child that can't wait for
+    /// ZooKeeper. What may be missing there may be missing here.
+    #[must_use]
+    pub(crate) fn are_there(&self) -> bool {
+        self.mirrors.iter().all(|mirror| mirror.is_optional || mirror.local.exists())
+    }
+
     /// Whether the files hold just this.
     ///
     /// # Errors
     ///
     /// [`FilesError`] when that can't be known.
-    pub fn matches(&self, content: &Content) -> Result<bool, FilesError> {
+    pub(crate) fn matches(&self, content: &Content) -> Result<bool, FilesError> {
         for (mirror, mirrored) in self.mirrors.iter().zip(content.mirrored()) {
             let holds = match mirrored {
                 Mirrored::Absent => true,
@@ -90,7 +97,7 @@ impl Files {
     /// # Errors
     ///
     /// [`FilesError`]; no file has other bytes, and none is left behind.
-    pub fn stage(&self, content: &Content) -> Result<Staged, FilesError> {
+    pub(crate) fn stage(&self, content: &Content) -> Result<Staged, FilesError> {
         let mut staged = Staged { items: Vec::new() };
         for (mirror, mirrored) in self.mirrors.iter().zip(content.mirrored()) {
             let item = match mirrored {
@@ -112,7 +119,7 @@ impl Files {
     /// # Errors
     ///
     /// [`FilesError`]; what had its place already was put back.
-    pub fn install(&self, staged: Staged) -> Result<Previous, FilesError> {
+    pub(crate) fn install(&self, staged: Staged) -> Result<Previous, FilesError> {
         let mut previous = Previous { layers: Vec::new() };
         for (_, item) in staged.items {
             let layer = match item {
@@ -137,7 +144,7 @@ fn subtree(mirror: &MirrorSpec) -> Subtree {
 
 /// New files, down on the disk. Dropped, they are removed.
 #[derive(Debug)]
-pub struct Staged {
+pub(crate) struct Staged {
     items: Vec<(MirrorSpec, Item)>,
 }
 
@@ -149,24 +156,24 @@ enum Item {
 
 /// A command that has to succeed before staged files are installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StagedCheck {
+pub(crate) struct StagedCheck {
     /// The file or directory it is about.
-    pub local: PathBuf,
+    pub(crate) local: PathBuf,
     /// The command, with the name of the staged file in it.
-    pub command: String,
+    pub(crate) command: String,
     /// What it finds in its environment.
-    pub environment: Environment,
+    pub(crate) environment: Environment,
 }
 
 impl Staged {
     /// Whether there is nothing to install: the files hold it all.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
     /// The files and directories that will change.
-    pub fn locals(&self) -> impl Iterator<Item = &PathBuf> {
+    pub(crate) fn locals(&self) -> impl Iterator<Item = &PathBuf> {
         self.items.iter().map(|(mirror, _)| &mirror.local)
     }
 
@@ -175,7 +182,7 @@ impl Staged {
     /// # Errors
     ///
     /// [`FilesError::Name`] when a staged file lies where a command can't be told of.
-    pub fn checks(&self) -> Result<Vec<StagedCheck>, FilesError> {
+    pub(crate) fn checks(&self) -> Result<Vec<StagedCheck>, FilesError> {
         let mut checks = Vec::new();
         for (mirror, item) in &self.items {
             let Some(command) = &mirror.check else { continue };
@@ -200,7 +207,7 @@ impl Staged {
 
 /// The files as they were before. Dropped, they are forgotten.
 #[derive(Debug)]
-pub struct Previous {
+pub(crate) struct Previous {
     /// The newest last.
     layers: Vec<Layer>,
 }
@@ -213,13 +220,13 @@ enum Layer {
 
 impl Previous {
     /// Whether there is nothing to put back.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.layers.is_empty()
     }
 
     /// Adds what was there before a later installation: both are undone together.
-    pub fn absorb(&mut self, later: Self) {
+    pub(crate) fn absorb(&mut self, later: Self) {
         self.layers.extend(later.layers);
     }
 
@@ -231,7 +238,7 @@ impl Previous {
     /// # Errors
     ///
     /// [`FilesError`]; some files may have been put back already.
-    pub fn put_back(&mut self) -> Result<(), FilesError> {
+    pub(crate) fn put_back(&mut self) -> Result<(), FilesError> {
         while let Some(layer) = self.layers.last_mut() {
             match layer {
                 Layer::File(file) => file.put_back()?,
@@ -245,7 +252,7 @@ impl Previous {
 
 /// Why the files could not be what they should.
 #[derive(Debug)]
-pub enum FilesError {
+pub(crate) enum FilesError {
     /// A file could not be written.
     Store(StoreError),
     /// A directory can't be ours.
@@ -259,7 +266,7 @@ pub enum FilesError {
 impl FilesError {
     /// How the tool ends if it ends of this.
     #[must_use]
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Store(error) | Self::Claim(ClaimError::Store(error)) => match error {
                 _ if error.is_permission() => Exit::NotAllowed,
@@ -276,7 +283,7 @@ impl FilesError {
 
     /// Is it hopeless until somebody changes something on purpose?
     #[must_use]
-    pub fn is_permanent(&self) -> bool {
+    pub(crate) fn is_permanent(&self) -> bool {
         matches!(self.exit(), Exit::NotAllowed | Exit::Configuration)
     }
 

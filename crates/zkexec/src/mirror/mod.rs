@@ -9,14 +9,16 @@
 
 mod content;
 mod files;
+#[cfg(test)]
+mod live;
 mod places;
 mod settle;
 mod source;
 mod spec;
 
-pub use content::{Content, Leaves, Mirrored};
-pub use files::{Files, FilesError, Previous, Staged, StagedCheck};
-pub use places::{Overlap, check_places};
-pub use settle::Settle;
-pub use source::{Action, Answer, Event, News, Request, Source, Unreadable};
-pub use spec::{MirrorSpec, SpecError};
+pub(crate) use content::{Content, Leaves, Mirrored};
+pub(crate) use files::{Files, FilesError, Previous, Staged, StagedCheck};
+pub(crate) use places::check_places;
+pub(crate) use settle::Settle;
+pub(crate) use source::{Action, Answer, Event, News, Source, Unreadable};
+pub(crate) use spec::MirrorSpec;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Two mirrors that can't both be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Overlap {
+pub(crate) enum Overlap {
     /// Both are the same file or directory.
     Same(PathBuf, PathBuf),
     /// The first lies in the directory of the second, where every other file is removed.
@@ -41,7 +41,7 @@ impl std::error::Error for Overlap {}
 /// # Errors
 ///
 /// The first two that do.
-pub fn check_places(mirrors: &[MirrorSpec]) -> Result<(), Overlap> {
+pub(crate) fn check_places(mirrors: &[MirrorSpec]) -> Result<(), Overlap> {
     let places: Vec<PathBuf> = mirrors.iter().map(|mirror| real(&mirror.local)).collect();
     for (later, there) in places.iter().enumerate() {
         for (earlier, here) in places[..later].iter().enumerate() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// Gathers changes until it is quiet for a while, but not for ever.
 #[derive(Debug, Clone)]
-pub struct Settle {
+pub(crate) struct Settle {
     min: Duration,
     max: Duration,
     /// The first and the last change that were not taken yet.
@@ -16,19 +16,19 @@ pub struct Settle {
 impl Settle {
     /// Quiet for `min` is enough, and `max` after the first change as well.
     #[must_use]
-    pub const fn new(min: Duration, max: Duration) -> Self {
+    pub(crate) const fn new(min: Duration, max: Duration) -> Self {
         Self { min, max, burst: None }
     }
 
     /// Something changed.
-    pub fn changed(&mut self, now: Instant) {
+    pub(crate) fn changed(&mut self, now: Instant) {
         let first = self.burst.map_or(now, |(first, _)| first);
         self.burst = Some((first, now));
     }
 
     /// When [`Settle::take`] is worth a call; `None` while there is nothing to take.
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let (first, last) = self.burst?;
         // A wait beyond the reach of the clock is one until it pauses, or for ever.
         match (last.checked_add(self.min), first.checked_add(self.max)) {
@@ -38,7 +38,7 @@ impl Settle {
     }
 
     /// Tells whether what changed is to be taken now, and forgets it if so.
-    pub fn take(&mut self, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
         let is_due = self.deadline().is_some_and(|due| due <= now);
         if is_due {
             self.burst = None;
@@ -47,7 +47,7 @@ impl Settle {
     }
 
     /// Forgets what changed.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.burst = None;
     }
 }

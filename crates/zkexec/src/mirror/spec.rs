@@ -21,19 +21,19 @@ const CHECK: &str = ",check=";
 
 /// One mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MirrorSpec {
+pub(crate) struct MirrorSpec {
     /// The file, or the directory of a subtree.
-    pub local: PathBuf,
+    pub(crate) local: PathBuf,
     /// The znode, or the top of the subtree.
-    pub znode: ZnodePath,
+    pub(crate) znode: ZnodePath,
     /// Whether it is a subtree.
-    pub is_tree: bool,
+    pub(crate) is_tree: bool,
     /// Whether the znode may be missing.
-    pub is_optional: bool,
+    pub(crate) is_optional: bool,
     /// How files are written.
-    pub manner: Manner,
+    pub(crate) manner: Manner,
     /// A command that new bytes have to pass before they become the file.
-    pub check: Option<String>,
+    pub(crate) check: Option<String>,
 }
 
 impl FromStr for MirrorSpec {
@@ -101,7 +101,7 @@ fn both_ends(local: &str, znode: &str) -> Result<(PathBuf, ZnodePath, bool), Spe
 
 /// Why a text is no mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SpecError {
+pub(crate) enum SpecError {
     /// There is no `=/` in it.
     NoZnode,
     /// LOCAL does not end in the name of a file or a directory.

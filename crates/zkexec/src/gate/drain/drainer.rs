@@ -18,7 +18,7 @@ const EDIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What happened.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// The child is about to be taken down.
     Drain,
     /// The child is well again, or will never be.
@@ -38,7 +38,7 @@ pub enum Event {
 impl Event {
     /// What an event of the session is to a drainer.
     #[must_use]
-    pub fn of_session(event: &session::Event) -> Option<Self> {
+    pub(crate) fn of_session(event: &session::Event) -> Option<Self> {
         match event {
             session::Event::Connected { .. } => Some(Self::Connected),
             session::Event::Suspended | session::Event::Lost => Some(Self::Away),
@@ -50,7 +50,7 @@ impl Event {
 
 /// What has to be done.
 #[derive(Debug)]
-pub enum Action {
+pub(crate) enum Action {
     /// Ask this, and bring the answer back.
     Ask(Request),
     /// This is known now.
@@ -59,7 +59,7 @@ pub enum Action {
 
 /// What is known now.
 #[derive(Debug)]
-pub enum News {
+pub(crate) enum News {
     /// The field holds our value: the child may be taken down.
     Drained(Drained),
     /// There is no such znode, so this host is in no rotation: the child may be taken
@@ -84,7 +84,7 @@ enum Phase {
 
 /// Something to ask ZooKeeper on behalf of a drainer.
 #[derive(Debug)]
-pub struct Request {
+pub(crate) struct Request {
     drain: Drain,
     pub(super) ask: Ask,
 }
@@ -97,7 +97,7 @@ pub(super) enum Ask {
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer(pub(super) Outcome);
+pub(crate) struct Answer(pub(super) Outcome);
 
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -107,7 +107,7 @@ pub(super) enum Outcome {
 
 impl Request {
     /// Has a courier do it; `post` is called with the answer, on its thread.
-    pub fn dispatch(self, session: &Session, post: impl FnOnce(Answer) + Send + 'static) {
+    pub(crate) fn dispatch(self, session: &Session, post: impl FnOnce(Answer) + Send + 'static) {
         session.dispatch(move |client| post(self.perform(client)));
     }
 
@@ -134,7 +134,7 @@ const fn is_missing(error: &EditError<SetError>) -> bool {
 
 /// The machine. See the module's page.
 #[derive(Debug)]
-pub struct Drainer {
+pub(crate) struct Drainer {
     drain: Drain,
     phase: Phase,
     /// What has to be restored.
@@ -152,7 +152,7 @@ pub struct Drainer {
 impl Drainer {
     /// Nothing is drained yet.
     #[must_use]
-    pub const fn new(drain: Drain) -> Self {
+    pub(crate) const fn new(drain: Drain) -> Self {
         Self {
             drain,
             phase: Phase::Idle,
@@ -169,18 +169,18 @@ impl Drainer {
 
     /// Is there nothing to restore, and nothing under way?
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.phase == Phase::Idle
     }
 
     /// When [`Event::Tick`] is due.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
         self.retry
     }
 
     /// Takes one event.
-    pub fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
+    pub(crate) fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
         match event {
             Event::Drain => self.begin(),
             Event::Restore => self.restore(),

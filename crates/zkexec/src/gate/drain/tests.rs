@@ -23,7 +23,7 @@ fn znode_field_and_value_are_told_apart() {
         ("/:enabled=0", "/", "enabled=0"),
     ] {
         let read = drain(text);
-        let told = (read.path().as_str(), read.assignment.to_string());
+        let told = (read.path.as_str(), read.assignment.to_string());
         assert_eq!(told, (path, assignment.to_owned()), "{text}");
     }
     for (text, wanted) in [

@@ -11,11 +11,11 @@ const DEFAULT: &str = "10%";
 
 /// A farm, and how many of its hosts may fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequireHealthy {
+pub(crate) struct RequireHealthy {
     /// The farm.
-    pub farm: ZnodePath,
+    pub(crate) farm: ZnodePath,
     /// So many hosts may fail, or such a share of it.
-    pub max_failed: Allowance,
+    pub(crate) max_failed: Allowance,
 }
 
 impl RequireHealthy {
@@ -25,7 +25,7 @@ impl RequireHealthy {
     /// # Errors
     ///
     /// [`RequireError`], which says which of the two is wrong.
-    pub fn parse(text: &str) -> Result<Self, RequireError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, RequireError> {
         let (farm, limit) = match text.rsplit_once(':') {
             Some((farm, limit)) if !limit.contains('/') => (farm, limit),
             Some(_) | None => (text, DEFAULT),
@@ -52,7 +52,7 @@ impl fmt::Display for RequireHealthy {
 
 /// A text that does not say which farm has to be well, or how well.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RequireError {
+pub(crate) enum RequireError {
     /// The farm is no path.
     Farm(PathError),
     /// The limit is none.

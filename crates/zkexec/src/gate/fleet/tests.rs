@@ -1,52 +1,32 @@
 //! The farm as it is told by a server, over changes and faults.
 
 use super::*;
-use farm_core::engine::{Inbox, Outbox, inbox};
-use farm_core::session::{Acl, Auth, Config, SESSION_TIMEOUT_LEAST, Servers};
-use farm_harness::{FakeServer, Seen, code, op, patience};
+use crate::live::{Live, Post};
+use farm_core::session;
+use farm_harness::{FakeServer, code, op, patience};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 const READING: &str = "nobody knows how the farm is: it is being read";
 const AWAY: &str = "nobody knows how the farm is: ZooKeeper is away";
 const GONE: &str = "nobody knows how the farm is: it is not there";
 
-enum Post {
-    Session(session::Event),
-    Answer(Answer),
-}
-
 /// A fleet with a session, as a runner has them.
-struct Live {
+struct Stage {
     fleet: Fleet,
-    session: Session,
-    inbox: Inbox<Post>,
-    outbox: Outbox<Post>,
+    live: Live<Answer>,
 }
 
-impl Live {
+impl Stage {
     /// The farm `/db`, of which so many hosts may fail; this host is `h0`.
     fn at(server: &FakeServer, max_failed: &str) -> Self {
-        let (inbox, outbox) = inbox();
-        let post = outbox.clone();
-        let config = Config {
-            servers: Servers::parse(&server.addr().to_string()).unwrap(),
-            session_timeout: SESSION_TIMEOUT_LEAST,
-            rounds_max: None,
-            couriers: 2,
-            auth: Auth::default(),
-            acl: Acl::open(),
-            tls: None,
-        };
-        let session = Session::open(config, move |event| post.post(Post::Session(event))).unwrap();
         let required = RequireHealthy::parse(&format!("/db:{max_failed}")).unwrap();
         let this = ThisHost::new(Some("h0".to_owned()), Some("web1".to_owned()));
-        Self { fleet: Fleet::new(required, this), session, inbox, outbox }
+        Self { fleet: Fleet::new(required, this), live: Live::open(server.addr(), 2) }
     }
 
     fn step(&mut self, event: Event) {
         for request in self.fleet.step(Instant::now(), event) {
-            let post = self.outbox.clone();
-            request.dispatch(&self.session, move |answer| post.post(Post::Answer(answer)));
+            request.dispatch(self.live.session(), self.live.answers());
         }
     }
 
@@ -65,7 +45,7 @@ impl Live {
             }
             assert!(Instant::now() < give_up, "{told:?} and not {wanted:?}");
             let due = self.fleet.deadline().map_or(give_up, |due| due.min(give_up));
-            match self.inbox.next(Some(due)) {
+            match self.live.next(due) {
                 Some(Post::Session(event)) => self.session_event(&event),
                 Some(Post::Answer(answer)) => self.step(Event::Answered(answer)),
                 None => self.step(Event::Tick),
@@ -76,9 +56,6 @@ impl Live {
     fn session_event(&mut self, event: &session::Event) {
         if let Some(event) = Event::of_session(event) {
             self.step(event);
-        }
-        if matches!(event, session::Event::Lost) {
-            self.session.renew(Instant::now());
         }
     }
 }
@@ -97,7 +74,7 @@ fn farm() -> FakeServer {
 #[test]
 fn the_verdict_follows_the_farm() {
     let server = farm();
-    let mut live = Live::at(&server, "25%");
+    let mut live = Stage::at(&server, "25%");
     assert_eq!(live.fleet.verdict().to_string(), AWAY);
     live.until("1 of 10 hosts fail with this one, 2.5 may");
     server.put("/db/h1", br#"{"up":0}"#);
@@ -121,7 +98,7 @@ fn the_verdict_follows_the_farm() {
 #[test]
 fn what_is_not_known_is_not_allowed() {
     let server = FakeServer::start();
-    let mut live = Live::at(&server, "100%");
+    let mut live = Stage::at(&server, "100%");
     live.until(GONE);
     server.put("/db", b"");
     live.until("nobody knows how the farm is: its record has no field size");
@@ -150,7 +127,7 @@ fn what_is_not_known_is_not_allowed() {
 fn an_old_server_is_followed_as_well() {
     let server = farm();
     server.old_version();
-    let mut live = Live::at(&server, "2");
+    let mut live = Stage::at(&server, "2");
     live.until("1 of 10 hosts fail with this one, 2 may");
     for size in 11..14 {
         server.put("/db", format!("{{\"size\":{size}}}").as_bytes());
@@ -164,7 +141,7 @@ fn an_old_server_is_followed_as_well() {
 #[test]
 fn without_a_server_nobody_knows_and_then_all_is_read_again() {
     let server = farm();
-    let mut live = Live::at(&server, "1");
+    let mut live = Stage::at(&server, "1");
     live.until("1 of 10 hosts fail with this one, 1 may");
     server.refuse();
     server.cut();
@@ -189,7 +166,7 @@ fn a_farm_that_may_not_be_seen_is_tried_again() {
     for opcode in [op::GET_CHILDREN, op::GET_DATA] {
         server.answer_with(opcode, code::NO_AUTH);
     }
-    let mut live = Live::at(&server, "1");
+    let mut live = Stage::at(&server, "1");
     live.until("nobody knows how the farm is: it can't be read: not authorised: /db");
     live.until("1 of 10 hosts fail with this one, 1 may");
 }
@@ -197,17 +174,14 @@ fn a_farm_that_may_not_be_seen_is_tried_again() {
 #[test]
 fn a_fresh_verdict_is_had_by_reading_all_of_it() {
     let server = farm();
-    let mut live = Live::at(&server, "1");
+    let mut live = Stage::at(&server, "1");
     live.until("1 of 10 hosts fail with this one, 1 may");
     let before = server.requests().len();
     live.step(Event::Refresh);
     assert_eq!(live.fleet.verdict().to_string(), READING);
     live.until("1 of 10 hosts fail with this one, 1 may");
-    let reads = |path: &str| {
-        let asked = server.requests().split_off(before);
-        let is_read =
-            |seen: &&Seen| seen.opcode == op::GET_DATA && seen.path.as_deref() == Some(path);
-        asked.iter().filter(is_read).count()
-    };
-    assert_eq!((reads("/db"), reads("/db/h0"), reads("/db/h7")), (1, 1, 1));
+    let asked = server.requests().split_off(before);
+    let count = |opcode: i32| asked.iter().filter(|seen| seen.opcode == opcode).count();
+    // The farm's own record, and all hosts in one request.
+    assert_eq!((count(op::GET_DATA), count(op::MULTI_READ)), (1, 1));
 }

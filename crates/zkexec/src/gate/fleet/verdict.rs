@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// How this host is found among the hosts of a farm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ThisHost {
+pub(crate) struct ThisHost {
     name: Option<String>,
     hostname: Option<String>,
 }
@@ -24,18 +24,18 @@ pub struct ThisHost {
 impl ThisHost {
     /// A host that registers under that name, and with that field `hostname`.
     #[must_use]
-    pub const fn new(name: Option<String>, hostname: Option<String>) -> Self {
+    pub(crate) const fn new(name: Option<String>, hostname: Option<String>) -> Self {
         Self { name, hostname }
     }
 
     /// What zkjoin takes for the two where it is not told otherwise. What this host
     /// does not know of itself is left out.
     #[must_use]
-    pub fn detect() -> Self {
+    pub(crate) fn detect() -> Self {
         let doubt = |error| log::debug!("this host does not know itself: {}", chain(&error));
         let name = identity::default_route_ipv4().map(|address| address.to_string());
         let hostname = identity::host_name();
-        Self { name: name.map_err(doubt).ok(), hostname: hostname.map_err(doubt).ok() }
+        Self::new(name.map_err(doubt).ok(), hostname.map_err(doubt).ok())
     }
 
     /// Is that host this one? A name alone does not count against a field `hostname`
@@ -59,7 +59,7 @@ pub(super) struct Terms {
 
 /// Whether this host may be taken out of its farm.
 #[derive(Debug, Clone)]
-pub enum FleetVerdict {
+pub(crate) enum FleetVerdict {
     /// It can't be told, so it may not.
     Unknown(Doubt),
     /// It may.
@@ -85,7 +85,7 @@ pub enum FleetVerdict {
 impl FleetVerdict {
     /// May it?
     #[must_use]
-    pub const fn is_allowed(&self) -> bool {
+    pub(crate) const fn is_allowed(&self) -> bool {
         matches!(self, Self::Allowed { .. })
     }
 
@@ -139,7 +139,7 @@ impl fmt::Display for FleetVerdict {
 
 /// Why it can't be told how a farm is.
 #[derive(Debug, Clone)]
-pub enum Doubt {
+pub(crate) enum Doubt {
     /// No server carries the session.
     Away,
     /// It is being read.

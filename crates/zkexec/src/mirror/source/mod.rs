@@ -17,8 +17,8 @@ mod tests;
 mod tree;
 mod walk;
 
-pub use event::{Action, Event, News};
-pub use request::{Answer, Request, Unreadable};
+pub(crate) use event::{Action, Event, News};
+pub(crate) use request::{Answer, Request, Unreadable};
 
 use super::{Content, MirrorSpec, Mirrored};
 use desk::Desk;
@@ -41,7 +41,7 @@ enum State {
 
 /// The machine. See the module's page.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     state: State,
     /// Which unit a mirror shows, and whether it may be missing.
     mirrors: Vec<(usize, bool)>,
@@ -76,7 +76,7 @@ enum Kind {
 impl Source {
     /// A source of these mirrors, about which nothing is known yet.
     #[must_use]
-    pub fn new(specs: &[MirrorSpec]) -> Self {
+    pub(crate) fn new(specs: &[MirrorSpec]) -> Self {
         let mut units: Vec<Unit> = Vec::new();
         let mut mirrors = Vec::new();
         for spec in specs {
@@ -101,20 +101,20 @@ impl Source {
     }
 
     /// The content that was told last.
-    #[must_use]
-    pub const fn content(&self) -> Option<&Content> {
+    #[cfg(test)]
+    pub(crate) const fn content(&self) -> Option<&Content> {
         self.told.as_ref()
     }
 
     /// Whether that was read since the latest contact and the latest [`Event::Refresh`].
-    #[must_use]
-    pub const fn is_complete(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) const fn is_complete(&self) -> bool {
         matches!(self.state, State::Complete)
     }
 
     /// When [`Event::Tick`] is due.
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let trees = self.units.iter().filter_map(|unit| match &unit.kind {
             Kind::Tree(tree) => tree.deadline(),
             Kind::Single(_) => None,
@@ -123,7 +123,7 @@ impl Source {
     }
 
     /// Takes one event.
-    pub fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
+    pub(crate) fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
         let is_changed = match event {
             Event::Connected { is_new } => self.connected(is_new),
             Event::Away => self.away(),

@@ -13,7 +13,7 @@ pub(super) const BYTES_MAX: usize = 64 << 20;
 
 /// Something to ask ZooKeeper on behalf of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     pub(super) ticket: u64,
     pub(super) session: u64,
     pub(super) unit: usize,
@@ -34,7 +34,7 @@ pub(super) enum Ask {
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub(super) ticket: u64,
     pub(super) session: u64,
     pub(super) unit: usize,
@@ -54,7 +54,7 @@ pub(super) enum Outcome {
 
 /// Why something can't be mirrored now.
 #[derive(Debug)]
-pub enum Unreadable {
+pub(crate) enum Unreadable {
     /// ZooKeeper does not hand it out.
     Refused(SessionError),
     /// A subtree has more znodes than this.
@@ -69,6 +69,17 @@ impl Unreadable {
         match self {
             Self::Refused(error) => error.is_transient(),
             Self::TooMany(_) | Self::TooLarge(_) => false,
+        }
+    }
+}
+
+impl Unreadable {
+    /// Is it hopeless until somebody changes something on purpose?
+    #[must_use]
+    pub(crate) const fn is_permanent(&self) -> bool {
+        match self {
+            Self::Refused(error) => matches!(error, SessionError::NoAuth(_)),
+            Self::TooMany(_) | Self::TooLarge(_) => true,
         }
     }
 }
@@ -104,7 +115,7 @@ impl From<Unreadable> for Failure {
 
 impl Request {
     /// Has a courier ask; `post` is called with the answer, on its thread.
-    pub fn dispatch(self, session: &Session, post: impl FnOnce(Answer) + Send + 'static) {
+    pub(crate) fn dispatch(self, session: &Session, post: impl FnOnce(Answer) + Send + 'static) {
         session.dispatch(move |client| post(self.perform(client)));
     }
 

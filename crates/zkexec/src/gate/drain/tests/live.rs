@@ -1,8 +1,7 @@
 //! Draining against a server with faults, beside others who write.
 
 use super::*;
-use farm_core::engine::{Inbox, Outbox, inbox};
-use farm_core::session::{self, Acl, Auth, Config, SESSION_TIMEOUT_LEAST, Servers, Session};
+use crate::live::{Live, Post};
 use farm_harness::{FakeServer, code, op, patience};
 use serde_json::json;
 use std::time::Duration;
@@ -10,43 +9,24 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(15);
 const HOST: &str = "/db/h1";
 
-enum Post {
-    Session(session::Event),
-    Answer(Answer),
-}
-
 /// A drainer with a session, as a runner has them.
-struct Live {
+struct Stage {
     drainer: Drainer,
-    session: Session,
-    inbox: Inbox<Post>,
-    outbox: Outbox<Post>,
+    live: Live<Answer>,
     told: Vec<News>,
 }
 
-impl Live {
+impl Stage {
     fn at(server: &FakeServer, text: &str) -> Self {
-        let (inbox, outbox) = inbox();
-        let post = outbox.clone();
-        let config = Config {
-            servers: Servers::parse(&server.addr().to_string()).unwrap(),
-            session_timeout: SESSION_TIMEOUT_LEAST,
-            rounds_max: None,
-            couriers: 1,
-            auth: Auth::default(),
-            acl: Acl::open(),
-            tls: None,
-        };
-        let session = Session::open(config, move |event| post.post(Post::Session(event))).unwrap();
-        Self { drainer: Drainer::new(drain(text)), session, inbox, outbox, told: Vec::new() }
+        let live = Live::open(server.addr(), 1);
+        Self { drainer: Drainer::new(drain(text)), live, told: Vec::new() }
     }
 
     fn step(&mut self, event: Event) {
         for action in self.drainer.step(Instant::now(), event) {
             match action {
                 Action::Ask(request) => {
-                    let post = self.outbox.clone();
-                    request.dispatch(&self.session, move |answer| post.post(Post::Answer(answer)));
+                    request.dispatch(self.live.session(), self.live.answers());
                 }
                 Action::Tell(news) => self.told.push(news),
             }
@@ -63,13 +43,10 @@ impl Live {
             }
             assert!(Instant::now() < give_up, "no news: {:?}", self.drainer);
             let due = self.drainer.deadline().map_or(give_up, |due| due.min(give_up));
-            match self.inbox.next(Some(due)) {
+            match self.live.next(due) {
                 Some(Post::Session(event)) => {
                     if let Some(event) = Event::of_session(&event) {
                         self.step(event);
-                    }
-                    if matches!(event, session::Event::Lost) {
-                        self.session.renew(Instant::now());
                     }
                 }
                 Some(Post::Answer(answer)) => self.step(Event::Answered(answer)),
@@ -125,7 +102,7 @@ fn the_field_keeps_its_type_and_gets_its_value_back() {
         ("on=0", json!({"on": "0"}), json!({"on": "0"})),
     ] {
         put(&server, &before);
-        let mut live = Live::at(&server, &format!("{HOST}:{assignment}"));
+        let mut live = Stage::at(&server, &format!("{HOST}:{assignment}"));
         let retyped = live.drain().retyped().map(|retyped| retyped.was);
         assert_eq!(retyped, (assignment == "on=off").then_some("bool"));
         assert_eq!(record(&server), drained, "{assignment}");
@@ -137,7 +114,7 @@ fn the_field_keeps_its_type_and_gets_its_value_back() {
 #[test]
 fn what_others_change_meanwhile_stands() {
     let server = FakeServer::start();
-    let mut live = Live::at(&server, "/db/h1:a.on=0");
+    let mut live = Stage::at(&server, "/db/h1:a.on=0");
     for (before, meanwhile, restored, after) in [
         (
             json!({"a": {"on": 1}}),
@@ -182,7 +159,7 @@ fn a_write_whose_end_is_unknown_is_settled() {
     {
         let server = FakeServer::start();
         put(&server, &json!({"on": 1}));
-        let mut live = Live::at(&server, "/db/h1:on=0");
+        let mut live = Stage::at(&server, "/db/h1:on=0");
         let cut = |happens: bool| {
             if happens {
                 server.before_reply(op::SET_DATA, FakeServer::cut);
@@ -204,7 +181,7 @@ fn a_write_whose_end_is_unknown_is_settled() {
 fn a_session_that_ends_meanwhile_changes_nothing() {
     let server = FakeServer::start();
     put(&server, &json!({"on": 1}));
-    let mut live = Live::at(&server, "/db/h1:on=0");
+    let mut live = Stage::at(&server, "/db/h1:on=0");
     live.drain();
     server.expire_all();
     assert_eq!(live.restore(), Restored::Back);
@@ -221,7 +198,7 @@ fn a_session_that_ends_meanwhile_changes_nothing() {
 fn somebody_quicker_is_never_overwritten() {
     let server = FakeServer::start();
     put(&server, &json!({"on": 1}));
-    let mut live = Live::at(&server, "/db/h1:on=0");
+    let mut live = Stage::at(&server, "/db/h1:on=0");
     for _ in 0..3 {
         server.before_reply(op::GET_DATA, |server| put(server, &json!({"on": 2, "other": 1})));
     }
@@ -240,7 +217,7 @@ fn somebody_quicker_is_never_overwritten() {
 fn what_can_not_be_drained_is_told_and_tried_until_it_can() {
     let server = FakeServer::start();
     server.put(HOST, b"{nonsense");
-    let mut live = Live::at(&server, "/db/h1:on.it=0");
+    let mut live = Stage::at(&server, "/db/h1:on.it=0");
     live.step(Event::Drain);
     assert!(matches!(live.news(), News::Failing(EditError::Malformed { .. })));
     put(&server, &json!({"on": "text"}));
@@ -257,7 +234,7 @@ fn what_can_not_be_drained_is_told_and_tried_until_it_can() {
 #[test]
 fn a_host_that_is_not_there_waits_for_nobody_and_is_restored_when_it_is_back() {
     let server = FakeServer::start();
-    let mut live = Live::at(&server, "/db/h1:on=0");
+    let mut live = Stage::at(&server, "/db/h1:on=0");
     live.step(Event::Drain);
     assert!(matches!(live.news(), News::NotThere));
     assert_eq!(live.restore(), Restored::Untouched);
@@ -280,7 +257,7 @@ fn whatever_happens_in_whatever_order_the_field_and_all_others_are_right_in_the_
     let mut random = fastrand::Rng::with_seed(seed);
     let server = FakeServer::start();
     put(&server, &json!({"on": 1, "n": 0}));
-    let mut live = Live::at(&server, "/db/h1:on=0");
+    let mut live = Stage::at(&server, "/db/h1:on=0");
     for turn in 1..=TURNS {
         for _ in 0..random.u32(0..3) {
             match random.u32(0..5) {

@@ -1,10 +1,7 @@
 //! Mirrors, from a server to the disk.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test as well")]
-
-use farm_core::engine::{Inbox, Outbox, inbox};
-use farm_core::session::Event as SessionEvent;
-use farm_core::session::{Acl, Auth, Config, SESSION_TIMEOUT_LEAST, Servers, Session};
+use super::{Action, Answer, Content, Event, Files, MirrorSpec, News, Source};
+use crate::live::{Live, Post};
 use farm_harness::{FakeServer, Scratch, op, patience};
 use fastrand::Rng;
 use std::collections::BTreeMap;
@@ -12,22 +9,14 @@ use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use zkexec::mirror::{Action, Answer, Content, Event, Files, MirrorSpec, News, Source};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-enum Post {
-    Session(SessionEvent),
-    Answer(Answer),
-}
 
 type Listing = BTreeMap<String, Vec<u8>>;
 
 /// Follows the server, and installs every content at once.
 struct Follower {
-    session: Session,
-    inbox: Inbox<Post>,
-    outbox: Outbox<Post>,
+    live: Live<Answer>,
     source: Source,
     files: Files,
     scratch: Scratch,
@@ -40,20 +29,9 @@ impl Follower {
         let top = scratch.path().display();
         let specs: Vec<MirrorSpec> =
             mirrors.iter().map(|text| format!("{top}/{text}").parse().unwrap()).collect();
-        let config = Config {
-            servers: Servers::parse(&server.to_string()).unwrap(),
-            session_timeout: SESSION_TIMEOUT_LEAST,
-            rounds_max: None,
-            couriers: 3,
-            auth: Auth::default(),
-            acl: Acl::open(),
-            tls: None,
-        };
-        let (inbox, outbox) = inbox();
-        let post = outbox.clone();
-        let session = Session::open(config, move |event| post.post(Post::Session(event))).unwrap();
+        let live = Live::open(server, 3);
         let (source, files) = (Source::new(&specs), Files::new(specs));
-        Self { session, inbox, outbox, source, files, scratch, told: Vec::new() }
+        Self { live, source, files, scratch, told: Vec::new() }
     }
 
     /// Turns the loop until it is so.
@@ -69,15 +47,10 @@ impl Follower {
     /// Takes one event, if there is one before the deadline.
     fn turn(&mut self, deadline: Instant) {
         let due = self.source.deadline().map_or(deadline, |due| due.min(deadline));
-        let event = match self.inbox.next(Some(due)) {
+        let event = match self.live.next(due) {
             None => Some(Event::Tick),
             Some(Post::Answer(answer)) => Some(Event::Answered(answer)),
-            Some(Post::Session(event)) => {
-                if matches!(event, SessionEvent::Lost) {
-                    self.session.renew(Instant::now());
-                }
-                Event::of_session(&event)
-            }
+            Some(Post::Session(event)) => Event::of_session(&event),
         };
         for action in event.map_or(Vec::new(), |event| self.source.step(Instant::now(), event)) {
             self.perform(action);
@@ -87,8 +60,7 @@ impl Follower {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Ask(request) => {
-                let post = self.outbox.clone();
-                request.dispatch(&self.session, move |answer| post.post(Post::Answer(answer)));
+                request.dispatch(self.live.session(), self.live.answers());
             }
             Action::Tell(News::Complete(content) | News::Changed(content)) => {
                 self.install(&content);

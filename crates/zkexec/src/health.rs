@@ -1,0 +1,181 @@
+//! When the child's health is checked, and what the answers mean.
+//!
+//! Pure: the command itself is the runner's. **Invariant.** Between two checks there
+//! is an answer, and an answer about an earlier child is nobody's business.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+/// How the child's health is judged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Regime {
+    /// From the end of one check to the next.
+    pub(crate) interval: Duration,
+    /// How long after a start nobody worries.
+    pub(crate) delay: Duration,
+    /// So many successes in a row are health.
+    pub(crate) rise: NonZeroU32,
+    /// So many failures in a row are worth an alert, and each further one.
+    pub(crate) fall: NonZeroU32,
+}
+
+/// What follows from an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// The child is well.
+    Healthy,
+    /// It is not, and has had the time to be.
+    Failing,
+    /// Not enough to say anything.
+    Nothing,
+}
+
+/// The machine. See the module's page.
+#[derive(Debug)]
+pub(crate) struct Health {
+    regime: Regime,
+    /// Failures up to then are no reason for an alert.
+    calm_until: Option<Instant>,
+    next: Option<Instant>,
+    is_checking: bool,
+    successes: u32,
+    failures: u32,
+}
+
+impl Health {
+    pub(crate) const fn new(regime: Regime) -> Self {
+        Self { regime, calm_until: None, next: None, is_checking: false, successes: 0, failures: 0 }
+    }
+
+    /// The first child has been started: it gets its time before the first check.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        self.watch(now, self.regime.delay);
+    }
+
+    /// The child was started again, or told of a change: somebody waits for the answer.
+    pub(crate) fn begin_at_once(&mut self, now: Instant) {
+        self.watch(now, Duration::ZERO);
+    }
+
+    fn watch(&mut self, now: Instant, first: Duration) {
+        self.calm_until = Some(now + self.regime.delay);
+        self.next = Some(now + first);
+        self.is_checking = false;
+        (self.successes, self.failures) = (0, 0);
+    }
+
+    /// There is no child to check. An answer that is still on its way counts for nothing.
+    pub(crate) const fn rest(&mut self) {
+        self.next = None;
+        self.is_checking = false;
+    }
+
+    /// When [`Health::is_due`] will be true.
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Whether a check is to be made now; who is told so makes it.
+    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = self.next.take_if(|next| *next <= now).is_some();
+        self.is_checking |= is_due;
+        is_due
+    }
+
+    /// Takes the answer of a check.
+    pub(crate) fn answered(&mut self, now: Instant, is_success: bool) -> Finding {
+        if !std::mem::take(&mut self.is_checking) {
+            return Finding::Nothing;
+        }
+        self.next = Some(now + self.regime.interval);
+        if is_success {
+            self.failures = 0;
+            self.successes = self.successes.saturating_add(1);
+            let is_healthy = self.successes >= self.regime.rise.get();
+            return if is_healthy { Finding::Healthy } else { Finding::Nothing };
+        }
+        self.successes = 0;
+        self.failures = self.failures.saturating_add(1);
+        let is_calm = self.calm_until.is_some_and(|until| now < until);
+        let is_failing = self.failures >= self.regime.fall.get() && !is_calm;
+        if is_failing { Finding::Failing } else { Finding::Nothing }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn health(rise: u32, fall: u32) -> Health {
+        let count = |count| NonZeroU32::new(count).unwrap();
+        let (rise, fall) = (count(rise), count(fall));
+        Health::new(Regime { interval: 2 * SECOND, delay: 10 * SECOND, rise, fall })
+    }
+
+    fn check(health: &mut Health, at: Instant, is_success: bool) -> Finding {
+        assert!(health.is_due(at));
+        health.answered(at, is_success)
+    }
+
+    #[test]
+    fn the_first_child_has_its_time_and_then_each_interval_counts_from_the_end() {
+        let now = Instant::now();
+        let mut health = health(1, 1);
+        assert_eq!(health.deadline(), None);
+        health.begin(now);
+        assert_eq!(health.deadline(), Some(now + 10 * SECOND));
+        assert!(!health.is_due(now + 9 * SECOND));
+        assert!(health.is_due(now + 10 * SECOND));
+        assert!(!health.is_due(now + 11 * SECOND));
+        assert_eq!(health.deadline(), None);
+        assert_eq!(health.answered(now + 17 * SECOND, true), Finding::Healthy);
+        assert_eq!(health.deadline(), Some(now + 19 * SECOND));
+        assert_eq!(check(&mut health, now + 19 * SECOND, false), Finding::Failing);
+        assert_eq!(check(&mut health, now + 21 * SECOND, false), Finding::Failing);
+        assert_eq!(check(&mut health, now + 23 * SECOND, true), Finding::Healthy);
+    }
+
+    #[test]
+    fn after_a_restart_it_is_checked_at_once_and_nobody_is_alarmed_too_early() {
+        let now = Instant::now();
+        let mut health = health(1, 1);
+        health.begin_at_once(now);
+        assert_eq!(check(&mut health, now, false), Finding::Nothing);
+        assert_eq!(check(&mut health, now + 2 * SECOND, false), Finding::Nothing);
+        assert_eq!(check(&mut health, now + 10 * SECOND, false), Finding::Failing);
+    }
+
+    #[test]
+    fn rise_and_fall_count_what_comes_in_a_row() {
+        let now = Instant::now();
+        let mut health = health(2, 3);
+        health.begin(now);
+        let mut at = now + 8 * SECOND;
+        let mut next = |is_success| {
+            at += 2 * SECOND;
+            check(&mut health, at, is_success)
+        };
+        assert_eq!(next(true), Finding::Nothing);
+        assert_eq!(next(true), Finding::Healthy);
+        assert_eq!([next(false), next(false)], [Finding::Nothing; 2]);
+        assert_eq!(next(true), Finding::Nothing);
+        assert_eq!([next(false), next(false)], [Finding::Nothing; 2]);
+        assert_eq!([next(false), next(false)], [Finding::Failing; 2]);
+    }
+
+    #[test]
+    fn an_answer_about_an_earlier_child_says_nothing() {
+        let now = Instant::now();
+        let mut health = health(1, 1);
+        health.begin_at_once(now);
+        assert!(health.is_due(now));
+        health.rest();
+        assert_eq!(health.answered(now, true), Finding::Nothing);
+        assert_eq!(health.deadline(), None);
+        health.begin_at_once(now);
+        assert_eq!(health.answered(now, true), Finding::Nothing);
+        assert_eq!(check(&mut health, now, true), Finding::Healthy);
+    }
+}

@@ -1,0 +1,5 @@
+//! The `zkexec` program.
+
+fn main() -> std::process::ExitCode {
+    farm_core::cli::launch("zkexec", zkexec::run)
+}

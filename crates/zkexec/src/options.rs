@@ -1,0 +1,363 @@
+//! The command line.
+
+use crate::gate::drain::Drain;
+use crate::gate::fleet::RequireHealthy;
+use crate::gate::{AllowedHours, Schedule, Zone};
+use crate::health::Regime;
+use crate::mirror::{MirrorSpec, check_places};
+use crate::rollout::{OnChange, OnFailure, Terms};
+use clap::Parser;
+use farm_core::cli::{Exit, Failure, LogArgs, ZkArgs, parse_duration, parse_wait};
+use farm_core::engine::Wait;
+use farm_core::farm::permit::GroupName;
+use farm_core::local::family::Program;
+use farm_core::session::Config as SessionConfig;
+use nix::sys::signal::Signal;
+use std::ffi::OsString;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  zkexec -e './server /etc/app.conf' -m /etc/app.conf=/conf/app
+  zkexec -m /etc/app.conf=/conf/app -l app -H 'curl -fs localhost/health' -- ./server -v
+  zkexec -m /etc/nginx/=/conf/nginx/ --on-change HUP -- nginx -g 'daemon off;'
+  zkexec -m /etc/app.conf=/conf/app,check='app --test {}' -l app --on-failed-restart rollback -e app
+  zkexec -e app -l app -m /etc/app.conf=/conf/app --allowed-hours 22-6,Sat,Sun --tz Europe/Paris";
+
+/// As many znodes are read at once.
+const COURIERS: usize = 4;
+
+/// Run a command with config files from ZooKeeper, and restart it when they change
+///
+/// The files are there before the command runs for the first time. With --lock, the
+/// members of a group restart in turn: the next one only after this one works.
+#[derive(Debug, Parser)]
+#[command(name = "zkexec", version, max_term_width = 100, before_help = EXAMPLES)]
+#[command(mut_arg("host", |arg| arg.short('c').long("cluster").visible_alias("host")))]
+#[command(mut_arg("retries", |arg| arg.short(None)))]
+#[command(mut_arg("quiet", |arg| arg.short('s').long("silent").help("Log errors alone")))]
+pub struct Args {
+    /// Run CMD with sh -c
+    #[arg(
+        short,
+        long,
+        value_name = "CMD",
+        conflicts_with = "argv",
+        required_unless_present = "argv"
+    )]
+    exec: Option<OsString>,
+
+    /// The command and its arguments, without a shell
+    #[arg(last = true, value_name = "ARGV")]
+    argv: Vec<OsString>,
+
+    /// Keep the file LOCAL equal to ZNODE; more follows after commas: optional, mode=, owner=, check=
+    #[arg(short, long = "mirror", value_name = "LOCAL=ZNODE")]
+    mirrors: Vec<MirrorSpec>,
+
+    /// Gather changes that follow one another until it is quiet for MIN, at most for MAX
+    #[arg(short, long, value_name = "MIN[:MAX]", default_value = "100ms:2s", value_parser = parse_wait)]
+    wait: Wait,
+
+    /// End a command of ours (--alert, check=, --on-change cmd:) after this time
+    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = parse_duration)]
+    cmd_timeout: Duration,
+
+    /// Start with the files that are there if ZooKeeper is silent for DUR
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    start_without_zk: Option<Duration>,
+
+    /// Stop the command with this signal
+    #[arg(long, value_name = "SIGNAL", default_value = "TERM", value_parser = signal)]
+    #[arg(help_heading = "The command")]
+    stop_signal: Signal,
+
+    /// Kill what is left of it after this time
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration)]
+    #[arg(help_heading = "The command")]
+    kill_timeout: Duration,
+
+    /// What to do when files have changed: restart, none, a signal to send, or cmd:CMD to run
+    #[arg(long, value_name = "WHAT", default_value = "restart", value_parser = Reaction::parse)]
+    #[arg(help_heading = "The command")]
+    on_change: Reaction,
+
+    /// Check the command's health with CMD
+    #[arg(short = 'H', long, value_name = "CMD", help_heading = "Health")]
+    health: Option<String>,
+
+    /// Check every DUR
+    #[arg(short = 'i', long, value_name = "DUR", default_value = "30", value_parser = parse_duration)]
+    #[arg(help_heading = "Health")]
+    health_interval: Duration,
+
+    /// Give it this time to become healthy; without --health, to show that it stays up
+    #[arg(short = 'd', long, value_name = "DUR", default_value = "30", value_parser = parse_duration)]
+    #[arg(help_heading = "Health")]
+    health_delay: Duration,
+
+    /// Take a check that is not done in DUR for a failed one
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration)]
+    #[arg(help_heading = "Health")]
+    health_timeout: Duration,
+
+    /// Believe in health after N good checks in a row
+    #[arg(long, value_name = "N", default_value = "1", help_heading = "Health")]
+    health_rise: NonZeroU32,
+
+    /// Alert after N failed checks in a row
+    #[arg(long, value_name = "N", default_value = "1", help_heading = "Health")]
+    health_fall: NonZeroU32,
+
+    /// Run CMD when the command fails, its health does, or new files do not work
+    #[arg(short, long, value_name = "CMD", help_heading = "Health")]
+    alert: Option<String>,
+
+    /// Restart in turn with all members of the group NAME
+    #[arg(short, long, value_name = "NAME", value_parser = GroupName::parse)]
+    #[arg(help_heading = "Rolling restarts")]
+    lock: Option<GroupName>,
+
+    /// Let N members restart at once
+    #[arg(long, value_name = "N", default_value = "1", requires = "lock")]
+    #[arg(help_heading = "Rolling restarts")]
+    concurrency: NonZeroU32,
+
+    /// Keep the lock for DUR after the command is known to work
+    #[arg(long, value_name = "DUR", default_value = "0", value_parser = parse_duration)]
+    #[arg(help_heading = "Rolling restarts", requires = "lock")]
+    soak: Duration,
+
+    /// What to do when new files do not work: hold on, or rollback to the ones before
+    #[arg(long, value_name = "WHAT", default_value = "hold", value_parser = on_failure)]
+    #[arg(help_heading = "Rolling restarts")]
+    on_failed_restart: OnFailure,
+
+    /// Set FIELD of ZNODE to VALUE before the command is stopped, and back once it works again
+    #[arg(long, value_name = "ZNODE:FIELD=VALUE", value_parser = Drain::parse)]
+    #[arg(help_heading = "Rolling restarts")]
+    drain: Option<Drain>,
+
+    /// Stop the command only if at most MAX_FAILED (10%) hosts of FARM fail then, this one included
+    #[arg(long, value_name = "FARM[:MAX_FAILED]", value_parser = RequireHealthy::parse)]
+    #[arg(help_heading = "Rolling restarts")]
+    require_healthy: Option<RequireHealthy>,
+
+    /// Restart only at these times, like 22-6,Sat,Sun
+    #[arg(long, value_name = "HOURS", value_parser = AllowedHours::parse)]
+    #[arg(help_heading = "Rolling restarts")]
+    allowed_hours: Option<AllowedHours>,
+
+    /// The time zone of --allowed-hours; the machine's own if not given
+    #[arg(
+        long,
+        value_name = "ZONE",
+        requires = "allowed_hours",
+        help_heading = "Rolling restarts"
+    )]
+    tz: Option<String>,
+
+    #[command(flatten)]
+    zk: ZkArgs,
+
+    /// How much to log; read before anything else.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What happens when files have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reaction {
+    Restart,
+    Nothing,
+    Signal(Signal),
+    Command(String),
+}
+
+/// The rolling-restart group.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    pub(crate) name: GroupName,
+    pub(crate) holders: NonZeroU32,
+}
+
+/// What the options come to.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) session: SessionConfig,
+    /// The servers as they were typed.
+    pub(crate) servers: String,
+    pub(crate) program: Program,
+    pub(crate) mirrors: Vec<MirrorSpec>,
+    pub(crate) wait: Wait,
+    pub(crate) command_limit: Duration,
+    pub(crate) start_without_zk: Option<Duration>,
+    pub(crate) stop_signal: Signal,
+    pub(crate) kill_timeout: Duration,
+    pub(crate) reaction: Reaction,
+    pub(crate) health: Option<String>,
+    pub(crate) health_timeout: Duration,
+    pub(crate) regime: Regime,
+    pub(crate) alert: Option<String>,
+    pub(crate) group: Option<Group>,
+    pub(crate) terms: Terms,
+    pub(crate) drain: Option<Drain>,
+    pub(crate) fleet: Option<RequireHealthy>,
+    pub(crate) hours: Option<Schedule>,
+}
+
+impl Args {
+    pub(crate) fn config(self) -> Result<Config, Failure> {
+        let program = match self.exec {
+            Some(command) => Program::Shell(command),
+            None => Program::Argv(self.argv),
+        };
+        let hours = match self.allowed_hours {
+            Some(hours) => Some(Schedule::new(hours, zone(self.tz.as_deref())?)),
+            None => None,
+        };
+        // Without any time at all, a restart would have failed before its first check.
+        let is_at_once = self.health.is_some() && self.health_delay.is_zero();
+        let terms = Terms {
+            is_locked: self.lock.is_some(),
+            has_health: self.health.is_some(),
+            delay: if is_at_once { self.health_timeout } else { self.health_delay },
+            soak: self.soak,
+            on_change: self.on_change.kind(),
+            on_failure: self.on_failed_restart,
+            drains: self.drain.is_some(),
+        };
+        let regime = Regime {
+            interval: self.health_interval,
+            delay: self.health_delay,
+            rise: self.health_rise,
+            fall: self.health_fall,
+        };
+        check_places(&self.mirrors)
+            .map_err(|overlap| Failure::new(Exit::Usage, overlap.to_string()))?;
+        let session = self.zk.config(COURIERS)?;
+        Ok(Config {
+            servers: session.servers.to_string(),
+            session,
+            program,
+            mirrors: self.mirrors,
+            wait: self.wait,
+            command_limit: self.cmd_timeout,
+            start_without_zk: self.start_without_zk,
+            stop_signal: self.stop_signal,
+            kill_timeout: self.kill_timeout,
+            reaction: self.on_change,
+            health: self.health,
+            health_timeout: self.health_timeout,
+            regime,
+            alert: self.alert,
+            group: self.lock.map(|name| Group { name, holders: self.concurrency }),
+            terms,
+            drain: self.drain,
+            fleet: self.require_healthy,
+            hours,
+        })
+    }
+}
+
+fn zone(name: Option<&str>) -> Result<Zone, Failure> {
+    Ok(name.map_or_else(Zone::system, Zone::named)?)
+}
+
+impl Reaction {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "restart" => Ok(Self::Restart),
+            "none" => Ok(Self::Nothing),
+            _ => match text.strip_prefix("cmd:") {
+                Some("") => Err("there is no command after cmd:".to_owned()),
+                Some(command) => Ok(Self::Command(command.to_owned())),
+                None => signal(text)
+                    .map(Self::Signal)
+                    .map_err(|error| format!("{error}; or it is restart, none or cmd:CMD")),
+            },
+        }
+    }
+
+    const fn kind(&self) -> OnChange {
+        match self {
+            Self::Restart => OnChange::Restart,
+            Self::Nothing => OnChange::Nothing,
+            Self::Signal(_) => OnChange::Signal,
+            Self::Command(_) => OnChange::Command,
+        }
+    }
+}
+
+/// Reads `TERM`, `SIGTERM` or `15`, in whatever case.
+fn signal(text: &str) -> Result<Signal, String> {
+    let name = text.to_ascii_uppercase();
+    let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
+    let number = text.parse::<i32>().ok().and_then(|number| Signal::try_from(number).ok());
+    number.or_else(|| name.parse().ok()).ok_or_else(|| "there is no such signal".to_owned())
+}
+
+fn on_failure(text: &str) -> Result<OnFailure, String> {
+    match text {
+        "hold" => Ok(OnFailure::Hold),
+        "rollback" => Ok(OnFailure::RollBack),
+        _ => Err("it is hold or rollback".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_options_fit_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_signal_has_a_name_or_a_number() {
+        for text in ["TERM", "term", "SIGTERM", "15"] {
+            assert_eq!(signal(text), Ok(Signal::SIGTERM), "{text}");
+        }
+        for text in ["", "SIG", "FOO", "0", "-1", "99", "15 "] {
+            assert!(signal(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_reaction_is_one_of_four() {
+        assert_eq!(Reaction::parse("restart"), Ok(Reaction::Restart));
+        assert_eq!(Reaction::parse("none"), Ok(Reaction::Nothing));
+        assert_eq!(Reaction::parse("HUP"), Ok(Reaction::Signal(Signal::SIGHUP)));
+        assert_eq!(Reaction::parse("cmd:a b"), Ok(Reaction::Command("a b".to_owned())));
+        for text in ["", "cmd:", "restarts", "cmd"] {
+            assert!(Reaction::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_letters_are_those_of_old() {
+        let args = ["zkexec", "-e", "x", "-c", "zk1", "-H", "h", "-i", "1", "-d", "0.5", "-m"];
+        let args =
+            Args::try_parse_from(args.into_iter().chain(["/a=/b", "-l", "n", "-a", "y", "-v"]));
+        let args = args.unwrap();
+        assert_eq!(args.health_interval, Duration::from_secs(1));
+        assert_eq!(args.health_delay, Duration::from_millis(500));
+        assert_eq!(args.config().unwrap().servers, "zk1:2181");
+        let args = ["zkexec", "-e", "x", "-H", "h", "-d", "0", "--health-timeout", "7"];
+        let config = Args::try_parse_from(args).unwrap().config().unwrap();
+        assert_eq!(
+            (config.terms.delay, config.regime.delay),
+            (Duration::from_secs(7), Duration::ZERO)
+        );
+        for wrong in [
+            &["zkexec"][..],
+            &["zkexec", "-e", "x", "--", "y"],
+            &["zkexec", "-e", "x", "--soak", "1"],
+        ] {
+            assert!(Args::try_parse_from(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

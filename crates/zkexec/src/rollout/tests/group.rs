@@ -1,0 +1,317 @@
+//! Whole groups, with everything happening in any order.
+
+use super::*;
+use fastrand::Rng;
+use std::collections::VecDeque;
+
+const STEPS: usize = 400;
+
+const CHANGES: [OnChange; 4] =
+    [OnChange::Restart, OnChange::Restart, OnChange::Signal, OnChange::Command];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Child {
+    Down,
+    Up,
+    Going,
+}
+
+struct Member {
+    rollout: Rollout<Content>,
+    inbox: VecDeque<Event<Content>>,
+    child: Child,
+    /// What is in its files, what it was before, and what is staged.
+    files: Content,
+    kept: Content,
+    staged: Option<Content>,
+    /// It was taken down under a permit that it has not lost since.
+    is_down_by_right: bool,
+    is_drained: bool,
+}
+
+struct World {
+    rng: Rng,
+    now: Instant,
+    members: Vec<Member>,
+    /// Who stands in the queue, in its order.
+    queue: Vec<usize>,
+    holders: usize,
+    wanted: Content,
+    /// Sessions end, disks are full, leases run out.
+    has_faults: bool,
+    had_faults: bool,
+}
+
+impl World {
+    fn new(seed: u64, has_faults: bool) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let holders = rng.usize(1..3);
+        let terms = Terms {
+            on_failure: if rng.bool() { OnFailure::Hold } else { OnFailure::RollBack },
+            on_change: *rng.choice(&CHANGES).expect("there are some"),
+            has_health: rng.bool(),
+            soak: Duration::from_secs(rng.u64(0..2) * 5),
+            drains: rng.bool(),
+            ..terms()
+        };
+        let now = Instant::now();
+        let member = || {
+            let mut rollout = Rollout::new(terms.clone(), OPEN);
+            rollout.step(now, Event::Begun(0));
+            Member {
+                rollout,
+                inbox: VecDeque::new(),
+                child: Child::Up,
+                files: 0,
+                kept: 0,
+                staged: None,
+                is_down_by_right: false,
+                is_drained: false,
+            }
+        };
+        let members = (0..rng.usize(1..6)).map(|_| member()).collect();
+        Self {
+            rng,
+            now,
+            members,
+            queue: Vec::new(),
+            holders,
+            wanted: 0,
+            has_faults,
+            had_faults: has_faults,
+        }
+    }
+
+    fn is_holder(&self, who: usize) -> bool {
+        self.queue.iter().take(self.holders).any(|holder| *holder == who)
+    }
+
+    fn turn(&mut self) {
+        match self.rng.usize(0..20) {
+            0 => self.publish(),
+            1 => self.advance(),
+            2 => {
+                // Health is found by chance, and only where there is some.
+                let who = self.rng.usize(0..self.members.len());
+                let member = &mut self.members[who];
+                if member.child == Child::Up && member.files.is_multiple_of(2) {
+                    member.inbox.push_back(Event::Healthy);
+                }
+            }
+            3 if self.has_faults => self.lose_a_session(),
+            4 if self.has_faults => {
+                let who = self.rng.usize(0..self.members.len());
+                let gates = Gates { is_in_hours: self.rng.bool(), can_spare_us: self.rng.bool() };
+                self.members[who].inbox.push_back(Event::Gates(gates));
+            }
+            _ => {
+                self.grant();
+                let who = self.rng.usize(0..self.members.len());
+                if let Some(event) = self.members[who].inbox.pop_front() {
+                    self.deliver(who, event);
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        self.wanted = self.rng.u32(0..6);
+        for member in &mut self.members {
+            member.inbox.push_back(Event::Wanted(self.wanted));
+        }
+    }
+
+    fn advance(&mut self) {
+        let next = self.members.iter().filter_map(|member| member.rollout.deadline()).min();
+        self.now = next.unwrap_or(self.now).max(self.now);
+        for who in 0..self.members.len() {
+            // Bad content shows before anybody believes in it.
+            while self.members[who].inbox.contains(&Event::Ended { is_success: false })
+                && let Some(event) = self.members[who].inbox.pop_front()
+            {
+                self.deliver(who, event);
+            }
+            if self.members[who].rollout.deadline().is_some_and(|due| due <= self.now) {
+                self.deliver(who, Event::Tick);
+            }
+        }
+    }
+
+    fn grant(&mut self) {
+        for who in self.queue.iter().take(self.holders) {
+            let member = &mut self.members[*who];
+            if !member.rollout.is_holder() && !member.inbox.contains(&Event::Granted) {
+                member.inbox.push_back(Event::Granted);
+            }
+        }
+    }
+
+    fn lose_a_session(&mut self) {
+        let who = self.rng.usize(0..self.members.len());
+        if self.queue.contains(&who) {
+            self.queue.retain(|other| *other != who);
+            let member = &mut self.members[who];
+            member.inbox.retain(|event| *event != Event::Granted);
+            member.inbox.push_back(Event::PermitLost);
+            member.is_down_by_right = false;
+        }
+    }
+
+    fn deliver(&mut self, who: usize, event: Event<Content>) {
+        let now = self.now;
+        if event == Event::Gone {
+            self.members[who].child = Child::Down;
+        }
+        for action in self.members[who].rollout.step(now, event) {
+            self.perform(who, action);
+        }
+        self.check();
+    }
+
+    fn perform(&mut self, who: usize, action: Action<Content>) {
+        let (wanted, is_holder) = (self.wanted, self.is_holder(who));
+        let fails = self.has_faults && self.rng.usize(0..8) == 0;
+        let member = &mut self.members[who];
+        match action {
+            // Its session is over, and it has not heard of that: nobody hears it either.
+            Action::Ask if member.inbox.contains(&Event::PermitLost) => {}
+            Action::Ask => {
+                assert!(!self.queue.contains(&who), "asked twice");
+                self.queue.push(who);
+            }
+            Action::GiveBack => {
+                self.queue.retain(|other| *other != who);
+                member.inbox.retain(|event| *event != Event::Granted);
+            }
+            Action::Reread => member.inbox.push_back(Event::Reread(wanted)),
+            Action::Stage(content) => {
+                member.staged = Some(content);
+                member.inbox.retain(|event| !matches!(event, Event::Staged | Event::StageFailed));
+                member.inbox.push_back(if fails { Event::StageFailed } else { Event::Staged });
+            }
+            Action::Unstage => {
+                member.staged = None;
+                member.inbox.retain(|event| !matches!(event, Event::Staged | Event::StageFailed));
+            }
+            Action::Install if !is_holder || fails => member.inbox.push_back(Event::LeaseOver),
+            Action::Install => {
+                member.files = member.staged.take().expect("something is staged");
+                // As in the runner: nothing comes in between.
+                self.deliver(who, Event::Installed);
+            }
+            Action::PutBack => {
+                member.files = member.kept;
+                self.deliver(who, Event::PutBack);
+            }
+            Action::Keep => member.kept = member.files,
+            Action::Drain => {
+                member.is_drained = true;
+                member.inbox.push_back(Event::Drained);
+            }
+            Action::Restore => {
+                member.is_drained = false;
+                member.inbox.push_back(Event::Restored);
+            }
+            Action::StopChild => {
+                if member.child == Child::Up {
+                    member.is_down_by_right = is_holder;
+                }
+                member.child = Child::Going;
+                member.inbox.retain(|event| !matches!(event, Event::Ended { .. }));
+                member.inbox.push_back(Event::Ended { is_success: true });
+                member.inbox.push_back(Event::Gone);
+            }
+            Action::StartChild => {
+                assert_eq!(member.child, Child::Down, "two children at once");
+                member.child = Child::Up;
+                member.is_down_by_right = false;
+                self.deliver(who, Event::Started);
+                let member = &mut self.members[who];
+                if member.files % 2 == 1 && (self.rng.bool() || !member.rollout.terms.has_health) {
+                    member.inbox.push_back(Event::Ended { is_success: false });
+                }
+            }
+            Action::End => panic!("nobody was told to end"),
+            // An answer about an earlier child is nobody's business.
+            Action::RestHealth => member.inbox.retain(|event| *event != Event::Healthy),
+            Action::Apply => {
+                let is_good = member.files.is_multiple_of(2);
+                let is_success = is_good || member.rollout.terms.on_change == OnChange::Signal;
+                // It was told of something else in time.
+                let is_old =
+                    |event: &_| matches!(event, Event::Applied { .. } | Event::Ended { .. });
+                member.inbox.retain(|event| !is_old(event));
+                member.inbox.push_back(Event::Applied { is_success });
+                if !is_good && (self.rng.bool() || !member.rollout.terms.has_health) {
+                    member.inbox.push_back(Event::Ended { is_success: false });
+                }
+            }
+            Action::CheckHealth | Action::Alert(_) => {}
+        }
+    }
+
+    fn check(&self) {
+        let down = self.members.iter().filter(|member| member.is_down_by_right).count();
+        assert!(down <= self.holders, "{down} children are down at once");
+        let spoilt = self.members.iter().filter(|member| member.files % 2 == 1).count();
+        assert!(self.had_faults || spoilt <= self.holders, "{spoilt} have bad content");
+    }
+
+    /// Good content at last, and nothing else happens.
+    fn settle(&mut self) {
+        self.has_faults = false;
+        self.wanted = 8;
+        for member in &mut self.members {
+            member.inbox.push_back(Event::Gates(OPEN));
+            member.inbox.push_back(Event::Wanted(8));
+        }
+        for _ in 0..10_000 {
+            self.grant();
+            for who in 0..self.members.len() {
+                while let Some(event) = self.members[who].inbox.pop_front() {
+                    self.deliver(who, event);
+                }
+                let member = &self.members[who];
+                if member.child == Child::Up && member.files.is_multiple_of(2) {
+                    self.deliver(who, Event::Healthy);
+                }
+            }
+            let is_quiet = self.members.iter().all(|member| member.inbox.is_empty());
+            if is_quiet
+                && self.members.iter().all(|member| member.rollout.phase() == Phase::Settled)
+            {
+                break;
+            }
+            self.advance();
+        }
+        for member in &self.members {
+            assert_eq!((member.rollout.phase(), member.files), (Phase::Settled, 8));
+            assert_eq!((member.child, member.is_drained), (Child::Up, false));
+        }
+        assert!(self.queue.is_empty(), "somebody still queues");
+    }
+}
+
+fn run(has_faults: bool) {
+    let start: u64 = fastrand::u64(..);
+    for seed in (0..300).map(|number| start.wrapping_add(number)) {
+        let told = std::panic::catch_unwind(|| {
+            let mut world = World::new(seed, has_faults);
+            for _ in 0..STEPS {
+                world.turn();
+            }
+            world.settle();
+        });
+        assert!(told.is_ok(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_group_takes_turns_and_a_bad_content_goes_no_further_than_its_holders() {
+    run(false);
+}
+
+#[test]
+fn a_group_comes_to_rest_whatever_happens_to_sessions_disks_and_gates() {
+    run(true);
+}

@@ -1,0 +1,175 @@
+//! `docs/zkexec.md` says what the machine does.
+
+use super::*;
+use std::collections::BTreeMap;
+
+const PAGE: &str = include_str!("../../../../../docs/zkexec.md");
+
+/// A rollout in each of its phases, with a child on content 0 or 2.
+fn phases() -> Vec<Stage> {
+    let mut stages = vec![
+        Stage { rollout: Rollout::new(terms(), OPEN), now: Instant::now() },
+        Stage::new(terms()),
+        off_hours(),
+    ];
+    let way = [
+        Event::Wanted(2),
+        Event::Granted,
+        Event::Reread(2),
+        Event::Staged,
+        Event::Drained,
+        Event::Installed,
+    ];
+    for length in 1..=way.len() {
+        let mut stage = Stage::new(Terms { drains: true, ..terms() });
+        for event in way.iter().take(length) {
+            stage.step(event.clone());
+        }
+        stages.push(stage);
+    }
+    let mut barred = Stage::with_gates(terms(), Gates { can_spare_us: false, ..OPEN });
+    for event in way.iter().take(4) {
+        barred.step(event.clone());
+    }
+    let mut applying = Stage::new(Terms { on_change: OnChange::Command, ..terms() });
+    for event in [Event::Wanted(2), Event::Granted, Event::Reread(2), Event::Staged] {
+        applying.step(event);
+    }
+    applying.step(Event::Installed);
+    let mut putting_back = Stage::new(Terms { on_failure: OnFailure::RollBack, ..terms() });
+    putting_back.restart(2);
+    putting_back.after(30 * SECOND);
+    let mut unconfirmed = Stage::new(terms());
+    unconfirmed.restart(2);
+    let mut restoring = Stage::new(Terms { drains: true, ..terms() });
+    way.into_iter().for_each(|event| drop(restoring.step(event)));
+    restoring.come_up();
+    restoring.step(Event::Healthy);
+    let mut soaking = Stage::new(Terms { soak: SECOND, ..terms() });
+    soaking.restart(2);
+    soaking.step(Event::Healthy);
+    let mut paused = Stage::new(terms());
+    paused.restart(2);
+    paused.after(30 * SECOND);
+    let mut leaving = Stage::new(terms());
+    leaving.step(Event::Stop);
+    stages.extend([
+        barred,
+        applying,
+        putting_back,
+        unconfirmed,
+        restoring,
+        soaking,
+        paused,
+        leaving,
+    ]);
+    stages
+}
+
+fn off_hours() -> Stage {
+    let mut stage = Stage::with_gates(terms(), Gates { is_in_hours: false, ..OPEN });
+    stage.step(Event::Wanted(2));
+    stage
+}
+
+fn name(stage: &Stage) -> String {
+    let shown = format!("{:?}", stage.rollout.phase());
+    shown.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// The rows of the table with this head, by the state that they are about: the first
+/// state that each of the other cells names.
+fn table(head: &str) -> BTreeMap<String, Vec<String>> {
+    let (_, rest) = PAGE.split_once(head).expect("the table is on the page");
+    let rows = rest.lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|row| {
+        let mut cells = row.split('|').skip(1).map(|cell| {
+            let named = cell.split('`').nth(1).unwrap_or_default();
+            named.to_owned()
+        });
+        let state = cells.next().unwrap_or_default();
+        (state, cells.collect())
+    })
+    .collect()
+}
+
+/// Does the event in that phase, with what belongs to it.
+fn outcome(phase: &str, event: &Event<Content>) -> String {
+    let mut stage = phases().into_iter().find(|stage| name(stage) == phase).expect("a phase");
+    stage.step(event.clone());
+    name(&stage)
+}
+
+#[test]
+fn the_table_of_states_has_all_of_them() {
+    let named: Vec<String> = table("| state | waits for | then |").into_keys().collect();
+    let mut real: Vec<String> = phases().iter().map(name).collect();
+    real.sort();
+    assert_eq!(named, real);
+    // One that is missing here would be missing on the page, too.
+    let source = sources();
+    let (_, variants) = source.split_once("enum Phase {").expect("the phases");
+    let variants = variants.split("\n}").next().unwrap_or_default();
+    let is_variant = |line: &&str| {
+        line.starts_with("    ") && line[4..].starts_with(|c: char| c.is_ascii_uppercase())
+    };
+    assert_eq!(variants.lines().filter(is_variant).count(), real.len());
+}
+
+/// The machine's own files.
+fn sources() -> String {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = std::fs::read_dir(dir.join("rollout")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.push(dir.join("rollout.rs"));
+    files.retain(|file| file.is_file());
+    files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
+}
+
+#[test]
+fn what_comes_from_outside_leads_where_the_table_says() {
+    let table = table("| state | other content | the lock is lost | the child fails |");
+    assert_eq!(table.len(), phases().len());
+    for (phase, cells) in table {
+        let events = [Event::Wanted(4), Event::PermitLost, FAILED];
+        for (event, wanted) in events.iter().zip(cells) {
+            assert_eq!(outcome(&phase, event), wanted, "{phase}: {event:?}");
+        }
+    }
+}
+
+#[test]
+fn the_end_is_the_same_from_everywhere() {
+    for phase in phases().iter().map(name) {
+        assert_eq!(outcome(&phase, &Event::Stop), "Leaving", "{phase}");
+        // Where the child is not up, or told to end, it can't end by itself.
+        if !matches!(phase.as_str(), "Unbegun" | "Stopping") {
+            assert_eq!(outcome(&phase, &ENDED), "Leaving", "{phase}");
+        }
+    }
+}
+
+#[test]
+fn what_else_the_table_says_is_so() {
+    // The content that runs is wanted again, before the turn has come.
+    for mut stage in [off_hours(), queued()] {
+        stage.step(Event::Wanted(0));
+        assert_eq!(name(&stage), "Settled");
+    }
+    let mut stage = Stage::new(Terms { on_failure: OnFailure::RollBack, ..terms() });
+    stage.restart(2);
+    stage.step(FAILED);
+    assert_eq!(name(&stage), "PuttingBack");
+    for has_health in [true, false] {
+        let mut stage = Stage::new(Terms { is_locked: false, has_health, ..terms() });
+        stage.restart(2);
+        stage.step(FAILED);
+        assert_eq!(name(&stage), "Leaving");
+    }
+}
+
+fn queued() -> Stage {
+    let mut stage = Stage::new(terms());
+    stage.step(Event::Wanted(2));
+    stage
+}

@@ -1,0 +1,115 @@
+//! The command that alerts somebody.
+//!
+//! **Invariant.** Every alarm runs the command once, one after the other; a flood of
+//! them is cut short, and says so.
+
+use farm_core::local::hook::{Check, Environment, Finished, Verdict};
+use nix::unistd::Pid;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// As many alarms may wait; what else happens meanwhile is more of the same.
+const WAITING_MAX: usize = 100;
+
+/// What an alert is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// The child ended by itself, and not well.
+    Exit,
+    /// Its health failed.
+    Health,
+    /// New content does not work, or can't be put in place.
+    Config,
+}
+
+impl About {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Exit => "exit",
+            Self::Health => "health",
+            Self::Config => "config",
+        }
+    }
+}
+
+/// Who alerts.
+#[derive(Debug)]
+pub(super) struct Alerts {
+    command: String,
+    check: Check,
+    is_running: bool,
+    waiting: VecDeque<Environment>,
+}
+
+impl Alerts {
+    pub(super) const fn new(command: String, check: Check) -> Self {
+        Self { command, check, is_running: false, waiting: VecDeque::new() }
+    }
+
+    /// Runs the command for this, now or after the ones before. `status` is how the
+    /// child ended, if it did.
+    pub(super) fn raise(
+        &mut self,
+        now: Instant,
+        about: About,
+        pid: Option<Pid>,
+        status: Option<u8>,
+    ) {
+        if self.waiting.len() == WAITING_MAX {
+            log::warn!("too many alarms at once, one is dropped: event={}", about.name());
+            return;
+        }
+        let text = |value: Option<String>| value.unwrap_or_default();
+        let environment = [
+            ("ZKEXEC_EVENT", about.name().to_owned()),
+            ("ZKEXEC_PID", text(pid.map(|pid| pid.to_string()))),
+            ("ZKEXEC_STATUS", text(status.map(|status| status.to_string()))),
+        ];
+        self.waiting.push_back(environment.map(|(name, value)| (name.to_owned(), value)).into());
+        self.advance(now);
+    }
+
+    fn advance(&mut self, now: Instant) {
+        while !self.is_running
+            && let Some(environment) = self.waiting.pop_front()
+        {
+            log::info!("alerting via: {}", self.command);
+            match self.check.start(now, &self.command, environment) {
+                Ok(()) => self.is_running = true,
+                Err(error) => log::warn!("the alert can't be started: {error}"),
+            }
+        }
+    }
+
+    /// Takes the end of a run.
+    pub(super) fn finished(&mut self, now: Instant, finished: &Finished) {
+        let Some(verdict) = self.check.finished(finished) else { return };
+        self.is_running = false;
+        if let Verdict::Refused { reason, said } = verdict {
+            log::warn!("the alert failed: {reason} cmd={:?}", self.command);
+            for line in said {
+                log::warn!("the alert said: {line}");
+            }
+        }
+        self.advance(now);
+    }
+
+    /// Whether somebody is still to be alerted.
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_running
+    }
+
+    pub(super) fn pid(&self) -> Option<Pid> {
+        self.check.pid()
+    }
+
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        self.check.deadline()
+    }
+
+    pub(super) fn tick(&mut self, now: Instant) {
+        if self.check.deadline().is_some_and(|due| due <= now) {
+            self.check.tick(now);
+        }
+    }
+}

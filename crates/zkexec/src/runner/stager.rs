@@ -1,0 +1,183 @@
+//! New content on its way into the files: staged, checked, put in place, put back.
+//!
+//! **Invariant.** What is staged is removed unless it is installed, and what would be
+//! put back is what worked last.
+
+use crate::mirror::{Content, Files, FilesError, MirrorSpec, Previous, Staged, StagedCheck};
+use farm_core::cli::{Failure, chain};
+use farm_core::local::hook::{Check, Finished, Verdict};
+use nix::unistd::Pid;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// What became of content that was to be staged.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It can be installed.
+    Ready,
+    /// A check says no.
+    Refused,
+    /// It can't be written.
+    Failed(FilesError),
+}
+
+/// Who brings content into the files.
+#[derive(Debug)]
+pub(super) struct Stager {
+    files: Files,
+    check: Check,
+    staged: Option<Staged>,
+    /// The commands that have not looked at it yet.
+    checks: VecDeque<StagedCheck>,
+    /// Whether anything may have to be put back.
+    can_put_back: bool,
+    /// What was in the files when they worked.
+    previous: Option<Previous>,
+    /// The last trouble, which is told once.
+    trouble: Option<String>,
+}
+
+impl Stager {
+    pub(super) fn new(
+        mirrors: Vec<MirrorSpec>,
+        check: Check,
+        can_put_back: bool,
+    ) -> Result<Self, Failure> {
+        let files = Files::new(mirrors);
+        files.claim()?;
+        let checks = VecDeque::new();
+        Ok(Self { files, check, staged: None, checks, can_put_back, previous: None, trouble: None })
+    }
+
+    /// Whether every file is there that the child needs.
+    pub(super) fn has_files(&self) -> bool {
+        self.files.are_there()
+    }
+
+    /// Whether the files hold just this, as far as can be told.
+    pub(super) fn holds(&self, content: &Content) -> bool {
+        self.files.matches(content).unwrap_or(false)
+    }
+
+    /// Stages the content; `None` while it is being checked.
+    pub(super) fn stage(&mut self, now: Instant, content: &Content) -> Option<Outcome> {
+        self.discard();
+        let staged = self.files.stage(content);
+        match staged.and_then(|staged| Ok((staged.checks()?, staged))) {
+            Ok((checks, staged)) => {
+                self.checks = checks.into();
+                self.staged = Some(staged);
+                self.check_next(now)
+            }
+            Err(error) => {
+                self.tell(&error);
+                Some(Outcome::Failed(error))
+            }
+        }
+    }
+
+    fn check_next(&mut self, now: Instant) -> Option<Outcome> {
+        let Some(StagedCheck { command, environment, local: _ }) = self.checks.pop_front() else {
+            return Some(Outcome::Ready);
+        };
+        log::info!("checking via: {command}");
+        if let Err(error) = self.check.start(now, &command, environment) {
+            log::warn!("the check can't be started: {error}");
+            self.discard();
+            return Some(Outcome::Refused);
+        }
+        None
+    }
+
+    /// Takes the end of a check.
+    pub(super) fn finished(&mut self, now: Instant, finished: &Finished) -> Option<Outcome> {
+        match self.check.finished(finished)? {
+            Verdict::Passed => self.check_next(now),
+            Verdict::Refused { reason, said } => {
+                log::warn!("the new content is refused, the files stay: {reason}");
+                for line in said {
+                    log::warn!("the check said: {line}");
+                }
+                self.discard();
+                Some(Outcome::Refused)
+            }
+        }
+    }
+
+    /// Forgets what is staged.
+    pub(super) fn discard(&mut self) {
+        self.check.cancel();
+        self.checks.clear();
+        self.staged = None;
+    }
+
+    /// Puts what is staged in place.
+    pub(super) fn install(&mut self) -> Result<(), FilesError> {
+        let Some(staged) = self.staged.take() else { return Ok(()) };
+        for local in staged.locals() {
+            log::info!("updating {}", local.display());
+        }
+        match self.files.install(staged) {
+            Ok(previous) => {
+                self.trouble = None;
+                if !self.can_put_back {
+                    // The child is not to find beside its files what nobody will need.
+                    drop(previous);
+                    return Ok(());
+                }
+                // Of several tries the first one took the place of what worked.
+                match &mut self.previous {
+                    Some(first) => first.absorb(previous),
+                    None => self.previous = Some(previous),
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.tell(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// What is in place works.
+    pub(super) fn keep(&mut self) {
+        self.previous = None;
+    }
+
+    /// Puts back what worked.
+    pub(super) fn put_back(&mut self) -> Result<(), FilesError> {
+        let Some(previous) = &mut self.previous else { return Ok(()) };
+        match previous.put_back() {
+            Ok(()) => {
+                self.previous = None;
+                Ok(())
+            }
+            Err(error) => {
+                self.tell(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn tell(&mut self, error: &FilesError) {
+        let trouble = chain(error);
+        if self.trouble.as_ref() != Some(&trouble) {
+            log::error!("{trouble}; trying again");
+            self.trouble = Some(trouble);
+        }
+    }
+
+    pub(super) fn pid(&self) -> Option<Pid> {
+        self.check.pid()
+    }
+
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        self.check.deadline()
+    }
+
+    pub(super) fn tick(&mut self, now: Instant) {
+        if self.check.deadline().is_some_and(|due| due <= now) {
+            self.check.tick(now);
+        }
+    }
+}
