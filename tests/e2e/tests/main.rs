@@ -2,9 +2,11 @@
 
 mod access;
 mod ctl;
+mod exec;
 mod export;
 mod faults;
 mod join;
 mod permits;
 mod seeds;
 mod tls;
+mod tutorial;

@@ -1,0 +1,133 @@
+//! A pseudo-terminal with a shell on it, and somebody who types.
+
+use super::stage::Stage;
+use farm_harness::{Tool, eventually, mortal};
+use nix::fcntl::OFlag;
+use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::unistd::tcgetpgrp;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::Child;
+use std::sync::{Arc, Mutex};
+use std::thread::Builder;
+
+pub(crate) const CTRL_C: &str = "\x03";
+pub(crate) const CTRL_D: &str = "\x04";
+pub(crate) const CTRL_Z: &str = "\x1a";
+
+/// The shell is killed on drop, and the terminal hangs up.
+pub(crate) struct Desk {
+    shell: Child,
+    master: PtyMaster,
+    screen: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Desk {
+    /// An interactive shell in the directory of the stage, where `zkexec` is in the path.
+    #[track_caller]
+    pub(crate) fn new(stage: &Stage) -> Self {
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let master = posix_openpt(flags).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let tty = File::options().read(true).write(true).open(ptsname_r(&master).unwrap()).unwrap();
+        let bin = Tool::path_of("zkexec");
+        let path = std::env::var("PATH").unwrap();
+        let path = format!("{}:{path}", bin.parent().unwrap_or(Path::new("")).display());
+        // Not the leader of a group yet, so setsid goes on as the same process.
+        let mut command = mortal(OsStr::new("setsid"));
+        command.args(["--ctty", "sh", "-i"]).current_dir(stage.scratch.path());
+        command.env_clear().env("PATH", path).env("PS1", "$ ").env("ZKHOST", stage.servers());
+        command.env("ZK_SESSION_TIMEOUT", "4s").env("PWD", stage.scratch.path());
+        command.stdin(tty.try_clone().unwrap()).stdout(tty.try_clone().unwrap()).stderr(tty);
+        let shell = command.spawn().unwrap();
+        drop(command);
+        let desk = Self { shell, master, screen: Arc::default() };
+        desk.read();
+        desk.wait_foreground(desk.shell());
+        desk.wait_for("$ ");
+        desk
+    }
+
+    /// Keeps what appears on the screen, until nobody is left on the terminal.
+    fn read(&self) {
+        let screen = Arc::clone(&self.screen);
+        let mut output = File::from(self.master.as_fd().try_clone_to_owned().unwrap());
+        let work = move || {
+            let mut piece = [0; 4096];
+            while let Ok(count) = output.read(&mut piece) {
+                screen.lock().unwrap().extend(&piece[..count]);
+            }
+        };
+        Builder::new().name("screen".to_owned()).spawn(work).unwrap();
+    }
+
+    pub(crate) fn shell(&self) -> i32 {
+        self.shell.id().cast_signed()
+    }
+
+    pub(crate) fn press(&self, keys: &str) {
+        (&self.master).write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Types a line, and waits for the terminal's echo of it and then for the answer.
+    #[track_caller]
+    pub(crate) fn ask(&self, line: &str, answer: &str) {
+        let before = self.text().len();
+        self.press(&format!("{line}\n"));
+        // A prompt may come in between.
+        eventually(&format!("{line:?} and {answer:?}"), || {
+            let text = self.text();
+            let echoed = text[before..].split_once(&format!("{line}\r\n"));
+            let is_there = echoed.is_some_and(|(_, said)| said.contains(&format!("{answer}\r\n")));
+            if is_there { Ok(()) } else { Err(text) }
+        });
+    }
+
+    /// The group that has the terminal.
+    pub(crate) fn foreground(&self) -> i32 {
+        tcgetpgrp(&self.master).map_or(0, nix::unistd::Pid::as_raw)
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_foreground(&self, group: i32) {
+        eventually("the foreground", || match self.foreground() {
+            holder if holder == group => Ok(()),
+            holder => Err(format!("{holder}, not {group}; {}", self.text())),
+        });
+    }
+
+    /// Waits until somebody else has the terminal, and says who.
+    #[track_caller]
+    pub(crate) fn wait_foreground_from(&self, group: i32) -> i32 {
+        eventually("another foreground", || match self.foreground() {
+            holder if holder > 0 && holder != group => Ok(holder),
+            holder => Err(format!("{holder}; {}", self.text())),
+        })
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_for(&self, text: &str) {
+        eventually(&format!("{text:?} on the screen"), || match self.text() {
+            screen if screen.contains(text) => Ok(()),
+            screen => Err(screen),
+        });
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        drop(self.shell.kill());
+        drop(self.shell.wait());
+        if std::thread::panicking() {
+            drop(std::io::stderr().write_all(format!("--- screen\n{}\n", self.text()).as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The tutorial of zkexec, with the scripts that are on its page.
+
+#![expect(clippy::unwrap_used, reason = "the steps that tests share fail as tests do")]
+
+use farm_harness::{Chroot, Ensemble, Running, Scratch, Signal, Tool, Zk, eventually};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+const PAGE: &str = include_str!("../../../docs/zkexec.md");
+const PREFIXED_CAT: &str = "prefixed-cat";
+
+/// A directory with the scripts of the page, and a place in ZooKeeper.
+struct Stage {
+    scratch: Scratch,
+    zk: Zk,
+    chroot: Chroot<'static>,
+}
+
+impl Stage {
+    fn new(test: &str) -> Self {
+        let chroot = Ensemble::shared().chroot(test);
+        let scratch = Scratch::new();
+        let script = scratch.write(PREFIXED_CAT, script(PREFIXED_CAT));
+        fs::set_permissions(script, Permissions::from_mode(0o755)).unwrap();
+        Self { zk: chroot.zk(), scratch, chroot }
+    }
+
+    fn zkexec(&self, args: &[&str]) -> Tool {
+        let tool = Tool::new("zkexec").cwd(self.scratch.path());
+        tool.args(["--cluster", &self.chroot.connect_string()]).args(args)
+    }
+
+    fn set(&mut self, text: &str) {
+        self.zk.set("/prefix", text).unwrap();
+    }
+
+    #[track_caller]
+    fn file_says(&self, name: &str, wanted: &str) {
+        eventually(&format!("{name} says {wanted:?}"), || {
+            let found = self.scratch.read(name)?;
+            if found == wanted { Ok(()) } else { Err(found) }
+        });
+    }
+
+    /// A member of a group, whose command ends with 3 on a prefix with `bad` in it. It is
+    /// well when it has read its file, and somebody has said so by another one.
+    fn member(&self, name: &str, more: &[&str]) -> Running {
+        let exec = format!(
+            "case $(cat {name}.conf) in *bad*) exit 3;; esac; cp {name}.conf {name}.runs; \
+             exec sleep 600"
+        );
+        let mirror = format!("{name}.conf=/prefix");
+        let health = format!("test -e {name}.well && cmp -s {name}.conf {name}.runs");
+        let args = ["-e", &exec, "-m", &mirror, "-l", "foo", "-H", &health];
+        let member = self.zkexec(&args).args(["-i", "0.05", "-d", "60"]).args(more).spawn();
+        member.wait_log("forked ");
+        member
+    }
+
+    /// What stands in the group, in its order: whether it has its turn, and its number.
+    fn line(&self) -> Result<Vec<(bool, u32)>, String> {
+        let servers = self.chroot.connect_string();
+        let output = Tool::new("zkctl").args(["-H", &servers, "locks", "foo", "--json"]).run();
+        let found: serde_json::Value =
+            serde_json::from_str(&output.text()).map_err(|e| format!("{e}: {output}"))?;
+        let entry = |entry: &serde_json::Value| {
+            let pid = entry["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+            (entry["state"] == "holds", pid.unwrap_or_default())
+        };
+        Ok(found.as_array().into_iter().flatten().map(entry).collect())
+    }
+
+    /// Waits until so many stand in line, and one of them has its turn.
+    #[track_caller]
+    fn wait_line(&self, length: usize) -> u32 {
+        eventually(&format!("{length} in line"), || {
+            let line = self.line()?;
+            let holders = line.iter().filter(|(holds, _)| *holds).count();
+            if (line.len(), holders) == (length, 1) {
+                Ok(line[0].1)
+            } else {
+                Err(format!("{line:?}"))
+            }
+        })
+    }
+}
+
+/// What the page shows after `$ cat NAME`.
+fn script(name: &str) -> String {
+    let (_, rest) = PAGE.split_once(&format!("$ cat {name}\n")).expect("a script on the page");
+    rest.split("```").next().unwrap_or_default().to_owned()
+}
+
+/// The other end of what is typed.
+fn keyboard(path: &Path) -> File {
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // Open for reading too: nobody waits for somebody else.
+    OpenOptions::new().read(true).write(true).open(path).unwrap()
+}
+
+#[test]
+fn a_wrapped_command_is_the_command() {
+    let stage = Stage::new("a_wrapped_command");
+    stage.scratch.write("prefix", "hello");
+    let wrapped = stage.zkexec(&["--silent", "--exec", "./prefixed-cat prefix"]);
+    let output = wrapped.stdin("world\n").run();
+    output.ok().stdout_is("hello world\n").stderr_is("");
+}
+
+#[test]
+fn it_ends_as_the_command_does() {
+    let stage = Stage::new("it_ends_as_the_command_does");
+    let output = stage.zkexec(&["--exec", "false"]).run();
+    output.code(1);
+    for said in ["connecting to ", "forking false", "forked ", "command failed"] {
+        output.stderr_has(said);
+    }
+    for (command, code) in [("exit 3", 3), ("kill -9 $$", 137), ("kill -15 $$", 143), ("true", 0)] {
+        stage.zkexec(&["--silent", "--exec", command]).run().code(code).stderr_is("");
+    }
+    stage.zkexec(&["--", "./nothing-of-that-name"]).run().code(127);
+    stage.zkexec(&["--", "/etc/passwd"]).run().code(126);
+}
+
+#[test]
+fn a_znode_that_is_missing_at_the_start_is_named() {
+    let stage = Stage::new("a_znode_that_is_missing");
+    let output = stage.zkexec(&["--exec", "echo ran", "--mirror", "prefix=/prefix"]).run();
+    output.code(1).stdout_is("").stderr_has("no such znode: /prefix");
+    let optional = ["--exec", "echo ran", "--mirror", "prefix=/prefix,optional"];
+    stage.zkexec(&optional).run().ok().stdout_is("ran\n");
+}
+
+#[test]
+fn what_is_typed_after_a_change_meets_the_new_prefix() {
+    let mut stage = Stage::new("what_is_typed");
+    stage.zk.create("/prefix", "hello").unwrap();
+    let path = stage.scratch.join("keyboard");
+    let mut keyboard = keyboard(&path);
+    let line = "exec \"$0\" --silent --cluster \"$1\" --exec './prefixed-cat prefix' \
+                --mirror prefix=/prefix < keyboard";
+    let zkexec = Tool::path_of("zkexec");
+    let servers = stage.chroot.connect_string();
+    let running = Tool::program("sh")
+        .args(["-c", line])
+        .args([zkexec.as_os_str(), servers.as_ref()])
+        .cwd(stage.scratch.path())
+        .spawn();
+    stage.file_says("prefix", "hello");
+    keyboard.write_all(b"world\n").unwrap();
+    running.wait_stdout("hello world\n");
+    stage.set("goodbye");
+    stage.file_says("prefix", "goodbye");
+    // Whoever reads it, the former child or the next one, it is read once.
+    eventually("the new prefix", || {
+        keyboard.write_all(b"world\n").unwrap();
+        let found = running.stdout();
+        if found.ends_with("goodbye world\n") { Ok(()) } else { Err(found) }
+    });
+}
+
+#[test]
+fn who_waits_for_its_turn_has_the_old_file_and_the_old_command() {
+    let mut stage = Stage::new("who_waits");
+    stage.zk.create("/prefix", "one").unwrap();
+    let names = ["a", "b"];
+    let members = names.map(|name| stage.member(name, &[]));
+    stage.set("two");
+    let first = stage.wait_line(2);
+    let at = members.iter().position(|member| member.pid() == first).unwrap();
+    let other = 1 - at;
+    members[at].wait_log_times("forked ", 2);
+    stage.file_says(&format!("{}.conf", names[at]), "two");
+    assert_eq!(stage.scratch.read(format!("{}.conf", names[other])).unwrap(), "one");
+    assert_eq!(members[other].stderr().matches("forked ").count(), 1);
+    stage.scratch.write(format!("{}.well", names[at]), "");
+    members[at].wait_log("released the lock");
+    stage.file_says(&format!("{}.conf", names[other]), "two");
+    members[other].wait_log_times("forked ", 2);
+}
+
+#[test]
+fn bad_content_stops_at_the_first_and_good_content_reaches_all() {
+    let mut stage = Stage::new("bad_content");
+    stage.zk.create("/prefix", "one").unwrap();
+    let names = ["a", "b", "c"];
+    let alert = ["-a", "echo \"$ZKEXEC_EVENT $ZKEXEC_STATUS\" >> alerts"];
+    let members = names.map(|name| {
+        stage.scratch.write(format!("{name}.well"), "");
+        stage.member(name, &alert)
+    });
+    stage.set("bad");
+    let first = stage.wait_line(3);
+    let at = members.iter().position(|member| member.pid() == first).unwrap();
+    members[at].wait_log("config failure");
+    stage.file_says("alerts", "config 3\n");
+    for (name, _) in names.iter().zip(&members).filter(|(_, member)| member.pid() != first) {
+        assert_eq!(stage.scratch.read(format!("{name}.conf")).unwrap(), "one");
+    }
+    assert_eq!(stage.wait_line(3), first);
+    stage.set("two");
+    for (name, member) in names.iter().zip(&members) {
+        stage.file_says(&format!("{name}.conf"), "two");
+        member.wait_log("released the lock");
+    }
+    assert_eq!(stage.scratch.read("alerts").unwrap(), "config 3\n");
+}
+
+#[test]
+fn with_rollback_the_member_is_back_on_the_old_files() {
+    let mut stage = Stage::new("with_rollback");
+    stage.zk.create("/prefix", "one").unwrap();
+    stage.scratch.write("a.well", "");
+    let member = stage.member("a", &["--on-failed-restart", "rollback"]);
+    stage.set("bad");
+    member.wait_log("config failure");
+    stage.file_says("a.conf", "one");
+    member.wait_log_times("forked ", 3);
+    assert_eq!(stage.wait_line(1), member.pid());
+}
+
+#[test]
+fn nothing_that_the_command_has_started_outlives_a_stop() {
+    let stage = Stage::new("nothing_outlives");
+    // A daemon in a session of its own, deaf to TERM, and its parent is gone.
+    let deaf = "(setsid sh -c 'trap \"\" TERM; echo $$ > deaf; while :; do sleep 600; done' &)";
+    let exec = format!("{deaf}; while ! test -s deaf; do :; done; echo up; exec sleep 600");
+    let mut running = stage.zkexec(&["--exec", &exec, "--kill-timeout", "0.3"]).spawn();
+    running.wait_stdout("up\n");
+    let deaf = stage.scratch.read("deaf").unwrap();
+    let deaf = format!("/proc/{}", deaf.trim());
+    assert!(Path::new(&deaf).exists());
+    running.signal(Signal::SIGTERM);
+    running.wait_exit().code(143);
+    assert!(!Path::new(&deaf).exists());
+}
