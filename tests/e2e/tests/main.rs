@@ -7,6 +7,7 @@ mod export;
 mod faults;
 mod join;
 mod permits;
+mod rolling;
 mod seeds;
 mod tls;
 mod tutorial;

@@ -1,0 +1,380 @@
+//! A group of members that restart in turn, each in a directory of its own.
+
+use super::eye::{Eye, Mark};
+use farm_harness::{Chroot, Ensemble, FaultProxy, Running, Scratch, Tool, Zk, ZkError, eventually};
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use serde_json::Value;
+use std::fmt::Display;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+
+/// The znode that all members mirror.
+pub(crate) const CONF: &str = "/conf";
+
+/// Where the contenders of the group are.
+pub(crate) const LINE: &str = "/_zklocking/web";
+
+/// The child. What it runs on says a version and how it behaves: `dies` and `leaves` end
+/// at once, with 1 and 0. It ends on TERM; through the gate `end` if there is one.
+const CHILD: &str = r#"
+who=$1
+exec 8>alive
+read -r version how <conf
+echo $$ >"pid-$version"
+echo "$who up $version $$" >../marks
+on_term() {
+    echo "$who stopping" >../marks
+    if [ -p end ]; then read -r _ <end; fi
+    exit 7
+}
+on_hup() {
+    read -r version _ <conf
+    echo "$who told $version" >../marks
+}
+case $how in
+    dies) exit 1 ;;
+    leaves) exit 0 ;;
+esac
+trap on_term TERM
+trap on_hup HUP
+# Not for long: who is killed with its zkexec leaves it behind.
+while :; do
+    sleep 20 8>&- &
+    wait $!
+done
+"#;
+
+/// The health check: takes so many seconds, or until the gate `health` opens. `unwell`
+/// content never works, and `killed` content is the end of the child just before it is
+/// found to work.
+const HEALTH: &str = r#"
+who=$1
+sleep "$2"
+if [ -p health ]; then read -r _ <health; fi
+read -r version how <conf
+case $how in
+    unwell|dies) exit 1 ;;
+    killed)
+        until [ -s "pid-$version" ]; do sleep 0.01; done
+        read -r pid <"pid-$version"
+        kill -KILL "$pid"
+        while read -r _ _ state _ <"/proc/$pid/stat" && [ "$state" != Z ]; do :; done 2>/dev/null
+        exit 0
+        ;;
+esac
+echo "$who healthy $version" >../marks
+"#;
+
+/// Says no to content that is `refused`, after the gate `check`.
+const CHECK: &str = r#"
+echo "$1 checking" >../marks
+if [ -p check ]; then read -r _ <check; fi
+! grep -q refused "$2"
+"#;
+
+/// A gate that a script waits at; open from when the test says so.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    path: std::path::PathBuf,
+    held: Option<File>,
+}
+
+impl Gate {
+    pub(crate) fn open(&mut self) {
+        // Held for reading too, so that nobody has to wait for the other end; a line for
+        // each who passes.
+        let mut file = OpenOptions::new().read(true).write(true).open(&self.path).unwrap();
+        file.write_all(&[b'\n'; 1000]).unwrap();
+        self.held = Some(file);
+    }
+}
+
+/// Somebody in the line, by the name of the znode and the process on its card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Contender {
+    pub(crate) name: String,
+    pub(crate) pid: Option<u32>,
+}
+
+pub(crate) struct Site<'a> {
+    pub(crate) zk: Zk,
+    pub(crate) eye: Eye,
+    pub(crate) scratch: Scratch,
+    members: usize,
+    chroot: Chroot<'a>,
+}
+
+impl Site<'static> {
+    /// Room for so many members on the shared server.
+    #[track_caller]
+    pub(crate) fn new(test: &str, members: usize) -> Self {
+        Self::on(Ensemble::shared(), test, members)
+    }
+}
+
+impl<'a> Site<'a> {
+    #[track_caller]
+    pub(crate) fn on(ensemble: &'a Ensemble, test: &str, members: usize) -> Self {
+        let scratch = Scratch::new();
+        for (name, script) in [("child.sh", CHILD), ("health.sh", HEALTH), ("check.sh", CHECK)] {
+            scratch.write(name, script);
+        }
+        for who in 0..members {
+            scratch.write(format!("{who}/made"), "");
+        }
+        let chroot = ensemble.chroot(test);
+        let mut zk = chroot.zk();
+        zk.create(CONF, "v1").unwrap();
+        Self { zk, eye: Eye::open(scratch.path(), members), scratch, members, chroot }
+    }
+
+    /// Another observer.
+    #[track_caller]
+    pub(crate) fn observer(&self) -> Zk {
+        self.chroot.zk()
+    }
+
+    pub(crate) fn servers(&self) -> String {
+        self.chroot.connect_string()
+    }
+
+    /// The place of this test behind another address.
+    pub(crate) fn servers_at(&self, addr: impl Display) -> String {
+        format!("{addr}{}", self.chroot.path())
+    }
+
+    /// A wire to the shared server.
+    pub(crate) fn wire() -> FaultProxy {
+        FaultProxy::start(Ensemble::shared().server(0).addr())
+    }
+
+    /// `zkexec` of a member whose health is found at once.
+    pub(crate) fn zkexec(&self, who: usize) -> Member {
+        Member {
+            who,
+            servers: self.servers(),
+            mirror: format!("{}={CONF}", self.scratch.join(format!("{who}/conf")).display()),
+            health: Some(format!("sh ../health.sh {who} 0")),
+            delay: "20s",
+            timeout: "4s",
+            more: Vec::new(),
+            dir: self.scratch.join(who.to_string()),
+        }
+    }
+
+    /// Starts it and waits until its child runs on this content.
+    #[track_caller]
+    pub(crate) fn start(&self, member: &Member, version: &str) -> Running {
+        let running = member.tool().spawn();
+        self.eye.sees_up(member.who, version);
+        running
+    }
+
+    /// A gate in a member's directory that nobody passes yet.
+    #[track_caller]
+    pub(crate) fn gate(&self, who: usize, name: &str) -> Gate {
+        let path = self.scratch.join(format!("{who}/{name}"));
+        mkfifo(&path, Mode::S_IRWXU).unwrap();
+        Gate { path, held: None }
+    }
+
+    /// The same gate, and nobody passes any more.
+    #[track_caller]
+    pub(crate) fn gate_anew(&self, who: usize, name: &str) -> Gate {
+        std::fs::remove_file(self.scratch.join(format!("{who}/{name}"))).unwrap();
+        self.gate(who, name)
+    }
+
+    #[track_caller]
+    pub(crate) fn publish(&mut self, content: &str) {
+        self.zk.set(CONF, content).unwrap();
+    }
+
+    /// What is in a member's file.
+    #[track_caller]
+    pub(crate) fn file(&self, who: usize) -> String {
+        self.scratch.read(format!("{who}/conf")).unwrap()
+    }
+
+    /// Who is in line, in order.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> Vec<Contender> {
+        line(&mut self.zk)
+    }
+
+    /// Waits until the line is what the probe wants.
+    #[track_caller]
+    pub(crate) fn line_is(&mut self, what: &str, probe: impl Fn(&[Contender]) -> bool) {
+        eventually(what, || {
+            let line = self.line();
+            if probe(&line) { Ok(()) } else { Err(format!("{line:?}")) }
+        });
+    }
+
+    /// Waits until a process stands in line so many times.
+    #[track_caller]
+    pub(crate) fn contends(&mut self, running: &Running, times: usize) {
+        let pid = Some(running.pid());
+        let what = format!("{} stands in line {times} times", running.pid());
+        self.line_is(&what, |line| line.iter().filter(|one| one.pid == pid).count() == times);
+    }
+
+    #[track_caller]
+    pub(crate) fn nobody_contends(&mut self) {
+        self.line_is("nobody is in line", <[_]>::is_empty);
+    }
+
+    /// Stands in line as a member written in Ruby does.
+    #[track_caller]
+    pub(crate) fn ruby_asks(&mut self) -> String {
+        loop {
+            match self.zk.create_sequential(&format!("{LINE}/ex"), "") {
+                Ok(name) => return name,
+                Err(ZkError::NoNode) => drop(self.zk.create_all(LINE, "")),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// Leaves as it does: the directory goes with the last one.
+    #[track_caller]
+    pub(crate) fn ruby_leaves(&mut self, name: &str) {
+        self.zk.delete(&format!("{LINE}/{name}")).unwrap();
+        match self.zk.delete(LINE) {
+            Ok(()) | Err(ZkError::NotEmpty | ZkError::NoNode) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Leaves in a race with others who come meanwhile.
+    #[track_caller]
+    pub(crate) fn ruby_leaves_in_a_hurry(&mut self, name: &str) {
+        self.zk.delete(&format!("{LINE}/{name}")).unwrap();
+        for _ in 0..20 {
+            match self.zk.delete(LINE) {
+                Ok(()) | Err(ZkError::NoNode | ZkError::NotEmpty) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// Waits until it is Ruby's turn: nobody comes before.
+    #[track_caller]
+    pub(crate) fn ruby_holds(&mut self, name: &str) {
+        self.line_is(&format!("{name} is the first"), |line| {
+            line.first().is_some_and(|first| first.name == name)
+        });
+    }
+
+    /// Waits until a member works on this content, on the disk and as a child.
+    #[track_caller]
+    pub(crate) fn works_on(&self, who: usize, version: &str) -> u32 {
+        self.eye.sees(who, &Mark::Healthy(version.to_owned()));
+        assert!(self.file(who).starts_with(version), "{}", self.file(who));
+        self.eye.sees_up(who, version)
+    }
+
+    #[track_caller]
+    pub(crate) fn all_work_on(&self, version: &str) {
+        for who in 0..self.members {
+            self.works_on(who, version);
+        }
+    }
+}
+
+/// Who is in line, in order.
+#[track_caller]
+pub(crate) fn line(zk: &mut Zk) -> Vec<Contender> {
+    let names = match zk.children(LINE) {
+        Ok(names) => names,
+        Err(ZkError::NoNode) => return Vec::new(),
+        Err(error) => panic!("{error}"),
+    };
+    let card = |name: String| {
+        let znode = zk.get(&format!("{LINE}/{name}")).ok()?;
+        let card: Value = serde_json::from_slice(&znode.data).unwrap_or_default();
+        Some(Contender { name, pid: card["pid"].as_u64().map(|pid| u32::try_from(pid).unwrap()) })
+    };
+    names.into_iter().filter_map(card).collect()
+}
+
+/// How a zkexec is to be started.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) who: usize,
+    servers: String,
+    mirror: String,
+    health: Option<String>,
+    delay: &'static str,
+    timeout: &'static str,
+    more: Vec<String>,
+    dir: std::path::PathBuf,
+}
+
+impl Member {
+    /// Behind this address.
+    pub(crate) fn at(mut self, servers: String) -> Self {
+        self.servers = servers;
+        self
+    }
+
+    /// With a health check that takes so many seconds.
+    pub(crate) fn healthy_after(mut self, seconds: f64) -> Self {
+        self.health = Some(format!("sh ../health.sh {} {seconds}", self.who));
+        self
+    }
+
+    pub(crate) fn without_health(mut self) -> Self {
+        self.health = None;
+        self
+    }
+
+    /// With this time to become healthy.
+    pub(crate) fn delay(mut self, delay: &'static str) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// With this session timeout.
+    pub(crate) fn timeout(mut self, timeout: &'static str) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// With a file of this mode.
+    pub(crate) fn mode(mut self, mode: &str) -> Self {
+        self.mirror += &format!(",mode={mode}");
+        self
+    }
+
+    /// With a check of the content.
+    pub(crate) fn checked(mut self) -> Self {
+        self.mirror += &format!(",check=sh ../check.sh {} {{}}", self.who);
+        self
+    }
+
+    pub(crate) fn more(mut self, more: &[&str]) -> Self {
+        self.more.extend(more.iter().map(|&text| text.to_owned()));
+        self
+    }
+
+    pub(crate) fn tool(&self) -> Tool {
+        self.tool_of(&["sh", "../child.sh", &self.who.to_string()])
+    }
+
+    /// With another child.
+    pub(crate) fn tool_of(&self, argv: &[&str]) -> Tool {
+        let mut args =
+            vec!["-c", &self.servers, "--session-timeout", self.timeout, "-m", &self.mirror];
+        if !self.more.iter().any(|argument| argument == "--wait") {
+            args.extend(["--wait", "0"]);
+        }
+        args.extend(["-i", "100ms", "-d", self.delay, "-l", "web"]);
+        args.extend(self.health.iter().flat_map(|health| ["-H", health]));
+        args.extend(self.more.iter().map(String::as_str));
+        args.push("--");
+        args.extend(argv);
+        Tool::new("zkexec").args(args).cwd(&self.dir)
+    }
+}

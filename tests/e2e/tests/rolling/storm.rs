@@ -1,0 +1,164 @@
+//! Everything at once: contents good and bad, and faults of every kind in no order.
+//!
+//! `FARM_STORM_SEED` repeats a storm, `FARM_STORM_STEPS` makes it longer.
+
+use super::eye::Mark;
+use super::site::Site;
+use super::tell;
+use farm_harness::{FaultProxy, Running, Signal, eventually_within, until};
+use fastrand::Rng;
+use std::time::{Duration, Instant};
+
+const MEMBERS: usize = 4;
+const STEPS: usize = 40;
+
+/// Enough for a session that is over, and a roll of all.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+fn number<N: std::str::FromStr>(name: &str) -> Option<N> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Some members, each behind a wire of its own.
+struct Storm {
+    site: Site<'static>,
+    wires: Vec<FaultProxy>,
+    running: Vec<Running>,
+    options: [&'static str; 6],
+    rng: Rng,
+}
+
+impl Storm {
+    fn start(&self, who: usize) -> Running {
+        let servers = self.site.servers_at(self.wires[who].addr());
+        let member = self.site.zkexec(who).at(servers).delay("700ms").healthy_after(0.05);
+        member.more(&self.options).tool().spawn()
+    }
+
+    /// Lets some time pass; a moment that something is seen in is a good one to go on.
+    fn pass_some_time(&mut self) {
+        let before = self.site.eye.sights().len();
+        let deadline = Instant::now() + Duration::from_millis(self.rng.u64(1..300));
+        let is_news = || self.site.eye.sights().len() > before;
+        let seen = until(deadline, &mut || if is_news() { Ok(()) } else { Err(()) });
+        // One as good as the other.
+        seen.unwrap_or_default();
+    }
+
+    fn step(&mut self, step: usize) {
+        let who = self.rng.usize(0..MEMBERS);
+        match self.rng.usize(0..10) {
+            0..3 => {
+                let how = ["well", "well", "dies", "unwell", "well"];
+                let how = how[self.rng.usize(0..how.len())];
+                self.site.publish(&format!("s{step} {how}"));
+            }
+            3 => self.wires[who].cut(),
+            4 => self.wires[who].reset(),
+            5 => self.wires[who].stall(),
+            6 => self.wires.iter().for_each(FaultProxy::pass),
+            7 => drop(self.wires[who].expire()),
+            8 => self.kill(who),
+            _ => self.freeze(who),
+        }
+    }
+
+    fn kill(&mut self, who: usize) {
+        if self.running[who].is_running() {
+            self.running[who].kill9();
+        }
+        self.running[who] = self.start(who);
+    }
+
+    fn freeze(&mut self, who: usize) {
+        if self.running[who].is_running() {
+            self.running[who].signal(Signal::SIGSTOP);
+            self.pass_some_time();
+            self.running[who].signal(Signal::SIGCONT);
+        }
+    }
+
+    /// All faults are over, and there is content that works.
+    fn calm(mut self) {
+        for wire in &self.wires {
+            wire.pass();
+            wire.cut();
+        }
+        self.site.publish("calm");
+        for who in 0..MEMBERS {
+            // One that was started on bad content has ended with it.
+            if !self.running[who].is_running() {
+                self.running[who] = self.start(who);
+            }
+        }
+        for who in 0..MEMBERS {
+            eventually_within(PATIENCE, &format!("{who} runs on it"), || {
+                if !self.running[who].is_running() {
+                    self.running[who] = self.start(who);
+                }
+                let marks = self.site.eye.marks_of(who);
+                let last = marks.iter().rfind(|mark| matches!(mark, Mark::Up(..) | Mark::Down));
+                let is_up = matches!(last, Some(Mark::Up(version, _)) if version == "calm");
+                if is_up && self.site.file(who) == "calm" { Ok(()) } else { Err(self.logs()) }
+            });
+        }
+        eventually_within(PATIENCE, "nobody is in line", || {
+            let line = self.site.line();
+            if line.is_empty() { Ok(()) } else { Err(format!("{line:?}\n{}", self.logs())) }
+        });
+        // And stays there.
+        for who in 0..MEMBERS {
+            let pid = self.site.eye.sees_up(who, "calm");
+            assert!(self.running[who].is_running());
+            assert_eq!(
+                children_of(self.running[who].pid()),
+                [pid],
+                "{}",
+                self.running[who].stderr()
+            );
+        }
+    }
+
+    fn logs(&self) -> String {
+        self.running.iter().map(|running| running.stderr() + "---\n").collect()
+    }
+}
+
+/// The children of a process but for a health check, which comes and goes.
+fn children_of(pid: u32) -> Vec<u32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let pids = std::fs::read_to_string(path).unwrap();
+    let command = |pid: u32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let is_child = |pid: &u32| String::from_utf8_lossy(&command(*pid)).contains("child.sh");
+    pids.split_whitespace().filter_map(|pid| pid.parse().ok()).filter(is_child).collect()
+}
+
+fn storm(name: &str, options: [&'static str; 6]) {
+    let seed = number("FARM_STORM_SEED").unwrap_or_else(|| fastrand::u64(..));
+    tell(&format!("FARM_STORM_SEED={seed}"));
+    let site = Site::new(name, MEMBERS);
+    let wires = (0..MEMBERS).map(|_| Site::wire()).collect();
+    let rng = Rng::with_seed(seed);
+    let mut storm = Storm { site, wires, running: Vec::new(), options, rng };
+    storm.running = (0..MEMBERS).map(|who| storm.start(who)).collect();
+    for who in 0..MEMBERS {
+        storm.site.eye.sees_up(who, "v1");
+    }
+    for step in 0..number("FARM_STORM_STEPS").unwrap_or(STEPS) {
+        storm.step(step);
+        storm.pass_some_time();
+    }
+    storm.calm();
+}
+
+#[test]
+fn after_a_storm_everybody_runs_on_what_works() {
+    let options = ["--kill-timeout", "5s", "--concurrency", "1", "--soak", "0"];
+    storm("after_a_storm_everybody_runs_on_what_works", options);
+}
+
+#[test]
+fn after_a_storm_everybody_runs_on_what_works_with_rollback_two_at_a_time() {
+    let options = ["--on-failed-restart", "rollback", "--concurrency", "2", "--soak", "100ms"];
+    storm("after_a_storm_with_rollback_two_at_a_time", options);
+}
