@@ -27,6 +27,7 @@ fn the_demo_shows_every_outcome_and_leaves_nothing() {
         "$ zkctl get /services/db/10.0.0.2 enabled\n1\n",
         "$ zkctl ls /services/db\n10.0.0.1\n10.0.0.2\n",
         "change: 2 hosts\n",
+        "started with {\"workers\":4}\n",
         "All of it was seen to happen",
     ] {
         output.stdout_has(shown);

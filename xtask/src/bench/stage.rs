@@ -70,14 +70,14 @@ impl Stage {
     /// A tool that is to run once, with no environment of ours.
     pub(super) fn once(&self, tool: &str) -> Result<Command, BenchError> {
         let mut command = Command::new(self.bin_dir.join(tool));
-        command.env_clear().arg("-H").arg(self.addr()?.to_string());
+        command.env_clear().arg("--host").arg(self.addr()?.to_string());
         Ok(command)
     }
 
     /// A tool that is to stay until it is dropped.
     pub(super) fn daemon(&self, tool: &str) -> Result<Tool, BenchError> {
         let host = self.addr()?.to_string();
-        Ok(Tool::program(self.bin_dir.join(tool)).args(["-H", &host]))
+        Ok(Tool::program(self.bin_dir.join(tool)).args(["--host", &host]))
     }
 }
 

@@ -149,6 +149,7 @@ impl Stage {
             "echo 7 > db-01/weight; cat hosts.php",
             "zkctl set /services/db/10.0.0.2 enabled 0; cat db-02/enabled",
             "zkjoin --name 10.0.0.3 --no-hostname /services/db db-03",
+            "zkctl set /conf/app workers:=8; tail -n 1 app.starts",
             "tail -f reloads *.log",
         ] {
             self.screen.command(line);

@@ -17,6 +17,7 @@ pub(super) fn tell(stage: &mut Stage) -> Result<(), DemoError> {
     edit_here(stage)?;
     edit_from_anywhere(stage)?;
     lose_a_host(stage)?;
+    restart(stage)?;
     stage.screen.title(&format!("All of it was seen to happen, in {}.", shown(start.elapsed())));
     Ok(())
 }
@@ -124,6 +125,29 @@ fn lose_a_host(stage: &mut Stage) -> Result<(), DemoError> {
         has_text(&text_of(&reloads)?, "change: 2 hosts")
     })?;
     stage.command("cat reloads").map(drop)
+}
+
+fn restart(stage: &mut Stage) -> Result<(), DemoError> {
+    stage.screen.title("6. A program has its config in ZooKeeper");
+    stage.screen.explain(
+        "zkexec writes the file, runs the program, and restarts it when the file changes. Here the\n\
+         program is a line of shell that says what it was started with. With --lock NAME, the\n\
+         members of a group would take turns, and stop at the first one that does not work.",
+    );
+    stage.command("zkctl set --create /conf/app workers:=2")?;
+    let program = "echo \"started with $(cat app.conf)\" >> app.starts; exec sleep 600";
+    stage.start(&format!("zkexec -m app.conf=/conf/app -e '{program}'"), "app.log");
+    let starts = stage.join("app.starts");
+    stage.wait("the program starts", || has_text(&text_of(&starts)?, "{\"workers\":2}\n"))?;
+    stage.command("zkctl set /conf/app workers:=4")?;
+    let took = stage
+        .wait("the program is restarted", || has_text(&text_of(&starts)?, "{\"workers\":4}\n"))?;
+    stage.screen.fact(&format!(
+        "restarted {} later; for 100 ms of it zkexec waited for further changes:",
+        shown(took)
+    ));
+    let seen = stage.command("cat app.starts")?;
+    expect(&seen, "started with {\"workers\":2}\nstarted with {\"workers\":4}\n")
 }
 
 /// Waits until a field is in all files, and tells how long the first one took.

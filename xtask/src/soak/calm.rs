@@ -33,7 +33,7 @@ impl Stage {
         let mut eye = Eye::new(self.ensemble.servers().iter().map(Server::addr).collect());
         let (settled, took) = loop {
             let complaint = match farm::read(&mut eye) {
-                Ok(farm) => match self.complaint(&farm) {
+                Ok(farm) => match self.complaint(&farm, &mut eye)? {
                     None => break (farm, start.elapsed()),
                     Some(complaint) => complaint,
                 },
@@ -52,7 +52,7 @@ impl Stage {
             let what = format!("{settled:?}\nbecame {after:?}");
             return Err(self.complain(Complaint { what, daemon }, "it does not come to rest"));
         }
-        if let Some(complaint) = self.complaint(&after) {
+        if let Some(complaint) = self.complaint(&after, &mut eye)? {
             return Err(self.complain(complaint, "it was right, and is no more"));
         }
         self.catch_up()?;
@@ -65,18 +65,20 @@ impl Stage {
             joiner.is_locals_turn = !joiner.is_locals_turn;
         }
         self.common.settle(&after);
+        self.rollers.settle();
         self.weigh(faults)?;
         Ok(took)
     }
 
     /// The first thing that is not as it should be.
-    fn complaint(&self, farm: &Farm) -> Option<Complaint> {
-        let of = |daemon: &str, what| Some(Complaint { what, daemon: Some(daemon.to_owned()) });
+    fn complaint(&self, farm: &Farm, eye: &mut Eye) -> Result<Option<Complaint>, SoakError> {
+        let of = |daemon: &str, what| Ok(Some(Complaint { what, daemon: Some(daemon.to_owned()) }));
         let is_known = |name: &&String| {
             *name == COMMON || self.joiners.iter().any(|joiner| joiner.daemon.name == **name)
         };
         if let Some(name) = farm.keys().find(|name| !is_known(name)) {
-            return Some(Complaint { what: format!("a stranger: {name}"), daemon: None });
+            let what = format!("a stranger: {name}");
+            return Ok(Some(Complaint { what, daemon: None }));
         }
         for joiner in &self.joiners {
             if let Err(what) = stands(joiner, farm) {
@@ -91,7 +93,11 @@ impl Stage {
                 return of(&exporter.daemon.name, what);
             }
         }
-        None
+        match self.rollers.complaint(eye) {
+            Ok(Some((name, what))) => of(name, what),
+            Ok(None) => Ok(None),
+            Err(error) => Ok(Some(Complaint { what: format!("{error:?}"), daemon: None })),
+        }
     }
 
     fn complain(&mut self, complaint: Complaint, why: &str) -> SoakError {

@@ -11,6 +11,7 @@ mod eye;
 mod farm;
 mod plan;
 mod report;
+mod roll;
 mod shared;
 mod stage;
 mod storm;

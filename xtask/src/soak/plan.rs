@@ -58,6 +58,7 @@ pub(super) enum Fault {
     FreezeSharer(usize),
     KillExporter(usize),
     FreezeExporter(usize),
+    KillRoller(usize),
 }
 
 /// A fault, the rest before it, and how long it stays.
@@ -102,8 +103,9 @@ fn step(rng: &mut Rng, session_timeout: Duration) -> Step {
         86..90 => Fault::FreezeJoiner(which),
         90..93 => Fault::KillSharer(which),
         93..95 => Fault::FreezeSharer(which),
-        95..98 => Fault::KillExporter(which),
-        98.. => Fault::FreezeExporter(which),
+        95..97 => Fault::KillExporter(which),
+        97..98 => Fault::FreezeExporter(which),
+        98.. => Fault::KillRoller(which),
     };
     // A session lives over the short ones, and can't over the long ones.
     let is_long = rng.u32(..4) == 0;
@@ -153,7 +155,7 @@ mod tests {
         let plan = plan(1);
         let names = |step: &Step| format!("{:?}", step.fault).split('(').next().map(str::to_owned);
         let seen: std::collections::BTreeSet<_> = plan.iter().filter_map(names).collect();
-        assert_eq!(seen.len(), 16, "{seen:?}");
+        assert_eq!(seen.len(), 17, "{seen:?}");
         let lost: Vec<_> = plan.iter().filter(|step| step.fault == Fault::LoseQuorum).collect();
         assert!(lost.iter().any(|step| step.hold > TIMEOUT));
         assert!(lost.iter().any(|step| step.hold < TIMEOUT / 3));

@@ -8,6 +8,7 @@ use super::conf::Kind;
 use super::error::SoakError;
 use super::farm::FARM;
 use super::report::Report;
+use super::roll::{self, Rollers};
 use super::shared::{COMMON, Common};
 use super::threads::{self, Edit, News};
 use super::tools::{Daemon, Exporter, Joiner};
@@ -21,6 +22,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 const JOINERS: usize = 8;
+/// No host has this name.
+const ROLLERS: &str = "rollers";
 /// Edits of either side fall about that often.
 const TICK: Duration = Duration::from_millis(50);
 /// Nobody could look at the farm for so long a part of the session timeout:
@@ -33,6 +36,7 @@ pub(super) struct Stage {
     pub(super) joiners: Vec<Joiner>,
     pub(super) common: Common,
     pub(super) exporters: Vec<Exporter>,
+    pub(super) rollers: Rollers,
     pub(super) wires: Vec<FaultProxy>,
     pub(super) ensemble: Ensemble,
     _scratch: Scratch,
@@ -63,6 +67,7 @@ impl Stage {
             ensemble.servers().iter().map(farm_harness::Server::addr).collect();
         let wires: Vec<_> = servers.iter().map(|addr| FaultProxy::start(*addr)).collect();
         ensemble.zk().create_all(FARM, "").map_err(SoakError::Zk)?;
+        ensemble.zk().create_all(roll::CONTENT, "{}").map_err(SoakError::Zk)?;
         let (post, news) = channel();
         let (edits, orders) = channel();
         threads::watch(servers.clone(), post.clone())?;
@@ -73,7 +78,7 @@ impl Stage {
             let addrs: Vec<_> = wires.iter().map(addr).collect();
             let timeout = format!("{}ms", soak.session_timeout.as_millis());
             Tool::program(workspace::bin_dir().join(name)).args([
-                "-H",
+                "--host",
                 &addrs.join(","),
                 "--session-timeout",
                 &timeout,
@@ -89,6 +94,7 @@ impl Stage {
             joiners: joiners.collect(),
             common: Common::start(sharers, scratch.path()),
             exporters: exporters.into(),
+            rollers: Rollers::start([tool("zkexec"), tool("zkexec")], scratch.path()),
             wires,
             ensemble,
             _scratch: scratch,
@@ -114,7 +120,9 @@ impl Stage {
     pub(super) fn daemons(&mut self) -> impl Iterator<Item = &mut Daemon> {
         let joiners = self.joiners.iter_mut().map(|joiner| &mut joiner.daemon);
         let sharers = self.common.sharers.iter_mut().map(|sharer| &mut sharer.daemon);
-        joiners.chain(sharers).chain(self.exporters.iter_mut().map(|exporter| &mut exporter.daemon))
+        let exporters = self.exporters.iter_mut().map(|exporter| &mut exporter.daemon);
+        let rollers = self.rollers.rollers.iter_mut().map(|roller| &mut roller.daemon);
+        joiners.chain(sharers).chain(exporters).chain(rollers)
     }
 
     /// Any session may have ended.
@@ -167,6 +175,7 @@ impl Stage {
                 let joiner = self.joiners.iter_mut().find(|joiner| joiner.daemon.name == host);
                 let remote = match joiner {
                     Some(joiner) => &mut joiner.remote,
+                    None if host == ROLLERS => &mut self.rollers.edits,
                     None => &mut self.common.remote,
                 };
                 remote.made = number;
@@ -210,10 +219,17 @@ impl Stage {
                 return Err(self.broken(what, exporter.daemon.running.stderr()));
             }
         }
+        if let Err(what) = self.rollers.are_not_all_down() {
+            return Err(self.broken(what, String::new()));
+        }
         if self.is_editing { self.edit() } else { Ok(()) }
     }
 
     fn edit(&mut self) -> Result<(), SoakError> {
+        if let Some(number) = self.rollers.edit(&mut self.rng) {
+            let edit = Edit { host: ROLLERS.to_owned(), path: roll::CONTENT.to_owned(), number };
+            drop(self.edits.send(edit));
+        }
         let index = self.rng.usize(..=self.joiners.len());
         let Some(joiner) = self.joiners.get_mut(index) else {
             let remote = self.common.edit(&mut self.rng).map_err(SoakError::System)?;
@@ -240,6 +256,7 @@ impl Stage {
     /// Has the writer edit a znode.
     fn order(&self, host: String, number: u64) {
         // The writer's end shows when its news are missing.
-        drop(self.edits.send(Edit { host, number }));
+        let path = format!("{FARM}/{host}");
+        drop(self.edits.send(Edit { host, path, number }));
     }
 }

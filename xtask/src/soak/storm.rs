@@ -90,6 +90,14 @@ impl Stage {
                 self.exporters[index].daemon.start_again();
                 Ok(())
             }
+            Fault::KillRoller(which) => {
+                let index = which % self.rollers.rollers.len();
+                self.rollers.excuse(index);
+                self.rollers.rollers[index].daemon.end(Signal::SIGKILL);
+                self.pass(step.hold)?;
+                self.rollers.rollers[index].daemon.start_again();
+                Ok(())
+            }
             Fault::FreezeExporter(which) => {
                 let index = which % self.exporters.len();
                 self.freeze(|stage| &mut stage.exporters[index].daemon, step.hold)
@@ -199,6 +207,7 @@ impl Stage {
             joiner.is_excused = true;
             joiner.daemon.name.clone()
         });
+        let name = name.or_else(|| self.rollers.lose(session));
         self.report
             .note(&format!("  session 0x{session:x} of {}", name.as_deref().unwrap_or("another")));
         self.wires[index].expire().map_err(SoakError::System)

@@ -6,7 +6,7 @@
 
 use super::error::SoakError;
 use super::eye::{self, Eye};
-use super::farm::{FARM, Identity, counter};
+use super::farm::{Identity, counter};
 use farm_harness::ZkError;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -31,6 +31,8 @@ pub(super) enum News {
 #[derive(Debug)]
 pub(super) struct Edit {
     pub(super) host: String,
+    /// Where its record is.
+    pub(super) path: String,
     pub(super) number: u64,
 }
 
@@ -93,8 +95,8 @@ pub(super) fn write(
 /// True when the edit is made; one whose answer was lost is found to be made, or
 /// made again.
 fn apply(zk: &mut farm_harness::Zk, edit: &Edit) -> Result<bool, ZkError> {
-    let path = format!("{FARM}/{}", edit.host);
-    let znode = zk.get(&path)?;
+    let path = &edit.path;
+    let znode = zk.get(path)?;
     let Ok(mut record) = serde_json::from_slice::<Map<String, Value>>(&znode.data) else {
         return Ok(false);
     };
@@ -102,7 +104,7 @@ fn apply(zk: &mut farm_harness::Zk, edit: &Edit) -> Result<bool, ZkError> {
         return Ok(true);
     }
     record.insert("remote".to_owned(), edit.number.into());
-    match zk.set_if(&path, Value::Object(record).to_string(), znode.stat.version) {
+    match zk.set_if(path, Value::Object(record).to_string(), znode.stat.version) {
         Ok(_) => Ok(true),
         Err(ZkError::BadVersion) => Ok(false),
         Err(error) => Err(error),

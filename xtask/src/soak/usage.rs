@@ -10,7 +10,19 @@ const THREADS_MORE_MAX: usize = 4;
 /// The peak may double and a little more; what leaks passes that some day.
 const MEMORY_MORE_KB: u64 = 8 << 10;
 /// What is said once per change of the data, and not once per fault.
-const ROUTINE: [&str; 3] = ["published;", "wrote the config;", "the file has changed;"];
+const ROUTINE: [&str; 11] = [
+    "published;",
+    "wrote the config;",
+    "the file has changed;",
+    "health checking via",
+    "successful health check",
+    "failed health check",
+    "the health check said",
+    "forking ",
+    "forked ",
+    "command ended",
+    " the lock",
+];
 /// What no fault may make a tool say: none of our edits is in another's way.
 const NEVER: [&str; 3] = [" ERROR ", "panicked", "malformed"];
 /// Nor this, unless it began with a config that what all hosts share replaces.

@@ -1,6 +1,7 @@
 //! The rows, each with the raw limit it is compared with.
 
 mod codec;
+mod exec;
 mod export;
 mod get;
 mod join;
@@ -14,7 +15,7 @@ use super::table::Row;
 type Measure = fn(&Stage, &'static str) -> Result<Row, BenchError>;
 
 /// All rows, in the order of the table.
-const ROWS: [(&str, Measure); 15] = [
+const ROWS: [(&str, Measure); 17] = [
     ("get", get::one_shot),
     ("export-1000-json", |stage, name| export::once(stage, name, 1_000, "json")),
     ("export-1000-php", |stage, name| export::once(stage, name, 1_000, "php")),
@@ -26,6 +27,8 @@ const ROWS: [(&str, Measure); 15] = [
     ("reads-per-change-1000", |stage, name| mirror::reads_per_change(stage, name, 1_000)),
     ("edit-to-znode", join::edit_to_znode),
     ("znode-to-edit", join::znode_to_edit),
+    ("set-to-child", |stage, name| exec::set_to_child(stage, name, &[])),
+    ("set-to-child-lock", |stage, name| exec::set_to_child(stage, name, &["--lock", name])),
     ("decode-1000-znodes", |_, name| codec::decode_znodes(name)),
     ("encode-1000-json", |_, name| codec::encode_json(name)),
     ("encode-1000-php", |_, name| codec::encode_php(name)),
