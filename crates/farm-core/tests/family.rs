@@ -53,6 +53,7 @@ const TESTS: &[Test] = tests! {
         who_ignores_term_is_gone_at_the_kill_timeout_with_its_children,
         a_daemon_of_the_child_is_asked_once_and_waited_for,
         a_group_is_asked_once,
+        who_was_forked_too_late_to_be_asked_does_not_sit_until_it_is_killed,
         daemons_of_daemons_that_ignore_everything_are_gone,
         a_chain_of_forks_is_outrun,
         a_stopped_child_can_act_when_it_is_asked,

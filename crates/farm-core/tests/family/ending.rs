@@ -33,7 +33,7 @@ pub(crate) fn who_ignores_term_is_gone_at_the_kill_timeout_with_its_children() {
 
 pub(crate) fn a_daemon_of_the_child_is_asked_once_and_waited_for() {
     let daemon = "trap 'echo asked >>asked; sleep 0.3; echo end >end; exit' TERM; \
-        echo $$ >daemon; while :; do sleep 0.05; done";
+        sleep 0.3; echo $$ >daemon; while :; do sleep 0.05; done";
     let daemon = daemon.replace('\'', "'\\''");
     let ward = Ward::shell(&format!(
         "trap 'sleep 0.3; test -e asked || echo before >child; exit 6' TERM; \
@@ -52,7 +52,7 @@ pub(crate) fn a_daemon_of_the_child_is_asked_once_and_waited_for() {
 
 pub(crate) fn a_group_is_asked_once() {
     // The child goes at once; its own child, of the same group, counts.
-    let counting = "trap 'echo asked >>asked' TERM; echo $$ >counting; \
+    let counting = "trap 'echo asked >>asked' TERM; sleep 0.3; echo $$ >counting; \
         while :; do sleep 0.05; done";
     let ward = Ward::shell(&format!("sh -c '{}' & exec sleep 60", counting.replace('\'', "'\\''")));
     let counting = ward.pid_in("counting");
@@ -62,6 +62,20 @@ pub(crate) fn a_group_is_asked_once() {
     ward.wait_for_text("asked", "asked");
     ward.wait_for_end();
     assert_eq!(ward.scratch.read("asked").unwrap(), "asked\n");
+}
+
+pub(crate) fn who_was_forked_too_late_to_be_asked_does_not_sit_until_it_is_killed() {
+    let ward = Ward::shell(
+        "trap 'sh -c \"echo \\$\\$ >late; exec sleep 60\" & exit 4' TERM; \
+         echo $$ >up; while :; do sleep 0.05; done",
+    );
+    ward.pid_in("up");
+    let start = Instant::now();
+    ward.tell("stop TERM 60000");
+    ward.first("ended 4");
+    ward.wait_for_end();
+    assert!(!is_alive(ward.pid_in("late")));
+    assert!(start.elapsed() < patience(Duration::from_secs(10)), "{:?}", start.elapsed());
 }
 
 pub(crate) fn daemons_of_daemons_that_ignore_everything_are_gone() {

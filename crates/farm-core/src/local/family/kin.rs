@@ -4,10 +4,15 @@
 //! forebears is, we find a child. For each has a forebear that is our child, and that one
 //! stays in the list, dead or alive, until we reap it ourselves.
 
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where they stand behind the name: the parent's number, and the time of the start.
+const PARENT: usize = 1;
+const START: usize = 19;
 
 /// The processes as the kernel lists them.
 #[derive(Debug)]
@@ -35,6 +40,15 @@ impl Kin {
         let name = fs::read_to_string(self.proc.join(pid.to_string()).join("comm"));
         let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
         name.unwrap_or_default().trim_end().chars().map(printable).collect()
+    }
+
+    /// When a process was started, on the clock that counts since the machine was.
+    pub(super) fn started(&self, pid: Pid) -> Option<Duration> {
+        let stat = fs::read(self.proc.join(pid.to_string()).join("stat")).ok()?;
+        let ticks: u64 = word_after_name(&stat, START)?.parse().ok()?;
+        let per_second = sysconf(SysconfVar::CLK_TCK).ok()??;
+        let per_second = u64::try_from(per_second).ok().filter(|count| *count > 0)?;
+        Some(Duration::from_millis(ticks.saturating_mul(1000) / per_second))
     }
 
     /// From the lists that the kernel keeps per thread.
@@ -72,11 +86,16 @@ fn pid(word: &str) -> Option<Pid> {
     word.parse().ok().filter(|pid| *pid > 0).map(Pid::from_raw)
 }
 
-/// The second word after the name, which may itself contain anything.
 fn parent_in(stat: &[u8]) -> Option<Pid> {
+    word_after_name(stat, PARENT).and_then(pid)
+}
+
+/// Of the line that proc(5) describes, a word behind the name, which may itself contain
+/// anything.
+fn word_after_name(stat: &[u8], position: usize) -> Option<&str> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
-    rest.split_ascii_whitespace().nth(1).and_then(pid)
+    rest.split_ascii_whitespace().nth(position)
 }
 
 #[cfg(test)]
@@ -101,6 +120,19 @@ mod tests {
         for (stat, parent) in table {
             assert_eq!(parent_in(stat), parent.map(Pid::from_raw), "{stat:?}");
         }
+    }
+
+    #[test]
+    fn the_start_is_told_since_the_machine_started() {
+        let proc = Scratch::new();
+        let zeros = "0 ".repeat(17);
+        proc.write("12/stat", format!("12 (a) b) S 7 {zeros}250 9"));
+        proc.write("13/stat", "13 (b) S 8 1");
+        let kin = Kin::at(proc.path(), Pid::from_raw(7));
+        let second = sysconf(SysconfVar::CLK_TCK).unwrap().unwrap();
+        let started = Duration::from_millis(250_000 / u64::try_from(second).unwrap());
+        let of = |pid| kin.started(Pid::from_raw(pid));
+        assert_eq!((of(12), of(13), of(14)), (Some(started), None, None));
     }
 
     #[test]

@@ -27,6 +27,7 @@ use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::getpid;
 use settling::Settling;
 use std::collections::BTreeSet;
@@ -112,6 +113,14 @@ pub struct Family {
     ending: Ending,
     /// Who has got the stop signal.
     asked: BTreeSet<Target>,
+    /// When to look at strays of whose end nothing would tell us.
+    lingering: Settling,
+    /// When the child was asked to end, since the start of the machine.
+    asked_at: Option<Duration>,
+    /// Since when there are only strays.
+    orphaned_at: Option<Instant>,
+    /// Which of them have got it once more.
+    asked_again: BTreeSet<Pid>,
     /// What we had as children before we were this program: `exec > >(logger)` in a script
     /// leaves one. Reaped, and no part of the family.
     inherited: BTreeSet<Pid>,
@@ -142,6 +151,10 @@ impl Family {
             is_peopled: false,
             ending: Ending::none(),
             asked: BTreeSet::new(),
+            lingering: Settling::none(),
+            asked_at: None,
+            orphaned_at: None,
+            asked_again: BTreeSet::new(),
             inherited,
             refused: BTreeSet::new(),
             is_vanity_told: false,
@@ -233,12 +246,21 @@ impl Family {
         }
         self.ending.ask(now, signal, kill_timeout);
         self.asked.clear();
+        self.asked_at = since_boot();
         if let Some(pid) = self.pid() {
             self.asked.insert(Target::Group(pid));
             self.signal(signal);
             // One that is stopped would sleep until it is killed.
             self.signal(Signal::SIGCONT);
+        } else {
+            self.watch_strays(now);
         }
+    }
+
+    fn watch_strays(&mut self, now: Instant) {
+        self.lingering = Settling::begin(now);
+        self.orphaned_at = Some(now);
+        self.asked_again.clear();
     }
 
     /// Kills the whole family: the child's group now, the others at the next
@@ -254,8 +276,10 @@ impl Family {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let settling = self.settling.deadline().filter(|_| self.is_up());
-        let ending = self.ending.deadline().filter(|_| self.is_peopled);
-        settling.into_iter().chain(ending).min()
+        let is_asking = matches!(self.ending.way(), Way::Ask(_)) && !self.is_up();
+        let lingering = self.lingering.deadline().filter(|_| is_asking);
+        let ending = lingering.into_iter().chain(self.ending.deadline());
+        settling.into_iter().chain(ending.filter(|_| self.is_peopled)).min()
     }
 
     /// Does what is due. `others` as for [`Family::reap`].
@@ -264,7 +288,12 @@ impl Family {
         if self.is_up() && self.settling.is_due(now) {
             self.terminal.lend();
         }
-        self.reap(others)
+        let mut news = self.reap(others);
+        if !self.is_up() && self.lingering.is_due(now) {
+            self.ask_again(now, others);
+            news.extend(self.reap(others));
+        }
+        news
     }
 
     /// Reaps what has ended, goes on with a stop, and tells what became of the family.
@@ -300,6 +329,9 @@ impl Family {
     fn forget_stop(&mut self) {
         self.ending = Ending::none();
         self.asked.clear();
+        self.lingering = Settling::none();
+        self.orphaned_at = None;
+        self.asked_again.clear();
         self.refused.clear();
         self.is_vanity_told = false;
     }
@@ -327,6 +359,7 @@ impl Family {
         };
         self.child = None;
         self.terminal.take_back();
+        self.watch_strays(Instant::now());
         news.push(News::Ended(fate));
     }
 }
@@ -336,6 +369,10 @@ impl Drop for Family {
         self.signal(Signal::SIGKILL);
         self.terminal.take_back();
     }
+}
+
+fn since_boot() -> Option<Duration> {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).ok().map(Duration::from)
 }
 
 /// The next process that has ended; it stays unreaped.

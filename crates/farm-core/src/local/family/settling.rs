@@ -1,15 +1,16 @@
-//! The first moments of a child at a terminal.
+//! A few looks at what nothing tells us of, ever more seldom, and no more.
 //!
-//! A shell that starts a pipeline gives the terminal to it once for every program in it. The
-//! last of these may come when our child has it already, and nothing tells us. So we look a
-//! few times, ever more seldom, and no more.
+//! At a child that starts at a terminal: a shell gives that to a pipeline once for every
+//! program in it, and the last of these may come when our child has it already. At what a
+//! child has left behind: one that was just being forked may have gone to a group of its own
+//! after all groups were asked to end.
 
 use std::time::{Duration, Instant};
 
 const FIRST: Duration = Duration::from_millis(20);
 const LAST: Duration = Duration::from_secs(2);
 
-/// When to look whether the terminal is still the child's.
+/// When to look.
 #[derive(Debug)]
 pub(super) struct Settling {
     next: Option<(Instant, Duration)>,

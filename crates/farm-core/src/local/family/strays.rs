@@ -6,6 +6,14 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::{Pid, getpgid, getpgrp};
+use std::time::{Duration, Instant};
+
+/// Who is left so long after the child has most likely not heard that it shall end.
+const LINGERING: Duration = Duration::from_millis(200);
+
+/// Who was started so short a time before the child was asked may have been a copy of its
+/// parent at that moment.
+const YOUTH: Duration = Duration::from_millis(100);
 
 /// A group with one of ours in it, or a process alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +108,28 @@ impl Family {
             }
         }
         false
+    }
+
+    /// A shell that forks has its traps for a moment in the new process, too, and a signal
+    /// that is caught there is lost with the next program. And who was forked later never
+    /// got it. So the young ones that are still here a while after the child are asked by
+    /// themselves.
+    pub(super) fn ask_again(&mut self, now: Instant, others: &[Pid]) {
+        let Way::Ask(signal) = self.ending.way() else { return };
+        if self.orphaned_at.is_none_or(|since| now.saturating_duration_since(since) < LINGERING) {
+            return;
+        }
+        for pid in self.strays(others).unwrap_or_default() {
+            if self.is_young(pid) && self.asked_again.insert(pid) {
+                self.note_refusal(pid, Target::One(pid).send(signal));
+                let _ = Target::One(pid).send(Signal::SIGCONT);
+            }
+        }
+    }
+
+    fn is_young(&self, pid: Pid) -> bool {
+        let young_since = self.asked_at.map(|asked| asked.saturating_sub(YOUTH));
+        young_since.is_some_and(|since| self.kin.started(pid).is_some_and(|at| at >= since))
     }
 
     fn ask(&mut self, pid: Pid, others: &[Pid], signal: Signal) {
