@@ -1,6 +1,6 @@
 //! Whatever happens, the last child runs on what ZooKeeper has.
 
-use super::processes::wait_children;
+use super::processes::children;
 use super::stage::Stage;
 use farm_harness::{Ensemble, FaultProxy, ZkError, eventually, steadily};
 use std::time::Duration;
@@ -63,20 +63,18 @@ fn storm(seed: u64) {
         .collect();
     let wanted = wanted.join(" ");
     let what = format!("the last child on the last content, with seed {seed}");
-    eventually(&what, || match stage.starts().pop() {
-        Some((pid, found)) if found == wanted && super::processes::is_alive(pid) => Ok(()),
-        other => Err(format!("{other:?}")),
+    // It and whom it left behind, and nobody of the earlier ones; the pause of its loop is
+    // its own child. (An earlier one may have read the last content just before its end.)
+    eventually(&what, || {
+        let (last, family) = (stage.starts().pop(), children(running.pid().cast_signed()));
+        let is_well = matches!(&last, Some((pid, found)) if *found == wanted
+            && family.len() == 2
+            && family.iter().all(|process| process.state != 'Z')
+            && family.iter().any(|process| process.pid == *pid));
+        if is_well { Ok(()) } else { Err(format!("{last:?} {family:?}\n{}", running.stderr())) }
     });
-    // The child and who it left behind, and nobody of the earlier ones; the pause of its loop
-    // is its own child.
-    let family = wait_children(running.pid().cast_signed(), 2);
-    assert!(family.iter().any(|process| Some(process.pid) == last(&stage)), "{family:?}");
     let log = stop_any(running);
     assert!(!log.contains("can't") && !log.contains("failure"), "seed {seed}\n{log}");
-}
-
-fn last(stage: &Stage) -> Option<i32> {
-    stage.starts().pop().map(|(pid, _)| pid)
 }
 
 fn stop_any(mut running: farm_harness::Running) -> String {
