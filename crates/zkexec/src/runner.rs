@@ -348,9 +348,7 @@ impl Runner {
         if let Some(alerts) = &mut self.alerts {
             alerts.tick(now);
         }
-        if let Some(command) = &mut self.command
-            && command.deadline().is_some_and(|due| due <= now)
-        {
+        if let Some(command) = &mut self.command {
             command.tick(now);
         }
         self.stager.tick(now);

@@ -182,9 +182,7 @@ impl Runner {
         if let Some(znode) = self.rival.as_ref().and_then(|rival| rival.outstays(now)) {
             return Err(name::taken(&self.config, znode));
         }
-        if let Some(hook) = &mut self.hook
-            && hook.deadline().is_some_and(|at| now >= at)
-        {
+        if let Some(hook) = &mut self.hook {
             hook.tick(now);
         }
         if self.local.is_due(now) {

@@ -5,12 +5,14 @@
 
 mod backoff;
 mod inbox;
+mod retry_set;
 mod signals;
 mod wait;
 mod worker;
 
 pub use backoff::Backoff;
 pub use inbox::{Inbox, Outbox, inbox};
+pub use retry_set::RetrySet;
 pub use signals::{Signal, Signals};
 pub use wait::Wait;
 pub use worker::Worker;

@@ -10,17 +10,16 @@
 
 mod event;
 mod request;
-mod retry;
 #[cfg(test)]
 mod tests;
 
 pub use event::{Action, Event, News, State};
 pub use request::{Answer, Request, Unreadable};
 
+use crate::engine::RetrySet;
 use crate::model::{Farm, HostName, HostNameError, Record};
 use crate::session::{Change, Hint, SessionError, Watch, ZnodePath};
-use request::{Ask, Outcome};
-use retry::Retry;
+use request::{Ask, Late, Outcome};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
@@ -84,7 +83,7 @@ pub struct Roster {
     reads: usize,
     farm: Farm,
     skipped: BTreeSet<String>,
-    retry: Retry,
+    retry: RetrySet<Late>,
     actions: Vec<Action>,
 }
 
@@ -107,7 +106,7 @@ impl Roster {
             reads: 0,
             farm: Farm::new(),
             skipped: BTreeSet::new(),
-            retry: Retry::new(),
+            retry: RetrySet::new(),
             actions: Vec::new(),
         }
     }
@@ -356,7 +355,7 @@ impl Roster {
             }
             Outcome::Await(Ok(false)) | Outcome::Read(..) => {}
             Outcome::Arm(Err(error)) | Outcome::Await(Err(error)) | Outcome::List(Err(error)) => {
-                self.retry.add_farm(now);
+                self.retry.add(now, Late::Farm, false);
                 if !error.is_transient() && self.state != State::Refused {
                     self.state = State::Refused;
                     self.tell(News::Refused(error));
@@ -416,7 +415,7 @@ impl Roster {
         if self.hosts.remove(name).is_some_and(|host| !host.is_fresh) {
             self.unread -= 1;
         }
-        self.retry.drop_host(name);
+        self.retry.remove(&Late::Host(name.clone()));
         if self.farm.remove(name.as_str()).is_some() {
             self.tell(News::Changed(name.clone()));
         }
@@ -447,11 +446,11 @@ impl Roster {
             Err(Unreadable::Refused(SessionError::NoNode(_))) if is_stale => return,
             Err(Unreadable::Refused(SessionError::NoNode(_))) => return self.remove(name),
             Err(Unreadable::Refused(error)) if error.is_transient() => {
-                return self.retry.add_host(now, name, is_first_trouble);
+                return self.retry.add(now, Late::Host(name.clone()), is_first_trouble);
             }
             Ok(record) => {
                 host.is_unreadable = false;
-                self.retry.drop_host(name);
+                self.retry.remove(&Late::Host(name.clone()));
                 if self.farm.get(name.as_str()) != Some(&record) {
                     self.farm.insert(name.clone(), record);
                     self.tell(News::Changed(name.clone()));
@@ -461,8 +460,10 @@ impl Roster {
                 host.is_unreadable = true;
                 match why {
                     // Whoever mends it sets it, and that is a hint.
-                    Unreadable::Malformed(_) => self.retry.drop_host(name),
-                    Unreadable::Refused(_) => self.retry.add_host(now, name, is_first_trouble),
+                    Unreadable::Malformed(_) => self.retry.remove(&Late::Host(name.clone())),
+                    Unreadable::Refused(_) => {
+                        self.retry.add(now, Late::Host(name.clone()), is_first_trouble);
+                    }
                 }
                 if is_first_trouble {
                     self.tell(News::Unreadable(name.clone(), why));
@@ -486,12 +487,12 @@ impl Roster {
     }
 
     fn tick(&mut self, now: Instant) {
-        let Some((is_farm_due, hosts)) = self.retry.take(now) else { return };
-        if is_farm_due {
-            self.begin_survey();
-        }
-        for name in hosts.iter().filter(|name| self.hosts.contains_key(*name)).collect::<Vec<_>>() {
-            self.want(name);
+        for late in self.retry.take(now) {
+            match late {
+                Late::Farm => self.begin_survey(),
+                Late::Host(name) if self.hosts.contains_key(&name) => self.want(&name),
+                Late::Host(_) => {}
+            }
         }
     }
 }

@@ -59,9 +59,7 @@ impl Checkup {
 
     /// Does what is due. What can't be started has failed.
     pub(super) fn tick(&mut self, now: Instant) -> Finding {
-        if self.check.deadline().is_some_and(|due| due <= now) {
-            self.check.tick(now);
-        }
+        self.check.tick(now);
         if !self.health.is_due(now) {
             return Finding::Nothing;
         }

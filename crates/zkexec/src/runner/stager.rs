@@ -176,8 +176,6 @@ impl Stager {
     }
 
     pub(super) fn tick(&mut self, now: Instant) {
-        if self.check.deadline().is_some_and(|due| due <= now) {
-            self.check.tick(now);
-        }
+        self.check.tick(now);
     }
 }

@@ -26,6 +26,15 @@ pub(super) enum Ask {
     Read(Vec<(HostName, ZnodePath)>, Watch),
 }
 
+/// What has to be asked again: a change of an access list is never announced.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Late {
+    /// The farm itself.
+    Farm,
+    /// One of its hosts.
+    Host(HostName),
+}
+
 /// What came back.
 #[derive(Debug)]
 pub struct Answer {

@@ -132,7 +132,7 @@ impl Check {
         self.run.as_ref().map(Run::pid)
     }
 
-    /// Does what is due.
+    /// Does what is due, if anything is.
     pub fn tick(&mut self, now: Instant) {
         for action in self.machine.step(now, Event::Tick) {
             let signal = match action {

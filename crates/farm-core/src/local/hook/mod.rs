@@ -111,7 +111,7 @@ impl Hook {
         self.machine.deadline()
     }
 
-    /// Does what is due.
+    /// Does what is due, if anything is.
     pub fn tick(&mut self, now: Instant) {
         self.step(now, Event::Tick);
     }

@@ -11,7 +11,6 @@ mod desk;
 mod event;
 mod layout;
 mod request;
-mod retry;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -22,9 +21,9 @@ pub(crate) use request::{Answer, Request, Unreadable};
 
 use super::{Content, MirrorSpec, Mirrored};
 use desk::Desk;
+use farm_core::engine::RetrySet;
 use farm_core::session::{Change, Hint, SessionError, ZnodePath};
 use request::{Ask, Found, Outcome};
-use retry::Retry;
 use std::sync::Arc;
 use std::time::Instant;
 use tree::{Finding, Tree};
@@ -48,7 +47,8 @@ pub(crate) struct Source {
     units: Vec<Unit>,
     desk: Desk,
     told: Option<Content>,
-    retry: Retry,
+    /// Units: a change of an access list is never announced.
+    retry: RetrySet<usize>,
 }
 
 /// A znode or a subtree, for all the mirrors that show it.
@@ -96,7 +96,7 @@ impl Source {
             units,
             desk: Desk::new(),
             told: None,
-            retry: Retry::new(),
+            retry: RetrySet::new(),
         }
     }
 
@@ -276,7 +276,7 @@ impl Source {
     }
 
     fn there(&mut self, index: usize, value: Mirrored) {
-        self.retry.drop_unit(index);
+        self.retry.remove(&index);
         let unit = &mut self.units[index];
         unit.value = Some(value);
         unit.is_fresh = true;
@@ -285,7 +285,7 @@ impl Source {
     }
 
     fn gone(&mut self, index: usize) {
-        self.retry.drop_unit(index);
+        self.retry.remove(&index);
         let unit = &mut self.units[index];
         unit.is_fresh = true;
         unit.is_unreadable = false;
