@@ -359,6 +359,7 @@ fn a_server_that_restarts_costs_no_host() {
             if file["b"]["n"] == json!(10 + round) { Ok(()) } else { Err(text) }
         });
     }
+    eventually("a run", || scratch.read("counts"));
     stop(running);
     let counts = scratch.read("counts").unwrap();
     assert!(counts.lines().all(|count| count == "2"), "{counts}");
@@ -374,6 +375,7 @@ fn a_host_that_only_registers_anew_never_leaves_the_file() {
         place.host("1.2.3.4", &json!({"round": round}));
     }
     place.wait_for("the last round", |file| file["1.2.3.4"]["round"] == json!(49));
+    eventually("a run", || place.scratch.read("counts"));
     stop(running);
     let counts = place.scratch.read("counts").unwrap();
     assert!(counts.lines().all(|count| count == "2"), "{counts}");
@@ -402,6 +404,7 @@ fn hup_writes_again_what_somebody_removed() {
     fs::remove_file(place.scratch.join("db.php")).unwrap();
     running.signal(Signal::SIGHUP);
     place.wait_for_text("db.php", DATABASE_PHP);
+    running.wait_log("the file has changed");
     // What is there already is not touched.
     let modified = fs::metadata(place.scratch.join("db.php")).unwrap().modified().unwrap();
     running.signal(Signal::SIGHUP);
@@ -422,9 +425,12 @@ fn a_file_that_can_not_be_written_is_told_of_once_and_caught_up() {
     place.host("b", &json!({}));
     fs::rename(place.scratch.join("away"), place.scratch.join("conf")).unwrap();
     running.wait_log("the file can be written again");
-    let text = place.scratch.read("conf/db.json").unwrap();
-    let file: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(file.as_object().unwrap().len(), 4);
+    // The last of them may become known only now.
+    eventually("all hosts in the file", || {
+        let text = place.scratch.read("conf/db.json")?;
+        let file: Value = serde_json::from_str(&text).unwrap();
+        if file.as_object().unwrap().len() == 4 { Ok(()) } else { Err(text) }
+    });
     let log = stop(running);
     assert_eq!(log.matches("the file stays as it is").count(), 1, "{log}");
     assert_eq!(fs::read_dir(place.scratch.join("conf")).unwrap().count(), 1, "nothing else stays");

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "the steps that tests share fail as tests do")]
 
 use crate::join::stage::{ENTRY, Stage, hostname, record};
-use farm_harness::{Create, Output, Running, Signal, Tool, eventually, free_port, steadily};
+use farm_harness::{
+    Create, Output, Running, Signal, Tool, eventually, free_port, patience, steadily,
+};
 use serde_json::json;
 use std::fs;
 use std::time::Duration;
@@ -101,7 +103,7 @@ fn retries_are_rounds_and_then_it_is_69() {
             let tool = Tool::new(name).args(["--host", &nobody]).args(retries).args(arguments);
             let output = tool.cwd(stage.scratch.path()).run();
             output.code(69).stdout_is("").stderr_has("hint: ");
-            assert!(output.elapsed < Duration::from_secs(5), "{output}");
+            assert!(output.elapsed < patience(Duration::from_secs(5)), "{output}");
         }
     }
     assert_eq!(stage.scratch.read("x.json").unwrap(), "{}");

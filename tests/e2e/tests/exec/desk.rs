@@ -37,9 +37,12 @@ impl Desk {
         let bin = Tool::path_of("zkexec");
         let path = std::env::var("PATH").unwrap();
         let path = format!("{}:{path}", bin.parent().unwrap_or(Path::new("")).display());
-        // Not the leader of a group yet, so setsid goes on as the same process.
-        let mut command = mortal(OsStr::new("setsid"));
-        command.args(["--ctty", "sh", "-i"]).current_dir(stage.scratch.path());
+        // A shell has what it runs in the background ignore INT, and whoever starts the tests
+        // may be there. Not the leader of a group yet, so setsid goes on as the same process.
+        let mut command = mortal(OsStr::new("env"));
+        command
+            .args(["--default-signal", "setsid", "--ctty", "sh", "-i"])
+            .current_dir(stage.scratch.path());
         command.env_clear().env("PATH", path).env("PS1", "$ ").env("ZKHOST", stage.servers());
         command.env("ZK_SESSION_TIMEOUT", "4s").env("PWD", stage.scratch.path());
         command.stdin(tty.try_clone().unwrap()).stdout(tty.try_clone().unwrap()).stderr(tty);

@@ -71,7 +71,7 @@ fn a_command_over_its_limit_is_told_and_then_killed_with_all_it_started() {
                    (trap '' TERM; sh -c 'echo $$ > grandchild; exec sleep 100') & \
                    while :; do sleep 0.1; done";
     let start = Instant::now();
-    let running = place.start(&["db.json", "-c", command, "--cmd-timeout", "300ms"]);
+    let running = place.start(&["db.json", "-c", command, "--cmd-timeout", "2s"]);
     running.wait_log("command takes too long, ending it");
     place.wait_for_text("told", "told\n");
     running.wait_log("command failed: killed by signal 9");

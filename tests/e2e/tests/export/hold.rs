@@ -51,6 +51,7 @@ fn hosts_that_come_back_were_never_missing() {
     running.wait_log("all hosts that were held are back");
     place.host("last", &json!({}));
     place.wait_for("the last change", |file| count(file) == 11);
+    place.wait_for_text("ran", "10\n11\n");
     stop(running);
     assert_eq!(place.scratch.read("ran").unwrap(), "10\n11\n");
 }

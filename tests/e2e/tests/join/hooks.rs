@@ -129,11 +129,14 @@ fn one_that_fails_is_told_and_tried_again_until_it_succeeds() {
 fn one_that_takes_too_long_is_ended_with_all_it_started() {
     let stage = one_field("hook_long");
     let command = "echo $ZK_EVENT >> $AT/log; sleep 300 & echo $! > $AT/pid; wait";
-    let mut running = join(&stage, command, &["--cmd-timeout", "300ms"]);
+    let mut running = join(&stage, command, &["--cmd-timeout", "2s"]);
+    let pid = eventually("it runs", || match stage.scratch.read("pid")? {
+        text if text.ends_with('\n') => Ok(text.trim().to_owned()),
+        text => Err(text),
+    });
     running.wait_log("command takes too long, ending it");
     running.wait_log("command failed");
-    let pid = stage.scratch.read("pid").unwrap();
-    assert!(!fs::exists(format!("/proc/{}", pid.trim())).unwrap() || is_dead(pid.trim()));
+    eventually("what it started is gone", || if is_dead(&pid) { Ok(()) } else { Err(&pid) });
     eventually("it is tried again", || match stage.scratch.read("log")? {
         text if text.starts_with("start\nretry\n") => Ok(()),
         text => Err(text),

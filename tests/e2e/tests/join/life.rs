@@ -1,7 +1,7 @@
 //! How it stops, and what it costs while nothing happens.
 
 use super::stage::{ENTRY, Stage};
-use farm_harness::{Create, Running, Signal, eventually, free_port, steadily};
+use farm_harness::{Create, Running, Signal, eventually, free_port, patience, steadily};
 use serde_json::json;
 use std::fs;
 use std::net::TcpListener;
@@ -24,7 +24,7 @@ fn stops(running: &mut Running, signal: Signal) {
     let start = Instant::now();
     running.signal(signal);
     running.wait_exit().ok();
-    assert!(start.elapsed() < AT_ONCE, "{:?}\n{}", start.elapsed(), running.stderr());
+    assert!(start.elapsed() < patience(AT_ONCE), "{:?}\n{}", start.elapsed(), running.stderr());
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_second_signal_ends_it_where_it_stands() {
     running.signal(Signal::SIGCONT);
     let output = running.wait_exit();
     let is_end = output.code == Some(0) || output.signal.is_some();
-    assert!(is_end && output.elapsed < Duration::from_secs(5), "{output}");
+    assert!(is_end && output.elapsed < patience(Duration::from_secs(5)), "{output}");
 }
 
 #[test]

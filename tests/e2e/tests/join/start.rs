@@ -1,7 +1,7 @@
 //! What is there, or not, when it starts; and what goes missing later.
 
 use super::stage::{ENTRY, Stage, hostname, record};
-use farm_harness::{Create, Signal, eventually, steadily};
+use farm_harness::{Create, Signal, eventually, patience, steadily};
 use serde_json::json;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +32,7 @@ fn a_config_that_is_malformed_at_the_start_shows_only_the_hostname() {
     assert_eq!(stage.record(), json!({"hostname": hostname()}));
     stage.edit(|record| record["r"] = json!(1));
     stage.scratch.write("db.json", "{\"a\": 1,");
+    running.wait_log_times("left alone", 2);
     steadily(Duration::from_millis(300), "the file is left alone", || {
         let text = stage.scratch.read("db.json")?;
         if text == "{\"a\": 1," { Ok(()) } else { Err(text) }
@@ -93,7 +94,11 @@ fn a_znode_deleted_by_hand_is_back_at_once() {
             Ok(znode) if znode.stat.czxid > before.czxid => Ok(()),
             other => Err(format!("{other:?}")),
         });
-        assert!(start.elapsed() < Duration::from_secs(1), "round {round}: {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < patience(Duration::from_secs(1)),
+            "round {round}: {:?}",
+            start.elapsed()
+        );
     }
     stage.sees(json!({"a": "1"}));
     running.wait_log("joined again; ");
@@ -190,6 +195,7 @@ fn a_left_over_is_replaced_as_a_whole_and_what_it_said_is_logged() {
     let running = stage.join("conf", &[]);
     stage.sees(json!({"a": "new", "same": "s"}));
     assert!(!stage.scratch.join("conf/only").exists());
+    running.wait_log_times("field=", 2);
     let log = running.stderr();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("field=")).collect();
     assert_eq!(lines.len(), 2, "{log}");

@@ -35,7 +35,10 @@ fn a_host_shows_its_config_and_takes_edits_from_anywhere() {
     stage.file_says("conf/enabled", "0");
     // Fields that nobody touched are as they were typed.
     stage.file_says("conf/mysql/replication_delay", "0\n");
-    assert_eq!(record(&mut stage.zk, "/services/db").unwrap()["size"], json!(1));
+    eventually("the farm has its size", || match record(&mut stage.zk, "/services/db")? {
+        farm if farm["size"] == json!(1) => Ok(()),
+        farm => Err(farm.to_string()),
+    });
 }
 
 #[test]
@@ -111,6 +114,7 @@ fn without_watches_the_config_is_read_now_and_then() {
         stage.scratch.write("conf/a", round.to_string());
         stage.sees(json!({"a": round.to_string()}));
     }
+    running.wait_log("local edits may go unseen");
     let log = running.stderr();
     assert_eq!(log.matches("local edits may go unseen").count(), 1, "{log}");
 }

@@ -1,7 +1,7 @@
 //! ZooKeeper is not there, or says no.
 
 use super::stage::{ENTRY, Stage, edit, hostname};
-use farm_harness::{Acl, FaultProxy, Signal, eventually, free_port, steadily};
+use farm_harness::{Acl, FaultProxy, Signal, eventually, free_port, patience, steadily};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -81,7 +81,7 @@ fn an_expired_session_is_joined_again_and_nothing_of_the_record_is_lost() {
                 Ok(znode) if znode.stat.ephemeral_owner != before.ephemeral_owner => Ok(()),
                 other => Err(format!("{other:?}")),
             });
-            assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+            assert!(start.elapsed() < patience(Duration::from_secs(2)), "{:?}", start.elapsed());
             stage.sees(json!({"a": round.to_string(), "r": {"x": 1}}));
             running.wait_log_times("joined again; ", round as usize);
         }
@@ -107,7 +107,7 @@ fn a_host_that_was_suspended_for_long_joins_again() {
     running.signal(Signal::SIGCONT);
     let start = Instant::now();
     stage.sees(json!({"a": "2", "n": 5}));
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(start.elapsed() < patience(Duration::from_secs(2)), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn it_stops_at_once_during_an_outage() {
         let start = Instant::now();
         running.signal(Signal::SIGTERM);
         running.wait_exit().ok();
-        assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+        assert!(start.elapsed() < patience(Duration::from_millis(900)), "{:?}", start.elapsed());
     }
 }
 
