@@ -12,12 +12,13 @@ use std::process::{Command, Stdio};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Test {
     /// Leave out the end-to-end tests
-    #[arg(long, conflicts_with_all = ["only", "repeat"])]
+    #[arg(long, conflicts_with = "only")]
     quick: bool,
     /// Run only the end-to-end tests with NAME in their name, and no other check
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
-    /// Run the end-to-end tests N times, and no other check, and count the failures
+    /// Run the end-to-end tests N times (with --quick: all the others), and no other check,
+    /// and count the failures
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     repeat: Option<u32>,
     /// Arguments for the test programs
@@ -28,54 +29,56 @@ pub(crate) struct Test {
 pub(crate) fn run(test: &Test) -> Result<(), Failure> {
     let toolbox =
         step("provision", || provision::ensure(Need::ServersAndPhp).map_err(Failure::Provision))?;
-    if test.only.is_some() || test.repeat.is_some() {
-        return end_to_end(test, &toolbox);
+    if test.only.is_none() && test.repeat.is_none() {
+        step("fmt", || cargo(&["fmt", "--all", "--check"]))?;
+        step("clippy", || {
+            cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+        })?;
+        step("tidy", tidy::run)?;
     }
-    step("fmt", || cargo(&["fmt", "--all", "--check"]))?;
-    step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    step("tidy", tidy::run)?;
-    build()?;
-    step("tests", || {
-        let mut command = cargo_test(&toolbox);
-        command.arg("--workspace");
-        if test.quick {
-            command.args(["--exclude", "farm-e2e"]);
-        }
-        run_command(command.arg("--").args(&test.extra))
-    })
-}
-
-/// The end-to-end tests alone, once or many times.
-fn end_to_end(test: &Test, toolbox: &Toolbox) -> Result<(), Failure> {
-    build()?;
-    let arguments = || test.only.iter().chain(&test.extra);
+    step("build", || cargo(&["build", "--workspace", "--bins"]))?;
     if let Some(name) = &test.only {
-        let mut command = cargo_test(toolbox);
-        command.args(["--package", "farm-e2e", "--test", "e2e", "--", "--list"]).args(arguments());
+        let mut command = tests(test, &toolbox);
+        command.arg("--list");
         if !lists_tests(command)? {
             return Err(Failure::NoSuchTest { name: name.clone() });
         }
     }
-    let once = || {
-        let mut command = cargo_test(toolbox);
-        run_command(
-            command.args(["--package", "farm-e2e", "--test", "e2e", "--"]).args(arguments()),
-        )
-    };
-    let Some(runs) = test.repeat else { return step("tests", once) };
+    let once = || run_command(&mut tests(test, &toolbox));
+    match test.repeat {
+        Some(runs) => again_and_again(runs, once),
+        None => step("tests", once),
+    }
+}
+
+/// The tests that are asked for.
+fn tests(test: &Test, toolbox: &Toolbox) -> Command {
+    let mut command = cargo_test(toolbox);
+    if test.quick {
+        command.args(["--workspace", "--exclude", "farm-e2e"]);
+    } else if test.only.is_some() || test.repeat.is_some() {
+        command.args(["--package", "farm-e2e", "--test", "e2e"]);
+    } else {
+        command.arg("--workspace");
+    }
+    if test.repeat.is_some() {
+        // A run tells of all that fails, and does not end with the first program that does.
+        command.arg("--no-fail-fast");
+    }
+    command.arg("--").args(&test.only).args(&test.extra);
+    command
+}
+
+fn again_and_again(runs: u32, once: impl Fn() -> Result<(), Failure>) -> Result<(), Failure> {
     let mut failed = 0;
     for number in 1..=runs {
-        if let Err(failure) = step(&format!("run {number} of {runs}"), once) {
+        if let Err(failure) = step(&format!("run {number} of {runs}"), &once) {
             say(&failure.to_string());
             failed += 1;
         }
     }
     say(&format!("{} passed, {failed} failed", runs - failed));
     if failed == 0 { Ok(()) } else { Err(Failure::Flaky { failed, runs }) }
-}
-
-fn build() -> Result<(), Failure> {
-    step("build", || cargo(&["build", "--workspace", "--bins"]))
 }
 
 fn cargo(arguments: &[&str]) -> Result<(), Failure> {
