@@ -214,6 +214,8 @@ fn forbidden_and_malformed_hosts_are_told_of_once_and_keep_their_record() {
     let seen = file(&scratch);
     assert_eq!((&seen["h0000"], &seen["h0001"]), (&json!({"n": 0}), &json!({"n": 0})));
     assert_eq!(seen.get("never"), None);
+    running.wait_log_times("a host can't be read, keeping its last record", 2);
+    running.wait_log("a host can't be read, leaving it out");
     let log = running.stderr();
     assert_eq!(log.matches("a host can't be read, keeping its last record").count(), 2, "{log}");
     assert_eq!(log.matches("a host can't be read, leaving it out").count(), 1, "{log}");

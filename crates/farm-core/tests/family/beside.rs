@@ -20,12 +20,16 @@ pub(crate) fn a_hook_beside_is_neither_killed_nor_reaped() {
     ward.pid_in("up");
     // With a part in another session that it looks after, and one in its own group that it
     // does not.
-    ward.tell("hook (sleep 60 &); setsid sh -c 'sleep 0.8; echo fine >far' & echo $$ >near; wait; test -e far");
+    let far = "while [ ! -e go ]; do sleep 0.05; done; echo fine >far";
+    ward.tell(&format!(
+        "hook (sleep 60 &); setsid sh -c '{far}' & echo $$ >near; wait; test -e far"
+    ));
     ward.pid_in("near");
     ward.tell("stop TERM 100");
     ward.first("ended 137");
     ward.first("gone");
     assert_eq!(ward.count("hook"), 0, "{:?}", ward.log());
+    ward.scratch.write("go", "");
     ward.first("hook true");
     assert_eq!(ward.count("log "), 0, "{:?}", ward.log());
     eventually("nobody is left", || match children_of(ward.pid()).as_slice() {

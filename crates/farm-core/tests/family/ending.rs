@@ -57,7 +57,7 @@ pub(crate) fn a_group_is_asked_once() {
     let ward = Ward::shell(&format!("sh -c '{}' & exec sleep 60", counting.replace('\'', "'\\''")));
     let counting = ward.pid_in("counting");
     assert_eq!(group(counting), ward.child());
-    ward.tell("stop TERM 700");
+    ward.tell("stop TERM 2000");
     ward.first("ended 143");
     ward.wait_for_text("asked", "asked");
     ward.wait_for_end();

@@ -300,16 +300,23 @@ fn giving_back_while_waiting_is_one_request() {
     let [mut first, mut second] = [(); 2].map(|()| Member::at(&server, 1));
     first.ask();
     first.granted();
-    second.ask();
-    second.waiting();
-    second.settle();
-    let before = server.requests().len();
-    let start = Instant::now();
-    second.leave();
-    assert!(start.elapsed() < patience(Duration::from_millis(100)), "{:?}", start.elapsed());
-    let after = server.requests();
-    assert_eq!(after[before..].iter().map(|seen| seen.opcode).collect::<Vec<_>>(), [op::DELETE]);
-    assert_eq!(server.children(DIRECTORY), ["ex0000000000"]);
+    let mut took = [Duration::ZERO; 5];
+    for took in &mut took {
+        second.ask();
+        second.waiting();
+        second.settle();
+        let before = server.requests().len();
+        let start = Instant::now();
+        second.leave();
+        *took = start.elapsed();
+        let after = server.requests();
+        let asked: Vec<_> = after[before..].iter().map(|seen| seen.opcode).collect();
+        assert_eq!(asked, [op::DELETE]);
+        assert_eq!(server.children(DIRECTORY), ["ex0000000000"]);
+    }
+    // The machine may be busy for a moment.
+    took.sort_unstable();
+    assert!(took[2] < patience(Duration::from_millis(100)), "{took:?}");
 }
 
 #[test]

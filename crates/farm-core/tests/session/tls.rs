@@ -2,11 +2,11 @@
 
 use crate::guest::{Guest, config, timed};
 use farm_core::session::Tls;
-use farm_harness::{Authority, FakeServer, Scratch};
+use farm_harness::{Authority, FakeServer, Scratch, patience};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Takes connections, says this to each once it has heard something, and no more.
 struct Mumbler {
@@ -62,7 +62,8 @@ fn a_handshake_that_stalls_is_cut_like_every_silence() {
         let (told, took) = trouble_at(server.addr);
         assert_eq!(told, format!("{}: TLS: no answer in the handshake", server.addr));
         // R is a second for a session of four.
-        assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(3), "{took:?}");
+        let limit = patience(Duration::from_secs(3));
+        assert!(took >= Duration::from_secs(1) && took < limit, "{took:?}");
         assert_eq!(server.taken(), 1);
     }
 }
@@ -75,15 +76,19 @@ fn a_handshake_is_given_longer_after_one_that_stalled() {
     let mut config = config(&[&listener.local_addr().unwrap()]);
     config.session_timeout = Duration::from_secs(6);
     config.tls = Some(Tls { ca: Some(ca), ..Tls::default() });
+    // Not from the moment in which we come to take the connection.
+    let start = Instant::now();
     let guest = Guest::open_with(config);
     // Until the other side has had enough.
     let hear_out = || {
         let (mut stream, _) = listener.accept().unwrap();
-        timed(|| while matches!(stream.read(&mut [0; 4096]), Ok(1..)) {}).1
+        while matches!(stream.read(&mut [0; 4096]), Ok(1..)) {}
+        start.elapsed()
     };
     // R is a second for a session of six, and a third of it at the most.
-    assert!(hear_out() >= Duration::from_millis(900));
-    assert!(hear_out() >= Duration::from_millis(1900));
+    let (first, second) = (hear_out(), hear_out());
+    assert!(first >= Duration::from_millis(900), "{first:?}");
+    assert!(second >= Duration::from_millis(900 + 1900), "{first:?} {second:?}");
     guest.session.abandon();
 }
 
@@ -92,7 +97,7 @@ fn a_server_that_speaks_something_else_is_told_at_once() {
     let server = Mumbler::start(b"SSH-2.0-OpenSSH_9.2\r\n");
     let (told, took) = trouble_at(server.addr);
     assert_eq!(told, format!("{}: TLS: server speaks no TLS", server.addr));
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < patience(Duration::from_secs(1)), "{took:?}");
     server.taken();
 }
 

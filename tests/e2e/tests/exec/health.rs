@@ -210,12 +210,17 @@ fn a_check_in_flight_holds_up_no_restart() {
     let mut stage = Stage::with_conf("in_flight", "a");
     let health = "trap '' TERM; echo in >> checks; while :; do sleep 1000; done";
     let running = stage.start(&["-H", health, "-d", "0", "-i", "0"]);
-    stage.file_says("checks", "in\n");
-    let begun = Instant::now();
-    stage.zk.set("/conf", "b").unwrap();
-    stage.wait_starts(2);
-    let took = begun.elapsed();
-    assert!(took < patience(Duration::from_millis(200)), "{took:?}");
-    stage.file_says("checks", "in\nin\n");
+    let mut took = [Duration::ZERO; 5];
+    for (round, took) in took.iter_mut().enumerate() {
+        stage.file_says("checks", &"in\n".repeat(round + 1));
+        let begun = Instant::now();
+        stage.zk.set("/conf", round.to_string()).unwrap();
+        stage.wait_starts(round + 2);
+        *took = begun.elapsed();
+    }
+    stage.file_says("checks", &"in\n".repeat(6));
     stop(running);
+    // The machine may be busy for a moment.
+    took.sort_unstable();
+    assert!(took[2] < patience(Duration::from_millis(200)), "{took:?}");
 }

@@ -78,7 +78,7 @@ fn ready_is_said_after_the_first_good_check_if_there_are_checks() {
     assert!(!manager.hear().contains("READY"), "{}", manager.heard);
     stage.scratch.write("well", "");
     manager.wait_for("READY=1\n");
-    assert!(running.stderr().contains("successful health check"), "{}", running.stderr());
+    running.wait_log("successful health check");
     running.signal(Signal::SIGTERM);
     running.wait_exit().code(143);
 }

@@ -182,6 +182,7 @@ fn twenty_hosts_whose_sessions_end_at_once_are_back_within_two_seconds() {
     assert_eq!(owners.len(), HOSTS);
     let live = Ensemble::shared().server(0).four_letter("cons");
     for (index, host) in hosts.iter().enumerate() {
+        host.running.wait_log_times(" connected; ", 2);
         let (log, session) = (host.running.stderr(), session_of(&host.running));
         let owner = zk.get(&format!("{FARM}/{}", name(index))).unwrap().stat.ephemeral_owner;
         assert_eq!(format!("0x{owner:x}"), session, "{log}");

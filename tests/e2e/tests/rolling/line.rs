@@ -88,7 +88,7 @@ fn publish_and_read(site: &mut Site<'_>, wire: &FaultProxy) {
 }
 
 /// Long enough for a test to do something about it.
-const A_LITTLE_LATER: [&str; 2] = ["--wait", "400ms"];
+const A_LITTLE_LATER: [&str; 2] = ["--wait", "1500ms"];
 
 #[test]
 fn a_contender_is_found_again_though_nobody_was_told_that_it_was_made() {

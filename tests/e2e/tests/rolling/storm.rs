@@ -129,7 +129,8 @@ fn children_of(pid: u32) -> Vec<u32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let pids = std::fs::read_to_string(path).unwrap();
     let command = |pid: u32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let is_child = |pid: &u32| String::from_utf8_lossy(&command(*pid)).contains("child.sh");
+    // Not what is just being forked, which has the words of its zkexec.
+    let is_child = |pid: &u32| command(*pid).starts_with(b"sh\0../child.sh\0");
     pids.split_whitespace().filter_map(|pid| pid.parse().ok()).filter(is_child).collect()
 }
 

@@ -5,6 +5,7 @@ use super::state::{Act, Faults, ServerId};
 use super::view::View;
 use super::{Seen, Shared, Timeouts};
 use crate::garble::Garble;
+use crate::patience;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
@@ -171,11 +172,11 @@ impl FakeServer {
         }));
     }
 
-    /// Waits until a look at the server satisfies `probe`, or the patience is
+    /// Waits until a look at the server satisfies `probe`, or that time (scaled) is
     /// over; says whether it did. The probe must use nothing but the view.
     #[must_use]
-    pub fn wait_for(&self, patience: Duration, probe: impl Fn(&View<'_>) -> bool) -> bool {
-        let deadline = Instant::now() + patience;
+    pub fn wait_for(&self, limit: Duration, probe: impl Fn(&View<'_>) -> bool) -> bool {
+        let deadline = Instant::now() + patience(limit);
         let mut state = self.shared.lock();
         loop {
             if probe(&View { state: &state, server: Some(self.id) }) {

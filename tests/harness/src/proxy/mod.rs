@@ -33,6 +33,7 @@ mod tests;
 
 use crate::bell::Bell;
 use crate::garble::{Garble, Garbler};
+use crate::patience;
 use crate::port::Port;
 use crate::zk::{ZkError, kill_session};
 use nix::libc::linger;
@@ -249,11 +250,11 @@ impl FaultProxy {
         self.shared.lock().counts
     }
 
-    /// Waits until the counts satisfy `probe`, or the patience is over; says
+    /// Waits until the counts satisfy `probe`, or that time (scaled) is over; says
     /// whether they did.
     #[must_use]
-    pub fn wait_for(&self, patience: Duration, probe: impl Fn(&ProxyCounts) -> bool) -> bool {
-        let deadline = Instant::now() + patience;
+    pub fn wait_for(&self, limit: Duration, probe: impl Fn(&ProxyCounts) -> bool) -> bool {
+        let deadline = Instant::now() + patience(limit);
         let mut state = self.shared.lock();
         loop {
             if probe(&state.counts) {

@@ -117,7 +117,7 @@ fn a_command_over_its_limit_ends_with_its_children() {
         one.display(),
         two.display()
     );
-    let mut runner = Runner::new(&command, Duration::from_millis(300));
+    let mut runner = Runner::new(&command, Duration::from_secs(2));
     runner.request("change");
     assert!(!runner.next_end());
     wait_until_gone(&scratch, "one");

@@ -227,7 +227,7 @@ fn more_events_than_the_queue_takes_end_in_a_hint() {
     // Notify's thread is held up, so that the queue overflows.
     let post = move |hint| {
         sender.send(hint).unwrap_or(());
-        wait.recv_timeout(Duration::from_secs(5)).unwrap_or(());
+        wait.recv_timeout(Duration::from_secs(60)).unwrap_or(());
     };
     let mut watch = FileWatch::start(path.clone(), Watched::Tree, post).unwrap();
     drop(File::create(path.join("first")).unwrap());
