@@ -24,5 +24,14 @@ pub(crate) fn cargo() -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = mortal(&cargo);
     command.current_dir(root());
+    // What cargo tells us of our own package is news to every build script that looks at
+    // such variables: it would run again, and what depends on it would be built anew.
+    for (name, _) in env::vars_os() {
+        let is_ours =
+            |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|of| name.starts_with(of));
+        if name.to_str().is_some_and(is_ours) {
+            command.env_remove(name);
+        }
+    }
     command
 }
