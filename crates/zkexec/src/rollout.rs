@@ -217,9 +217,8 @@ impl<C: Clone + PartialEq> Rollout<C> {
     /// Begins a turn, if there is a reason for one.
     fn begin(&mut self) {
         if self.is_settled() {
-            return;
-        }
-        if !self.gates.is_in_hours {
+            self.phase = Phase::Settled;
+        } else if !self.gates.is_in_hours {
             self.phase = Phase::OffHours;
         } else if self.terms.is_locked {
             self.phase = Phase::Queued;

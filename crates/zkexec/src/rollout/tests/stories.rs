@@ -316,6 +316,21 @@ fn outside_of_the_hours_nobody_queues() {
 }
 
 #[test]
+fn new_content_is_taken_after_one_that_was_taken_back_and_hours_that_came_and_went() {
+    let shut = Gates { is_in_hours: false, ..OPEN };
+    let mut stage = Stage::new(terms());
+    stage.step(E::Wanted(2));
+    stage.step(E::Granted);
+    // Taken back while it is read again, and then the session ends.
+    stage.step(E::Wanted(0));
+    stage.step(E::PermitLost);
+    stage.step(E::Gates(shut));
+    stage.step(E::Gates(OPEN));
+    assert_eq!(stage.rollout.phase(), Phase::Settled);
+    assert_eq!(stage.step(E::Wanted(4)), [A::Ask]);
+}
+
+#[test]
 fn a_farm_that_cannot_spare_us_keeps_the_child_up() {
     let needed = Gates { can_spare_us: false, ..OPEN };
     let mut stage = Stage::with_gates(terms(), needed);
