@@ -1,57 +1,85 @@
 //! Servers that do not get to the end of a handshake.
 
-use crate::guest::{Guest, config, timed};
-use farm_core::session::Tls;
+use crate::guest::{Guest, PATIENCE, config};
+use farm_core::session::{Event, Session, SessionError, Tls};
 use farm_harness::{Authority, FakeServer, Scratch, patience};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Takes connections, says this to each once it has heard something, and no more.
 struct Mumbler {
     addr: SocketAddr,
-    thread: Option<JoinHandle<usize>>,
+    heard: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Mumbler {
     fn start(words: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
+        let heard = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&heard);
         let serve = move || {
             let mut taken = Vec::new();
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 // A connection without a word is the end.
                 match stream.read(&mut [0; 4096]) {
-                    Ok(1..) => {}
-                    Ok(0) | Err(_) => return taken.len(),
-                }
+                    Ok(1..) => count.fetch_add(1, Ordering::Relaxed),
+                    Ok(0) | Err(_) => return,
+                };
                 stream.write_all(words).unwrap();
                 taken.push(stream);
             }
-            taken.len()
         };
         let thread = Builder::new().name("mumbler".to_owned()).spawn(serve).unwrap();
-        Self { addr, thread: Some(thread) }
+        Self { addr, heard, thread: Some(thread) }
     }
 
-    /// Ends it, and tells how many connections it had.
-    fn taken(mut self) -> usize {
-        drop(std::net::TcpStream::connect(self.addr).unwrap());
-        self.thread.take().unwrap().join().unwrap()
+    /// What is said of it after one round, how many connections that were, and how long it
+    /// took.
+    fn trouble(&self) -> (String, usize, Duration) {
+        let heard = Arc::clone(&self.heard);
+        trouble_at(self.addr, move || heard.load(Ordering::Relaxed))
     }
 }
 
-/// A session that gives up after one round over this server.
-fn trouble_at(addr: SocketAddr) -> (String, Duration) {
+impl Drop for Mumbler {
+    fn drop(&mut self) {
+        drop(TcpStream::connect(self.addr));
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// A session that gives up after one round over this server, and what was seen then.
+fn trouble_at<T: Send + 'static>(
+    addr: SocketAddr,
+    look: impl Fn() -> T + Send + Sync + 'static,
+) -> (String, T, Duration) {
     let scratch = Scratch::new();
     let ca = scratch.write("ca.pem", Authority::new("farm").pem());
     let mut config = config(&[&addr]);
     config.rounds_max = Some(1);
     config.tls = Some(Tls { ca: Some(ca), ..Tls::default() });
-    let (guest, took) = timed(|| Guest::open_with(config).gave_up());
-    (guest.expect("there is a reason").to_string(), took)
+    let (sender, given_up) = channel();
+    // On the thread that would begin another round.
+    let notify = move |event| match event {
+        Event::GaveUp(SessionError::Unreachable { trouble, .. }) => {
+            drop(sender.send((trouble, look())));
+        }
+        other => panic!("not given up but {other:?}"),
+    };
+    let start = Instant::now();
+    let session = Session::open(config, notify).unwrap();
+    let (trouble, seen) = given_up.recv_timeout(patience(PATIENCE)).unwrap();
+    let took = start.elapsed();
+    drop(session);
+    (trouble.expect("there is a reason").to_string(), seen, took)
 }
 
 #[test]
@@ -59,12 +87,12 @@ fn a_handshake_that_stalls_is_cut_like_every_silence() {
     // Nothing, a part of a record's head, and half of a server's first words.
     for words in [&b""[..], &[22, 3], &[22, 3, 3, 0, 122, 2, 0, 0, 118, 3, 3, 1, 2, 3]] {
         let server = Mumbler::start(words);
-        let (told, took) = trouble_at(server.addr);
+        let (told, heard, took) = server.trouble();
         assert_eq!(told, format!("{}: TLS: no answer in the handshake", server.addr));
         // R is a second for a session of four.
         let limit = patience(Duration::from_secs(3));
         assert!(took >= Duration::from_secs(1) && took < limit, "{took:?}");
-        assert_eq!(server.taken(), 1);
+        assert_eq!(heard, 1);
     }
 }
 
@@ -95,16 +123,15 @@ fn a_handshake_is_given_longer_after_one_that_stalled() {
 #[test]
 fn a_server_that_speaks_something_else_is_told_at_once() {
     let server = Mumbler::start(b"SSH-2.0-OpenSSH_9.2\r\n");
-    let (told, took) = trouble_at(server.addr);
+    let (told, _, took) = server.trouble();
     assert_eq!(told, format!("{}: TLS: server speaks no TLS", server.addr));
     assert!(took < patience(Duration::from_secs(1)), "{took:?}");
-    server.taken();
 }
 
 #[test]
 fn a_server_without_tls_gets_no_session() {
     let server = FakeServer::start();
-    let (told, _) = trouble_at(server.addr());
+    let (told, ..) = trouble_at(server.addr(), || ());
     assert!(told.contains(": TLS: server hung up in the handshake"), "{told}");
     assert_eq!(server.sessions(), []);
 }

@@ -1,9 +1,12 @@
 //! One zkexec, the znodes that it mirrors, and the directory that it works in.
 
-use farm_harness::{Chroot, Ensemble, Output, Running, Scratch, Signal, Tool, Zk, eventually};
+use farm_harness::{
+    Chroot, Ensemble, Output, Running, Scratch, Signal, Tool, Zk, eventually, eventually_within,
+};
 use std::fmt::Display;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 /// Notes its process and what is in `conf`, and stays.
 pub(crate) const NOTES: &str = "echo \"$$ $(cat conf)\" >> starts; exec sleep 1000";
@@ -78,7 +81,12 @@ impl Stage {
     /// Waits until a child has started for the `count`th time, and gives what it noted.
     #[track_caller]
     pub(crate) fn wait_starts(&self, count: usize) -> (i32, String) {
-        eventually(&format!("{count} starts"), || {
+        self.wait_starts_within(Duration::from_secs(10), count)
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_starts_within(&self, limit: Duration, count: usize) -> (i32, String) {
+        eventually_within(limit, &format!("{count} starts"), || {
             let starts = self.starts();
             if starts.len() < count { Err(format!("{starts:?}")) } else { Ok(starts) }
         })
