@@ -1,16 +1,22 @@
 //! What `zkjoin`, `zkexport`, `zkexec` and `zkctl` share.
 //!
 //! The modules form layers, and imports only go down: [`cli`] may use all;
-//! [`farm`] uses [`session`], [`codec`], [`model`] and [`engine`]; [`local`]
-//! uses [`codec`], [`model`] and [`engine`]; [`session`] uses [`engine`];
-//! [`codec`] uses [`model`]; [`model`] and [`engine`] use nothing of ours. `farm` and
-//! `local` have never met: a binary introduces them. `cargo xtask tidy` holds
-//! the rule. Mechanism lives here, policy lives in the binaries.
+//! [`farm`] uses [`session`], [`codec`], [`model`] and [`engine`]; `files`
+//! uses [`codec`], [`model`] and [`engine`]; `process` and [`session`] use [`engine`];
+//! [`codec`] uses [`model`]; [`model`], [`engine`] and [`host`] use nothing of ours.
+//! `farm`, `files` and `process` do not know each other: a binary connects them.
+//! `cargo xtask tidy` holds the rule. Mechanism lives here, policy lives in the binaries.
+//!
+//! `files`, `process` and `watch` are features: a tool builds what it uses.
 
 pub mod cli;
 pub mod codec;
 pub mod engine;
 pub mod farm;
-pub mod local;
+#[cfg(feature = "files")]
+pub mod files;
+pub mod host;
 pub mod model;
+#[cfg(feature = "process")]
+pub mod process;
 pub mod session;

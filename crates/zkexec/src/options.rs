@@ -10,7 +10,7 @@ use clap::Parser;
 use farm_core::cli::{Exit, Failure, LogArgs, ZkArgs, parse_duration, parse_wait};
 use farm_core::engine::Wait;
 use farm_core::farm::permit::GroupName;
-use farm_core::local::family::Program;
+use farm_core::process::family::Program;
 use farm_core::session::Config as SessionConfig;
 use nix::sys::signal::Signal;
 use std::ffi::OsString;

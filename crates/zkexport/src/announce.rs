@@ -4,8 +4,8 @@
 //! what the latest successful run saw, so that no change is ever left out.
 
 use crate::difference::Difference;
-use farm_core::local::hook::{Environment, Finished, Hook};
 use farm_core::model::{Farm, HostName};
+use farm_core::process::hook::{Environment, Finished, Hook};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

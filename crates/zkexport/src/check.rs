@@ -2,9 +2,9 @@
 //!
 //! **Invariant.** What is staged is removed unless it is installed.
 
-use farm_core::local::file::StoreError;
-use farm_core::local::hook::{Check, Environment, Finished, Verdict, shell_quoted};
-use farm_core::local::staging::StagedFile;
+use farm_core::files::file::StoreError;
+use farm_core::files::staging::StagedFile;
+use farm_core::process::hook::{Check, Environment, Finished, Verdict, shell_quoted};
 use std::io;
 use std::time::Instant;
 

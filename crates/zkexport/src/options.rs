@@ -9,7 +9,7 @@ use farm_core::cli::{
 };
 use farm_core::codec::Format;
 use farm_core::engine::Wait;
-use farm_core::local::manner::{FileMode, Manner, Owner};
+use farm_core::files::manner::{FileMode, Manner, Owner};
 use farm_core::model::Filter;
 use farm_core::session::{Config as SessionConfig, ZnodePath};
 use std::path::{Path, PathBuf};

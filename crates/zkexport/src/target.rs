@@ -2,10 +2,10 @@
 
 use farm_core::cli::{Exit, Failure, chain};
 use farm_core::codec::{EncodeError, Format, encode_farm};
-use farm_core::local::export::{Change, ClaimError, ExportDir, MARK, preview};
-use farm_core::local::file::{ReadError, Replaced, StoreError, read, replace_as};
-use farm_core::local::manner::Manner;
-use farm_core::local::staging::StagedFile;
+use farm_core::files::export::{Change, ClaimError, ExportDir, MARK, preview};
+use farm_core::files::file::{ReadError, Replaced, StoreError, read, replace_as};
+use farm_core::files::manner::Manner;
+use farm_core::files::staging::StagedFile;
 use farm_core::model::Farm;
 use std::fmt;
 use std::io::{self, Write as _};

@@ -3,7 +3,7 @@
 use crate::entry::hostname_of;
 use crate::options::Config;
 use farm_core::cli::{Exit, Failure};
-use farm_core::local::lock::{HostLock, LockError};
+use farm_core::host::lock::{HostLock, LockError};
 use farm_core::session::{SessionId, Znode};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

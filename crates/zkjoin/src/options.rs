@@ -5,7 +5,7 @@ use clap::Parser;
 use farm_core::cli::{Exit, Failure, FormatArg, LogArgs, ZkArgs, parse_duration};
 use farm_core::codec::Format;
 use farm_core::farm::COMMON;
-use farm_core::local::identity;
+use farm_core::host::identity;
 use farm_core::model::HostName;
 use farm_core::session::{Config as SessionConfig, ZnodePath};
 use std::path::PathBuf;

@@ -6,14 +6,16 @@ use std::path::Path;
 const CORE: &str = "crates/farm-core/src";
 
 /// Each layer, and what it may know. What is not here may not be there.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("model", &[]),
     ("engine", &[]),
     ("codec", &["model"]),
-    ("local", &["model", "codec", "engine"]),
+    ("host", &[]),
+    ("files", &["model", "codec", "engine"]),
+    ("process", &["engine"]),
     ("session", &["engine"]),
     ("farm", &["model", "codec", "engine", "session"]),
-    ("cli", &["model", "codec", "engine", "local", "session", "farm"]),
+    ("cli", &["model", "codec", "engine", "host", "session", "farm"]),
 ];
 
 /// The imports of a file of farm-core that its layer must not have.
@@ -123,10 +125,10 @@ mod tests {
     #[test]
     fn imports_go_down_only() {
         assert_eq!(faults("farm/roster.rs", "use crate::session::Client;\n"), []);
-        assert_eq!(faults("cli/mod.rs", "use crate::{farm, local, session, model};\n"), []);
+        assert_eq!(faults("cli/mod.rs", "use crate::{farm, host, session, model};\n"), []);
         let up = "use std::fmt;\nuse crate::farm::Roster;\n";
         assert_eq!(faults("session/link.rs", up), [(2, "farm".to_owned())]);
-        let strangers = faults("local/store.rs", "fn f() { crate::farm::f() }\n");
+        let strangers = faults("files/store.rs", "fn f() { crate::farm::f() }\n");
         assert_eq!(strangers, [(1, "farm".to_owned())]);
     }
 

@@ -8,12 +8,12 @@ mod tests;
 
 use super::{Content, MirrorSpec, Mirrored};
 use farm_core::cli::{Exit, Failure, chain};
-use farm_core::local::file::{ReadError, StoreError, read};
-use farm_core::local::hook::{Environment, shell_quoted};
-use farm_core::local::mark::{ClaimError, Mark};
-use farm_core::local::previous::Previous as PreviousFile;
-use farm_core::local::staging::{StagedFile, sweep};
-use farm_core::local::subtree::{PreviousTree, StagedTree, Subtree};
+use farm_core::files::file::{ReadError, StoreError, read};
+use farm_core::files::mark::{ClaimError, Mark};
+use farm_core::files::previous::Previous as PreviousFile;
+use farm_core::files::staging::{StagedFile, sweep};
+use farm_core::files::subtree::{PreviousTree, StagedTree, Subtree};
+use farm_core::process::hook::{Environment, shell_quoted};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;

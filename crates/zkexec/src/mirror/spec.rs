@@ -10,7 +10,7 @@
 //!
 //! **Invariant.** LOCAL ends in a plain name, and a slash ends both sides or none.
 
-use farm_core::local::manner::{FileMode, Manner, MannerError, Owner};
+use farm_core::files::manner::{FileMode, Manner, MannerError, Owner};
 use farm_core::session::{PathError, ZnodePath};
 use std::error::Error;
 use std::fmt;

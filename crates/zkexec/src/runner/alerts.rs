@@ -3,7 +3,7 @@
 //! **Invariant.** Every alarm runs the command once, one after the other; a flood of
 //! them is cut short, and says so.
 
-use farm_core::local::hook::{Check, Environment, Finished, Verdict};
+use farm_core::process::hook::{Check, Environment, Finished, Verdict};
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::time::Instant;

@@ -1,7 +1,7 @@
 //! The command that tells whether the child is well.
 
 use crate::health::{Finding, Health, Regime};
-use farm_core::local::hook::{Check, Finished, Verdict};
+use farm_core::process::hook::{Check, Finished, Verdict};
 use nix::unistd::Pid;
 use std::time::Instant;
 

@@ -5,7 +5,7 @@
 
 use crate::mirror::{Content, Files, FilesError, MirrorSpec, Previous, Staged, StagedCheck};
 use farm_core::cli::{Failure, chain};
-use farm_core::local::hook::{Check, Finished, Verdict};
+use farm_core::process::hook::{Check, Finished, Verdict};
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::time::Instant;

@@ -5,7 +5,7 @@
 
 use farm_core::cli::chain;
 use farm_core::codec::DecodeError;
-use farm_core::local::identity;
+use farm_core::host::identity;
 use farm_core::model::{
     Allowance, Filter, Health, Hosts, Record, RunningFilterError, SizeError, Value,
 };

@@ -7,8 +7,8 @@
 use super::moment::{Moment, intent};
 use super::{CONF_BYTES_MAX, LoadError, Loaded, QUIET, Stored};
 use crate::codec::{self, Format};
-use crate::local::file::{StoreError, read};
-use crate::local::swap::{Displaced, Swapped, swap_if};
+use crate::files::file::{StoreError, read};
+use crate::files::swap::{Displaced, Swapped, swap_if};
 use crate::model::{Conflict, Record, merge};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -229,7 +229,7 @@ mod tests {
             return;
         }
         let name = unique("killed");
-        let test = "local::lock::tests::a_lock_does_not_outlive_a_holder_that_was_killed";
+        let test = "host::lock::tests::a_lock_does_not_outlive_a_holder_that_was_killed";
         let mut holder = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture"])
             .env(CHILD, &name)

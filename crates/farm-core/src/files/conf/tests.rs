@@ -1,5 +1,5 @@
 use super::*;
-use crate::local::straits;
+use crate::files::straits;
 use crate::model::Value;
 use farm_harness::{Scratch, eventually};
 use serde_json::json;
@@ -284,7 +284,7 @@ fn what_is_not_ours_is_skipped_and_its_field_kept() {
 
 #[test]
 fn an_unreadable_field_is_kept_and_the_others_are_read() {
-    let test = "local::conf::tests::an_unreadable_field_is_kept_and_the_others_are_read";
+    let test = "files::conf::tests::an_unreadable_field_is_kept_and_the_others_are_read";
     let Some(top) = straits::unprivileged(test) else { return };
     let path = top.join("conf");
     fs::create_dir(&path).unwrap();
@@ -314,7 +314,7 @@ fn an_unreadable_field_is_kept_and_the_others_are_read() {
 
 #[test]
 fn a_store_that_failed_half_way_goes_on_where_it_ended() {
-    let test = "local::conf::tests::a_store_that_failed_half_way_goes_on_where_it_ended";
+    let test = "files::conf::tests::a_store_that_failed_half_way_goes_on_where_it_ended";
     let Some(top) = straits::without_room(test) else { return };
     let mut conf = Conf::new(top.join("conf"), Format::Dir);
     conf.load().unwrap_err();

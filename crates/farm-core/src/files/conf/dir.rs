@@ -6,10 +6,10 @@
 
 use super::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, LoadError, Loaded, QUIET, Stored};
 use crate::codec::dir::{Decoded, Memory, Tree, carry_over, decode, encode};
-use crate::local::file::StoreError;
-use crate::local::folder::{Folder, Kind};
-use crate::local::swap::{Displaced, Swapped};
-use crate::local::tree::{self, Found, Limits, ScanError, Skipped};
+use crate::files::file::StoreError;
+use crate::files::folder::{Folder, Kind};
+use crate::files::swap::{Displaced, Swapped};
+use crate::files::tree::{self, Found, Limits, ScanError, Skipped};
 use crate::model::{Conflict, FieldPath, Record, Value};
 use nix::errno::Errno;
 use std::collections::BTreeSet;

@@ -4,10 +4,10 @@
 //! is tried, and undoing the journal from its end leads back to where it began.
 
 use super::{Kind, REMOVAL_DEPTH_MAX, StagedTree, keys_of, visible};
-use crate::local::file::StoreError;
-use crate::local::folder::{Folder, resemble};
-use crate::local::hidden::{DISPLACED, hidden, remove_all};
-use crate::local::tree;
+use crate::files::file::StoreError;
+use crate::files::folder::{Folder, resemble};
+use crate::files::hidden::{DISPLACED, hidden, remove_all};
+use crate::files::tree;
 use nix::errno::Errno;
 use nix::sys::stat::FileStat;
 use std::collections::BTreeSet;

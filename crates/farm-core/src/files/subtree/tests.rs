@@ -1,6 +1,6 @@
 use super::*;
-use crate::local::manner::FileMode;
-use crate::local::straits;
+use crate::files::manner::FileMode;
+use crate::files::straits;
 use farm_harness::Scratch;
 use fastrand::Rng;
 use std::fs;
@@ -251,7 +251,7 @@ fn a_failure_in_the_middle_undoes_what_was_done() {
 
 #[test]
 fn a_full_disk_leaves_the_old_tree_and_nothing_else() {
-    let test = "local::subtree::tests::a_full_disk_leaves_the_old_tree_and_nothing_else";
+    let test = "files::subtree::tests::a_full_disk_leaves_the_old_tree_and_nothing_else";
     let Some(top) = straits::without_room(test) else { return };
     let path = top.join("conf");
     let tree = subtree(&path);
@@ -266,7 +266,7 @@ fn a_full_disk_leaves_the_old_tree_and_nothing_else() {
 
 #[test]
 fn what_could_not_be_put_back_can_be_tried_again() {
-    let test = "local::subtree::tests::what_could_not_be_put_back_can_be_tried_again";
+    let test = "files::subtree::tests::what_could_not_be_put_back_can_be_tried_again";
     let Some(top) = straits::unprivileged(test) else { return };
     let path = top.join("conf");
     let tree = subtree(&path);

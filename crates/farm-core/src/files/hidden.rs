@@ -26,18 +26,18 @@ pub(crate) fn hidden(ending: &str) -> OsString {
 }
 
 /// Whether a name is one of what is on its way in.
-#[cfg(feature = "local-watch")]
+#[cfg(feature = "watch")]
 pub(crate) fn is_staged(name: &OsStr) -> bool {
     is_between(name, STAGED)
 }
 
 /// Whether a name is one of what is on its way out.
-#[cfg(feature = "local-watch")]
+#[cfg(feature = "watch")]
 pub(crate) fn is_displaced(name: &OsStr) -> bool {
     is_between(name, DISPLACED)
 }
 
-#[cfg(feature = "local-watch")]
+#[cfg(feature = "watch")]
 fn is_between(name: &OsStr, ending: &str) -> bool {
     let name = name.as_encoded_bytes();
     name.starts_with(PREFIX.as_bytes()) && name.ends_with(ending.as_bytes())

@@ -23,7 +23,7 @@ const OUTPUT_BYTES_MAX: usize = 64 << 10;
 const PIPE_BYTES_MAX: usize = 1 << 20;
 const LINE_CHARS_MAX: usize = 500;
 /// Variables that speak to us, not to what we start.
-pub(in crate::local) const OURS: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
+pub(in crate::process) const OURS: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
 
 /// A command while it runs, until it is reaped.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::local::straits;
+use crate::files::straits;
 use farm_harness::Scratch;
 use nix::sys::stat::Mode;
 use std::error::Error;
@@ -119,7 +119,7 @@ fn a_failure_names_path_and_cause_and_knows_a_lack_of_permission() {
 
 #[test]
 fn a_closed_directory_leaves_the_old_file_alone() {
-    let test = "local::file::tests::a_closed_directory_leaves_the_old_file_alone";
+    let test = "files::file::tests::a_closed_directory_leaves_the_old_file_alone";
     let Some(top) = straits::unprivileged(test) else { return };
     let folder = top.join("closed");
     fs::create_dir(&folder).unwrap();
@@ -143,7 +143,7 @@ fn a_closed_directory_leaves_the_old_file_alone() {
 
 #[test]
 fn a_full_disk_leaves_the_old_file_and_nothing_else() {
-    let test = "local::file::tests::a_full_disk_leaves_the_old_file_and_nothing_else";
+    let test = "files::file::tests::a_full_disk_leaves_the_old_file_and_nothing_else";
     let Some(top) = straits::without_room(test) else { return };
     let folder = top.join("full");
     fs::create_dir(&folder).unwrap();

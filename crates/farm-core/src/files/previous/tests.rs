@@ -1,7 +1,7 @@
 use super::*;
-use crate::local::manner::FileMode;
-use crate::local::staging::StagedFile;
-use crate::local::straits;
+use crate::files::manner::FileMode;
+use crate::files::staging::StagedFile;
+use crate::files::straits;
 use farm_harness::Scratch;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -134,7 +134,7 @@ fn what_an_exchange_brought_gets_its_place_back_if_it_is_no_file() {
 
 #[test]
 fn putting_back_needs_no_room() {
-    let Some(top) = straits::without_room("local::previous::tests::putting_back_needs_no_room")
+    let Some(top) = straits::without_room("files::previous::tests::putting_back_needs_no_room")
     else {
         return;
     };
@@ -157,12 +157,12 @@ fn putting_back_needs_no_room() {
 
 #[test]
 fn what_could_not_be_put_back_can_be_tried_again() {
-    let test = "local::previous::tests::what_could_not_be_put_back_can_be_tried_again";
+    let test = "files::previous::tests::what_could_not_be_put_back_can_be_tried_again";
     let Some(top) = straits::unprivileged(test) else { return };
     let folder = top.join("closed");
     fs::create_dir(&folder).unwrap();
     let path = folder.join("conf");
-    crate::local::file::replace(&path, b"old").unwrap();
+    crate::files::file::replace(&path, b"old").unwrap();
     // Not ours to read, but ours to replace and to put back.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     let mut previous = over(&path, b"new");
@@ -199,11 +199,11 @@ fn the_same_file_gets_its_bytes_and_its_mode_back() {
 
 #[test]
 fn a_mounted_file_comes_back_too() {
-    let test = "local::previous::tests::a_mounted_file_comes_back_too";
+    let test = "files::previous::tests::a_mounted_file_comes_back_too";
     let Some((top, may_mount)) = straits::with_own_mounts(test) else { return };
     let (real, path) = (top.join("real"), top.join("conf"));
-    crate::local::file::replace(&real, b"old").unwrap();
-    crate::local::file::replace(&path, b"").unwrap();
+    crate::files::file::replace(&real, b"old").unwrap();
+    crate::files::file::replace(&path, b"").unwrap();
     fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
     if !may_mount {
         // Nothing to be seen here that other tests don't show.

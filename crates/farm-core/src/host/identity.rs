@@ -3,12 +3,12 @@
 use nix::ifaddrs::getifaddrs;
 use nix::unistd::gethostname;
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::Ipv4Addr;
-use std::path::Path;
 
 const ROUTES: &str = "/proc/net/route";
-const ROUTES_BYTES_MAX: usize = 16 << 20;
+const ROUTES_BYTES_MAX: u64 = 16 << 20;
 const FLAG_UP: u32 = 0x1;
 const FLAG_REJECT: u32 = 0x200;
 
@@ -84,13 +84,12 @@ pub fn default_route_ipv4() -> Result<Ipv4Addr, IdentityError> {
 }
 
 fn routes() -> Result<String, IdentityError> {
-    let wrap = |source| IdentityError::Io { what: ROUTES, source };
-    match super::file::read(Path::new(ROUTES), ROUTES_BYTES_MAX) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+    let mut bytes = Vec::new();
+    match File::open(ROUTES).and_then(|file| file.take(ROUTES_BYTES_MAX).read_to_end(&mut bytes)) {
+        Ok(_) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         // A kernel without IPv4 has no such table.
-        Err(super::file::ReadError::Missing(_)) => Ok(String::new()),
-        Err(super::file::ReadError::Io { source, .. }) => Err(wrap(source)),
-        Err(e) => Err(wrap(io::Error::other(e))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(source) => Err(IdentityError::Io { what: ROUTES, source }),
     }
 }
 

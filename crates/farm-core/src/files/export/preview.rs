@@ -1,9 +1,9 @@
 //! What storing a farm in a directory would change, without doing it.
 
 use super::{ClaimError, NAMES_MAX, OWN, REMOVAL_DEPTH_MAX, laid_out};
-use crate::local::file::StoreError;
-use crate::local::folder::{Folder, Kind};
-use crate::local::mark::is_empty;
+use crate::files::file::StoreError;
+use crate::files::folder::{Folder, Kind};
+use crate::files::mark::is_empty;
 use crate::model::Farm;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
@@ -124,7 +124,7 @@ fn changes(mut before: Contents, mut after: Contents) -> Vec<Change> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::local::export::ExportDir;
+    use crate::files::export::ExportDir;
     use crate::model::{HostName, Record};
     use farm_harness::Scratch;
     use serde_json::{Value, json};

@@ -1,5 +1,4 @@
-//! This machine: files, file watches, hooks, a child and its family, the identity of the
-//! host.
+//! Files of this machine: written as a whole, compared and swapped, watched.
 //!
 //! **Invariant.** A reader of a file that we write sees the old bytes or the new
 //! ones, never a part. What somebody saves while we write is found again, and a
@@ -7,13 +6,9 @@
 
 pub mod conf;
 pub mod export;
-pub mod family;
 pub mod file;
 mod folder;
 mod hidden;
-pub mod hook;
-pub mod identity;
-pub mod lock;
 pub mod manner;
 pub mod mark;
 pub mod previous;
@@ -22,7 +17,6 @@ pub mod staging;
 mod straits;
 pub mod subtree;
 mod swap;
-pub mod terminal;
 mod tree;
-#[cfg(feature = "local-watch")]
+#[cfg(feature = "watch")]
 pub mod watch;
