@@ -26,7 +26,9 @@ mod wire;
 mod zk;
 
 pub use ensemble::{Chroot, Ensemble, Options, Secure, StartError};
-pub use fake::{FakeEnsemble, FakeServer, Seen, SessionSeen, Timeouts, View};
+pub use fake::{
+    FakeEnsemble, FakeServer, MemoryServer, MemoryZnode, Noted, Seen, SessionSeen, Timeouts, View,
+};
 pub use garble::Garble;
 pub use keeper::mortal;
 pub use mutate::survive_mutations;

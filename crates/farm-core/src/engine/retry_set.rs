@@ -44,6 +44,12 @@ impl<K: Ord> RetrySet<K> {
         self.at
     }
 
+    /// Is there nothing to try again?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.due.is_empty()
+    }
+
     /// Failed, for the first time in a row or not; the first time makes the delay short
     /// again.
     pub fn add(&mut self, now: Instant, key: K, is_first_time: bool) {

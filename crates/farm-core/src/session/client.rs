@@ -61,9 +61,9 @@ pub struct Stat {
 
 /// A znode as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Znode {
-    /// Its content.
-    pub data: Vec<u8>,
+pub struct Znode<D = Vec<u8>> {
+    /// Its content, or what was made of it.
+    pub data: D,
     /// What else the server knows.
     pub stat: Stat,
 }

@@ -17,6 +17,7 @@
 
 mod acl;
 mod auth;
+pub mod cache;
 mod client;
 mod courier;
 mod dial;

@@ -3,21 +3,24 @@
 //! **Invariant.** A [`ZnodePath`] is one that ZooKeeper accepts, so no caller
 //! has to ask what a server does with `//` or `..`.
 
+use std::borrow::Borrow;
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 /// The longest path we take, in bytes: more is a mistake, never a farm.
 pub const PATH_BYTES_MAX: usize = 4096;
 
-/// An absolute path of a znode: `/` or `/services/db`, without a trailing slash.
+/// An absolute path of a znode: `/` or `/services/db`, without a trailing slash. A
+/// clone is cheap.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ZnodePath(String);
+pub struct ZnodePath(Arc<str>);
 
 impl ZnodePath {
     /// The path `/`.
     #[must_use]
     pub fn root() -> Self {
-        Self("/".to_owned())
+        Self("/".into())
     }
 
     /// Reads a path.
@@ -44,7 +47,7 @@ impl ZnodePath {
                 return refuse(fault);
             }
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 
     /// The path of the child with that name.
@@ -66,7 +69,7 @@ impl ZnodePath {
             return refuse(fault);
         }
         let parent = if self.is_root() { "" } else { &self.0 };
-        Ok(Self(format!("{parent}/{name}")))
+        Ok(Self(format!("{parent}/{name}").into()))
     }
 
     /// The same znode as the server names it for a client whose root is `chroot`.
@@ -74,7 +77,7 @@ impl ZnodePath {
         match (chroot.is_root(), self.is_root()) {
             (true, _) => self.clone(),
             (false, true) => chroot.clone(),
-            (false, false) => Self(format!("{chroot}{self}")),
+            (false, false) => Self(format!("{chroot}{self}").into()),
         }
     }
 
@@ -84,8 +87,16 @@ impl ZnodePath {
         match self.0.rsplit_once('/')? {
             (_, "") => None,
             ("", _) => Some(Self::root()),
-            (parent, _) => Some(Self(parent.to_owned())),
+            (parent, _) => Some(Self(parent.into())),
         }
+    }
+
+    /// What leads from `top` to this znode, without a slash at either end; empty if
+    /// this is `top`, `None` if it does not lie below it.
+    #[must_use]
+    pub fn below_or_at(&self, top: &Self) -> Option<&str> {
+        let rest = if top.is_root() { &self.0[..] } else { self.0.strip_prefix(&*top.0)? };
+        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
     }
 
     /// The last component; the root has none.
@@ -103,7 +114,13 @@ impl ZnodePath {
     /// Is this `/`?
     #[must_use]
     pub fn is_root(&self) -> bool {
-        self.0 == "/"
+        &*self.0 == "/"
+    }
+}
+
+impl Borrow<str> for ZnodePath {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

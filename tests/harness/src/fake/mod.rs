@@ -39,6 +39,7 @@
 //! handle joins it and frees every port.
 
 mod ensemble;
+mod memory;
 mod requests;
 mod server;
 mod state;
@@ -52,6 +53,7 @@ mod writes;
 mod tests;
 
 pub use ensemble::FakeEnsemble;
+pub use memory::{MemoryServer, MemoryZnode, Noted};
 pub use server::FakeServer;
 pub use view::View;
 

@@ -315,6 +315,13 @@ impl Tree {
         })
     }
 
+    /// The paths below a node, sorted.
+    pub(crate) fn below(&self, path: &str) -> Vec<String> {
+        let prefix = if path == "/" { "/".to_owned() } else { format!("{path}/") };
+        let is_below = |key: &&String| key.len() > prefix.len() && key.starts_with(&prefix);
+        self.nodes.keys().filter(is_below).cloned().collect()
+    }
+
     /// Deletes a node and everything below it; says whether it was there.
     pub(crate) fn delete_all(&mut self, path: &str) -> bool {
         let below = if path == "/" { "/".to_owned() } else { format!("{path}/") };

@@ -1,0 +1,104 @@
+//! What goes into a cache and what comes out of it.
+
+use super::request::{Answer, Request};
+use crate::session::{ReaderEvent, SessionError, Stat, ZnodePath};
+use std::fmt;
+
+/// What happened.
+pub type Event<V> = ReaderEvent<Answer<V>>;
+
+/// What has to be done.
+#[derive(Debug)]
+pub enum Action<V> {
+    /// Ask this, and bring the answer back.
+    Ask(Request<V>),
+    /// This is known now.
+    Tell(News),
+}
+
+/// What is known now. The data and stat of a znode that came or changed are in
+/// [`Cache::get`](super::Cache::get).
+#[derive(Debug)]
+pub enum News {
+    /// A znode that was read for the first time.
+    Added(ZnodePath),
+    /// A znode that was written since it was last read, or can be read again.
+    Changed(ZnodePath),
+    /// A znode that is gone, with its last stat; without one if it was never read.
+    Removed(ZnodePath, Option<Stat>),
+    /// Contact was lost: the cache may be out of date.
+    Suspended,
+    /// Everything was read since the latest contact, or since it was wanted again:
+    /// the cache is in step with the server (after an interruption: again).
+    Complete,
+    /// The top is not there. What was read of it before stays in the cache.
+    Missing,
+    /// The top can't be read; it is tried again. Beyond a bound, and if it is all or
+    /// nothing, the cache has forgotten what is below the top.
+    Refused(Refusal),
+    /// From now on this znode can't be read; [`Cache::trouble`](super::Cache::trouble)
+    /// has the reason. It keeps its last data, and is tried again.
+    Unreadable(ZnodePath),
+    /// A znode that does not belong to the scope, or has a name that makes no path.
+    Ignored {
+        /// The znode above it.
+        parent: ZnodePath,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// How much is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// No contact: what was read may be out of date.
+    Away,
+    /// Listing and reading.
+    Loading,
+    /// The top is not there.
+    Missing,
+    /// The top can't be read, or a bound is exceeded.
+    Refused,
+    /// All there is was read.
+    Complete,
+}
+
+/// Why the top can't be read.
+#[derive(Debug, Clone)]
+pub enum Refusal {
+    /// ZooKeeper does not hand it out.
+    Session(SessionError),
+    /// There are more znodes than this.
+    TooMany(usize),
+    /// There are more bytes than this.
+    TooLarge(usize),
+}
+
+impl Refusal {
+    /// Is it hopeless until somebody changes something on purpose?
+    #[must_use]
+    pub const fn is_permanent(&self) -> bool {
+        match self {
+            Self::Session(error) => matches!(error, SessionError::NoAuth(_)),
+            Self::TooMany(_) | Self::TooLarge(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(error) => error.fmt(f),
+            Self::TooMany(max) => write!(f, "more than {max} znodes"),
+            Self::TooLarge(max) => write!(f, "more than {max} bytes"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<SessionError> for Refusal {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}

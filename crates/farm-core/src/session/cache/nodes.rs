@@ -1,0 +1,302 @@
+//! The znodes of a cache, and how far each of them is read.
+//!
+//! **Invariant.** `unread` is the number of parts that were not read since they were
+//! last [outdated](Nodes::outdate), and `bytes` the length of all data.
+
+use super::Found;
+use crate::session::{SessionError, Stat, Znode, ZnodePath};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Included, Unbounded};
+
+/// What is read of a znode, each by a request of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Data,
+    Children,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Phase {
+    #[default]
+    Idle,
+    Queued,
+    /// It is being read; if `is_stale`, it has changed since and is read again.
+    UnderWay {
+        ticket: u64,
+        is_stale: bool,
+    },
+}
+
+/// How far a part of a znode is read.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) phase: Phase,
+    is_fresh: bool,
+    /// Why it can't be read.
+    trouble: Option<SessionError>,
+}
+
+impl Reading {
+    pub(super) const fn is_fresh(&self) -> bool {
+        self.is_fresh
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Node<V> {
+    /// What was read last.
+    znode: Option<Znode<V>>,
+    bytes: usize,
+    data: Option<Reading>,
+    children: Option<Reading>,
+    /// Children that were hinted at while their list was being read: the answer may be
+    /// too old to know them.
+    touched: BTreeSet<ZnodePath>,
+}
+
+impl<V> Node<V> {
+    fn new(has_data: bool, has_children: bool) -> Self {
+        Self {
+            znode: None,
+            bytes: 0,
+            data: has_data.then(Reading::default),
+            children: has_children.then(Reading::default),
+            touched: BTreeSet::new(),
+        }
+    }
+
+    pub(super) const fn znode(&self) -> Option<&Znode<V>> {
+        self.znode.as_ref()
+    }
+
+    pub(super) const fn reading(&self, part: Part) -> Option<&Reading> {
+        match part {
+            Part::Data => self.data.as_ref(),
+            Part::Children => self.children.as_ref(),
+        }
+    }
+
+    const fn reading_mut(&mut self, part: Part) -> Option<&mut Reading> {
+        match part {
+            Part::Data => self.data.as_mut(),
+            Part::Children => self.children.as_mut(),
+        }
+    }
+
+    pub(super) fn trouble(&self, part: Part) -> Option<&SessionError> {
+        self.reading(part)?.trouble.as_ref()
+    }
+
+    pub(super) fn phase(&self, part: Part) -> Phase {
+        self.reading(part).map_or(Phase::Idle, |reading| reading.phase)
+    }
+
+    fn readings(&mut self) -> impl Iterator<Item = &mut Reading> {
+        self.data.iter_mut().chain(&mut self.children)
+    }
+
+    fn unread(&self) -> usize {
+        [&self.data, &self.children].into_iter().flatten().filter(|part| !part.is_fresh).count()
+    }
+}
+
+/// How a znode differs from what was read of it before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Difference {
+    New,
+    Written,
+    None,
+}
+
+#[derive(Debug)]
+pub(super) struct Nodes<V> {
+    path: ZnodePath,
+    top: Node<V>,
+    below: BTreeMap<ZnodePath, Node<V>>,
+    unread: usize,
+    bytes: usize,
+}
+
+impl<V> Nodes<V> {
+    /// The top, of which these parts are to be read.
+    pub(super) fn new(path: ZnodePath, has_data: bool, has_children: bool) -> Self {
+        let top = Node::new(has_data, has_children);
+        Self { unread: top.unread(), path, top, below: BTreeMap::new(), bytes: 0 }
+    }
+
+    pub(super) const fn unread(&self) -> usize {
+        self.unread
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) const fn top(&self) -> &Node<V> {
+        &self.top
+    }
+
+    pub(super) const fn below(&self) -> &BTreeMap<ZnodePath, Node<V>> {
+        &self.below
+    }
+
+    pub(super) fn get(&self, path: &ZnodePath) -> Option<&Node<V>> {
+        if *path == self.path { Some(&self.top) } else { self.below.get(path) }
+    }
+
+    pub(super) fn get_mut(&mut self, path: &ZnodePath) -> Option<&mut Node<V>> {
+        if *path == self.path { Some(&mut self.top) } else { self.below.get_mut(path) }
+    }
+
+    pub(super) fn reading_mut(&mut self, path: &ZnodePath, part: Part) -> Option<&mut Reading> {
+        self.get_mut(path)?.reading_mut(part)
+    }
+
+    /// Adds a znode below the top, if it is not there.
+    pub(super) fn add(&mut self, path: &ZnodePath, has_data: bool, has_children: bool) {
+        let unread = &mut self.unread;
+        self.below.entry(path.clone()).or_insert_with(|| {
+            let node = Node::new(has_data, has_children);
+            *unread += node.unread();
+            node
+        });
+    }
+
+    /// Has the children of a znode read too.
+    pub(super) fn add_children(&mut self, path: &ZnodePath) {
+        if let Some(node) = self.get_mut(path)
+            && node.children.is_none()
+        {
+            node.children = Some(Reading::default());
+            self.unread += 1;
+        }
+    }
+
+    /// Has them read no more until the znode itself has been read again.
+    pub(super) fn drop_children(&mut self, path: &ZnodePath) {
+        if let Some(children) = self.get_mut(path).and_then(|node| node.children.take()) {
+            self.unread -= usize::from(!children.is_fresh);
+        }
+    }
+
+    /// Takes out a znode below the top, and all below it; the deepest come first.
+    pub(super) fn remove(&mut self, path: &ZnodePath) -> Vec<(ZnodePath, Option<Stat>)> {
+        let mut paths: Vec<ZnodePath> =
+            self.descendants(path).map(|(path, _)| path.clone()).collect();
+        paths.reverse();
+        paths.push(path.clone());
+        let mut removed = Vec::with_capacity(paths.len());
+        for path in paths {
+            if let Some(node) = self.below.remove(&path) {
+                self.unread -= node.unread();
+                self.bytes -= node.bytes;
+                removed.push((path, node.znode.map(|znode| znode.stat)));
+            }
+        }
+        removed
+    }
+
+    /// Forgets all znodes below the top.
+    pub(super) fn clear(&mut self) {
+        self.below.clear();
+        (self.unread, self.bytes) = (self.top.unread(), self.top.bytes);
+    }
+
+    fn descendants(&self, path: &ZnodePath) -> impl Iterator<Item = (&ZnodePath, &Node<V>)> {
+        // Between `/a` and what is below it there may be `/a-b`.
+        let prefix = if path.is_root() { "/".to_owned() } else { format!("{path}/") };
+        let all = self.below.range::<str, _>((Included(&*prefix), Unbounded));
+        all.take_while(move |(path, _)| path.as_str().starts_with(&prefix))
+    }
+
+    /// Is a child of the znode known?
+    pub(super) fn has_children(&self, path: &ZnodePath) -> bool {
+        self.descendants(path).next().is_some()
+    }
+
+    /// The children of a znode that are known.
+    pub(super) fn children(&self, path: &ZnodePath) -> Vec<ZnodePath> {
+        let start = if path.is_root() { 1 } else { path.as_str().len() + 1 };
+        let is_child = |below: &&ZnodePath| !below.as_str()[start..].contains('/');
+        self.descendants(path).map(|(path, _)| path).filter(is_child).cloned().collect()
+    }
+
+    /// Remembers that a child was hinted at, if the list of children is about to be
+    /// read: what becomes of the child is decided then.
+    pub(super) fn touch(&mut self, parent: &ZnodePath, child: &ZnodePath) -> bool {
+        let Some(node) = self.get_mut(parent) else { return false };
+        if node.phase(Part::Children) == Phase::Idle {
+            return false;
+        }
+        node.touched.insert(child.clone());
+        true
+    }
+
+    pub(super) fn take_touched(&mut self, parent: &ZnodePath) -> BTreeSet<ZnodePath> {
+        self.get_mut(parent).map(|node| std::mem::take(&mut node.touched)).unwrap_or_default()
+    }
+
+    /// Everything has to be read again.
+    pub(super) fn outdate(&mut self) {
+        for node in self.below.values_mut().chain([&mut self.top]) {
+            node.readings().for_each(|reading| reading.is_fresh = false);
+        }
+        self.unread = self.top.unread() + self.below.values().map(Node::unread).sum::<usize>();
+    }
+
+    /// No answers to earlier requests come any more.
+    pub(super) fn rest(&mut self) {
+        for node in self.below.values_mut().chain([&mut self.top]) {
+            node.touched.clear();
+            node.readings().for_each(|reading| reading.phase = Phase::Idle);
+        }
+    }
+
+    /// The request with this ticket was answered. Tells whether the part has changed since;
+    /// `None` if the answer is to nobody.
+    pub(super) fn answered(&mut self, path: &ZnodePath, part: Part, ticket: u64) -> Option<bool> {
+        let reading = self.reading_mut(path, part)?;
+        match reading.phase {
+            Phase::UnderWay { ticket: expected, is_stale } if expected == ticket => {
+                reading.phase = Phase::Idle;
+                Some(is_stale)
+            }
+            Phase::Idle | Phase::Queued | Phase::UnderWay { .. } => None,
+        }
+    }
+
+    /// The part was read, as far as that is possible.
+    pub(super) fn freshen(&mut self, path: &ZnodePath, part: Part) {
+        if let Some(reading) = self.reading_mut(path, part)
+            && !std::mem::replace(&mut reading.is_fresh, true)
+        {
+            self.unread -= 1;
+        }
+    }
+
+    /// The part can't be read; tells whether that is so for the first time in a row.
+    pub(super) fn spoil(&mut self, path: &ZnodePath, part: Part, error: SessionError) -> bool {
+        let reading = self.reading_mut(path, part);
+        reading.is_some_and(|reading| reading.trouble.replace(error).is_none())
+    }
+
+    pub(super) fn mend(&mut self, path: &ZnodePath, part: Part) -> bool {
+        self.reading_mut(path, part).is_some_and(|reading| reading.trouble.take().is_some())
+    }
+
+    /// Keeps what was read of a znode.
+    pub(super) fn store(&mut self, path: &ZnodePath, found: Found<V>) -> Difference {
+        let Some(node) = self.get_mut(path) else { return Difference::None };
+        let mzxid = found.znode.stat.mzxid;
+        let before = std::mem::replace(&mut node.bytes, found.bytes);
+        let old = node.znode.replace(found.znode);
+        self.bytes = self.bytes - before + found.bytes;
+        let was_in_trouble = self.mend(path, Part::Data);
+        match old {
+            None => Difference::New,
+            // The server numbers every write.
+            Some(old) if was_in_trouble || old.stat.mzxid != mzxid => Difference::Written,
+            Some(_) => Difference::None,
+        }
+    }
+}

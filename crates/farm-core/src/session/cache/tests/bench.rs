@@ -1,0 +1,209 @@
+//! A cache with an in-memory server, and what is on the way between them.
+
+use super::super::*;
+use crate::session::{Change, Hint, Stat};
+use farm_harness::{MemoryServer, Noted, code};
+
+pub(super) fn path(text: &str) -> ZnodePath {
+    ZnodePath::parse(text).unwrap()
+}
+
+pub(super) fn error(at: &ZnodePath, code: i32) -> SessionError {
+    match code {
+        code::NO_NODE => SessionError::NoNode(at.clone()),
+        code::NO_AUTH => SessionError::NoAuth(at.clone()),
+        code::UNIMPLEMENTED => SessionError::Unsupported,
+        other => panic!("{other}"),
+    }
+}
+
+/// What a courier does with a request.
+pub(super) fn perform(server: &mut MemoryServer, ask: &Ask) -> Outcome<Vec<u8>> {
+    match ask {
+        Ask::Arm(top) => {
+            Outcome::Arm(server.watch_tree(top.as_str()).map_err(|code| error(top, code)))
+        }
+        Ask::Await(top) => Outcome::Await(Ok(server.exists(top.as_str(), true))),
+        Ask::List(at, watch) => {
+            let names = server.list(at.as_str(), *watch == Watch::Yes);
+            Outcome::List(names.map_err(|code| error(at, code)))
+        }
+        Ask::Read(paths, watch) => {
+            assert!(paths.len() == 1 || *watch == Watch::No && paths.len() <= READS_MAX);
+            let mut read = |at: &ZnodePath| {
+                let znode = server.get(at.as_str(), *watch == Watch::Yes);
+                let znode = znode.map_err(|code| error(at, code))?;
+                let (mzxid, num_children) = (znode.mzxid, znode.num_children);
+                let stat = Stat { mzxid, num_children, ..Stat::default() };
+                let bytes = znode.data.len();
+                Ok(Found { znode: Znode { data: znode.data, stat }, bytes })
+            };
+            Outcome::Read(paths.iter().map(&mut read).collect())
+        }
+    }
+}
+
+pub(super) fn hint(at: &str, noted: Noted) -> Event<Vec<u8>> {
+    let change = match noted {
+        Noted::Created => Change::Created,
+        Noted::Deleted => Change::Deleted,
+        Noted::Data => Change::Data,
+        Noted::Children => Change::Children,
+    };
+    Event::Hint(Hint { path: path(at), change })
+}
+
+pub(super) struct Bench {
+    pub(super) cache: Cache<Vec<u8>>,
+    pub(super) server: MemoryServer,
+    pub(super) now: Instant,
+    /// Requests that no courier has taken yet.
+    pub(super) asked: Vec<Request<Vec<u8>>>,
+    /// What was told, by short names.
+    pub(super) told: Vec<String>,
+    /// What somebody knows who follows the news alone.
+    pub(super) followed: BTreeMap<String, Vec<u8>>,
+    pub(super) requests: usize,
+}
+
+impl Bench {
+    pub(super) fn new(scope: Scope, server: MemoryServer) -> Self {
+        Self {
+            cache: Cache::new(scope, |data| data),
+            server,
+            now: Instant::now(),
+            asked: Vec::new(),
+            told: Vec::new(),
+            followed: BTreeMap::new(),
+            requests: 0,
+        }
+    }
+
+    /// One that is in step with its server.
+    pub(super) fn complete(scope: Scope, server: MemoryServer) -> Self {
+        let mut bench = Self::new(scope, server);
+        bench.step(Event::Connected { is_new: true });
+        bench.catch_up();
+        bench.told.clear();
+        bench.requests = 0;
+        bench
+    }
+
+    pub(super) fn step(&mut self, event: Event<Vec<u8>>) {
+        for action in self.cache.step(self.now, event) {
+            match action {
+                Action::Ask(request) => {
+                    self.requests += 1;
+                    self.asked.push(request);
+                }
+                Action::Tell(news) => self.follow(&news),
+            }
+        }
+        assert!(self.asked.len() <= 4 * REQUESTS_MAX);
+    }
+
+    fn follow(&mut self, news: &News) {
+        let data = |at: &ZnodePath| self.cache.get(at).map(|znode| znode.data.clone());
+        let told = match news {
+            News::Added(at) | News::Changed(at) => {
+                // It may have been removed in the same step.
+                if let Some(data) = data(at) {
+                    self.followed.insert(at.to_string(), data);
+                }
+                let is_new = matches!(news, News::Added(_));
+                format!("{} {at}", if is_new { "added" } else { "changed" })
+            }
+            News::Removed(at, stat) => {
+                assert_eq!(self.followed.remove(at.as_str()).is_some(), stat.is_some(), "{at}");
+                format!("removed {at}")
+            }
+            News::Suspended => "suspended".to_owned(),
+            News::Complete => "complete".to_owned(),
+            News::Missing => "missing".to_owned(),
+            News::Refused(why) => {
+                let is_there = |at: &str| self.cache.get(&path(at)).is_some();
+                self.followed.retain(|at, _| is_there(at));
+                format!("refused {why}")
+            }
+            News::Unreadable(at) => format!("unreadable {at}"),
+            News::Ignored { parent, name } => format!("ignored {parent} {name}"),
+        };
+        self.told.push(told);
+    }
+
+    /// Answers what is asked and tells what watches tell, until nothing is on its way.
+    pub(super) fn catch_up(&mut self) {
+        loop {
+            if let Some((_, at, noted)) = self.server.next_note() {
+                self.step(hint(&at, noted));
+            } else if !self.asked.is_empty() {
+                self.answer();
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Answers the oldest request by what the server has.
+    pub(super) fn answer(&mut self) {
+        let request = self.asked.remove(0);
+        let outcome = perform(&mut self.server, request.ask());
+        self.step(Event::Answered(request.answer(outcome)));
+    }
+
+    /// Answers the oldest request as if every znode had two children.
+    pub(super) fn answer_as_if_endless(&mut self) {
+        let request = self.asked.remove(0);
+        let stat = Stat { num_children: 2, ..Stat::default() };
+        let znode = || Znode { data: Vec::new(), stat };
+        let outcome = match request.ask() {
+            Ask::Arm(_) => Outcome::Arm(Ok(())),
+            Ask::Await(_) => Outcome::Await(Ok(true)),
+            Ask::List(..) => Outcome::List(Ok(vec!["d".to_owned(), "e".to_owned()])),
+            Ask::Read(paths, _) => {
+                let read = paths.iter().map(|_| Ok(Found { znode: znode(), bytes: 0 }));
+                Outcome::Read(read.collect())
+            }
+        };
+        self.step(Event::Answered(request.answer(outcome)));
+    }
+
+    /// Answers the oldest request with an error.
+    pub(super) fn fail(&mut self, error: &SessionError) {
+        let request = self.asked.remove(0);
+        let outcome = failed(request.ask(), error);
+        self.step(Event::Answered(request.answer(outcome)));
+    }
+
+    pub(super) fn asks(&self) -> Vec<String> {
+        let name = |request: &Request<Vec<u8>>| match request.ask() {
+            Ask::Arm(at) => format!("arm {at}"),
+            Ask::Await(at) => format!("await {at}"),
+            Ask::List(at, watch) => format!("list {at} {watch:?}"),
+            Ask::Read(paths, watch) => {
+                let paths: Vec<_> = paths.iter().map(ZnodePath::as_str).collect();
+                format!("read {} {watch:?}", paths.join(" "))
+            }
+        };
+        self.asked.iter().map(name).collect()
+    }
+
+    pub(super) fn told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Waits for what is tried again later.
+    pub(super) fn tick(&mut self) {
+        self.now = self.cache.deadline().unwrap();
+        self.step(Event::Tick);
+    }
+}
+
+pub(super) fn failed(ask: &Ask, error: &SessionError) -> Outcome<Vec<u8>> {
+    match ask {
+        Ask::Arm(_) => Outcome::Arm(Err(error.clone())),
+        Ask::Await(_) => Outcome::Await(Err(error.clone())),
+        Ask::List(..) => Outcome::List(Err(error.clone())),
+        Ask::Read(paths, _) => Outcome::Read(paths.iter().map(|_| Err(error.clone())).collect()),
+    }
+}
