@@ -15,7 +15,7 @@ use crate::target::Target;
 use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::engine::{Inbox, Outbox, Signal, Signals, inbox};
 use farm_core::farm::Roster;
-use farm_core::farm::roster::{Action, Answer, Event as RosterEvent, News, State};
+use farm_core::farm::roster::{Action, Answer, Event as RosterEvent, News, Refusal, State};
 use farm_core::model::Farm;
 use farm_core::process::hook::{Check, Finished, Hook};
 use farm_core::session::{self, Session, SessionError, ZnodePath};
@@ -292,12 +292,12 @@ impl Runner {
                 self.mirror(now, MirrorEvent::Complete)
             }
             News::Missing => self.missing(),
-            News::Refused(error) => {
-                let is_permanent = matches!(error, SessionError::NoAuth(_)) || self.once.is_some();
-                if is_permanent && !self.mirror.is_begun() {
-                    return Err(error.into());
+            News::Refused(refusal) => {
+                let is_forbidden = matches!(refusal, Refusal::Session(SessionError::NoAuth(_)));
+                if (is_forbidden || self.once.is_some()) && !self.mirror.is_begun() {
+                    return Err(refusal.into());
                 }
-                self.told.farm_is_refused(&error);
+                self.told.farm_is_refused(&refusal);
                 Ok(())
             }
             News::Unreadable(host, why) => {

@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::printable::printable;
 use crate::farm::EditError;
 use crate::model::FilterError;
+use crate::session::cache::Refusal;
 use crate::session::{PathError, SessionError};
 use std::convert::Infallible;
 use std::error::Error;
@@ -171,6 +172,17 @@ impl From<SessionError> for Failure {
             _ => None,
         };
         Self { hint, ..Self::new(exit, error.to_string()) }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Session(error) => error.into(),
+            Refusal::TooMany(_) | Refusal::TooLarge(_) => {
+                Self::new(Exit::Configuration, refusal.to_string())
+            }
+        }
     }
 }
 

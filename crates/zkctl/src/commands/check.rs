@@ -3,19 +3,19 @@
 //! **Invariant.** Only what was read of the farm makes a verdict; whatever was
 //! not read, or makes no sense, is answered by "unknown".
 
-use super::children::{list, read};
+use super::children::Below;
 use crate::format::{Choice, End, Layout, OutputArgs};
 use crate::output::Output;
 use crate::reach::Reach;
 use clap::Args;
 use farm_core::cli::{Exit, Failure, FilterArg, plugin_text, printable};
-use farm_core::codec::json::decode_znode;
 use farm_core::farm::COMMON;
 use farm_core::model::{
     Allowance, Filter, Health, Limits, RunningFilterError, Value, Verdict, farm_size,
     running_filter,
 };
-use farm_core::session::{Watch, ZnodePath};
+use farm_core::session::ZnodePath;
+use farm_core::session::cache::{Contents, Depth};
 use std::io::Write;
 
 const EXAMPLES: &str = "\
@@ -93,12 +93,12 @@ fn look(args: &CheckArgs, reach: &Reach) -> Result<Seen, Failure> {
     let own_filter = args.filter.filter()?;
     let asked = path.clone();
     let (farm, hosts) = reach.ask(move |client, _| {
-        let farm = client.get(&asked, Watch::No)?;
-        let mut places = list(client, &asked)?;
-        places.retain(|place| place.name != COMMON);
-        Ok((farm, read(client, &places)?))
+        let below = Below::read(client, &asked, Depth::CHILDREN, Contents::All)?;
+        let mut hosts = below.children(client)?;
+        hosts.retain(|host| host.place.name != COMMON);
+        Ok((below.top()?.clone(), hosts))
     })?;
-    let record = decode_znode(&farm.data).map_err(|error| {
+    let record = farm.map_err(|error| {
         Failure::new(Exit::Malformed, format!("{path} holds no record")).because(error)
     })?;
     let size = farm_size(&record).map_err(|error| {

@@ -1,16 +1,12 @@
 //! The znodes below another one, with what they hold.
 
 use farm_core::cli::chain;
+use farm_core::codec::DecodeError;
 use farm_core::codec::json::decode_znode;
 use farm_core::model::Record;
-use farm_core::session::{Client, SessionError, Stat, Watch, ZnodePath};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::{Builder, scope};
-
-/// Requests that are under way at the same time.
-const READERS_MAX: usize = 16;
-/// As many znodes one reader asks for together.
-const TOGETHER_MAX: usize = 32;
+use farm_core::session::cache::{Cache, Contents, Depth, Scope, snapshot};
+use farm_core::session::{Client, SessionError, Stat, Watch, Znode, ZnodePath};
+use std::sync::Arc;
 
 /// Where a znode stands below the one that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,137 +26,94 @@ pub(super) struct Child {
     pub(super) stat: Option<Stat>,
 }
 
-/// Lists the children of a znode, sorted by the bytes of their names.
-pub(super) fn list(client: &Client, top: &ZnodePath) -> Result<Vec<Place>, SessionError> {
-    let names = client.children(top, Watch::No)?;
-    Ok(names.into_iter().map(|name| place(top, "", name)).collect())
+/// What a znode holds as a record, or why it holds none.
+type Decoded = Result<Record, Arc<DecodeError>>;
+
+/// A znode and those below it, read once.
+#[derive(Debug)]
+pub(super) struct Below {
+    top: ZnodePath,
+    contents: Contents,
+    cache: Cache<Decoded>,
 }
 
-/// Lists everything below a znode, every znode before its children.
-pub(super) fn list_all(client: &Client, top: &ZnodePath) -> Result<Vec<Place>, SessionError> {
-    let mut all = Vec::new();
-    let mut level = list(client, top)?;
-    while !level.is_empty() {
-        let below = side_by_side(&level, |parent| {
-            let Ok(path) = &parent.path else { return Ok(None) };
-            match client.children(path, Watch::No) {
-                Ok(names) => {
-                    let places =
-                        names.into_iter().map(|name| place(path, &parent.name, name)).collect();
-                    Ok(Some(places))
-                }
-                Err(SessionError::NoNode(_)) => Ok(None),
-                Err(error @ SessionError::NoAuth(_)) => {
-                    log::warn!("its children are left out: {error}");
-                    Ok(None)
-                }
-                Err(error) => Err(error),
-            }
-        })?;
-        all.append(&mut level);
-        level = below.into_iter().flat_map(|places: Vec<Place>| places).collect();
+impl Below {
+    /// Reads what is below a znode; a znode whose children can't be listed is warned of.
+    pub(super) fn read(
+        client: &Client,
+        top: &ZnodePath,
+        depth: Depth,
+        contents: Contents,
+    ) -> Result<Self, SessionError> {
+        let decode = |data: Vec<u8>| decode_znode(&data).map_err(Arc::new);
+        let cache = snapshot(client, Scope::new(top.clone(), depth, contents), decode)?;
+        for (_, error) in cache.unlisted() {
+            log::warn!("its children are left out: {error}");
+        }
+        Ok(Self { top: top.clone(), contents, cache })
     }
-    all.sort_by(|a, b| a.name.split('/').cmp(b.name.split('/')));
-    Ok(all)
-}
 
-fn place(parent: &ZnodePath, above: &str, name: String) -> Place {
-    let path = parent.child(&name).map_err(|error| error.to_string());
-    Place { name: if above.is_empty() { name } else { format!("{above}/{name}") }, path }
-}
+    /// The record of the top, whose data was to be read too.
+    pub(super) fn top(&self) -> Result<&Decoded, SessionError> {
+        match (self.cache.top_trouble(), self.cache.top()) {
+            (None, Some(znode)) => Ok(&znode.data),
+            (Some(error), _) => Err(error.clone()),
+            (None, None) => Err(SessionError::NoNode(self.top.clone())),
+        }
+    }
 
-/// Reads all these znodes. One that is gone before it is read is left out: it is
-/// no child any more.
-pub(super) fn read(client: &Client, places: &[Place]) -> Result<Vec<Child>, SessionError> {
-    let groups: Vec<&[Place]> = places.chunks(TOGETHER_MAX).collect();
-    let read = side_by_side(&groups, |group| read_together(client, group).map(Some))?;
-    Ok(read.into_iter().flatten().collect())
-}
+    /// All of them, every znode before its children, else sorted by the bytes of their
+    /// names. One that is gone by now is left out.
+    pub(super) fn children(&self, client: &Client) -> Result<Vec<Child>, SessionError> {
+        let mut children = Vec::new();
+        for (path, znode) in self.cache.below() {
+            let name = path.below_or_at(&self.top).unwrap_or_default().to_owned();
+            let place = Place { name, path: Ok(path.clone()) };
+            children.extend(self.child(client, place, path, znode)?);
+        }
+        for (parent, name) in self.cache.ignored() {
+            let above = parent.below_or_at(&self.top).unwrap_or_default();
+            let whole = if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") };
+            let why = parent.child(name).err().map_or_else(String::new, |error| error.to_string());
+            let place = Place { name: whole, path: Err(why.clone()) };
+            let content = if self.is_named_only() { Ok(Record::new()) } else { Err(why) };
+            children.push(Child { place, content, stat: None });
+        }
+        children.sort_by(|a, b| a.place.name.split('/').cmp(b.place.name.split('/')));
+        Ok(children)
+    }
 
-fn read_together(client: &Client, places: &[Place]) -> Result<Vec<Child>, SessionError> {
-    let paths: Vec<ZnodePath> = places.iter().filter_map(|place| place.path.clone().ok()).collect();
-    let mut read = client.get_many(&paths)?.into_iter();
-    let mut children = Vec::with_capacity(places.len());
-    for place in places {
-        let child = |content, stat| Some(Child { place: place.clone(), content, stat });
-        let outcome = place.path.as_ref().map(|path| (path, read.next()));
-        children.extend(match outcome {
-            Err(why) => child(Err(why.clone()), None),
-            Ok((path, Some(Ok(znode)))) => child(decode(path, &znode.data), Some(znode.stat)),
-            Ok((_, Some(Err(SessionError::NoNode(_))) | None)) => None,
+    fn child(
+        &self,
+        client: &Client,
+        place: Place,
+        path: &ZnodePath,
+        znode: Option<&Znode<Decoded>>,
+    ) -> Result<Option<Child>, SessionError> {
+        let child = |content, stat| Child { place, content, stat };
+        if self.is_named_only() {
+            return Ok(Some(child(Ok(Record::new()), None)));
+        }
+        if let Some(error) = self.cache.trouble(path) {
             // Its metadata is open to everybody all the same.
-            Ok((path, Some(Err(error @ SessionError::NoAuth(_))))) => client
-                .exists(path, Watch::No)?
-                .and_then(|stat| child(Err(error.to_string()), Some(stat))),
-            Ok((_, Some(Err(error)))) => return Err(error),
-        });
+            let stat = client.exists(path, Watch::No)?;
+            return Ok(stat.map(|stat| child(Err(error.to_string()), Some(stat))));
+        }
+        Ok(znode.map(|znode| child(described(path, &znode.data), Some(znode.stat))))
     }
-    Ok(children)
-}
 
-/// Works on all items, several at the same time, and keeps what comes of them in
-/// the order of the items.
-pub(super) fn side_by_side<I: Sync, T: Send>(
-    items: &[I],
-    work_on: impl Fn(&I) -> Result<Option<T>, SessionError> + Sync,
-) -> Result<Vec<T>, SessionError> {
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<Vec<(usize, T)>, SessionError> {
-        let mut done = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(index) else { return Ok(done) };
-            match work_on(item) {
-                Ok(outcome) => done.extend(outcome.map(|outcome| (index, outcome))),
-                Err(error) => {
-                    // The others need not go on: the answer is lost anyway.
-                    next.store(items.len(), Ordering::Relaxed);
-                    return Err(error);
-                }
-            }
-        }
-    };
-    let mut outcomes = scope(|scope| {
-        // A system that is short of threads gets fewer of them; this one works too.
-        let readers: Vec<_> = (1..READERS_MAX.min(items.len()))
-            .map_while(|_| Builder::new().name("reader".to_owned()).spawn_scoped(scope, work).ok())
-            .collect();
-        let mut outcomes = work()?;
-        for reader in readers {
-            match reader.join() {
-                Ok(done) => outcomes.extend(done?),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        Ok(outcomes)
-    })?;
-    outcomes.sort_unstable_by_key(|(index, _)| *index);
-    Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    fn is_named_only(&self) -> bool {
+        self.contents == Contents::Names
+    }
 }
 
 /// What a znode holds, or why that is no record.
-pub(super) fn decode(path: &ZnodePath, data: &[u8]) -> Result<Record, String> {
-    decode_znode(data).map_err(|error| format!("{path} holds no record: {}", chain(&error)))
+fn described(path: &ZnodePath, decoded: &Decoded) -> Result<Record, String> {
+    let why = |error: &Arc<DecodeError>| format!("{path} holds no record: {}", chain(error));
+    decoded.clone().map_err(|error| why(&error))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn work_keeps_its_order_and_leaves_out_what_came_to_nothing() {
-        let items: Vec<usize> = (0..1000).collect();
-        let halves = side_by_side(&items, |&n| Ok(n.is_multiple_of(2).then_some(n / 2))).unwrap();
-        assert_eq!(halves, (0..500).collect::<Vec<_>>());
-        assert!(side_by_side(&[], |&n: &usize| Ok(Some(n))).unwrap().is_empty());
-    }
-
-    #[test]
-    fn the_first_error_ends_the_work() {
-        let items: Vec<usize> = (0..1000).collect();
-        let failed = side_by_side(&items, |&n| {
-            if n == 500 { Err(SessionError::Disconnected) } else { Ok(Some(n)) }
-        });
-        assert!(matches!(failed, Err(SessionError::Disconnected)), "{failed:?}");
-    }
+pub(super) fn decode(path: &ZnodePath, data: &[u8]) -> Result<Record, String> {
+    described(path, &decode_znode(data).map_err(Arc::new))
 }

@@ -3,15 +3,15 @@
 //! **Invariant.** What is deleted is a contender of the group that was named, and the
 //! very one that was there when the command looked.
 
-use super::children::side_by_side;
 use super::lineup::{Contended, Seen, View, show_broken};
 use crate::format::{Layout, OutputArgs};
 use crate::output::Output;
 use crate::reach::Reach;
 use clap::Args;
 use farm_core::cli::{Exit, Failure};
-use farm_core::farm::permit::{Card, GroupName, Line, Place};
-use farm_core::session::{Client, SessionError, Watch};
+use farm_core::farm::permit::{Card, GroupName, Place};
+use farm_core::session::cache::{Contents, Depth, Scope, snapshot};
+use farm_core::session::{Client, SessionError, Watch, ZnodePath};
 use std::sync::OnceLock;
 
 const EXAMPLES: &str = "\
@@ -99,26 +99,35 @@ fn in_all_groups(client: &Client) -> Result<Vec<Contended>, SessionError> {
 
 /// All contenders of a group, in order; `None` if there is no such group.
 fn in_group(client: &Client, group: &GroupName) -> Result<Option<Vec<Contended>>, SessionError> {
-    let names = match client.children(group.directory(), Watch::No) {
-        Ok(names) => names,
+    let scope = Scope::new(group.directory().clone(), Depth::CHILDREN, Contents::Below);
+    let scope = scope.admitting(|path| place_of(path).is_some());
+    let cache = match snapshot(client, scope, |data| Card::read(&data)) {
+        Ok(cache) => cache,
         Err(SessionError::NoNode(_)) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let line = Line::of(names);
-    let found = side_by_side(line.places(), |place| {
-        Ok(look(client, group, place)?.map(|seen| (place.clone(), seen)))
-    })?;
+    let mut found = Vec::new();
+    for (path, znode) in cache.below() {
+        let seen = match znode {
+            Some(znode) => Some(Seen { card: znode.data.clone(), stat: znode.stat }),
+            None => look(client, path)?,
+        };
+        found.extend(place_of(path).zip(seen));
+    }
     Ok(Some(Contended::in_order(group, found)))
 }
 
+fn place_of(path: &ZnodePath) -> Option<Place> {
+    Place::parse(path.name()?)
+}
+
 /// Reads a contender, as far as that is allowed; `None` if it is gone.
-fn look(client: &Client, group: &GroupName, place: &Place) -> Result<Option<Seen>, SessionError> {
-    let Ok(path) = group.directory().child(place.name()) else { return Ok(None) };
-    match client.get(&path, Watch::No) {
+fn look(client: &Client, path: &ZnodePath) -> Result<Option<Seen>, SessionError> {
+    match client.get(path, Watch::No) {
         Ok(znode) => Ok(Some(Seen { card: Card::read(&znode.data), stat: znode.stat })),
         Err(SessionError::NoNode(_)) => Ok(None),
         Err(SessionError::NoAuth(_)) => {
-            let stat = client.exists(&path, Watch::No)?;
+            let stat = client.exists(path, Watch::No)?;
             Ok(stat.map(|stat| Seen { card: Card::default(), stat }))
         }
         Err(error) => Err(error),
@@ -134,10 +143,9 @@ fn break_contender(group: &GroupName, id: &str, reach: &Reach) -> Result<Exit, F
     // A name of no znode is the name of no contender either.
     let path = group.directory().child(id).map_err(|_| no_such())?;
     let target = OnceLock::new();
-    let (asked, wanted) = (group.clone(), place.clone());
     let broken = reach.ask(move |client, _| {
         loop {
-            let Some(seen) = look(client, &asked, &wanted)? else {
+            let Some(seen) = look(client, &path)? else {
                 // It may be gone because the answer to our delete was lost.
                 return Ok(target.get().cloned());
             };

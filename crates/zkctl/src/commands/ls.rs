@@ -1,6 +1,6 @@
 //! `zkctl ls`: the children of a znode.
 
-use super::children::{Child, list, list_all, read};
+use super::children::Below;
 use super::field::parse_field;
 use super::listing::View;
 use crate::format::{Layout, OutputArgs};
@@ -8,8 +8,9 @@ use crate::output::Output;
 use crate::reach::Reach;
 use clap::Args;
 use farm_core::cli::{Exit, Failure, FilterArg};
-use farm_core::model::{FieldPath, Record};
+use farm_core::model::FieldPath;
 use farm_core::session::ZnodePath;
+use farm_core::session::cache::{Contents, Depth};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,15 +69,11 @@ pub(crate) fn ls(args: &LsArgs, output: OutputArgs, reach: &Reach) -> Result<Exi
         is_long: args.long,
         has_header: args.header,
     };
-    let (is_recursive, needs_content) = (args.recursive, view.needs_content(choice.layout));
-    let children = reach.ask(move |client, _| {
-        let places = if is_recursive { list_all(client, &path) } else { list(client, &path) }?;
-        if needs_content {
-            return read(client, &places);
-        }
-        let unread = |place| Child { place, content: Ok(Record::new()), stat: None };
-        Ok(places.into_iter().map(unread).collect())
-    })?;
+    let depth = if args.recursive { Depth::SUBTREE } else { Depth::CHILDREN };
+    let needs_content = view.needs_content(choice.layout);
+    let contents = if needs_content { Contents::Below } else { Contents::Names };
+    let children = reach
+        .ask(move |client, _| Below::read(client, &path, depth, contents)?.children(client))?;
     let mut output = Output::open();
     view.show(&view.arrange(children), choice, &mut output)?;
     output.finish()?;

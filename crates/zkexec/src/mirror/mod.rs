@@ -20,5 +20,5 @@ pub(crate) use content::{Content, Leaves, Mirrored};
 pub(crate) use files::{Files, FilesError, Previous, Staged, StagedCheck};
 pub(crate) use places::check_places;
 pub(crate) use settle::Settle;
-pub(crate) use source::{Action, Answer, Event, News, Source, Unreadable};
+pub(crate) use source::{Action, Answer, Event, News, Source};
 pub(crate) use spec::MirrorSpec;

@@ -11,6 +11,7 @@ use crate::rollout::{Event as Step, Gates};
 use farm_core::cli::{Failure, chain};
 use farm_core::farm::permit::{self, Action as PermitAction, News as PermitNews};
 use farm_core::session;
+use farm_core::session::cache::Refusal;
 use std::time::{Instant, SystemTime};
 
 impl Runner {
@@ -102,11 +103,7 @@ impl Runner {
         Ok(())
     }
 
-    fn unreadable(
-        &self,
-        path: &session::ZnodePath,
-        why: mirror::Unreadable,
-    ) -> Result<(), Failure> {
+    fn unreadable(&self, path: &session::ZnodePath, why: Refusal) -> Result<(), Failure> {
         if !self.boot.is_done() && why.is_permanent() {
             return Err(Failure::from(why).during(format!("cannot mirror {path}")));
         }

@@ -2,7 +2,8 @@
 
 use crate::hold::{Hold, Settled};
 use crate::target::TargetError;
-use farm_core::session::{SessionError, ZnodePath};
+use farm_core::farm::roster::Refusal;
+use farm_core::session::ZnodePath;
 
 /// Memory of what the log says already.
 #[derive(Debug, Default)]
@@ -27,8 +28,8 @@ impl Told {
         }
     }
 
-    pub(super) fn farm_is_refused(&mut self, error: &SessionError) {
-        let refusal = error.to_string();
+    pub(super) fn farm_is_refused(&mut self, refusal: &Refusal) {
+        let refusal = refusal.to_string();
         if self.farm_refusal.as_ref() != Some(&refusal) {
             log::warn!("the farm can't be listed, trying again: {refusal}");
             self.farm_refusal = Some(refusal);

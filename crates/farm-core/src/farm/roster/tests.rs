@@ -1,11 +1,13 @@
-//! The roster by tables, and against a server of the mind.
+//! The roster by tables, and against a server in memory.
 
 mod bench;
 mod storm;
 
 use super::*;
 use crate::model::Value;
-use bench::{Bench, forbidden, hint, host, malformed, no_node, path, record};
+use crate::session::cache::{READS_MAX as HOSTS_MAX, REQUESTS_MAX as READS_MAX};
+use crate::session::{Change, Watch};
+use bench::{Ask, Bench, Outcome, forbidden, hint, host, malformed, no_node, path, record};
 use serde_json::json;
 use std::time::Duration;
 

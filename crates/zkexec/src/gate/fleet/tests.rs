@@ -4,6 +4,7 @@ use super::*;
 use crate::live::{Live, Post};
 use farm_core::session;
 use farm_harness::{FakeServer, code, op, patience};
+use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(15);
 const READING: &str = "nobody knows how the farm is: it is being read";

@@ -3,11 +3,11 @@
 //! **Invariant.** No file lies below another, and every part of a path is a plain
 //! file name: who writes them stays inside the directory.
 
-use super::walk::Nodes;
 use crate::mirror::Leaves;
 use farm_core::codec::dir::{DEPTH_MAX, Refusal, check_name};
 use farm_core::session::ZnodePath;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 /// What the znodes come to.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub(super) struct Layout {
 }
 
 /// A znode with children is a directory, any other one a file.
-pub(super) fn lay_out(top: &ZnodePath, nodes: &Nodes) -> Layout {
+pub(super) fn lay_out(top: &ZnodePath, nodes: &BTreeMap<&ZnodePath, &Arc<[u8]>>) -> Layout {
     let prefix = if top.is_root() { 0 } else { top.as_str().len() };
     let below = |path: &'_ ZnodePath| -> String {
         path.as_str().get(prefix + 1..).unwrap_or_default().to_owned()
@@ -44,9 +44,9 @@ pub(super) fn lay_out(top: &ZnodePath, nodes: &Nodes) -> Layout {
                 layout.refused.insert(refused, why);
             }
         } else if !folders.contains(path.as_str()) {
-            layout.leaves.insert(relative, bytes.clone());
+            layout.leaves.insert(relative, Arc::clone(bytes));
         } else if layout.overlooked.is_none() && !bytes.is_empty() {
-            layout.overlooked = Some(path.clone());
+            layout.overlooked = Some((*path).clone());
         }
     }
     layout
@@ -71,8 +71,9 @@ mod tests {
 
     fn laid_out(top: &str, nodes: &[(&str, &str)]) -> (Vec<String>, Vec<String>, Option<String>) {
         let path = |path: &str| ZnodePath::parse(path).unwrap();
-        let nodes = nodes.iter().map(|(at, bytes)| (path(at), bytes.as_bytes().into())).collect();
-        let layout = lay_out(&path(top), &nodes);
+        let nodes: Vec<(ZnodePath, Arc<[u8]>)> =
+            nodes.iter().map(|(at, bytes)| (path(at), bytes.as_bytes().into())).collect();
+        let layout = lay_out(&path(top), &nodes.iter().map(|(at, bytes)| (at, bytes)).collect());
         let leaf = |(path, bytes): (String, std::sync::Arc<[u8]>)| {
             format!("{path}={}", String::from_utf8_lossy(&bytes))
         };

@@ -2,6 +2,8 @@
 
 use super::super::*;
 use super::{Value, json};
+use crate::session::cache::{self, Found};
+use crate::session::{Change, Hint, Stat, Watch, Znode};
 
 pub(super) fn farm_path() -> ZnodePath {
     ZnodePath::parse("/db").unwrap()
@@ -23,18 +25,49 @@ pub(super) fn hint(at: &str, change: Change) -> Event {
     Event::Hint(Hint { path: path(at), change })
 }
 
+/// What a roster asks, with the names of hosts.
+#[derive(Debug)]
+pub(super) enum Ask {
+    Arm(ZnodePath),
+    Await(ZnodePath),
+    List(ZnodePath, Watch),
+    Read(Vec<(HostName, ZnodePath)>, Watch),
+}
+
+/// What a server answers.
+pub(super) enum Outcome {
+    Arm(Result<(), SessionError>),
+    Await(Result<bool, SessionError>),
+    List(Result<Vec<String>, SessionError>),
+    Read(Vec<(HostName, Result<Record, Unreadable>)>),
+}
+
+pub(super) fn ask_of(request: &Request) -> Ask {
+    match request.ask() {
+        cache::Ask::Arm(at) => Ask::Arm(at.clone()),
+        cache::Ask::Await(at) => Ask::Await(at.clone()),
+        cache::Ask::List(at, watch) => Ask::List(at.clone(), *watch),
+        cache::Ask::Read(paths, watch) => {
+            let hosts = paths.iter().map(|at| (host(at.name().unwrap()), at.clone()));
+            Ask::Read(hosts.collect(), *watch)
+        }
+    }
+}
+
 /// A roster with what it asked and told, by short names.
 pub(super) struct Bench {
     pub(super) roster: Roster,
     pub(super) now: Instant,
     pub(super) asked: Vec<Request>,
     pub(super) told: Vec<String>,
+    /// The server numbers what it is asked to write; here every read finds a new write.
+    writes: i64,
 }
 
 impl Bench {
     pub(super) fn new() -> Self {
         let roster = Roster::new(farm_path());
-        Self { roster, now: Instant::now(), asked: Vec::new(), told: Vec::new() }
+        Self { roster, now: Instant::now(), asked: Vec::new(), told: Vec::new(), writes: 0 }
     }
 
     /// One that watches the tree and has read hosts `a` and `b`.
@@ -65,7 +98,7 @@ impl Bench {
     }
 
     pub(super) fn asks(&self) -> Vec<String> {
-        let name = |request: &Request| match &request.ask {
+        let name = |request: &Request| match ask_of(request) {
             Ask::Arm(at) => format!("arm {at}"),
             Ask::Await(at) => format!("await {at}"),
             Ask::List(at, watch) => format!("list {at} {watch:?}"),
@@ -88,9 +121,26 @@ impl Bench {
     }
 
     pub(super) fn deliver(&mut self, request: &Request, outcome: impl FnOnce(&Ask) -> Outcome) {
-        let outcome = outcome(&request.ask);
-        let (ticket, session) = (request.ticket, request.session);
-        self.step(Event::Answered(Answer { ticket, session, outcome }));
+        let outcome = match outcome(&ask_of(request)) {
+            Outcome::Arm(answer) => cache::Outcome::Arm(answer),
+            Outcome::Await(answer) => cache::Outcome::Await(answer),
+            Outcome::List(answer) => cache::Outcome::List(answer),
+            Outcome::Read(read) => {
+                cache::Outcome::Read(read.into_iter().map(|(_, read)| self.found(read)).collect())
+            }
+        };
+        self.step(Event::Answered(request.answer(outcome)));
+    }
+
+    fn found(&mut self, read: Result<Record, Unreadable>) -> Result<Found<Decoded>, SessionError> {
+        let data = match read {
+            Ok(record) => Ok(record),
+            Err(Unreadable::Malformed(error)) => Err(error),
+            Err(Unreadable::Refused(error)) => return Err(error),
+        };
+        self.writes += 1;
+        let stat = Stat { mzxid: self.writes, ..Stat::default() };
+        Ok(Found { znode: Znode { data, stat }, bytes: 0 })
     }
 
     pub(super) fn list(&mut self, names: &[&str]) {
@@ -100,7 +150,7 @@ impl Bench {
 
     /// Takes the open read of this host, and of no other one, out.
     pub(super) fn open_read(&mut self, name: &str) -> Request {
-        let is_it = |request: &Request| matches!(&request.ask, Ask::Read(hosts, _) if matches!(&hosts[..], [(host, _)] if host.as_str() == name));
+        let is_it = |request: &Request| matches!(&ask_of(request), Ask::Read(hosts, _) if matches!(&hosts[..], [(host, _)] if host.as_str() == name));
         let index = self.asked.iter().position(is_it).expect("the host is being read");
         self.asked.remove(index)
     }
@@ -140,5 +190,5 @@ pub(super) fn forbidden(at: &str) -> Unreadable {
 }
 
 pub(super) fn malformed() -> Unreadable {
-    Unreadable::Malformed(crate::codec::json::decode_znode(b"{").unwrap_err())
+    Unreadable::Malformed(Arc::new(decode_znode(b"{").unwrap_err()))
 }

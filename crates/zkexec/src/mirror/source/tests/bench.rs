@@ -1,16 +1,21 @@
 //! A source, what it asks and what it tells.
 
-use super::super::request::{Ask, Outcome};
-use super::super::walk::Nodes;
 use super::super::*;
-use farm_core::session::Watch;
+use farm_core::session::cache::{Ask, Found, Outcome};
+use farm_core::session::{Change, Hint, SessionError, Stat, Watch, Znode, ZnodePath};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::Duration;
+
+pub(super) type Nodes = BTreeMap<ZnodePath, Arc<[u8]>>;
 
 pub(super) struct Bench {
     pub(super) source: Source,
     pub(super) now: Instant,
     pub(super) asked: Vec<Request>,
     told: Vec<String>,
+    /// The server numbers what it is asked to write; here every read finds a new write.
+    writes: i64,
 }
 
 pub(super) fn path(path: &str) -> ZnodePath {
@@ -46,7 +51,7 @@ impl Bench {
     pub(super) fn new(mirrors: &[&str]) -> Self {
         let specs: Vec<MirrorSpec> = mirrors.iter().map(|text| text.parse().unwrap()).collect();
         let source = Source::new(&specs);
-        Self { source, now: Instant::now(), asked: Vec::new(), told: Vec::new() }
+        Self { source, now: Instant::now(), asked: Vec::new(), told: Vec::new(), writes: 0 }
     }
 
     /// Connected, and asked about everything.
@@ -81,53 +86,143 @@ impl Bench {
         std::mem::take(&mut self.told)
     }
 
-    /// What is asked and was not answered.
+    /// What is asked and was not answered. To list the top is to begin a walk through
+    /// the subtree.
     pub(super) fn asks(&self) -> Vec<String> {
-        let ask = |request: &Request| match &request.ask {
-            Ask::Read(path) => format!("read {path}"),
-            Ask::Arm(path) => format!("arm {path}"),
-            Ask::Walk(path, Watch::Yes) => format!("walk {path} watching"),
-            Ask::Walk(path, Watch::No) => format!("walk {path}"),
-            Ask::Look(path, Watch::Yes) => format!("look {path} watching"),
-            Ask::Look(path, Watch::No) => format!("look {path}"),
-        };
-        self.asked.iter().map(ask).collect()
+        self.asked.iter().map(|request| self.name(request)).collect()
     }
 
-    pub(super) fn deliver(&mut self, request: &Request, outcome: Outcome) {
-        let Request { ticket, session, unit, .. } = *request;
-        self.step(Event::Answered(Answer { ticket, session, unit, outcome }));
+    fn name(&self, request: &Request) -> String {
+        let is_tree = self.source.units[request.unit].is_tree();
+        let (verb, paths, watch) = match request.request.ask() {
+            Ask::Arm(path) => return format!("arm {path}"),
+            Ask::Await(path) => return format!("await {path}"),
+            Ask::List(path, watch) if path == self.source.units[request.unit].path() => {
+                ("walk", vec![path.to_string()], watch)
+            }
+            Ask::List(path, watch) => ("list", vec![path.to_string()], watch),
+            Ask::Read(paths, _) if !is_tree => ("read", strings(paths), &Watch::No),
+            Ask::Read(paths, watch) => ("look", strings(paths), watch),
+        };
+        let watching = if *watch == Watch::Yes { " watching" } else { "" };
+        format!("{verb} {}{watching}", paths.join(" "))
+    }
+
+    pub(super) fn deliver(&mut self, request: &Request, outcome: Outcome<Arc<[u8]>>) {
+        let Request { unit, request } = request;
+        self.step(Event::Answered(Answer { unit: *unit, answer: request.answer(outcome) }));
     }
 
     /// Answers the oldest question.
     #[track_caller]
-    pub(super) fn answer(&mut self, outcome: Outcome) {
+    pub(super) fn answer(&mut self, outcome: Outcome<Arc<[u8]>>) {
         assert!(!self.asked.is_empty(), "nothing is asked");
         let request = self.asked.remove(0);
         self.deliver(&request, outcome);
     }
 
+    pub(super) fn read(&mut self, bytes: Arc<[u8]>, num_children: i32) -> Found<Arc<[u8]>> {
+        self.writes += 1;
+        let stat = Stat { mzxid: self.writes, num_children, ..Stat::default() };
+        Found { bytes: bytes.len(), znode: Znode { data: bytes, stat } }
+    }
+
+    /// The oldest question is a read of znodes, all of which hold this.
     #[track_caller]
     pub(super) fn found(&mut self, text: &str) {
-        self.answer(Outcome::Read(Ok(Some(bytes(text)))));
+        self.found_bytes(&bytes(text));
     }
 
     #[track_caller]
-    pub(super) fn nothing(&mut self) {
-        self.answer(Outcome::Read(Ok(None)));
-    }
-
-    #[track_caller]
-    pub(super) fn walked(&mut self, pairs: &[(&str, &str)]) {
-        self.answer(Outcome::Walk(Ok(Some(nodes(pairs)))));
+    pub(super) fn found_bytes(&mut self, bytes: &Arc<[u8]>) {
+        let Some(Ask::Read(paths, _)) = self.asked.first().map(|first| first.request.ask().clone())
+        else {
+            panic!("not the question: {:?}", self.asks());
+        };
+        let read = paths.iter().map(|_| Ok(self.read(Arc::clone(bytes), 0))).collect();
+        self.answer(Outcome::Read(read));
     }
 
     #[track_caller]
     pub(super) fn looked(&mut self, text: &str) {
-        let Some(Ask::Look(at, _)) = self.asked.first().map(|request| request.ask.clone()) else {
-            panic!("not the question: {:?}", self.asks());
+        self.found(text);
+    }
+
+    /// The oldest question is a read of a znode that is not there.
+    #[track_caller]
+    pub(super) fn nothing(&mut self) {
+        self.unread(&SessionError::NoNode(path("/gone")));
+        self.awaited(false);
+    }
+
+    /// The oldest question is a read of a znode that must not be read.
+    #[track_caller]
+    pub(super) fn refused(&mut self, at: &str) {
+        self.unread(&forbidden(at));
+        self.awaited(true);
+    }
+
+    #[track_caller]
+    pub(super) fn unread(&mut self, error: &SessionError) {
+        let count = match self.asked.first().map(|first| first.request.ask().clone()) {
+            Some(Ask::Read(paths, _)) => paths.len(),
+            _ => panic!("not the question: {:?}", self.asks()),
         };
-        self.answer(Outcome::Look(at, Ok(Some(bytes(text)))));
+        self.answer(Outcome::Read((0..count).map(|_| Err(error.clone())).collect()));
+    }
+
+    /// Where no persistent watch covers it, a watch is left on what can't be read.
+    fn awaited(&mut self, is_there: bool) {
+        let is_await = |request: &Request| matches!(request.request.ask(), Ask::Await(_));
+        if let Some(index) = self.asked.iter().position(is_await) {
+            let request = self.asked.remove(index);
+            self.deliver(&request, Outcome::Await(Ok(is_there)));
+        }
+    }
+
+    /// The oldest question begins a walk, which finds these znodes and no others.
+    #[track_caller]
+    pub(super) fn walked(&mut self, pairs: &[(&str, &str)]) {
+        let nodes = nodes(pairs);
+        let first = self.asked.remove(0);
+        self.walk(&first, &nodes);
+    }
+
+    #[track_caller]
+    pub(super) fn walk(&mut self, first: &Request, nodes: &Nodes) {
+        let mut left = vec![first.clone()];
+        while let Some(request) = left.pop() {
+            let outcome = match request.request.ask().clone() {
+                Ask::List(at, _) => Outcome::List(Ok(children(nodes, &at))),
+                Ask::Read(paths, _) => {
+                    Outcome::Read(paths.iter().map(|at| self.read_of(nodes, at)).collect())
+                }
+                other => panic!("not a part of a walk: {other:?}"),
+            };
+            let asked = self.asked.len();
+            self.deliver(&request, outcome);
+            // What follows from it; to list the top again is another walk.
+            let top = self.source.units[request.unit].path().clone();
+            let is_walk =
+                |next: &mut Request| matches!(next.request.ask(), Ask::List(at, _) if *at == top);
+            let mut next = self.asked.split_off(asked);
+            self.asked.extend(next.extract_if(.., is_walk));
+            left.extend(next);
+        }
+    }
+
+    fn read_of(&mut self, nodes: &Nodes, at: &ZnodePath) -> Result<Found<Arc<[u8]>>, SessionError> {
+        let bytes = nodes.get(at).cloned().ok_or_else(|| SessionError::NoNode(at.clone()))?;
+        let num_children = i32::try_from(children(nodes, at).len()).unwrap();
+        Ok(self.read(bytes, num_children))
+    }
+
+    /// The oldest question begins a walk of a subtree that is not there.
+    #[track_caller]
+    pub(super) fn walked_nowhere(&mut self) {
+        assert!(self.asks()[0].starts_with("walk"), "{:?}", self.asks());
+        self.answer(Outcome::List(Err(SessionError::NoNode(path("/gone")))));
+        self.awaited(false);
     }
 
     /// Lets time pass; what is due is done.
@@ -137,4 +232,20 @@ impl Bench {
             self.step(Event::Tick);
         }
     }
+}
+
+fn strings(paths: &[ZnodePath]) -> Vec<String> {
+    paths.iter().map(ToString::to_string).collect()
+}
+
+/// The names of the children of a znode; a znode that is named has all above it.
+fn children(nodes: &Nodes, parent: &ZnodePath) -> Vec<String> {
+    let prefix = format!("{}/", parent.as_str().trim_end_matches('/'));
+    let below = nodes
+        .range::<str, _>((Bound::Included(&*prefix), Bound::Unbounded))
+        .map(|(at, _)| at.as_str());
+    let below = below.take_while(|at| at.starts_with(&prefix));
+    let first = |at: &str| at[prefix.len()..].split('/').next().unwrap().to_owned();
+    let names: std::collections::BTreeSet<_> = below.map(first).collect();
+    names.into_iter().collect()
 }

@@ -1,8 +1,9 @@
 //! Mirrors of one znode.
 
-use super::super::request::Outcome;
 use super::super::*;
-use super::bench::{Bench, forbidden};
+use super::bench::{Bench, bytes};
+use farm_core::session::cache::Outcome;
+use farm_core::session::{Change, SessionError};
 
 const NONE: Vec<String> = Vec::new();
 
@@ -156,13 +157,15 @@ fn every_contact_reads_everything_again() {
     bench.found("1");
     let stale = bench.asked.remove(0);
     bench.step(Event::Away);
-    bench.deliver(&stale, Outcome::Read(Ok(Some(b"old".as_slice().into()))));
+    let old = bench.read(bytes("old"), 0);
+    bench.deliver(&stale, Outcome::Read(vec![Ok(old)]));
     bench.hint("/a", Change::Data);
     bench.step(Event::Refresh);
     assert_eq!((bench.asks(), bench.told()), (NONE, NONE));
     bench.step(Event::Connected { is_new: false });
     assert_eq!(bench.asks(), ["read /a", "read /b"]);
-    bench.deliver(&stale, Outcome::Read(Ok(Some(b"old".as_slice().into()))));
+    let old = bench.read(bytes("old"), 0);
+    bench.deliver(&stale, Outcome::Read(vec![Ok(old)]));
     bench.found("1");
     assert_eq!(bench.told(), NONE);
     bench.found("2");
@@ -180,7 +183,8 @@ fn read_again_means_after_the_wish() {
     bench.hint("/a", Change::Data);
     let before = bench.asked.remove(0);
     bench.step(Event::Refresh);
-    bench.deliver(&before, Outcome::Read(Ok(Some(b"2".as_slice().into()))));
+    let earlier = bench.read(bytes("2"), 0);
+    bench.deliver(&before, Outcome::Read(vec![Ok(earlier)]));
     assert_eq!((bench.told(), bench.source.is_complete()), (NONE, false));
     bench.found("3");
     assert_eq!(bench.told(), ["complete 3"]);
@@ -192,7 +196,7 @@ fn what_is_forbidden_keeps_its_bytes_is_told_once_and_tried_again() {
     bench.found("1");
     bench.told();
     bench.hint("/a", Change::Data);
-    bench.answer(Outcome::Read(Err(forbidden("/a"))));
+    bench.refused("/a");
     assert_eq!(bench.told(), ["unreadable /a: not authorised: /a"]);
     let mut waited = Vec::new();
     for _ in 0..12 {
@@ -200,7 +204,7 @@ fn what_is_forbidden_keeps_its_bytes_is_told_once_and_tried_again() {
         waited.push(due.duration_since(bench.now).as_secs_f64());
         bench.now = due;
         bench.step(Event::Tick);
-        bench.answer(Outcome::Read(Err(forbidden("/a"))));
+        bench.refused("/a");
     }
     assert!(waited[0] <= 1.0 && waited[11] >= 150.0 && waited[11] <= 300.0, "{waited:?}");
     assert_eq!(bench.told(), NONE);
@@ -209,7 +213,7 @@ fn what_is_forbidden_keeps_its_bytes_is_told_once_and_tried_again() {
     assert_eq!((bench.told(), bench.source.deadline()), (vec!["changed 2".to_owned()], None));
     // From then on it is news again.
     bench.hint("/a", Change::Data);
-    bench.answer(Outcome::Read(Err(forbidden("/a"))));
+    bench.refused("/a");
     assert_eq!(bench.told().len(), 1);
     assert!(bench.source.deadline().unwrap().duration_since(bench.now).as_secs() <= 1);
 }
@@ -217,7 +221,7 @@ fn what_is_forbidden_keeps_its_bytes_is_told_once_and_tried_again() {
 #[test]
 fn what_was_always_forbidden_is_never_complete() {
     let mut bench = Bench::connected(&["a=/a", "b=/b"]);
-    bench.answer(Outcome::Read(Err(forbidden("/a"))));
+    bench.refused("/a");
     bench.found("2");
     assert_eq!(bench.told(), ["unreadable /a: not authorised: /a"]);
     assert!(!bench.source.is_complete());
@@ -229,7 +233,7 @@ fn what_was_always_forbidden_is_never_complete() {
 #[test]
 fn a_read_that_the_link_lost_is_repeated_without_a_word() {
     let mut bench = Bench::connected(&["a=/a"]);
-    bench.answer(Outcome::Read(Err(SessionError::Disconnected)));
+    bench.unread(&SessionError::Disconnected);
     assert_eq!((bench.told(), bench.asks()), (NONE, NONE));
     bench.pass(1000);
     bench.found("1");
@@ -250,8 +254,8 @@ fn an_answer_to_nobody_is_no_panic() {
         for unit in 0..3 {
             let mut astray = request.clone();
             astray.unit = unit;
-            bench.deliver(&astray, Outcome::Walk(Ok(None)));
-            bench.deliver(&astray, Outcome::Look(super::bench::path("/t/x"), Ok(None)));
+            bench.deliver(&astray, Outcome::List(Ok(vec!["x".to_owned()])));
+            bench.deliver(&astray, Outcome::Read(Vec::new()));
         }
     }
     bench.told();

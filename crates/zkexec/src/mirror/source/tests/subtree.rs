@@ -1,8 +1,10 @@
 //! Mirrors of subtrees.
 
-use super::super::request::{BYTES_MAX, Outcome, ZNODES_MAX};
+use super::super::unit::{BYTES_MAX, ZNODES_MAX};
 use super::super::*;
-use super::bench::{Bench, bytes, forbidden, path};
+use super::bench::{Bench, bytes, path};
+use farm_core::session::cache::Outcome;
+use farm_core::session::{Change, SessionError};
 use std::time::Duration;
 
 const NONE: Vec<String> = Vec::new();
@@ -93,11 +95,17 @@ fn what_is_hinted_at_while_all_is_read_is_read_after_it() {
     bench.hint("/t/a", Change::Data);
     bench.hint("/t/b", Change::Deleted);
     assert_eq!(bench.asks(), ["walk /t"]);
-    bench.walked(&[("/t/a", "2"), ("/t/b", "gone")]);
-    assert_eq!(bench.told(), ["complete {a=2 b=gone}"]);
-    assert_eq!(bench.asks(), ["look /t/a", "look /t/b"]);
+    bench.answer(Outcome::List(Ok(vec!["a".to_owned()])));
+    // Nothing was read of them before the hint.
+    assert_eq!((bench.told(), bench.asks()), (NONE, vec!["look /t/a /t/b".to_owned()]));
+    let read = bench.read(bytes("2"), 0);
+    bench.hint("/t/a", Change::Data);
+    bench.answer(Outcome::Read(vec![Ok(read), Err(SessionError::NoNode(path("/t/b")))]));
+    assert_eq!(
+        (bench.told(), bench.asks()),
+        (vec!["complete {a=2}".to_owned()], vec!["look /t/a".to_owned()])
+    );
     bench.looked("3");
-    bench.answer(Outcome::Look(path("/t/b"), Ok(None)));
     bench.pass(10);
     assert_eq!(bench.told().last().unwrap(), "changed {a=3}");
 }
@@ -108,9 +116,12 @@ fn read_again_means_after_the_wish() {
     bench.step(Event::Refresh);
     let before = bench.asked.remove(0);
     bench.step(Event::Refresh);
-    bench.deliver(&before, Outcome::Walk(Ok(Some(super::bench::nodes(&[("/t/a", "2")])))));
+    bench.deliver(&before, Outcome::List(Ok(vec!["a".to_owned()])));
     assert_eq!((bench.told(), bench.source.is_complete()), (NONE, false));
+    assert_eq!(bench.asks(), ["walk /t", "look /t/a"]);
     bench.walked(&[("/t/a", "3")]);
+    assert_eq!((bench.told(), bench.source.is_complete()), (NONE, false));
+    bench.looked("3");
     assert_eq!(bench.told(), ["complete {a=3}"]);
 }
 
@@ -151,13 +162,16 @@ fn an_older_server_is_watched_znode_by_znode() {
     bench.hint("/t/a", Change::Data);
     assert_eq!(bench.asks(), ["look /t/a watching"]);
     bench.looked("2");
-    bench.hint("/t/a", Change::Children);
+    // A znode that goes is told of, and so is the list that it stood in.
     bench.hint("/t/a", Change::Deleted);
+    bench.hint("/t", Change::Children);
     assert_eq!(bench.asks(), ["walk /t watching"]);
+    bench.hint("/t", Change::Children);
     bench.walked(&[]);
     // Something happened since it was asked.
     assert_eq!(bench.asks(), ["walk /t watching"]);
     bench.walked(&[("/t/b", "3")]);
+    bench.pass(10);
     assert_eq!(bench.told().last().unwrap(), "changed {b=3}|{}");
     // A new session may be with a newer server.
     bench.step(Event::Away);
@@ -169,7 +183,7 @@ fn an_older_server_is_watched_znode_by_znode() {
 fn a_missing_subtree_is_waited_for_and_an_empty_one_is_there() {
     let mut bench = Bench::connected(&["t/=/t/"]);
     bench.answer(Outcome::Arm(Ok(())));
-    bench.answer(Outcome::Walk(Ok(None)));
+    bench.walked_nowhere();
     assert_eq!(bench.told(), ["missing /t"]);
     bench.hint("/t", Change::Created);
     assert_eq!(bench.asks(), ["walk /t"]);
@@ -190,17 +204,16 @@ fn a_subtree_that_is_deleted_keeps_what_it_had() {
     }
     assert_eq!(bench.told().last().unwrap(), "changed {}");
     bench.hint("/t", Change::Deleted);
-    bench.answer(Outcome::Walk(Ok(None)));
+    bench.walked_nowhere();
     assert_eq!(bench.told(), ["deleted /t", "changed {a=1 d/b=2}"]);
     // It stays so over a new contact, and until it is back.
     bench.step(Event::Away);
     bench.step(Event::Connected { is_new: false });
-    bench.answer(Outcome::Walk(Ok(None)));
+    bench.walked_nowhere();
     assert_eq!(bench.told(), ["complete {a=1 d/b=2}"]);
     bench.hint("/t", Change::Created);
     bench.hint("/t/a", Change::Created);
     bench.walked(&[("/t/a", "9")]);
-    bench.looked("9");
     assert_eq!(bench.told(), ["changed {a=9}"]);
 }
 
@@ -212,8 +225,9 @@ fn a_read_that_was_under_way_does_not_bring_a_part_of_it_back() {
     for at in ["/t/a", "/t/b", "/t"] {
         bench.hint(at, Change::Deleted);
     }
-    bench.answer(Outcome::Walk(Ok(None)));
-    bench.deliver(&late, Outcome::Look(path("/t/a"), Ok(Some(bytes("5")))));
+    bench.walked_nowhere();
+    let earlier = bench.read(bytes("5"), 0);
+    bench.deliver(&late, Outcome::Read(vec![Ok(earlier)]));
     bench.pass(1000);
     assert_eq!(bench.source.content().map(super::bench::shown).unwrap(), "{a=1 b=2}");
     assert_eq!(bench.asks(), NONE);
@@ -243,7 +257,7 @@ fn what_is_not_a_file_is_told_once() {
 fn one_forbidden_znode_keeps_the_subtree_as_it_was() {
     let mut bench = complete(&[("/t/a", "1"), ("/t/b", "2")]);
     bench.hint("/t/a", Change::Data);
-    bench.answer(Outcome::Look(path("/t/a"), Err(forbidden("/t/a"))));
+    bench.refused("/t/a");
     assert_eq!(bench.told(), ["unreadable /t: not authorised: /t/a"]);
     bench.hint("/t/b", Change::Data);
     assert_eq!((bench.asks(), bench.told()), (NONE, NONE));
@@ -263,7 +277,7 @@ fn a_subtree_beyond_its_bounds_keeps_what_it_had() {
     bench.looked("");
     assert_eq!(bench.told(), ["unreadable /t: more than 10000 znodes"]);
     bench.pass(1000);
-    bench.answer(Outcome::Walk(Err(Unreadable::TooMany(ZNODES_MAX))));
+    bench.answer(Outcome::List(Ok((0..=ZNODES_MAX).map(|number| number.to_string()).collect())));
     assert_eq!(bench.told(), NONE);
     bench.hint("/t/one-more", Change::Deleted);
     bench.pass(1000);
@@ -272,8 +286,7 @@ fn a_subtree_beyond_its_bounds_keeps_what_it_had() {
 
     let mut bench = complete(&[("/t/a", "1")]);
     bench.hint("/t/a", Change::Data);
-    let huge: Arc<[u8]> = vec![0; BYTES_MAX + 1].into();
-    bench.answer(Outcome::Look(path("/t/a"), Ok(Some(huge))));
+    bench.found_bytes(&vec![0; BYTES_MAX + 1].into());
     assert_eq!(bench.told(), ["unreadable /t: more than 67108864 bytes"]);
     assert_eq!(bench.source.content().map(super::bench::shown).unwrap(), "{a=1}");
 }
@@ -284,7 +297,7 @@ fn one_that_comes_back_at_once_was_never_away() {
     bench.hint("/t/a", Change::Data);
     bench.hint("/t/a", Change::Deleted);
     bench.hint("/t/a", Change::Created);
-    bench.answer(Outcome::Look(path("/t/a"), Ok(None)));
+    bench.nothing();
     bench.pass(1000);
     assert_eq!((bench.told(), bench.asks()), (NONE, vec!["look /t/a".to_owned()]));
     bench.looked("3");
@@ -301,7 +314,8 @@ fn an_answer_that_comes_after_two_readings_of_all_is_not_the_last_word() {
     bench.hint("/t", Change::Created);
     bench.walked(&[("/t/a", "2")]);
     bench.walked(&[("/t/a", "3")]);
-    bench.deliver(&late, Outcome::Look(path("/t/a"), Ok(Some(bytes("2")))));
+    let earlier = bench.read(bytes("2"), 0);
+    bench.deliver(&late, Outcome::Read(vec![Ok(earlier)]));
     assert_eq!(bench.asks(), ["look /t/a"]);
     bench.looked("3");
     bench.pass(1000);

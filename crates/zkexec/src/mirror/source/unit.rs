@@ -1,0 +1,203 @@
+//! A znode or a subtree, for all the mirrors that show it.
+
+use super::event::{Action, News, Request};
+use super::tree::Tree;
+use crate::mirror::{MirrorSpec, Mirrored};
+use farm_core::session::ZnodePath;
+use farm_core::session::cache::{self, Cache, Contents, Depth, Limits, Refusal, Scope, State};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The most znodes that a subtree may have.
+pub(super) const ZNODES_MAX: usize = 10_000;
+/// The most bytes that they may hold together.
+pub(super) const BYTES_MAX: usize = 64 << 20;
+
+/// The machine. See the module's page.
+#[derive(Debug)]
+pub(super) struct Unit {
+    path: ZnodePath,
+    /// Some mirror can't be without it.
+    pub(super) is_required: bool,
+    cache: Cache<Arc<[u8]>>,
+    /// The files of a subtree.
+    tree: Option<Tree>,
+    /// What was there last; nothing before it was read for the first time.
+    value: Option<Mirrored>,
+    is_gone: bool,
+    is_unreadable: bool,
+}
+
+impl Unit {
+    pub(super) fn new(spec: &MirrorSpec) -> Self {
+        let path = spec.znode.clone();
+        let scope = match spec.is_tree {
+            // Files that belong together are replaced together or not at all.
+            true => Scope::new(path.clone(), Depth::SUBTREE, Contents::Below)
+                .within(Limits { znodes: ZNODES_MAX, bytes: BYTES_MAX })
+                .all_or_nothing(),
+            false => Scope::new(path.clone(), Depth::ZNODE, Contents::All),
+        };
+        Self {
+            path,
+            is_required: false,
+            cache: Cache::new(scope, Arc::from),
+            tree: spec.is_tree.then(Tree::default),
+            value: None,
+            is_gone: false,
+            is_unreadable: false,
+        }
+    }
+
+    /// Does that mirror show this?
+    pub(super) fn is_of(&self, spec: &MirrorSpec) -> bool {
+        self.path == spec.znode && self.tree.is_some() == spec.is_tree
+    }
+
+    pub(super) const fn value(&self) -> Option<&Mirrored> {
+        self.value.as_ref()
+    }
+
+    /// Is known what there is, as far as it can be read?
+    pub(super) const fn is_settled(&self) -> bool {
+        matches!(self.cache.state(), State::Complete | State::Missing | State::Refused)
+    }
+
+    pub(super) fn is_watching_each(&self) -> bool {
+        self.cache.is_watching_each()
+    }
+
+    pub(super) fn watch_each(&mut self) {
+        self.cache.watch_each();
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let tree = self.tree.as_ref().filter(|_| self.cache.state() == State::Complete);
+        tree.and_then(Tree::deadline).into_iter().chain(self.cache.deadline()).min()
+    }
+
+    /// Takes one event; tells whether it shows something else now.
+    pub(super) fn step(
+        &mut self,
+        now: Instant,
+        index: usize,
+        event: cache::Event<Arc<[u8]>>,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let mut is_changed = false;
+        for action in self.cache.step(now, event) {
+            match action {
+                cache::Action::Ask(request) => {
+                    actions.push(Action::Ask(Request { unit: index, request }));
+                }
+                cache::Action::Tell(news) => is_changed |= self.learn(now, news, actions),
+            }
+        }
+        if self.deadline().is_some_and(|due| due <= now) {
+            is_changed |= self.lay_out(now, actions);
+        }
+        is_changed
+    }
+
+    fn learn(&mut self, now: Instant, news: cache::News, actions: &mut Vec<Action>) -> bool {
+        match (news, &mut self.tree) {
+            (cache::News::Added(_) | cache::News::Changed(_), Some(tree)) => tree.came(),
+            (cache::News::Removed(..), Some(tree)) => tree.went(now),
+            (cache::News::Added(_) | cache::News::Changed(_), None) => {
+                return self.there(self.cache.top().map(|znode| Arc::clone(&znode.data)));
+            }
+            (cache::News::Complete, None) => {
+                return self.there(self.cache.top().map(|znode| Arc::clone(&znode.data)));
+            }
+            (cache::News::Complete, Some(_)) => {
+                self.is_there();
+                return self.lay_out(now, actions);
+            }
+            (cache::News::Missing, _) => return self.gone(now, actions),
+            (cache::News::Refused(why), _) => self.refused(why, actions),
+            // One znode has none below it, and of a subtree nothing is left out or has
+            // trouble of its own.
+            (
+                cache::News::Removed(..)
+                | cache::News::Suspended
+                | cache::News::Unreadable(_)
+                | cache::News::Ignored { .. },
+                _,
+            ) => {}
+        }
+        false
+    }
+
+    fn is_there(&mut self) {
+        self.is_gone = false;
+        self.is_unreadable = false;
+    }
+
+    fn there(&mut self, bytes: Option<Arc<[u8]>>) -> bool {
+        self.is_there();
+        self.show(bytes.map(Mirrored::Bytes))
+    }
+
+    fn show(&mut self, value: Option<Mirrored>) -> bool {
+        let is_other = value.is_some() && value != self.value;
+        if is_other {
+            self.value = value;
+        }
+        is_other
+    }
+
+    fn lay_out(&mut self, now: Instant, actions: &mut Vec<Action>) -> bool {
+        let Some(tree) = &mut self.tree else { return false };
+        let news = tree.lay_out(now, &self.path, &self.cache);
+        actions.extend(news.into_iter().map(Action::Tell));
+        let leaves = Arc::clone(tree.leaves());
+        self.show(Some(Mirrored::Tree(leaves)))
+    }
+
+    fn gone(&mut self, now: Instant, actions: &mut Vec<Action>) -> bool {
+        self.is_unreadable = false;
+        let was_gone = std::mem::replace(&mut self.is_gone, true);
+        let is_known = matches!(self.value, Some(Mirrored::Bytes(_) | Mirrored::Tree(_)));
+        if !is_known {
+            if self.is_required && !was_gone {
+                actions.push(Action::Tell(News::Missing(self.path.clone())));
+            }
+            return self.show(Some(Mirrored::Absent));
+        }
+        if !was_gone {
+            actions.push(Action::Tell(News::Deleted(self.path.clone())));
+        }
+        let Some(tree) = &mut self.tree else { return false };
+        tree.top_went(now);
+        let leaves = Arc::clone(tree.leaves());
+        self.show(Some(Mirrored::Tree(leaves)))
+    }
+
+    fn refused(&mut self, why: Refusal, actions: &mut Vec<Action>) {
+        if let Some(tree) = &mut self.tree {
+            tree.rest();
+        }
+        if !std::mem::replace(&mut self.is_unreadable, true) {
+            actions.push(Action::Tell(News::Unreadable(self.path.clone(), why)));
+        }
+    }
+}
+
+#[cfg(test)]
+impl Unit {
+    pub(super) const fn path(&self) -> &ZnodePath {
+        &self.path
+    }
+
+    pub(super) const fn is_tree(&self) -> bool {
+        self.tree.is_some()
+    }
+
+    pub(super) const fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
+    pub(super) const fn is_unreadable(&self) -> bool {
+        self.is_unreadable
+    }
+}
