@@ -25,8 +25,9 @@ use checkup::Checkup;
 use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::engine::{Inbox, Outbox, Signals, inbox};
 use farm_core::farm::permit::{self, Contender, Permit};
+use farm_core::process::command::{Executor, Finished};
 use farm_core::process::family::{Family, News, Pid, Program, Signal};
-use farm_core::process::hook::{Check, Finished, Hook};
+use farm_core::process::hook::Hook;
 use farm_core::process::terminal::Terminal;
 use farm_core::session::{self, Session};
 use signal::{CHLD, CONT, HUP, INT, QUIT, TERM, USR1, USR2};
@@ -137,7 +138,7 @@ impl Runner {
         let signals = signals.map_err(no_process("no signals"))?;
         let check = |limit, event: fn(Finished) -> Event| {
             let post = outbox.clone();
-            Check::new(limit, move |finished| post.post(event(finished)))
+            Executor::new(limit, move |finished| post.post(event(finished)))
         };
         let limit = config.command_limit;
         let alerts = config.alert.map(|command| Alerts::new(command, check(limit, Event::Alert)));

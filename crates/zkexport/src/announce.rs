@@ -5,7 +5,8 @@
 
 use crate::difference::Difference;
 use farm_core::model::{Farm, HostName};
-use farm_core::process::hook::{Environment, Finished, Hook};
+use farm_core::process::command::{Environment, Finished};
+use farm_core::process::hook::Hook;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@
 
 use farm_core::files::file::StoreError;
 use farm_core::files::staging::StagedFile;
-use farm_core::process::hook::{Check, Environment, Finished, Verdict, shell_quoted};
+use farm_core::process::command::{Environment, Executor, Failed, Finished, shell_quoted};
 use std::io;
 use std::time::Instant;
 
@@ -14,14 +14,14 @@ const PLACE: &str = "{}";
 /// The check and what it looks at.
 #[derive(Debug)]
 pub(crate) struct Checker {
-    check: Check,
+    check: Executor,
     command: String,
     path: String,
     staged: Option<StagedFile>,
 }
 
 impl Checker {
-    pub(crate) const fn new(check: Check, command: String, path: String) -> Self {
+    pub(crate) const fn new(check: Executor, command: String, path: String) -> Self {
         Self { check, command, path, staged: None }
     }
 
@@ -44,15 +44,15 @@ impl Checker {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
-        self.check.start(now, &command, environment)?;
+        self.check.start(now, &command, &environment)?;
         self.staged = Some(staged);
         Ok(())
     }
 
     /// Takes the end of a run. What was refused is removed.
-    pub(crate) fn finished(&mut self, finished: &Finished) -> Option<Verdict> {
+    pub(crate) fn finished(&mut self, finished: &Finished) -> Option<Result<(), Failed>> {
         let verdict = self.check.finished(finished)?;
-        if verdict != Verdict::Passed {
+        if verdict.is_err() {
             self.discard();
         }
         Some(verdict)
@@ -68,7 +68,7 @@ impl Checker {
         self.staged = None;
     }
 
-    pub(crate) const fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.check.deadline()
     }
 

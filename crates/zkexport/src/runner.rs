@@ -17,7 +17,8 @@ use farm_core::engine::{Inbox, Outbox, Signal, Signals, inbox};
 use farm_core::farm::Roster;
 use farm_core::farm::roster::{Action, Answer, Event as RosterEvent, News, Refusal, State};
 use farm_core::model::Farm;
-use farm_core::process::hook::{Check, Finished, Hook};
+use farm_core::process::command::{Executor, Finished};
+use farm_core::process::hook::Hook;
 use farm_core::session::{self, Session, SessionError, ZnodePath};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -94,7 +95,7 @@ impl Runner {
         });
         let checker = config.check.map(|command| {
             let post = outbox.clone();
-            let check = Check::new(command.limit, move |end| post.post(Event::Check(end)));
+            let check = Executor::new(command.limit, move |end| post.post(Event::Check(end)));
             Checker::new(check, command.text, path.to_string())
         });
         let post = outbox.clone();

@@ -4,6 +4,10 @@
 //! **Invariant.** What we started does not outlive us, and none of it finds the
 //! variables by which our service manager speaks to us.
 
+pub mod command;
 pub mod family;
 pub mod hook;
 pub mod terminal;
+
+/// Variables that speak to us, not to what we start.
+const OURS: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];

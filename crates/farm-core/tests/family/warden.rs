@@ -2,8 +2,9 @@
 //! happens and does what it is told through a pipe.
 
 use farm_core::engine::{Inbox, Outbox, Signals, Worker, inbox};
+use farm_core::process::command::Finished;
 use farm_core::process::family::{Family, Fate, News, Pid, Program, Signal};
-use farm_core::process::hook::{Finished, Hook};
+use farm_core::process::hook::Hook;
 use farm_core::process::terminal::Terminal;
 use std::ffi::OsString;
 use std::fs::File;

@@ -13,7 +13,7 @@ use farm_core::files::mark::{ClaimError, Mark};
 use farm_core::files::previous::Previous as PreviousFile;
 use farm_core::files::staging::{StagedFile, sweep};
 use farm_core::files::subtree::{PreviousTree, StagedTree, Subtree};
-use farm_core::process::hook::{Environment, shell_quoted};
+use farm_core::process::command::{Environment, shell_quoted};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;

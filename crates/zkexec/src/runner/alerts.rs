@@ -3,7 +3,7 @@
 //! **Invariant.** Every alarm runs the command once, one after the other; a flood of
 //! them is cut short, and says so.
 
-use farm_core::process::hook::{Check, Environment, Finished, Verdict};
+use farm_core::process::command::{Environment, Executor, Failed, Finished};
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -36,13 +36,13 @@ impl About {
 #[derive(Debug)]
 pub(super) struct Alerts {
     command: String,
-    check: Check,
+    check: Executor,
     is_running: bool,
     waiting: VecDeque<Environment>,
 }
 
 impl Alerts {
-    pub(super) const fn new(command: String, check: Check) -> Self {
+    pub(super) const fn new(command: String, check: Executor) -> Self {
         Self { command, check, is_running: false, waiting: VecDeque::new() }
     }
 
@@ -74,7 +74,7 @@ impl Alerts {
             && let Some(environment) = self.waiting.pop_front()
         {
             log::info!("alerting via: {}", self.command);
-            match self.check.start(now, &self.command, environment) {
+            match self.check.start(now, &self.command, &environment) {
                 Ok(()) => self.is_running = true,
                 Err(error) => log::warn!("the alert can't be started: {error}"),
             }
@@ -85,7 +85,7 @@ impl Alerts {
     pub(super) fn finished(&mut self, now: Instant, finished: &Finished) {
         let Some(verdict) = self.check.finished(finished) else { return };
         self.is_running = false;
-        if let Verdict::Refused { reason, said } = verdict {
+        if let Err(Failed { reason, said }) = verdict {
             log::warn!("the alert failed: {reason} cmd={:?}", self.command);
             for line in said {
                 log::warn!("the alert said: {line}");
@@ -103,7 +103,7 @@ impl Alerts {
         self.check.pid()
     }
 
-    pub(super) const fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         self.check.deadline()
     }
 

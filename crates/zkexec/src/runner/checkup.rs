@@ -1,7 +1,7 @@
 //! The command that tells whether the child is well.
 
 use crate::health::{Finding, Health, Regime};
-use farm_core::process::hook::{Check, Finished, Verdict};
+use farm_core::process::command::{Executor, Failed, Finished};
 use nix::unistd::Pid;
 use std::time::Instant;
 
@@ -10,11 +10,11 @@ use std::time::Instant;
 pub(super) struct Checkup {
     command: String,
     health: Health,
-    check: Check,
+    check: Executor,
 }
 
 impl Checkup {
-    pub(super) const fn new(command: String, regime: Regime, check: Check) -> Self {
+    pub(super) const fn new(command: String, regime: Regime, check: Executor) -> Self {
         Self { command, health: Health::new(regime), check }
     }
 
@@ -38,15 +38,15 @@ impl Checkup {
     pub(super) fn finished(&mut self, now: Instant, finished: &Finished) -> Finding {
         let Some(verdict) = self.check.finished(finished) else { return Finding::Nothing };
         match &verdict {
-            Verdict::Passed => log::info!("successful health check"),
-            Verdict::Refused { reason, said } => {
+            Ok(()) => log::info!("successful health check"),
+            Err(Failed { reason, said }) => {
                 log::warn!("failed health check: {reason}");
                 for line in said {
                     log::warn!("the health check said: {line}");
                 }
             }
         }
-        self.health.answered(now, verdict == Verdict::Passed)
+        self.health.answered(now, verdict.is_ok())
     }
 
     pub(super) fn pid(&self) -> Option<Pid> {
@@ -64,7 +64,7 @@ impl Checkup {
             return Finding::Nothing;
         }
         log::info!("health checking via: {}", self.command);
-        match self.check.start(now, &self.command, Vec::new()) {
+        match self.check.start(now, &self.command, &[]) {
             Ok(()) => Finding::Nothing,
             Err(error) => {
                 log::warn!("the health check can't be started: {error}");

@@ -5,7 +5,7 @@
 
 use crate::mirror::{Content, Files, FilesError, MirrorSpec, Previous, Staged, StagedCheck};
 use farm_core::cli::{Failure, chain};
-use farm_core::process::hook::{Check, Finished, Verdict};
+use farm_core::process::command::{Executor, Failed, Finished};
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -25,7 +25,7 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Stager {
     files: Files,
-    check: Check,
+    check: Executor,
     staged: Option<Staged>,
     /// The commands that have not looked at it yet.
     checks: VecDeque<StagedCheck>,
@@ -40,7 +40,7 @@ pub(super) struct Stager {
 impl Stager {
     pub(super) fn new(
         mirrors: Vec<MirrorSpec>,
-        check: Check,
+        check: Executor,
         can_put_back: bool,
     ) -> Result<Self, Failure> {
         let files = Files::new(mirrors);
@@ -81,7 +81,7 @@ impl Stager {
             return Some(Outcome::Ready);
         };
         log::info!("checking via: {command}");
-        if let Err(error) = self.check.start(now, &command, environment) {
+        if let Err(error) = self.check.start(now, &command, &environment) {
             log::warn!("the check can't be started: {error}");
             self.discard();
             return Some(Outcome::Refused);
@@ -92,8 +92,8 @@ impl Stager {
     /// Takes the end of a check.
     pub(super) fn finished(&mut self, now: Instant, finished: &Finished) -> Option<Outcome> {
         match self.check.finished(finished)? {
-            Verdict::Passed => self.check_next(now),
-            Verdict::Refused { reason, said } => {
+            Ok(()) => self.check_next(now),
+            Err(Failed { reason, said }) => {
                 log::warn!("the new content is refused, the files stay: {reason}");
                 for line in said {
                     log::warn!("the check said: {line}");
@@ -171,7 +171,7 @@ impl Stager {
         self.check.pid()
     }
 
-    pub(super) const fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         self.check.deadline()
     }
 

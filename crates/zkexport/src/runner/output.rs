@@ -10,7 +10,7 @@ use crate::preview::unified;
 use crate::target::TargetError;
 use farm_core::cli::{Exit, Failure};
 use farm_core::model::Farm;
-use farm_core::process::hook::{Finished, Verdict};
+use farm_core::process::command::{Failed, Finished};
 use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Instant;
@@ -83,17 +83,17 @@ impl Runner {
         let verdict = self.checker.as_mut().and_then(|checker| checker.finished(finished));
         let event = match verdict {
             None => return Ok(()),
-            Some(Verdict::Passed) => {
+            Some(Ok(())) => {
                 self.told.check_passed(&self.conf);
                 MirrorEvent::Passed
             }
-            Some(Verdict::Refused { reason, said }) => self.refuse(&reason, &said)?,
+            Some(Err(refusal)) => self.refuse(&refusal)?,
         };
         self.mirror(now, event)
     }
 
-    fn refuse(&mut self, reason: &str, said: &[String]) -> Result<MirrorEvent, Failure> {
-        self.told.check_refused(&self.conf, reason, said);
+    fn refuse(&mut self, refusal: &Failed) -> Result<MirrorEvent, Failure> {
+        self.told.check_refused(&self.conf, refusal);
         if self.once.is_some() {
             let what = format!("the check refused the new contents, {} stays as it is", self.conf);
             return Err(Failure::new(Exit::No, what));

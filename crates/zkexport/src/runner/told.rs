@@ -3,6 +3,7 @@
 use crate::hold::{Hold, Settled};
 use crate::target::TargetError;
 use farm_core::farm::roster::Refusal;
+use farm_core::process::command::Failed;
 use farm_core::session::ZnodePath;
 
 /// Memory of what the log says already.
@@ -52,8 +53,9 @@ impl Told {
         log::info!("the file can be written again; file={conf}");
     }
 
-    pub(super) fn check_refused(&mut self, conf: &str, reason: &str, said: &[String]) {
+    pub(super) fn check_refused(&mut self, conf: &str, refusal: &Failed) {
         self.is_check_refused = true;
+        let Failed { reason, said } = refusal;
         log::error!("the check refused the new contents, the file stays: {reason}; file={conf}");
         for line in said {
             log::error!("the check said: {line}");

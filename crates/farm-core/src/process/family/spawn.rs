@@ -5,7 +5,7 @@
 //! dies when we do. This is the only file with unsafe code in it.
 
 use super::error::StartError;
-use crate::process::hook::OURS;
+use crate::process::OURS;
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};

@@ -1,11 +1,11 @@
-//! When to run, to end and to repeat a command.
+//! When to run a command, and when to run it again.
 //!
-//! Pure: what happens comes in as events with their time, what is to be done
-//! goes out as actions. **Invariant.** Between a `Start` and its `Finished` there
-//! is no other `Start`.
+//! Pure: what happens comes in as events with their time, and the environment of the run
+//! that is to begin goes out. **Invariant.** Between a run and its `Finished` there is no
+//! other run.
 
-use super::{Environment, GRACE};
 use crate::engine::Backoff;
+use crate::process::command::Environment;
 use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_secs(1);
@@ -16,41 +16,22 @@ const REASON: &str = "ZK_EVENT";
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub(super) enum Event {
     /// There is a change to tell the command of.
     Requested(Environment),
     /// The command has ended.
     Finished {
-        /// With exit status 0, and not because we ended it.
+        /// With exit status 0, and in time.
         is_success: bool,
     },
     /// Time has passed.
     Tick,
 }
 
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Run the command.
-    Start(Environment),
-    /// Ask its process group to end.
-    Terminate,
-    /// End its process group.
-    Kill,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Idle,
     Running {
-        environment: Environment,
-        until: Instant,
-    },
-    Terminated {
-        environment: Environment,
-        until: Instant,
-    },
-    Killed {
         environment: Environment,
     },
     /// The last run failed.
@@ -62,8 +43,7 @@ enum State {
 
 /// The life of a hook.
 #[derive(Debug)]
-pub struct HookMachine {
-    limit: Duration,
+pub(super) struct HookMachine {
     state: State,
     /// What was asked for while the command ran.
     next: Option<Environment>,
@@ -71,78 +51,48 @@ pub struct HookMachine {
 }
 
 impl HookMachine {
-    /// A machine whose command may run for `limit`.
-    #[must_use]
-    pub const fn new(limit: Duration) -> Self {
+    pub(super) const fn new() -> Self {
         let backoff = Backoff::new(RETRY_LEAST, RETRY_MOST);
-        Self { limit, state: State::Idle, next: None, backoff }
+        Self { state: State::Idle, next: None, backoff }
     }
 
     /// When the next [`Event::Tick`] is due.
-    #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
+    pub(super) const fn deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Idle | State::Killed { .. } => None,
-            State::Running { until, .. }
-            | State::Terminated { until, .. }
-            | State::Waiting { until, .. } => Some(*until),
+            State::Idle | State::Running { .. } => None,
+            State::Waiting { until, .. } => Some(*until),
         }
     }
 
     /// Whether a command runs or will be tried again.
-    #[must_use]
-    pub const fn is_busy(&self) -> bool {
+    pub(super) const fn is_busy(&self) -> bool {
         !matches!(self.state, State::Idle)
     }
 
-    /// Whether a command was told to end, and has not yet.
-    #[must_use]
-    pub const fn is_ending(&self) -> bool {
-        matches!(self.state, State::Terminated { .. } | State::Killed { .. })
-    }
-
-    /// Takes what happened and says what to do.
-    pub fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
-        let state = std::mem::replace(&mut self.state, State::Idle);
-        match (state, event) {
+    /// Takes what happened; the environment of the run that is to begin now, if any.
+    pub(super) fn step(&mut self, now: Instant, event: Event) -> Option<Environment> {
+        match (std::mem::replace(&mut self.state, State::Idle), event) {
             (State::Idle | State::Waiting { .. }, Event::Requested(environment)) => {
                 self.backoff.reset();
-                self.start(now, environment)
+                self.run(environment)
             }
-            (
-                state @ (State::Running { .. } | State::Terminated { .. } | State::Killed { .. }),
-                Event::Requested(environment),
-            ) => {
+            (state @ State::Running { .. }, Event::Requested(environment)) => {
                 self.next = Some(environment);
                 self.stay(state)
             }
             (State::Running { .. }, Event::Finished { is_success: true }) => {
                 self.backoff.reset();
-                self.next.take().map_or_else(Vec::new, |next| self.start(now, next))
+                let next = self.next.take()?;
+                self.run(next)
             }
-            (
-                State::Running { environment, .. }
-                | State::Terminated { environment, .. }
-                | State::Killed { environment },
-                Event::Finished { .. },
-            ) => self.fail(now, environment),
-            (State::Running { environment, until }, Event::Tick) if until <= now => {
-                self.state = State::Terminated { environment, until: now + GRACE };
-                vec![Action::Terminate]
-            }
-            (State::Terminated { environment, until }, Event::Tick) if until <= now => {
-                self.state = State::Killed { environment };
-                vec![Action::Kill]
+            (State::Running { environment }, Event::Finished { is_success: false }) => {
+                self.fail(now, environment)
             }
             (State::Waiting { environment, until }, Event::Tick) if until <= now => {
-                self.start(now, environment)
+                self.run(environment)
             }
             (
-                state @ (State::Idle
-                | State::Running { .. }
-                | State::Terminated { .. }
-                | State::Killed { .. }
-                | State::Waiting { .. }),
+                state @ (State::Idle | State::Running { .. } | State::Waiting { .. }),
                 Event::Tick,
             )
             // Nothing of ours runs: an end of something that was started before.
@@ -152,26 +102,26 @@ impl HookMachine {
         }
     }
 
-    fn stay(&mut self, state: State) -> Vec<Action> {
+    fn stay(&mut self, state: State) -> Option<Environment> {
         self.state = state;
-        Vec::new()
+        None
     }
 
-    fn start(&mut self, now: Instant, environment: Environment) -> Vec<Action> {
-        self.state = State::Running { environment: environment.clone(), until: now + self.limit };
-        vec![Action::Start(environment)]
+    fn run(&mut self, environment: Environment) -> Option<Environment> {
+        self.state = State::Running { environment: environment.clone() };
+        Some(environment)
     }
 
-    fn fail(&mut self, now: Instant, mut environment: Environment) -> Vec<Action> {
+    fn fail(&mut self, now: Instant, mut environment: Environment) -> Option<Environment> {
         if let Some(next) = self.next.take() {
-            return self.start(now, next);
+            return self.run(next);
         }
         match environment.iter_mut().find(|(name, _)| name == REASON) {
             Some((_, reason)) => "retry".clone_into(reason),
             None => environment.push((REASON.to_owned(), "retry".to_owned())),
         }
-        self.state = State::Waiting { environment, until: now + self.backoff.delay() };
-        Vec::new()
+        let until = now + self.backoff.delay();
+        self.stay(State::Waiting { environment, until })
     }
 }
 
@@ -179,7 +129,6 @@ impl HookMachine {
 mod tests {
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(60);
     const OK: Event = Event::Finished { is_success: true };
     const FAILED: Event = Event::Finished { is_success: false };
 
@@ -191,40 +140,33 @@ mod tests {
         Event::Requested(env(reason))
     }
 
-    fn started(reason: &str) -> Vec<Action> {
-        vec![Action::Start(env(reason))]
+    fn started(reason: &str) -> Option<Environment> {
+        Some(env(reason))
     }
 
     #[test]
     fn requests_while_it_runs_are_one_further_run_with_the_last_environment() {
         let now = Instant::now();
-        let mut machine = HookMachine::new(LIMIT);
+        let mut machine = HookMachine::new();
         assert_eq!(machine.deadline(), None);
         assert_eq!(machine.step(now, asked("start")), started("start"));
         for n in 0..100 {
-            assert_eq!(machine.step(now, asked(&format!("change{n}"))), []);
+            assert_eq!(machine.step(now, asked(&format!("change{n}"))), None);
         }
         assert_eq!(machine.step(now, OK), started("change99"));
         assert!(machine.is_busy());
-        assert_eq!(machine.step(now, OK), []);
+        assert_eq!(machine.step(now, OK), None);
         assert!(!machine.is_busy());
         assert_eq!(machine.deadline(), None);
     }
 
     #[test]
-    fn a_command_that_takes_too_long_is_terminated_then_killed_then_tried_again() {
+    fn a_command_that_failed_is_tried_again() {
         let start = Instant::now();
-        let mut machine = HookMachine::new(LIMIT);
+        let mut machine = HookMachine::new();
         machine.step(start, asked("change"));
-        assert_eq!(machine.deadline(), Some(start + LIMIT));
-        let just_before = start + LIMIT - Duration::from_millis(1);
-        assert_eq!(machine.step(just_before, Event::Tick), []);
-        assert_eq!(machine.step(start + LIMIT, Event::Tick), [Action::Terminate]);
-        assert_eq!(machine.step(start + LIMIT, Event::Tick), []);
-        assert_eq!(machine.step(start + LIMIT + GRACE, Event::Tick), [Action::Kill]);
         assert_eq!(machine.deadline(), None);
-        // What was ended is a failure, whatever its exit status.
-        assert_eq!(machine.step(start + LIMIT + GRACE, OK), []);
+        assert_eq!(machine.step(start, FAILED), None);
         let again = machine.deadline().unwrap();
         assert_eq!(machine.step(again, Event::Tick), started("retry"));
     }
@@ -232,11 +174,11 @@ mod tests {
     #[test]
     fn failures_are_tried_again_ever_more_slowly_until_one_succeeds() {
         let mut now = Instant::now();
-        let mut machine = HookMachine::new(LIMIT);
+        let mut machine = HookMachine::new();
         machine.step(now, asked("change"));
         let mut most = Duration::ZERO;
         for _ in 0..20 {
-            assert_eq!(machine.step(now, FAILED), []);
+            assert_eq!(machine.step(now, FAILED), None);
             let until = machine.deadline().unwrap();
             let delay = until - now;
             assert!(delay >= RETRY_LEAST / 2 && delay <= RETRY_MOST, "{delay:?}");
@@ -245,7 +187,7 @@ mod tests {
             assert_eq!(machine.step(now, Event::Tick), started("retry"));
         }
         assert!(most >= RETRY_MOST / 2, "{most:?}");
-        assert_eq!(machine.step(now, OK), []);
+        assert_eq!(machine.step(now, OK), None);
         machine.step(now, asked("change"));
         machine.step(now, FAILED);
         assert!(machine.deadline().unwrap() - now <= RETRY_LEAST);
@@ -254,9 +196,9 @@ mod tests {
     #[test]
     fn newer_data_does_not_wait_for_the_retry() {
         let now = Instant::now();
-        let mut machine = HookMachine::new(LIMIT);
+        let mut machine = HookMachine::new();
         machine.step(now, asked("start"));
-        assert_eq!(machine.step(now, FAILED), []);
+        assert_eq!(machine.step(now, FAILED), None);
         assert_eq!(machine.step(now, asked("change")), started("change"));
         machine.step(now, asked("change2"));
         assert_eq!(machine.step(now, FAILED), started("change2"));
@@ -265,20 +207,20 @@ mod tests {
     #[test]
     fn a_retry_says_so_also_to_a_command_without_a_reason() {
         let now = Instant::now();
-        let mut machine = HookMachine::new(LIMIT);
+        let mut machine = HookMachine::new();
         machine.step(now, Event::Requested(Vec::new()));
         machine.step(now, FAILED);
         let retry = vec![(REASON.to_owned(), "retry".to_owned())];
         let until = machine.deadline().unwrap();
-        assert_eq!(machine.step(until, Event::Tick), [Action::Start(retry)]);
+        assert_eq!(machine.step(until, Event::Tick), Some(retry));
     }
 
     #[test]
     fn a_stray_end_changes_nothing() {
         let now = Instant::now();
-        let mut machine = HookMachine::new(LIMIT);
-        assert_eq!(machine.step(now, OK), []);
-        assert_eq!(machine.step(now, Event::Tick), []);
+        let mut machine = HookMachine::new();
+        assert_eq!(machine.step(now, OK), None);
+        assert_eq!(machine.step(now, Event::Tick), None);
         assert!(!machine.is_busy());
     }
 }

@@ -3,7 +3,9 @@
 //! **Invariant.** The process is not reaped before we have stopped to signal its
 //! group: its number can't become another's meanwhile.
 
+use super::Failed;
 use crate::engine::Worker;
+use crate::process::OURS;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
@@ -22,13 +24,12 @@ const OUTPUT_BYTES_MAX: usize = 64 << 10;
 /// As much of what a command has said may still be in the pipe when it has ended.
 const PIPE_BYTES_MAX: usize = 1 << 20;
 const LINE_CHARS_MAX: usize = 500;
-/// Variables that speak to us, not to what we start.
-pub(in crate::process) const OURS: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
+/// As many of the last lines of a failed command are told.
+const LINES_MAX: usize = 10;
 
 /// A command while it runs, until it is reaped.
 #[derive(Debug)]
 pub(super) struct Run {
-    number: u64,
     child: Child,
     group: Pid,
     output: Receiver<VecDeque<u8>>,
@@ -39,14 +40,15 @@ pub(super) struct Run {
 
 /// How a run ended.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(in crate::process) struct Outcome {
     status: io::Result<ExitStatus>,
     output: VecDeque<u8>,
+    /// The time that it was given, if it was ended for taking longer.
+    overrun: Option<Duration>,
 }
 
 impl Run {
     pub(super) fn start(
-        number: u64,
         command: &str,
         environment: &[(String, String)],
         ended: impl FnOnce() + Send + 'static,
@@ -71,24 +73,15 @@ impl Run {
                 Ok((reader, Worker::start("hook", move || wait_for(group, over_end))?))
             });
         match workers {
-            Ok((reader, waiter)) => Ok(Self {
-                number,
-                child,
-                group,
-                output: receiver,
-                _waiter: waiter,
-                _reader: reader,
-            }),
+            Ok((reader, waiter)) => {
+                Ok(Self { child, group, output: receiver, _waiter: waiter, _reader: reader })
+            }
             Err(e) => {
                 end_group(group, Signal::SIGKILL);
                 child.wait()?;
                 Err(e)
             }
         }
-    }
-
-    pub(super) const fn number(&self) -> u64 {
-        self.number
     }
 
     /// The process, which can't have been reaped.
@@ -100,10 +93,10 @@ impl Run {
         end_group(self.group, signal);
     }
 
-    /// Reaps the process, which has ended.
-    pub(super) fn end(mut self) -> Outcome {
+    /// Reaps the process, which has ended, by itself or because it took longer than given.
+    pub(super) fn end(mut self, overrun: Option<Duration>) -> Outcome {
         let output = self.output.try_recv().unwrap_or_default();
-        Outcome { status: self.child.wait(), output }
+        Outcome { status: self.child.wait(), output, overrun }
     }
 
     /// Ends the whole group, gently for the given time.
@@ -119,11 +112,17 @@ impl Run {
 }
 
 impl Outcome {
-    pub(super) fn is_success(&self) -> bool {
+    /// Whether it counts as done: exit status 0, and in time.
+    pub(in crate::process) fn is_success(&self) -> bool {
+        self.has_exited_well() && self.overrun.is_none()
+    }
+
+    /// Exit status 0, also when it took too long.
+    pub(in crate::process) fn has_exited_well(&self) -> bool {
         self.status.as_ref().is_ok_and(ExitStatus::success)
     }
 
-    pub(super) fn reason(&self) -> String {
+    pub(in crate::process) fn reason(&self) -> String {
         match &self.status {
             Ok(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => format!("exit status {code}"),
@@ -135,6 +134,10 @@ impl Outcome {
     }
 
     /// The last lines that say something, safe to log.
+    pub(in crate::process) fn said(&self) -> Vec<String> {
+        self.last_lines(LINES_MAX)
+    }
+
     pub(super) fn last_lines(&self, lines_max: usize) -> Vec<String> {
         let bytes: Vec<u8> = self.output.iter().copied().collect();
         let text = String::from_utf8_lossy(&bytes);
@@ -142,6 +145,14 @@ impl Outcome {
             text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
         let last = lines.iter().skip(lines.len().saturating_sub(lines_max));
         last.map(|line| line.chars().take(LINE_CHARS_MAX).map(printable).collect()).collect()
+    }
+
+    pub(super) fn verdict(self) -> Result<(), Failed> {
+        if self.is_success() {
+            return Ok(());
+        }
+        let late = self.overrun.map(|limit| format!("not done in {limit:?}"));
+        Err(Failed { reason: late.unwrap_or_else(|| self.reason()), said: self.said() })
     }
 }
 

@@ -1,0 +1,90 @@
+//! How long one run may take, and how it is ended when it takes longer.
+//!
+//! Pure: the time comes in, the signal for its process group goes out. **Invariant.** Each
+//! signal is sent once, and KILL is the last one.
+
+use nix::sys::signal::Signal;
+use std::time::{Duration, Instant};
+
+/// How long a command may go on after it was told to end.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Running { until: Instant },
+    Terminated { until: Instant },
+    Killed,
+}
+
+/// The time limit of one run.
+#[derive(Debug)]
+pub(super) struct Limit {
+    state: State,
+    /// Whether the command is asked to end before it is killed.
+    has_grace: bool,
+}
+
+impl Limit {
+    pub(super) const fn new(until: Instant, has_grace: bool) -> Self {
+        Self { state: State::Running { until }, has_grace }
+    }
+
+    /// When the next [`Limit::tick`] is due.
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Running { until } | State::Terminated { until } => Some(until),
+            State::Killed => None,
+        }
+    }
+
+    /// Whether the command was told to end.
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.state, State::Terminated { .. } | State::Killed)
+    }
+
+    /// Takes the time; the signal that is due, if one is.
+    pub(super) fn tick(&mut self, now: Instant) -> Option<Signal> {
+        match self.state {
+            State::Running { until } if until <= now && self.has_grace => {
+                self.state = State::Terminated { until: now + GRACE };
+                Some(Signal::SIGTERM)
+            }
+            State::Running { until } | State::Terminated { until } if until <= now => {
+                self.state = State::Killed;
+                Some(Signal::SIGKILL)
+            }
+            State::Running { .. } | State::Terminated { .. } | State::Killed => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_command_that_takes_too_long_is_terminated_then_killed() {
+        let start = Instant::now();
+        let mut limit = Limit::new(start + LIMIT, true);
+        assert_eq!(limit.deadline(), Some(start + LIMIT));
+        let just_before = start + LIMIT - Duration::from_millis(1);
+        assert_eq!(limit.tick(just_before), None);
+        assert!(!limit.is_over());
+        assert_eq!(limit.tick(start + LIMIT), Some(Signal::SIGTERM));
+        assert_eq!(limit.tick(start + LIMIT), None);
+        assert!(limit.is_over());
+        assert_eq!(limit.tick(start + LIMIT + GRACE), Some(Signal::SIGKILL));
+        assert_eq!(limit.deadline(), None);
+        assert!(limit.is_over());
+    }
+
+    #[test]
+    fn without_grace_it_is_killed_at_once() {
+        let start = Instant::now();
+        let mut limit = Limit::new(start + LIMIT, false);
+        assert_eq!(limit.tick(start + LIMIT), Some(Signal::SIGKILL));
+        assert_eq!((limit.deadline(), limit.tick(start + 2 * LIMIT)), (None, None));
+    }
+}

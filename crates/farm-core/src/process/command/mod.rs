@@ -1,0 +1,248 @@
+//! The runner of commands: each in a shell, in a group of its own, within a time limit.
+//!
+//! **Invariant.** Of one executor at most one command runs at any time, none is run again
+//! without being asked, and none outlives the executor.
+
+mod limit;
+mod run;
+mod shell;
+
+pub use shell::shell_quoted;
+
+use limit::Limit;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use run::{Outcome, Run};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a command may take to end when we are ending ourselves.
+const STOP_GRACE: Duration = Duration::from_millis(250);
+
+/// Names and values for the command to find in its environment.
+pub type Environment = Vec<(String, String)>;
+
+/// Some run has ended; for [`Executor::finished`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    pub(super) run: u64,
+}
+
+/// Why a command counts as failed: it did not exit with 0, or took too long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// How it ended.
+    pub reason: String,
+    /// The last lines of what it said, safe to log.
+    pub said: Vec<String>,
+}
+
+/// Runs a command when asked, once, within a time limit.
+///
+/// It has no thread that waits for its deadlines: the loop that owns it asks for
+/// [`Executor::deadline`], calls [`Executor::tick`] when that has passed, and hands over
+/// the [`Finished`] that it was posted.
+pub struct Executor {
+    limit: Duration,
+    /// Whether a command that is over its time is asked to end before it is killed.
+    has_grace: bool,
+    running: Option<Running>,
+    runs: u64,
+    post: Arc<dyn Fn(Finished) + Send + Sync>,
+}
+
+#[derive(Debug)]
+struct Running {
+    number: u64,
+    run: Run,
+    limit: Limit,
+}
+
+impl std::fmt::Debug for Executor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { limit, has_grace, running, runs, post: _ } = self;
+        f.debug_struct("Executor")
+            .field("limit", limit)
+            .field("has_grace", has_grace)
+            .field("running", running)
+            .field("runs", runs)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Executor {
+    /// One whose commands may take `limit`; `post` is called on another thread when one
+    /// ends.
+    #[must_use]
+    pub fn new(limit: Duration, post: impl Fn(Finished) + Send + Sync + 'static) -> Self {
+        Self { limit, has_grace: true, running: None, runs: 0, post: Arc::new(post) }
+    }
+
+    /// Has commands killed when their time is over or nobody wants to know any more, at
+    /// once: for a judgement that somebody waits for, by commands that only look.
+    #[must_use]
+    pub const fn without_grace(mut self) -> Self {
+        self.has_grace = false;
+        self
+    }
+
+    /// Runs `sh -c command`. One that still runs is ended first, and its end not told.
+    ///
+    /// # Errors
+    ///
+    /// What the system said when there could be no such process.
+    pub fn start(
+        &mut self,
+        now: Instant,
+        command: &str,
+        environment: &[(String, String)],
+    ) -> std::io::Result<()> {
+        self.cancel();
+        self.runs += 1;
+        let (number, post) = (self.runs, Arc::clone(&self.post));
+        let run = Run::start(command, environment, move || post(Finished { run: number }))?;
+        let limit = Limit::new(now + self.limit, self.has_grace);
+        self.running = Some(Running { number, run, limit });
+        Ok(())
+    }
+
+    /// Takes the end of a run, and tells whether it succeeded; `None` if it was not the
+    /// one that counts.
+    pub fn finished(&mut self, finished: &Finished) -> Option<Result<(), Failed>> {
+        self.end(finished).map(Outcome::verdict)
+    }
+
+    pub(super) fn end(&mut self, finished: &Finished) -> Option<Outcome> {
+        let Running { run, limit, .. } =
+            self.running.take_if(|running| running.number == finished.run)?;
+        if limit.is_over() {
+            // The shell took the hint, but what it had started may not have.
+            run.signal(Signal::SIGKILL);
+        }
+        Some(run.end(limit.is_over().then_some(self.limit)))
+    }
+
+    /// Ends a command that runs, and tells nothing of it.
+    pub fn cancel(&mut self) {
+        if let Some(Running { run, .. }) = self.running.take() {
+            run.abort(if self.has_grace { STOP_GRACE } else { Duration::ZERO });
+        }
+    }
+
+    /// When [`Executor::tick`] has something to do.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.running.as_ref().and_then(|running| running.limit.deadline())
+    }
+
+    /// The process of the command, as long as there is one to reap.
+    #[must_use]
+    pub fn pid(&self) -> Option<Pid> {
+        self.running.as_ref().map(|running| running.run.pid())
+    }
+
+    /// Does what is due, if anything is; tells whether a command was just asked to end.
+    pub fn tick(&mut self, now: Instant) -> bool {
+        let Some(Running { run, limit, .. }) = &mut self.running else { return false };
+        let signal = limit.tick(now);
+        signal.into_iter().for_each(|signal| run.signal(signal));
+        signal == Some(Signal::SIGTERM)
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Inbox, inbox};
+
+    struct Bench {
+        check: Executor,
+        inbox: Inbox<Finished>,
+    }
+
+    impl Bench {
+        fn new(limit: Duration) -> Self {
+            let (inbox, outbox) = inbox();
+            Self { check: Executor::new(limit, move |end| outbox.post(end)), inbox }
+        }
+
+        fn verdict_on(&mut self, command: &str) -> Result<(), Failed> {
+            let environment = vec![("ZK_FILE".to_owned(), "/x y".to_owned())];
+            self.check.start(Instant::now(), command, &environment).unwrap();
+            self.verdict()
+        }
+
+        fn verdict(&mut self) -> Result<(), Failed> {
+            let patience = Instant::now() + farm_harness::patience(Duration::from_secs(20));
+            loop {
+                assert!(Instant::now() < patience, "no verdict: {:?}", self.check);
+                let deadline = self.check.deadline().unwrap_or(patience).min(patience);
+                let verdict = self.inbox.next(Some(deadline));
+                if let Some(verdict) = verdict.and_then(|end| self.check.finished(&end)) {
+                    return verdict;
+                }
+                self.check.tick(Instant::now());
+            }
+        }
+    }
+
+    #[test]
+    fn the_exit_status_is_the_verdict_and_the_last_lines_the_reason() {
+        let mut bench = Bench::new(Duration::from_secs(60));
+        assert_eq!(bench.verdict_on("test \"$ZK_FILE\" = '/x y'"), Ok(()));
+        let said = vec!["line 1".to_owned(), "line 2".to_owned()];
+        let refused = Err(Failed { reason: "exit status 3".to_owned(), said });
+        assert_eq!(bench.verdict_on("echo line 1; echo line 2 >&2; exit 3"), refused);
+        // Nothing is tried again on its own.
+        assert_eq!(bench.check.deadline(), None);
+        assert_eq!(bench.verdict_on("true"), Ok(()));
+    }
+
+    #[test]
+    fn a_check_over_its_limit_refuses_whatever_it_ends_with() {
+        let mut bench = Bench::new(Duration::from_millis(200));
+        let verdict = bench.verdict_on("trap 'exit 0' TERM; sleep 100 & wait");
+        let reason = "not done in 200ms".to_owned();
+        assert_eq!(verdict, Err(Failed { reason, said: Vec::new() }));
+    }
+
+    #[test]
+    fn without_grace_the_limit_is_the_end_of_a_command_that_does_not_listen() {
+        let mut bench = Bench::new(Duration::from_millis(200));
+        bench.check.has_grace = false;
+        let deaf = "trap '' TERM; while :; do sleep 1000; done";
+        let begun = Instant::now();
+        let reason = "not done in 200ms".to_owned();
+        assert_eq!(bench.verdict_on(deaf), Err(Failed { reason, said: Vec::new() }));
+        bench.check.start(Instant::now(), deaf, &[]).unwrap();
+        bench.check.cancel();
+        let took = begun.elapsed();
+        assert!(took < farm_harness::patience(Duration::from_secs(3)), "{took:?}");
+    }
+
+    #[test]
+    fn a_check_that_was_overtaken_says_nothing() {
+        let mut bench = Bench::new(Duration::from_secs(60));
+        bench.check.start(Instant::now(), "sleep 100", &[]).unwrap();
+        assert_eq!(bench.verdict_on("exit 0"), Ok(()));
+    }
+
+    #[test]
+    fn endless_output_is_bounded_and_its_end_is_kept() {
+        let (end, ended) = std::sync::mpsc::channel();
+        let command = "yes no | head -c 4999998; printf 'last \\033[31m words\\n\\n' >&2; exit 7";
+        let run = Run::start(command, &[], move || end.send(()).unwrap()).unwrap();
+        ended.recv_timeout(farm_harness::patience(Duration::from_secs(20))).unwrap();
+        let outcome = run.end(None);
+        assert!(!outcome.is_success());
+        assert_eq!(outcome.reason(), "exit status 7");
+        assert_eq!(outcome.last_lines(2), ["no", "last \u{fffd}[31m words"]);
+        assert!(outcome.last_lines(usize::MAX).len() <= (64 << 10) / 3 + 2);
+    }
+}
