@@ -1,12 +1,11 @@
 //! `zkexec`: a command with config files from ZooKeeper, restarted when they change,
 //! one host at a time.
 //!
-//! `rollout` decides when new content is put in place and the child taken down for
-//! it, `health` when the child is checked; `mirror` knows what ZooKeeper has and what
-//! is on the disk, `gate` what may keep us waiting. `runner` does it all.
+//! `rollout` decides when new content is put in place and the child taken down for it;
+//! `mirror` knows what ZooKeeper has and what is on the disk, `gate` what may keep us
+//! waiting. `runner` does it all.
 
 mod gate;
-mod health;
 #[cfg(test)]
 mod live;
 mod mirror;

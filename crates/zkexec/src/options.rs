@@ -3,7 +3,6 @@
 use crate::gate::drain::Drain;
 use crate::gate::fleet::RequireHealthy;
 use crate::gate::{AllowedHours, Schedule, Zone};
-use crate::health::Regime;
 use crate::mirror::{MirrorSpec, check_places};
 use crate::rollout::{OnChange, OnFailure, Terms};
 use clap::Parser;
@@ -11,6 +10,7 @@ use farm_core::cli::{Exit, Failure, LogArgs, ZkArgs, parse_duration, parse_wait}
 use farm_core::engine::Wait;
 use farm_core::farm::permit::GroupName;
 use farm_core::process::family::Program;
+use farm_core::process::health::Regime;
 use farm_core::session::Config as SessionConfig;
 use nix::sys::signal::Signal;
 use std::ffi::OsString;

@@ -6,7 +6,6 @@
 
 mod alerts;
 mod boot;
-mod checkup;
 mod stager;
 mod status;
 mod turn;
@@ -15,18 +14,17 @@ mod zookeeper;
 use crate::gate::Schedule;
 use crate::gate::drain::{self, Drainer};
 use crate::gate::fleet::{self, Fleet, ThisHost};
-use crate::health::Finding;
 use crate::mirror::{self, Content, MirrorSpec, Settle, Source};
 use crate::options::{Config, Group, Reaction};
 use crate::rollout::{Event as Step, Gates, OnFailure, Rollout};
 use alerts::{About, Alerts};
 use boot::Boot;
-use checkup::Checkup;
 use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::engine::{Inbox, Outbox, Signals, inbox};
 use farm_core::farm::permit::{self, Contender, Permit};
 use farm_core::process::command::{Executor, Finished};
 use farm_core::process::family::{Family, News, Pid, Program, Signal};
+use farm_core::process::health::{Checkup, Finding};
 use farm_core::process::hook::Hook;
 use farm_core::process::terminal::Terminal;
 use farm_core::session::{self, Session};
@@ -143,8 +141,7 @@ impl Runner {
         let limit = config.command_limit;
         let alerts = config.alert.map(|command| Alerts::new(command, check(limit, Event::Alert)));
         let checkup = config.health.map(|command| {
-            let check = check(config.health_timeout, Event::Health).without_grace();
-            Checkup::new(command, config.regime, check)
+            Checkup::new(command, config.regime, check(config.health_timeout, Event::Health))
         });
         let can_put_back = config.terms.on_failure == OnFailure::RollBack;
         let stager = Stager::new(config.mirrors.clone(), check(limit, Event::Stage), can_put_back)?;

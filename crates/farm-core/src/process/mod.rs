@@ -1,4 +1,4 @@
-//! Processes that we start: commands with a time limit, hooks, a child with all its
+//! Processes that we start: commands with a time limit, hooks, health checks, a child with all its
 //! descendants, and the terminal.
 //!
 //! **Invariant.** What we started does not outlive us, and none of it finds the
@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod family;
+pub mod health;
 pub mod hook;
 pub mod terminal;
 

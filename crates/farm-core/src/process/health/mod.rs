@@ -1,41 +1,52 @@
-//! The command that tells whether the child is well.
+//! Health checks: a command that tells whether something is well, at each interval.
+//!
+//! **Invariant.** One check at a time, killed at its limit: somebody waits for its answer.
 
-use crate::health::{Finding, Health, Regime};
-use farm_core::process::command::{Executor, Failed, Finished};
+mod machine;
+
+pub use machine::{Finding, Regime};
+
+use super::command::{Executor, Failed, Finished};
+use machine::Health;
 use nix::unistd::Pid;
 use std::time::Instant;
 
-/// Who checks the child's health.
+/// The health checks of one thing.
+///
+/// The loop that owns it drives it as it drives an [`Executor`], and learns what the
+/// answers mean.
 #[derive(Debug)]
-pub(super) struct Checkup {
+pub struct Checkup {
     command: String,
     health: Health,
     check: Executor,
 }
 
 impl Checkup {
-    pub(super) const fn new(command: String, regime: Regime, check: Executor) -> Self {
-        Self { command, health: Health::new(regime), check }
+    /// Nothing is checked before one of the two begins.
+    #[must_use]
+    pub const fn new(command: String, regime: Regime, check: Executor) -> Self {
+        Self { command, health: Health::new(regime), check: check.without_grace() }
     }
 
-    /// The first child runs.
-    pub(super) fn begin(&mut self, now: Instant) {
+    /// What is to be checked was started for the first time.
+    pub fn begin(&mut self, now: Instant) {
         self.health.begin(now);
     }
 
-    /// Somebody waits for the answer.
-    pub(super) fn begin_at_once(&mut self, now: Instant) {
+    /// It was started again, or told of a change: somebody waits for the answer.
+    pub fn begin_at_once(&mut self, now: Instant) {
         self.health.begin_at_once(now);
     }
 
     /// There is nothing to check.
-    pub(super) fn rest(&mut self) {
+    pub fn rest(&mut self) {
         self.health.rest();
         self.check.cancel();
     }
 
     /// Takes the end of a check.
-    pub(super) fn finished(&mut self, now: Instant, finished: &Finished) -> Finding {
+    pub fn finished(&mut self, now: Instant, finished: &Finished) -> Finding {
         let Some(verdict) = self.check.finished(finished) else { return Finding::Nothing };
         match &verdict {
             Ok(()) => log::info!("successful health check"),
@@ -49,16 +60,20 @@ impl Checkup {
         self.health.answered(now, verdict.is_ok())
     }
 
-    pub(super) fn pid(&self) -> Option<Pid> {
+    /// The process of the check, as long as there is one to reap.
+    #[must_use]
+    pub fn pid(&self) -> Option<Pid> {
         self.check.pid()
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    /// When [`Checkup::tick`] has something to do.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
         [self.health.deadline(), self.check.deadline()].into_iter().flatten().min()
     }
 
     /// Does what is due. What can't be started has failed.
-    pub(super) fn tick(&mut self, now: Instant) -> Finding {
+    pub fn tick(&mut self, now: Instant) -> Finding {
         self.check.tick(now);
         if !self.health.is_due(now) {
             return Finding::Nothing;

@@ -1,28 +1,28 @@
-//! When the child's health is checked, and what the answers mean.
+//! When health is checked, and what the answers mean.
 //!
-//! Pure: the command itself is the runner's. **Invariant.** Between two checks there
-//! is an answer, and an answer about an earlier child is nobody's business.
+//! Pure: the checks themselves are made elsewhere. **Invariant.** Between two checks there
+//! is an answer, and an answer about what ran before the last begin or rest is ignored.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-/// How the child's health is judged.
+/// How health is judged.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Regime {
+pub struct Regime {
     /// From the end of one check to the next.
-    pub(crate) interval: Duration,
+    pub interval: Duration,
     /// How long after a start nobody worries.
-    pub(crate) delay: Duration,
+    pub delay: Duration,
     /// So many successes in a row are health.
-    pub(crate) rise: NonZeroU32,
+    pub rise: NonZeroU32,
     /// So many failures in a row are worth an alert, and each further one.
-    pub(crate) fall: NonZeroU32,
+    pub fall: NonZeroU32,
 }
 
 /// What follows from an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Finding {
-    /// The child is well.
+pub enum Finding {
+    /// What is checked is well.
     Healthy,
     /// It is not, and has had the time to be.
     Failing,
@@ -32,7 +32,7 @@ pub(crate) enum Finding {
 
 /// The machine. See the module's page.
 #[derive(Debug)]
-pub(crate) struct Health {
+pub(super) struct Health {
     regime: Regime,
     /// Failures up to then are no reason for an alert.
     calm_until: Option<Instant>,
@@ -43,17 +43,17 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    pub(crate) const fn new(regime: Regime) -> Self {
+    pub(super) const fn new(regime: Regime) -> Self {
         Self { regime, calm_until: None, next: None, is_checking: false, successes: 0, failures: 0 }
     }
 
-    /// The first child has been started: it gets its time before the first check.
-    pub(crate) fn begin(&mut self, now: Instant) {
+    /// It was started for the first time: it gets its time before the first check.
+    pub(super) fn begin(&mut self, now: Instant) {
         self.watch(now, self.regime.delay);
     }
 
-    /// The child was started again, or told of a change: somebody waits for the answer.
-    pub(crate) fn begin_at_once(&mut self, now: Instant) {
+    /// It was started again, or told of a change: somebody waits for the answer.
+    pub(super) fn begin_at_once(&mut self, now: Instant) {
         self.watch(now, Duration::ZERO);
     }
 
@@ -64,26 +64,26 @@ impl Health {
         (self.successes, self.failures) = (0, 0);
     }
 
-    /// There is no child to check. An answer that is still on its way counts for nothing.
-    pub(crate) const fn rest(&mut self) {
+    /// There is nothing to check. An answer that is still on its way counts for nothing.
+    pub(super) const fn rest(&mut self) {
         self.next = None;
         self.is_checking = false;
     }
 
     /// When [`Health::is_due`] will be true.
-    pub(crate) const fn deadline(&self) -> Option<Instant> {
+    pub(super) const fn deadline(&self) -> Option<Instant> {
         self.next
     }
 
     /// Whether a check is to be made now; who is told so makes it.
-    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
         let is_due = self.next.take_if(|next| *next <= now).is_some();
         self.is_checking |= is_due;
         is_due
     }
 
     /// Takes the answer of a check.
-    pub(crate) fn answered(&mut self, now: Instant, is_success: bool) -> Finding {
+    pub(super) fn answered(&mut self, now: Instant, is_success: bool) -> Finding {
         if !std::mem::take(&mut self.is_checking) {
             return Finding::Nothing;
         }
