@@ -167,10 +167,10 @@ fn environment(
         Reason::Change => "change",
     };
     let mut environment = vec![
-        ("ZK_EVENT".to_owned(), event.to_owned()),
-        ("ZK_PATH".to_owned(), path.to_owned()),
-        ("ZK_FILE".to_owned(), file.to_owned()),
-        ("ZK_COUNT".to_owned(), count.to_string()),
+        ("ZK_EVENT", event.to_owned()),
+        ("ZK_PATH", path.to_owned()),
+        ("ZK_FILE", file.to_owned()),
+        ("ZK_COUNT", count.to_string()),
     ];
     let mut is_whole = true;
     for (variable, names) in [
@@ -180,10 +180,10 @@ fn environment(
     ] {
         let (list, has_all) = list(names);
         is_whole &= has_all;
-        environment.push((variable.to_owned(), list));
+        environment.push((variable, list));
     }
     if !is_whole {
-        environment.push(("ZK_TRUNCATED".to_owned(), "1".to_owned()));
+        environment.push(("ZK_TRUNCATED", "1".to_owned()));
     }
     environment
 }

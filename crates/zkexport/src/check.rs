@@ -4,12 +4,9 @@
 
 use farm_core::files::file::StoreError;
 use farm_core::files::staging::StagedFile;
-use farm_core::process::command::{Environment, Executor, Failed, Finished, shell_quoted};
+use farm_core::process::command::{Executor, Failed, Finished, about_file};
 use std::io;
 use std::time::Instant;
-
-/// What stands for the staged file in the command.
-const PLACE: &str = "{}";
 
 /// The check and what it looks at.
 #[derive(Debug)]
@@ -36,14 +33,8 @@ impl Checker {
         let Some(path) = path.to_str() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "its path is no text"));
         };
-        let command = self.command.replace(PLACE, &shell_quoted(path));
-        let environment: Environment = [
-            ("ZK_FILE", path.to_owned()),
-            ("ZK_PATH", self.path.clone()),
-            ("ZK_COUNT", hosts.to_string()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
+        let (command, mut environment) = about_file(&self.command, path, self.path.clone());
+        environment.push(("ZK_COUNT", hosts.to_string()));
         self.check.start(now, &command, &environment)?;
         self.staged = Some(staged);
         Ok(())

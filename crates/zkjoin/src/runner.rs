@@ -315,8 +315,8 @@ impl Runner {
         let Some(hook) = &mut self.hook else { return };
         let conf = self.config.conf.display().to_string();
         let path = self.config.entry.to_string();
-        let pairs = [("ZK_EVENT", event.to_owned()), ("ZK_PATH", path), ("ZK_FILE", conf)];
-        let environment = pairs.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let environment =
+            vec![("ZK_EVENT", event.to_owned()), ("ZK_PATH", path), ("ZK_FILE", conf)];
         hook.request(Instant::now(), environment);
     }
 

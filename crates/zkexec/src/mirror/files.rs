@@ -13,7 +13,7 @@ use farm_core::files::mark::{ClaimError, Mark};
 use farm_core::files::previous::Previous as PreviousFile;
 use farm_core::files::staging::{StagedFile, sweep};
 use farm_core::files::subtree::{PreviousTree, StagedTree, Subtree};
-use farm_core::process::command::{Environment, shell_quoted};
+use farm_core::process::command::{Environment, about_file};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -21,9 +21,6 @@ use std::path::PathBuf;
 /// The mark on the directory of a subtree.
 const MARK: Mark =
     Mark { name: ".zkexec", text: b"Written by zkexec: other files here are removed.\n" };
-
-/// What stands for the staged file in a check.
-const PLACE: &str = "{}";
 
 /// The local side of all mirrors.
 #[derive(Debug)]
@@ -192,14 +189,8 @@ impl Staged {
             };
             let path = path.into_os_string().into_string();
             let path = path.map_err(|path| FilesError::Name(path.into()))?;
-            checks.push(StagedCheck {
-                local: mirror.local.clone(),
-                command: command.replace(PLACE, &shell_quoted(&path)),
-                environment: vec![
-                    ("ZK_FILE".to_owned(), path),
-                    ("ZK_PATH".to_owned(), mirror.znode.to_string()),
-                ],
-            });
+            let (command, environment) = about_file(command, &path, mirror.znode.to_string());
+            checks.push(StagedCheck { local: mirror.local.clone(), command, environment });
         }
         Ok(checks)
     }

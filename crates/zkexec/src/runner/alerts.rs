@@ -3,7 +3,8 @@
 //! **Invariant.** Every alarm runs the command once, one after the other; a flood of
 //! them is cut short, and says so.
 
-use farm_core::process::command::{Environment, Executor, Failed, Finished};
+use farm_core::process::command::{Environment, Executor, Finished};
+use log::Level;
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -60,12 +61,11 @@ impl Alerts {
             return;
         }
         let text = |value: Option<String>| value.unwrap_or_default();
-        let environment = [
+        self.waiting.push_back(vec![
             ("ZKEXEC_EVENT", about.name().to_owned()),
             ("ZKEXEC_PID", text(pid.map(|pid| pid.to_string()))),
             ("ZKEXEC_STATUS", text(status.map(|status| status.to_string()))),
-        ];
-        self.waiting.push_back(environment.map(|(name, value)| (name.to_owned(), value)).into());
+        ]);
         self.advance(now);
     }
 
@@ -85,11 +85,9 @@ impl Alerts {
     pub(super) fn finished(&mut self, now: Instant, finished: &Finished) {
         let Some(verdict) = self.check.finished(finished) else { return };
         self.is_running = false;
-        if let Err(Failed { reason, said }) = verdict {
-            log::warn!("the alert failed: {reason} cmd={:?}", self.command);
-            for line in said {
-                log::warn!("the alert said: {line}");
-            }
+        if let Err(failed) = verdict {
+            log::warn!("the alert failed: {} cmd={:?}", failed.reason, self.command);
+            failed.log_said(Level::Warn, "the alert");
         }
         self.advance(now);
     }

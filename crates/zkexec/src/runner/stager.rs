@@ -5,7 +5,8 @@
 
 use crate::mirror::{Content, Files, FilesError, MirrorSpec, Previous, Staged, StagedCheck};
 use farm_core::cli::{Failure, chain};
-use farm_core::process::command::{Executor, Failed, Finished};
+use farm_core::process::command::{Executor, Finished};
+use log::Level;
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -93,11 +94,9 @@ impl Stager {
     pub(super) fn finished(&mut self, now: Instant, finished: &Finished) -> Option<Outcome> {
         match self.check.finished(finished)? {
             Ok(()) => self.check_next(now),
-            Err(Failed { reason, said }) => {
-                log::warn!("the new content is refused, the files stay: {reason}");
-                for line in said {
-                    log::warn!("the check said: {line}");
-                }
+            Err(failed) => {
+                log::warn!("the new content is refused, the files stay: {}", failed.reason);
+                failed.log_said(Level::Warn, "the check");
                 self.discard();
                 Some(Outcome::Refused)
             }

@@ -195,7 +195,7 @@ impl Runner {
             Reaction::Command(text) => {
                 log::info!("running {text}");
                 if let Some(command) = &mut self.command {
-                    let event = ("ZK_EVENT".to_owned(), "change".to_owned());
+                    let event = ("ZK_EVENT", "change".to_owned());
                     command.request(now, vec![event]);
                     return None;
                 }

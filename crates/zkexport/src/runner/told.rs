@@ -5,6 +5,7 @@ use crate::target::TargetError;
 use farm_core::farm::roster::Refusal;
 use farm_core::process::command::Failed;
 use farm_core::session::ZnodePath;
+use log::Level;
 
 /// Memory of what the log says already.
 #[derive(Debug, Default)]
@@ -55,11 +56,9 @@ impl Told {
 
     pub(super) fn check_refused(&mut self, conf: &str, refusal: &Failed) {
         self.is_check_refused = true;
-        let Failed { reason, said } = refusal;
+        let reason = &refusal.reason;
         log::error!("the check refused the new contents, the file stays: {reason}; file={conf}");
-        for line in said {
-            log::error!("the check said: {line}");
-        }
+        refusal.log_said(Level::Error, "the check");
     }
 
     pub(super) fn check_passed(&mut self, conf: &str) {

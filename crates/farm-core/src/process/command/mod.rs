@@ -7,9 +7,10 @@ mod limit;
 mod run;
 mod shell;
 
-pub use shell::shell_quoted;
+pub use shell::{Environment, about_file};
 
 use limit::Limit;
+use log::Level;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use run::{Outcome, Run};
@@ -18,9 +19,6 @@ use std::time::{Duration, Instant};
 
 /// How long a command may take to end when we are ending ourselves.
 const STOP_GRACE: Duration = Duration::from_millis(250);
-
-/// Names and values for the command to find in its environment.
-pub type Environment = Vec<(String, String)>;
 
 /// Some run has ended; for [`Executor::finished`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +33,15 @@ pub struct Failed {
     pub reason: String,
     /// The last lines of what it said, safe to log.
     pub said: Vec<String>,
+}
+
+impl Failed {
+    /// Logs what it said, line by line, as the words of `who`.
+    pub fn log_said(&self, level: Level, who: &str) {
+        for line in &self.said {
+            log::log!(level, "{who} said: {line}");
+        }
+    }
 }
 
 /// Runs a command when asked, once, within a time limit.
@@ -95,7 +102,7 @@ impl Executor {
         &mut self,
         now: Instant,
         command: &str,
-        environment: &[(String, String)],
+        environment: &[(&str, String)],
     ) -> std::io::Result<()> {
         self.cancel();
         self.runs += 1;
@@ -109,9 +116,10 @@ impl Executor {
     /// Takes the end of a run, and tells whether it succeeded; `None` if it was not the
     /// one that counts.
     pub fn finished(&mut self, finished: &Finished) -> Option<Result<(), Failed>> {
-        self.end(finished).map(Outcome::verdict)
+        self.end(finished).map(|outcome| outcome.verdict())
     }
 
+    /// How it ended, for those to whom a run over its time is no other than its end says.
     pub(super) fn end(&mut self, finished: &Finished) -> Option<Outcome> {
         let Running { run, limit, .. } =
             self.running.take_if(|running| running.number == finished.run)?;
@@ -173,7 +181,7 @@ mod tests {
         }
 
         fn verdict_on(&mut self, command: &str) -> Result<(), Failed> {
-            let environment = vec![("ZK_FILE".to_owned(), "/x y".to_owned())];
+            let environment = vec![("ZK_FILE", "/x y".to_owned())];
             self.check.start(Instant::now(), command, &environment).unwrap();
             self.verdict()
         }
@@ -240,8 +248,7 @@ mod tests {
         let run = Run::start(command, &[], move || end.send(()).unwrap()).unwrap();
         ended.recv_timeout(farm_harness::patience(Duration::from_secs(20))).unwrap();
         let outcome = run.end(None);
-        assert!(!outcome.is_success());
-        assert_eq!(outcome.reason(), "exit status 7");
+        assert_eq!(outcome.exit().unwrap_err().reason, "exit status 7");
         assert_eq!(outcome.last_lines(2), ["no", "last \u{fffd}[31m words"]);
         assert!(outcome.last_lines(usize::MAX).len() <= (64 << 10) / 3 + 2);
     }

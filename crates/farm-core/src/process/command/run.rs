@@ -50,7 +50,7 @@ pub(in crate::process) struct Outcome {
 impl Run {
     pub(super) fn start(
         command: &str,
-        environment: &[(String, String)],
+        environment: &[(&str, String)],
         ended: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
         let (output, output_end) = io::pipe()?;
@@ -112,17 +112,25 @@ impl Run {
 }
 
 impl Outcome {
-    /// Whether it counts as done: exit status 0, and in time.
-    pub(in crate::process) fn is_success(&self) -> bool {
-        self.has_exited_well() && self.overrun.is_none()
+    /// Whether it counts as done: one that took too long does not, however it ended.
+    pub(in crate::process) fn verdict(&self) -> Result<(), Failed> {
+        match self.overrun {
+            None => self.exit(),
+            Some(limit) => Err(self.failed(format!("not done in {limit:?}"))),
+        }
     }
 
-    /// Exit status 0, also when it took too long.
-    pub(in crate::process) fn has_exited_well(&self) -> bool {
-        self.status.as_ref().is_ok_and(ExitStatus::success)
+    /// How it ended, in time or not.
+    pub(in crate::process) fn exit(&self) -> Result<(), Failed> {
+        let is_success = self.status.as_ref().is_ok_and(ExitStatus::success);
+        if is_success { Ok(()) } else { Err(self.failed(self.reason())) }
     }
 
-    pub(in crate::process) fn reason(&self) -> String {
+    fn failed(&self, reason: String) -> Failed {
+        Failed { reason, said: self.last_lines(LINES_MAX) }
+    }
+
+    fn reason(&self) -> String {
         match &self.status {
             Ok(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => format!("exit status {code}"),
@@ -134,10 +142,6 @@ impl Outcome {
     }
 
     /// The last lines that say something, safe to log.
-    pub(in crate::process) fn said(&self) -> Vec<String> {
-        self.last_lines(LINES_MAX)
-    }
-
     pub(super) fn last_lines(&self, lines_max: usize) -> Vec<String> {
         let bytes: Vec<u8> = self.output.iter().copied().collect();
         let text = String::from_utf8_lossy(&bytes);
@@ -145,14 +149,6 @@ impl Outcome {
             text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
         let last = lines.iter().skip(lines.len().saturating_sub(lines_max));
         last.map(|line| line.chars().take(LINE_CHARS_MAX).map(printable).collect()).collect()
-    }
-
-    pub(super) fn verdict(self) -> Result<(), Failed> {
-        if self.is_success() {
-            return Ok(());
-        }
-        let late = self.overrun.map(|limit| format!("not done in {limit:?}"));
-        Err(Failed { reason: late.unwrap_or_else(|| self.reason()), said: self.said() })
     }
 }
 

@@ -6,7 +6,8 @@ mod machine;
 
 pub use machine::{Finding, Regime};
 
-use super::command::{Executor, Failed, Finished};
+use super::command::{Executor, Finished};
+use log::Level;
 use machine::Health;
 use nix::unistd::Pid;
 use std::time::Instant;
@@ -50,11 +51,9 @@ impl Checkup {
         let Some(verdict) = self.check.finished(finished) else { return Finding::Nothing };
         match &verdict {
             Ok(()) => log::info!("successful health check"),
-            Err(Failed { reason, said }) => {
-                log::warn!("failed health check: {reason}");
-                for line in said {
-                    log::warn!("the health check said: {line}");
-                }
+            Err(failed) => {
+                log::warn!("failed health check: {}", failed.reason);
+                failed.log_said(Level::Warn, "the health check");
             }
         }
         self.health.answered(now, verdict.is_ok())

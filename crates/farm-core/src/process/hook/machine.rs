@@ -116,9 +116,9 @@ impl HookMachine {
         if let Some(next) = self.next.take() {
             return self.run(next);
         }
-        match environment.iter_mut().find(|(name, _)| name == REASON) {
+        match environment.iter_mut().find(|(name, _)| *name == REASON) {
             Some((_, reason)) => "retry".clone_into(reason),
-            None => environment.push((REASON.to_owned(), "retry".to_owned())),
+            None => environment.push((REASON, "retry".to_owned())),
         }
         let until = now + self.backoff.delay();
         self.stay(State::Waiting { environment, until })
@@ -133,7 +133,7 @@ mod tests {
     const FAILED: Event = Event::Finished { is_success: false };
 
     fn env(reason: &str) -> Environment {
-        vec![("ZK_PATH".to_owned(), "/farm".to_owned()), (REASON.to_owned(), reason.to_owned())]
+        vec![("ZK_PATH", "/farm".to_owned()), (REASON, reason.to_owned())]
     }
 
     fn asked(reason: &str) -> Event {
@@ -210,7 +210,7 @@ mod tests {
         let mut machine = HookMachine::new();
         machine.step(now, Event::Requested(Vec::new()));
         machine.step(now, FAILED);
-        let retry = vec![(REASON.to_owned(), "retry".to_owned())];
+        let retry = vec![(REASON, "retry".to_owned())];
         let until = machine.deadline().unwrap();
         assert_eq!(machine.step(until, Event::Tick), Some(retry));
     }

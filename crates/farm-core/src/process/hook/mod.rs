@@ -6,6 +6,7 @@
 mod machine;
 
 use super::command::{Environment, Executor, Finished};
+use log::Level;
 use machine::{Event, HookMachine};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
@@ -43,16 +44,16 @@ impl Hook {
     /// this was no run of ours.
     pub fn finished(&mut self, now: Instant, finished: &Finished) -> Option<bool> {
         let outcome = self.executor.end(finished)?;
-        if outcome.has_exited_well() {
-            log::debug!("command succeeded: cmd={:?}", self.command);
-        } else {
-            log::warn!("command failed: {} cmd={:?}", outcome.reason(), self.command);
-            for line in outcome.said() {
-                log::warn!("command said: {line}");
+        let exit = outcome.exit();
+        match &exit {
+            Ok(()) => log::debug!("command succeeded: cmd={:?}", self.command),
+            Err(failed) => {
+                log::warn!("command failed: {} cmd={:?}", failed.reason, self.command);
+                failed.log_said(Level::Warn, "command");
             }
         }
-        self.step(now, Event::Finished { is_success: outcome.is_success() });
-        Some(outcome.has_exited_well())
+        self.step(now, Event::Finished { is_success: outcome.verdict().is_ok() });
+        Some(exit.is_ok())
     }
 
     /// When [`Hook::tick`] has something to do.

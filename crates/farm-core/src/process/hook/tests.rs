@@ -15,7 +15,7 @@ impl Runner {
     }
 
     fn request(&mut self, reason: &str) {
-        let environment = vec![("ZK_EVENT".to_owned(), reason.to_owned())];
+        let environment = vec![("ZK_EVENT", reason.to_owned())];
         self.hook.request(Instant::now(), environment);
     }
 
