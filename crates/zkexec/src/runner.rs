@@ -14,13 +14,13 @@ mod zookeeper;
 use crate::gate::Schedule;
 use crate::gate::drain::{self, Drainer};
 use crate::gate::fleet::{self, Fleet, ThisHost};
-use crate::mirror::{self, Content, MirrorSpec, Settle, Source};
+use crate::mirror::{self, Content, MirrorSpec, Source};
 use crate::options::{Config, Group, Reaction};
 use crate::rollout::{Event as Step, Gates, OnFailure, Rollout};
 use alerts::{About, Alerts};
 use boot::Boot;
 use farm_core::cli::{Exit, Failure, Notifier};
-use farm_core::engine::{Inbox, Outbox, Signals, inbox};
+use farm_core::engine::{Debounce, Inbox, Outbox, Signals, inbox};
 use farm_core::farm::permit::{self, Contender, Permit};
 use farm_core::process::command::{Executor, Finished};
 use farm_core::process::family::{Family, News, Pid, Program, Signal};
@@ -106,7 +106,7 @@ pub(crate) struct Runner {
     // What it runs on.
     mirrors: Vec<MirrorSpec>,
     stager: Stager,
-    settle: Settle,
+    settle: Debounce,
     /// The latest that was read, and what the rollout knows of.
     latest: Option<Content>,
     is_rereading: bool,
@@ -187,7 +187,7 @@ impl Runner {
             source: Source::new(&config.mirrors),
             mirrors: config.mirrors,
             stager,
-            settle: Settle::new(config.wait.min, config.wait.max),
+            settle: Debounce::new(config.wait),
             latest: None,
             is_rereading: false,
             session,

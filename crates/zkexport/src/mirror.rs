@@ -12,7 +12,7 @@
 #[cfg(test)]
 mod tests;
 
-use farm_core::engine::{Backoff, Wait};
+use farm_core::engine::{Backoff, Debounce, Wait};
 use farm_core::model::{Farm, Filter, HostName, Record};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -94,13 +94,6 @@ enum State {
     Stale,
 }
 
-/// Changes that are not in the file yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Burst {
-    first: Instant,
-    last: Instant,
-}
-
 /// What is on its way to the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Offer {
@@ -128,7 +121,7 @@ pub(crate) struct Mirror {
     shown: Option<Arc<Farm>>,
     offer: Offer,
     /// What changed while an answer is to come.
-    meanwhile: Option<Burst>,
+    meanwhile: Debounce,
     /// What the check refused last.
     refused: Option<Arc<Farm>>,
     is_refused: bool,
@@ -140,7 +133,8 @@ pub(crate) struct Mirror {
     differing: BTreeSet<HostName>,
     /// Those of them, and of them alone, that have left, and when.
     leaving: BTreeMap<HostName, Instant>,
-    burst: Option<Burst>,
+    /// The changes that are not in the file yet.
+    burst: Debounce,
     last_change: Option<Instant>,
     is_forced: bool,
     failing: Option<Failing>,
@@ -154,14 +148,14 @@ impl Mirror {
             state: State::Cold,
             shown: None,
             offer: Offer::Nothing,
-            meanwhile: None,
+            meanwhile: Debounce::new(wait),
             refused: None,
             is_refused: false,
             hosts_min,
             withheld: None,
             differing: BTreeSet::new(),
             leaving: BTreeMap::new(),
-            burst: None,
+            burst: Debounce::new(wait),
             last_change: None,
             is_forced: false,
             failing: None,
@@ -212,8 +206,7 @@ impl Mirror {
         if let Some(failing) = &self.failing {
             return Some(failing.until);
         }
-        let Burst { first, last } = self.burst?;
-        let due = (last + self.wait.min).min(first + self.wait.max);
+        let due = self.burst.deadline()?;
         // Until there is a file at all, whatever changes may make it possible.
         if self.differing.len() > self.leaving.len() || !self.is_begun() {
             return Some(due);
@@ -288,8 +281,7 @@ impl Mirror {
             return Vec::new();
         }
         self.last_change = Some(now);
-        let first = self.burst.map_or(now, |burst| burst.first);
-        self.burst = Some(Burst { first, last: now });
+        self.burst.changed(now);
         let is_leaving = self.leaving.contains_key(host);
         if was_quiet && !is_leaving && self.failing.is_none() {
             return self.store(now, farm);
@@ -299,8 +291,7 @@ impl Mirror {
 
     fn note_meanwhile(&mut self, now: Instant) {
         self.last_change = Some(now);
-        let first = self.meanwhile.map_or(now, |burst| burst.first);
-        self.meanwhile = Some(Burst { first, last: now });
+        self.meanwhile.changed(now);
     }
 
     fn complete(&mut self, now: Instant, farm: &Farm) -> Vec<Action> {
@@ -312,10 +303,10 @@ impl Mirror {
         if !self.is_begun() {
             return self.store(now, farm);
         }
-        self.burst = None;
+        self.burst.clear();
         let has_other = self.compare_all(now, farm);
         if !self.differing.is_empty() {
-            self.burst = Some(Burst { first: now, last: now });
+            self.burst.changed(now);
             self.last_change = Some(now);
         }
         if self.is_forced || (has_other && self.failing.is_none()) {
@@ -344,7 +335,7 @@ impl Mirror {
             self.leaving.remove(host);
             self.differing.remove(host);
             if self.differing.is_empty() {
-                self.burst = None;
+                self.burst.clear();
             }
             return false;
         }
@@ -376,7 +367,7 @@ impl Mirror {
                 }
             }
         }
-        self.burst = None;
+        self.burst.clear();
         let count = offered.len();
         if count < self.hosts_min {
             self.offer = Offer::Nothing;
@@ -408,8 +399,9 @@ impl Mirror {
 
     /// Looks again after an answer: much may have changed while it was to come.
     fn catch_up(&mut self, now: Instant, farm: &Farm) -> Vec<Action> {
-        let Some(burst) = self.meanwhile.take() else { return Vec::new() };
-        if self.state != State::Live {
+        let meanwhile = self.meanwhile;
+        self.meanwhile.clear();
+        if meanwhile.is_empty() || self.state != State::Live {
             return Vec::new();
         }
         self.compare_all(now, farm);
@@ -417,7 +409,7 @@ impl Mirror {
             return self.store(now, farm);
         }
         if !self.differing.is_empty() || !self.is_begun() {
-            self.burst = Some(burst);
+            self.burst = meanwhile;
         }
         Vec::new()
     }
@@ -426,8 +418,9 @@ impl Mirror {
         let Some(stored) = self.take_pending() else { return Vec::new() };
         let is_first = self.shown.replace(Arc::clone(&stored)).is_none();
         self.differing = self.leaving.keys().cloned().collect();
-        let left = self.leaving.values().min().zip(self.leaving.values().max());
-        self.burst = left.map(|(&first, &last)| Burst { first, last });
+        self.burst.clear();
+        let (first, last) = (self.leaving.values().min(), self.leaving.values().max());
+        first.into_iter().chain(last).for_each(|left| self.burst.changed(*left));
         self.refused = None;
         self.is_refused = false;
         let mut actions = self.relax();

@@ -78,7 +78,7 @@ impl Local {
     }
 
     /// When it is to be read without a hint.
-    pub(crate) const fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.timer.deadline()
     }
 

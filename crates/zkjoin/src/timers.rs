@@ -1,5 +1,6 @@
 //! When to read the config: at once, or when its writer is done.
 
+use farm_core::engine::{Debounce, Wait};
 use std::time::{Duration, Instant};
 
 /// However long a writer goes on, the config is read after this time.
@@ -8,40 +9,41 @@ const SETTLE_MOST: Duration = Duration::from_secs(1);
 /// The time at which the config is to be read.
 #[derive(Debug)]
 pub(crate) struct ConfTimer {
-    settle: Duration,
-    since: Option<Instant>,
-    at: Option<Instant>,
+    writes: Debounce,
+    /// When it is to be read if nobody writes.
+    by: Option<Instant>,
 }
 
 impl ConfTimer {
-    pub(crate) const fn new(settle: Duration) -> Self {
-        Self { settle, since: None, at: None }
+    pub(crate) fn new(settle: Duration) -> Self {
+        let wait = Wait { min: settle, max: SETTLE_MOST.max(settle) };
+        Self { writes: Debounce::new(wait), by: None }
     }
 
     /// Somebody is writing, and may go on.
     pub(crate) fn is_being_written(&mut self, now: Instant) {
-        let since = *self.since.get_or_insert(now);
-        self.at = Some((now + self.settle).min(since + SETTLE_MOST.max(self.settle)));
+        self.writes.changed(now);
+        self.by = None;
     }
 
     /// Read it after that time at the latest.
     pub(crate) fn in_time(&mut self, now: Instant, wait: Duration) {
         let at = now + wait;
-        self.at = Some(self.at.map_or(at, |before| before.min(at)));
+        self.by = Some(self.by.map_or(at, |before| before.min(at)));
     }
 
     /// The config is being read now.
     pub(crate) const fn was_read(&mut self) {
-        self.since = None;
-        self.at = None;
+        self.writes.clear();
+        self.by = None;
     }
 
-    pub(crate) const fn deadline(&self) -> Option<Instant> {
-        self.at
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.writes.deadline().into_iter().chain(self.by).min()
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.at.is_some_and(|at| now >= at)
+        self.deadline().is_some_and(|at| now >= at)
     }
 }
 

@@ -4,15 +4,15 @@
 //! place, [`Inbox::next`]. Everybody else holds an [`Outbox`] and posts.
 
 mod backoff;
+mod debounce;
 mod inbox;
 mod retry_set;
 mod signals;
-mod wait;
 mod worker;
 
 pub use backoff::Backoff;
+pub use debounce::{Debounce, Wait};
 pub use inbox::{Inbox, Outbox, inbox};
 pub use retry_set::RetrySet;
 pub use signals::{Signal, Signals};
-pub use wait::Wait;
 pub use worker::Worker;

@@ -1,0 +1,130 @@
+//! How changes that follow one another are gathered.
+//!
+//! **Invariant.** Changes that never pause are still taken, `max` after the first.
+
+use std::time::{Duration, Instant};
+
+/// Changes are gathered until it is quiet for `min`, and at most for `max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// So long nothing must happen.
+    pub min: Duration,
+    /// So long after the first change nobody waits any longer.
+    pub max: Duration,
+}
+
+/// Changes that were not taken yet, and when they are to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Debounce {
+    wait: Wait,
+    /// The first and the last of them.
+    burst: Option<(Instant, Instant)>,
+}
+
+impl Debounce {
+    /// Nothing to take yet.
+    #[must_use]
+    pub const fn new(wait: Wait) -> Self {
+        Self { wait, burst: None }
+    }
+
+    /// Something changed.
+    pub fn changed(&mut self, now: Instant) {
+        let first = self.burst.map_or(now, |(first, _)| first);
+        self.burst = Some((first, now));
+    }
+
+    /// Whether nothing changed since it was taken last.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.burst.is_none()
+    }
+
+    /// When [`Debounce::take`] is worth a call; `None` while there is nothing to take.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let (first, last) = self.burst?;
+        // A wait beyond the reach of the clock is one until it pauses, or for ever.
+        match (last.checked_add(self.wait.min), first.checked_add(self.wait.max)) {
+            (Some(quiet), Some(late)) => Some(quiet.min(late)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Tells whether what changed is to be taken now, and forgets it if so.
+    pub fn take(&mut self, now: Instant) -> bool {
+        let is_due = self.deadline().is_some_and(|due| due <= now);
+        if is_due {
+            self.burst = None;
+        }
+        is_due
+    }
+
+    /// Forgets what changed.
+    pub const fn clear(&mut self) {
+        self.burst = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    const fn debounce(min: Duration, max: Duration) -> Debounce {
+        Debounce::new(Wait { min, max })
+    }
+
+    #[test]
+    fn quiet_for_min_is_enough() {
+        let start = Instant::now();
+        let mut changes = debounce(ms(100), ms(2000));
+        assert_eq!((changes.deadline(), changes.take(start)), (None, false));
+        changes.changed(start);
+        changes.changed(start + ms(60));
+        assert_eq!(changes.deadline(), Some(start + ms(160)));
+        assert!(!changes.take(start + ms(159)));
+        assert!(changes.take(start + ms(160)));
+        assert_eq!((changes.deadline(), changes.take(start + ms(9999))), (None, false));
+    }
+
+    #[test]
+    fn max_after_the_first_is_enough_however_many_follow() {
+        let start = Instant::now();
+        let mut changes = debounce(ms(100), ms(250));
+        let taken: Vec<u64> = (0..1000)
+            .step_by(50)
+            .filter(|at| {
+                changes.changed(start + ms(*at));
+                changes.take(start + ms(*at))
+            })
+            .collect();
+        assert_eq!(taken, [250, 550, 850]);
+    }
+
+    #[test]
+    fn no_wait_is_none() {
+        let start = Instant::now();
+        let mut changes = debounce(ms(0), ms(0));
+        changes.changed(start);
+        assert_eq!(changes.deadline(), Some(start));
+        assert!(changes.take(start));
+        changes.changed(start);
+        changes.clear();
+        assert!(!changes.take(start + ms(1)));
+    }
+
+    #[test]
+    fn a_wait_beyond_all_clocks_is_no_panic() {
+        let start = Instant::now();
+        let mut changes = debounce(Duration::MAX, Duration::MAX);
+        changes.changed(start);
+        assert_eq!((changes.deadline(), changes.take(start)), (None, false));
+        let mut changes = debounce(Duration::MAX, ms(5));
+        changes.changed(start);
+        assert!(changes.take(start + ms(5)));
+    }
+}
