@@ -20,7 +20,7 @@ use crate::rollout::{Event as Step, Gates, OnFailure, Rollout};
 use alerts::{About, Alerts};
 use boot::Boot;
 use farm_core::cli::{Exit, Failure, Notifier};
-use farm_core::engine::{Debounce, Inbox, Outbox, Signals, inbox};
+use farm_core::engine::{Debounce, Inbox, LogOnce, Outbox, Signals, inbox};
 use farm_core::farm::permit::{self, Contender, Permit};
 use farm_core::process::command::{Executor, Finished};
 use farm_core::process::family::{Family, News, Pid, Program, Signal};
@@ -116,8 +116,8 @@ pub(crate) struct Runner {
     source: Source,
     permit: Option<Permit>,
     fleet: Option<Fleet>,
-    /// What was told of it while a turn has to wait for it.
-    barred_by: Option<String>,
+    /// Why a turn has to wait for it.
+    barred_by: LogOnce,
     drainer: Option<Drainer>,
     notifier: Notifier,
     _signals: Signals,
@@ -194,7 +194,7 @@ impl Runner {
             had_contact: false,
             permit: config.group.map(permit_of),
             fleet: config.fleet.map(|fleet| Fleet::new(fleet, ThisHost::detect())),
-            barred_by: None,
+            barred_by: LogOnce::default(),
             drainer: config.drain.map(Drainer::new),
             outbox,
             notifier: Notifier::from_environment(),

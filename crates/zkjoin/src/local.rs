@@ -6,9 +6,10 @@
 use crate::member::{Conf as ConfState, Event as MemberEvent};
 use crate::options::Config;
 use crate::timers::ConfTimer;
-use crate::told::{say_once, tell_conflicts};
+use crate::told::tell_conflicts;
 use farm_core::cli::{Exit, Failure, chain};
 use farm_core::codec::Format;
+use farm_core::engine::LogOnce;
 use farm_core::files::conf::{Conf, LoadError, Stored};
 use farm_core::files::file::StoreError;
 use farm_core::files::watch::{FileWatch, Hint, Watched};
@@ -38,12 +39,12 @@ pub(crate) struct Local {
     watch: FileWatch,
 }
 
-/// What was said last about a lasting trouble, so that it is said once.
+/// The troubles that last, by what they are about.
 #[derive(Debug, Default)]
 struct Told {
-    watch: Option<String>,
-    load: Option<String>,
-    store: Option<String>,
+    watch: LogOnce,
+    load: LogOnce,
+    store: LogOnce,
 }
 
 impl Local {
@@ -98,7 +99,7 @@ impl Local {
         self.ask_for_hints();
         match self.conf.load() {
             Ok(loaded) => {
-                self.told.load = None;
+                self.told.load.clear();
                 tell_conflicts(&loaded.conflicts);
                 if let Some(wait) = loaded.again {
                     self.timer.in_time(Instant::now(), wait);
@@ -110,14 +111,14 @@ impl Local {
             }
             Err(LoadError::Missing(path)) => {
                 let text = format!("there is no config; conf={}", path.display());
-                say_once(&mut self.told.load, text);
+                self.told.load.warn(text);
                 ConfState::Missing
             }
             Err(error) => {
                 let why = chain(&error);
                 let text =
                     format!("the config is left alone, the znode keeps its record; why=\"{why}\"");
-                say_once(&mut self.told.load, text);
+                self.told.load.warn(text);
                 ConfState::Bad
             }
         }
@@ -129,7 +130,7 @@ impl Local {
             // A disk that shows one name for two fields would keep us at it for ever.
             Ok(Stored::Overtaken) if self.overtaken == OVERTAKEN_MAX => {
                 let text = "cannot write the config, it changes all the time";
-                say_once(&mut self.told.store, text.to_owned());
+                self.told.store.warn(text.to_owned());
                 self.timer.in_time(Instant::now(), OVERTAKEN_INTERVAL);
                 MemberEvent::StoreFailed
             }
@@ -138,7 +139,7 @@ impl Local {
                 MemberEvent::Conf(self.read())
             }
             Ok(stored) => {
-                self.told.store = None;
+                self.told.store.clear();
                 if stored == Stored::Written {
                     self.wrote();
                 }
@@ -167,22 +168,22 @@ impl Local {
     }
 
     fn wrote(&mut self) {
-        self.told.store = None;
+        self.told.store.clear();
         self.is_written = true;
         log::info!("wrote the config; conf={}", self.path.display());
     }
 
     fn cannot_write(&mut self, error: &StoreError) {
         let text = format!("cannot write the config, trying on; why=\"{}\"", chain(error));
-        say_once(&mut self.told.store, text);
+        self.told.store.warn(text);
     }
 
     fn ask_for_hints(&mut self) {
         match self.watch.lower() {
-            Ok(()) => self.told.watch = None,
+            Ok(()) => self.told.watch.clear(),
             Err(error) => {
                 let text = format!("local edits may go unseen; why=\"{}\"", chain(&error));
-                say_once(&mut self.told.watch, text);
+                self.told.watch.warn(text);
                 self.timer.in_time(Instant::now(), UNWATCHED_INTERVAL);
             }
         }

@@ -11,7 +11,7 @@ use crate::local::Local;
 use crate::member::{Action, Event as MemberEvent, Member, Remote};
 use crate::name::{self, Rival};
 use crate::options::Config;
-use crate::told::{Told, say_once, say_once_at, tell_conflicts, tell_overruled};
+use crate::told::{Told, tell_conflicts, tell_overruled};
 use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::codec::json;
 use farm_core::engine::{Inbox, Outbox, Signal, Signals, inbox};
@@ -379,7 +379,7 @@ impl Runner {
             }
         };
         if !matches!(event, MemberEvent::Refused { .. } | MemberEvent::Interrupted) {
-            self.told.request = None;
+            self.told.request.clear();
         }
         self.feed(event)
     }
@@ -391,7 +391,7 @@ impl Runner {
             let text = format!("the znode is malformed; version={version} why=\"{error}\"");
             // Ours is repaired, that of all hosts waits for somebody.
             let level = if self.config.terms.is_common { Level::Error } else { Level::Warn };
-            say_once_at(level, &mut self.told.znode, text);
+            self.told.znode.log(level, text);
         });
         Remote { record: record.ok(), version }
     }
@@ -412,7 +412,7 @@ impl Runner {
             return Err(error.into());
         }
         let is_final = matches!(error, SessionError::TooLarge { .. });
-        say_once(&mut self.told.request, format!("refused, trying on; why=\"{error}\""));
+        self.told.request.warn(format!("refused, trying on; why=\"{error}\""));
         Ok(MemberEvent::Refused { is_final })
     }
 
@@ -464,7 +464,7 @@ impl Runner {
         let why = match outcome {
             Ok(Size::Kept) => {
                 self.is_size_due = false;
-                self.told.size = None;
+                self.told.size.clear();
                 return;
             }
             Ok(Size::Malformed) => "its own record is malformed".to_owned(),
@@ -472,6 +472,6 @@ impl Runner {
             Err(error) => error.to_string(),
         };
         let farm = &self.config.farm;
-        say_once(&mut self.told.size, format!("size is not kept; farm={farm} why=\"{why}\""));
+        self.told.size.warn(format!("size is not kept; farm={farm} why=\"{why}\""));
     }
 }

@@ -1,27 +1,14 @@
-//! What is said in the log, and that it is said once.
+//! What is said in the log.
 
+use farm_core::engine::LogOnce;
 use farm_core::model::{Conflict, Value};
-use log::Level;
 
-/// What was said last about a lasting trouble, so that it is said once.
+/// The troubles that last, by what they are about.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    pub(crate) znode: Option<String>,
-    pub(crate) request: Option<String>,
-    pub(crate) size: Option<String>,
-}
-
-/// Warns, unless that was the last thing said about this trouble.
-pub(crate) fn say_once(told: &mut Option<String>, text: String) {
-    say_once_at(Level::Warn, told, text);
-}
-
-/// Says it at another level, unless that was the last thing said about this trouble.
-pub(crate) fn say_once_at(level: Level, told: &mut Option<String>, text: String) {
-    if told.as_ref() != Some(&text) {
-        log::log!(level, "{text}");
-        *told = Some(text);
-    }
+    pub(crate) znode: LogOnce,
+    pub(crate) request: LogOnce,
+    pub(crate) size: LogOnce,
 }
 
 /// Tells which local edits are lost, with both values.

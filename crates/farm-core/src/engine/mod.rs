@@ -1,4 +1,4 @@
-//! The loop kit: one inbox, named workers, back-off, signals.
+//! The loop kit: one inbox, named workers, signals, timing, what is logged once.
 //!
 //! **Invariant.** A process has one loop that owns all state and waits in one
 //! place, [`Inbox::next`]. Everybody else holds an [`Outbox`] and posts.
@@ -6,6 +6,7 @@
 mod backoff;
 mod debounce;
 mod inbox;
+mod log_once;
 mod retry_set;
 mod signals;
 mod worker;
@@ -13,6 +14,7 @@ mod worker;
 pub use backoff::Backoff;
 pub use debounce::{Debounce, Wait};
 pub use inbox::{Inbox, Outbox, inbox};
+pub use log_once::LogOnce;
 pub use retry_set::RetrySet;
 pub use signals::{Signal, Signals};
 pub use worker::Worker;

@@ -5,6 +5,7 @@
 
 use crate::mirror::{Content, Files, FilesError, MirrorSpec, Previous, Staged, StagedCheck};
 use farm_core::cli::{Failure, chain};
+use farm_core::engine::LogOnce;
 use farm_core::process::command::{Executor, Finished};
 use log::Level;
 use nix::unistd::Pid;
@@ -34,8 +35,7 @@ pub(super) struct Stager {
     can_put_back: bool,
     /// What was in the files when they worked.
     previous: Option<Previous>,
-    /// The last trouble, which is told once.
-    trouble: Option<String>,
+    trouble: LogOnce,
 }
 
 impl Stager {
@@ -47,7 +47,15 @@ impl Stager {
         let files = Files::new(mirrors);
         files.claim()?;
         let checks = VecDeque::new();
-        Ok(Self { files, check, staged: None, checks, can_put_back, previous: None, trouble: None })
+        Ok(Self {
+            files,
+            check,
+            staged: None,
+            checks,
+            can_put_back,
+            previous: None,
+            trouble: LogOnce::default(),
+        })
     }
 
     /// Whether every file is there that the child needs.
@@ -118,7 +126,7 @@ impl Stager {
         }
         match self.files.install(staged) {
             Ok(previous) => {
-                self.trouble = None;
+                self.trouble.clear();
                 if !self.can_put_back {
                     // The child is not to find beside its files what nobody will need.
                     drop(previous);
@@ -159,11 +167,7 @@ impl Stager {
     }
 
     fn tell(&mut self, error: &FilesError) {
-        let trouble = chain(error);
-        if self.trouble.as_ref() != Some(&trouble) {
-            log::error!("{trouble}; trying again");
-            self.trouble = Some(trouble);
-        }
+        self.trouble.log(Level::Error, format!("{}; trying again", chain(error)));
     }
 
     pub(super) fn pid(&self) -> Option<Pid> {

@@ -123,18 +123,14 @@ impl Runner {
         let verdict = match &self.fleet {
             Some(fleet) if self.rollout.phase() == Phase::Barred => fleet.verdict(),
             _ => {
-                self.barred_by = None;
+                self.barred_by.clear();
                 return;
             }
         };
         if matches!(verdict, FleetVerdict::Unknown(Doubt::Reading)) {
             return;
         }
-        let text = verdict.to_string();
-        if self.barred_by.as_ref() != Some(&text) {
-            log::warn!("the command is not stopped yet: {text}");
-            self.barred_by = Some(text);
-        }
+        self.barred_by.warn(format!("the command is not stopped yet: {verdict}"));
     }
 
     pub(super) fn staged(&mut self, now: Instant, outcome: Option<Outcome>) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 use crate::hold::{Hold, Settled};
 use crate::target::TargetError;
+use farm_core::engine::LogOnce;
 use farm_core::farm::roster::Refusal;
 use farm_core::process::command::Failed;
 use farm_core::session::ZnodePath;
@@ -10,8 +11,8 @@ use log::Level;
 /// Memory of what the log says already.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    is_farm_missing: bool,
-    farm_refusal: Option<String>,
+    farm_missing: LogOnce,
+    farm_refusal: LogOnce,
     fault: Option<TargetError>,
     is_check_refused: bool,
     are_hosts_held: bool,
@@ -19,23 +20,16 @@ pub(super) struct Told {
 
 impl Told {
     pub(super) fn farm_is_well(&mut self) {
-        self.is_farm_missing = false;
-        self.farm_refusal = None;
+        self.farm_missing.clear();
+        self.farm_refusal.clear();
     }
 
     pub(super) fn farm_is_missing(&mut self, path: &ZnodePath) {
-        if !self.is_farm_missing {
-            self.is_farm_missing = true;
-            log::warn!("no such farm, waiting for it; farm={path}");
-        }
+        self.farm_missing.warn(format!("no such farm, waiting for it; farm={path}"));
     }
 
     pub(super) fn farm_is_refused(&mut self, refusal: &Refusal) {
-        let refusal = refusal.to_string();
-        if self.farm_refusal.as_ref() != Some(&refusal) {
-            log::warn!("the farm can't be listed, trying again: {refusal}");
-            self.farm_refusal = Some(refusal);
-        }
+        self.farm_refusal.warn(format!("the farm can't be listed, trying again: {refusal}"));
     }
 
     /// Keeps the latest reason why the file can't be written.
