@@ -4,6 +4,7 @@
 //! place, [`Inbox::next`]. Everybody else holds an [`Outbox`] and posts.
 
 mod backoff;
+mod boottime;
 mod debounce;
 mod inbox;
 mod log_once;
@@ -12,6 +13,7 @@ mod signals;
 mod worker;
 
 pub use backoff::Backoff;
+pub use boottime::Boottime;
 pub use debounce::{Debounce, Wait};
 pub use inbox::{Inbox, Outbox, inbox};
 pub use log_once::LogOnce;

@@ -10,33 +10,10 @@
 //! can't be read, no lease is valid. So it never outlives what the server that
 //! answered knows of us.
 
-use nix::time::{ClockId, clock_gettime};
+use crate::engine::Boottime;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-/// A moment on the clock that counts while the machine sleeps, too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Boottime(u64);
-
-impl Boottime {
-    /// A clock that can't be read.
-    pub(super) const UNKNOWN: Self = Self(0);
-
-    pub(super) fn now() -> Self {
-        let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from);
-        time.map_or(Self::UNKNOWN, Self::after_boot)
-    }
-
-    pub(super) fn after_boot(time: Duration) -> Self {
-        Self(nanoseconds(time))
-    }
-}
-
-/// Enough for five centuries.
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
 
 #[derive(Debug, Default)]
 struct Terms {
@@ -82,7 +59,7 @@ impl Lease {
         match self.0.contact.load(Ordering::Acquire) {
             0 => Duration::MAX,
             _ if now == Boottime::UNKNOWN => Duration::MAX,
-            contact => Duration::from_nanos(now.0.saturating_sub(contact)),
+            contact => Duration::from_nanos(now.nanoseconds().saturating_sub(contact)),
         }
     }
 
@@ -90,7 +67,7 @@ impl Lease {
         if now == Boottime::UNKNOWN {
             return Duration::ZERO;
         }
-        Duration::from_nanos(self.0.until.load(Ordering::Acquire).saturating_sub(now.0))
+        Duration::from_nanos(self.0.until.load(Ordering::Acquire).saturating_sub(now.nanoseconds()))
     }
 }
 
@@ -108,12 +85,14 @@ impl LeaseKeeper {
 
     /// A request that went out then has been answered.
     pub(super) fn was_answered(&mut self, sent: Boottime, granted: Duration) {
-        let is_older = sent.0 < self.terms.contact.load(Ordering::Relaxed);
+        let sent_at = sent.nanoseconds();
+        let is_older = sent_at < self.terms.contact.load(Ordering::Relaxed);
         if self.is_over || sent == Boottime::UNKNOWN || is_older {
             return;
         }
-        self.terms.until.store(sent.0.saturating_add(nanoseconds(granted)), Ordering::Release);
-        self.terms.contact.store(sent.0, Ordering::Release);
+        let granted = Boottime::after_boot(granted).nanoseconds();
+        self.terms.until.store(sent_at.saturating_add(granted), Ordering::Release);
+        self.terms.contact.store(sent_at, Ordering::Release);
     }
 
     /// The session is over, or about to be: never valid again.

@@ -19,12 +19,13 @@ mod tests;
 pub use words::DownReason;
 pub(super) use words::{Out, OwnAnswer, OwnRequest, Report, Unanswered};
 
-use super::lease::{Boottime, Lease, LeaseKeeper};
+use super::lease::{Lease, LeaseKeeper};
 use super::patience::Patience;
 use super::wire::{
     self, Credentials, Garbled, ReplyHead, Welcome, XID_AUTH, XID_EVENT, XID_PING, code, opcode,
 };
 use super::{Auth, SessionId};
+use crate::engine::Boottime;
 use backlog::{Origin, Pending};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

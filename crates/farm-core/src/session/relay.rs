@@ -13,7 +13,7 @@ mod tests;
 
 use super::dial::{Dialer, Progress};
 use super::door::Door;
-use super::lease::{Boottime, Lease};
+use super::lease::Lease;
 use super::link::{DownReason, Link, OwnAnswer, OwnRequest, Report, Unanswered};
 use super::servers::Servers;
 use super::stream::{Closed, Stream};
@@ -21,7 +21,7 @@ use super::tls::Tls;
 use super::trouble::TroubleKind;
 use super::wreck::Wreck;
 use super::{Auth, Trouble};
-use crate::engine::Worker;
+use crate::engine::{Boottime, Worker};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{Read, Write};
 use std::net::SocketAddr;

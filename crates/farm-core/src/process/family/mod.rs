@@ -21,13 +21,13 @@ pub use nix::unistd::Pid;
 pub use spawn::Program;
 
 use super::terminal::Terminal;
+use crate::engine::Boottime;
 use ending::{Ending, Way};
 use kin::Kin;
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::time::{ClockId, clock_gettime};
 use nix::unistd::getpid;
 use settling::Settling;
 use std::collections::BTreeSet;
@@ -115,8 +115,8 @@ pub struct Family {
     asked: BTreeSet<Target>,
     /// When to look at strays of whose end nothing would tell us.
     lingering: Settling,
-    /// When the child was asked to end, since the start of the machine.
-    asked_at: Option<Duration>,
+    /// When the child was asked to end.
+    asked_at: Boottime,
     /// Since when there are only strays.
     orphaned_at: Option<Instant>,
     /// Which of them have got it once more.
@@ -152,7 +152,7 @@ impl Family {
             ending: Ending::none(),
             asked: BTreeSet::new(),
             lingering: Settling::none(),
-            asked_at: None,
+            asked_at: Boottime::UNKNOWN,
             orphaned_at: None,
             asked_again: BTreeSet::new(),
             inherited,
@@ -246,7 +246,7 @@ impl Family {
         }
         self.ending.ask(now, signal, kill_timeout);
         self.asked.clear();
-        self.asked_at = since_boot();
+        self.asked_at = Boottime::now();
         if let Some(pid) = self.pid() {
             self.asked.insert(Target::Group(pid));
             self.signal(signal);
@@ -369,10 +369,6 @@ impl Drop for Family {
         self.signal(Signal::SIGKILL);
         self.terminal.take_back();
     }
-}
-
-fn since_boot() -> Option<Duration> {
-    clock_gettime(ClockId::CLOCK_BOOTTIME).ok().map(Duration::from)
 }
 
 /// The next process that has ended; it stays unreaped.

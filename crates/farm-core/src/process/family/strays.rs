@@ -2,6 +2,7 @@
 
 use super::ending::Way;
 use super::{Family, send_to_child};
+use crate::engine::Boottime;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
@@ -128,8 +129,9 @@ impl Family {
     }
 
     fn is_young(&self, pid: Pid) -> bool {
-        let young_since = self.asked_at.map(|asked| asked.saturating_sub(YOUTH));
-        young_since.is_some_and(|since| self.kin.started(pid).is_some_and(|at| at >= since))
+        let started = self.kin.started(pid);
+        self.asked_at != Boottime::UNKNOWN
+            && started.is_some_and(|at| Boottime::after_boot(at + YOUTH) >= self.asked_at)
     }
 
     fn ask(&mut self, pid: Pid, others: &[Pid], signal: Signal) {

@@ -1,7 +1,7 @@
 //! What waits for an answer, and how it is answered when none will come.
 
 use super::{Link, OwnRequest, Phase, Unanswered};
-use crate::session::lease::Boottime;
+use crate::engine::Boottime;
 use crate::session::wire::{self, XID_PING, code};
 use std::time::Instant;
 

@@ -1,7 +1,7 @@
 //! What the link does when time passes: pings, and the end of patience.
 
 use super::{DownReason, Link, Phase};
-use crate::session::lease::Boottime;
+use crate::engine::Boottime;
 use crate::session::wire::{self, XID_PING, opcode};
 use std::time::Instant;
 
