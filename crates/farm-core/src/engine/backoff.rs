@@ -12,6 +12,17 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// The usual bounds, for what may be out of order for a long time.
+    pub const LEAST: Duration = Duration::from_secs(1);
+    /// See [`Backoff::LEAST`].
+    pub const MOST: Duration = Duration::from_secs(5 * 60);
+
+    /// Delays within the usual bounds.
+    #[must_use]
+    pub const fn standard() -> Self {
+        Self::new(Self::LEAST, Self::MOST)
+    }
+
     /// Delays from `least` on, doubled each time, never above `most`.
     #[must_use]
     pub const fn new(least: Duration, most: Duration) -> Self {

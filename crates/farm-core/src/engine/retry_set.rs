@@ -2,12 +2,9 @@
 
 use super::Backoff;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-const LEAST: Duration = Duration::from_secs(1);
-const MOST: Duration = Duration::from_secs(5 * 60);
-
-/// Things that are tried again together, after a delay that grows from 1 s to 5 min.
+/// Things that are tried again together, after the delay of [`Backoff::standard`].
 ///
 /// One clock for all of them: to look again at each on its own would cost a timer for
 /// each.
@@ -28,7 +25,7 @@ impl<K: Ord> RetrySet<K> {
     /// Nothing to try again yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { at: None, backoff: Backoff::new(LEAST, MOST), due: BTreeSet::new() }
+        Self { at: None, backoff: Backoff::standard(), due: BTreeSet::new() }
     }
 
     /// Forgets everything: it is about to be asked anyway.
@@ -64,7 +61,7 @@ impl<K: Ord> RetrySet<K> {
     /// Something happened that may have mended it.
     pub fn hasten(&mut self, now: Instant, key: K) {
         self.due.insert(key);
-        let soon = now + LEAST;
+        let soon = now + Backoff::LEAST;
         self.at = Some(self.at.map_or(soon, |at| at.min(soon)));
     }
 
@@ -97,7 +94,7 @@ mod tests {
         let first = set.deadline().unwrap();
         set.add(now, "b", false);
         assert_eq!(set.deadline(), Some(first));
-        assert!(first - now <= LEAST);
+        assert!(first - now <= Backoff::LEAST);
         assert!(set.take(now).is_empty());
         assert_eq!(set.take(first), BTreeSet::from(["a", "b"]));
         assert_eq!(set.deadline(), None);
@@ -107,15 +104,15 @@ mod tests {
             set.take(now);
         }
         set.add(now, "a", false);
-        assert!(set.deadline().unwrap() - now >= MOST / 2);
+        assert!(set.deadline().unwrap() - now >= Backoff::MOST / 2);
         set.hasten(now, "b");
-        assert_eq!(set.deadline(), Some(now + LEAST));
+        assert_eq!(set.deadline(), Some(now + Backoff::LEAST));
         set.remove(&"a");
-        assert_eq!(set.deadline(), Some(now + LEAST));
+        assert_eq!(set.deadline(), Some(now + Backoff::LEAST));
         set.remove(&"b");
         assert_eq!(set.deadline(), None);
         // What goes wrong next begins anew.
         set.add(now, "a", false);
-        assert!(set.deadline().unwrap() - now <= LEAST);
+        assert!(set.deadline().unwrap() - now <= Backoff::LEAST);
     }
 }

@@ -6,10 +6,7 @@
 
 use crate::engine::Backoff;
 use crate::process::command::Environment;
-use std::time::{Duration, Instant};
-
-const RETRY_LEAST: Duration = Duration::from_secs(1);
-const RETRY_MOST: Duration = Duration::from_secs(5 * 60);
+use std::time::Instant;
 
 /// The variable that tells a command why it runs.
 const REASON: &str = "ZK_EVENT";
@@ -52,8 +49,7 @@ pub(super) struct HookMachine {
 
 impl HookMachine {
     pub(super) const fn new() -> Self {
-        let backoff = Backoff::new(RETRY_LEAST, RETRY_MOST);
-        Self { state: State::Idle, next: None, backoff }
+        Self { state: State::Idle, next: None, backoff: Backoff::standard() }
     }
 
     /// When the next [`Event::Tick`] is due.
@@ -128,6 +124,7 @@ impl HookMachine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     const OK: Event = Event::Finished { is_success: true };
     const FAILED: Event = Event::Finished { is_success: false };
@@ -181,16 +178,16 @@ mod tests {
             assert_eq!(machine.step(now, FAILED), None);
             let until = machine.deadline().unwrap();
             let delay = until - now;
-            assert!(delay >= RETRY_LEAST / 2 && delay <= RETRY_MOST, "{delay:?}");
+            assert!(delay >= Backoff::LEAST / 2 && delay <= Backoff::MOST, "{delay:?}");
             most = most.max(delay);
             now = until;
             assert_eq!(machine.step(now, Event::Tick), started("retry"));
         }
-        assert!(most >= RETRY_MOST / 2, "{most:?}");
+        assert!(most >= Backoff::MOST / 2, "{most:?}");
         assert_eq!(machine.step(now, OK), None);
         machine.step(now, asked("change"));
         machine.step(now, FAILED);
-        assert!(machine.deadline().unwrap() - now <= RETRY_LEAST);
+        assert!(machine.deadline().unwrap() - now <= Backoff::LEAST);
     }
 
     #[test]
