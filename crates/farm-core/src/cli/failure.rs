@@ -4,7 +4,7 @@
 //! line that says what failed, on what and why, and at most one line of hint.
 
 use super::exit::Exit;
-use super::printable::printable;
+use crate::engine::printable;
 use crate::farm::EditError;
 use crate::model::FilterError;
 use crate::session::cache::Refusal;

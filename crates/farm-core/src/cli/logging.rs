@@ -4,7 +4,7 @@
 //! it, and nothing of the ZooKeeper library's own is ever logged: it prints
 //! session passwords.
 
-use super::printable::printable;
+use crate::engine::printable;
 use clap::ArgAction;
 use env_logger::fmt::Formatter;
 use env_logger::{Builder, Logger};

@@ -12,10 +12,10 @@ mod logging;
 mod notify;
 mod options;
 mod plugin;
-mod printable;
 #[cfg(feature = "tls")]
 mod tls;
 
+pub use crate::engine::printable;
 pub use duration::{DURATION_MAX, DurationError, parse_duration, parse_wait};
 pub use exit::Exit;
 pub use failure::{Failure, chain};
@@ -24,4 +24,3 @@ pub use logging::{LogArgs, Role};
 pub use notify::Notifier;
 pub use options::{CONNECTION, FilterArg, FormatArg, ZkArgs, parse_filter};
 pub use plugin::plugin_text;
-pub use printable::printable;

@@ -4,7 +4,7 @@
 //! names. **Invariant.** Nothing here blocks or fails: a manager that does not
 //! listen is no reason to stop working.
 
-use super::printable::printable;
+use crate::engine::printable;
 use std::ffi::{OsStr, OsString};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;

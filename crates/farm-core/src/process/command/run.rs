@@ -4,7 +4,7 @@
 //! group: its number can't become another's meanwhile.
 
 use super::Failed;
-use crate::engine::Worker;
+use crate::engine::{Worker, shown};
 use crate::process::OURS;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -148,13 +148,8 @@ impl Outcome {
         let lines: Vec<&str> =
             text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
         let last = lines.iter().skip(lines.len().saturating_sub(lines_max));
-        last.map(|line| line.chars().take(LINE_CHARS_MAX).map(printable).collect()).collect()
+        last.map(|line| line.chars().take(LINE_CHARS_MAX).map(shown).collect()).collect()
     }
-}
-
-/// What a command says must not draw on our terminal or forge lines of our log.
-fn printable(c: char) -> char {
-    if c.is_control() && c != '\t' { '\u{fffd}' } else { c }
 }
 
 fn end_group(group: Pid, signal: Signal) {

@@ -4,6 +4,7 @@
 //! forebears is, we find a child. For each has a forebear that is our child, and that one
 //! stays in the list, dead or alive, until we reap it ourselves.
 
+use crate::engine::shown;
 use nix::unistd::{Pid, SysconfVar, sysconf};
 use std::fs;
 use std::io;
@@ -38,8 +39,7 @@ impl Kin {
     /// What a process calls itself, to be told to people.
     pub(super) fn name_of(&self, pid: Pid) -> String {
         let name = fs::read_to_string(self.proc.join(pid.to_string()).join("comm"));
-        let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-        name.unwrap_or_default().trim_end().chars().map(printable).collect()
+        name.unwrap_or_default().trim_end().chars().map(shown).collect()
     }
 
     /// When a process was started, on the clock that counts since the machine was.

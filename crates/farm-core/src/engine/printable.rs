@@ -20,6 +20,13 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// The character, or a sign in the place of a control character: for text of which only so
+/// many characters are kept, where an escape would count as several.
+#[must_use]
+pub fn shown(character: char) -> char {
+    if character.is_control() && character != '\t' { '\u{fffd}' } else { character }
+}
+
 // The two separators end a line for some readers although they are no control characters.
 fn is_unprintable(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
