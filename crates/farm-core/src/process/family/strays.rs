@@ -1,4 +1,17 @@
 //! Strays: what has fallen to us because its parent is gone.
+//!
+//! A stop asks each group once, and that is not enough for two kinds of process: one that was
+//! being forked then by a shell with a trap, which catches the signal and loses it with the
+//! next program; and one that was forked later into a group that had been asked. Without a
+//! second asking both sit until the whole kill timeout is over and are then killed, so a
+//! restart takes that much longer and they can't clean up; one stop in about a hundred of a
+//! busy shell met this. More is not at stake: the kill ends them in any case.
+//!
+//! The second asking is for the young alone, each by itself and once. Whoever had its program
+//! when the child was asked has heard it, and many programs give up their own clean end when
+//! they are asked twice. It costs a look at `/proc/PID/stat` for each stray, at no more than
+//! three of the looks of [`Settling`](super::settling::Settling), and nothing in a stop whose
+//! family is gone within [`LINGERING`].
 
 use super::ending::Way;
 use super::{Family, send_to_child};
@@ -111,10 +124,8 @@ impl Family {
         false
     }
 
-    /// A shell that forks has its traps for a moment in the new process, too, and a signal
-    /// that is caught there is lost with the next program. And who was forked later never
-    /// got it. So the young ones that are still here a while after the child are asked by
-    /// themselves.
+    /// Asks the young ones that are still here a while after the child by themselves: see the
+    /// module's page.
     pub(super) fn ask_again(&mut self, now: Instant, others: &[Pid]) {
         let Way::Ask(signal) = self.ending.way() else { return };
         if self.orphaned_at.is_none_or(|since| now.saturating_duration_since(since) < LINGERING) {
