@@ -298,7 +298,8 @@ impl Runner {
                 if (is_forbidden || self.once.is_some()) && !self.mirror.is_begun() {
                     return Err(refusal.into());
                 }
-                self.told.farm_is_refused(&refusal);
+                let text = format!("the farm can't be listed, trying again: {refusal}");
+                self.told.farm_refusal.warn(text);
                 Ok(())
             }
             News::Unreadable(host, why) => {
@@ -329,7 +330,8 @@ impl Runner {
         if self.once.is_some() {
             return Err(SessionError::NoNode(self.path.clone()).into());
         }
-        self.told.farm_is_missing(&self.path);
+        let path = &self.path;
+        self.told.farm_missing.warn(format!("no such farm, waiting for it; farm={path}"));
         Ok(())
     }
 

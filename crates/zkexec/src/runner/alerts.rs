@@ -38,13 +38,12 @@ impl About {
 pub(super) struct Alerts {
     command: String,
     check: Executor,
-    is_running: bool,
     waiting: VecDeque<Environment>,
 }
 
 impl Alerts {
     pub(super) const fn new(command: String, check: Executor) -> Self {
-        Self { command, check, is_running: false, waiting: VecDeque::new() }
+        Self { command, check, waiting: VecDeque::new() }
     }
 
     /// Runs the command for this, now or after the ones before. `status` is how the
@@ -70,13 +69,12 @@ impl Alerts {
     }
 
     fn advance(&mut self, now: Instant) {
-        while !self.is_running
+        while !self.is_busy()
             && let Some(environment) = self.waiting.pop_front()
         {
             log::info!("alerting via: {}", self.command);
-            match self.check.start(now, &self.command, &environment) {
-                Ok(()) => self.is_running = true,
-                Err(error) => log::warn!("the alert can't be started: {error}"),
+            if let Err(error) = self.check.start(now, &self.command, &environment) {
+                log::warn!("the alert can't be started: {error}");
             }
         }
     }
@@ -84,7 +82,6 @@ impl Alerts {
     /// Takes the end of a run.
     pub(super) fn finished(&mut self, now: Instant, finished: &Finished) {
         let Some(verdict) = self.check.finished(finished) else { return };
-        self.is_running = false;
         if let Err(failed) = verdict {
             log::warn!("the alert failed: {} cmd={:?}", failed.reason, self.command);
             failed.log_said(Level::Warn, "the alert");
@@ -94,7 +91,7 @@ impl Alerts {
 
     /// Whether somebody is still to be alerted.
     pub(super) fn is_busy(&self) -> bool {
-        self.is_running
+        self.check.pid().is_some()
     }
 
     pub(super) fn pid(&self) -> Option<Pid> {

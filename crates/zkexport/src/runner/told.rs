@@ -3,16 +3,14 @@
 use crate::hold::{Hold, Settled};
 use crate::target::TargetError;
 use farm_core::engine::LogOnce;
-use farm_core::farm::roster::Refusal;
 use farm_core::process::command::Failed;
-use farm_core::session::ZnodePath;
 use log::Level;
 
 /// Memory of what the log says already.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    farm_missing: LogOnce,
-    farm_refusal: LogOnce,
+    pub(super) farm_missing: LogOnce,
+    pub(super) farm_refusal: LogOnce,
     fault: Option<TargetError>,
     is_check_refused: bool,
     are_hosts_held: bool,
@@ -22,14 +20,6 @@ impl Told {
     pub(super) fn farm_is_well(&mut self) {
         self.farm_missing.clear();
         self.farm_refusal.clear();
-    }
-
-    pub(super) fn farm_is_missing(&mut self, path: &ZnodePath) {
-        self.farm_missing.warn(format!("no such farm, waiting for it; farm={path}"));
-    }
-
-    pub(super) fn farm_is_refused(&mut self, refusal: &Refusal) {
-        self.farm_refusal.warn(format!("the farm can't be listed, trying again: {refusal}"));
     }
 
     /// Keeps the latest reason why the file can't be written.

@@ -49,13 +49,14 @@ impl Failed {
 /// It has no thread that waits for its deadlines: the loop that owns it asks for
 /// [`Executor::deadline`], calls [`Executor::tick`] when that has passed, and hands over
 /// the [`Finished`] that it was posted.
+#[derive(Debug)]
 pub struct Executor {
     limit: Duration,
     /// Whether a command that is over its time is asked to end before it is killed.
     has_grace: bool,
     running: Option<Running>,
     runs: u64,
-    post: Arc<dyn Fn(Finished) + Send + Sync>,
+    post: Post,
 }
 
 #[derive(Debug)]
@@ -65,15 +66,12 @@ struct Running {
     limit: Limit,
 }
 
-impl std::fmt::Debug for Executor {
+#[derive(Clone)]
+struct Post(Arc<dyn Fn(Finished) + Send + Sync>);
+
+impl std::fmt::Debug for Post {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { limit, has_grace, running, runs, post: _ } = self;
-        f.debug_struct("Executor")
-            .field("limit", limit)
-            .field("has_grace", has_grace)
-            .field("running", running)
-            .field("runs", runs)
-            .finish_non_exhaustive()
+        f.write_str("Post")
     }
 }
 
@@ -82,7 +80,7 @@ impl Executor {
     /// ends.
     #[must_use]
     pub fn new(limit: Duration, post: impl Fn(Finished) + Send + Sync + 'static) -> Self {
-        Self { limit, has_grace: true, running: None, runs: 0, post: Arc::new(post) }
+        Self { limit, has_grace: true, running: None, runs: 0, post: Post(Arc::new(post)) }
     }
 
     /// Has commands killed when their time is over or nobody wants to know any more, at
@@ -106,8 +104,8 @@ impl Executor {
     ) -> std::io::Result<()> {
         self.cancel();
         self.runs += 1;
-        let (number, post) = (self.runs, Arc::clone(&self.post));
-        let run = Run::start(command, environment, move || post(Finished { run: number }))?;
+        let (number, post) = (self.runs, self.post.clone());
+        let run = Run::start(command, environment, move || (post.0)(Finished { run: number }))?;
         let limit = Limit::new(now + self.limit, self.has_grace);
         self.running = Some(Running { number, run, limit });
         Ok(())

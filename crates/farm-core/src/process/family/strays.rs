@@ -1,17 +1,12 @@
 //! Strays: what has fallen to us because its parent is gone.
 //!
-//! A stop asks each group once, and that is not enough for two kinds of process: one that was
-//! being forked then by a shell with a trap, which catches the signal and loses it with the
-//! next program; and one that was forked later into a group that had been asked. Without a
-//! second asking both sit until the whole kill timeout is over and are then killed, so a
-//! restart takes that much longer and they can't clean up; one stop in about a hundred of a
-//! busy shell met this. More is not at stake: the kill ends them in any case.
-//!
-//! The second asking is for the young alone, each by itself and once. Whoever had its program
-//! when the child was asked has heard it, and many programs give up their own clean end when
-//! they are asked twice. It costs a look at `/proc/PID/stat` for each stray, at no more than
-//! three of the looks of [`Settling`](super::settling::Settling), and nothing in a stop whose
-//! family is gone within [`LINGERING`].
+//! A stop asks each group once, which two kinds of process miss: one that a shell with a trap
+//! was just forking catches the signal and loses it with its next program, and one that is
+//! forked later joins a group that was asked already. They would keep a restart waiting for
+//! the whole kill timeout and die without cleaning up, which one run in a hundred of a busy
+//! test did; the kill ends them in any case. So the young, and they alone, are asked a second
+//! time: many older programs give up their clean end when they are asked twice. The price
+//! is at most three reads of `/proc/PID/stat` for each stray that is left after [`LINGERING`].
 
 use super::ending::Way;
 use super::{Family, send_to_child};
