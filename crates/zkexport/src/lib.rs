@@ -6,6 +6,7 @@
 mod announce;
 mod check;
 mod difference;
+mod directory;
 mod hold;
 mod mirror;
 mod options;

@@ -1,6 +1,6 @@
 //! What would change, as a unified diff.
 
-use farm_core::files::export::Change;
+use farm_core::files::tree::Change;
 use similar::TextDiff;
 use std::path::Path;
 use std::time::Duration;

@@ -1,11 +1,13 @@
 //! Where the farm goes: a file, a directory, or standard output.
 
+use crate::directory::{ExportDir, MARK, preview};
 use farm_core::cli::{Exit, Failure, chain};
 use farm_core::codec::{EncodeError, Format, encode_farm};
-use farm_core::files::export::{Change, ClaimError, ExportDir, MARK, preview};
 use farm_core::files::file::{ReadError, Replaced, StoreError, read, replace_as};
 use farm_core::files::manner::Manner;
+use farm_core::files::mark::ClaimError;
 use farm_core::files::staging::StagedFile;
+use farm_core::files::tree::Change;
 use farm_core::model::Farm;
 use std::fmt;
 use std::io::{self, Write as _};
@@ -75,8 +77,7 @@ impl Target {
         let has_mark = path.join(MARK).symlink_metadata().is_ok();
         if claimed.is_none() || !has_mark {
             let adopt = *adopt && claimed.is_none();
-            let dir = ExportDir::claim(path, adopt).map_err(TargetError::Claim)?;
-            *claimed = Some(dir.written_as(*manner));
+            *claimed = Some(ExportDir::claim(path, adopt, *manner).map_err(TargetError::Claim)?);
         }
         Ok(claimed.as_mut())
     }

@@ -3,7 +3,7 @@
 //! **Invariant.** Who opens the path at any moment finds all of the old bytes or
 //! all of the new ones, and a failure leaves the old ones and nothing else.
 
-use super::folder::{Folder, Kind, Staged, kind_of, read_bounded, split};
+use super::folder::{Folder, Kind, Staged, code, kind_of, read_bounded, split};
 use super::manner::Manner;
 use nix::errno::Errno;
 use nix::sys::stat::FileStat;
@@ -171,8 +171,7 @@ impl std::error::Error for ReadError {
 }
 
 pub(crate) fn is_permission(error: &io::Error) -> bool {
-    let code = error.raw_os_error().map(Errno::from_raw);
-    matches!(code, Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
+    matches!(code(error), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
 }
 
 /// Reads a regular file, links followed, of at most `bytes_max` bytes.
@@ -222,14 +221,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<Replaced, StoreError> {
 /// [`StoreError`]; the old contents are intact and no other file is left behind.
 pub fn replace_as(path: &Path, bytes: &[u8], manner: &Manner) -> Result<Replaced, StoreError> {
     let place = Place::of(path)?;
-    let replace = || {
-        let replaced = place.folder.put_as(&place.name, bytes, manner)?;
-        if replaced == Replaced::Written {
-            place.folder.sync()?;
-        }
-        Ok(replaced)
-    };
-    replace().map_err(|e| StoreError::io(path, e))
+    let replaced = place.folder.replace_as(&place.name, bytes, manner);
+    replaced.map_err(|e| StoreError::io(path, e))
 }
 
 /// Where a path leads: links followed, the directory open.
@@ -256,35 +249,35 @@ impl Place {
 }
 
 impl Folder {
-    /// As [`replace`], for an entry that is no link.
-    pub(crate) fn replace(&self, name: &OsStr, bytes: &[u8]) -> io::Result<Replaced> {
-        let replaced = self.put(name, bytes)?;
+    /// As [`replace_as`], for an entry that is no link.
+    pub(super) fn replace_as(
+        &self,
+        name: &OsStr,
+        bytes: &[u8],
+        manner: &Manner,
+    ) -> io::Result<Replaced> {
+        let replaced = self.put(name, self.stat(name)?.as_ref(), bytes, manner)?;
         if replaced == Replaced::Written {
             self.sync()?;
         }
         Ok(replaced)
     }
 
-    /// As [`Folder::replace`], but the name is durable only after [`Folder::sync`].
-    pub(crate) fn put(&self, name: &OsStr, bytes: &[u8]) -> io::Result<Replaced> {
-        self.put_as(name, bytes, &Manner::default())
-    }
-
-    /// As [`Folder::put`], in a manner of the caller's choice.
-    pub(crate) fn put_as(
+    /// As [`Folder::replace_as`], but the name is durable only after [`Folder::sync`].
+    pub(super) fn put(
         &self,
         name: &OsStr,
+        old: Option<&FileStat>,
         bytes: &[u8],
         manner: &Manner,
     ) -> io::Result<Replaced> {
-        let old = self.stat(name)?;
-        if self.is_settled(name, old.as_ref(), bytes, manner)? {
+        if self.is_settled(name, old, bytes, manner)? {
             return Ok(Replaced::Unchanged);
         }
         if manner.is_in_place && old.is_some() {
             self.overwrite(name, bytes, manner)?;
         } else {
-            let staged = self.stage_as(bytes, old.as_ref(), manner)?;
+            let staged = self.stage_as(bytes, old, manner)?;
             self.install(staged, name, bytes, manner)?;
         }
         Ok(Replaced::Written)

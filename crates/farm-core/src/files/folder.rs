@@ -31,6 +31,13 @@ impl AsFd for Folder {
     }
 }
 
+/// A name in a directory, whatever has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry<'a> {
+    pub(crate) folder: &'a Folder,
+    pub(crate) name: &'a OsStr,
+}
+
 /// What an entry of a directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -64,9 +71,29 @@ impl Folder {
         Ok(Self { fd, path: self.path.join(name) })
     }
 
+    /// Calls `act` with the directory below this one that has, or would have, the
+    /// entry at the end of `keys`, and with the entry's name.
+    pub(crate) fn at<K: AsRef<OsStr>, T>(
+        &self,
+        keys: impl IntoIterator<Item = K, IntoIter: DoubleEndedIterator>,
+        act: impl FnOnce(&Self, &OsStr) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut above = keys.into_iter();
+        let name = above.next_back().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut below: Option<Self> = None;
+        for key in above {
+            below = Some(below.as_ref().unwrap_or(self).enter(key.as_ref())?);
+        }
+        act(below.as_ref().unwrap_or(self), name.as_ref())
+    }
+
     /// The path of an entry, for messages.
     pub(crate) fn path_of(&self, name: &OsStr) -> PathBuf {
         self.path.join(name)
+    }
+
+    pub(crate) const fn entry<'a>(&'a self, name: &'a OsStr) -> Entry<'a> {
+        Entry { folder: self, name }
     }
 
     /// The names in it but `.` and `..`, sorted; `None` if they are more than `count_max`.
@@ -181,38 +208,45 @@ impl Folder {
         Ok(Staged { folder: self, name: hidden, is_ours: true })
     }
 
-    /// Gives a file a hidden name beside the one it has.
-    pub(crate) fn link(&self, name: &OsStr) -> io::Result<Staged<'_>> {
-        let hidden = hidden(DISPLACED);
-        self.link_to(name, self, &hidden)?;
-        Ok(Staged { folder: self, name: hidden, is_ours: true })
-    }
-
-    /// Gives a file a name in another directory beside the one it has.
-    pub(crate) fn link_to(&self, name: &OsStr, to: &Self, other: &OsStr) -> io::Result<()> {
-        Ok(linkat(&self.fd, name, &to.fd, other, AtFlags::empty())?)
-    }
-
-    /// Moves an entry to a name in this or another directory, over what is there.
-    pub(crate) fn rename(&self, from: &OsStr, to: &Self, name: &OsStr) -> io::Result<()> {
-        Ok(renameat(&self.fd, from, &to.fd, name)?)
-    }
-
-    /// Trades an entry for one of another directory.
-    pub(crate) fn exchange(&self, one: &OsStr, at: &Self, other: &OsStr) -> Result<(), Errno> {
-        exchange(&self.fd, one, &at.fd, other)
-    }
-
     pub(crate) fn make_folder(&self, name: &OsStr) -> io::Result<()> {
         Ok(mkdirat(&self.fd, name, Mode::from_bits_truncate(0o777))?)
+    }
+
+    /// Makes a directory unless the name is taken; tells whether it did. What has the
+    /// name shows when it is entered.
+    pub(crate) fn ensure_folder(&self, name: &OsStr) -> io::Result<bool> {
+        match self.make_folder(name) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            made => made.map(|()| true),
+        }
     }
 
     pub(crate) fn remove_folder(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir)?)
     }
 
+    /// Removes a directory unless something is in it; tells whether it did.
+    pub(crate) fn remove_empty_folder(&self, name: &OsStr) -> io::Result<bool> {
+        match self.remove_folder(name) {
+            Err(e)
+                if matches!(code(&e), Some(Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOENT)) =>
+            {
+                Ok(false)
+            }
+            removed => removed.map(|()| true),
+        }
+    }
+
     pub(crate) fn remove_file(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir)?)
+    }
+
+    /// Removes a file if there is one.
+    pub(crate) fn ensure_no_file(&self, name: &OsStr) -> io::Result<()> {
+        match self.remove_file(name) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
     }
 
     /// Makes names durable.
@@ -225,6 +259,24 @@ impl Folder {
     }
 }
 
+impl Entry<'_> {
+    /// Moves it to another name, over what is there.
+    pub(crate) fn rename(self, to: Entry<'_>) -> io::Result<()> {
+        Ok(renameat(&self.folder.fd, self.name, &to.folder.fd, to.name)?)
+    }
+
+    /// Trades it for another one.
+    pub(crate) fn exchange(self, other: Entry<'_>) -> io::Result<()> {
+        Ok(exchange(&self.folder.fd, self.name, &other.folder.fd, other.name)?)
+    }
+
+    /// Gives a file another name beside the one it has.
+    pub(crate) fn link(self, other: Entry<'_>) -> io::Result<()> {
+        let (fd, to) = (&self.folder.fd, &other.folder.fd);
+        Ok(linkat(fd, self.name, to, other.name, AtFlags::empty())?)
+    }
+}
+
 /// A file under a hidden name, removed on drop unless it found a better one.
 #[derive(Debug)]
 pub(crate) struct Staged<'a> {
@@ -234,6 +286,10 @@ pub(crate) struct Staged<'a> {
 }
 
 impl Staged<'_> {
+    pub(crate) fn entry(&self) -> Entry<'_> {
+        self.folder.entry(&self.name)
+    }
+
     /// Lets go of it: the name is the caller's to remove.
     pub(crate) fn into_name(mut self) -> OsString {
         self.is_ours = false;
@@ -268,11 +324,8 @@ impl Staged<'_> {
 
     /// Trades places with `name`: afterwards this is what was there.
     pub(crate) fn exchange(&self, name: &OsStr) -> Result<(), Errno> {
-        self.folder.exchange(&self.name, self.folder, name)
-    }
-
-    pub(crate) fn kind(&self) -> io::Result<Option<Kind>> {
-        self.folder.kind(&self.name)
+        let fd = &self.folder.fd;
+        exchange(fd, &self.name, fd, name)
     }
 
     /// Moves it to a name that says it was displaced.
@@ -337,10 +390,25 @@ pub(crate) fn kind_of(stat: &FileStat) -> Kind {
 
 /// Reads a file to its end; `None` if it has more than `bytes_max`.
 pub(crate) fn read_bounded(file: &File, bytes_max: usize) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(limit).read_to_end(&mut bytes)?;
+    let bytes = read_start(file, bytes_max.saturating_add(1))?;
     Ok((bytes.len() <= bytes_max).then_some(bytes))
+}
+
+/// Reads the first `count` bytes of a file, or all if it has fewer.
+pub(crate) fn read_start(file: &File, count: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(u64::try_from(count).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What the system called an error.
+pub(crate) fn code(error: &io::Error) -> Option<Errno> {
+    error.raw_os_error().map(Errno::from_raw)
+}
+
+/// Whether a file system can't exchange two names.
+pub(crate) const fn is_no_exchange(error: Errno) -> bool {
+    matches!(error, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP)
 }
 
 /// The directory that a path names an entry of, and the name.

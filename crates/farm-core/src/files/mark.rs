@@ -5,6 +5,7 @@
 
 use super::file::StoreError;
 use super::folder::{Folder, Kind};
+use super::manner::Manner;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
@@ -65,19 +66,24 @@ impl Mark {
     /// [`ClaimError::NotOurs`] for a directory with somebody else's files, which
     /// is left as it is.
     pub fn claim(&self, path: &Path, adopt: bool) -> Result<(), ClaimError> {
-        match self.put_on(path, adopt) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(self.is_missing(path)),
-            Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
-                Err(ClaimError::NotADirectory(path.to_owned()))
-            }
-            Err(e) => Err(ClaimError::Store(StoreError::io(path, e))),
-        }
+        self.verdict(path, self.put_on(path, adopt).map(|is_on| is_on.then_some(())))
     }
 
-    /// The complaint about a directory that is somebody else's.
-    pub(crate) fn is_missing(&self, path: &Path) -> ClaimError {
-        ClaimError::NotOurs { path: path.to_owned(), mark: self.name }
+    /// What came of a look at a directory; `None` for one that is somebody else's.
+    pub(super) fn verdict<T>(
+        &self,
+        path: &Path,
+        outcome: io::Result<Option<T>>,
+    ) -> Result<T, ClaimError> {
+        let path = path.to_owned();
+        match outcome {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => Err(ClaimError::NotOurs { path, mark: self.name }),
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
+                Err(ClaimError::NotADirectory(path))
+            }
+            Err(e) => Err(ClaimError::Store(StoreError::io(&path, e))),
+        }
     }
 
     fn put_on(&self, path: &Path, adopt: bool) -> io::Result<bool> {
@@ -87,21 +93,19 @@ impl Mark {
             Err(e) => return Err(e),
         }
         let folder = Folder::open(path)?;
-        if self.is_on(&folder)? {
-            return Ok(true);
+        let may_be = self.may_be_put_on(&folder, adopt)?;
+        if may_be && !self.is_on(&folder)? {
+            folder.replace_as(OsStr::new(self.name), self.text, &Manner::default())?;
         }
-        if !adopt && !is_empty(&folder)? {
-            return Ok(false);
-        }
-        folder.replace(OsStr::new(self.name), self.text)?;
-        Ok(true)
+        Ok(may_be)
     }
 
-    pub(crate) fn is_on(&self, folder: &Folder) -> io::Result<bool> {
+    /// Whether it is on a directory, or nobody is in the way of it there.
+    pub(super) fn may_be_put_on(&self, folder: &Folder, adopt: bool) -> io::Result<bool> {
+        Ok(adopt || self.is_on(folder)? || folder.names(0)?.is_some())
+    }
+
+    pub(super) fn is_on(&self, folder: &Folder) -> io::Result<bool> {
         Ok(folder.kind(OsStr::new(self.name))? == Some(Kind::File))
     }
-}
-
-pub(crate) fn is_empty(folder: &Folder) -> io::Result<bool> {
-    Ok(folder.names(0)?.is_some())
 }

@@ -5,7 +5,7 @@
 //! failed read is an error, never an empty record.
 
 pub mod conf;
-pub mod export;
+mod displace;
 pub mod file;
 mod folder;
 mod hidden;
@@ -15,8 +15,7 @@ pub mod previous;
 pub mod staging;
 #[cfg(test)]
 mod straits;
-pub mod subtree;
 mod swap;
-mod tree;
+pub mod tree;
 #[cfg(feature = "watch")]
 pub mod watch;

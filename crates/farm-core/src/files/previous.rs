@@ -4,10 +4,11 @@
 //! not a copy, wherever the file system can do that: it comes back with its mode,
 //! its owner and its times, and needs no room.
 
+use super::displace::displace;
 use super::file::{Place, StoreError, needs_rewrite};
-use super::folder::{Folder, Kind, Staged, read_bounded, resemble};
+use super::folder::{Folder, Staged, code, read_bounded, resemble};
+use super::hidden::{DISPLACED, hidden};
 use super::manner::Manner;
-use nix::errno::Errno;
 use nix::sys::stat::FileStat;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -60,11 +61,8 @@ impl Previous {
         let Place { folder, name } = &self.place;
         match &self.kept {
             Kept::Nothing => {}
-            Kept::Absent => match folder.remove_file(name) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                Ok(()) | Err(_) => {}
-            },
-            Kept::Aside(hidden) => folder.rename(hidden, folder, name)?,
+            Kept::Absent => folder.ensure_no_file(name)?,
+            Kept::Aside(hidden) => folder.entry(hidden).rename(folder.entry(name))?,
             Kept::Bytes(bytes, stat) => folder.restore(name, bytes, stat)?,
         }
         self.kept = Kept::Nothing;
@@ -118,41 +116,19 @@ impl Folder {
             self.overwrite(name, bytes, manner)?;
             return Ok(Kept::Bytes(old, stat));
         }
-        match staged.exchange(name) {
-            Ok(()) => keep(staged, name),
-            Err(e) if is_no_exchange(e) => self.link_aside(staged, name, bytes, manner, stat),
-            Err(e) if needs_rewrite(e) => {
-                let old = self.bytes_of(name)?;
-                self.install(staged, name, bytes, manner)?;
-                Ok(Kept::Bytes(old, stat))
+        let aside = hidden(DISPLACED);
+        match displace(staged.entry(), self.entry(name), self.entry(&aside)) {
+            Ok(true) => {
+                staged.into_name();
+                return Ok(Kept::Aside(aside));
             }
-            Err(e) => Err(e.into()),
+            Ok(false) => {}
+            Err(e) if code(&e).is_some_and(needs_rewrite) => {}
+            Err(e) => return Err(e),
         }
-    }
-
-    /// For file systems that cannot exchange.
-    fn link_aside(
-        &self,
-        staged: Staged<'_>,
-        name: &OsStr,
-        bytes: &[u8],
-        manner: &Manner,
-        stat: FileStat,
-    ) -> io::Result<Kept> {
-        let kept = match self.link(name) {
-            Ok(aside) => Kept::Aside(aside.into_name()),
-            // No links either, or not to a file of somebody else.
-            Err(_) => Kept::Bytes(self.bytes_of(name)?, stat),
-        };
-        match self.install(staged, name, bytes, manner) {
-            Ok(()) => Ok(kept),
-            Err(e) => {
-                if let Kept::Aside(hidden) = kept {
-                    drop(self.adopt(hidden));
-                }
-                Err(e)
-            }
-        }
+        let old = self.bytes_of(name)?;
+        self.install(staged, name, bytes, manner)?;
+        Ok(Kept::Bytes(old, stat))
     }
 
     fn bytes_of(&self, name: &OsStr) -> io::Result<Vec<u8>> {
@@ -174,20 +150,6 @@ impl Folder {
             Err((_, e)) => Err(e.into()),
         }
     }
-}
-
-/// After an exchange: what it brought is put aside, or gets its place back if it is
-/// no file.
-fn keep(mut traded: Staged<'_>, name: &OsStr) -> io::Result<Kept> {
-    if traded.kind()? == Some(Kind::File) && traded.mark_displaced().is_ok() {
-        return Ok(Kept::Aside(traded.into_name()));
-    }
-    traded.exchange(name)?;
-    Err(io::ErrorKind::InvalidInput.into())
-}
-
-const fn is_no_exchange(error: Errno) -> bool {
-    matches!(error, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! another in its place may go on writing there.
 
 use super::file::{Place, StoreError, needs_rewrite};
-use super::folder::{Folder, Staged, identity, read_bounded};
+use super::folder::{Folder, Staged, identity, is_no_exchange, read_bounded};
 use nix::errno::Errno;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -84,9 +84,7 @@ impl Folder {
                 self.rewrite(name, new)?;
                 Ok(Swapped::Done(None))
             }
-            Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => {
-                self.rename_over(staged, name, file, expected)
-            }
+            Err(e) if is_no_exchange(e) => self.rename_over(staged, name, file, expected),
             Err(e) => Err(e.into()),
         }
     }

@@ -12,7 +12,7 @@ use farm_core::files::file::{ReadError, StoreError, read};
 use farm_core::files::mark::{ClaimError, Mark};
 use farm_core::files::previous::Previous as PreviousFile;
 use farm_core::files::staging::{StagedFile, sweep};
-use farm_core::files::subtree::{PreviousTree, StagedTree, Subtree};
+use farm_core::files::tree::{OwnedDir, PreviousTree, StagedTree};
 use farm_core::process::command::{Environment, about_file};
 use std::fmt;
 use std::io;
@@ -50,7 +50,7 @@ impl Files {
                     log::debug!("cannot look for left-overs: {}", chain(&error));
                 }
             } else if mirror.local.symlink_metadata().is_ok() {
-                subtree(mirror).claim()?;
+                owned_dir(mirror).claim()?;
             }
         }
         Ok(())
@@ -79,7 +79,7 @@ impl Files {
                     Err(error) if error.is_permission() => false,
                     Err(error) => return Err(error.into()),
                 },
-                Mirrored::Tree(leaves) => subtree(mirror).holds(leaves)?,
+                Mirrored::Tree(leaves) => owned_dir(mirror).holds(leaves)?,
             };
             if !holds {
                 return Ok(false);
@@ -103,7 +103,7 @@ impl Files {
                     StagedFile::write(&mirror.local, bytes.to_vec(), mirror.manner)?.map(Item::File)
                 }
                 Mirrored::Tree(leaves) => {
-                    subtree(mirror).stage(leaves, mirror.check.is_some())?.map(Item::Tree)
+                    owned_dir(mirror).stage(leaves, mirror.check.is_some())?.map(Item::Tree)
                 }
             };
             staged.items.extend(item.map(|item| (mirror.clone(), item)));
@@ -135,8 +135,8 @@ impl Files {
     }
 }
 
-fn subtree(mirror: &MirrorSpec) -> Subtree {
-    Subtree { path: mirror.local.clone(), mark: MARK, manner: mirror.manner }
+fn owned_dir(mirror: &MirrorSpec) -> OwnedDir {
+    OwnedDir { path: mirror.local.clone(), mark: MARK, manner: mirror.manner }
 }
 
 /// New files, down on the disk. Dropped, they are removed.

@@ -4,12 +4,12 @@
 //! only over the bytes that we have read. What is not ours (dot-files, links,
 //! sockets, what is no text) is neither read, nor written, nor removed.
 
+use super::scan::{Found, Limits, ScanError, Skipped, scan};
 use super::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, LoadError, Loaded, QUIET, Stored};
 use crate::codec::dir::{Decoded, Memory, Tree, carry_over, decode, encode};
 use crate::files::file::StoreError;
-use crate::files::folder::{Folder, Kind};
+use crate::files::folder::{Folder, Kind, code};
 use crate::files::swap::{Displaced, Swapped};
-use crate::files::tree::{self, Found, Limits, ScanError, Skipped};
 use crate::model::{Conflict, FieldPath, Record, Value};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
@@ -88,7 +88,7 @@ impl ConfDir {
 
     fn scan(&self) -> Result<Found, LoadError> {
         let top = Folder::open(&self.path).map_err(|e| LoadError::io(&self.path, e))?;
-        tree::scan(&top, LIMITS, QUIET).map_err(|e| match e {
+        scan(&top, LIMITS, QUIET).map_err(|e| match e {
             ScanError::TooLarge => LoadError::TooLarge(self.path.clone()),
             ScanError::Io(e) => LoadError::io(&self.path, e),
         })
@@ -216,9 +216,7 @@ impl Writing<'_> {
         let gone = conf.seen.files.keys().filter(|keys| !self.target.files.contains_key(*keys));
         for keys in gone.cloned().collect::<Vec<_>>() {
             let expected = conf.seen.files[&keys].clone();
-            let removed =
-                tree::at(&self.top, &keys, |folder, name| folder.remove_if(name, &expected));
-            match removed {
+            match self.top.at(&keys, |folder, name| folder.remove_if(name, &expected)) {
                 Ok(Swapped::Stale) => self.is_overtaken = true,
                 Ok(Swapped::Raced(displaced)) => {
                     self.overtake(conf, &keys, displaced);
@@ -240,7 +238,7 @@ impl Writing<'_> {
             conf.seen.folders.difference(&self.target.folders).cloned().collect();
         // The deepest first: they sort after what they are in.
         for keys in gone.into_iter().rev() {
-            match tree::at(&self.top, &keys, Folder::remove_folder) {
+            match self.top.at(&keys, Folder::remove_folder) {
                 Ok(()) => self.is_written = true,
                 Err(e) if code(&e) == Some(Errno::ENOENT) => {}
                 Err(e) if matches!(code(&e), Some(Errno::ENOTEMPTY | Errno::EEXIST)) => {
@@ -260,7 +258,7 @@ impl Writing<'_> {
             if self.is_out_of_reach(conf, &keys) {
                 continue;
             }
-            let made = tree::at(&self.top, &keys, |folder, name| match folder.make_folder(name) {
+            let made = self.top.at(&keys, |folder, name| match folder.make_folder(name) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => folder.kind(name),
                 made => made.map(|()| None),
             });
@@ -298,7 +296,7 @@ impl Writing<'_> {
                 }
                 folder.swap_if(name, old.map(Vec::as_slice), &bytes)
             };
-            match tree::at(&self.top, &keys, swap) {
+            match self.top.at(&keys, swap) {
                 Ok(Swapped::Stale) => {
                     self.is_overtaken = true;
                     continue;
@@ -357,8 +355,4 @@ impl Writing<'_> {
         self.blocked.insert(keys);
         Ok(())
     }
-}
-
-fn code(e: &io::Error) -> Option<Errno> {
-    e.raw_os_error().map(Errno::from_raw)
 }

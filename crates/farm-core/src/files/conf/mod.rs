@@ -7,6 +7,7 @@
 mod dir;
 mod file;
 mod moment;
+mod scan;
 
 use self::dir::ConfDir;
 use self::file::ConfFile;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::files::displace::{keep, link_aside};
 use crate::files::manner::FileMode;
 use crate::files::staging::StagedFile;
 use crate::files::straits;
@@ -127,7 +128,9 @@ fn what_an_exchange_brought_gets_its_place_back_if_it_is_no_file() {
     let place = Place::of(&scratch.join("conf")).unwrap();
     let staged = place.folder.stage(b"new", None).unwrap();
     staged.exchange(&place.name).unwrap();
-    assert!(keep(staged, &place.name).is_err());
+    let (old, aside) = (place.folder.entry(&place.name), place.folder.entry("aside".as_ref()));
+    assert!(keep(staged.entry(), old, aside).is_err());
+    drop(staged);
     assert_eq!(scratch.read("conf/inside").unwrap(), "x");
     assert_eq!(names(scratch.path()), ["conf"]);
 }
@@ -230,10 +233,10 @@ fn without_exchange_a_second_name_keeps_it() {
     let before = look(&path);
     let place = Place::of(&path).unwrap();
     let staged = place.folder.stage(b"new", None).unwrap();
-    let stat = place.folder.stat(&place.name).unwrap().unwrap();
-    let manner = Manner::default();
-    let kept = place.folder.link_aside(staged, &place.name, b"new", &manner, stat).unwrap();
-    assert!(matches!(kept, Kept::Aside(_)), "{kept:?}");
+    let (old, aside) = (place.folder.entry(&place.name), place.folder.entry(".aside".as_ref()));
+    assert!(link_aside(staged.entry(), old, aside).unwrap());
+    staged.into_name();
+    let kept = Kept::Aside(aside.name.to_owned());
     assert_eq!(fs::read(&path).unwrap(), b"new");
     let mut previous = Previous { path: path.clone(), place, kept };
     previous.put_back().unwrap();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::HostName;
+use farm_core::model::HostName;
 use farm_harness::Scratch;
 use serde_json::json;
 use std::fs;
@@ -12,6 +12,10 @@ fn farm(hosts: &Value) -> Farm {
         farm.insert(HostName::parse(name).unwrap(), record);
     }
     farm
+}
+
+fn claim(path: &Path, adopt: bool) -> Result<ExportDir, ClaimError> {
+    ExportDir::claim(path, adopt, Manner::default())
 }
 
 /// Every name below, hidden ones too, files with their contents.
@@ -38,7 +42,7 @@ fn listing(path: &Path) -> Vec<String> {
 fn a_farm_is_a_directory_per_host_and_only_what_differs_is_written() {
     let scratch = Scratch::new();
     let path = scratch.join("farm");
-    let mut export = ExportDir::claim(&path, false).unwrap();
+    let mut export = claim(&path, false).unwrap();
     let first = json!({"db1": {"enabled": "1", "mysql": {"delay": 5, "old": "x"}}, "db2": {}});
     assert_eq!(export.store(&farm(&first)).unwrap(), Replaced::Written);
     let wanted =
@@ -66,30 +70,27 @@ fn a_directory_of_somebody_else_is_left_alone_unless_adopted() {
     for name in ["etc", "hidden"] {
         let path = scratch.join(name);
         let before = listing(&path);
-        assert!(
-            matches!(ExportDir::claim(&path, false), Err(ClaimError::NotOurs { .. })),
-            "{name}"
-        );
+        assert!(matches!(claim(&path, false), Err(ClaimError::NotOurs { .. })), "{name}");
         assert_eq!(listing(&path), before);
         assert!(!path.join(MARK).exists());
     }
     let file = scratch.join("file");
-    assert!(matches!(ExportDir::claim(&file, true), Err(ClaimError::NotADirectory(_))));
+    assert!(matches!(claim(&file, true), Err(ClaimError::NotADirectory(_))));
     let deep = scratch.join("none/deeper");
-    assert!(matches!(ExportDir::claim(&deep, false), Err(ClaimError::Store(_))));
+    assert!(matches!(claim(&deep, false), Err(ClaimError::Store(_))));
 
     let path = scratch.join("etc");
-    let mut export = ExportDir::claim(&path, true).unwrap();
+    let mut export = claim(&path, true).unwrap();
     export.store(&farm(&json!({"db1": {"a": "1"}}))).unwrap();
     assert_eq!(listing(&path), ["db1/", "db1/a=1"]);
-    drop(ExportDir::claim(&path, false).unwrap());
+    drop(claim(&path, false).unwrap());
 }
 
 #[test]
 fn a_directory_that_lost_its_mark_is_not_written() {
     let scratch = Scratch::new();
     let path = scratch.join("farm");
-    let mut export = ExportDir::claim(&path, false).unwrap();
+    let mut export = claim(&path, false).unwrap();
     fs::remove_dir_all(&path).unwrap();
     scratch.write("farm/precious", "x");
     export.store(&farm(&json!({"db1": {"a": "1"}}))).unwrap_err();
@@ -101,7 +102,7 @@ fn names_and_links_lead_nowhere() {
     let scratch = Scratch::new();
     scratch.write("outside/victim", "precious");
     let path = scratch.join("farm");
-    let mut export = ExportDir::claim(&path, false).unwrap();
+    let mut export = claim(&path, false).unwrap();
     fs::create_dir(path.join("db1")).unwrap();
     symlink(scratch.join("outside"), path.join("db1/mysql")).unwrap();
     symlink(scratch.join("outside/victim"), path.join("db1/enabled")).unwrap();
@@ -125,11 +126,56 @@ fn names_and_links_lead_nowhere() {
 fn hidden_files_stay_and_keep_their_directory() {
     let scratch = Scratch::new();
     let path = scratch.join("farm");
-    let mut export = ExportDir::claim(&path, false).unwrap();
+    let mut export = claim(&path, false).unwrap();
     export.store(&farm(&json!({"db1": {"a": {"b": "1"}}}))).unwrap();
     scratch.write("farm/db1/a/.keep", "mine");
     export.store(&farm(&json!({"db1": {"a": "2", "c": "3"}}))).unwrap();
     assert_eq!(listing(&path), ["db1/", "db1/a/", "db1/a/.keep=mine", "db1/c=3"]);
     export.store(&farm(&json!({}))).unwrap();
     assert_eq!(listing(&path), ["db1/", "db1/a/", "db1/a/.keep=mine"]);
+}
+
+fn told(changes: &[Change]) -> Vec<String> {
+    let text = |bytes: &Option<Vec<u8>>| {
+        let text = bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        text.unwrap_or_else(|| "-".to_owned())
+    };
+    let line = |Change { path, before, after }: &Change| {
+        format!("{} {}>{}", path.display(), text(before), text(after))
+    };
+    changes.iter().map(line).collect()
+}
+
+#[test]
+fn what_would_change_is_what_changes() {
+    let scratch = Scratch::new();
+    let path = scratch.join("db");
+    let old = farm(&json!({"a": {"x": "1", "deep": {"y": "2"}}, "b": {}, "c": {"only": "1"}}));
+    let new = farm(&json!({"a": {"x": "3", "deep": {"y": "2"}}, "b": {"n": 1}, "d": {}}));
+    let before = preview(&path, false, &old).unwrap();
+    assert_eq!(told(&before), ["a/deep/y ->2", "a/x ->1", "b/ ->", "c/only ->1"]);
+    assert!(!path.exists(), "nothing is touched");
+    claim(&path, false).unwrap().store(&old).unwrap();
+    assert_eq!(preview(&path, false, &old).unwrap(), []);
+    let change = preview(&path, false, &new).unwrap();
+    assert_eq!(told(&change), ["a/x 1>3", "b/n ->1", "c/only 1>-", "d/ ->"]);
+    claim(&path, false).unwrap().store(&new).unwrap();
+    assert_eq!(preview(&path, false, &new).unwrap(), []);
+    assert_eq!(
+        told(&preview(&path, false, &farm(&json!({"b": {"n": 1}}))).unwrap()),
+        ["a/deep/y 2>-", "a/x 3>-", "d/ >-"]
+    );
+}
+
+#[test]
+fn somebody_elses_directory_is_shown_only_to_who_would_take_it_over() {
+    let scratch = Scratch::new();
+    scratch.write("etc/passwd", "root");
+    scratch.write("etc/.hidden", "x");
+    let etc = scratch.join("etc");
+    assert!(matches!(preview(&etc, false, &Farm::new()), Err(ClaimError::NotOurs { .. })));
+    assert_eq!(told(&preview(&etc, true, &Farm::new()).unwrap()), ["passwd root>-"]);
+    let file = etc.join("passwd");
+    assert!(matches!(preview(&file, true, &Farm::new()), Err(ClaimError::NotADirectory(_))));
+    assert!(!etc.join(MARK).exists());
 }

@@ -9,8 +9,8 @@ use std::path::Path;
 
 const MARK: Mark = Mark { name: ".mark", text: b"ours\n" };
 
-fn subtree(path: &Path) -> Subtree {
-    Subtree { path: path.to_owned(), mark: MARK, manner: Manner::default() }
+fn subtree(path: &Path) -> OwnedDir {
+    OwnedDir { path: path.to_owned(), mark: MARK, manner: Manner::default() }
 }
 
 fn files(pairs: &[(&str, &str)]) -> Files {
@@ -49,7 +49,7 @@ fn plain(path: &Path) -> Vec<String> {
     files.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
 }
 
-fn install(tree: &Subtree, wanted: &Files) -> Option<PreviousTree> {
+fn install(tree: &OwnedDir, wanted: &Files) -> Option<PreviousTree> {
     let staged = tree.stage(wanted, false).unwrap();
     let previous = staged.map(|staged| staged.install().unwrap());
     assert!(tree.holds(wanted).unwrap());
@@ -125,7 +125,7 @@ fn modes_are_kept_given_and_given_back() {
     drop(previous);
     assert_eq!(listing(&path), before);
     let manner = Manner { mode: Some(FileMode::parse("600").unwrap()), ..Manner::default() };
-    let strict = Subtree { manner, ..tree };
+    let strict = OwnedDir { manner, ..tree };
     drop(install(&strict, &files(&[("a", "1"), ("d/b", "2"), ("n", "3")])));
     assert_eq!([mode("a"), mode("d/b"), mode("n"), mode("d")], [0o600, 0o600, 0o600, 0o750]);
 }
@@ -251,7 +251,7 @@ fn a_failure_in_the_middle_undoes_what_was_done() {
 
 #[test]
 fn a_full_disk_leaves_the_old_tree_and_nothing_else() {
-    let test = "files::subtree::tests::a_full_disk_leaves_the_old_tree_and_nothing_else";
+    let test = "files::tree::tests::a_full_disk_leaves_the_old_tree_and_nothing_else";
     let Some(top) = straits::without_room(test) else { return };
     let path = top.join("conf");
     let tree = subtree(&path);
@@ -266,7 +266,7 @@ fn a_full_disk_leaves_the_old_tree_and_nothing_else() {
 
 #[test]
 fn what_could_not_be_put_back_can_be_tried_again() {
-    let test = "files::subtree::tests::what_could_not_be_put_back_can_be_tried_again";
+    let test = "files::tree::tests::what_could_not_be_put_back_can_be_tried_again";
     let Some(top) = straits::unprivileged(test) else { return };
     let path = top.join("conf");
     let tree = subtree(&path);

@@ -1,10 +1,10 @@
-//! A directory tree on the disk, read as data, within bounds.
+//! A config directory on the disk, read as data, within bounds.
 //!
 //! **Invariant.** Only directories and regular files are opened, no link is
 //! followed, dot-files are not even looked at.
 
-use super::folder::{Folder, Kind, read_bounded};
 use crate::codec::dir::{DEPTH_MAX, Tree, check_name};
+use crate::files::folder::{Folder, Kind, read_bounded};
 use crate::model::FieldPath;
 use nix::sys::stat::fstat;
 use std::ffi::OsStr;
@@ -15,32 +15,32 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How much a tree may have.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) entries_max: usize,
-    pub(crate) bytes_max: usize,
+pub(super) struct Limits {
+    pub(super) entries_max: usize,
+    pub(super) bytes_max: usize,
 }
 
 /// A tree as it was found.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) tree: Tree,
+pub(super) struct Found {
+    pub(super) tree: Tree,
     /// What is there but could not be read, and why.
-    pub(crate) skipped: Vec<Skipped>,
+    pub(super) skipped: Vec<Skipped>,
     /// Empty files that somebody may just be about to fill.
-    pub(crate) just_emptied: Vec<Vec<String>>,
+    pub(super) just_emptied: Vec<Vec<String>>,
 }
 
 /// An entry that is no field, or not just now.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Skipped {
-    pub(crate) path: PathBuf,
+pub(super) struct Skipped {
+    pub(super) path: PathBuf,
     /// The field it would be; `None` if its name can't be a field's.
-    pub(crate) keys: Option<Vec<String>>,
-    pub(crate) reason: Reason,
+    pub(super) keys: Option<Vec<String>>,
+    pub(super) reason: Reason,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Reason {
+pub(super) enum Reason {
     NameNotText,
     NotText,
     NotAFile,
@@ -59,7 +59,7 @@ impl fmt::Display for Reason {
 }
 
 #[derive(Debug)]
-pub(crate) enum ScanError {
+pub(super) enum ScanError {
     TooLarge,
     Io(io::Error),
 }
@@ -73,7 +73,7 @@ impl From<io::Error> for ScanError {
 /// Reads the tree below `top`.
 ///
 /// A part of it that can't be read is skipped; only the top itself is an error.
-pub(crate) fn scan(top: &Folder, limits: Limits, quiet: Duration) -> Result<Found, ScanError> {
+pub(super) fn scan(top: &Folder, limits: Limits, quiet: Duration) -> Result<Found, ScanError> {
     let mut scan = Scan { found: Found::default(), limits, quiet, above: Vec::new() };
     scan.folder(top)?;
     Ok(scan.found)
@@ -156,7 +156,7 @@ impl Scan {
 }
 
 impl Skipped {
-    pub(crate) fn field(&self) -> Option<FieldPath> {
+    pub(super) fn field(&self) -> Option<FieldPath> {
         self.keys.clone().map(FieldPath::from_keys)
     }
 }
@@ -168,24 +168,4 @@ fn is_younger(stat: &nix::sys::stat::FileStat, age: Duration) -> bool {
     let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
     let written = UNIX_EPOCH + Duration::new(seconds, nanos);
     SystemTime::now().duration_since(written).is_ok_and(|passed| passed < age)
-}
-
-/// The directory at `keys` below `top`.
-pub(crate) fn walk(top: &Folder, keys: &[String]) -> io::Result<Option<Folder>> {
-    let mut at: Option<Folder> = None;
-    for key in keys {
-        at = Some(at.as_ref().unwrap_or(top).enter(OsStr::new(key))?);
-    }
-    Ok(at)
-}
-
-/// Calls `act` with the directory that has, or would have, the entry `keys`, and its name.
-pub(crate) fn at<T>(
-    top: &Folder,
-    keys: &[String],
-    act: impl FnOnce(&Folder, &OsStr) -> io::Result<T>,
-) -> io::Result<T> {
-    let (name, above) = keys.split_last().ok_or(io::ErrorKind::InvalidInput)?;
-    let below = walk(top, above)?;
-    act(below.as_ref().unwrap_or(top), OsStr::new(name))
 }

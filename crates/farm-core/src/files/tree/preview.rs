@@ -1,0 +1,109 @@
+//! What writing a directory would change, without doing it.
+
+use super::walk::{Hand, Spot, walk};
+use super::wanted::{Node, Wanted};
+use crate::files::folder::{Folder, Kind, read_start};
+use nix::sys::stat::FileStat;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// More than any field has; of a stranger's file the beginning tells enough.
+const BYTES_MAX: usize = 64 << 20;
+
+/// A file that would be made, changed or removed.
+///
+/// A directory without anything in it has a path that ends in a slash, and no bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which file, from the top of the directory on.
+    pub path: PathBuf,
+    /// What it has; `None` if it is not there.
+    pub before: Option<Vec<u8>>,
+    /// What it would have; `None` if it would not be there.
+    pub after: Option<Vec<u8>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Preview {
+    /// Directories, those that have nothing in them.
+    folders: Vec<Change>,
+    files: Vec<Change>,
+}
+
+impl Preview {
+    /// What would change in the directory `top`, or in one that is still to be made.
+    pub(super) fn of(top: Option<&Folder>, wanted: &Wanted<'_>) -> io::Result<Vec<Change>> {
+        let mut preview = Self::default();
+        match top {
+            Some(top) => walk(top, wanted, &mut preview, &mut PathBuf::new())?,
+            None => preview.all_new(Path::new(""), wanted),
+        }
+        let mut changes = preview.folders;
+        changes.append(&mut preview.files);
+        changes.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(changes)
+    }
+
+    fn all_new(&mut self, above: &Path, wanted: &Wanted<'_>) {
+        for (name, node) in &wanted.nodes {
+            let path = above.join(name);
+            match node {
+                Node::Folder(below) => self.new_folder(&path, below),
+                Node::File(bytes) => {
+                    self.files.push(Change { path, before: None, after: Some(bytes.to_vec()) });
+                }
+            }
+        }
+    }
+
+    fn new_folder(&mut self, path: &Path, below: &Wanted<'_>) {
+        if below.nodes.is_empty() {
+            let (path, after) = (path.join(""), Some(Vec::new()));
+            self.folders.push(Change { path, before: None, after });
+        }
+        self.all_new(path, below);
+    }
+}
+
+impl Hand for Preview {
+    fn remove_file(&mut self, spot: Spot<'_>, kind: Kind) -> io::Result<()> {
+        // A link shows in what takes its place.
+        if kind == Kind::File
+            && let Some(before) = spot.read()?
+        {
+            let path = spot.path.to_owned();
+            self.files.push(Change { path, before: Some(before), after: None });
+        }
+        Ok(())
+    }
+
+    fn remove_folder(&mut self, Spot { folder, name, path }: Spot<'_>) -> io::Result<bool> {
+        if folder.enter(name)?.names(0)?.is_some() {
+            let (path, before) = (path.join(""), Some(Vec::new()));
+            self.folders.push(Change { path, before, after: None });
+        }
+        Ok(true)
+    }
+
+    fn make_folder(&mut self, spot: Spot<'_>, below: &Wanted<'_>) -> io::Result<Option<Folder>> {
+        self.new_folder(spot.path, below);
+        Ok(None)
+    }
+
+    fn put(&mut self, spot: Spot<'_>, stat: Option<&FileStat>, bytes: &[u8]) -> io::Result<bool> {
+        let before = if stat.is_some() { spot.read()? } else { None };
+        let differs = before.as_deref() != Some(bytes);
+        if differs {
+            let (path, after) = (spot.path.to_owned(), Some(bytes.to_vec()));
+            self.files.push(Change { path, before, after });
+        }
+        Ok(differs)
+    }
+}
+
+impl Spot<'_> {
+    fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        let file = self.folder.open_file(self.name)?;
+        file.map(|file| read_start(&file, BYTES_MAX)).transpose()
+    }
+}

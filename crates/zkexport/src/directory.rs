@@ -1,0 +1,61 @@
+//! A whole farm as a directory: one directory per host, one file per field.
+
+use farm_core::codec::dir::{Encoded, Refusal, encode};
+use farm_core::files::file::{Replaced, StoreError};
+use farm_core::files::manner::Manner;
+use farm_core::files::mark::{ClaimError, Mark};
+use farm_core::files::tree::{Change, OwnedDir};
+use farm_core::model::{Farm, FieldPath, Record, Value};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The file that says that a directory is written by us alone.
+pub(crate) const MARK: &str = ".zkexport";
+const OWN: Mark =
+    Mark { name: MARK, text: b"Written by zkexport: other files here are removed.\n" };
+
+/// A directory that is ours to write.
+#[derive(Debug)]
+pub(crate) struct ExportDir {
+    dir: OwnedDir,
+    told: BTreeSet<(FieldPath, Refusal)>,
+}
+
+impl ExportDir {
+    /// Makes the directory, or takes one that is empty or has our mark; with
+    /// `adopt` any other one too. Its files are written in this manner from now on.
+    pub(crate) fn claim(path: &Path, adopt: bool, manner: Manner) -> Result<Self, ClaimError> {
+        OWN.claim(path, adopt)?;
+        Ok(Self { dir: own(path, manner), told: BTreeSet::new() })
+    }
+
+    /// Makes the directory show the farm, touching only what differs.
+    pub(crate) fn store(&mut self, farm: &Farm) -> Result<Replaced, StoreError> {
+        let encoded = laid_out(farm);
+        let refused: BTreeSet<_> = encoded.refused.into_iter().collect();
+        for (field, why) in refused.difference(&self.told) {
+            log::warn!("a field has no file: {why} field={:?}", field.to_string());
+        }
+        self.told = refused;
+        self.dir.write(&encoded.tree)
+    }
+}
+
+/// Says what a farm would change in a directory; nothing is touched.
+pub(crate) fn preview(path: &Path, adopt: bool, farm: &Farm) -> Result<Vec<Change>, ClaimError> {
+    own(path, Manner::default()).preview(adopt, &laid_out(farm).tree)
+}
+
+fn own(path: &Path, manner: Manner) -> OwnedDir {
+    OwnedDir { path: path.to_owned(), mark: OWN, manner }
+}
+
+fn laid_out(farm: &Farm) -> Encoded {
+    let hosts = farm
+        .iter()
+        .map(|(name, record)| (name.as_str().to_owned(), Value::Object(record.as_map().clone())));
+    encode(&Record::from_map(hosts.collect()))
+}
+
+#[cfg(test)]
+mod tests;
