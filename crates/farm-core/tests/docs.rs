@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use farm_core::codec::{Format, decode, dir, encode_record, json};
+use farm_core::codec::{ConfText, ExportFormat, TextFormat, decode, dir, encode_record, json};
 use farm_core::model::{FieldPath, Number, Record, Value};
 use std::path::Path;
 
@@ -53,10 +53,10 @@ fn example(start: &str) -> Example {
 fn host() -> Record {
     let examples = examples();
     let yaml = examples.iter().find(|e| e.command == Some("zkctl get /services/db/1.2.3.4"));
-    decode(Format::Yaml, yaml.unwrap().output.as_bytes()).unwrap()
+    decode(ConfText::Yaml, yaml.unwrap().output.as_bytes()).unwrap()
 }
 
-fn encoded(format: Format, record: &Record) -> String {
+fn encoded(format: impl Into<TextFormat>, record: &Record) -> String {
     String::from_utf8(encode_record(format, record).unwrap()).unwrap()
 }
 
@@ -77,16 +77,16 @@ fn every_example_is_carried_out() {
             continue;
         };
         let expected = match command.split(" #").next().unwrap().trim() {
-            "zkctl get /services/db/1.2.3.4" => encoded(Format::Yaml, &host()),
-            "zkctl get /services/db/1.2.3.4 -f php" => encoded(Format::Php, &host()),
+            "zkctl get /services/db/1.2.3.4" => encoded(ConfText::Yaml, &host()),
+            "zkctl get /services/db/1.2.3.4 -f php" => encoded(TextFormat::Php, &host()),
             "cat t.yaml" => {
                 // What comes of it is the example after it.
-                assert!(decode(Format::Yaml, output.as_bytes()).is_ok());
+                assert!(decode(ConfText::Yaml, output.as_bytes()).is_ok());
                 continue;
             }
             "zkctl get /services/db/y -f json" => {
                 let yaml = example("cat t.yaml").output;
-                encoded(Format::Json, &decode(Format::Yaml, yaml.as_bytes()).unwrap())
+                encoded(ConfText::Json, &decode(ConfText::Yaml, yaml.as_bytes()).unwrap())
             }
             "cd db; find . -type f | sort" => files(&host()).concat(),
             "cat list" => {
@@ -113,7 +113,7 @@ fn refused_field_is_told_so(log: &str) {
 #[test]
 fn the_host_of_the_examples_comes_back_from_every_format() {
     let host = host();
-    for format in [Format::Json, Format::Yaml] {
+    for format in [ConfText::Json, ConfText::Yaml] {
         assert_eq!(decode(format, encoded(format, &host).as_bytes()).unwrap(), host);
     }
     let tree = dir::encode(&host).tree;
@@ -143,7 +143,7 @@ fn numbers_keep_their_text_as_the_page_says() {
 #[test]
 fn yaml_scalars_are_what_the_page_says() {
     let value = |text: &str| {
-        let record = decode(Format::Yaml, format!("k: {text}\n").as_bytes())?;
+        let record = decode(ConfText::Yaml, format!("k: {text}\n").as_bytes())?;
         Ok::<_, farm_core::codec::DecodeError>(record.as_map()["k"].clone())
     };
     for text in ["yes", "010", "1_000", "12:30", "2020-01-01"] {
@@ -180,9 +180,9 @@ fn the_table_of_extensions_is_right() {
     let line = PAGE.lines().find(|line| line.contains("its extension says")).unwrap();
     for extension in ["json", "yaml", "yml", "php"] {
         assert!(line.contains(&format!("`.{extension}`")), "{line}");
-        let format = Format::of_extension(Path::new(&format!("hosts.{extension}")));
+        let format = ExportFormat::of_extension(Path::new(&format!("hosts.{extension}")));
         let name = if extension == "yml" { "yaml" } else { extension };
         assert_eq!(format.unwrap().to_string(), name);
     }
-    assert_eq!(Format::of_extension(Path::new("hosts.txt")), None);
+    assert_eq!(ExportFormat::of_extension(Path::new("hosts.txt")), None);
 }

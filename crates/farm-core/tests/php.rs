@@ -13,7 +13,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use farm_core::codec::{Format, encode_farm, encode_record};
+use farm_core::codec::{TextFormat, encode_farm, encode_record};
 use farm_core::model::{DEPTH_MAX, Farm, FieldPath, HostName, Map, Record, Value};
 use fastrand::Rng;
 
@@ -103,12 +103,12 @@ fn compare(name: &str, cases: &[(Vec<u8>, Vec<u8>)]) {
 
 fn of_farm(farm: &Farm) -> (Vec<u8>, Vec<u8>) {
     let encode = |format| encode_farm(format, farm).unwrap();
-    (encode(Format::Php), encode(Format::Json))
+    (encode(TextFormat::Php), encode(TextFormat::Json))
 }
 
 fn of_record(record: &Record) -> (Vec<u8>, Vec<u8>) {
     let encode = |format| encode_record(format, record).unwrap();
-    (encode(Format::Php), encode(Format::Json))
+    (encode(TextFormat::Php), encode(TextFormat::Json))
 }
 
 fn record(fields: impl IntoIterator<Item = (String, Value)>) -> Record {
@@ -166,8 +166,9 @@ fn types_are_the_ones_of_php() {
     let scratch = Scratch::new("php-types");
     let text = r#"{"float":1.0,"int":3,"least":-9223372036854775808,"big":18446744073709551616,
         "text":"3","null":null,"list":[true,false],"empty":{},"none":[],"huge":1e400,"tiny":-0.0}"#;
-    let types = farm_core::codec::decode(Format::Json, text.as_bytes()).unwrap();
-    let script = scratch.write("types.php", &encode_record(Format::Php, &types).unwrap());
+    let types =
+        farm_core::codec::decode(farm_core::codec::ConfText::Json, text.as_bytes()).unwrap();
+    let script = scratch.write("types.php", &encode_record(TextFormat::Php, &types).unwrap());
     let driver = scratch.write(
         "driver.php",
         b"<?php foreach (include $argv[1] as $name => $value) {

@@ -4,7 +4,7 @@
 
 mod records;
 
-use farm_core::codec::{Format, decode, encode_farm, encode_record, json};
+use farm_core::codec::{ConfText, decode, encode_farm, encode_record, json};
 use farm_core::model::{FieldPath, Map, Record, Value, merge};
 use fastrand::Rng;
 
@@ -40,7 +40,7 @@ fn znode_bytes_read_back_and_are_equal_for_equal_records() {
 fn files_read_back_as_the_record_they_were_written_from() {
     for_each_seed(|rng| {
         let record = records::record(rng);
-        for format in [Format::Json, Format::Yaml] {
+        for format in [ConfText::Json, ConfText::Yaml] {
             let bytes = encode_record(format, &record).unwrap();
             let back = decode(format, &bytes)
                 .unwrap_or_else(|error| panic!("{error:?}\n{}", String::from_utf8_lossy(&bytes)));
@@ -58,7 +58,7 @@ fn a_farm_reads_as_an_object_of_its_records() {
             .iter()
             .map(|(name, record)| (name.to_string(), Value::Object(record.as_map().clone())));
         let wanted = Record::from_map(hosts.collect::<Map<_, _>>());
-        for format in [Format::Json, Format::Yaml] {
+        for format in [ConfText::Json, ConfText::Yaml] {
             let bytes = encode_farm(format, &farm).unwrap();
             let back = decode(format, &bytes).unwrap();
             assert_eq!(back, wanted, "\n{}", String::from_utf8_lossy(&bytes));
@@ -77,7 +77,7 @@ fn every_hostile_text_survives_as_key_and_as_value() {
             ("inner".to_owned(), Value::Object(map)),
             ("list".to_owned(), list),
         ]));
-        for format in [Format::Json, Format::Yaml] {
+        for format in [ConfText::Json, ConfText::Yaml] {
             let bytes = encode_record(format, &record).unwrap();
             let back = decode(format, &bytes).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
             assert_eq!(back, record, "\n{}", String::from_utf8_lossy(&bytes));
@@ -89,7 +89,7 @@ fn every_hostile_text_survives_as_key_and_as_value() {
 fn no_bytes_make_a_decoder_panic() {
     for_each_seed(|rng| {
         let record = records::record(rng);
-        for format in [Format::Json, Format::Yaml] {
+        for format in [ConfText::Json, ConfText::Yaml] {
             let mut bytes = encode_record(format, &record).unwrap();
             for _ in 0..rng.usize(1..4) {
                 let at = rng.usize(..bytes.len());

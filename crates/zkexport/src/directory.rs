@@ -26,7 +26,8 @@ impl ExportDir {
     /// `adopt` any other one too. Its files are written in this manner from now on.
     pub(crate) fn claim(path: &Path, adopt: bool, manner: Manner) -> Result<Self, ClaimError> {
         OWN.claim(path, adopt)?;
-        Ok(Self { dir: own(path, manner), told: BTreeSet::new() })
+        let dir = OwnedDir { path: path.to_owned(), mark: OWN, manner };
+        Ok(Self { dir, told: BTreeSet::new() })
     }
 
     /// Makes the directory show the farm, touching only what differs.
@@ -43,11 +44,8 @@ impl ExportDir {
 
 /// Says what a farm would change in a directory; nothing is touched.
 pub(crate) fn preview(path: &Path, adopt: bool, farm: &Farm) -> Result<Vec<Change>, ClaimError> {
-    own(path, Manner::default()).preview(adopt, &laid_out(farm).tree)
-}
-
-fn own(path: &Path, manner: Manner) -> OwnedDir {
-    OwnedDir { path: path.to_owned(), mark: OWN, manner }
+    let dir = OwnedDir { path: path.to_owned(), mark: OWN, manner: Manner::default() };
+    dir.preview(adopt, &laid_out(farm).tree)
 }
 
 fn laid_out(farm: &Farm) -> Encoded {

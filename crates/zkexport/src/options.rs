@@ -7,7 +7,7 @@ use clap::Parser;
 use farm_core::cli::{
     Exit, Failure, FilterArg, FormatArg, LogArgs, ZkArgs, parse_duration, parse_wait,
 };
-use farm_core::codec::Format;
+use farm_core::codec::ExportFormat;
 use farm_core::engine::Wait;
 use farm_core::files::manner::{FileMode, Manner, Owner};
 use farm_core::model::Filter;
@@ -199,8 +199,8 @@ impl Args {
     }
 
     /// What does not go together.
-    fn contradiction(&self, format: Format) -> Option<&'static str> {
-        let (is_dir, is_to_stdout) = (format == Format::Dir, self.is_to_stdout());
+    fn contradiction(&self, format: ExportFormat) -> Option<&'static str> {
+        let (is_dir, is_to_stdout) = (format == ExportFormat::Dir, self.is_to_stdout());
         let table = [
             (is_to_stdout && is_dir, "a directory can't go to standard output"),
             (

@@ -2,7 +2,7 @@
 
 use crate::directory::{ExportDir, MARK, preview};
 use farm_core::cli::{Exit, Failure, chain};
-use farm_core::codec::{EncodeError, Format, encode_farm};
+use farm_core::codec::{EncodeError, ExportFormat, TextFormat, encode_farm};
 use farm_core::files::file::{ReadError, Replaced, StoreError, read, replace_as};
 use farm_core::files::manner::Manner;
 use farm_core::files::mark::ClaimError;
@@ -23,9 +23,9 @@ const BYTES_MAX: usize = 1 << 30;
 #[derive(Debug)]
 pub(crate) enum Target {
     /// Standard output, once.
-    Stdout(Format),
+    Stdout(TextFormat),
     /// A file, replaced as a whole.
-    File(PathBuf, Format, Manner),
+    File(PathBuf, TextFormat, Manner),
     /// A directory, which is ours once it is claimed.
     Dir {
         /// Where it is.
@@ -51,13 +51,11 @@ pub(crate) enum TargetError {
 }
 
 impl Target {
-    pub(crate) fn new(conf: PathBuf, format: Format, adopt: bool, manner: Manner) -> Self {
+    pub(crate) fn new(conf: PathBuf, format: ExportFormat, adopt: bool, manner: Manner) -> Self {
         match format {
-            Format::Dir => Self::Dir { path: conf, adopt, manner, claimed: None },
-            Format::Json | Format::Yaml | Format::Php if conf == Path::new(STDOUT) => {
-                Self::Stdout(format)
-            }
-            Format::Json | Format::Yaml | Format::Php => Self::File(conf, format, manner),
+            ExportFormat::Dir => Self::Dir { path: conf, adopt, manner, claimed: None },
+            ExportFormat::Text(text) if conf == Path::new(STDOUT) => Self::Stdout(text),
+            ExportFormat::Text(text) => Self::File(conf, text, manner),
         }
     }
 
@@ -140,7 +138,7 @@ impl Target {
     }
 }
 
-fn encode(format: Format, farm: &Farm, path: &Path) -> Result<Vec<u8>, TargetError> {
+fn encode(format: TextFormat, farm: &Farm, path: &Path) -> Result<Vec<u8>, TargetError> {
     encode_farm(format, farm).map_err(|source: EncodeError| {
         TargetError::Store(StoreError::Encode { path: path.to_owned(), source })
     })

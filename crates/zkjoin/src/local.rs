@@ -8,7 +8,7 @@ use crate::options::Config;
 use crate::timers::ConfTimer;
 use crate::told::tell_conflicts;
 use farm_core::cli::{Exit, Failure, chain};
-use farm_core::codec::Format;
+use farm_core::codec::ConfFormat;
 use farm_core::engine::LogOnce;
 use farm_core::files::conf::{Conf, LoadError, Stored};
 use farm_core::files::file::StoreError;
@@ -53,7 +53,7 @@ impl Local {
         config: &Config,
         post: impl Fn(Hint) + Send + 'static,
     ) -> Result<Self, Failure> {
-        let watched = if config.format == Format::Dir { Watched::Tree } else { Watched::File };
+        let watched = if config.format == ConfFormat::Dir { Watched::Tree } else { Watched::File };
         let watch = FileWatch::start(config.conf.clone(), watched, post)
             .map_err(|error| Failure::new(Exit::Configuration, "no watch").because(error))?;
         Ok(Self {

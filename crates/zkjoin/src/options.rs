@@ -3,7 +3,7 @@
 use crate::member::Terms;
 use clap::Parser;
 use farm_core::cli::{Exit, Failure, FormatArg, LogArgs, ZkArgs, parse_duration};
-use farm_core::codec::Format;
+use farm_core::codec::ConfFormat;
 use farm_core::farm::COMMON;
 use farm_core::host::identity;
 use farm_core::model::HostName;
@@ -85,7 +85,7 @@ pub(crate) struct Config {
     pub(crate) farm: ZnodePath,
     pub(crate) entry: ZnodePath,
     pub(crate) conf: PathBuf,
-    pub(crate) format: Format,
+    pub(crate) format: ConfFormat,
     pub(crate) terms: Terms,
     pub(crate) keeps_size: bool,
     /// The command to run after a change, and how long it may take.
@@ -98,11 +98,10 @@ const COURIERS: usize = 2;
 
 impl Args {
     pub(crate) fn config(self) -> Result<Config, Failure> {
-        let format = self.format.of_file(&self.conf)?;
-        if format == Format::Php {
+        let Some(format) = self.format.of_file(&self.conf)?.of_conf() else {
             let what = "php can be written, but not read back";
             return Err(Failure::new(Exit::Configuration, what).hint("use json, yaml or dir"));
-        }
+        };
         let entry = match self.name {
             _ if self.common => self.farm.child(COMMON)?,
             Some(name) => self.farm.child(name.as_str())?,

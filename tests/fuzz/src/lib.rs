@@ -3,7 +3,7 @@
 //! The fuzz targets call this with what libFuzzer thinks of, and farm-core's own
 //! tests with a bounded number of mutations. A panic is the only way to fail.
 
-use farm_core::codec::{self, Format, dir};
+use farm_core::codec::{self, ConfText, TextFormat, dir};
 use farm_core::model::{Farm, FieldPath, Filter, HostName, Record, merge};
 use farm_core::session::{Servers, ZnodePath};
 use std::str;
@@ -20,10 +20,10 @@ pub fn json(bytes: &[u8]) {
 
 /// A YAML config.
 pub fn yaml(bytes: &[u8]) {
-    let Ok(record) = codec::decode(Format::Yaml, bytes) else { return };
+    let Ok(record) = codec::decode(ConfText::Yaml, bytes) else { return };
     // A document may grow beyond what a document may be: its text is quoted.
-    let Ok(written) = codec::encode_record(Format::Yaml, &record) else { return };
-    let Ok(back) = codec::decode(Format::Yaml, &written) else {
+    let Ok(written) = codec::encode_record(ConfText::Yaml, &record) else { return };
+    let Ok(back) = codec::decode(ConfText::Yaml, &written) else {
         let text = String::from_utf8_lossy(&written);
         assert!(written.len() > codec::yaml::DOCUMENT_BYTES_MAX, "unreadable:\n{text}");
         return;
@@ -40,7 +40,7 @@ pub fn php(bytes: &[u8]) {
         farm.insert(name, record.clone());
     }
     for written in
-        [codec::encode_record(Format::Php, &record), codec::encode_farm(Format::Php, &farm)]
+        [codec::encode_record(TextFormat::Php, &record), codec::encode_farm(TextFormat::Php, &farm)]
     {
         let Ok(written) = written else { continue };
         let body = written.strip_prefix(b"<?php\nreturn array\n(\n").expect("it is one expression");

@@ -4,7 +4,7 @@ use super::access::AccessArgs;
 use super::duration::parse_duration;
 use super::exit::Exit;
 use super::failure::{Failure, chain};
-use crate::codec::Format;
+use crate::codec::ExportFormat;
 use crate::model::Filter;
 use crate::session::{Config, SESSION_TIMEOUT_LEAST, Servers};
 use clap::Args;
@@ -83,7 +83,7 @@ pub struct FormatArg {
     /// Take CONF to have this format: json, yaml, php or dir; without it the
     /// extension of CONF decides, and an existing directory is dir
     #[arg(short, long, value_name = "FORMAT")]
-    format: Option<Format>,
+    format: Option<ExportFormat>,
 }
 
 impl FormatArg {
@@ -92,9 +92,9 @@ impl FormatArg {
     /// # Errors
     ///
     /// Wrong usage when neither says anything.
-    pub fn of_file(self, conf: &Path) -> Result<Format, Failure> {
-        let known = self.format.or_else(|| conf.is_dir().then_some(Format::Dir));
-        known.or_else(|| Format::of_extension(conf)).ok_or_else(|| {
+    pub fn of_file(self, conf: &Path) -> Result<ExportFormat, Failure> {
+        let known = self.format.or_else(|| conf.is_dir().then_some(ExportFormat::Dir));
+        known.or_else(|| ExportFormat::of_extension(conf)).ok_or_else(|| {
             let what =
                 format!("the name {:?} does not tell its format", conf.display().to_string());
             Failure::new(Exit::Usage, what).hint("add --format json, yaml, php or dir")
@@ -133,6 +133,7 @@ pub fn parse_filter(text: &str) -> Result<Filter, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::TextFormat;
     use clap::Parser;
 
     #[derive(Debug, Parser)]
@@ -164,10 +165,10 @@ mod tests {
 
     #[test]
     fn the_format_is_what_was_asked_for_else_what_the_name_tells() {
-        let table: [(&[&str], &str, Option<Format>); 5] = [
-            (&["-f", "json"], "hosts.php", Some(Format::Json)),
-            (&[], "hosts.php", Some(Format::Php)),
-            (&[], env!("CARGO_MANIFEST_DIR"), Some(Format::Dir)),
+        let table: [(&[&str], &str, Option<ExportFormat>); 5] = [
+            (&["-f", "json"], "hosts.php", Some(ExportFormat::Text(TextFormat::Json))),
+            (&[], "hosts.php", Some(ExportFormat::Text(TextFormat::Php))),
+            (&[], env!("CARGO_MANIFEST_DIR"), Some(ExportFormat::Dir)),
             (&[], "hosts.txt", None),
             (&[], "hosts", None),
         ];

@@ -7,7 +7,6 @@ use std::str::Utf8Error;
 use serde_saphyr::SerializeError;
 use serde_saphyr::granit_parser::ScanError;
 
-use super::format::Format;
 use crate::model::{DEPTH_MAX, FieldPath, RESERVED_KEY};
 
 /// Why bytes are no record.
@@ -47,10 +46,6 @@ pub enum DecodeError {
     },
     /// A second document follows the first.
     ManyDocuments,
-    /// The format is written, never read.
-    WriteOnly(Format),
-    /// The format has no bytes: it is a tree of files.
-    NotBytes(Format),
 }
 
 /// What keeps a YAML field from being a value of ours.
@@ -88,8 +83,6 @@ impl fmt::Display for DecodeError {
             Self::TooDeep => write!(f, "nested more than {DEPTH_MAX} deep"),
             Self::TooLarge { bytes_max } => write!(f, "more than {bytes_max} bytes"),
             Self::ManyDocuments => f.write_str("more than one document"),
-            Self::WriteOnly(format) => write!(f, "{format} is written, never read"),
-            Self::NotBytes(format) => write!(f, "{format} is a tree of files, not a file"),
         }
     }
 }
@@ -120,9 +113,7 @@ impl Error for DecodeError {
             | Self::ReservedKey
             | Self::TooDeep
             | Self::TooLarge { .. }
-            | Self::ManyDocuments
-            | Self::WriteOnly(_)
-            | Self::NotBytes(_) => None,
+            | Self::ManyDocuments => None,
         }
     }
 }
@@ -130,8 +121,6 @@ impl Error for DecodeError {
 /// Why a record or a farm cannot be written.
 #[derive(Debug)]
 pub enum EncodeError {
-    /// The format has no bytes: it is a tree of files.
-    NotBytes(Format),
     /// The YAML library refused a text.
     Yaml(Box<SerializeError>),
 }
@@ -139,7 +128,6 @@ pub enum EncodeError {
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotBytes(format) => write!(f, "{format} is a tree of files, not a file"),
             Self::Yaml(_) => f.write_str("cannot be written as YAML"),
         }
     }
@@ -148,7 +136,6 @@ impl fmt::Display for EncodeError {
 impl Error for EncodeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::NotBytes(_) => None,
             Self::Yaml(cause) => Some(cause),
         }
     }

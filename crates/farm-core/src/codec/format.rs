@@ -5,58 +5,97 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-/// How records are laid out on disk.
+/// A text that records are written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum TextFormat {
     /// An object, two spaces per level.
     Json,
     /// A block mapping.
     Yaml,
     /// A script that returns an array; written, never read.
     Php,
+}
+
+/// A text that records are written as and read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConfText {
+    /// As [`TextFormat::Json`].
+    Json,
+    /// As [`TextFormat::Yaml`].
+    Yaml,
+}
+
+/// What an export can be: it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// One file.
+    Text(TextFormat),
     /// A directory tree in which a file is a field.
     Dir,
 }
 
-impl Format {
-    /// All formats, in the order they are named to people.
-    pub const ALL: [Self; 4] = [Self::Json, Self::Yaml, Self::Php, Self::Dir];
+/// What a config can be: it is written and read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConfFormat {
+    /// One file.
+    Text(ConfText),
+    /// A directory tree in which a file is a field.
+    Dir,
+}
+
+impl From<ConfText> for TextFormat {
+    fn from(text: ConfText) -> Self {
+        match text {
+            ConfText::Json => Self::Json,
+            ConfText::Yaml => Self::Yaml,
+        }
+    }
+}
+
+impl ExportFormat {
+    /// All formats and their names, in the order they are named to people.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("json", Self::Text(TextFormat::Json)),
+        ("yaml", Self::Text(TextFormat::Yaml)),
+        ("php", Self::Text(TextFormat::Php)),
+        ("dir", Self::Dir),
+    ];
 
     /// The format that a file name's extension tells, in whatever case.
     #[must_use]
     pub fn of_extension(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "json" => Some(Self::Json),
-            "yaml" | "yml" => Some(Self::Yaml),
-            "php" => Some(Self::Php),
-            _ => None,
-        }
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        let name = if extension == "yml" { "yaml" } else { &extension };
+        name.parse().ok().filter(|format| *format != Self::Dir)
     }
 
-    /// The name as it is typed.
+    /// The same for a config; `None` for what can't be read back.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn of_conf(self) -> Option<ConfFormat> {
         match self {
-            Self::Json => "json",
-            Self::Yaml => "yaml",
-            Self::Php => "php",
-            Self::Dir => "dir",
+            Self::Text(TextFormat::Json) => Some(ConfFormat::Text(ConfText::Json)),
+            Self::Text(TextFormat::Yaml) => Some(ConfFormat::Text(ConfText::Yaml)),
+            Self::Text(TextFormat::Php) => None,
+            Self::Dir => Some(ConfFormat::Dir),
         }
     }
 }
 
-impl fmt::Display for Format {
+impl fmt::Display for ExportFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        let name =
+            Self::ALL.into_iter().find_map(|(name, format)| (format == *self).then_some(name));
+        f.pad(name.unwrap_or_default())
     }
 }
 
-impl FromStr for Format {
+impl FromStr for ExportFormat {
     type Err = FormatError;
 
-    fn from_str(name: &str) -> Result<Self, FormatError> {
-        let known = Self::ALL.into_iter().find(|format| format.name() == name);
-        known.ok_or_else(|| FormatError { name: name.to_owned() })
+    fn from_str(text: &str) -> Result<Self, FormatError> {
+        let known =
+            Self::ALL.into_iter().find_map(|(name, format)| (name == text).then_some(format));
+        known.ok_or_else(|| FormatError { name: text.to_owned() })
     }
 }
 
@@ -69,8 +108,8 @@ pub struct FormatError {
 impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "unknown format {:?} (choose", self.name)?;
-        for format in Format::ALL {
-            write!(f, " {format}")?;
+        for (name, _) in ExportFormat::ALL {
+            write!(f, " {name}")?;
         }
         f.write_str(")")
     }
@@ -85,25 +124,25 @@ mod tests {
     #[test]
     fn extensions_tell_the_format() {
         for (path, wanted) in [
-            ("/etc/db.json", Some(Format::Json)),
-            ("db.yaml", Some(Format::Yaml)),
-            ("db.YML", Some(Format::Yaml)),
-            ("conf.d/database.php", Some(Format::Php)),
+            ("/etc/db.json", Some(ExportFormat::Text(TextFormat::Json))),
+            ("db.yaml", Some(ExportFormat::Text(TextFormat::Yaml))),
+            ("db.YML", Some(ExportFormat::Text(TextFormat::Yaml))),
+            ("conf.d/database.php", Some(ExportFormat::Text(TextFormat::Php))),
             ("db.conf", None),
             ("json", None),
             (".json", None),
             ("db.dir", None),
         ] {
-            assert_eq!(Format::of_extension(Path::new(path)), wanted, "{path}");
+            assert_eq!(ExportFormat::of_extension(Path::new(path)), wanted, "{path}");
         }
     }
 
     #[test]
     fn names_read_as_they_are_displayed_and_others_name_the_choices() {
-        for format in Format::ALL {
+        for (_, format) in ExportFormat::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
-        let error = "xml".parse::<Format>().unwrap_err();
+        let error = "xml".parse::<ExportFormat>().unwrap_err();
         assert_eq!(error.to_string(), "unknown format \"xml\" (choose json yaml php dir)");
     }
 }

@@ -11,7 +11,7 @@ pub mod php;
 pub mod yaml;
 
 pub use error::{DecodeError, EncodeError, FieldFault};
-pub use format::{Format, FormatError};
+pub use format::{ConfFormat, ConfText, ExportFormat, FormatError, TextFormat};
 
 use crate::model::{Farm, Record};
 
@@ -19,14 +19,11 @@ use crate::model::{Farm, Record};
 ///
 /// # Errors
 ///
-/// [`DecodeError`] when the bytes are no record in this format, and for the
-/// formats that are not read from bytes at all.
-pub fn decode(format: Format, bytes: &[u8]) -> Result<Record, DecodeError> {
+/// [`DecodeError`] when the bytes are no record in this format.
+pub fn decode(format: ConfText, bytes: &[u8]) -> Result<Record, DecodeError> {
     match format {
-        Format::Json => json::decode(bytes),
-        Format::Yaml => yaml::decode(bytes),
-        Format::Php => Err(DecodeError::WriteOnly(format)),
-        Format::Dir => Err(DecodeError::NotBytes(format)),
+        ConfText::Json => json::decode(bytes),
+        ConfText::Yaml => yaml::decode(bytes),
     }
 }
 
@@ -34,13 +31,15 @@ pub fn decode(format: Format, bytes: &[u8]) -> Result<Record, DecodeError> {
 ///
 /// # Errors
 ///
-/// [`EncodeError::NotBytes`] for a directory, which is no file.
-pub fn encode_record(format: Format, record: &Record) -> Result<Vec<u8>, EncodeError> {
-    match format {
-        Format::Json => Ok(json::encode_record(record)),
-        Format::Yaml => yaml::encode_record(record),
-        Format::Php => Ok(php::encode_record(record)),
-        Format::Dir => Err(EncodeError::NotBytes(format)),
+/// [`EncodeError`] for a text that YAML can't say.
+pub fn encode_record(
+    format: impl Into<TextFormat>,
+    record: &Record,
+) -> Result<Vec<u8>, EncodeError> {
+    match format.into() {
+        TextFormat::Json => Ok(json::encode_record(record)),
+        TextFormat::Yaml => yaml::encode_record(record),
+        TextFormat::Php => Ok(php::encode_record(record)),
     }
 }
 
@@ -48,12 +47,11 @@ pub fn encode_record(format: Format, record: &Record) -> Result<Vec<u8>, EncodeE
 ///
 /// # Errors
 ///
-/// [`EncodeError::NotBytes`] for a directory, which is no file.
-pub fn encode_farm(format: Format, farm: &Farm) -> Result<Vec<u8>, EncodeError> {
-    match format {
-        Format::Json => Ok(json::encode_farm(farm)),
-        Format::Yaml => yaml::encode_farm(farm),
-        Format::Php => Ok(php::encode_farm(farm)),
-        Format::Dir => Err(EncodeError::NotBytes(format)),
+/// [`EncodeError`] for a text that YAML can't say.
+pub fn encode_farm(format: impl Into<TextFormat>, farm: &Farm) -> Result<Vec<u8>, EncodeError> {
+    match format.into() {
+        TextFormat::Json => Ok(json::encode_farm(farm)),
+        TextFormat::Yaml => yaml::encode_farm(farm),
+        TextFormat::Php => Ok(php::encode_farm(farm)),
     }
 }

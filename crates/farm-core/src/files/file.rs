@@ -318,8 +318,7 @@ impl Folder {
             Ok(()) => Ok(()),
             Err((staged, e)) if needs_rewrite(e) => {
                 drop::<Staged<'_>>(staged);
-                self.warn_of_rewriting(name);
-                self.overwrite(name, bytes, manner)
+                self.rewrite(name, bytes, manner)
             }
             Err((_, e)) => Err(e.into()),
         }
@@ -345,21 +344,17 @@ impl Folder {
         Ok(read_bounded(&file, bytes.len())?.is_some_and(|old| old == bytes))
     }
 
-    /// Writes over the bytes of the same file: not atomic, and only for a name that
-    /// can't be given to another.
-    pub(crate) fn rewrite(&self, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
-        self.warn_of_rewriting(name);
-        self.write_over(name, bytes)
-    }
-
-    fn warn_of_rewriting(&self, name: &OsStr) {
+    /// As [`Folder::overwrite`], for a name that can't be given to another file.
+    pub(super) fn rewrite(&self, name: &OsStr, bytes: &[u8], manner: &Manner) -> io::Result<()> {
         static TOLD: AtomicBool = AtomicBool::new(false);
         if !TOLD.swap(true, Ordering::Relaxed) {
             let path = self.path_of(name);
             log::warn!("cannot be replaced, rewriting it in place: file={}", path.display());
         }
+        self.overwrite(name, bytes, manner)
     }
 
+    /// Not atomic.
     fn write_over(&self, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
         let file = self.open_to_rewrite(name)?.ok_or(io::ErrorKind::NotFound)?;
         let old_length = file.metadata()?.len();

@@ -47,6 +47,10 @@ pub(crate) enum Kind {
     Other,
 }
 
+/// More than any directory has.
+const NAMES_MAX: usize = 1_000_000;
+/// Our own trees are no deeper; a stranger's may be, and is not gone into further.
+pub(crate) const REMOVAL_DEPTH_MAX: usize = 128;
 const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
 // A fifo without a writer would block the open, a terminal would become ours.
 const FILE: OFlag =
@@ -113,6 +117,11 @@ impl Folder {
         }
         names.sort_unstable();
         Ok(Some(names))
+    }
+
+    /// All names in it, as [`Folder::names`].
+    pub(crate) fn all_names(&self) -> io::Result<Vec<OsString>> {
+        self.names(NAMES_MAX)?.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
     }
 
     pub(crate) fn stat(&self, name: &OsStr) -> io::Result<Option<FileStat>> {

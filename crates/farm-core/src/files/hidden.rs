@@ -4,7 +4,7 @@
 //! has left is known, and no other one's is touched. (Processes of different pid
 //! namespaces that write to one directory can't know of one another.)
 
-use super::folder::{Folder, Kind};
+use super::folder::{Folder, Kind, REMOVAL_DEPTH_MAX};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
@@ -15,14 +15,14 @@ pub(crate) const STAGED: &str = ".new";
 pub(crate) const DISPLACED: &str = ".old";
 const PREFIX: &str = ".zk-";
 
-/// More than any directory has.
-const NAMES_MAX: usize = 1_000_000;
-/// Our own trees are no deeper.
-const DEPTH_MAX: usize = 128;
-
 /// A name that nobody has.
 pub(crate) fn hidden(ending: &str) -> OsString {
     OsString::from(format!("{PREFIX}{:016x}-{}{ending}", fastrand::u64(..), std::process::id()))
+}
+
+/// Whether a name is a dot-file's: those are nobody's fields, and left alone.
+pub(crate) fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
 }
 
 /// Whether a name is one of what is on its way in.
@@ -61,7 +61,7 @@ fn is_left_over(name: &OsStr) -> bool {
 /// Removes what processes that were killed have left in a directory. Whoever calls
 /// it has nothing hidden there.
 pub(crate) fn sweep(folder: &Folder) -> io::Result<()> {
-    for name in folder.names(NAMES_MAX)?.unwrap_or_default() {
+    for name in folder.all_names()? {
         if is_left_over(&name) {
             log::debug!("removing a left-over: file={}", folder.path_of(&name).display());
             remove_all(folder, &name, 0)?;
@@ -77,8 +77,8 @@ pub(crate) fn remove_all(folder: &Folder, name: &OsStr, depth: usize) -> io::Res
         Some(Kind::File | Kind::Other) => folder.remove_file(name),
         Some(Kind::Folder) => {
             let below = folder.enter(name)?;
-            if depth < DEPTH_MAX {
-                for inner in below.names(NAMES_MAX)?.unwrap_or_default() {
+            if depth < REMOVAL_DEPTH_MAX {
+                for inner in below.all_names()? {
                     remove_all(&below, &inner, depth + 1)?;
                 }
             }

@@ -7,6 +7,7 @@
 
 use super::file::{Place, StoreError, needs_rewrite};
 use super::folder::{Folder, Staged, identity, is_no_exchange, read_bounded};
+use super::manner::Manner;
 use nix::errno::Errno;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -81,7 +82,7 @@ impl Folder {
                 if !self.holds(name, expected)? {
                     return Ok(Swapped::Stale);
                 }
-                self.rewrite(name, new)?;
+                self.rewrite(name, new, &Manner::default())?;
                 Ok(Swapped::Done(None))
             }
             Err(e) if is_no_exchange(e) => self.rename_over(staged, name, file, expected),
@@ -100,10 +101,10 @@ impl Folder {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Swapped::Unchanged),
             Err(e) => return Err(e),
         };
-        let mut displaced = Displaced { file: staged.open()? };
+        let file = staged.open()?;
         drop::<Staged<'_>>(staged);
         self.sync()?;
-        judge(&mut displaced, expected).map(|is_expected| told(displaced, is_expected))
+        told(file, expected)
     }
 
     fn create(&self, name: &OsStr, new: &[u8]) -> io::Result<Swapped> {
@@ -142,8 +143,7 @@ impl Folder {
         };
         drop::<Staged<'_>>(staged);
         self.sync()?;
-        let mut displaced = Displaced { file };
-        judge(&mut displaced, expected).map(|is_expected| told(displaced, is_expected))
+        told(file, expected)
     }
 
     /// For file systems that cannot exchange. Writers in place are noticed as
@@ -161,17 +161,15 @@ impl Folder {
         }
         staged.rename_over(name).map_err(|(_, e)| e)?;
         self.sync()?;
-        let mut displaced = Displaced { file: old };
-        judge(&mut displaced, expected).map(|is_expected| told(displaced, is_expected))
+        told(old, expected)
     }
 }
 
-fn judge(displaced: &mut Displaced, expected: &[u8]) -> io::Result<bool> {
-    Ok(displaced.read(expected.len())?.as_deref() == Some(expected))
-}
-
-fn told(displaced: Displaced, is_expected: bool) -> Swapped {
-    if is_expected { Swapped::Done(Some(displaced)) } else { Swapped::Raced(displaced) }
+/// What it means that this file went.
+fn told(file: File, expected: &[u8]) -> io::Result<Swapped> {
+    let mut displaced = Displaced { file };
+    let is_expected = displaced.read(expected.len())?.as_deref() == Some(expected);
+    Ok(if is_expected { Swapped::Done(Some(displaced)) } else { Swapped::Raced(displaced) })
 }
 
 #[cfg(test)]

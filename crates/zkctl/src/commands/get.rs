@@ -7,7 +7,7 @@ use crate::output::Output;
 use crate::reach::Reach;
 use clap::{Args, ValueEnum};
 use farm_core::cli::{Exit, Failure};
-use farm_core::codec::{Format, encode_record, json::decode_znode};
+use farm_core::codec::{TextFormat, encode_record, json::decode_znode};
 use farm_core::model::{FieldPath, Record, Value};
 use farm_core::session::{Client, SessionError, Watch, Znode, ZnodePath};
 use std::io::Write;
@@ -61,7 +61,7 @@ enum FileFormat {
     Php,
 }
 
-impl From<FileFormat> for Format {
+impl From<FileFormat> for TextFormat {
     fn from(format: FileFormat) -> Self {
         match format {
             FileFormat::Yaml => Self::Yaml,
@@ -111,7 +111,7 @@ pub(crate) fn get(args: &GetArgs, output: OutputArgs, reach: &Reach) -> Result<E
         Question::Stat(choice) => show(&full(&found?.stat), choice, &mut output)?,
         Question::File(format) => {
             let record = decode(&path, &found?)?;
-            let text = encode_record(format.into(), &record).map_err(|error| {
+            let text = encode_record(format, &record).map_err(|error| {
                 Failure::new(Exit::Malformed, format!("cannot show {path}")).because(error)
             })?;
             output.bytes(&text)?;

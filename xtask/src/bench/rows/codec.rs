@@ -5,7 +5,7 @@ use crate::bench::error::BenchError;
 use crate::bench::stage::{host_name, record};
 use crate::bench::stats::{Taken, interleave};
 use crate::bench::table::Row;
-use farm_core::codec::{Format, encode_farm, json::decode_znode};
+use farm_core::codec::{TextFormat, encode_farm, json::decode_znode};
 use farm_core::model::{Farm, HostName};
 use std::hint::black_box;
 use std::time::Instant;
@@ -28,19 +28,19 @@ pub(super) fn decode_znodes(name: &'static str) -> Result<Row, BenchError> {
 }
 
 pub(super) fn encode_json(name: &'static str) -> Result<Row, BenchError> {
-    encode(name, Format::Json)
+    encode(name, TextFormat::Json)
 }
 
 pub(super) fn encode_php(name: &'static str) -> Result<Row, BenchError> {
-    encode(name, Format::Php)
+    encode(name, TextFormat::Php)
 }
 
 pub(super) fn encode_yaml(name: &'static str) -> Result<Row, BenchError> {
-    encode(name, Format::Yaml)
+    encode(name, TextFormat::Yaml)
 }
 
 /// Writes the whole farm, beside a copy of the bytes that come out.
-fn encode(name: &'static str, format: Format) -> Result<Row, BenchError> {
+fn encode(name: &'static str, format: TextFormat) -> Result<Row, BenchError> {
     let mut farm = Farm::default();
     for index in 0..HOSTS {
         let host = HostName::parse(&host_name(index)).map_err(BenchError::codec)?;

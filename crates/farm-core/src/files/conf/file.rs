@@ -6,7 +6,7 @@
 
 use super::moment::{Moment, intent};
 use super::{CONF_BYTES_MAX, LoadError, Loaded, QUIET, Stored};
-use crate::codec::{self, Format};
+use crate::codec::{self, ConfText};
 use crate::files::file::{StoreError, read};
 use crate::files::swap::{Displaced, Swapped, swap_if};
 use crate::model::{Conflict, Record, merge};
@@ -21,7 +21,7 @@ const LATE_MAX: usize = 32;
 #[derive(Debug)]
 pub(super) struct ConfFile {
     path: PathBuf,
-    format: Format,
+    format: ConfText,
     /// The bytes at the last good load or store; `None` for no file.
     seen: Option<Vec<u8>>,
     /// What they mean.
@@ -64,7 +64,7 @@ struct Edit {
 }
 
 impl ConfFile {
-    pub(super) fn new(path: PathBuf, format: Format) -> Self {
+    pub(super) fn new(path: PathBuf, format: ConfText) -> Self {
         Self {
             path,
             format,
@@ -194,7 +194,7 @@ struct Look {
 }
 
 impl Late {
-    fn look(&mut self, format: Format, now: Instant) -> Look {
+    fn look(&mut self, format: ConfText, now: Instant) -> Look {
         // A file that can't be read any more, or has grown out of bounds, holds no edit.
         let Ok(Some(bytes)) = self.file.read(CONF_BYTES_MAX) else { return Look::default() };
         if bytes == self.known {
@@ -210,7 +210,7 @@ impl Late {
         };
         // The beginning of a YAML file is often one too; that of a JSON object never.
         let quiet = now.duration_since(since);
-        if format != Format::Json && quiet < QUIET {
+        if format != ConfText::Json && quiet < QUIET {
             return Look { edit: None, again: Some(QUIET.saturating_sub(quiet)) };
         }
         let Ok(saved) = codec::decode(format, &bytes) else {

@@ -12,7 +12,7 @@ mod scan;
 use self::dir::ConfDir;
 use self::file::ConfFile;
 use super::file::{ReadError, StoreError};
-use crate::codec::{DecodeError, Format};
+use crate::codec::{ConfFormat, DecodeError};
 use crate::model::{Conflict, Record};
 use std::fmt;
 use std::io;
@@ -149,10 +149,10 @@ enum Shape {
 impl Conf {
     /// Names a config; nothing is read yet.
     #[must_use]
-    pub fn new(path: PathBuf, format: Format) -> Self {
+    pub fn new(path: PathBuf, format: ConfFormat) -> Self {
         let shape = match format {
-            Format::Dir => Shape::Dir(ConfDir::new(path)),
-            Format::Json | Format::Yaml | Format::Php => Shape::File(ConfFile::new(path, format)),
+            ConfFormat::Dir => Shape::Dir(ConfDir::new(path)),
+            ConfFormat::Text(text) => Shape::File(ConfFile::new(path, text)),
         };
         Self { shape }
     }

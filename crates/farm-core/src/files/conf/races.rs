@@ -1,6 +1,7 @@
 //! Two sides that write at the same time, and what must survive it.
 
 use super::*;
+use crate::codec::ConfText;
 use crate::model::{FieldPath, Value, merge};
 use farm_harness::{Scratch, eventually};
 use serde_json::json;
@@ -65,7 +66,7 @@ fn hammer(rounds: u64, edit: impl Fn(&Path, &str) + Send + 'static) {
     let scratch = Scratch::new();
     let path = scratch.write("conf.json", "{\"local\": 0, \"remote\": 0}");
     // A machine under load may stop any of the threads for more than a moment.
-    let file = ConfFile::new(path.clone(), Format::Json).long_moment();
+    let file = ConfFile::new(path.clone(), ConfText::Json).long_moment();
     let mut daemon = Daemon::new(Conf { shape: Shape::File(file) });
     let (order, orders) = std::sync::mpsc::channel::<(String, u64)>();
     let editor = crate::engine::Worker::start("editor", move || {
@@ -121,7 +122,7 @@ fn edits_that_are_renamed_into_place_survive_too() {
 fn a_thousand_local_and_remote_fields_of_a_directory_all_survive() {
     let scratch = Scratch::new();
     scratch.write("conf/local", "0");
-    let mut daemon = Daemon::new(Conf::new(scratch.join("conf"), Format::Dir));
+    let mut daemon = Daemon::new(Conf::new(scratch.join("conf"), ConfFormat::Dir));
     let path = scratch.join("conf/local");
     let (order, orders) = std::sync::mpsc::channel::<u64>();
     let editor = crate::engine::Worker::start("editor", move || {

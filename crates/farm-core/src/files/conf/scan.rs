@@ -5,6 +5,7 @@
 
 use crate::codec::dir::{DEPTH_MAX, Tree, check_name};
 use crate::files::folder::{Folder, Kind, read_bounded};
+use crate::files::hidden::is_hidden;
 use crate::model::FieldPath;
 use nix::sys::stat::fstat;
 use std::ffi::OsStr;
@@ -89,7 +90,7 @@ struct Scan {
 impl Scan {
     fn folder(&mut self, folder: &Folder) -> Result<(), ScanError> {
         let names = folder.names(self.limits.entries_max)?.ok_or(ScanError::TooLarge)?;
-        for name in names.iter().filter(|name| !name.as_encoded_bytes().starts_with(b".")) {
+        for name in names.iter().filter(|name| !is_hidden(name)) {
             self.limits.entries_max =
                 self.limits.entries_max.checked_sub(1).ok_or(ScanError::TooLarge)?;
             let Some(text) = name.to_str().filter(|text| check_name(text).is_ok()) else {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::codec::ConfText;
 use crate::files::straits;
 use crate::model::Value;
 use farm_harness::{Scratch, eventually};
@@ -13,11 +14,11 @@ fn record(value: &Value) -> Record {
 }
 
 fn json_conf(scratch: &Scratch) -> Conf {
-    Conf::new(scratch.join("conf.json"), Format::Json)
+    Conf::new(scratch.join("conf.json"), ConfFormat::Text(ConfText::Json))
 }
 
 fn dir_conf(scratch: &Scratch) -> Conf {
-    Conf::new(scratch.join("conf"), Format::Dir)
+    Conf::new(scratch.join("conf"), ConfFormat::Dir)
 }
 
 fn loaded(conf: &mut Conf) -> Record {
@@ -60,9 +61,9 @@ fn errors_are_told_apart_and_are_no_empty_record() {
     scratch.write("conf.json", "x".repeat(CONF_BYTES_MAX + 1));
     assert!(matches!(conf.load(), Err(LoadError::TooLarge(_))));
     fs::create_dir(scratch.join("conf")).unwrap();
-    let mut wrong = Conf::new(scratch.join("conf"), Format::Json);
+    let mut wrong = Conf::new(scratch.join("conf"), ConfFormat::Text(ConfText::Json));
     assert!(matches!(wrong.load(), Err(LoadError::WrongKind(_))));
-    let mut wrong = Conf::new(scratch.join("conf.json"), Format::Dir);
+    let mut wrong = Conf::new(scratch.join("conf.json"), ConfFormat::Dir);
     assert!(matches!(wrong.load(), Err(LoadError::WrongKind(_))));
 }
 
@@ -132,7 +133,7 @@ fn an_editor_that_held_the_file_open_has_its_edit_merged() {
 #[test]
 fn half_of_a_late_edit_is_not_taken_for_all_of_it() {
     let scratch = Scratch::new();
-    let mut conf = Conf::new(scratch.join("conf.yaml"), Format::Yaml);
+    let mut conf = Conf::new(scratch.join("conf.yaml"), ConfFormat::Text(ConfText::Yaml));
     let path = scratch.write("conf.yaml", "local: 0\nremote: 0\n");
     loaded(&mut conf);
     let mut editor = fs::OpenOptions::new().write(true).open(&path).unwrap();
@@ -288,7 +289,7 @@ fn an_unreadable_field_is_kept_and_the_others_are_read() {
     let Some(top) = straits::unprivileged(test) else { return };
     let path = top.join("conf");
     fs::create_dir(&path).unwrap();
-    let mut conf = Conf::new(path.clone(), Format::Dir);
+    let mut conf = Conf::new(path.clone(), ConfFormat::Dir);
     conf.load().unwrap();
     let all = json!({"a": "1", "closed": "2", "o": {"x": "3"}});
     conf.store(&record(&all)).unwrap();
@@ -316,7 +317,7 @@ fn an_unreadable_field_is_kept_and_the_others_are_read() {
 fn a_store_that_failed_half_way_goes_on_where_it_ended() {
     let test = "files::conf::tests::a_store_that_failed_half_way_goes_on_where_it_ended";
     let Some(top) = straits::without_room(test) else { return };
-    let mut conf = Conf::new(top.join("conf"), Format::Dir);
+    let mut conf = Conf::new(top.join("conf"), ConfFormat::Dir);
     conf.load().unwrap_err();
     let large = "x".repeat(100_000);
     conf.store(&record(&json!({"a": "1", "b": large, "c": "3"}))).unwrap_err();

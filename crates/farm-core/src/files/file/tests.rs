@@ -155,7 +155,7 @@ fn a_full_disk_leaves_the_old_file_and_nothing_else() {
     assert_eq!(names(&folder), ["conf"]);
     // The old file stays also where it has to be rewritten in place.
     let place = Place::of(&path).unwrap();
-    place.folder.rewrite(&place.name, &vec![b'x'; 1 << 20]).unwrap_err();
+    place.folder.rewrite(&place.name, &vec![b'x'; 1 << 20], &Manner::default()).unwrap_err();
     assert!(fs::read(&path).unwrap() == b"old");
     assert_eq!(replace(&path, b"new").unwrap(), Replaced::Written);
 }
@@ -167,7 +167,7 @@ fn rewriting_in_place_keeps_the_file_and_cuts_its_end() {
     let inode = fs::metadata(&path).unwrap().ino();
     let place = Place::of(&path).unwrap();
     for bytes in [&b"short"[..], b"", b"long again"] {
-        place.folder.rewrite(&place.name, bytes).unwrap();
+        place.folder.rewrite(&place.name, bytes, &Manner::default()).unwrap();
         assert_eq!(fs::read(&path).unwrap(), bytes);
     }
     assert_eq!(fs::metadata(&path).unwrap().ino(), inode);

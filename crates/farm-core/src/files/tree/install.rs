@@ -24,9 +24,9 @@ enum Step {
     Removed(Box<FileStat>),
     /// A file was put where there was none.
     Put,
-    /// What was there was moved away, under this number; maybe something else is
-    /// there now.
-    Taken(usize),
+    /// What was there was moved away, and has its number in the journal for a name;
+    /// maybe something else is there now.
+    Taken,
 }
 
 /// A directory as it was. Dropped, it is forgotten.
@@ -64,6 +64,7 @@ impl PreviousTree {
         let old = self.top.enter(&self.hidden)?;
         while let Some((path, step)) = self.journal.last() {
             *at = self.path.join(path);
+            let number = name_of(self.journal.len() - 1);
             let synced = self.top.at(path, |folder, name| {
                 match step {
                     Step::Made => drop(folder.remove_empty_folder(name)?),
@@ -72,9 +73,7 @@ impl PreviousTree {
                         resemble(folder.enter(name)?, stat)?;
                     }
                     Step::Put => folder.ensure_no_file(name)?,
-                    Step::Taken(number) => {
-                        old.entry(&name_of(*number)).rename(folder.entry(name))?;
-                    }
+                    Step::Taken => old.entry(&number).rename(folder.entry(name))?,
                 }
                 Ok(folder.sync())
             })?;
@@ -105,7 +104,7 @@ impl StagedTree {
             top.make_folder(&hidden)?;
             let previous = PreviousTree { path: at.clone(), top, hidden, journal: Vec::new() };
             let (new, old) = (self.top.enter(&self.hidden)?, self.top.enter(&previous.hidden)?);
-            let installing = Installing { changed: &self.changed, new, old, previous, taken: 0 };
+            let installing = Installing { changed: &self.changed, new, old, previous };
             Ok((Wanted::of_files(&self.files)?, installing))
         };
         let (wanted, mut installing) = begin().map_err(|e| StoreError::io(&self.path, e))?;
@@ -125,25 +124,23 @@ struct Installing<'a> {
     new: Folder,
     old: Folder,
     previous: PreviousTree,
-    /// So many files were moved away.
-    taken: usize,
 }
 
 impl Installing<'_> {
-    fn done(&mut self, path: &Path, step: Step) {
-        self.previous.journal.push((path.to_owned(), step));
+    /// The name that the next file gets which is moved away.
+    fn aside(&self) -> OsString {
+        name_of(self.previous.journal.len())
     }
 
-    fn has_taken(&mut self, path: &Path) {
-        self.done(path, Step::Taken(self.taken));
-        self.taken += 1;
+    fn done(&mut self, path: &Path, step: Step) {
+        self.previous.journal.push((path.to_owned(), step));
     }
 }
 
 impl Hand for Installing<'_> {
-    fn remove_file(&mut self, spot: Spot<'_>, _: Kind) -> io::Result<()> {
-        spot.folder.entry(spot.name).rename(self.old.entry(&name_of(self.taken)))?;
-        self.has_taken(spot.path);
+    fn remove_file(&mut self, Spot { folder, name, path }: Spot<'_>, _: Kind) -> io::Result<()> {
+        folder.entry(name).rename(self.old.entry(&self.aside()))?;
+        self.done(path, Step::Taken);
         Ok(())
     }
 
@@ -172,16 +169,12 @@ impl Hand for Installing<'_> {
         if !self.changed.contains(path) {
             return Ok(false);
         }
-        let (place, number) = (folder.entry(name), name_of(self.taken));
-        let aside = self.old.entry(&number);
+        let (place, aside) = (folder.entry(name), self.aside());
         self.new.at(path, |from, name| match stat {
             None => from.entry(name).rename(place),
-            Some(_) => trade(from.entry(name), place, aside),
+            Some(_) => trade(from.entry(name), place, self.old.entry(&aside)),
         })?;
-        match stat {
-            None => self.done(path, Step::Put),
-            Some(_) => self.has_taken(path),
-        }
+        self.done(path, if stat.is_some() { Step::Taken } else { Step::Put });
         Ok(true)
     }
 

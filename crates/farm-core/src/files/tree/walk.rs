@@ -8,16 +8,12 @@
 //! wanted in its place.
 
 use super::wanted::{Node, Wanted};
-use crate::files::folder::{Folder, Kind, kind_of};
+use crate::files::folder::{Folder, Kind, REMOVAL_DEPTH_MAX, kind_of};
+use crate::files::hidden::is_hidden;
 use nix::sys::stat::FileStat;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-
-/// More than any tree has in one directory.
-const NAMES_MAX: usize = 1_000_000;
-/// Our own trees are no deeper; a stranger's may be.
-const REMOVAL_DEPTH_MAX: usize = 128;
 
 /// An entry, and its path from the top on.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +77,7 @@ struct Walk<'a, H> {
 impl<H: Hand> Walk<'_, H> {
     fn folder(&mut self, folder: &Folder, wanted: &Wanted<'_>) -> io::Result<()> {
         let mut differs = false;
-        for name in names(folder)?.iter().filter(|name| !is_hidden(name)) {
+        for name in folder.all_names()?.iter().filter(|name| !is_hidden(name)) {
             if !name.to_str().is_some_and(|name| wanted.nodes.contains_key(name)) {
                 differs |= self.entry(name, |walk| walk.remove(folder, name, 0))?;
             }
@@ -152,7 +148,7 @@ impl<H: Hand> Walk<'_, H> {
             Some(Kind::Folder) => {
                 let below = folder.enter(name)?;
                 let (mut differs, mut is_empty) = (false, true);
-                for inner in names(&below)? {
+                for inner in below.all_names()? {
                     let is_gone = !is_hidden(&inner)
                         && self.entry(&inner, |walk| walk.remove(&below, &inner, depth + 1))?;
                     differs |= is_gone;
@@ -167,12 +163,4 @@ impl<H: Hand> Walk<'_, H> {
             }
         }
     }
-}
-
-fn names(folder: &Folder) -> io::Result<Vec<OsString>> {
-    folder.names(NAMES_MAX)?.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
-}
-
-fn is_hidden(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".")
 }
