@@ -103,7 +103,7 @@ impl Failure {
 }
 
 #[cfg(feature = "tls")]
-use super::tls::advice;
+use super::args::advice;
 
 #[cfg(not(feature = "tls"))]
 const fn advice(_: &crate::session::Trouble) -> Option<&'static str> {

@@ -1,7 +1,7 @@
 //! The options about TLS, and what to do when it does not work.
 
-use super::exit::Exit;
-use super::failure::{Failure, chain};
+use crate::cli::exit::Exit;
+use crate::cli::failure::{Failure, chain};
 use crate::session::{
     FileFault, Identity, SYSTEM_CA, Servers, Tls, TlsError, Trouble, check_server_name,
 };
@@ -92,7 +92,7 @@ impl TlsArgs {
 }
 
 /// What to do when no server can be reached.
-pub(super) fn advice(trouble: &Trouble) -> Option<&'static str> {
+pub(in crate::cli) fn advice(trouble: &Trouble) -> Option<&'static str> {
     trouble.tls().and_then(hint)
 }
 

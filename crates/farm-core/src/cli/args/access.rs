@@ -3,9 +3,9 @@
 //! **Invariant.** A secret comes from a file, never from an argument or a variable,
 //! and goes to the servers alone: no error and no log line has any of it.
 
-use super::exit::Exit;
-use super::failure::Failure;
-use super::options::CONNECTION;
+use super::connection::CONNECTION;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
 use crate::session::{Acl, Auth};
 use clap::Args;
 use std::ffi::OsStr;

@@ -1,0 +1,59 @@
+//! `--filters`: which hosts to keep.
+
+use crate::cli::failure::Failure;
+use crate::model::Filter;
+use clap::Args;
+
+/// Which hosts to keep.
+#[derive(Debug, Clone, Args)]
+pub struct FilterArg {
+    /// Keep only hosts for which all of these hold, like 'enabled=1,delay<60'
+    #[arg(short = 'F', long, value_name = "FILTERS", allow_hyphen_values = true)]
+    filters: Option<String>,
+}
+
+impl FilterArg {
+    /// The filter, if one was asked for.
+    ///
+    /// # Errors
+    ///
+    /// Wrong usage, with a picture that points at the mistake.
+    pub fn filter(&self) -> Result<Option<Filter>, Failure> {
+        self.filters.as_deref().map(parse_filter).transpose()
+    }
+}
+
+/// Reads a filter that was typed.
+///
+/// # Errors
+///
+/// Wrong usage, with a picture that points at the mistake.
+pub fn parse_filter(text: &str) -> Result<Filter, Failure> {
+    Filter::parse(text).map_err(Failure::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::exit::Exit;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Tool {
+        #[command(flatten)]
+        filter: FilterArg,
+    }
+
+    fn tool(args: &[&str]) -> Tool {
+        Tool::try_parse_from([&["tool"], args].concat()).unwrap()
+    }
+
+    #[test]
+    fn a_filter_is_read_or_pointed_at() {
+        assert!(tool(&[]).filter.filter().unwrap().is_none());
+        assert!(tool(&["-F", "!maintenance,delay<60"]).filter.filter().unwrap().is_some());
+        let failure = tool(&["-F", "a=1,<2"]).filter.filter().unwrap_err();
+        assert_eq!(failure.exit(), Exit::Usage);
+        assert!(failure.told_by("tool").ends_with("^\n"));
+    }
+}
