@@ -1,7 +1,7 @@
 //! The answer, on stdout; nothing else in this program writes there.
 
 use crate::format::End;
-use farm_core::cli::{Exit, Failure, printable};
+use farm_core::cli::{Failure, printable};
 use farm_core::codec::yaml;
 use farm_core::model::Value;
 use std::io::{self, BufWriter, StdoutLock, Write};
@@ -65,9 +65,8 @@ impl<W: Write> Output<W> {
     }
 
     pub(crate) fn yaml(&mut self, value: &Value) -> Result<(), Failure> {
-        let text = yaml::encode_value(value).map_err(|error| {
-            Failure::new(Exit::Malformed, "cannot show the answer").because(error)
-        })?;
+        let text = yaml::encode_value(value)
+            .map_err(|error| Failure::from(error).during("cannot show the answer"))?;
         self.bytes(&text)
     }
 

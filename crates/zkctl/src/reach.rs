@@ -35,9 +35,7 @@ impl Reach {
         let config = self.zk.config(1)?;
         let (answer, answered) = channel();
         let worker = Worker::start("session", move || converse(config, until, ask, &answer))
-            .map_err(|error| {
-                Failure::new(Exit::Configuration, "cannot start a thread").because(error)
-            })?;
+            .map_err(Failure::for_want_of("cannot start a thread"))?;
         let left = |until: Instant| until.saturating_duration_since(Instant::now());
         let answer = match answered.recv_timeout(left(until + LAST_WORD)) {
             Ok(answer) => answer.map_err(Failure::from),

@@ -126,14 +126,12 @@ pub(crate) struct Runner {
 impl Runner {
     pub(crate) fn start(config: Config) -> Result<Self, Failure> {
         let (inbox, outbox) = inbox();
-        let no_process = |what| {
-            move |error: std::io::Error| Failure::new(Exit::Configuration, what).because(error)
-        };
-        let family = Family::found().map_err(no_process("cannot look after a command"))?;
+        let family =
+            Family::found().map_err(Failure::for_want_of("cannot look after a command"))?;
         let post = outbox.clone();
         let caught = [TERM, INT, HUP, QUIT, USR1, USR2, CHLD, CONT];
         let signals = Signals::forward(&caught, move |signal| post.post(Event::Signal(signal)));
-        let signals = signals.map_err(no_process("no signals"))?;
+        let signals = signals.map_err(Failure::for_want_of("no signals"))?;
         let check = |limit, event: fn(Finished) -> Event| {
             let post = outbox.clone();
             Executor::new(limit, move |finished| post.post(event(finished)))

@@ -80,11 +80,10 @@ impl Runner {
         // What ends after one file ends by a signal as any command does.
         let signals = match once {
             Some(_) => None,
-            None => {
-                Some(Signals::listen(move |signal| post.post(Event::Signal(signal))).map_err(
-                    |error| Failure::new(Exit::Configuration, "no signals").because(error),
-                )?)
-            }
+            None => Some(
+                Signals::listen(move |signal| post.post(Event::Signal(signal)))
+                    .map_err(Failure::for_want_of("no signals"))?,
+            ),
         };
         let path = config.farm;
         let announcer = config.command.map(|command| {

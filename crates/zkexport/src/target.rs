@@ -1,7 +1,7 @@
 //! Where the farm goes: a file, a directory, or standard output.
 
 use crate::directory::{ExportDir, MARK, preview};
-use farm_core::cli::{Exit, Failure, chain};
+use farm_core::cli::{Exit, ExitReason, chain, unwritten};
 use farm_core::codec::{EncodeError, ExportFormat, TextFormat, encode_farm};
 use farm_core::files::file::{ReadError, Replaced, StoreError, read, replace_as};
 use farm_core::files::manner::Manner;
@@ -148,33 +148,6 @@ fn is_written(replaced: Replaced) -> bool {
     replaced == Replaced::Written
 }
 
-impl TargetError {
-    /// How the tool ends if it ends of this.
-    pub(crate) fn exit(&self) -> Exit {
-        match self {
-            Self::Stdout(_) | Self::Check(_) => Exit::CannotWrite,
-            Self::Read(error) if error.is_permission() => Exit::NotAllowed,
-            Self::Read(ReadError::NotAFile(_)) => Exit::Configuration,
-            Self::Read(_) => Exit::CannotWrite,
-            Self::Claim(ClaimError::NotOurs { .. } | ClaimError::NotADirectory(_)) => {
-                Exit::Configuration
-            }
-            Self::Store(error) | Self::Claim(ClaimError::Store(error)) => match error {
-                _ if error.is_permission() => Exit::NotAllowed,
-                StoreError::Io { .. } => Exit::CannotWrite,
-                StoreError::NotAFile(_) | StoreError::LinkLoop(_) => Exit::Configuration,
-                StoreError::Encode { .. } | StoreError::TooLarge(_) => Exit::Malformed,
-            },
-        }
-    }
-
-    /// Is it hopeless until somebody changes something on purpose?
-    pub(crate) fn is_permanent(&self) -> bool {
-        matches!(self.exit(), Exit::NotAllowed | Exit::Configuration)
-            || matches!(self, Self::Stdout(_))
-    }
-}
-
 impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -187,18 +160,21 @@ impl fmt::Display for TargetError {
     }
 }
 
-impl From<TargetError> for Failure {
-    fn from(error: TargetError) -> Self {
-        let failure = Self::new(error.exit(), error.to_string());
-        match error {
-            TargetError::Stdout(error) => Self::of_stdout(error),
-            TargetError::Claim(ClaimError::NotOurs { .. }) => {
-                failure.hint("--adopt takes it over, and removes what is in it")
-            }
-            TargetError::Claim(_)
-            | TargetError::Store(_)
-            | TargetError::Read(_)
-            | TargetError::Check(_) => failure,
+impl std::error::Error for TargetError {}
+
+impl ExitReason for TargetError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Stdout(error) => unwritten(error),
+            Self::Check(_) => Exit::CannotWrite,
+            Self::Store(error) => error.exit(),
+            Self::Claim(error) => error.exit(),
+            Self::Read(error) => error.exit(),
         }
+    }
+
+    fn hint(&self) -> Option<String> {
+        matches!(self, Self::Claim(ClaimError::NotOurs { .. }))
+            .then(|| "--adopt takes it over, and removes what is in it".to_owned())
     }
 }

@@ -7,7 +7,7 @@ use crate::member::{Conf as ConfState, Event as MemberEvent};
 use crate::options::Config;
 use crate::timers::ConfTimer;
 use crate::told::tell_conflicts;
-use farm_core::cli::{Exit, Failure, chain};
+use farm_core::cli::{Failure, chain};
 use farm_core::codec::ConfFormat;
 use farm_core::engine::LogOnce;
 use farm_core::files::conf::{Conf, LoadError, Stored};
@@ -55,7 +55,7 @@ impl Local {
     ) -> Result<Self, Failure> {
         let watched = if config.format == ConfFormat::Dir { Watched::Tree } else { Watched::File };
         let watch = FileWatch::start(config.conf.clone(), watched, post)
-            .map_err(|error| Failure::new(Exit::Configuration, "no watch").because(error))?;
+            .map_err(Failure::for_want_of("no watch"))?;
         Ok(Self {
             path: config.conf.clone(),
             conf: Conf::new(config.conf.clone(), config.format),

@@ -25,13 +25,9 @@ pub(crate) fn take(config: &Config) -> Result<Vec<HostLock>, Failure> {
     let until = Instant::now() + DYING;
     let take =
         |server: &String| HostLock::take_by(&format!("{server}{chroot}{}", config.entry), until);
-    list.iter().map(take).collect::<Result<_, _>>().map_err(|error| {
-        let exit = match error {
-            LockError::Held { .. } => Exit::Contended,
-            LockError::Io(_) => Exit::Configuration,
-        };
-        let what = format!("one zkjoin on this host may keep {}", config.entry);
-        Failure::new(exit, what).because(error)
+    let locks: Result<_, LockError> = list.iter().map(take).collect();
+    locks.map_err(|error| {
+        Failure::from(error).during(format!("one zkjoin on this host may keep {}", config.entry))
     })
 }
 

@@ -130,8 +130,8 @@ impl Args {
 
 fn default_name() -> Result<HostName, Failure> {
     let address = identity::default_route_ipv4().map_err(|error| {
-        Failure::new(Exit::Configuration, "cannot tell the name of this host")
-            .because(error)
+        Failure::from(error)
+            .during("cannot tell the name of this host")
             .hint("give it one with --name")
     })?;
     HostName::parse(&address.to_string()).map_err(|error| {
@@ -141,8 +141,8 @@ fn default_name() -> Result<HostName, Failure> {
 
 fn own_hostname() -> Result<String, Failure> {
     identity::host_name().map_err(|error| {
-        Failure::new(Exit::Configuration, "cannot tell the host's name")
-            .because(error)
+        Failure::from(error)
+            .during("cannot tell the host's name")
             .hint("leave the field alone with --no-hostname")
     })
 }

@@ -75,7 +75,7 @@ impl Runner {
         let (inbox, outbox) = inbox();
         let post = outbox.clone();
         let signals = Signals::listen(move |signal| post.post(Event::Signal(signal)))
-            .map_err(|error| Failure::new(Exit::Configuration, "no signals").because(error))?;
+            .map_err(Failure::for_want_of("no signals"))?;
         let post = outbox.clone();
         let local = Local::start(&config, move |hint| post.post(Event::File(hint)))?;
         let hook = config.hook.clone().map(|(command, limit)| {

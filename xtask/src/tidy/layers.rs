@@ -15,7 +15,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("process", &["engine"]),
     ("session", &["engine"]),
     ("farm", &["model", "codec", "engine", "session"]),
-    ("cli", &["model", "codec", "engine", "host", "session", "farm"]),
+    ("cli", &["model", "codec", "engine", "host", "files", "process", "session", "farm"]),
 ];
 
 /// The imports of a file of farm-core that its layer must not have.

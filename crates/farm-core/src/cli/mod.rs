@@ -17,7 +17,7 @@ pub use args::{
     parse_filter, parse_wait,
 };
 pub use exit::Exit;
-pub use failure::{Failure, chain};
+pub use failure::{ExitReason, Failure, chain, unwritten};
 pub use launch::{launch, launch_with_plugin};
 pub use logging::{LogArgs, Role};
 pub use notify::Notifier;

@@ -122,7 +122,7 @@ impl From<Refusal> for Failure {
             }
             SetError::NoField | SetError::TooDeep(_) | SetError::Reserved(_) => None,
         };
-        let failure = Self::new(Exit::Malformed, format!("cannot set {path}")).because(error);
+        let failure = Self::from(error).during(format!("cannot set {path}"));
         match hint {
             Some(hint) => failure.hint(hint),
             None => failure,

@@ -4,6 +4,7 @@
 //! not read, or makes no sense, is answered by "unknown".
 
 use super::children::Below;
+use super::get::malformed;
 use crate::format::{Choice, End, Layout, OutputArgs};
 use crate::output::Output;
 use crate::reach::Reach;
@@ -98,12 +99,10 @@ fn look(args: &CheckArgs, reach: &Reach) -> Result<Seen, Failure> {
         hosts.retain(|host| host.place.name != COMMON);
         Ok((below.top()?.clone(), hosts))
     })?;
-    let record = farm.map_err(|error| {
-        Failure::new(Exit::Malformed, format!("{path} holds no record")).because(error)
-    })?;
+    let record = farm.map_err(|error| malformed(&path, &error))?;
     let size = farm_size(&record).map_err(|error| {
-        Failure::new(Exit::Malformed, format!("the size of {path} is unknown"))
-            .because(error)
+        Failure::from(error)
+            .during(format!("the size of {path} is unknown"))
             .hint(format!("zkctl set {path} size:=N tells how many hosts there should be"))
     })?;
     let farm_filter = running_filter(&record).map_err(|error| bad_filter(&path, error))?;

@@ -1,12 +1,12 @@
 //! Fields on the command line and on the screen.
 
-use farm_core::cli::{Exit, Failure};
+use farm_core::cli::Failure;
 use farm_core::model::{FieldPath, Value};
 
 /// Reads the name of a field.
 pub(super) fn parse_field(text: &str) -> Result<FieldPath, Failure> {
     FieldPath::parse(text)
-        .map_err(|error| Failure::new(Exit::Usage, format!("wrong field {text:?}")).because(error))
+        .map_err(|error| Failure::from(error).during(format!("wrong field {text:?}")))
 }
 
 /// A string bare, everything else as JSON.

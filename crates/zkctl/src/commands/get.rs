@@ -6,8 +6,8 @@ use crate::format::{Choice, End, Layout, OutputArgs};
 use crate::output::Output;
 use crate::reach::Reach;
 use clap::{Args, ValueEnum};
-use farm_core::cli::{Exit, Failure};
-use farm_core::codec::{TextFormat, encode_record, json::decode_znode};
+use farm_core::cli::{Exit, ExitReason, Failure};
+use farm_core::codec::{DecodeError, TextFormat, encode_record, json::decode_znode};
 use farm_core::model::{FieldPath, Record, Value};
 use farm_core::session::{Client, SessionError, Watch, Znode, ZnodePath};
 use std::io::Write;
@@ -111,9 +111,8 @@ pub(crate) fn get(args: &GetArgs, output: OutputArgs, reach: &Reach) -> Result<E
         Question::Stat(choice) => show(&full(&found?.stat), choice, &mut output)?,
         Question::File(format) => {
             let record = decode(&path, &found?)?;
-            let text = encode_record(format, &record).map_err(|error| {
-                Failure::new(Exit::Malformed, format!("cannot show {path}")).because(error)
-            })?;
+            let text = encode_record(format, &record)
+                .map_err(|error| Failure::from(error).during(format!("cannot show {path}")))?;
             output.bytes(&text)?;
         }
         Question::Record(choice) => {
@@ -186,10 +185,12 @@ fn read(client: &Client, path: &ZnodePath) -> Result<Result<Znode, SessionError>
     }
 }
 
-fn decode(path: &ZnodePath, znode: &Znode) -> Result<Record, Failure> {
-    decode_znode(&znode.data).map_err(|error| {
-        Failure::new(Exit::Malformed, format!("{path} holds no record")).because(error)
-    })
+pub(super) fn decode(path: &ZnodePath, znode: &Znode) -> Result<Record, Failure> {
+    decode_znode(&znode.data).map_err(|error| malformed(path, &error))
+}
+
+pub(super) fn malformed(path: &ZnodePath, error: &DecodeError) -> Failure {
+    Failure::new(error.exit(), format!("{path} holds no record")).because(error)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! **Invariant.** A zone that was asked for and is not known is an error, never
 //! another zone: a restart at the wrong hour is what this is there to prevent.
 
-use farm_core::cli::{Exit, Failure};
+use farm_core::cli::{Exit, ExitReason};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -119,20 +119,25 @@ impl fmt::Display for ZoneError {
 
 impl Error for ZoneError {}
 
-impl From<ZoneError> for Failure {
-    fn from(error: ZoneError) -> Self {
-        let hint = match &error {
-            ZoneError::Unknown { .. } => "zones have names like Europe/Berlin; UTC is always there",
-            ZoneError::NoDatabase { .. } => "install the package tzdata, or take --tz UTC",
-            ZoneError::System { .. } => "name one with --tz; UTC is always there",
+impl ExitReason for ZoneError {
+    fn exit(&self) -> Exit {
+        Exit::Configuration
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Unknown { .. } => "zones have names like Europe/Berlin; UTC is always there",
+            Self::NoDatabase { .. } => "install the package tzdata, or take --tz UTC",
+            Self::System { .. } => "name one with --tz; UTC is always there",
         };
-        Self::new(Exit::Configuration, error.to_string()).hint(hint)
+        Some(hint.to_owned())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use farm_core::cli::Failure;
     use farm_harness::Scratch;
     use std::os::unix::fs::symlink;
 

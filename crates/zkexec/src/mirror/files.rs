@@ -7,7 +7,7 @@
 mod tests;
 
 use super::{Content, MirrorSpec, Mirrored};
-use farm_core::cli::{Exit, Failure, chain};
+use farm_core::cli::{Exit, ExitReason, chain};
 use farm_core::files::file::{ReadError, StoreError, read};
 use farm_core::files::mark::{ClaimError, Mark};
 use farm_core::files::previous::Previous as PreviousFile;
@@ -254,28 +254,27 @@ pub(crate) enum FilesError {
     Name(PathBuf),
 }
 
-impl FilesError {
-    /// How the tool ends if it ends of this.
-    #[must_use]
-    pub(crate) fn exit(&self) -> Exit {
+impl fmt::Display for FilesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Store(error) | Self::Claim(ClaimError::Store(error)) => match error {
-                _ if error.is_permission() => Exit::NotAllowed,
-                StoreError::NotAFile(_) | StoreError::LinkLoop(_) => Exit::Configuration,
-                StoreError::Io { .. } | StoreError::TooLarge(_) | StoreError::Encode { .. } => {
-                    Exit::CannotWrite
-                }
-            },
-            Self::Read(error) if error.is_permission() => Exit::NotAllowed,
-            Self::Read(ReadError::Io { .. }) => Exit::CannotWrite,
-            Self::Read(_) | Self::Claim(_) | Self::Name(_) => Exit::Configuration,
+            Self::Store(error) => f.write_str(&chain(error)),
+            Self::Claim(error) => f.write_str(&chain(error)),
+            Self::Read(error) => f.write_str(&chain(error)),
+            Self::Name(path) => write!(f, "cannot check {}: its name is no text", path.display()),
         }
     }
+}
 
-    /// Is it hopeless until somebody changes something on purpose?
-    #[must_use]
-    pub(crate) fn is_permanent(&self) -> bool {
-        matches!(self.exit(), Exit::NotAllowed | Exit::Configuration)
+impl std::error::Error for FilesError {}
+
+impl ExitReason for FilesError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Store(error) => error.exit(),
+            Self::Claim(error) => error.exit(),
+            Self::Read(error) => error.exit(),
+            Self::Name(_) => Exit::Configuration,
+        }
     }
 
     fn hint(&self) -> Option<String> {
@@ -296,19 +295,6 @@ impl FilesError {
     }
 }
 
-impl fmt::Display for FilesError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Store(error) => f.write_str(&chain(error)),
-            Self::Claim(error) => f.write_str(&chain(error)),
-            Self::Read(error) => f.write_str(&chain(error)),
-            Self::Name(path) => write!(f, "cannot check {}: its name is no text", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for FilesError {}
-
 impl From<StoreError> for FilesError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
@@ -324,15 +310,5 @@ impl From<ClaimError> for FilesError {
 impl From<ReadError> for FilesError {
     fn from(error: ReadError) -> Self {
         Self::Read(error)
-    }
-}
-
-impl From<FilesError> for Failure {
-    fn from(error: FilesError) -> Self {
-        let failure = Self::new(error.exit(), error.to_string());
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
     }
 }

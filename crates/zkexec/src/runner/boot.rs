@@ -6,7 +6,7 @@ use super::Runner;
 use super::stager::Outcome;
 use crate::mirror::{Content, FilesError};
 use crate::rollout::Event as Step;
-use farm_core::cli::{Exit, Failure};
+use farm_core::cli::{Exit, ExitReason, Failure};
 use farm_core::engine::Backoff;
 use farm_core::session::{SessionError, ZnodePath};
 use std::time::{Duration, Instant};

@@ -8,7 +8,7 @@ use crate::gate::drain::{self, Action as DrainAction, News as DrainNews, Restore
 use crate::gate::fleet;
 use crate::mirror::{self, Action as SourceAction, Content, News as SourceNews};
 use crate::rollout::{Event as Step, Gates};
-use farm_core::cli::{Failure, chain};
+use farm_core::cli::{ExitReason, Failure, chain};
 use farm_core::farm::permit::{self, Action as PermitAction, News as PermitNews};
 use farm_core::session;
 use farm_core::session::cache::Refusal;

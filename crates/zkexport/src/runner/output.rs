@@ -8,7 +8,7 @@ use crate::hold::Hold;
 use crate::mirror::{Action as MirrorAction, Event as MirrorEvent, Trouble};
 use crate::preview::unified;
 use crate::target::TargetError;
-use farm_core::cli::{Exit, Failure};
+use farm_core::cli::{Exit, ExitReason, Failure};
 use farm_core::model::Farm;
 use farm_core::process::command::{Failed, Finished};
 use std::io::{self, Write as _};
@@ -116,7 +116,7 @@ impl Runner {
         match stored {
             Ok(is_written) => Ok(MirrorEvent::Stored { is_written }),
             Err(error) => {
-                let ends_us = TargetError::is_permanent(&error) || self.once.is_some();
+                let ends_us = error.is_permanent() || self.once.is_some();
                 if ends_us && !self.mirror.is_begun() {
                     return Err(error.into());
                 }

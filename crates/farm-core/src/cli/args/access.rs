@@ -5,7 +5,7 @@
 
 use super::connection::CONNECTION;
 use crate::cli::exit::Exit;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{self, Failure};
 use crate::session::{Acl, Auth};
 use clap::Args;
 use std::ffi::OsStr;
@@ -44,8 +44,8 @@ pub(super) struct AccessArgs {
 impl AccessArgs {
     /// Reads the credentials and the access list.
     pub(super) fn read(&self) -> Result<(Auth, Acl), Failure> {
-        let acl = Acl::parse(&self.acl)
-            .map_err(|error| Failure::new(Exit::Usage, "wrong --acl").because(error))?;
+        let acl =
+            Acl::parse(&self.acl).map_err(|error| Failure::from(error).during("wrong --acl"))?;
         let directory = std::env::var_os("CREDENTIALS_DIRECTORY");
         let auth = credentials(self.auth_file.as_deref(), directory.as_deref())?;
         if acl.needs_credentials() && auth.is_empty() {
@@ -85,20 +85,16 @@ fn read_file(path: &Path) -> io::Result<Result<Auth, Failure>> {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(Auth::parse(&bytes).map_err(|error| {
-        let what = format!("cannot use the credentials of {:?}", path.display().to_string());
-        Failure::new(Exit::Configuration, what)
-            .because(error)
+        let path = path.display().to_string();
+        Failure::from(error)
+            .during(format!("cannot use the credentials of {path:?}"))
             .hint("each line has to be like digest:user:password")
     }))
 }
 
 fn unreadable(path: &Path, error: io::Error) -> Failure {
-    let exit = match error.kind() {
-        io::ErrorKind::PermissionDenied => Exit::NotAllowed,
-        _ => Exit::Configuration,
-    };
     let what = format!("cannot read the credentials of {:?}", path.display().to_string());
-    Failure::new(exit, what).because(error)
+    Failure::new(failure::unreadable(&error), what).because(error)
 }
 
 #[cfg(test)]

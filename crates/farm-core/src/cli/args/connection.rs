@@ -76,7 +76,6 @@ fn servers(text: &str) -> Result<Servers, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::TextFormat;
     use clap::Parser;
 
     #[derive(Debug, Parser)]

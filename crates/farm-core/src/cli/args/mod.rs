@@ -12,5 +12,3 @@ pub use connection::{CONNECTION, ZkArgs};
 pub use duration::{DURATION_MAX, DurationError, parse_duration, parse_wait};
 pub use filter::{FilterArg, parse_filter};
 pub use format::FormatArg;
-#[cfg(feature = "tls")]
-pub(super) use tls::advice;

@@ -1,13 +1,10 @@
-//! The options about TLS, and what to do when it does not work.
+//! The options about TLS.
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, chain};
-use crate::session::{
-    FileFault, Identity, SYSTEM_CA, Servers, Tls, TlsError, Trouble, check_server_name,
-};
+use crate::session::{Identity, Servers, Tls, check_server_name};
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use std::io;
 use std::path::PathBuf;
 
 const HEADING: &str = "TLS";
@@ -68,14 +65,7 @@ impl TlsArgs {
         };
         let tls =
             Tls { ca: self.tls_ca.clone(), identity, server_name: self.tls_server_name.clone() };
-        tls.check(servers).map_err(|error| {
-            let hint = hint(&error);
-            let failure = Failure::new(exit(&error), "cannot speak TLS").because(error);
-            match hint {
-                Some(hint) => failure.hint(hint),
-                None => failure,
-            }
-        })?;
+        tls.check(servers).map_err(|error| Failure::from(error).during("cannot speak TLS"))?;
         Ok(Some(tls))
     }
 
@@ -88,44 +78,6 @@ impl TlsArgs {
             Self { tls_server_name: Some(_), .. } => Some("--tls-server-name"),
             _ => None,
         }
-    }
-}
-
-/// What to do when no server can be reached.
-pub(in crate::cli) fn advice(trouble: &Trouble) -> Option<&'static str> {
-    trouble.tls().and_then(hint)
-}
-
-fn hint(error: &TlsError) -> Option<&'static str> {
-    Some(match error {
-        TlsError::File { path, .. } if path == SYSTEM_CA => {
-            "name the authorities with --tls-ca or in ZK_TLS_CA"
-        }
-        TlsError::File { fault: FileFault::NoKey, .. } => {
-            "openssl pkey -in KEY -out PLAIN-KEY takes a passphrase away"
-        }
-        TlsError::UnknownIssuer => "name the servers' authority with --tls-ca or in ZK_TLS_CA",
-        TlsError::ServerName(_) | TlsError::OtherName { .. } => {
-            "--tls-server-name says which name to expect"
-        }
-        TlsError::NoTls | TlsError::HungUp => {
-            "name the secure port with --host or in ZKHOST, or leave out --tls"
-        }
-        TlsError::Refused(_) | TlsError::Dropped => {
-            "servers may want a certificate of ours: --tls-cert and --tls-key"
-        }
-        _ => return None,
-    })
-}
-
-fn exit(error: &TlsError) -> Exit {
-    match error {
-        TlsError::File { fault: FileFault::Read(error), .. }
-            if error.kind() == io::ErrorKind::PermissionDenied =>
-        {
-            Exit::NotAllowed
-        }
-        _ => Exit::Configuration,
     }
 }
 

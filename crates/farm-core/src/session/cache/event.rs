@@ -74,17 +74,6 @@ pub enum Refusal {
     TooLarge(usize),
 }
 
-impl Refusal {
-    /// Is it hopeless until somebody changes something on purpose?
-    #[must_use]
-    pub const fn is_permanent(&self) -> bool {
-        match self {
-            Self::Session(error) => matches!(error, SessionError::NoAuth(_)),
-            Self::TooMany(_) | Self::TooLarge(_) => true,
-        }
-    }
-}
-
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

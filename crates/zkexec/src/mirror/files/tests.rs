@@ -1,4 +1,5 @@
 use super::*;
+use farm_core::cli::Failure;
 use farm_harness::Scratch;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

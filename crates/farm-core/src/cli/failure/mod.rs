@@ -1,0 +1,153 @@
+//! What a person is told when a tool can't do what it was asked for.
+//!
+//! **Invariant.** A failure is told once, by [`launch`](super::launch): one
+//! line that says what failed, on what and why, and at most one line of hint.
+
+mod exit_code;
+
+pub(super) use exit_code::unreadable;
+pub use exit_code::{ExitReason, unwritten};
+
+use super::exit::Exit;
+use crate::engine::printable;
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// The end of a tool that did not do its work.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    what: String,
+    picture: Option<String>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure that says what could not be done.
+    #[must_use]
+    pub fn new(exit: Exit, what: impl Into<String>) -> Self {
+        let what = what.into();
+        Self { exit, what, picture: None, hint: None }
+    }
+
+    /// A failure to write the answer to stdout.
+    #[must_use]
+    pub fn of_stdout(error: io::Error) -> Self {
+        Self::new(unwritten(&error), "cannot write to stdout").because(error)
+    }
+
+    /// A failure for want of what the system has to give before a tool can work at all:
+    /// a thread, signals, watches.
+    pub fn for_want_of<E: Error>(what: &'static str) -> impl FnOnce(E) -> Self {
+        move |error| Self::new(Exit::Configuration, what).because(error)
+    }
+
+    /// Adds the error that is the reason; its sources are told too.
+    #[must_use]
+    pub fn because(self, cause: impl Error) -> Self {
+        Self { what: format!("{}: {}", self.what, chain(&cause)), ..self }
+    }
+
+    /// Puts what was being done in front.
+    #[must_use]
+    pub fn during(self, what: impl fmt::Display) -> Self {
+        Self { what: format!("{what}: {}", self.what), ..self }
+    }
+
+    /// Adds lines that point at the mistake; they are told below the first line.
+    #[must_use]
+    pub fn picture(self, picture: impl Into<String>) -> Self {
+        Self { picture: Some(picture.into()), ..self }
+    }
+
+    /// Names a next step.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The code that the process ends with.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// What failed, on what and why, on one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        printable(&self.what).into_owned()
+    }
+
+    /// Everything that is told on stderr, with its final newline; nothing at
+    /// all when the reader of stdout went away.
+    #[must_use]
+    pub fn told_by(&self, tool: &str) -> String {
+        if self.exit == Exit::Done {
+            return String::new();
+        }
+        let mut told = format!("{}: {}\n", printable(tool), self.line());
+        for line in self.picture.iter().flat_map(|picture| picture.lines()) {
+            told.push_str(&printable(line));
+            told.push('\n');
+        }
+        if let Some(hint) = &self.hint {
+            told.push_str(&format!("hint: {}\n", printable(hint)));
+        }
+        told
+    }
+}
+
+/// An error and its sources, on one line.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        line.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Servers;
+
+    #[test]
+    fn the_chain_is_one_line_and_the_hint_another() {
+        let cause = Servers::parse("zk1/a//b").unwrap_err();
+        let failure = Failure::new(Exit::Configuration, "no servers")
+            .because(cause)
+            .during("cannot read zk.conf")
+            .hint("see\nthere");
+        assert_eq!(
+            failure.told_by("zkctl"),
+            "zkctl: cannot read zk.conf: no servers: wrong chroot: \
+             \"/a//b\" is no znode path: it has an empty component\nhint: see\\nthere\n"
+        );
+        assert_eq!(failure.exit(), Exit::Configuration);
+    }
+
+    #[test]
+    fn foreign_text_can_neither_add_lines_nor_move_the_cursor() {
+        let failure = Failure::new(Exit::No, "no field a\nzkctl: all is well\u{1b}[2J");
+        assert_eq!(failure.told_by("zkctl"), "zkctl: no field a\\nzkctl: all is well\\u{1b}[2J\n");
+    }
+
+    #[test]
+    fn a_picture_keeps_its_lines() {
+        let failure = Failure::new(Exit::Usage, "no filter").picture("a<\u{7}\n  ^");
+        assert_eq!(failure.told_by("zkctl"), "zkctl: no filter\na<\\u{7}\n  ^\n");
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_error() {
+        let failure = Failure::of_stdout(io::ErrorKind::BrokenPipe.into());
+        assert_eq!((failure.exit(), failure.told_by("zkctl").as_str()), (Exit::Done, ""));
+        let failure = Failure::of_stdout(io::ErrorKind::StorageFull.into());
+        assert_eq!(failure.exit(), Exit::CannotWrite);
+        assert!(failure.told_by("zkctl").starts_with("zkctl: cannot write to stdout: "));
+    }
+}
