@@ -26,6 +26,8 @@ pub(crate) enum Failure {
     Soak(SoakError),
     /// The repository is not as it should be.
     Untidy { complaints: usize },
+    /// A tool is built with what it must not need.
+    NotLean { tool: &'static str, excess: String },
     /// No test has such a name.
     NoSuchTest { name: String },
     /// Some of the repeated runs failed.
@@ -48,6 +50,7 @@ impl Failure {
             | Self::Provision(_)
             | Self::Bench(_)
             | Self::Untidy { .. }
+            | Self::NotLean { .. }
             | Self::NoSuchTest { .. }
             | Self::Flaky { .. }
             | Self::NoServer
@@ -75,6 +78,7 @@ impl fmt::Display for Failure {
             Self::Demo(error) => error.fmt(f),
             Self::Soak(error) => error.fmt(f),
             Self::Untidy { complaints } => write!(f, "{complaints} complaints"),
+            Self::NotLean { tool, excess } => write!(f, "{tool} is built with {excess}"),
             Self::NoSuchTest { name } => write!(f, "no e2e test has {name:?} in its name"),
             Self::Flaky { failed, runs } => write!(f, "{failed} of {runs} runs failed"),
             Self::NoServer => f.write_str("no server; `cargo xtask zk up` starts one"),
@@ -95,6 +99,7 @@ impl Error for Failure {
             Self::Soak(error) => error.source(),
             Self::Command { .. }
             | Self::Untidy { .. }
+            | Self::NotLean { .. }
             | Self::NoSuchTest { .. }
             | Self::Flaky { .. }
             | Self::NoServer

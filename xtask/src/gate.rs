@@ -4,10 +4,21 @@
 
 use crate::failure::Failure;
 use crate::provision::{self, Need};
-use crate::step::{run as run_command, say, step};
+use crate::step::{line_of, run as run_command, say, step};
 use crate::{tidy, workspace};
 use farm_harness::toolbox::{self, Toolbox};
 use std::process::{Command, Stdio};
+
+/// The tools that are shipped.
+const TOOLS: [&str; 4] = ["zkctl", "zkexec", "zkexport", "zkjoin"];
+/// The one that changes nothing on its host, and what it must not be built with.
+const LEAN_TOOL: &str = "zkctl";
+const EXCESS: [&str; 4] = [
+    "farm-core feature \"files\"",
+    "farm-core feature \"process\"",
+    "farm-core feature \"watch\"",
+    "notify ",
+];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Test {
@@ -33,6 +44,10 @@ pub(crate) fn run(test: &Test) -> Result<(), Failure> {
         step("fmt", || cargo(&["fmt", "--all", "--check"]))?;
         step("clippy", || {
             cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+        })?;
+        step("each tool alone", || {
+            TOOLS.into_iter().try_for_each(check_alone)?;
+            check_lean()
         })?;
         step("tidy", tidy::run)?;
     }
@@ -81,6 +96,32 @@ fn again_and_again(runs: u32, once: impl Fn() -> Result<(), Failure>) -> Result<
     if failed == 0 { Ok(()) } else { Err(Failure::Flaky { failed, runs }) }
 }
 
+/// Checks a tool and the library with the features that this tool asks for; in a build of
+/// the whole workspace each tool has the features of all.
+fn check_alone(tool: &str) -> Result<(), Failure> {
+    cargo(&["clippy", "--package", tool, "--package", "farm-core", "--", "-D", "warnings"])
+}
+
+/// Refuses a lean tool that is built with what it does not need.
+fn check_lean() -> Result<(), Failure> {
+    let tree = ["tree", "--package", LEAN_TOOL, "--edges", "normal,features", "--prefix", "none"];
+    let mut command = workspace::cargo();
+    let output = command.args(tree).stderr(Stdio::inherit()).output();
+    let output = output.map_err(Failure::io(command.get_program()))?;
+    if !output.status.success() {
+        return Err(Failure::Command { line: line_of(&command), code: output.status.code() });
+    }
+    match excess(&String::from_utf8_lossy(&output.stdout)) {
+        Some(excess) => Err(Failure::NotLean { tool: LEAN_TOOL, excess: excess.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// The first line of a tree of crates and features that a lean tool has no use for.
+fn excess(tree: &str) -> Option<&str> {
+    tree.lines().find(|line| EXCESS.iter().any(|excess| line.starts_with(excess)))
+}
+
 fn cargo(arguments: &[&str]) -> Result<(), Failure> {
     run_command(workspace::cargo().args(arguments))
 }
@@ -108,4 +149,20 @@ fn lists_tests(mut command: Command) -> Result<bool, Failure> {
     command.stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = command.output().map_err(Failure::io(command.get_program()))?;
     Ok(String::from_utf8_lossy(&output.stdout).lines().any(|line| line.ends_with(": test")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_lean_tool_must_not_have_is_found_in_its_tree() {
+        let lean = "zkctl v0.1.0 (/src)\nfarm-core feature \"tls\"\nnix feature \"process\"\n";
+        assert_eq!(excess(lean), None);
+        for line in
+            ["farm-core feature \"files\"", "notify v8.2.0", "farm-core feature \"watch\" (*)"]
+        {
+            assert_eq!(excess(&format!("{lean}{line}\nserde v1.0.0\n")), Some(line));
+        }
+    }
 }
