@@ -19,6 +19,24 @@ pub(crate) struct OutputArgs {
     null: bool,
 }
 
+/// Whether rows have a line of names above them.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct HeaderArg {
+    /// Begin with a line of column names (-o tsv)
+    #[arg(long)]
+    header: bool,
+}
+
+impl HeaderArg {
+    /// Whether it is wanted of an answer that is laid out like this.
+    pub(crate) fn of(self, choice: Choice) -> Result<bool, Failure> {
+        if self.header && choice.layout != Layout::Tsv {
+            return Err(Failure::new(Exit::Usage, "--header goes with -o tsv alone"));
+        }
+        Ok(self.header)
+    }
+}
+
 /// The formats of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Layout {
@@ -30,14 +48,9 @@ pub(crate) enum Layout {
 }
 
 impl Layout {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-            Self::Jsonl => "jsonl",
-            Self::Tsv => "tsv",
-            Self::Yaml => "yaml",
-        }
+    /// As it is typed.
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
     /// Does the answer come in lines that another sign can end?

@@ -6,7 +6,7 @@ use crate::gate::{AllowedHours, Schedule, Zone};
 use crate::mirror::{MirrorSpec, check_places};
 use crate::rollout::{OnChange, OnFailure, Terms};
 use clap::Parser;
-use farm_core::cli::{Exit, Failure, LogArgs, ZkArgs, parse_duration, parse_wait};
+use farm_core::cli::{CmdTimeoutArg, Exit, Failure, LogArgs, WaitArg, ZkArgs, parse_duration};
 use farm_core::engine::Wait;
 use farm_core::farm::permit::GroupName;
 use farm_core::process::family::Program;
@@ -28,6 +28,9 @@ Examples:
 /// As many znodes are read at once.
 const COURIERS: usize = 4;
 
+const CMD_TIMEOUT: &str =
+    "End a command of ours (--alert, check=, --on-change cmd:) after this time";
+
 /// Run a command with config files from ZooKeeper, and restart it when they change
 ///
 /// The files are there before the command runs for the first time. With --lock, the
@@ -36,6 +39,8 @@ const COURIERS: usize = 4;
 #[command(name = "zkexec", version, max_term_width = 100, before_help = EXAMPLES)]
 #[command(mut_arg("host", |arg| arg.short('c').long("cluster").visible_alias("host")))]
 #[command(mut_arg("retries", |arg| arg.short(None)))]
+#[command(mut_arg("wait", |arg| arg.default_value("100ms:2s")))]
+#[command(mut_arg("cmd_timeout", |arg| arg.help(CMD_TIMEOUT)))]
 #[command(mut_arg("quiet", |arg| arg.short('s').long("silent").help("Log errors alone")))]
 pub struct Args {
     /// Run CMD with sh -c
@@ -56,13 +61,11 @@ pub struct Args {
     #[arg(short, long = "mirror", value_name = "LOCAL=ZNODE")]
     mirrors: Vec<MirrorSpec>,
 
-    /// Gather changes that follow one another until it is quiet for MIN, at most for MAX
-    #[arg(short, long, value_name = "MIN[:MAX]", default_value = "100ms:2s", value_parser = parse_wait)]
-    wait: Wait,
+    #[command(flatten)]
+    gather: WaitArg,
 
-    /// End a command of ours (--alert, check=, --on-change cmd:) after this time
-    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = parse_duration)]
-    cmd_timeout: Duration,
+    #[command(flatten)]
+    limit: CmdTimeoutArg,
 
     /// Start with the files that are there if ZooKeeper is silent for DUR
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
@@ -214,7 +217,10 @@ impl Args {
             None => Program::Argv(self.argv),
         };
         let hours = match self.allowed_hours {
-            Some(hours) => Some(Schedule::new(hours, zone(self.tz.as_deref())?)),
+            Some(hours) => {
+                let zone = self.tz.as_deref().map_or_else(Zone::system, Zone::named)?;
+                Some(Schedule::new(hours, zone))
+            }
             None => None,
         };
         // Without any time at all, a restart would have failed before its first check.
@@ -242,8 +248,8 @@ impl Args {
             session,
             program,
             mirrors: self.mirrors,
-            wait: self.wait,
-            command_limit: self.cmd_timeout,
+            wait: self.gather.wait,
+            command_limit: self.limit.cmd_timeout,
             start_without_zk: self.start_without_zk,
             stop_signal: self.stop_signal,
             kill_timeout: self.kill_timeout,
@@ -259,10 +265,6 @@ impl Args {
             hours,
         })
     }
-}
-
-fn zone(name: Option<&str>) -> Result<Zone, Failure> {
-    Ok(name.map_or_else(Zone::system, Zone::named)?)
 }
 
 impl Reaction {

@@ -5,7 +5,8 @@ use crate::hold::Rule;
 use crate::target::{STDOUT, Target};
 use clap::Parser;
 use farm_core::cli::{
-    Exit, Failure, FilterArg, FormatArg, LogArgs, ZkArgs, parse_duration, parse_wait,
+    ChangedCmdArg, CmdTimeoutArg, Exit, Failure, FilterArg, FormatArg, LogArgs, TimedCommand,
+    WaitArg, ZkArgs, parse_duration,
 };
 use farm_core::codec::ExportFormat;
 use farm_core::engine::Wait;
@@ -40,6 +41,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// ZooKeeper is away, or the farm is, it stays as it is.
 #[derive(Debug, Parser)]
 #[command(name = "zkexport", version, max_term_width = 100, before_help = EXAMPLES)]
+#[command(mut_arg("changed_cmd", |arg| arg.short('c')))]
 pub struct Args {
     /// The farm's znode; it is waited for if it is missing
     #[arg(value_name = "FARM", value_parser = ZnodePath::parse)]
@@ -55,17 +57,15 @@ pub struct Args {
     #[command(flatten)]
     filter: FilterArg,
 
-    /// Run CMD with sh -c after CONF changed, and once at start
-    #[arg(short, long, value_name = "CMD")]
-    changed_cmd: Option<String>,
+    #[command(flatten)]
+    changed: ChangedCmdArg,
 
     /// Run CMD on the new file, named {} in CMD, before it replaces CONF; if CMD fails, CONF stays
     #[arg(long, value_name = "CMD")]
     check_cmd: Option<String>,
 
-    /// End a CMD after this time
-    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = parse_duration)]
-    cmd_timeout: Duration,
+    #[command(flatten)]
+    limit: CmdTimeoutArg,
 
     /// Let at least this time pass between two runs of --changed-cmd
     #[arg(long, value_name = "DUR", value_parser = parse_duration, requires = "changed_cmd")]
@@ -75,9 +75,8 @@ pub struct Args {
     #[arg(long, value_name = "DUR", value_parser = parse_duration, requires = "changed_cmd")]
     splay: Option<Duration>,
 
-    /// Gather changes that follow one another until it is quiet for MIN, at most for MAX
-    #[arg(short, long, value_name = "MIN[:MAX]", default_value = "50ms:500ms", value_parser = parse_wait)]
-    wait: Wait,
+    #[command(flatten)]
+    gather: WaitArg,
 
     /// Leave CONF as it is while fewer than N hosts would be in it
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
@@ -137,8 +136,8 @@ pub(crate) struct Config {
     pub(crate) target: Target,
     pub(crate) filter: Option<Filter>,
     pub(crate) wait: Wait,
-    pub(crate) command: Option<Command>,
-    pub(crate) check: Option<Command>,
+    pub(crate) command: Option<TimedCommand>,
+    pub(crate) check: Option<TimedCommand>,
     pub(crate) pace: Pace,
     pub(crate) hosts_min: usize,
     pub(crate) hold: Option<Rule>,
@@ -147,13 +146,6 @@ pub(crate) struct Config {
     pub(crate) is_dry: bool,
     /// To end after one file, and how long that may take.
     pub(crate) once: Option<Duration>,
-}
-
-/// A command and how long it may take.
-#[derive(Debug)]
-pub(crate) struct Command {
-    pub(crate) text: String,
-    pub(crate) limit: Duration,
 }
 
 impl Args {
@@ -173,15 +165,12 @@ impl Args {
             return Err(Failure::new(Exit::Usage, what));
         }
         let manner = Manner { mode: self.mode, owner: self.owner, is_in_place: self.in_place };
-        let limit = self.cmd_timeout;
-        let command = |text: Option<String>| {
-            text.filter(|_| !self.dry_run).map(|text| Command { text, limit })
-        };
+        let command = |text: Option<String>| self.limit.on(text.filter(|_| !self.dry_run));
         Ok(Config {
             session: self.zk.config(COURIERS)?,
             conf: self.conf.display().to_string(),
             once: self.is_once().then(|| self.timeout.unwrap_or(TIMEOUT)),
-            command: command(self.changed_cmd),
+            command: command(self.changed.changed_cmd),
             check: command(self.check_cmd),
             pace: Pace {
                 interval: self.min_interval.unwrap_or_default(),
@@ -190,7 +179,7 @@ impl Args {
             farm: self.farm,
             target: Target::new(self.conf, format, self.adopt, manner),
             filter,
-            wait: self.wait,
+            wait: self.gather.wait,
             hosts_min: self.min_hosts,
             hold: self.hold_drop,
             creates_farm: self.create_farm && !self.dry_run,
@@ -204,7 +193,7 @@ impl Args {
         let table = [
             (is_to_stdout && is_dir, "a directory can't go to standard output"),
             (
-                is_to_stdout && self.changed_cmd.is_some(),
+                is_to_stdout && self.changed.changed_cmd.is_some(),
                 "--changed-cmd needs a file that changes, not standard output",
             ),
             (is_to_stdout && self.check_cmd.is_some(), "--check-cmd needs a file to check"),

@@ -2,7 +2,10 @@
 
 use crate::member::Terms;
 use clap::Parser;
-use farm_core::cli::{Exit, Failure, FormatArg, LogArgs, ZkArgs, parse_duration};
+use farm_core::cli::{
+    ChangedCmdArg, CmdTimeoutArg, Exit, Failure, FormatArg, LogArgs, TimedCommand, ZkArgs,
+    parse_duration,
+};
 use farm_core::codec::ConfFormat;
 use farm_core::farm::COMMON;
 use farm_core::host::identity;
@@ -19,12 +22,17 @@ Examples:
   zkjoin --common /services/db /etc/shared.yaml  what all hosts of the farm share
   ZKHOST=zk1,zk2,zk3/prod zkjoin /services/db /var/service/db";
 
+const CHANGED_CMD: &str =
+    "Run CMD with sh after a remote change reached CONF, and once at the start";
+
 /// Register this host in a farm, and keep its config and its znode equal
 ///
 /// FARM/<name> is an ephemeral znode that lives as long as this program. An edit
 /// of CONF reaches it, an edit of it reaches CONF, each at once.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, before_help = EXAMPLES)]
+#[command(mut_arg("changed_cmd", |arg| arg.help(CHANGED_CMD)))]
+#[command(mut_arg("cmd_timeout", |arg| arg.help("End CMD if it takes longer than this")))]
 pub struct Args {
     /// The farm's znode; it is created if it is missing
     #[arg(value_name = "FARM", value_parser = ZnodePath::parse)]
@@ -46,13 +54,11 @@ pub struct Args {
     #[arg(long, visible_alias = "import")]
     one_way: bool,
 
-    /// Run CMD with sh after a remote change reached CONF, and once at the start
-    #[arg(long, value_name = "CMD")]
-    changed_cmd: Option<String>,
+    #[command(flatten)]
+    changed: ChangedCmdArg,
 
-    /// End CMD if it takes longer than this
-    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = parse_duration)]
-    cmd_timeout: Duration,
+    #[command(flatten)]
+    limit: CmdTimeoutArg,
 
     /// Call the znode NAME; without it, the IPv4 address of the default route
     #[arg(long, value_name = "NAME", value_parser = HostName::parse, conflicts_with = "common")]
@@ -88,8 +94,8 @@ pub(crate) struct Config {
     pub(crate) format: ConfFormat,
     pub(crate) terms: Terms,
     pub(crate) keeps_size: bool,
-    /// The command to run after a change, and how long it may take.
-    pub(crate) hook: Option<(String, Duration)>,
+    /// What to run after a change.
+    pub(crate) hook: Option<TimedCommand>,
     pub(crate) settle: Duration,
 }
 
@@ -122,7 +128,7 @@ impl Args {
             terms,
             // What all share is no host.
             keeps_size: !(self.no_size || self.common),
-            hook: self.changed_cmd.map(|command| (command, self.cmd_timeout)),
+            hook: self.limit.on(self.changed.changed_cmd),
             settle: self.settle,
         })
     }

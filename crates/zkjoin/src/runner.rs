@@ -78,9 +78,9 @@ impl Runner {
             .map_err(Failure::for_want_of("no signals"))?;
         let post = outbox.clone();
         let local = Local::start(&config, move |hint| post.post(Event::File(hint)))?;
-        let hook = config.hook.clone().map(|(command, limit)| {
+        let hook = config.hook.clone().map(|hook| {
             let post = outbox.clone();
-            Hook::new(command, limit, move |finished| post.post(Event::Hook(finished)))
+            Hook::new(hook.text, hook.limit, move |finished| post.post(Event::Hook(finished)))
         });
         let post = outbox.clone();
         let notify = move |event| post.post(Event::Session(event));

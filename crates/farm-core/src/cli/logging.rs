@@ -5,104 +5,28 @@
 //! session passwords.
 
 use crate::engine::printable;
-use clap::ArgAction;
 use env_logger::fmt::Formatter;
 use env_logger::{Builder, Logger};
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{Level, Log, Metadata, Record};
 use std::env;
 use std::io::{self, Write as _};
 
 /// The libraries that have no voice: what matters about them our session says itself.
 const MUTE: [&str; 3] = ["mio", "mio_extras", "zookeeper"];
 
-/// What the command line says about logging.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Args)]
-pub struct LogArgs {
-    /// Log more; repeat for still more
-    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Logging")]
-    verbose: u8,
-
-    /// Log less; repeat for still less
-    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Logging")]
-    quiet: u8,
-}
-
-/// What kind of tool logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// One that runs on: its log says what happens.
-    Daemon,
-    /// One that answers and ends: its log only warns.
-    Command,
-    /// One around another command, whose user wants to see that alone when asking
-    /// for silence.
-    Wrapper,
-}
-
-impl Role {
-    const fn usual_level(self) -> LevelFilter {
-        match self {
-            Self::Daemon | Self::Wrapper => LevelFilter::Info,
-            Self::Command => LevelFilter::Warn,
-        }
+/// Starts logging to stderr, at the levels of this builder.
+pub(super) fn start(mut builder: Builder) {
+    if is_journal() {
+        builder.format(journal_line);
+        builder.write_style(env_logger::WriteStyle::Never);
+    } else {
+        builder.format(dated_line);
     }
-}
-
-impl LogArgs {
-    /// Starts logging to stderr, at the usual level of the role unless options
-    /// or `RUST_LOG` say otherwise.
-    pub fn start(self, role: Role) {
-        let mut builder = Builder::new();
-        builder.filter_level(self.level(role));
-        if self.is_default() {
-            if role == Role::Command {
-                // Its failure tells in one line what the session would tell before.
-                builder.filter_module("farm_core::session", LevelFilter::Error);
-            }
-            // Who types -v or -q now means it more than an environment set up long ago.
-            if let Ok(directives) = env::var("RUST_LOG") {
-                builder.parse_filters(&directives);
-            }
-        }
-        if is_journal() {
-            builder.format(journal_line);
-            builder.write_style(env_logger::WriteStyle::Never);
-        } else {
-            builder.format(dated_line);
-        }
-        let shielded = Shielded(builder.build());
-        let level_max = shielded.0.filter();
-        // A second start keeps the first logger: tests in one process share it.
-        if log::set_boxed_logger(Box::new(shielded)).is_ok() {
-            log::set_max_level(level_max);
-        }
-    }
-
-    /// Was more asked for than usual?
-    #[must_use]
-    pub const fn is_verbose(self) -> bool {
-        self.verbose > self.quiet
-    }
-
-    const fn is_default(self) -> bool {
-        self.verbose == 0 && self.quiet == 0
-    }
-
-    fn level(self, role: Role) -> LevelFilter {
-        let levels = [
-            LevelFilter::Off,
-            LevelFilter::Error,
-            LevelFilter::Warn,
-            LevelFilter::Info,
-            LevelFilter::Debug,
-            LevelFilter::Trace,
-        ];
-        let usual = role.usual_level();
-        let usual = levels.iter().position(|level| *level == usual).unwrap_or_default();
-        let extra = usize::from(role == Role::Wrapper && self.quiet > 0);
-        let quiet = usize::from(self.quiet) + extra;
-        let wanted = (usual + usize::from(self.verbose)).saturating_sub(quiet);
-        levels[wanted.min(levels.len() - 1)]
+    let shielded = Shielded(builder.build());
+    let level_max = shielded.0.filter();
+    // A second start keeps the first logger: tests in one process share it.
+    if log::set_boxed_logger(Box::new(shielded)).is_ok() {
+        log::set_max_level(level_max);
     }
 }
 
@@ -173,31 +97,6 @@ fn is_journal() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counts_move_the_level_within_its_bounds() {
-        let table = [
-            (Role::Command, 0, 0, LevelFilter::Warn),
-            (Role::Command, 1, 0, LevelFilter::Info),
-            (Role::Command, 2, 0, LevelFilter::Debug),
-            (Role::Daemon, 0, 1, LevelFilter::Warn),
-            (Role::Daemon, 0, 3, LevelFilter::Off),
-            (Role::Daemon, 200, 0, LevelFilter::Trace),
-            (Role::Daemon, 0, 200, LevelFilter::Off),
-            (Role::Daemon, 1, 1, LevelFilter::Info),
-            (Role::Wrapper, 0, 0, LevelFilter::Info),
-            (Role::Wrapper, 0, 1, LevelFilter::Error),
-            (Role::Wrapper, 0, 2, LevelFilter::Off),
-            (Role::Wrapper, 1, 0, LevelFilter::Debug),
-        ];
-        for (role, verbose, quiet, level) in table {
-            assert_eq!(
-                LogArgs { verbose, quiet }.level(role),
-                level,
-                "{role:?} +{verbose} -{quiet}"
-            );
-        }
-    }
 
     #[test]
     fn the_library_that_prints_passwords_is_mute_whatever_the_filter_says() {

@@ -13,12 +13,11 @@ mod plugin;
 
 pub use crate::engine::printable;
 pub use args::{
-    CONNECTION, DURATION_MAX, DurationError, FilterArg, FormatArg, ZkArgs, parse_duration,
-    parse_filter, parse_wait,
+    CONNECTION, ChangedCmdArg, CmdTimeoutArg, DurationError, FilterArg, FormatArg, LogArgs, Role,
+    TimedCommand, WaitArg, ZkArgs, parse_duration,
 };
 pub use exit::Exit;
 pub use failure::{ExitReason, Failure, chain, unwritten};
 pub use launch::{launch, launch_with_plugin};
-pub use logging::{LogArgs, Role};
 pub use notify::Notifier;
 pub use plugin::plugin_text;

@@ -4,7 +4,7 @@
 //! very one that was there when the command looked.
 
 use super::lineup::{Contended, Seen, View, show_broken};
-use crate::format::{Layout, OutputArgs};
+use crate::format::{HeaderArg, Layout, OutputArgs};
 use crate::output::Output;
 use crate::reach::Reach;
 use clap::Args;
@@ -35,12 +35,11 @@ pub(crate) struct LocksArgs {
     name: Option<String>,
 
     /// Delete the contender with this ID from the group: its turn is over
-    #[arg(long = "break", value_name = "ID", requires = "name")]
+    #[arg(long = "break", value_name = "ID", requires = "name", conflicts_with = "header")]
     broken: Option<String>,
 
-    /// Begin with a line of column names (-o tsv)
-    #[arg(long, conflicts_with = "broken")]
-    header: bool,
+    #[command(flatten)]
+    header: HeaderArg,
 }
 
 const LAYOUTS: [Layout; 5] = [Layout::Text, Layout::Json, Layout::Jsonl, Layout::Tsv, Layout::Yaml];
@@ -52,9 +51,7 @@ pub(crate) fn locks(args: &LocksArgs, output: OutputArgs, reach: &Reach) -> Resu
         return break_contender(group, id, reach);
     }
     let choice = output.choose("locks", &LAYOUTS)?;
-    if args.header && choice.layout != Layout::Tsv {
-        return Err(Failure::new(Exit::Usage, "--header goes with -o tsv alone"));
-    }
+    let has_header = args.header.of(choice)?;
     let asked = group.clone();
     let contenders = reach.ask(move |client, _| match &asked {
         Some(group) => in_group(client, group),
@@ -65,7 +62,7 @@ pub(crate) fn locks(args: &LocksArgs, output: OutputArgs, reach: &Reach) -> Resu
         (None, group) => return Err(no_group(group.as_ref())),
     };
     let mut output = Output::open();
-    View { has_header: args.header }.show(&contenders, choice, &mut output)?;
+    View { has_header }.show(&contenders, choice, &mut output)?;
     output.finish()?;
     Ok(Exit::Done)
 }

@@ -3,7 +3,7 @@
 use super::children::Below;
 use super::field::parse_field;
 use super::listing::View;
-use crate::format::{Layout, OutputArgs};
+use crate::format::{HeaderArg, Layout, OutputArgs};
 use crate::output::Output;
 use crate::reach::Reach;
 use clap::Args;
@@ -49,25 +49,22 @@ pub(crate) struct LsArgs {
     #[arg(long, value_name = "FIELD", default_value = "name")]
     sort: String,
 
-    /// Begin with a line of column names (-o tsv)
-    #[arg(long)]
-    header: bool,
+    #[command(flatten)]
+    header: HeaderArg,
 }
 
 const LAYOUTS: [Layout; 5] = [Layout::Text, Layout::Json, Layout::Jsonl, Layout::Tsv, Layout::Yaml];
 
 pub(crate) fn ls(args: &LsArgs, output: OutputArgs, reach: &Reach) -> Result<Exit, Failure> {
     let choice = output.choose("ls", &LAYOUTS)?;
-    if args.header && choice.layout != Layout::Tsv {
-        return Err(Failure::new(Exit::Usage, "--header goes with -o tsv alone"));
-    }
+    let has_header = args.header.of(choice)?;
     let path = ZnodePath::parse(&args.path)?;
     let view = View {
         fields: args.fields.as_deref().map(parse_fields).transpose()?,
         filter: args.filter.filter()?,
         sort: (args.sort != "name").then(|| parse_field(&args.sort)).transpose()?,
         is_long: args.long,
-        has_header: args.header,
+        has_header,
     };
     let depth = if args.recursive { Depth::SUBTREE } else { Depth::CHILDREN };
     let needs_content = view.needs_content(choice.layout);

@@ -6,7 +6,7 @@ use crate::output::Output;
 use crate::reach::Reach;
 use crate::stdin::read_value;
 use clap::Args;
-use farm_core::cli::{Exit, Failure, parse_filter};
+use farm_core::cli::{Exit, Failure};
 use farm_core::farm::{Absent, EditError, edit_znode};
 use farm_core::model::{Assignment, Filter, Record, Retyped};
 use farm_core::session::{SessionError, Stat, ZnodePath};
@@ -104,7 +104,7 @@ pub(crate) fn set(args: &SetArgs, reach: &Reach) -> Result<Exit, Failure> {
 
 impl SetArgs {
     fn order(&self, path: ZnodePath) -> Result<Order, Failure> {
-        let condition = self.condition.as_deref().map(parse_filter).transpose()?;
+        let condition = self.condition.as_deref().map(Filter::parse).transpose()?;
         let assignments = match parse_words(&self.words)? {
             Assignments::Known(assignments) => assignments,
             Assignments::FromStdin(field) => vec![Assignment::text(field, read_value()?)],

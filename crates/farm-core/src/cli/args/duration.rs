@@ -1,12 +1,11 @@
 //! Durations as people type them.
 
-use crate::engine::Wait;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
 /// The longest duration that we take: adding it to a clock can't overflow.
-pub const DURATION_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+const DURATION_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 const UNITS: [(&str, f64); 5] =
     [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86400.0)];
@@ -38,25 +37,6 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
         Ok(duration) if duration <= DURATION_MAX => Ok(duration),
         Ok(_) | Err(_) => refuse(DurationFault::TooLong),
     }
-}
-
-/// Reads `MIN[:MAX]`. MIN alone leaves room for ten such spells.
-///
-/// # Errors
-///
-/// When one of them is no duration, or MAX is less than MIN.
-pub fn parse_wait(text: &str) -> Result<Wait, String> {
-    let (min, max) = match text.split_once(':') {
-        Some((min, max)) => (min, Some(max)),
-        None => (text, None),
-    };
-    let parse = |text| parse_duration(text).map_err(|error| error.to_string());
-    let min = parse(min)?;
-    let max = max.map(parse).transpose()?.unwrap_or(min * 10);
-    if max < min {
-        return Err("MAX is less than MIN".to_owned());
-    }
-    Ok(Wait { min, max })
 }
 
 /// A text that is no duration.
@@ -122,19 +102,6 @@ mod tests {
         }
         for text in ["4000d", &"9".repeat(400)] {
             assert_eq!(parse_duration(text).unwrap_err().fault, DurationFault::TooLong, "{text}");
-        }
-    }
-
-    #[test]
-    fn wait_is_one_or_two_durations() {
-        for (text, min_ms, max_ms) in
-            [("50ms:500ms", 50, 500), ("1", 1000, 10_000), ("0:0", 0, 0), ("2s:2s", 2000, 2000)]
-        {
-            let (min, max) = (Duration::from_millis(min_ms), Duration::from_millis(max_ms));
-            assert_eq!(parse_wait(text), Ok(Wait { min, max }), "{text}");
-        }
-        for text in ["", ":", "1:", ":1", "2:1", "1:2:3", "x", "-1"] {
-            assert!(parse_wait(text).is_err(), "{text:?}");
         }
     }
 }

@@ -19,17 +19,8 @@ impl FilterArg {
     ///
     /// Wrong usage, with a picture that points at the mistake.
     pub fn filter(&self) -> Result<Option<Filter>, Failure> {
-        self.filters.as_deref().map(parse_filter).transpose()
+        Ok(self.filters.as_deref().map(Filter::parse).transpose()?)
     }
-}
-
-/// Reads a filter that was typed.
-///
-/// # Errors
-///
-/// Wrong usage, with a picture that points at the mistake.
-pub fn parse_filter(text: &str) -> Result<Filter, Failure> {
-    Filter::parse(text).map_err(Failure::from)
 }
 
 #[cfg(test)]
