@@ -117,7 +117,7 @@ impl Executor {
         self.end(finished).map(|outcome| outcome.verdict())
     }
 
-    /// How it ended, for those to whom a run over its time is no other than its end says.
+    /// As [`Executor::finished`], with the exit status also of a command that took too long.
     pub(super) fn end(&mut self, finished: &Finished) -> Option<Outcome> {
         let Running { run, limit, .. } =
             self.running.take_if(|running| running.number == finished.run)?;
