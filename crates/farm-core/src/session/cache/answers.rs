@@ -1,8 +1,8 @@
 //! What an answer tells a cache.
 
 use super::{
-    Answer, Ask, Cache, Contents, Difference, Found, News, Outcome, Part, Phase, Refusal, Retry,
-    State, Watching,
+    Answer, Ask, Cache, Contents, Found, News, Outcome, Part, Phase, Refusal, Retry, State,
+    Watching,
 };
 use crate::session::{SessionError, ZnodePath};
 use std::collections::BTreeSet;
@@ -67,7 +67,7 @@ impl<V> Cache<V> {
         if is_top && is_missing {
             // It may be back, and is listed again then.
             if !is_stale {
-                self.top_is_gone(error);
+                self.missed_top(error);
             }
             return;
         }
@@ -100,12 +100,12 @@ impl<V> Cache<V> {
             }
         }
         let known = self.nodes.children(path);
-        if self.nodes.below().len() - known.len() + listed.len() > self.scope.limits.znodes {
+        if self.nodes.count() - known.len() + listed.len() > self.scope.limits.znodes {
             return self.fail(now, Refusal::TooMany(self.scope.limits.znodes));
         }
         let is_current = ticket >= self.fresh_from;
         if *path == self.scope.top {
-            self.top_is_there();
+            self.found_top();
             self.want_if_outdated(path, Part::Data);
         }
         self.nodes.mend(path, Part::Children);
@@ -129,8 +129,8 @@ impl<V> Cache<V> {
     fn is_up_to_date(&self, path: &ZnodePath) -> bool {
         let is_named_only = self.scope.contents == Contents::Names;
         let part = if is_named_only { Part::Children } else { Part::Data };
-        let reading = self.nodes.get(path).and_then(|node| node.reading(part));
-        reading.is_some_and(|reading| reading.phase == Phase::Idle && reading.is_fresh())
+        let reading = self.nodes.reading(path, part);
+        reading.is_some_and(|reading| reading.phase == Phase::Idle && reading.is_fresh)
     }
 
     fn read_answered(
@@ -152,7 +152,7 @@ impl<V> Cache<V> {
             Ok(found) => self.read(now, path, found),
             Err(SessionError::NoNode(_)) if is_stale => return,
             Err(error @ SessionError::NoNode(_)) if *path == self.scope.top => {
-                return self.top_is_gone(error);
+                return self.missed_top(error);
             }
             Err(SessionError::NoNode(_)) => return self.remove(path),
             Err(error) => return self.cannot_read(now, path, Part::Data, error),
@@ -164,17 +164,15 @@ impl<V> Cache<V> {
 
     fn read(&mut self, now: Instant, path: &ZnodePath, found: Found<V>) {
         if self.scope.is_one_znode() {
-            self.top_is_there();
+            self.found_top();
         }
         self.no_retry(path, Part::Data);
         let has_children = found.znode.stat.num_children > 0;
-        match self.nodes.store(path, found) {
-            Difference::New => self.tell(News::Added(path.clone())),
-            Difference::Written => self.tell(News::Changed(path.clone())),
-            Difference::None => {}
+        if let Some(news) = self.nodes.store(path, found) {
+            self.tell(news);
         }
         let limits = self.scope.limits;
-        if self.nodes.below().len() > limits.znodes {
+        if self.nodes.count() > limits.znodes {
             return self.fail(now, Refusal::TooMany(limits.znodes));
         }
         if self.nodes.bytes() > limits.bytes {
@@ -198,8 +196,8 @@ impl<V> Cache<V> {
 
     /// Has a part read that was not read since that was wanted, nor is about to be.
     fn want_if_outdated(&mut self, path: &ZnodePath, part: Part) {
-        let reading = self.nodes.get(path).and_then(|node| node.reading(part));
-        let Some(reading) = reading.filter(|reading| !reading.is_fresh()) else { return };
+        let reading = self.nodes.reading(path, part).filter(|reading| !reading.is_fresh);
+        let Some(reading) = reading else { return };
         let is_coming =
             matches!(reading.phase, Phase::UnderWay { ticket, .. } if ticket >= self.fresh_from);
         if !is_coming {
@@ -208,10 +206,10 @@ impl<V> Cache<V> {
     }
 
     fn cannot_read(&mut self, now: Instant, path: &ZnodePath, part: Part, error: SessionError) {
-        let node = self.nodes.get(path);
-        let is_first_time = node.is_none_or(|node| node.trouble(part).is_none());
         let retry = Retry::Part(path.clone(), part);
         if error.is_transient() {
+            let node = self.nodes.get(path);
+            let is_first_time = node.is_none_or(|node| node.trouble(part).is_none());
             return self.retry.add(now, retry, is_first_time);
         }
         if self.scope.is_one_znode() {
@@ -221,9 +219,9 @@ impl<V> Cache<V> {
         if self.scope.is_all_or_nothing {
             return self.fail(now, error.into());
         }
+        let is_first_time = self.nodes.spoil(path, part, error);
         self.retry.add(now, retry, is_first_time);
         self.nodes.freshen(path, part);
-        let is_first_time = self.nodes.spoil(path, part, error);
         if part == Part::Data {
             if is_first_time {
                 self.tell(News::Unreadable(path.clone()));
@@ -233,7 +231,7 @@ impl<V> Cache<V> {
         }
     }
 
-    fn top_is_there(&mut self) {
+    fn found_top(&mut self) {
         self.refusal = None;
         self.retry.remove(&Retry::Top);
         if matches!(self.state, State::Missing | State::Refused) {
@@ -243,13 +241,13 @@ impl<V> Cache<V> {
         }
     }
 
-    fn top_is_gone(&mut self, error: SessionError) {
+    fn missed_top(&mut self, error: SessionError) {
         self.refusal = Some(error);
-        self.is_missing();
+        self.go_missing();
         self.await_top();
     }
 
-    fn is_missing(&mut self) {
+    fn go_missing(&mut self) {
         self.forget_requests();
         self.retry.clear();
         if std::mem::replace(&mut self.state, State::Missing) != State::Missing {
@@ -268,7 +266,7 @@ impl<V> Cache<V> {
         match (self.state, is_there) {
             // It came this very moment.
             (State::Missing, true) => self.begin(),
-            (State::Refused, false) => self.is_missing(),
+            (State::Refused, false) => self.go_missing(),
             (
                 State::Away | State::Loading | State::Missing | State::Refused | State::Complete,
                 _,
@@ -299,12 +297,13 @@ impl<V> Cache<V> {
             self.refusal = Some(error.clone());
         }
         self.forget_requests();
-        self.nodes.clear();
         let is_first_time = self.state != State::Refused;
         self.retry.add(now, Retry::Top, is_first_time);
-        if is_first_time {
+        // That they are forgotten is news too.
+        if is_first_time || self.nodes.count() > 0 {
             self.state = State::Refused;
             self.tell(News::Refused(refusal));
         }
+        self.nodes.clear();
     }
 }

@@ -26,8 +26,9 @@ impl<V> Cache<V> {
         if is_top { self.top_hint(hint.change) } else { self.hint_below(&hint.path, hint.change) }
     }
 
-    fn is_listing_top(&self) -> bool {
-        self.nodes.top().phase(Part::Children) != Phase::Idle
+    pub(super) fn is_listing_top(&self) -> bool {
+        let reading = self.nodes.reading(&self.scope.top, Part::Children);
+        reading.is_some_and(|list| list.phase != Phase::Idle)
     }
 
     fn top_hint(&mut self, change: Change) {
@@ -70,7 +71,7 @@ impl<V> Cache<V> {
 
     /// Does it take a read to find out whether a znode that was deleted is gone?
     fn has_to_look(&self, path: &ZnodePath) -> bool {
-        let reading = self.nodes.get(path).and_then(|node| node.reading(Part::Data));
+        let reading = self.nodes.reading(path, Part::Data);
         self.scope.confirms_removals || reading.is_some_and(|data| data.phase != Phase::Idle)
     }
 

@@ -27,7 +27,7 @@ pub use snapshot::snapshot;
 
 use super::{SessionError, Watch, Znode, ZnodePath};
 use crate::engine::RetrySet;
-use nodes::{Difference, Node, Nodes, Part, Phase};
+use nodes::{Nodes, Part, Phase};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -111,14 +111,14 @@ impl<V> Cache<V> {
 
     /// What was read last of the top.
     #[must_use]
-    pub const fn top(&self) -> Option<&Znode<V>> {
-        self.nodes.top().znode()
+    pub fn top(&self) -> Option<&Znode<V>> {
+        self.get(&self.scope.top)
     }
 
     /// What was read last of a znode.
     #[must_use]
     pub fn get(&self, path: &ZnodePath) -> Option<&Znode<V>> {
-        self.nodes.get(path)?.znode()
+        self.nodes.get(path)?.znode.as_ref()
     }
 
     /// Why a znode can't be read, if it can't.
@@ -130,7 +130,7 @@ impl<V> Cache<V> {
     /// Why the top's own data can't be read, if it can't.
     #[must_use]
     pub fn top_trouble(&self) -> Option<&SessionError> {
-        self.nodes.top().trouble(Part::Data)
+        self.trouble(&self.scope.top)
     }
 
     /// Is that a znode below the top?
@@ -141,14 +141,12 @@ impl<V> Cache<V> {
 
     /// Every znode below the top that is there, with what was read of it, sorted by path.
     pub fn below(&self) -> impl Iterator<Item = (&ZnodePath, Option<&Znode<V>>)> {
-        self.nodes.below().iter().map(|(path, node)| (path, node.znode()))
+        self.nodes.below().map(|(path, node)| (path, node.znode.as_ref()))
     }
 
     /// Znodes whose children can't be listed, and why.
     pub fn unlisted(&self) -> impl Iterator<Item = (&ZnodePath, &SessionError)> {
-        let trouble = |node: &'_ Node<V>| node.trouble(Part::Children).is_some();
-        let below = self.nodes.below().iter().filter(move |(_, node)| trouble(node));
-        below.filter_map(|(path, node)| Some((path, node.trouble(Part::Children)?)))
+        self.nodes.below().filter_map(|(path, node)| Some((path, node.trouble(Part::Children)?)))
     }
 
     /// The names that are in the lists of children, but not in the cache.
@@ -342,8 +340,7 @@ impl<V> Cache<V> {
     fn settle(&mut self) {
         // A stale list of the whole is not all there is; of a znode the last word is
         // taken for now, or one that changes all the time would hold up the others.
-        let is_listed = self.nodes.top().phase(Part::Children) == Phase::Idle;
-        if self.state == State::Loading && is_listed && self.nodes.unread() == 0 {
+        if self.state == State::Loading && !self.is_listing_top() && self.nodes.unread() == 0 {
             self.state = State::Complete;
             self.tell(News::Complete);
         }

@@ -3,7 +3,7 @@
 //! **Invariant.** `unread` is the number of parts that were not read since they were
 //! last [outdated](Nodes::outdate), and `bytes` the length of all data.
 
-use super::Found;
+use super::{Found, News};
 use crate::session::{SessionError, Stat, Znode, ZnodePath};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Included, Unbounded};
@@ -31,21 +31,16 @@ pub(super) enum Phase {
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     pub(super) phase: Phase,
-    is_fresh: bool,
+    /// It was read since it was last outdated.
+    pub(super) is_fresh: bool,
     /// Why it can't be read.
     trouble: Option<SessionError>,
-}
-
-impl Reading {
-    pub(super) const fn is_fresh(&self) -> bool {
-        self.is_fresh
-    }
 }
 
 #[derive(Debug)]
 pub(super) struct Node<V> {
     /// What was read last.
-    znode: Option<Znode<V>>,
+    pub(super) znode: Option<Znode<V>>,
     bytes: usize,
     data: Option<Reading>,
     children: Option<Reading>,
@@ -63,10 +58,6 @@ impl<V> Node<V> {
             children: has_children.then(Reading::default),
             touched: BTreeSet::new(),
         }
-    }
-
-    pub(super) const fn znode(&self) -> Option<&Znode<V>> {
-        self.znode.as_ref()
     }
 
     pub(super) const fn reading(&self, part: Part) -> Option<&Reading> {
@@ -87,10 +78,6 @@ impl<V> Node<V> {
         self.reading(part)?.trouble.as_ref()
     }
 
-    pub(super) fn phase(&self, part: Part) -> Phase {
-        self.reading(part).map_or(Phase::Idle, |reading| reading.phase)
-    }
-
     fn readings(&mut self) -> impl Iterator<Item = &mut Reading> {
         self.data.iter_mut().chain(&mut self.children)
     }
@@ -100,28 +87,20 @@ impl<V> Node<V> {
     }
 }
 
-/// How a znode differs from what was read of it before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Difference {
-    New,
-    Written,
-    None,
-}
-
 #[derive(Debug)]
 pub(super) struct Nodes<V> {
-    path: ZnodePath,
-    top: Node<V>,
-    below: BTreeMap<ZnodePath, Node<V>>,
+    top: ZnodePath,
+    nodes: BTreeMap<ZnodePath, Node<V>>,
     unread: usize,
     bytes: usize,
 }
 
 impl<V> Nodes<V> {
     /// The top, of which these parts are to be read.
-    pub(super) fn new(path: ZnodePath, has_data: bool, has_children: bool) -> Self {
-        let top = Node::new(has_data, has_children);
-        Self { unread: top.unread(), path, top, below: BTreeMap::new(), bytes: 0 }
+    pub(super) fn new(top: ZnodePath, has_data: bool, has_children: bool) -> Self {
+        let mut nodes = Self { top, nodes: BTreeMap::new(), unread: 0, bytes: 0 };
+        nodes.add(&nodes.top.clone(), has_data, has_children);
+        nodes
     }
 
     pub(super) const fn unread(&self) -> usize {
@@ -132,30 +111,32 @@ impl<V> Nodes<V> {
         self.bytes
     }
 
-    pub(super) const fn top(&self) -> &Node<V> {
-        &self.top
-    }
-
-    pub(super) const fn below(&self) -> &BTreeMap<ZnodePath, Node<V>> {
-        &self.below
-    }
-
     pub(super) fn get(&self, path: &ZnodePath) -> Option<&Node<V>> {
-        if *path == self.path { Some(&self.top) } else { self.below.get(path) }
+        self.nodes.get(path)
     }
 
-    pub(super) fn get_mut(&mut self, path: &ZnodePath) -> Option<&mut Node<V>> {
-        if *path == self.path { Some(&mut self.top) } else { self.below.get_mut(path) }
+    pub(super) fn reading(&self, path: &ZnodePath, part: Part) -> Option<&Reading> {
+        self.nodes.get(path)?.reading(part)
     }
 
     pub(super) fn reading_mut(&mut self, path: &ZnodePath, part: Part) -> Option<&mut Reading> {
-        self.get_mut(path)?.reading_mut(part)
+        self.nodes.get_mut(path)?.reading_mut(part)
     }
 
-    /// Adds a znode below the top, if it is not there.
+    /// All but the top, sorted by path.
+    pub(super) fn below(&self) -> impl Iterator<Item = (&ZnodePath, &Node<V>)> {
+        self.nodes.iter().filter(|(path, _)| **path != self.top)
+    }
+
+    /// How many there are below the top.
+    pub(super) fn count(&self) -> usize {
+        self.nodes.len() - 1
+    }
+
+    /// Adds a znode, if it is not there.
     pub(super) fn add(&mut self, path: &ZnodePath, has_data: bool, has_children: bool) {
         let unread = &mut self.unread;
-        self.below.entry(path.clone()).or_insert_with(|| {
+        self.nodes.entry(path.clone()).or_insert_with(|| {
             let node = Node::new(has_data, has_children);
             *unread += node.unread();
             node
@@ -164,7 +145,7 @@ impl<V> Nodes<V> {
 
     /// Has the children of a znode read too.
     pub(super) fn add_children(&mut self, path: &ZnodePath) {
-        if let Some(node) = self.get_mut(path)
+        if let Some(node) = self.nodes.get_mut(path)
             && node.children.is_none()
         {
             node.children = Some(Reading::default());
@@ -174,7 +155,7 @@ impl<V> Nodes<V> {
 
     /// Has them read no more until the znode itself has been read again.
     pub(super) fn drop_children(&mut self, path: &ZnodePath) {
-        if let Some(children) = self.get_mut(path).and_then(|node| node.children.take()) {
+        if let Some(children) = self.nodes.get_mut(path).and_then(|node| node.children.take()) {
             self.unread -= usize::from(!children.is_fresh);
         }
     }
@@ -187,7 +168,7 @@ impl<V> Nodes<V> {
         paths.push(path.clone());
         let mut removed = Vec::with_capacity(paths.len());
         for path in paths {
-            if let Some(node) = self.below.remove(&path) {
+            if let Some(node) = self.nodes.remove(&path) {
                 self.unread -= node.unread();
                 self.bytes -= node.bytes;
                 removed.push((path, node.znode.map(|znode| znode.stat)));
@@ -198,15 +179,19 @@ impl<V> Nodes<V> {
 
     /// Forgets all znodes below the top.
     pub(super) fn clear(&mut self) {
-        self.below.clear();
-        (self.unread, self.bytes) = (self.top.unread(), self.top.bytes);
+        self.nodes.retain(|path, _| *path == self.top);
+        self.unread = self.nodes.values().map(Node::unread).sum();
+        self.bytes = self.nodes.values().map(|node| node.bytes).sum();
     }
 
     fn descendants(&self, path: &ZnodePath) -> impl Iterator<Item = (&ZnodePath, &Node<V>)> {
         // Between `/a` and what is below it there may be `/a-b`.
         let prefix = if path.is_root() { "/".to_owned() } else { format!("{path}/") };
-        let all = self.below.range::<str, _>((Included(&*prefix), Unbounded));
-        all.take_while(move |(path, _)| path.as_str().starts_with(&prefix))
+        let all = self.nodes.range::<str, _>((Included(&*prefix), Unbounded));
+        let below = move |(path, _): &(&ZnodePath, &Node<V>)| {
+            path.as_str().len() > prefix.len() && path.as_str().starts_with(&prefix)
+        };
+        all.skip(usize::from(path.is_root())).take_while(below)
     }
 
     /// Is a child of the znode known?
@@ -224,29 +209,27 @@ impl<V> Nodes<V> {
     /// Remembers that a child was hinted at, if the list of children is about to be
     /// read: what becomes of the child is decided then.
     pub(super) fn touch(&mut self, parent: &ZnodePath, child: &ZnodePath) -> bool {
-        let Some(node) = self.get_mut(parent) else { return false };
-        if node.phase(Part::Children) == Phase::Idle {
-            return false;
+        let Some(node) = self.nodes.get_mut(parent) else { return false };
+        let is_listing = node.children.as_ref().is_some_and(|list| list.phase != Phase::Idle);
+        if is_listing {
+            node.touched.insert(child.clone());
         }
-        node.touched.insert(child.clone());
-        true
+        is_listing
     }
 
     pub(super) fn take_touched(&mut self, parent: &ZnodePath) -> BTreeSet<ZnodePath> {
-        self.get_mut(parent).map(|node| std::mem::take(&mut node.touched)).unwrap_or_default()
+        self.nodes.get_mut(parent).map(|node| std::mem::take(&mut node.touched)).unwrap_or_default()
     }
 
     /// Everything has to be read again.
     pub(super) fn outdate(&mut self) {
-        for node in self.below.values_mut().chain([&mut self.top]) {
-            node.readings().for_each(|reading| reading.is_fresh = false);
-        }
-        self.unread = self.top.unread() + self.below.values().map(Node::unread).sum::<usize>();
+        self.nodes.values_mut().flat_map(Node::readings).for_each(|part| part.is_fresh = false);
+        self.unread = self.nodes.values().map(Node::unread).sum();
     }
 
     /// No answers to earlier requests come any more.
     pub(super) fn rest(&mut self) {
-        for node in self.below.values_mut().chain([&mut self.top]) {
+        for node in self.nodes.values_mut() {
             node.touched.clear();
             node.readings().for_each(|reading| reading.phase = Phase::Idle);
         }
@@ -284,19 +267,19 @@ impl<V> Nodes<V> {
         self.reading_mut(path, part).is_some_and(|reading| reading.trouble.take().is_some())
     }
 
-    /// Keeps what was read of a znode.
-    pub(super) fn store(&mut self, path: &ZnodePath, found: Found<V>) -> Difference {
-        let Some(node) = self.get_mut(path) else { return Difference::None };
+    /// Keeps what was read of a znode; tells what is new about it.
+    pub(super) fn store(&mut self, path: &ZnodePath, found: Found<V>) -> Option<News> {
+        let node = self.nodes.get_mut(path)?;
         let mzxid = found.znode.stat.mzxid;
-        let before = std::mem::replace(&mut node.bytes, found.bytes);
+        self.bytes = self.bytes - node.bytes + found.bytes;
+        node.bytes = found.bytes;
         let old = node.znode.replace(found.znode);
-        self.bytes = self.bytes - before + found.bytes;
-        let was_in_trouble = self.mend(path, Part::Data);
+        let is_mended = self.mend(path, Part::Data);
         match old {
-            None => Difference::New,
+            None => Some(News::Added(path.clone())),
             // The server numbers every write.
-            Some(old) if was_in_trouble || old.stat.mzxid != mzxid => Difference::Written,
-            Some(_) => Difference::None,
+            Some(old) if is_mended || old.stat.mzxid != mzxid => Some(News::Changed(path.clone())),
+            Some(_) => None,
         }
     }
 }

@@ -199,6 +199,24 @@ fn too_many_znodes_are_refused_before_they_are_read() {
 }
 
 #[test]
+fn what_a_bound_makes_it_forget_is_told_although_it_was_refused_before() {
+    let limits = Limits { znodes: 3, bytes: usize::MAX };
+    let mut bench = Bench::complete(below(Depth::CHILDREN).within(limits), server(&TREE));
+    bench.server.forbid("/t", true);
+    bench.step(Event::Refresh);
+    bench.catch_up();
+    assert_eq!(bench.told(), ["refused not authorised: /t"]);
+    assert_eq!(bench.cache.below().count(), 3, "what was read is kept");
+    bench.server.put("/t/c", b"");
+    bench.server.allow_all();
+    bench.catch_up();
+    bench.tick();
+    bench.catch_up();
+    assert_eq!(bench.told(), ["refused more than 3 znodes"]);
+    assert_eq!((bench.followed.len(), bench.cache.below().count()), (0, 0));
+}
+
+#[test]
 fn too_many_bytes_are_refused() {
     let limits = Limits { znodes: usize::MAX, bytes: 10 };
     let scope = below(Depth::CHILDREN).within(limits);
