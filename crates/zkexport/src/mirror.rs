@@ -12,7 +12,7 @@
 #[cfg(test)]
 mod tests;
 
-use farm_core::engine::{Backoff, Debounce, Wait};
+use farm_core::engine::{Debounce, Retry, Wait};
 use farm_core::model::{Farm, Filter, HostName, Record};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -104,12 +104,6 @@ enum Offer {
     Passed(Arc<Farm>),
 }
 
-#[derive(Debug)]
-struct Failing {
-    backoff: Backoff,
-    until: Instant,
-}
-
 /// The machine. See the module's page.
 #[derive(Debug)]
 pub(crate) struct Mirror {
@@ -137,7 +131,7 @@ pub(crate) struct Mirror {
     burst: Debounce,
     last_change: Option<Instant>,
     is_forced: bool,
-    failing: Option<Failing>,
+    failing: Option<Retry>,
 }
 
 impl Mirror {
@@ -204,7 +198,7 @@ impl Mirror {
             return None;
         }
         if let Some(failing) = &self.failing {
-            return Some(failing.until);
+            return failing.deadline();
         }
         let due = self.burst.deadline()?;
         // Until there is a file at all, whatever changes may make it possible.
@@ -450,10 +444,7 @@ impl Mirror {
     fn failed(&mut self, now: Instant, farm: &Farm) -> Vec<Action> {
         self.offer = Offer::Nothing;
         let is_first = self.failing.is_none();
-        let backoff = || Backoff::new(RETRY_LEAST, RETRY_MOST);
-        let failing =
-            self.failing.get_or_insert_with(|| Failing { backoff: backoff(), until: now });
-        failing.until = now + failing.backoff.delay();
+        self.failing.get_or_insert_with(|| Retry::new(RETRY_LEAST, RETRY_MOST)).failed(now);
         let mut actions = self.catch_up(now, farm);
         if is_first {
             actions.push(Action::Complain);

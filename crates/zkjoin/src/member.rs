@@ -11,13 +11,15 @@
 //! again, after the request that is under way.
 
 mod event;
-mod retry;
 
 pub(crate) use event::{Action, Conf, Event, Remote, Terms};
 
+use farm_core::engine::Retry;
 use farm_core::model::{Conflict, FieldPath, Record, Value, common_ground, merge};
-use retry::Retry;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+const RETRY_LEAST: Duration = Duration::from_millis(200);
+const RETRY_MOST: Duration = Duration::from_secs(30);
 
 /// The field that names the host.
 pub(crate) const HOSTNAME: &str = "hostname";
@@ -86,8 +88,8 @@ impl Member {
             unfit: None,
             storing: None,
             told: Vec::new(),
-            request_retry: Retry::new(),
-            store_retry: Retry::new(),
+            request_retry: Retry::new(RETRY_LEAST, RETRY_MOST),
+            store_retry: Retry::new(RETRY_LEAST, RETRY_MOST),
         }
     }
 
@@ -98,20 +100,23 @@ impl Member {
 
     /// When something that failed shall be tried again.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let request = self.request_retry.at.filter(|_| self.is_connected);
-        [request, self.store_retry.at].into_iter().flatten().min()
+        let request = self.request_retry.deadline().filter(|_| self.is_connected);
+        [request, self.store_retry.deadline()].into_iter().flatten().min()
     }
 
     /// Takes in what happened and tells what to do.
     pub(crate) fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
+        self.request_retry.take(now);
+        self.store_retry.take(now);
         self.note(now, event, &mut actions);
         self.yield_to_common(&mut actions);
         self.agree();
-        if let Some(store) = self.next_store(now) {
+        if let Some(store) = self.next_store() {
             actions.extend(store);
         }
-        if self.is_connected && self.under_way.is_none() && self.request_retry.is_due(now) {
+        let is_free = self.under_way.is_none() && self.request_retry.deadline().is_none();
+        if self.is_connected && is_free {
             actions.extend(self.next_request());
         }
         actions
@@ -184,9 +189,9 @@ impl Member {
                 Some(Request::Claim(record)) if is_final => {
                     self.unfit = Some(record);
                     // What is claimed instead may be refused as well.
-                    self.request_retry.fail(now);
+                    self.request_retry.failed(now);
                 }
-                _ => self.request_retry.fail(now),
+                _ => self.request_retry.failed(now),
             },
             Event::Taken => {
                 self.finish_request();
@@ -205,9 +210,9 @@ impl Member {
                 }
                 self.conf = Some(conf);
                 // A config that does not keep what it is given must not be written for ever.
-                if is_done { self.store_retry.reset() } else { self.store_retry.fail(now) }
+                if is_done { self.store_retry.reset() } else { self.store_retry.failed(now) }
             }
-            Event::StoreFailed => self.store_retry.fail(now),
+            Event::StoreFailed => self.store_retry.failed(now),
             Event::Tick => {}
         }
     }
@@ -352,10 +357,10 @@ impl Member {
         }
     }
 
-    fn next_store(&mut self, now: Instant) -> Option<Vec<Action>> {
+    fn next_store(&mut self) -> Option<Vec<Action>> {
         // Not before the znode was ours once: until then we know nothing better.
         let agreed = self.agreed.as_ref()?;
-        if self.terms.is_one_way || !self.store_retry.is_due(now) {
+        if self.terms.is_one_way || self.store_retry.deadline().is_some() {
             return None;
         }
         let (record, conflicts) = self.merged()?;

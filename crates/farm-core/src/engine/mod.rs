@@ -9,7 +9,7 @@ mod debounce;
 mod inbox;
 mod log_once;
 mod printable;
-mod retry_set;
+mod retry;
 mod signals;
 mod worker;
 
@@ -19,6 +19,6 @@ pub use debounce::{Debounce, Wait};
 pub use inbox::{Inbox, Outbox, inbox};
 pub use log_once::LogOnce;
 pub use printable::{printable, shown};
-pub use retry_set::RetrySet;
+pub use retry::{Retry, RetrySet};
 pub use signals::{Signal, Signals};
 pub use worker::Worker;

@@ -27,7 +27,7 @@ pub use group::GroupName;
 pub use line::{Kind, Line, Place};
 pub use request::{Answer, Request};
 
-use crate::engine::Backoff;
+use crate::engine::Retry;
 use crate::session::{Hint, SessionError, SessionId, Stat, Watch};
 use request::{Ask, Lineup, Neighbour, Outcome, Presence};
 use standing::{Own, Standing, Turn};
@@ -81,8 +81,7 @@ pub struct Permit {
     under_way: Option<UnderWay>,
     /// The request that shall prove that the permit is ours.
     proving: Option<u64>,
-    retry_at: Option<Instant>,
-    backoff: Backoff,
+    retry: Retry,
     is_refused: bool,
     has_told_unequal: bool,
     actions: Vec<Action>,
@@ -106,8 +105,7 @@ impl Permit {
             own: Own::Absent,
             under_way: None,
             proving: None,
-            retry_at: None,
-            backoff: Backoff::new(RETRY_LEAST, RETRY_MOST),
+            retry: Retry::new(RETRY_LEAST, RETRY_MOST),
             is_refused: false,
             has_told_unequal: false,
             actions: Vec::new(),
@@ -137,7 +135,7 @@ impl Permit {
     /// When [`Event::Tick`] is due.
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
-        self.retry_at
+        self.retry.deadline()
     }
 
     /// Takes one event.
@@ -154,9 +152,7 @@ impl Permit {
             Event::Confirm => self.confirm(),
             Event::GiveBack => self.give_back(),
             Event::Tick => {
-                if self.retry_at.is_some_and(|at| at <= now) {
-                    self.retry_at = None;
-                }
+                self.retry.take(now);
             }
         }
         self.go_on();
@@ -179,8 +175,7 @@ impl Permit {
 
     fn suspended(&mut self) {
         self.session = None;
-        self.retry_at = None;
-        self.backoff.reset();
+        self.retry.reset();
         // One that changes something is answered too, and that answer may be all that
         // tells the name of our contender.
         if self.under_way.as_ref().is_some_and(|request| request.task != Task::Changing) {
@@ -226,7 +221,7 @@ impl Permit {
         self.wish = None;
         self.is_leaving = true;
         self.proving = None;
-        self.retry_at = None;
+        self.retry.cancel();
         // What is being read is of no interest any more, and must not delay the end.
         if self.under_way.as_ref().is_some_and(|request| request.task == Task::Reading) {
             self.under_way = None;
@@ -278,7 +273,7 @@ impl Permit {
         if self.is_leaving && matches!(self.own, Own::Absent) {
             self.gone();
         }
-        if self.retry_at.is_some() {
+        if self.retry.deadline().is_some() {
             return;
         }
         let Some(session) = self.session else { return };
@@ -346,7 +341,7 @@ impl Permit {
         };
         match failure {
             None => {
-                self.backoff.reset();
+                self.retry.reset();
                 self.is_refused = false;
             }
             Some(error) => self.failed(now, error, is_present),
@@ -356,7 +351,7 @@ impl Permit {
     fn failed(&mut self, now: Instant, error: SessionError, is_present: bool) {
         // Of an earlier contact: the present one may do better at once.
         if is_present {
-            self.retry_at = Some(now + self.backoff.delay());
+            self.retry.failed(now);
         }
         if !error.is_transient() && !std::mem::replace(&mut self.is_refused, true) {
             self.tell(News::Refused(error));

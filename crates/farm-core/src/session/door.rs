@@ -6,7 +6,7 @@
 
 use super::peer;
 use super::stream::Stream;
-use crate::engine::Backoff;
+use crate::engine::Retry;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -21,8 +21,7 @@ pub(super) struct Door {
     /// Who came in, and could not be told from a stranger yet.
     waiting: Option<(TcpStream, SocketAddr)>,
     /// Nobody comes in before that time: the system has something missing.
-    again_at: Option<Instant>,
-    backoff: Backoff,
+    retry: Retry,
     is_own: fn(&TcpStream) -> std::io::Result<bool>,
 }
 
@@ -30,8 +29,8 @@ impl Door {
     pub(super) fn open() -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
-        let backoff = Backoff::new(BACKOFF_LEAST, BACKOFF_MOST);
-        Ok(Self { listener, waiting: None, again_at: None, backoff, is_own: peer::is_own })
+        let retry = Retry::new(BACKOFF_LEAST, BACKOFF_MOST);
+        Ok(Self { listener, waiting: None, retry, is_own: peer::is_own })
     }
 
     pub(super) fn address(&self) -> std::io::Result<SocketAddr> {
@@ -40,20 +39,20 @@ impl Door {
 
     /// The socket to wait for, while somebody may come in.
     pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
-        self.again_at.is_none().then(|| self.listener.as_fd())
+        self.retry.deadline().is_none().then(|| self.listener.as_fd())
     }
 
     /// When to look again even if nobody comes.
     pub(super) const fn deadline(&self) -> Option<Instant> {
-        self.again_at
+        self.retry.deadline()
     }
 
     /// Whoever is there, if it is this process itself.
     pub(super) fn accept(&mut self, now: Instant) -> Option<Stream> {
-        if self.again_at.is_some_and(|at| now < at) {
+        self.retry.take(now);
+        if self.retry.deadline().is_some() {
             return None;
         }
-        self.again_at = None;
         let (stream, peer) = match self.waiting.take() {
             Some(waiting) => waiting,
             None => match self.listener.accept() {
@@ -81,9 +80,9 @@ impl Door {
     }
 
     fn wait(&mut self, what: &str, error: &std::io::Error, now: Instant) {
-        let delay = self.backoff.delay();
-        log::error!("{what}, trying again; error=\"{error}\" in_ms={}", delay.as_millis());
-        self.again_at = Some(now + delay);
+        self.retry.failed(now);
+        let in_ms = self.retry.deadline().map_or(0, |at| (at - now).as_millis());
+        log::error!("{what}, trying again; error=\"{error}\" in_ms={in_ms}");
     }
 }
 

@@ -63,11 +63,11 @@ pub use tls::{FileFault, Identity, SYSTEM_CA, check_server_name};
 pub use tls::{Tls, TlsError};
 pub use trouble::Trouble;
 
+use crate::engine::Retry;
 use courier::Couriers;
 use gate::{Gate, Passage};
 use link::Report;
 use relay::{News, Relay};
-use renewal::Renewal;
 use std::fmt;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -161,7 +161,7 @@ pub struct Session {
     config: Config,
     notify: Notify,
     generation: Generation,
-    renewal: Option<Renewal>,
+    renewal: Retry,
 }
 
 impl fmt::Debug for Session {
@@ -183,7 +183,7 @@ impl Session {
     ) -> Result<Self, SessionError> {
         let notify: Notify = Arc::new(notify);
         let generation = Generation::open(&config, &notify)?;
-        Ok(Self { config, notify, generation, renewal: None })
+        Ok(Self { config, notify, generation, renewal: renewal::retry() })
     }
 
     /// For how long this session surely lives. A session that takes its place has

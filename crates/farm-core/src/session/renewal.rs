@@ -1,17 +1,15 @@
 //! A session in place of one that is over, sooner or later.
 
 use super::{Generation, Session, SessionError};
-use crate::engine::Backoff;
+use crate::engine::Retry;
 use std::time::{Duration, Instant};
 
 const BACKOFF_LEAST: Duration = Duration::from_secs(1);
 const BACKOFF_MOST: Duration = Duration::from_secs(30);
 
-/// A new session could not be begun yet.
-#[derive(Debug)]
-pub(super) struct Renewal {
-    at: Instant,
-    backoff: Backoff,
+/// Nothing has gone wrong yet.
+pub(super) const fn retry() -> Retry {
+    Retry::new(BACKOFF_LEAST, BACKOFF_MOST)
 }
 
 impl Session {
@@ -26,24 +24,21 @@ impl Session {
     /// owns the session.
     pub fn renew(&mut self, now: Instant) {
         let Err(error) = self.begin_anew() else {
-            if self.renewal.take().is_some() {
+            if self.renewal.deadline().is_some() {
                 log::info!("a new session has begun after all");
             }
-            return;
+            return self.renewal.reset();
         };
-        let known = self.renewal.take();
-        if known.is_none() {
+        if self.renewal.deadline().is_none() {
             log::warn!("no new session, trying on; why=\"{error}\"");
         }
-        let first = || Backoff::new(BACKOFF_LEAST, BACKOFF_MOST);
-        let mut backoff = known.map_or_else(first, |renewal| renewal.backoff);
-        self.renewal = Some(Renewal { at: now + backoff.delay(), backoff });
+        self.renewal.failed(now);
     }
 
     /// When [`Self::tick`] has something to do.
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        self.renewal.as_ref().map(|renewal| renewal.at)
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.renewal.deadline()
     }
 
     /// Tries again to begin a new session, if that is due.

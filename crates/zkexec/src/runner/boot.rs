@@ -7,7 +7,7 @@ use super::stager::Outcome;
 use crate::mirror::{Content, FilesError};
 use crate::rollout::Event as Step;
 use farm_core::cli::{Exit, ExitReason, Failure};
-use farm_core::engine::Backoff;
+use farm_core::engine::Retry;
 use farm_core::session::{SessionError, ZnodePath};
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,7 @@ pub(super) struct Boot {
     /// When to start with the files that are there.
     impatient_at: Option<Instant>,
     /// When to try again to write the files.
-    retry_at: Option<Instant>,
-    backoff: Backoff,
+    retry: Retry,
     is_stopping: bool,
 }
 
@@ -41,8 +40,7 @@ impl Boot {
         Self {
             stage: Stage::Reading,
             impatient_at: patience.map(|patience| now + patience),
-            retry_at: None,
-            backoff: Backoff::new(RETRY_LEAST, RETRY_MOST),
+            retry: Retry::new(RETRY_LEAST, RETRY_MOST),
             is_stopping: false,
         }
     }
@@ -62,7 +60,7 @@ impl Boot {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.stage {
             Stage::Reading => self.impatient_at,
-            Stage::Staging(_) => self.retry_at,
+            Stage::Staging(_) => self.retry.deadline(),
             Stage::Done => None,
         }
     }
@@ -97,7 +95,7 @@ impl Runner {
     }
 
     fn boot_stage(&mut self, now: Instant, content: Content) -> Result<(), Failure> {
-        self.boot.retry_at = None;
+        self.boot.retry.cancel();
         let outcome = self.stager.stage(now, &content);
         self.boot.stage = Stage::Staging(content);
         outcome.map_or(Ok(()), |outcome| self.boot_staged(now, outcome))
@@ -134,7 +132,7 @@ impl Runner {
         if error.is_permanent() {
             return Err(error.into());
         }
-        self.boot.retry_at = Some(now + self.boot.backoff.delay());
+        self.boot.retry.failed(now);
         Ok(())
     }
 

@@ -204,6 +204,7 @@ fn a_refusal_and_a_full_disk_are_tried_again_later_and_not_before() {
     assert!(at > now);
     assert_eq!(member.step(now, Event::Tick), []);
     assert!(!member.step(at, Event::Tick).is_empty());
+    assert_eq!(member.deadline(), None, "only the answer is waited for");
 
     let mut member = joined(&json!({"a": 1}));
     member.step(now, Event::Hint);
@@ -211,6 +212,7 @@ fn a_refusal_and_a_full_disk_are_tried_again_later_and_not_before() {
     assert_eq!(member.step(now, Event::StoreFailed), []);
     let at = member.deadline().unwrap();
     assert!(!member.step(at, Event::Tick).is_empty());
+    assert_eq!(member.deadline(), None, "only the answer is waited for");
 }
 
 fn common() -> Terms {

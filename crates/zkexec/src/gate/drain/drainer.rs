@@ -5,7 +5,7 @@
 //! restored or somebody else has overruled it.
 
 use super::{Drain, Drained, Restored, Undrained};
-use farm_core::engine::Backoff;
+use farm_core::engine::Retry;
 use farm_core::farm::EditError;
 use farm_core::model::SetError;
 use farm_core::session::{self, Client, Hint, Session, SessionError, Watch};
@@ -141,8 +141,7 @@ pub(crate) struct Drainer {
     memory: Option<Drained>,
     is_connected: bool,
     is_asking: bool,
-    retry: Option<Instant>,
-    backoff: Backoff,
+    retry: Retry,
     /// The trouble that was told.
     told: Option<String>,
     is_postponed: bool,
@@ -159,8 +158,7 @@ impl Drainer {
             memory: None,
             is_connected: false,
             is_asking: false,
-            retry: None,
-            backoff: Backoff::new(RETRY_LEAST, RETRY_MOST),
+            retry: Retry::new(RETRY_LEAST, RETRY_MOST),
             told: None,
             is_postponed: false,
             actions: Vec::new(),
@@ -176,7 +174,7 @@ impl Drainer {
     /// When [`Event::Tick`] is due.
     #[must_use]
     pub(crate) const fn deadline(&self) -> Option<Instant> {
-        self.retry
+        self.retry.deadline()
     }
 
     /// Takes one event.
@@ -190,10 +188,10 @@ impl Drainer {
             }
             Event::Away => {
                 self.is_connected = false;
-                self.retry = None;
+                self.retry.cancel();
             }
             Event::Hint(hint) => {
-                if hint.path == self.drain.path && self.retry.is_some() {
+                if hint.path == self.drain.path && self.retry.deadline().is_some() {
                     self.ask();
                 }
             }
@@ -205,7 +203,7 @@ impl Drainer {
                 }
             }
             Event::Tick => {
-                if self.retry.is_some_and(|at| at <= now) {
+                if self.retry.take(now) {
                     self.ask();
                 }
             }
@@ -239,9 +237,8 @@ impl Drainer {
 
     /// Nothing is wrong any more.
     fn calm(&mut self) {
-        self.retry = None;
+        self.retry.reset();
         self.told = None;
-        self.backoff.reset();
     }
 
     fn tell(&mut self, news: News) {
@@ -262,7 +259,7 @@ impl Drainer {
         if !self.is_connected {
             return;
         }
-        self.retry = None;
+        self.retry.cancel();
         self.is_asking = true;
         self.actions.push(Action::Ask(Request { drain: self.drain.clone(), ask }));
     }
@@ -329,6 +326,8 @@ impl Drainer {
 
     fn try_later(&mut self, now: Instant) {
         // A new contact asks by itself.
-        self.retry = self.is_connected.then(|| now + self.backoff.delay());
+        if self.is_connected {
+            self.retry.failed(now);
+        }
     }
 }
