@@ -126,12 +126,6 @@ impl Permit {
         is_ours && !self.is_leaving
     }
 
-    /// Has it been asked for, and not been granted yet?
-    #[must_use]
-    pub const fn is_waiting(&self) -> bool {
-        self.wish.is_some() && !self.is_held()
-    }
-
     /// When [`Event::Tick`] is due.
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {

@@ -3,6 +3,13 @@
 use super::super::*;
 use crate::session::{Change, ZnodePath};
 
+impl Permit {
+    /// Has it been asked for, and not been granted yet?
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.wish.is_some() && !self.is_held()
+    }
+}
+
 pub(super) const SESSION: i64 = 0xa;
 
 pub(super) fn group() -> GroupName {
