@@ -21,7 +21,6 @@ pub(crate) struct Live<A> {
 impl<A: Send + 'static> Live<A> {
     pub(crate) fn open(server: impl Display, couriers: usize) -> Self {
         let (inbox, outbox) = inbox();
-        let post = outbox.clone();
         let config = Config {
             servers: Servers::parse(&server.to_string()).unwrap(),
             session_timeout: SESSION_TIMEOUT_LEAST,
@@ -31,7 +30,7 @@ impl<A: Send + 'static> Live<A> {
             acl: Acl::open(),
             tls: None,
         };
-        let session = Session::open(config, move |event| post.post(Post::Session(event))).unwrap();
+        let session = Session::open(config, outbox.posting(Post::Session)).unwrap();
         Self { session, inbox, outbox }
     }
 
@@ -41,8 +40,7 @@ impl<A: Send + 'static> Live<A> {
 
     /// Takes an answer, on whatever thread.
     pub(crate) fn answers(&self) -> impl FnOnce(A) + Send + use<A> {
-        let post = self.outbox.clone();
-        move |answer| post.post(Post::Answer(answer))
+        self.outbox.posting(Post::Answer)
     }
 
     /// The next event, or none before the deadline.

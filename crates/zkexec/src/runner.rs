@@ -128,14 +128,10 @@ impl Runner {
         let (inbox, outbox) = inbox();
         let family =
             Family::found().map_err(Failure::for_want_of("cannot look after a command"))?;
-        let post = outbox.clone();
         let caught = [TERM, INT, HUP, QUIT, USR1, USR2, CHLD, CONT];
-        let signals = Signals::forward(&caught, move |signal| post.post(Event::Signal(signal)));
-        let signals = signals.map_err(Failure::for_want_of("no signals"))?;
-        let check = |limit, event: fn(Finished) -> Event| {
-            let post = outbox.clone();
-            Executor::new(limit, move |finished| post.post(event(finished)))
-        };
+        let signals = Signals::forward(&caught, outbox.posting(Event::Signal))
+            .map_err(Failure::for_want_of("no signals"))?;
+        let check = |limit, event| Executor::new(limit, outbox.posting(event));
         let limit = config.command_limit;
         let alerts = config.alert.map(|command| Alerts::new(command, check(limit, Event::Alert)));
         let checkup = config.health.map(|command| {
@@ -145,15 +141,12 @@ impl Runner {
         let stager = Stager::new(config.mirrors.clone(), check(limit, Event::Stage), can_put_back)?;
         let command = match &config.reaction {
             Reaction::Command(command) => {
-                let post = outbox.clone();
-                let finished = move |finished| post.post(Event::Command(finished));
-                Some(Hook::new(command.clone(), limit, finished))
+                Some(Hook::new(command.clone(), limit, outbox.posting(Event::Command)))
             }
             Reaction::Restart | Reaction::Nothing | Reaction::Signal(_) => None,
         };
         log::info!("connecting to {}", config.servers);
-        let post = outbox.clone();
-        let session = Session::open(config.session, move |event| post.post(Event::Session(event)))?;
+        let session = Session::open(config.session, outbox.posting(Event::Session))?;
         let now = Instant::now();
         let hours = config.hours;
         let gates = Gates {
@@ -298,7 +291,7 @@ impl Runner {
             Event::Command(finished) => {
                 let command = self.command.as_mut();
                 let is_success = command.and_then(|command| command.finished(now, &finished));
-                self.rollout_if_any(now, is_success.map(|is_success| Step::Applied { is_success }))
+                self.rollout_each(now, is_success.map(|is_success| Step::Applied { is_success }))
             }
         }
     }
@@ -451,8 +444,13 @@ impl Runner {
         }
     }
 
-    fn rollout_if_any(&mut self, now: Instant, step: Option<Step<Content>>) -> Result<(), Failure> {
-        step.map_or(Ok(()), |step| self.rollout(now, step))
+    /// Hands over one event after the other.
+    fn rollout_each(
+        &mut self,
+        now: Instant,
+        steps: impl IntoIterator<Item = Step<Content>>,
+    ) -> Result<(), Failure> {
+        steps.into_iter().try_for_each(|step| self.rollout(now, step))
     }
 
     /// Hands an event to the rollout, and does what it wants. What comes of that at once

@@ -76,30 +76,24 @@ impl Runner {
             target.claim_existing()?;
         }
         let (inbox, outbox) = inbox();
-        let post = outbox.clone();
         // What ends after one file ends by a signal as any command does.
         let signals = match once {
             Some(_) => None,
             None => Some(
-                Signals::listen(move |signal| post.post(Event::Signal(signal)))
+                Signals::listen(outbox.posting(Event::Signal))
                     .map_err(Failure::for_want_of("no signals"))?,
             ),
         };
         let path = config.farm;
         let announcer = config.command.map(|command| {
-            let post = outbox.clone();
-            let finished = move |finished| post.post(Event::Hook(finished));
-            let hook = Hook::new(command.text, command.limit, finished);
+            let hook = Hook::new(command.text, command.limit, outbox.posting(Event::Hook));
             Announcer::new(hook, path.to_string(), config.conf.clone(), config.pace)
         });
         let checker = config.check.map(|command| {
-            let post = outbox.clone();
-            let check = Executor::new(command.limit, move |end| post.post(Event::Check(end)));
+            let check = Executor::new(command.limit, outbox.posting(Event::Check));
             Checker::new(check, command.text, path.to_string())
         });
-        let post = outbox.clone();
-        let notify = move |event| post.post(Event::Session(event));
-        let session = Session::open(config.session, notify)?;
+        let session = Session::open(config.session, outbox.posting(Event::Session))?;
         let now = Instant::now();
         Ok(Self {
             inbox,
@@ -261,8 +255,7 @@ impl Runner {
         for action in self.roster.step(now, event) {
             match action {
                 Action::Ask(request) => {
-                    let post = self.outbox.clone();
-                    request.dispatch(&self.session, move |answer| post.post(Event::Answer(answer)));
+                    request.dispatch(&self.session, self.outbox.posting(Event::Answer));
                 }
                 Action::Tell(news) => self.learn(now, news)?,
             }
@@ -320,10 +313,8 @@ impl Runner {
     fn missing(&mut self) -> Result<(), Failure> {
         // Once there is a file, a new and empty farm would empty it.
         if self.creates_farm && !self.mirror.is_begun() {
-            let (post, path) = (self.outbox.clone(), self.path.clone());
-            self.session.dispatch(move |client| {
-                post.post(Event::Created(client.create_all(&path)));
-            });
+            let (path, post) = (self.path.clone(), self.outbox.posting(Event::Created));
+            self.session.dispatch(move |client| post(client.create_all(&path)));
             return Ok(());
         }
         if self.once.is_some() {

@@ -73,18 +73,12 @@ impl Runner {
     pub(crate) fn start(config: Config) -> Result<Self, Failure> {
         let locks = name::take(&config)?;
         let (inbox, outbox) = inbox();
-        let post = outbox.clone();
-        let signals = Signals::listen(move |signal| post.post(Event::Signal(signal)))
+        let signals = Signals::listen(outbox.posting(Event::Signal))
             .map_err(Failure::for_want_of("no signals"))?;
-        let post = outbox.clone();
-        let local = Local::start(&config, move |hint| post.post(Event::File(hint)))?;
-        let hook = config.hook.clone().map(|hook| {
-            let post = outbox.clone();
-            Hook::new(hook.text, hook.limit, move |finished| post.post(Event::Hook(finished)))
-        });
-        let post = outbox.clone();
-        let notify = move |event| post.post(Event::Session(event));
-        let session = Session::open(config.session.clone(), notify)?;
+        let local = Local::start(&config, outbox.posting(Event::File))?;
+        let hook = config.hook.clone();
+        let hook = hook.map(|hook| Hook::new(hook.text, hook.limit, outbox.posting(Event::Hook)));
+        let session = Session::open(config.session.clone(), outbox.posting(Event::Session))?;
         Ok(Self {
             local,
             member: Member::new(config.terms.clone()),
@@ -205,10 +199,8 @@ impl Runner {
                 if self.is_prepared {
                     return self.feed(MemberEvent::Connected);
                 }
-                let (entry, outbox) = (self.config.entry.clone(), self.outbox.clone());
-                self.session.dispatch(move |client| {
-                    outbox.post(Event::Found(look(client, &entry)));
-                });
+                let (entry, post) = (self.config.entry.clone(), self.outbox.posting(Event::Found));
+                self.session.dispatch(move |client| post(look(client, &entry)));
             }
             session::Event::Suspended => self.disconnected()?,
             session::Event::Lost => {
@@ -451,10 +443,8 @@ impl Runner {
 
     fn keep_size(&self) {
         if self.is_size_due {
-            let (farm, outbox) = (self.config.farm.clone(), self.outbox.clone());
-            self.session.dispatch(move |client| {
-                outbox.post(Event::SizeKept(keep_size(client, &farm)));
-            });
+            let (farm, post) = (self.config.farm.clone(), self.outbox.posting(Event::SizeKept));
+            self.session.dispatch(move |client| post(keep_size(client, &farm)));
         }
     }
 

@@ -51,6 +51,12 @@ impl<E> Outbox<E> {
     pub fn post(&self, event: E) {
         drop(self.sender.send(event));
     }
+
+    /// A callback that posts what it is given as such an event.
+    pub fn posting<A>(&self, event: fn(A) -> E) -> impl Fn(A) + use<A, E> {
+        let outbox = self.clone();
+        move |answer| outbox.post(event(answer))
+    }
 }
 
 #[cfg(test)]
@@ -68,6 +74,16 @@ mod tests {
         let deadline = Instant::now() + Duration::from_millis(5);
         assert_eq!(inbox.next(Some(deadline)), None);
         assert!(Instant::now() >= deadline);
+    }
+
+    #[test]
+    fn what_a_callback_is_given_is_posted_as_its_event() {
+        let (inbox, outbox) = inbox();
+        let post = outbox.posting(Some);
+        post(1);
+        let _worker = crate::engine::Worker::start("post", move || post(2)).unwrap();
+        assert_eq!(inbox.next(None), Some(Some(1)));
+        assert_eq!(inbox.next(None), Some(Some(2)));
     }
 
     #[test]

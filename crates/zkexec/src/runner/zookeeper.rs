@@ -57,10 +57,7 @@ impl Runner {
         for action in self.source.step(now, event) {
             match action {
                 SourceAction::Ask(request) => {
-                    let post = self.outbox.clone();
-                    request.dispatch(&self.session, move |answer| {
-                        post.post(Event::Source(answer));
-                    });
+                    request.dispatch(&self.session, self.outbox.posting(Event::Source));
                 }
                 SourceAction::Tell(news) => self.learn(now, news)?,
             }
@@ -117,18 +114,12 @@ impl Runner {
         for action in drainer.step(now, event) {
             match action {
                 DrainAction::Ask(request) => {
-                    let post = self.outbox.clone();
-                    request.dispatch(&self.session, move |answer| {
-                        post.post(Event::Drain(answer));
-                    });
+                    request.dispatch(&self.session, self.outbox.posting(Event::Drain));
                 }
                 DrainAction::Tell(news) => steps.extend(told_of_drain(&news)),
             }
         }
-        for step in steps {
-            self.rollout(now, step)?;
-        }
-        Ok(())
+        self.rollout_each(now, steps)
     }
 
     pub(super) fn permit(&mut self, now: Instant, event: permit::Event) -> Result<(), Failure> {
@@ -137,29 +128,20 @@ impl Runner {
         for action in permit.step(now, event) {
             match action {
                 PermitAction::Ask(request) => {
-                    let post = self.outbox.clone();
-                    request.dispatch(&self.session, move |answer| {
-                        post.post(Event::Permit(answer));
-                    });
+                    request.dispatch(&self.session, self.outbox.posting(Event::Permit));
                 }
                 PermitAction::Tell(PermitNews::Confirmed) => steps.extend(self.confirmed(true)),
                 PermitAction::Tell(PermitNews::Unconfirmed) => steps.extend(self.confirmed(false)),
                 PermitAction::Tell(news) => steps.extend(told_of_permit(&news)),
             }
         }
-        for step in steps {
-            self.rollout(now, step)?;
-        }
-        Ok(())
+        self.rollout_each(now, steps)
     }
 
     pub(super) fn fleet(&mut self, now: Instant, event: fleet::Event) -> Result<(), Failure> {
         let Some(fleet) = &mut self.fleet else { return Ok(()) };
         for request in fleet.step(now, event) {
-            let post = self.outbox.clone();
-            request.dispatch(&self.session, move |answer| {
-                post.post(Event::Fleet(answer));
-            });
+            request.dispatch(&self.session, self.outbox.posting(Event::Fleet));
         }
         self.look_at_gates(now)
     }
