@@ -4,7 +4,6 @@ use std::borrow::Borrow;
 use std::collections::{BTreeMap, btree_map};
 use std::error::Error;
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -53,14 +52,6 @@ impl HostName {
 impl fmt::Display for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
-    }
-}
-
-impl FromStr for HostName {
-    type Err = HostNameError;
-
-    fn from_str(name: &str) -> Result<Self, HostNameError> {
-        Self::parse(name)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::str::FromStr;
 
 use super::record::DEPTH_MAX;
 
@@ -108,14 +107,6 @@ impl fmt::Display for FieldPath {
             }
         }
         Ok(())
-    }
-}
-
-impl FromStr for FieldPath {
-    type Err = FieldPathError;
-
-    fn from_str(text: &str) -> Result<Self, FieldPathError> {
-        Self::parse(text)
     }
 }
 

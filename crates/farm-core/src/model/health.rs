@@ -8,7 +8,6 @@ mod tests;
 
 use std::error::Error;
 use std::fmt;
-use std::str::FromStr;
 
 use serde_json::Value;
 
@@ -84,14 +83,6 @@ fn share(percentage: &str) -> Option<Bound> {
     let scale = after.bytes().fold(1, |scale: u64, _| scale * 10);
     let numerator = number(before)? * scale + number(after)?;
     Some(Bound::Share { numerator, divisor: 100 * scale })
-}
-
-impl FromStr for Allowance {
-    type Err = AllowanceError;
-
-    fn from_str(text: &str) -> Result<Self, AllowanceError> {
-        Self::parse(text)
-    }
 }
 
 impl fmt::Display for Allowance {

@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 use std::error::Error;
 use std::fmt;
-use std::str::FromStr;
 
 use serde_json::Value;
 
@@ -118,14 +117,6 @@ impl Filter {
     #[must_use]
     pub fn keeps(&self, record: &Record) -> bool {
         self.0.iter().all(|predicate| predicate.holds(record))
-    }
-}
-
-impl FromStr for Filter {
-    type Err = FilterError;
-
-    fn from_str(text: &str) -> Result<Self, FilterError> {
-        Self::parse(text)
     }
 }
 

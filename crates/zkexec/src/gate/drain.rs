@@ -19,7 +19,6 @@ use farm_core::model::{Assignment, AssignmentError, FieldPath, Record, Retyped, 
 use farm_core::session::{Client, PathError, SessionError, ZnodePath};
 use std::error::Error;
 use std::fmt;
-use std::str::FromStr;
 use std::time::Instant;
 
 /// What `--drain` says: the znode, the field in its record, and the value.
@@ -128,20 +127,6 @@ fn keys_found(record: &Record, field: &FieldPath) -> usize {
 
 fn top(field: &FieldPath, depth: usize) -> FieldPath {
     FieldPath::from_keys(field.keys()[..depth].to_vec())
-}
-
-impl FromStr for Drain {
-    type Err = DrainError;
-
-    fn from_str(text: &str) -> Result<Self, DrainError> {
-        Self::parse(text)
-    }
-}
-
-impl fmt::Display for Drain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.path, self.assignment)
-    }
 }
 
 /// What stood in the field, and what we put there.

@@ -11,7 +11,6 @@ use super::zone::Zone;
 use jiff::{SignedDuration, Timestamp};
 use std::error::Error;
 use std::fmt;
-use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 const HOURS_A_DAY: u32 = 24;
@@ -32,7 +31,6 @@ const STEPS_MAX: usize = 2 * 168 + 32;
 /// The hours of a week at which something is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AllowedHours {
-    text: String,
     /// A bit per hour, for each day from Monday on.
     open: [u32; 7],
 }
@@ -58,7 +56,7 @@ impl AllowedHours {
                 }
             }
         }
-        Ok(Self { text: text.to_owned(), open })
+        Ok(Self { open })
     }
 
     const fn holds(&self, day: usize, hour: u32) -> bool {
@@ -107,20 +105,6 @@ fn day(text: &str) -> Result<usize, HoursFault> {
     };
     let found = DAYS.iter().position(|day| is_named(day));
     found.ok_or_else(|| HoursFault::NoDay(text.to_owned()))
-}
-
-impl FromStr for AllowedHours {
-    type Err = HoursError;
-
-    fn from_str(text: &str) -> Result<Self, HoursError> {
-        Self::parse(text)
-    }
-}
-
-impl fmt::Display for AllowedHours {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
 }
 
 /// A mistake in one of the items.
@@ -221,11 +205,5 @@ impl Schedule {
     pub(crate) fn look_again(&self, now: SystemTime) -> Duration {
         let change = self.next_change(now).and_then(|at| at.duration_since(now).ok());
         change.unwrap_or(LOOK_AGAIN_MOST).clamp(LOOK_AGAIN_LEAST, LOOK_AGAIN_MOST)
-    }
-}
-
-impl fmt::Display for Schedule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.hours, self.zone)
     }
 }

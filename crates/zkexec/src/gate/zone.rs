@@ -79,12 +79,6 @@ impl Zone {
     }
 }
 
-impl fmt::Display for Zone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.iana_name().unwrap_or("local time"))
-    }
-}
-
 /// Why there is no such zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ZoneError {
@@ -140,6 +134,12 @@ mod tests {
     use farm_core::cli::Failure;
     use farm_harness::Scratch;
     use std::os::unix::fs::symlink;
+
+    impl fmt::Display for Zone {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0.iana_name().unwrap_or("local time"))
+        }
+    }
 
     #[test]
     fn zones_have_names_and_utc_is_always_there() {

@@ -4,7 +4,6 @@ use farm_core::model::{Allowance, AllowanceError};
 use farm_core::session::{PathError, ZnodePath};
 use std::error::Error;
 use std::fmt;
-use std::str::FromStr;
 
 /// What may fail where nothing else is said, as for `zkctl check`.
 const DEFAULT: &str = "10%";
@@ -33,20 +32,6 @@ impl RequireHealthy {
         let max_failed = Allowance::parse(limit).map_err(RequireError::Limit)?;
         let farm = ZnodePath::parse(farm).map_err(RequireError::Farm)?;
         Ok(Self { farm, max_failed })
-    }
-}
-
-impl FromStr for RequireHealthy {
-    type Err = RequireError;
-
-    fn from_str(text: &str) -> Result<Self, RequireError> {
-        Self::parse(text)
-    }
-}
-
-impl fmt::Display for RequireHealthy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.farm, self.max_failed)
     }
 }
 
