@@ -247,8 +247,8 @@ impl Runner {
             self.settle.deadline().filter(|_| self.boot.is_done()),
             self.family.deadline(),
             self.checkup.as_ref().and_then(Checkup::deadline),
-            self.alerts.as_ref().and_then(Alerts::deadline),
-            self.stager.deadline(),
+            self.alerts.as_ref().and_then(|alerts| alerts.executor.deadline()),
+            self.stager.executor.deadline(),
             self.command.as_ref().and_then(Hook::deadline),
             self.source.deadline(),
             self.permit.as_ref().and_then(Permit::deadline),
@@ -335,12 +335,12 @@ impl Runner {
 
     fn tick_commands(&mut self, now: Instant) -> Result<(), Failure> {
         if let Some(alerts) = &mut self.alerts {
-            alerts.tick(now);
+            alerts.executor.tick(now);
         }
         if let Some(command) = &mut self.command {
             command.tick(now);
         }
-        self.stager.tick(now);
+        self.stager.executor.tick(now);
         let found = self.checkup.as_mut().map(|checkup| checkup.tick(now));
         self.found(now, found.unwrap_or(Finding::Nothing))
     }
@@ -348,10 +348,10 @@ impl Runner {
     /// The processes that others reap.
     fn commands(&self) -> Vec<Pid> {
         let pids = [
-            self.alerts.as_ref().and_then(Alerts::pid),
+            self.alerts.as_ref().and_then(|alerts| alerts.executor.pid()),
             self.checkup.as_ref().and_then(Checkup::pid),
             self.command.as_ref().and_then(Hook::pid),
-            self.stager.pid(),
+            self.stager.executor.pid(),
         ];
         pids.into_iter().flatten().collect()
     }

@@ -163,12 +163,6 @@ pub(crate) struct StagedCheck {
 }
 
 impl Staged {
-    /// Whether there is nothing to install: the files hold it all.
-    #[cfg(test)]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
     /// The files and directories that will change.
     pub(crate) fn locals(&self) -> impl Iterator<Item = &PathBuf> {
         self.items.iter().map(|(mirror, _)| &mirror.local)
@@ -210,12 +204,6 @@ enum Layer {
 }
 
 impl Previous {
-    /// Whether there is nothing to put back.
-    #[cfg(test)]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.layers.is_empty()
-    }
-
     /// Adds what was there before a later installation: both are undone together.
     pub(crate) fn absorb(&mut self, later: Self) {
         self.layers.extend(later.layers);

@@ -37,13 +37,14 @@ impl About {
 #[derive(Debug)]
 pub(super) struct Alerts {
     command: String,
-    check: Executor,
+    /// Driven by the loop.
+    pub(super) executor: Executor,
     waiting: VecDeque<Environment>,
 }
 
 impl Alerts {
-    pub(super) const fn new(command: String, check: Executor) -> Self {
-        Self { command, check, waiting: VecDeque::new() }
+    pub(super) const fn new(command: String, executor: Executor) -> Self {
+        Self { command, executor, waiting: VecDeque::new() }
     }
 
     /// Runs the command for this, now or after the ones before. `status` is how the
@@ -73,7 +74,7 @@ impl Alerts {
             && let Some(environment) = self.waiting.pop_front()
         {
             log::info!("alerting via: {}", self.command);
-            if let Err(error) = self.check.start(now, &self.command, &environment) {
+            if let Err(error) = self.executor.start(now, &self.command, &environment) {
                 log::warn!("the alert can't be started: {error}");
             }
         }
@@ -81,7 +82,7 @@ impl Alerts {
 
     /// Takes the end of a run.
     pub(super) fn finished(&mut self, now: Instant, finished: &Finished) {
-        let Some(verdict) = self.check.finished(finished) else { return };
+        let Some(verdict) = self.executor.finished(finished) else { return };
         if let Err(failed) = verdict {
             log::warn!("the alert failed: {} cmd={:?}", failed.reason, self.command);
             failed.log_said(Level::Warn, "the alert");
@@ -91,18 +92,6 @@ impl Alerts {
 
     /// Whether somebody is still to be alerted.
     pub(super) fn is_busy(&self) -> bool {
-        self.check.pid().is_some()
-    }
-
-    pub(super) fn pid(&self) -> Option<Pid> {
-        self.check.pid()
-    }
-
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.check.deadline()
-    }
-
-    pub(super) fn tick(&mut self, now: Instant) {
-        self.check.tick(now);
+        self.executor.pid().is_some()
     }
 }

@@ -8,7 +8,6 @@ use farm_core::cli::{Failure, chain};
 use farm_core::engine::LogOnce;
 use farm_core::process::command::{Executor, Finished};
 use log::Level;
-use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -27,7 +26,8 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Stager {
     files: Files,
-    check: Executor,
+    /// Of the checks; driven by the loop.
+    pub(super) executor: Executor,
     staged: Option<Staged>,
     /// The commands that have not looked at it yet.
     checks: VecDeque<StagedCheck>,
@@ -41,7 +41,7 @@ pub(super) struct Stager {
 impl Stager {
     pub(super) fn new(
         mirrors: Vec<MirrorSpec>,
-        check: Executor,
+        executor: Executor,
         can_put_back: bool,
     ) -> Result<Self, Failure> {
         let files = Files::new(mirrors);
@@ -49,7 +49,7 @@ impl Stager {
         let checks = VecDeque::new();
         Ok(Self {
             files,
-            check,
+            executor,
             staged: None,
             checks,
             can_put_back,
@@ -90,7 +90,7 @@ impl Stager {
             return Some(Outcome::Ready);
         };
         log::info!("checking via: {command}");
-        if let Err(error) = self.check.start(now, &command, &environment) {
+        if let Err(error) = self.executor.start(now, &command, &environment) {
             log::warn!("the check can't be started: {error}");
             self.discard();
             return Some(Outcome::Refused);
@@ -100,7 +100,7 @@ impl Stager {
 
     /// Takes the end of a check.
     pub(super) fn finished(&mut self, now: Instant, finished: &Finished) -> Option<Outcome> {
-        match self.check.finished(finished)? {
+        match self.executor.finished(finished)? {
             Ok(()) => self.check_next(now),
             Err(failed) => {
                 log::warn!("the new content is refused, the files stay: {}", failed.reason);
@@ -113,7 +113,7 @@ impl Stager {
 
     /// Forgets what is staged.
     pub(super) fn discard(&mut self) {
-        self.check.cancel();
+        self.executor.cancel();
         self.checks.clear();
         self.staged = None;
     }
@@ -168,17 +168,5 @@ impl Stager {
 
     fn tell(&mut self, error: &FilesError) {
         self.trouble.log(Level::Error, format!("{}; trying again", chain(error)));
-    }
-
-    pub(super) fn pid(&self) -> Option<Pid> {
-        self.check.pid()
-    }
-
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.check.deadline()
-    }
-
-    pub(super) fn tick(&mut self, now: Instant) {
-        self.check.tick(now);
     }
 }

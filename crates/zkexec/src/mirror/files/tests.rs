@@ -7,6 +7,20 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+impl Staged {
+    /// Whether there is nothing to install: the files hold it all.
+    fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
+impl Previous {
+    /// Whether there is nothing to put back.
+    fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+}
+
 fn mirrors(scratch: &Scratch, specs: &[&str]) -> Files {
     let top = scratch.path().display();
     Files::new(specs.iter().map(|spec| format!("{top}/{spec}").parse().unwrap()).collect())

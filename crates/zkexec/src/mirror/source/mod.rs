@@ -62,18 +62,6 @@ impl Source {
         Self { state: State::Away, mirrors, units, told: None, actions: Vec::new() }
     }
 
-    /// The content that was told last.
-    #[cfg(test)]
-    pub(crate) const fn content(&self) -> Option<&Content> {
-        self.told.as_ref()
-    }
-
-    /// Whether that was read since the latest contact and the latest [`Event::Refresh`].
-    #[cfg(test)]
-    pub(crate) const fn is_complete(&self) -> bool {
-        matches!(self.state, State::Complete)
-    }
-
     /// When [`Event::Tick`] is due.
     #[must_use]
     pub(crate) fn deadline(&self) -> Option<Instant> {

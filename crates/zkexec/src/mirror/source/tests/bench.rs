@@ -7,6 +7,18 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
+impl Source {
+    /// The content that was told last.
+    pub(crate) const fn content(&self) -> Option<&Content> {
+        self.told.as_ref()
+    }
+
+    /// Whether that was read since the latest contact and the latest [`Event::Refresh`].
+    pub(crate) const fn is_complete(&self) -> bool {
+        matches!(self.state, State::Complete)
+    }
+}
+
 pub(super) type Nodes = BTreeMap<ZnodePath, Arc<[u8]>>;
 
 pub(super) struct Bench {
