@@ -22,82 +22,52 @@ impl Runner {
         now: Instant,
         action: Action<Content>,
     ) -> Result<Option<Step<Content>>, Failure> {
-        let step = match action {
+        let mut step = None;
+        match action {
             Action::Ask => {
                 let why = self.reason();
                 self.permit(now, permit::Event::Ask { why })?;
-                None
             }
-            Action::GiveBack => {
-                self.permit(now, permit::Event::GiveBack)?;
-                None
-            }
+            Action::GiveBack => self.permit(now, permit::Event::GiveBack)?,
             Action::Reread => {
                 self.is_rereading = true;
                 self.source(now, mirror::Event::Refresh)?;
                 if self.fleet.is_some() {
                     self.fleet(now, fleet::Event::Refresh)?;
                 }
-                None
             }
-            Action::Stage(content) => {
-                let outcome = self.stager.stage(now, &content);
-                outcome.map(|outcome| step_of(&outcome))
-            }
-            Action::Unstage => {
-                self.stager.discard();
-                None
-            }
-            Action::Drain => {
-                self.drain(now, drain::Event::Drain)?;
-                None
-            }
-            Action::Restore => {
-                self.drain(now, drain::Event::Restore)?;
-                None
-            }
-            Action::Install if self.permit.is_some() => {
-                self.permit(now, permit::Event::Confirm)?;
-                None
-            }
-            Action::Install => Some(self.install()),
+            Action::Stage(content) => step = self.stager.stage(now, &content).as_ref().map(step_of),
+            Action::Unstage => self.stager.discard(),
+            Action::Drain => self.drain(now, drain::Event::Drain)?,
+            Action::Restore => self.drain(now, drain::Event::Restore)?,
+            Action::Install if self.permit.is_some() => self.permit(now, permit::Event::Confirm)?,
+            Action::Install => step = Some(self.install()),
             Action::PutBack => {
                 log::warn!("putting the files back that worked");
                 let is_done = self.stager.put_back().is_ok();
-                Some(if is_done { Step::PutBack } else { Step::PutBackFailed })
+                step = Some(if is_done { Step::PutBack } else { Step::PutBackFailed });
             }
-            Action::Keep => {
-                self.stager.keep();
-                None
-            }
+            Action::Keep => self.stager.keep(),
             Action::StopChild => {
                 self.is_told_to_end = true;
                 self.family.stop(now, self.stopping.signal, self.stopping.kill_timeout);
-                self.family.is_gone().then_some(Step::Gone)
+                step = self.family.is_gone().then_some(Step::Gone);
             }
-            Action::StartChild => Some(self.start_child()),
-            Action::Apply => self.apply(now),
+            Action::StartChild => step = Some(self.start_child()),
+            Action::Apply => step = self.apply(now),
             Action::CheckHealth => {
                 if let Some(checkup) = &mut self.checkup {
                     checkup.begin_at_once(now);
                 }
-                None
             }
             Action::RestHealth => {
                 if let Some(checkup) = &mut self.checkup {
                     checkup.rest();
                 }
-                None
             }
-            Action::Alert(alarm) => {
-                self.alarm(now, alarm);
-                None
-            }
-            Action::End => {
-                self.is_over = true;
-                None
-            }
-        };
+            Action::Alert(alarm) => self.alarm(now, alarm),
+            Action::End => self.is_over = true,
+        }
         Ok(step)
     }
 
