@@ -1,7 +1,7 @@
 //! What an answer tells a cache.
 
 use super::{
-    Answer, Ask, Cache, Contents, Found, News, Outcome, Part, Phase, Refusal, Retry, State,
+    Again, Answer, Ask, Cache, Contents, Found, News, Outcome, Part, Phase, Refusal, State,
     Watching,
 };
 use crate::session::{SessionError, ZnodePath};
@@ -206,7 +206,7 @@ impl<V> Cache<V> {
     }
 
     fn cannot_read(&mut self, now: Instant, path: &ZnodePath, part: Part, error: SessionError) {
-        let retry = Retry::Part(path.clone(), part);
+        let retry = Again::Part(path.clone(), part);
         if error.is_transient() {
             let node = self.nodes.get(path);
             let is_first_time = node.is_none_or(|node| node.trouble(part).is_none());
@@ -233,7 +233,7 @@ impl<V> Cache<V> {
 
     fn found_top(&mut self) {
         self.refusal = None;
-        self.retry.remove(&Retry::Top);
+        self.retry.remove(&Again::Top);
         if matches!(self.state, State::Missing | State::Refused) {
             // What hints said meanwhile was not taken.
             self.outdate();
@@ -278,12 +278,12 @@ impl<V> Cache<V> {
     fn refuse(&mut self, now: Instant, error: SessionError) {
         let is_first_time = self.state != State::Refused;
         if error.is_transient() {
-            return self.retry.add(now, Retry::Top, false);
+            return self.retry.add(now, Again::Top, false);
         }
         if self.scope.is_all_or_nothing {
             return self.fail(now, error.into());
         }
-        self.retry.add(now, Retry::Top, is_first_time);
+        self.retry.add(now, Again::Top, is_first_time);
         self.refusal = Some(error.clone());
         if is_first_time {
             self.state = State::Refused;
@@ -298,7 +298,7 @@ impl<V> Cache<V> {
         }
         self.forget_requests();
         let is_first_time = self.state != State::Refused;
-        self.retry.add(now, Retry::Top, is_first_time);
+        self.retry.add(now, Again::Top, is_first_time);
         // That they are forgotten is news too.
         if is_first_time || self.nodes.count() > 0 {
             self.state = State::Refused;

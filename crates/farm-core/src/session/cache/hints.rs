@@ -1,6 +1,6 @@
 //! What a hint makes a cache read.
 
-use super::{Ask, Cache, News, Part, Phase, Retry, State, Watching};
+use super::{Again, Ask, Cache, News, Part, Phase, State, Watching};
 use crate::session::{Change, Hint, ZnodePath};
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ impl<V> Cache<V> {
             return;
         }
         if self.state == State::Refused && self.scope.is_all_or_nothing && !self.is_listing_top() {
-            return self.retry.hasten(now, Retry::Top);
+            return self.retry.hasten(now, Again::Top);
         }
         if is_top { self.top_hint(hint.change) } else { self.hint_below(&hint.path, hint.change) }
     }
@@ -103,7 +103,7 @@ impl<V> Cache<V> {
 
     pub(super) fn no_retry(&mut self, path: &ZnodePath, part: Part) {
         if !self.retry.is_empty() {
-            self.retry.remove(&Retry::Part(path.clone(), part));
+            self.retry.remove(&Again::Part(path.clone(), part));
         }
     }
 }

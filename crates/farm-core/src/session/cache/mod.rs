@@ -53,7 +53,7 @@ enum Watching {
 /// What is asked again later although no hint tells when: a change of an access list is
 /// never announced.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Retry {
+enum Again {
     Top,
     Part(ZnodePath, Part),
 }
@@ -74,7 +74,7 @@ pub struct Cache<V> {
     queue: VecDeque<(ZnodePath, Part)>,
     nodes: Nodes<V>,
     ignored: BTreeSet<(ZnodePath, String)>,
-    retry: RetrySet<Retry>,
+    retry: RetrySet<Again>,
     actions: Vec<Action<V>>,
 }
 
@@ -349,8 +349,8 @@ impl<V> Cache<V> {
     fn tick(&mut self, now: Instant) {
         for retry in self.retry.take(now) {
             match retry {
-                Retry::Top => self.begin(),
-                Retry::Part(path, part) => self.want(&path, part),
+                Again::Top => self.begin(),
+                Again::Part(path, part) => self.want(&path, part),
             }
         }
     }
