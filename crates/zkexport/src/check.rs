@@ -2,7 +2,7 @@
 //!
 //! **Invariant.** What is staged is removed unless it is installed.
 
-use farm_core::files::file::StoreError;
+use farm_core::files::error::FileError;
 use farm_core::files::staging::StagedFile;
 use farm_core::process::command::{Executor, Failed, Finished, about_file};
 use std::io;
@@ -50,7 +50,7 @@ impl Checker {
     }
 
     /// Puts what has passed in the place of the file.
-    pub(crate) fn install(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn install(&mut self) -> Result<(), FileError> {
         self.staged.take().map_or(Ok(()), StagedFile::install)
     }
 

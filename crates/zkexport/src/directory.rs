@@ -1,9 +1,10 @@
 //! A whole farm as a directory: one directory per host, one file per field.
 
 use farm_core::codec::dir::{Encoded, Refusal, encode};
-use farm_core::files::file::{Replaced, StoreError};
+use farm_core::files::error::FileError;
+use farm_core::files::file::Replaced;
 use farm_core::files::manner::Manner;
-use farm_core::files::mark::{ClaimError, Mark};
+use farm_core::files::mark::Mark;
 use farm_core::files::tree::{Change, OwnedDir};
 use farm_core::model::{Farm, FieldPath, Record, Value};
 use std::collections::BTreeSet;
@@ -24,14 +25,14 @@ pub(crate) struct ExportDir {
 impl ExportDir {
     /// Makes the directory, or takes one that is empty or has our mark; with
     /// `adopt` any other one too. Its files are written in this manner from now on.
-    pub(crate) fn claim(path: &Path, adopt: bool, manner: Manner) -> Result<Self, ClaimError> {
+    pub(crate) fn claim(path: &Path, adopt: bool, manner: Manner) -> Result<Self, FileError> {
         OWN.claim(path, adopt)?;
         let dir = OwnedDir { path: path.to_owned(), mark: OWN, manner };
         Ok(Self { dir, told: BTreeSet::new() })
     }
 
     /// Makes the directory show the farm, touching only what differs.
-    pub(crate) fn store(&mut self, farm: &Farm) -> Result<Replaced, StoreError> {
+    pub(crate) fn store(&mut self, farm: &Farm) -> Result<Replaced, FileError> {
         let encoded = laid_out(farm);
         let refused: BTreeSet<_> = encoded.refused.into_iter().collect();
         for (field, why) in refused.difference(&self.told) {
@@ -43,7 +44,7 @@ impl ExportDir {
 }
 
 /// Says what a farm would change in a directory; nothing is touched.
-pub(crate) fn preview(path: &Path, adopt: bool, farm: &Farm) -> Result<Vec<Change>, ClaimError> {
+pub(crate) fn preview(path: &Path, adopt: bool, farm: &Farm) -> Result<Vec<Change>, FileError> {
     let dir = OwnedDir { path: path.to_owned(), mark: OWN, manner: Manner::default() };
     dir.preview(adopt, &laid_out(farm).tree)
 }

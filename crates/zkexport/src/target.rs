@@ -2,10 +2,10 @@
 
 use crate::directory::{ExportDir, MARK, preview};
 use farm_core::cli::{Exit, ExitReason, chain, unwritten};
-use farm_core::codec::{EncodeError, ExportFormat, TextFormat, encode_farm};
-use farm_core::files::file::{ReadError, Replaced, StoreError, read, replace_as};
+use farm_core::codec::{ExportFormat, TextFormat, encode_farm};
+use farm_core::files::error::{Fault, FileError};
+use farm_core::files::file::{Replaced, read, replace_as};
 use farm_core::files::manner::Manner;
-use farm_core::files::mark::ClaimError;
 use farm_core::files::staging::StagedFile;
 use farm_core::files::tree::Change;
 use farm_core::model::Farm;
@@ -43,9 +43,7 @@ pub(crate) enum Target {
 #[derive(Debug)]
 pub(crate) enum TargetError {
     Stdout(io::Error),
-    Store(StoreError),
-    Claim(ClaimError),
-    Read(ReadError),
+    File(FileError),
     /// It could not be checked.
     Check(io::Error),
 }
@@ -75,7 +73,7 @@ impl Target {
         let has_mark = path.join(MARK).symlink_metadata().is_ok();
         if claimed.is_none() || !has_mark {
             let adopt = *adopt && claimed.is_none();
-            *claimed = Some(ExportDir::claim(path, adopt, *manner).map_err(TargetError::Claim)?);
+            *claimed = Some(ExportDir::claim(path, adopt, *manner)?);
         }
         Ok(claimed.as_mut())
     }
@@ -83,7 +81,7 @@ impl Target {
     /// Puts the farm there; tells whether anything had to be written.
     pub(crate) fn store(&mut self, farm: &Farm) -> Result<bool, TargetError> {
         if let Some(dir) = self.claim()? {
-            return dir.store(farm).map(is_written).map_err(TargetError::Store);
+            return Ok(is_written(dir.store(farm)?));
         }
         match self {
             Self::Stdout(format) => {
@@ -94,7 +92,7 @@ impl Target {
             }
             Self::File(path, format, manner) => {
                 let bytes = encode(*format, farm, path)?;
-                replace_as(path, &bytes, manner).map(is_written).map_err(TargetError::Store)
+                Ok(is_written(replace_as(path, &bytes, manner)?))
             }
             Self::Dir { .. } => Ok(false),
         }
@@ -105,7 +103,7 @@ impl Target {
         match self {
             Self::File(path, format, manner) => {
                 let bytes = encode(*format, farm, path)?;
-                StagedFile::write(path, bytes, *manner).map_err(TargetError::Store)
+                Ok(StagedFile::write(path, bytes, *manner)?)
             }
             // The options don't allow a check of these.
             Self::Stdout(_) | Self::Dir { .. } => Ok(None),
@@ -120,15 +118,15 @@ impl Target {
                 let after = encode(*format, farm, path)?;
                 let before = match read(path, BYTES_MAX) {
                     Ok(bytes) => Some(bytes),
-                    Err(ReadError::Missing(_)) => None,
-                    Err(error) => return Err(TargetError::Read(error)),
+                    Err(error) if error.is_missing() => None,
+                    Err(error) => return Err(error.into()),
                 };
                 let is_same = before.as_ref() == Some(&after);
                 let change = Change { path: path.clone(), before, after: Some(after) };
                 Ok(if is_same { Vec::new() } else { vec![change] })
             }
             Self::Dir { path, adopt, .. } => {
-                let mut changes = preview(path, *adopt, farm).map_err(TargetError::Claim)?;
+                let mut changes = preview(path, *adopt, farm)?;
                 for change in &mut changes {
                     change.path = path.join(&change.path);
                 }
@@ -138,23 +136,25 @@ impl Target {
     }
 }
 
-fn encode(format: TextFormat, farm: &Farm, path: &Path) -> Result<Vec<u8>, TargetError> {
-    encode_farm(format, farm).map_err(|source: EncodeError| {
-        TargetError::Store(StoreError::Encode { path: path.to_owned(), source })
-    })
+fn encode(format: TextFormat, farm: &Farm, path: &Path) -> Result<Vec<u8>, FileError> {
+    encode_farm(format, farm).map_err(|e| FileError::writing(path, e))
 }
 
 fn is_written(replaced: Replaced) -> bool {
     replaced == Replaced::Written
 }
 
+impl From<FileError> for TargetError {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
 impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdout(error) => write!(f, "cannot write to stdout: {error}"),
-            Self::Store(error) => f.write_str(&chain(error)),
-            Self::Claim(error) => f.write_str(&chain(error)),
-            Self::Read(error) => f.write_str(&chain(error)),
+            Self::File(error) => f.write_str(&chain(error)),
             Self::Check(error) => write!(f, "the check can't be started: {error}"),
         }
     }
@@ -167,14 +167,12 @@ impl ExitReason for TargetError {
         match self {
             Self::Stdout(error) => unwritten(error),
             Self::Check(_) => Exit::CannotWrite,
-            Self::Store(error) => error.exit(),
-            Self::Claim(error) => error.exit(),
-            Self::Read(error) => error.exit(),
+            Self::File(error) => error.exit(),
         }
     }
 
     fn hint(&self) -> Option<String> {
-        matches!(self, Self::Claim(ClaimError::NotOurs { .. }))
+        matches!(self, Self::File(FileError { fault: Fault::NotOurs { .. }, .. }))
             .then(|| "--adopt takes it over, and removes what is in it".to_owned())
     }
 }

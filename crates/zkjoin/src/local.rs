@@ -10,8 +10,8 @@ use crate::told::tell_conflicts;
 use farm_core::cli::{Failure, chain};
 use farm_core::codec::ConfFormat;
 use farm_core::engine::LogOnce;
-use farm_core::files::conf::{Conf, LoadError, Stored};
-use farm_core::files::file::StoreError;
+use farm_core::files::conf::{Conf, Stored};
+use farm_core::files::error::FileError;
 use farm_core::files::watch::{FileWatch, Hint, Watched};
 use farm_core::model::Record;
 use std::path::PathBuf;
@@ -109,8 +109,8 @@ impl Local {
                 }
                 ConfState::Good(loaded.record)
             }
-            Err(LoadError::Missing(path)) => {
-                let text = format!("there is no config; conf={}", path.display());
+            Err(error) if error.is_missing() => {
+                let text = format!("there is no config; conf={}", error.path.display());
                 self.told.load.warn(text);
                 ConfState::Missing
             }
@@ -173,7 +173,7 @@ impl Local {
         log::info!("wrote the config; conf={}", self.path.display());
     }
 
-    fn cannot_write(&mut self, error: &StoreError) {
+    fn cannot_write(&mut self, error: &FileError) {
         let text = format!("cannot write the config, trying on; why=\"{}\"", chain(error));
         self.told.store.warn(text);
     }

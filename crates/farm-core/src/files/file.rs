@@ -3,15 +3,15 @@
 //! **Invariant.** Who opens the path at any moment finds all of the old bytes or
 //! all of the new ones, and a failure leaves the old ones and nothing else.
 
-use super::folder::{Folder, Kind, Staged, code, kind_of, read_bounded, split};
+use super::error::{Fault, FileError, is_permission};
+use super::folder::{Folder, Kind, Staged, kind_of, read_bounded, split};
 use super::manner::Manner;
 use nix::errno::Errno;
 use nix::sys::stat::FileStat;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// As many links as Linux itself follows.
@@ -26,176 +26,24 @@ pub enum Replaced {
     Unchanged,
 }
 
-/// Why something could not be written; the old contents are as they were.
-#[derive(Debug)]
-pub enum StoreError {
-    /// The system said no.
-    Io {
-        /// What was being written.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// There is something that is no regular file.
-    NotAFile(PathBuf),
-    /// More than we could read again.
-    TooLarge(PathBuf),
-    /// Links that never come to an end.
-    LinkLoop(PathBuf),
-    /// A record that the format cannot say.
-    Encode {
-        /// What was to be written.
-        path: PathBuf,
-        /// Why not.
-        source: crate::codec::EncodeError,
-    },
-}
-
-impl StoreError {
-    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
-        if source.kind() == io::ErrorKind::InvalidInput && source.raw_os_error().is_none() {
-            Self::NotAFile(path.to_owned())
-        } else {
-            Self::Io { path: path.to_owned(), source }
-        }
-    }
-
-    /// Whether we were not allowed to: no permission, or a file system that is read-only.
-    #[must_use]
-    pub fn is_permission(&self) -> bool {
-        match self {
-            Self::Io { source, .. } => is_permission(source),
-            Self::NotAFile(_) | Self::TooLarge(_) | Self::LinkLoop(_) | Self::Encode { .. } => {
-                false
-            }
-        }
-    }
-
-    /// What could not be written.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::NotAFile(path) | Self::TooLarge(path) | Self::LinkLoop(path) => path,
-            Self::Io { path, .. } | Self::Encode { path, .. } => path,
-        }
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path().display();
-        match self {
-            Self::Io { .. } | Self::Encode { .. } => write!(f, "cannot write {path}"),
-            Self::NotAFile(_) => write!(f, "cannot write {path}: not a regular file"),
-            Self::TooLarge(_) => write!(f, "cannot write {path}: the record is too large for it"),
-            Self::LinkLoop(_) => write!(f, "cannot write {path}: too many levels of links"),
-        }
-    }
-}
-
-impl std::error::Error for StoreError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io { source, .. } => Some(source),
-            Self::Encode { source, .. } => Some(source),
-            Self::NotAFile(_) | Self::TooLarge(_) | Self::LinkLoop(_) => None,
-        }
-    }
-}
-
-/// Why something could not be read.
-#[derive(Debug)]
-pub enum ReadError {
-    /// There is no such file.
-    Missing(PathBuf),
-    /// It is no regular file, and was not opened.
-    NotAFile(PathBuf),
-    /// It has more bytes than the caller would take.
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// As many would have been taken.
-        bytes_max: usize,
-    },
-    /// The system said no.
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl ReadError {
-    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
-        let path = path.to_owned();
-        match source.kind() {
-            io::ErrorKind::NotFound => Self::Missing(path),
-            io::ErrorKind::InvalidInput if source.raw_os_error().is_none() => Self::NotAFile(path),
-            _ => Self::Io { path, source },
-        }
-    }
-
-    /// Whether we were not allowed to.
-    #[must_use]
-    pub fn is_permission(&self) -> bool {
-        match self {
-            Self::Io { source, .. } => is_permission(source),
-            Self::Missing(_) | Self::NotAFile(_) | Self::TooLarge { .. } => false,
-        }
-    }
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing(path) => write!(f, "no such file: {}", path.display()),
-            Self::NotAFile(path) => {
-                write!(f, "cannot read {}: not a regular file", path.display())
-            }
-            Self::TooLarge { path, bytes_max } => {
-                write!(f, "cannot read {}: more than {bytes_max} bytes", path.display())
-            }
-            Self::Io { path, .. } => write!(f, "cannot read {}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for ReadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io { source, .. } => Some(source),
-            Self::Missing(_) | Self::NotAFile(_) | Self::TooLarge { .. } => None,
-        }
-    }
-}
-
-pub(crate) fn is_permission(error: &io::Error) -> bool {
-    matches!(code(error), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
-}
-
 /// Reads a regular file, links followed, of at most `bytes_max` bytes.
 ///
 /// It never blocks: a fifo, a socket or a device is refused without being opened.
 ///
 /// # Errors
 ///
-/// [`ReadError`], which tells a missing file from one that can't be read.
-pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, ReadError> {
-    let place = match Place::of(path) {
-        Ok(place) => place,
-        Err(StoreError::Io { source, .. }) => return Err(ReadError::io(path, source)),
-        Err(e) => return Err(ReadError::io(path, io::Error::other(e))),
-    };
+/// [`FileError`], which tells a missing file from one that can't be read.
+pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, FileError> {
+    let place = Place::of(path).map_err(|e| match e.fault {
+        Fault::Io(source) => FileError::reading(path, source),
+        _ => FileError::reading(path, io::Error::other(e)),
+    })?;
     let read = || {
-        let Some(file) = place.folder.open_file(&place.name)? else { return Ok(None) };
-        read_bounded(&file, bytes_max).map(Some)
+        let file = place.folder.open_file(&place.name)?.ok_or(io::ErrorKind::NotFound)?;
+        read_bounded(&file, bytes_max)
     };
-    match read().map_err(|e| ReadError::io(path, e))? {
-        Some(Some(bytes)) => Ok(bytes),
-        Some(None) => Err(ReadError::TooLarge { path: path.to_owned(), bytes_max }),
-        None => Err(ReadError::Missing(path.to_owned())),
-    }
+    let bytes = read().map_err(|e| FileError::reading(path, e))?;
+    bytes.ok_or_else(|| FileError::reading(path, Fault::TooLarge { bytes_max }))
 }
 
 /// Puts `bytes` in the place of what the file has, or makes it.
@@ -207,8 +55,8 @@ pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, ReadError> {
 ///
 /// # Errors
 ///
-/// [`StoreError`]; the old contents are intact and no other file is left behind.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<Replaced, StoreError> {
+/// [`FileError`]; the old contents are intact and no other file is left behind.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<Replaced, FileError> {
     replace_as(path, bytes, &Manner::default())
 }
 
@@ -218,11 +66,11 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<Replaced, StoreError> {
 ///
 /// # Errors
 ///
-/// [`StoreError`]; the old contents are intact and no other file is left behind.
-pub fn replace_as(path: &Path, bytes: &[u8], manner: &Manner) -> Result<Replaced, StoreError> {
+/// [`FileError`]; the old contents are intact and no other file is left behind.
+pub fn replace_as(path: &Path, bytes: &[u8], manner: &Manner) -> Result<Replaced, FileError> {
     let place = Place::of(path)?;
     let replaced = place.folder.replace_as(&place.name, bytes, manner);
-    replaced.map_err(|e| StoreError::io(path, e))
+    replaced.map_err(|e| FileError::writing(path, e))
 }
 
 /// Where a path leads: links followed, the directory open.
@@ -233,8 +81,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn of(path: &Path) -> Result<Self, StoreError> {
-        let wrap = |e| StoreError::io(path, e);
+    pub(crate) fn of(path: &Path) -> Result<Self, FileError> {
+        let wrap = |e| FileError::writing(path, e);
         let mut at = path.to_owned();
         for _ in 0..LINKS_MAX {
             let Ok(target) = std::fs::read_link(&at) else {
@@ -244,7 +92,7 @@ impl Place {
             };
             at = at.parent().unwrap_or(Path::new("")).join(target);
         }
-        Err(StoreError::LinkLoop(path.to_owned()))
+        Err(FileError::writing(path, Fault::LinkLoop))
     }
 }
 

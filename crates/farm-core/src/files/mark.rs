@@ -3,13 +3,12 @@
 //! **Invariant.** A directory with somebody else's files gets no mark unless its
 //! owner says so.
 
-use super::file::StoreError;
+use super::error::{Fault, FileError};
 use super::folder::{Folder, Kind};
 use super::manner::Manner;
 use std::ffi::OsStr;
-use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A file that says whose a directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,52 +19,15 @@ pub struct Mark {
     pub text: &'static [u8],
 }
 
-/// Why a directory can't be ours.
-#[derive(Debug)]
-pub enum ClaimError {
-    /// It holds something, and not our mark.
-    NotOurs {
-        /// The directory.
-        path: PathBuf,
-        /// What it would have to hold.
-        mark: &'static str,
-    },
-    /// It is no directory.
-    NotADirectory(PathBuf),
-    /// The system said no.
-    Store(StoreError),
-}
-
-impl fmt::Display for ClaimError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotOurs { path, mark } => {
-                write!(f, "{} is not empty and has no file {mark}", path.display())
-            }
-            Self::NotADirectory(path) => write!(f, "{} is not a directory", path.display()),
-            Self::Store(e) => e.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ClaimError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::NotOurs { .. } | Self::NotADirectory(_) => None,
-            Self::Store(e) => e.source(),
-        }
-    }
-}
-
 impl Mark {
     /// Makes the directory, or takes one that is empty or has the mark; with
     /// `adopt` any other one too.
     ///
     /// # Errors
     ///
-    /// [`ClaimError::NotOurs`] for a directory with somebody else's files, which
-    /// is left as it is.
-    pub fn claim(&self, path: &Path, adopt: bool) -> Result<(), ClaimError> {
+    /// [`Fault::NotOurs`] for a directory with somebody else's files, which is left as
+    /// it is.
+    pub fn claim(&self, path: &Path, adopt: bool) -> Result<(), FileError> {
         self.verdict(path, self.put_on(path, adopt).map(|is_on| is_on.then_some(())))
     }
 
@@ -74,16 +36,9 @@ impl Mark {
         &self,
         path: &Path,
         outcome: io::Result<Option<T>>,
-    ) -> Result<T, ClaimError> {
-        let path = path.to_owned();
-        match outcome {
-            Ok(Some(found)) => Ok(found),
-            Ok(None) => Err(ClaimError::NotOurs { path, mark: self.name }),
-            Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
-                Err(ClaimError::NotADirectory(path))
-            }
-            Err(e) => Err(ClaimError::Store(StoreError::io(&path, e))),
-        }
+    ) -> Result<T, FileError> {
+        let found = outcome.map_err(|e| FileError::writing(path, Fault::of_directory(e)))?;
+        found.ok_or_else(|| FileError::writing(path, Fault::NotOurs { mark: self.name }))
     }
 
     fn put_on(&self, path: &Path, adopt: bool) -> io::Result<bool> {

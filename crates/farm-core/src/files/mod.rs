@@ -4,7 +4,8 @@
 //! is on its way. `file` replaces a file, `staging` does so later or never, both as
 //! `manner` says; `swap` only if the file is as expected, and `displace` keeps what
 //! was there, which `previous` puts back. `tree` writes a whole directory, on which
-//! there is a `mark`. `conf` is a file or a directory that people edit as well.
+//! there is a `mark`. `conf` is a file or a directory that people edit as well. All of
+//! them report a failure as an `error`.
 //!
 //! **Invariant.** A reader of a file that we write sees the old bytes or the new
 //! ones, never a part. What somebody saves while we write is found again, and a
@@ -12,6 +13,7 @@
 
 pub mod conf;
 mod displace;
+pub mod error;
 pub mod file;
 mod folder;
 mod hidden;

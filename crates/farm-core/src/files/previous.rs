@@ -5,7 +5,8 @@
 //! its owner and its times, and needs no room.
 
 use super::displace::displace;
-use super::file::{Place, StoreError, needs_rewrite};
+use super::error::FileError;
+use super::file::{Place, needs_rewrite};
 use super::folder::{Folder, Staged, code, read_bounded, resemble};
 use super::hidden::{DISPLACED, hidden};
 use super::manner::Manner;
@@ -51,10 +52,10 @@ impl Previous {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; the file is as it was before the attempt.
-    pub fn put_back(&mut self) -> Result<(), StoreError> {
+    /// [`FileError`]; the file is as it was before the attempt.
+    pub fn put_back(&mut self) -> Result<(), FileError> {
         let outcome = self.undo().and_then(|()| self.place.folder.sync());
-        outcome.map_err(|e| StoreError::io(&self.path, e))
+        outcome.map_err(|e| FileError::writing(&self.path, e))
     }
 
     fn undo(&mut self) -> io::Result<()> {
@@ -86,14 +87,14 @@ pub(super) fn install(
     hidden: OsString,
     bytes: &[u8],
     manner: &Manner,
-) -> Result<Previous, StoreError> {
+) -> Result<Previous, FileError> {
     let Place { folder, name } = &place;
     let traded = folder.trade(folder.adopt(hidden), name, bytes, manner);
-    let kept = traded.map_err(|e| StoreError::io(path, e))?;
+    let kept = traded.map_err(|e| FileError::writing(path, e))?;
     let mut previous = Previous { path: path.to_owned(), place, kept };
     if let Err(e) = previous.place.folder.sync() {
         previous.put_back()?;
-        return Err(StoreError::io(path, e));
+        return Err(FileError::writing(path, e));
     }
     Ok(previous)
 }

@@ -3,7 +3,8 @@
 //! **Invariant.** What is not installed is removed; until then nobody who looks
 //! for the file itself sees any of it.
 
-use super::file::{Place, StoreError};
+use super::error::FileError;
+use super::file::Place;
 use super::hidden;
 use super::manner::Manner;
 use super::previous::{self, Previous};
@@ -26,10 +27,10 @@ pub struct StagedFile {
 ///
 /// # Errors
 ///
-/// [`StoreError`] when the directory can't be read, or something stays.
-pub fn sweep(path: &Path) -> Result<(), StoreError> {
+/// [`FileError`] when the directory can't be read, or something stays.
+pub fn sweep(path: &Path) -> Result<(), FileError> {
     let place = Place::of(path)?;
-    hidden::sweep(&place.folder).map_err(|e| StoreError::io(path, e))
+    hidden::sweep(&place.folder).map_err(|e| FileError::writing(path, e))
 }
 
 impl StagedFile {
@@ -37,8 +38,8 @@ impl StagedFile {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; the file is untouched and no other one is left behind.
-    pub fn write(path: &Path, bytes: Vec<u8>, manner: Manner) -> Result<Option<Self>, StoreError> {
+    /// [`FileError`]; the file is untouched and no other one is left behind.
+    pub fn write(path: &Path, bytes: Vec<u8>, manner: Manner) -> Result<Option<Self>, FileError> {
         let place = Place::of(path)?;
         let stage = || -> io::Result<Option<OsString>> {
             let old = place.folder.stat(&place.name)?;
@@ -48,7 +49,7 @@ impl StagedFile {
             let staged = place.folder.stage_as(&bytes, old.as_ref(), &manner)?;
             Ok(Some(staged.into_name()))
         };
-        let hidden = stage().map_err(|e| StoreError::io(path, e))?;
+        let hidden = stage().map_err(|e| FileError::writing(path, e))?;
         Ok(hidden.map(|hidden| {
             let hidden = Some((place, hidden));
             Self { path: path.to_owned(), hidden, bytes, manner }
@@ -69,19 +70,20 @@ impl StagedFile {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; the file has its old contents, and the new ones are gone.
-    pub fn install(mut self) -> Result<(), StoreError> {
-        self.put_in_place().map_err(|e| StoreError::io(&self.path, e))
+    /// [`FileError`]; the file has its old contents, and the new ones are gone.
+    pub fn install(mut self) -> Result<(), FileError> {
+        self.put_in_place().map_err(|e| FileError::writing(&self.path, e))
     }
 
     /// As [`StagedFile::install`], but what was there can be put back.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; the file has its old contents, and the new ones are gone.
-    pub fn install_over(mut self) -> Result<Previous, StoreError> {
+    /// [`FileError`]; the file has its old contents, and the new ones are gone.
+    pub fn install_over(mut self) -> Result<Previous, FileError> {
         let Some((place, hidden)) = self.hidden.take() else {
-            return Err(StoreError::io(&self.path, io::ErrorKind::NotFound.into()));
+            let e = io::Error::from(io::ErrorKind::NotFound);
+            return Err(FileError::writing(&self.path, e));
         };
         previous::install(&self.path, place, hidden, &self.bytes, &self.manner)
     }

@@ -5,7 +5,8 @@
 //! handed over still open, because an editor that opened it before we put
 //! another in its place may go on writing there.
 
-use super::file::{Place, StoreError, needs_rewrite};
+use super::error::FileError;
+use super::file::{Place, needs_rewrite};
 use super::folder::{Folder, Staged, identity, is_no_exchange, read_bounded};
 use super::manner::Manner;
 use nix::errno::Errno;
@@ -46,9 +47,9 @@ pub(crate) fn swap_if(
     path: &Path,
     expected: Option<&[u8]>,
     new: &[u8],
-) -> Result<Swapped, StoreError> {
+) -> Result<Swapped, FileError> {
     let place = Place::of(path)?;
-    place.folder.swap_if(&place.name, expected, new).map_err(|e| StoreError::io(path, e))
+    place.folder.swap_if(&place.name, expected, new).map_err(|e| FileError::writing(path, e))
 }
 
 impl Folder {

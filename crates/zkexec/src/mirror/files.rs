@@ -8,14 +8,14 @@ mod tests;
 
 use super::{Content, MirrorSpec, Mirrored};
 use farm_core::cli::{Exit, ExitReason, chain};
-use farm_core::files::file::{ReadError, StoreError, read};
-use farm_core::files::mark::{ClaimError, Mark};
+use farm_core::files::error::{Fault, FileError};
+use farm_core::files::file::read;
+use farm_core::files::mark::Mark;
 use farm_core::files::previous::Previous as PreviousFile;
 use farm_core::files::staging::{StagedFile, sweep};
 use farm_core::files::tree::{OwnedDir, PreviousTree, StagedTree};
 use farm_core::process::command::{Environment, about_file};
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 
 /// The mark on the directory of a subtree.
@@ -74,9 +74,9 @@ impl Files {
                 Mirrored::Absent => true,
                 Mirrored::Bytes(bytes) => match read(&mirror.local, bytes.len()) {
                     Ok(found) => *found == **bytes,
-                    Err(ReadError::Missing(_) | ReadError::TooLarge { .. }) => false,
+                    Err(FileError { fault: Fault::TooLarge { .. }, .. }) => false,
                     // What we may not read we may still replace.
-                    Err(error) if error.is_permission() => false,
+                    Err(error) if error.is_missing() || error.is_permission() => false,
                     Err(error) => return Err(error.into()),
                 },
                 Mirrored::Tree(leaves) => owned_dir(mirror).holds(leaves)?,
@@ -232,12 +232,8 @@ impl Previous {
 /// Why the files could not be what they should.
 #[derive(Debug)]
 pub(crate) enum FilesError {
-    /// A file could not be written.
-    Store(StoreError),
-    /// A directory can't be ours.
-    Claim(ClaimError),
-    /// A file could not be read.
-    Read(ReadError),
+    /// A file or a directory could not be read or written.
+    File(FileError),
     /// This path is no text, and can't be given to a command.
     Name(PathBuf),
 }
@@ -245,9 +241,7 @@ pub(crate) enum FilesError {
 impl fmt::Display for FilesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Store(error) => f.write_str(&chain(error)),
-            Self::Claim(error) => f.write_str(&chain(error)),
-            Self::Read(error) => f.write_str(&chain(error)),
+            Self::File(error) => f.write_str(&chain(error)),
             Self::Name(path) => write!(f, "cannot check {}: its name is no text", path.display()),
         }
     }
@@ -258,45 +252,28 @@ impl std::error::Error for FilesError {}
 impl ExitReason for FilesError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Store(error) => error.exit(),
-            Self::Claim(error) => error.exit(),
-            Self::Read(error) => error.exit(),
+            Self::File(error) => error.exit(),
             Self::Name(_) => Exit::Configuration,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Claim(ClaimError::NotOurs { path, mark }) => {
+            Self::File(FileError { fault: Fault::NotOurs { mark }, path, .. }) => {
                 let mark = path.join(mark);
                 Some(format!("all files in it may go once there is a file {}", mark.display()))
             }
-            Self::Store(StoreError::Io { path, source })
-            | Self::Claim(ClaimError::Store(StoreError::Io { path, source }))
-                if source.kind() == io::ErrorKind::NotFound =>
-            {
-                let parent = path.parent().filter(|parent| !parent.exists())?;
+            Self::File(error) if error.is_missing() => {
+                let parent = error.path.parent().filter(|parent| !parent.exists())?;
                 Some(format!("the directory {} has to be there first", parent.display()))
             }
-            Self::Store(_) | Self::Claim(_) | Self::Read(_) | Self::Name(_) => None,
+            Self::File(_) | Self::Name(_) => None,
         }
     }
 }
 
-impl From<StoreError> for FilesError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<ClaimError> for FilesError {
-    fn from(error: ClaimError) -> Self {
-        Self::Claim(error)
-    }
-}
-
-impl From<ReadError> for FilesError {
-    fn from(error: ReadError) -> Self {
-        Self::Read(error)
+impl From<FileError> for FilesError {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use farm_core::files::error::Fault;
 use farm_core::model::HostName;
 use farm_harness::Scratch;
 use serde_json::json;
@@ -14,7 +15,7 @@ fn farm(hosts: &Value) -> Farm {
     farm
 }
 
-fn claim(path: &Path, adopt: bool) -> Result<ExportDir, ClaimError> {
+fn claim(path: &Path, adopt: bool) -> Result<ExportDir, FileError> {
     ExportDir::claim(path, adopt, Manner::default())
 }
 
@@ -70,14 +71,14 @@ fn a_directory_of_somebody_else_is_left_alone_unless_adopted() {
     for name in ["etc", "hidden"] {
         let path = scratch.join(name);
         let before = listing(&path);
-        assert!(matches!(claim(&path, false), Err(ClaimError::NotOurs { .. })), "{name}");
+        assert!(matches!(claim(&path, false).unwrap_err().fault, Fault::NotOurs { .. }), "{name}");
         assert_eq!(listing(&path), before);
         assert!(!path.join(MARK).exists());
     }
     let file = scratch.join("file");
-    assert!(matches!(claim(&file, true), Err(ClaimError::NotADirectory(_))));
+    assert!(matches!(claim(&file, true).unwrap_err().fault, Fault::NotADirectory));
     let deep = scratch.join("none/deeper");
-    assert!(matches!(claim(&deep, false), Err(ClaimError::Store(_))));
+    assert!(claim(&deep, false).unwrap_err().is_missing());
 
     let path = scratch.join("etc");
     let mut export = claim(&path, true).unwrap();
@@ -173,9 +174,9 @@ fn somebody_elses_directory_is_shown_only_to_who_would_take_it_over() {
     scratch.write("etc/passwd", "root");
     scratch.write("etc/.hidden", "x");
     let etc = scratch.join("etc");
-    assert!(matches!(preview(&etc, false, &Farm::new()), Err(ClaimError::NotOurs { .. })));
+    assert!(matches!(preview(&etc, false, &Farm::new()).unwrap_err().fault, Fault::NotOurs { .. }));
     assert_eq!(told(&preview(&etc, true, &Farm::new()).unwrap()), ["passwd root>-"]);
     let file = etc.join("passwd");
-    assert!(matches!(preview(&file, true, &Farm::new()), Err(ClaimError::NotADirectory(_))));
+    assert!(matches!(preview(&file, true, &Farm::new()).unwrap_err().fault, Fault::NotADirectory));
     assert!(!etc.join(MARK).exists());
 }

@@ -103,7 +103,7 @@ impl Runner {
 
     fn install(&mut self) -> Result<MirrorEvent, Failure> {
         let installed = self.checker.as_mut().map_or(Ok(()), Checker::install);
-        self.outcome(installed.map(|()| true).map_err(TargetError::Store))
+        self.outcome(installed.map(|()| true).map_err(TargetError::File))
     }
 
     fn discard(&mut self) {

@@ -8,10 +8,7 @@ use crate::cli::exit::Exit;
 use crate::codec::{DecodeError, EncodeError};
 use crate::farm::EditError;
 #[cfg(feature = "files")]
-use crate::files::{
-    file::{ReadError, StoreError},
-    mark::ClaimError,
-};
+use crate::files::error::{Fault, FileError};
 use crate::host::identity::IdentityError;
 use crate::host::lock::LockError;
 use crate::model::{FieldPathError, FilterError, SetError, SizeError};
@@ -186,35 +183,15 @@ impl<C: Into<Self>> From<EditError<C>> for Failure {
 }
 
 #[cfg(feature = "files")]
-impl ExitReason for StoreError {
+impl ExitReason for FileError {
     fn exit(&self) -> Exit {
-        match self {
+        match &self.fault {
             _ if self.is_permission() => Exit::NotAllowed,
-            Self::Io { .. } => Exit::CannotWrite,
-            Self::NotAFile(_) | Self::LinkLoop(_) => Exit::Configuration,
-            Self::Encode { .. } | Self::TooLarge(_) => Exit::Malformed,
-        }
-    }
-}
-
-#[cfg(feature = "files")]
-impl ExitReason for ClaimError {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::NotOurs { .. } | Self::NotADirectory(_) => Exit::Configuration,
-            Self::Store(error) => error.exit(),
-        }
-    }
-}
-
-/// Of a file that is read because it is to be written.
-#[cfg(feature = "files")]
-impl ExitReason for ReadError {
-    fn exit(&self) -> Exit {
-        match self {
-            _ if self.is_permission() => Exit::NotAllowed,
-            Self::NotAFile(_) => Exit::Configuration,
-            Self::Missing(_) | Self::TooLarge { .. } | Self::Io { .. } => Exit::CannotWrite,
+            Fault::Io(_) | Fault::TooLarge { .. } => Exit::CannotWrite,
+            Fault::NotAFile | Fault::NotADirectory | Fault::LinkLoop | Fault::NotOurs { .. } => {
+                Exit::Configuration
+            }
+            Fault::RecordTooLarge | Fault::Encode(_) | Fault::Malformed(_) => Exit::Malformed,
         }
     }
 }
@@ -306,21 +283,22 @@ mod tests {
     #[cfg(feature = "files")]
     #[test]
     fn a_file_fails_like_the_system_said() {
-        let path = || std::path::PathBuf::from("/etc/app.conf");
+        let path = std::path::Path::new("/etc/app.conf");
         let io = |errno: i32| io::Error::from_raw_os_error(errno);
-        let store = |errno| StoreError::Io { path: path(), source: io(errno) };
-        let read = |errno| ReadError::Io { path: path(), source: io(errno) };
+        let store = |errno| FileError::writing(path, io(errno));
+        let read = |errno| FileError::reading(path, io(errno));
         let (denied, read_only, full) = (13, 30, 28);
         for errno in [denied, read_only] {
             assert_eq!(store(errno).exit(), Exit::NotAllowed);
-            assert_eq!(ClaimError::Store(store(errno)).exit(), Exit::NotAllowed);
             assert_eq!(read(errno).exit(), Exit::NotAllowed);
         }
-        let is_lasting = |error: StoreError| (error.exit(), error.is_permanent());
+        let is_lasting = |error: FileError| (error.exit(), error.is_permanent());
         assert_eq!(is_lasting(store(full)), (Exit::CannotWrite, false));
-        assert_eq!(is_lasting(StoreError::NotAFile(path())), (Exit::Configuration, true));
-        assert_eq!(is_lasting(StoreError::TooLarge(path())), (Exit::Malformed, false));
-        assert_eq!(ReadError::Missing(path()).exit(), Exit::CannotWrite);
+        let write = |fault: Fault| FileError::writing(path, fault);
+        assert_eq!(is_lasting(write(Fault::NotAFile)), (Exit::Configuration, true));
+        assert_eq!(is_lasting(write(Fault::RecordTooLarge)), (Exit::Malformed, false));
+        let missing = 2;
+        assert_eq!(read(missing).exit(), Exit::CannotWrite);
         let told = Failure::from(store(full)).told_by("zkexport");
         assert_eq!(
             told,

@@ -5,9 +5,9 @@
 //! sockets, what is no text) is neither read, nor written, nor removed.
 
 use super::scan::{Found, Limits, ScanError, Skipped, scan};
-use super::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, LoadError, Loaded, QUIET, Stored};
+use super::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, Loaded, QUIET, Stored};
 use crate::codec::dir::{Decoded, Memory, Tree, carry_over, decode, encode};
-use crate::files::file::StoreError;
+use crate::files::error::{Fault, FileError, is_no_file};
 use crate::files::folder::{Folder, Kind, code};
 use crate::files::swap::{Displaced, Swapped};
 use crate::model::{Conflict, FieldPath, Record, Value};
@@ -55,11 +55,11 @@ impl ConfDir {
         self.memory.learn(record);
     }
 
-    pub(super) fn load(&mut self) -> Result<Loaded, LoadError> {
+    pub(super) fn load(&mut self) -> Result<Loaded, FileError> {
         let found = match self.scan() {
             Ok(found) => found,
             Err(e) => {
-                if matches!(e, LoadError::Missing(_)) {
+                if e.is_missing() {
                     self.seen = Tree::default();
                     self.leftover.clear();
                 }
@@ -86,11 +86,15 @@ impl ConfDir {
         Ok(Loaded { record, conflicts, again, is_ahead: false })
     }
 
-    fn scan(&self) -> Result<Found, LoadError> {
-        let top = Folder::open(&self.path).map_err(|e| LoadError::io(&self.path, e))?;
-        scan(&top, LIMITS, QUIET).map_err(|e| match e {
-            ScanError::TooLarge => LoadError::TooLarge(self.path.clone()),
-            ScanError::Io(e) => LoadError::io(&self.path, e),
+    fn scan(&self) -> Result<Found, FileError> {
+        let found = Folder::open(&self.path).map_err(ScanError::from);
+        let found = found.and_then(|top| scan(&top, LIMITS, QUIET));
+        found.map_err(|e| {
+            let fault = match e {
+                ScanError::TooLarge => Fault::TooLarge { bytes_max: CONF_BYTES_MAX },
+                ScanError::Io(e) => Fault::of_directory(e),
+            };
+            FileError::loading(&self.path, fault)
         })
     }
 
@@ -137,14 +141,14 @@ impl ConfDir {
         ((!held.is_empty()).then_some(QUIET), held)
     }
 
-    pub(super) fn store(&mut self, wanted: &Record) -> Result<Stored, StoreError> {
+    pub(super) fn store(&mut self, wanted: &Record) -> Result<Stored, FileError> {
         let encoded = encode(wanted);
         let Tree { files, folders } = &encoded.tree;
         let bytes: usize = files.values().map(Vec::len).sum();
         if files.len() + folders.len() > CONF_ENTRIES_MAX || bytes > CONF_BYTES_MAX {
-            return Err(StoreError::TooLarge(self.path.clone()));
+            return Err(FileError::writing(&self.path, Fault::RecordTooLarge));
         }
-        let io = |path: &std::path::Path, e| StoreError::io(path, e);
+        let io = |path: &std::path::Path, e| FileError::writing(path, e);
         let top = match Folder::open(&self.path) {
             Ok(top) => top,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -342,10 +346,9 @@ impl Writing<'_> {
         keys: Vec<String>,
         e: io::Error,
     ) -> Result<(), Failure> {
-        let is_other_kind = e.kind() == io::ErrorKind::InvalidInput && e.raw_os_error().is_none();
         let is_moved =
             matches!(code(&e), Some(Errno::EISDIR | Errno::ENOTDIR | Errno::ELOOP | Errno::ENOENT));
-        if !is_other_kind && !is_moved {
+        if !is_no_file(&e) && !is_moved {
             return Err((keys, e));
         }
         // What is left over will be there next time too; the rest is a race.

@@ -5,9 +5,10 @@
 //! is quiet for long: an editor that still held it open has its edit merged.
 
 use super::moment::{Moment, intent};
-use super::{CONF_BYTES_MAX, LoadError, Loaded, QUIET, Stored};
+use super::{CONF_BYTES_MAX, Loaded, QUIET, Stored};
 use crate::codec::{self, ConfText};
-use crate::files::file::{StoreError, read};
+use crate::files::error::{Act, Fault, FileError};
+use crate::files::file::read;
 use crate::files::swap::{Displaced, Swapped, swap_if};
 use crate::model::{Conflict, Record, merge};
 use std::path::PathBuf;
@@ -77,7 +78,7 @@ impl ConfFile {
         }
     }
 
-    pub(super) fn load(&mut self) -> Result<Loaded, LoadError> {
+    pub(super) fn load(&mut self) -> Result<Loaded, FileError> {
         let now = Instant::now();
         self.read(now)?;
         let again = self.look_at_late(now);
@@ -96,23 +97,23 @@ impl ConfFile {
         Ok(Loaded { is_ahead: record != self.record, record, conflicts, again })
     }
 
-    fn read(&mut self, now: Instant) -> Result<(), LoadError> {
-        let bytes = match read(&self.path, CONF_BYTES_MAX).map_err(LoadError::from) {
+    fn read(&mut self, now: Instant) -> Result<(), FileError> {
+        let bytes = match read(&self.path, CONF_BYTES_MAX) {
             Ok(bytes) => bytes,
             Err(e) => {
-                if matches!(e, LoadError::Missing(_)) {
+                if e.is_missing() {
                     self.seen = None;
                     self.record = Record::new();
                     self.overwritten = None;
                 }
-                return Err(e);
+                return Err(FileError { act: Act::Load, ..e });
             }
         };
         if self.seen.as_ref() == Some(&bytes) {
             return Ok(());
         }
-        let saved = codec::decode(self.format, &bytes)
-            .map_err(|source| LoadError::Malformed { path: self.path.clone(), source })?;
+        let saved =
+            codec::decode(self.format, &bytes).map_err(|e| FileError::loading(&self.path, e))?;
         let before = std::mem::replace(&mut self.record, saved);
         if self.overwritten.is_none() && self.seen.is_some() {
             let past = self.moment.versions(now);
@@ -124,15 +125,15 @@ impl ConfFile {
         Ok(())
     }
 
-    pub(super) fn store(&mut self, wanted: &Record) -> Result<Stored, StoreError> {
+    pub(super) fn store(&mut self, wanted: &Record) -> Result<Stored, FileError> {
         if self.seen.is_some() && self.record == *wanted {
             self.forget_edits();
             return Ok(Stored::Unchanged);
         }
         let bytes = codec::encode_record(self.format, wanted)
-            .map_err(|source| StoreError::Encode { path: self.path.clone(), source })?;
+            .map_err(|e| FileError::writing(&self.path, e))?;
         if bytes.len() > CONF_BYTES_MAX {
-            return Err(StoreError::TooLarge(self.path.clone()));
+            return Err(FileError::writing(&self.path, Fault::RecordTooLarge));
         }
         let (stored, displaced) = match swap_if(&self.path, self.seen.as_deref(), &bytes)? {
             Swapped::Stale => return Ok(Stored::Overtaken),

@@ -11,12 +11,10 @@ mod scan;
 
 use self::dir::ConfDir;
 use self::file::ConfFile;
-use super::file::{ReadError, StoreError};
-use crate::codec::{ConfFormat, DecodeError};
+use super::error::FileError;
+use crate::codec::ConfFormat;
 use crate::model::{Conflict, Record};
-use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// As many bytes may a config have.
@@ -50,88 +48,6 @@ pub enum Stored {
     Written,
     /// Somebody else wrote in the same moment: load, merge and store again.
     Overtaken,
-}
-
-/// Why there is no record.
-#[derive(Debug)]
-pub enum LoadError {
-    /// There is no such file or directory.
-    Missing(PathBuf),
-    /// It is not what its format says, at least not now.
-    Malformed {
-        /// The config.
-        path: PathBuf,
-        /// What is wrong.
-        source: DecodeError,
-    },
-    /// More bytes, entries or levels than a config may have.
-    TooLarge(PathBuf),
-    /// A directory where a file should be, or the other way round, or something else.
-    WrongKind(PathBuf),
-    /// The system said no.
-    Unreadable {
-        /// The config.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl LoadError {
-    /// Whether we were not allowed to.
-    #[must_use]
-    pub fn is_permission(&self) -> bool {
-        match self {
-            Self::Unreadable { source, .. } => super::file::is_permission(source),
-            Self::Missing(_) | Self::Malformed { .. } | Self::TooLarge(_) | Self::WrongKind(_) => {
-                false
-            }
-        }
-    }
-
-    fn io(path: &Path, source: io::Error) -> Self {
-        let path = path.to_owned();
-        match source.kind() {
-            io::ErrorKind::NotFound => Self::Missing(path),
-            io::ErrorKind::NotADirectory => Self::WrongKind(path),
-            _ => Self::Unreadable { path, source },
-        }
-    }
-}
-
-impl From<ReadError> for LoadError {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Missing(path) => Self::Missing(path),
-            ReadError::NotAFile(path) => Self::WrongKind(path),
-            ReadError::TooLarge { path, .. } => Self::TooLarge(path),
-            ReadError::Io { path, source } => Self::Unreadable { path, source },
-        }
-    }
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing(path) => write!(f, "no such config: {}", path.display()),
-            Self::Malformed { path, .. } => write!(f, "cannot understand {}", path.display()),
-            Self::TooLarge(path) => write!(f, "{} is too large for a config", path.display()),
-            Self::WrongKind(path) => {
-                write!(f, "{} is not the kind of file that its format needs", path.display())
-            }
-            Self::Unreadable { path, .. } => write!(f, "cannot read {}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for LoadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Malformed { source, .. } => Some(source),
-            Self::Unreadable { source, .. } => Some(source),
-            Self::Missing(_) | Self::TooLarge(_) | Self::WrongKind(_) => None,
-        }
-    }
 }
 
 /// A config on this machine.
@@ -171,9 +87,9 @@ impl Conf {
     ///
     /// # Errors
     ///
-    /// [`LoadError`]. What was known before an error is still known after it: a
+    /// [`FileError`]. What was known before an error is still known after it: a
     /// store then finds out that the config is no longer the one it knows.
-    pub fn load(&mut self) -> Result<Loaded, LoadError> {
+    pub fn load(&mut self) -> Result<Loaded, FileError> {
         match &mut self.shape {
             Shape::File(file) => file.load(),
             Shape::Dir(dir) => dir.load(),
@@ -187,9 +103,9 @@ impl Conf {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]. Every single file has its old contents or its new ones;
+    /// [`FileError`]. Every single file has its old contents or its new ones;
     /// another store goes on where this one ended.
-    pub fn store(&mut self, wanted: &Record) -> Result<Stored, StoreError> {
+    pub fn store(&mut self, wanted: &Record) -> Result<Stored, FileError> {
         match &mut self.shape {
             Shape::File(file) => file.store(wanted),
             Shape::Dir(dir) => dir.store(wanted),

@@ -7,6 +7,7 @@ use farm_harness::{Scratch, eventually};
 use serde_json::json;
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 
 fn record(value: &Value) -> Record {
     Record::from_map(value.as_object().unwrap().clone())

@@ -1,5 +1,6 @@
 use super::*;
 use crate::codec::ConfText;
+use crate::files::error::Fault;
 use crate::files::straits;
 use crate::model::Value;
 use farm_harness::{Scratch, eventually};
@@ -8,6 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
 
 fn record(value: &Value) -> Record {
     Record::from_map(value.as_object().unwrap().clone())
@@ -38,7 +40,7 @@ fn expect(conf: &mut Conf, wanted: &Value) {
 fn a_file_is_loaded_stored_and_left_alone_when_equal() {
     let scratch = Scratch::new();
     let mut conf = json_conf(&scratch);
-    assert!(matches!(conf.load(), Err(LoadError::Missing(_))));
+    assert!(conf.load().unwrap_err().is_missing());
     assert_eq!(conf.store(&record(&json!({"a": 1}))).unwrap(), Stored::Written);
     assert_eq!(conf.store(&record(&json!({"a": 1}))).unwrap(), Stored::Unchanged);
     assert_eq!(loaded(&mut conf), record(&json!({"a": 1})));
@@ -56,15 +58,15 @@ fn errors_are_told_apart_and_are_no_empty_record() {
     let mut conf = json_conf(&scratch);
     for text in ["", "{", "[1]", "null", "{\"a\": 1} x"] {
         scratch.write("conf.json", text);
-        assert!(matches!(conf.load(), Err(LoadError::Malformed { .. })), "{text:?}");
+        assert!(matches!(conf.load().unwrap_err().fault, Fault::Malformed(_)), "{text:?}");
     }
     scratch.write("conf.json", "x".repeat(CONF_BYTES_MAX + 1));
-    assert!(matches!(conf.load(), Err(LoadError::TooLarge(_))));
+    assert!(matches!(conf.load().unwrap_err().fault, Fault::TooLarge { .. }));
     fs::create_dir(scratch.join("conf")).unwrap();
     let mut wrong = Conf::new(scratch.join("conf"), ConfFormat::Text(ConfText::Json));
-    assert!(matches!(wrong.load(), Err(LoadError::WrongKind(_))));
+    assert!(matches!(wrong.load().unwrap_err().fault, Fault::NotAFile));
     let mut wrong = Conf::new(scratch.join("conf.json"), ConfFormat::Dir);
-    assert!(matches!(wrong.load(), Err(LoadError::WrongKind(_))));
+    assert!(matches!(wrong.load().unwrap_err().fault, Fault::NotADirectory));
 }
 
 #[test]
@@ -92,7 +94,7 @@ fn a_save_since_the_load_is_not_written_over() {
     assert_eq!(loaded(&mut conf), record(&json!({"a": 5})));
     fs::remove_file(scratch.join("conf.json")).unwrap();
     assert_eq!(conf.store(&record(&json!({"a": 2}))).unwrap(), Stored::Overtaken);
-    assert!(matches!(conf.load(), Err(LoadError::Missing(_))));
+    assert!(conf.load().unwrap_err().is_missing());
     assert_eq!(conf.store(&record(&json!({"a": 2}))).unwrap(), Stored::Written);
 }
 
@@ -169,7 +171,7 @@ fn a_save_that_did_not_see_our_write_does_not_undo_it() {
 fn a_directory_is_loaded_with_the_types_it_was_stored_with() {
     let scratch = Scratch::new();
     let mut conf = dir_conf(&scratch);
-    assert!(matches!(conf.load(), Err(LoadError::Missing(_))));
+    assert!(conf.load().unwrap_err().is_missing());
     let all = json!({"a": "1", "n": 1.5, "on": true, "o": {"x": null, "e": {}}, "s": " y "});
     assert_eq!(conf.store(&record(&all)).unwrap(), Stored::Written);
     assert_eq!(loaded(&mut conf), record(&all));
@@ -369,18 +371,18 @@ fn directories_out_of_bounds_are_refused_as_a_whole() {
     scratch.write("conf/large", "x".repeat(CONF_BYTES_MAX));
     loaded(&mut conf);
     scratch.write("conf/more", "x");
-    assert!(matches!(conf.load(), Err(LoadError::TooLarge(_))));
+    assert!(matches!(conf.load().unwrap_err().fault, Fault::TooLarge { .. }));
     fs::remove_file(scratch.join("conf/more")).unwrap();
     loaded(&mut conf);
     let deep = vec!["d"; 65].join("/");
     fs::create_dir_all(scratch.join("conf").join(&deep)).unwrap();
-    assert!(matches!(conf.load(), Err(LoadError::TooLarge(_))));
+    assert!(matches!(conf.load().unwrap_err().fault, Fault::TooLarge { .. }));
     fs::remove_dir_all(scratch.join("conf")).unwrap();
     fs::create_dir(scratch.join("conf")).unwrap();
     for n in 0..=CONF_ENTRIES_MAX {
         fs::File::create(scratch.join("conf").join(n.to_string())).unwrap();
     }
-    assert!(matches!(conf.load(), Err(LoadError::TooLarge(_))));
+    assert!(matches!(conf.load().unwrap_err().fault, Fault::TooLarge { .. }));
     let many: Value = (0..=CONF_ENTRIES_MAX).map(|n| (n.to_string(), json!("x"))).collect();
-    assert!(matches!(conf.store(&record(&many)), Err(StoreError::TooLarge(_))));
+    assert!(matches!(conf.store(&record(&many)).unwrap_err().fault, Fault::RecordTooLarge));
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::files::displace::{keep, link_aside};
+use crate::files::error::Fault;
 use crate::files::manner::FileMode;
 use crate::files::staging::StagedFile;
 use crate::files::straits;
@@ -116,7 +117,7 @@ fn what_became_a_directory_meanwhile_stays_one() {
     fs::remove_file(&path).unwrap();
     scratch.write("conf/inside", "x");
     let error = staged.install_over().unwrap_err();
-    assert!(matches!(error, StoreError::NotAFile(_)), "{error}");
+    assert!(matches!(error.fault, Fault::NotAFile), "{error}");
     assert_eq!(scratch.read("conf/inside").unwrap(), "x");
     assert_eq!(names(scratch.path()), ["conf"]);
 }

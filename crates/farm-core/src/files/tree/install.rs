@@ -7,7 +7,7 @@ use super::stage::StagedTree;
 use super::walk::{Hand, Spot, walk};
 use super::wanted::Wanted;
 use crate::files::displace::displace;
-use crate::files::file::StoreError;
+use crate::files::error::FileError;
 use crate::files::folder::{Entry, Folder, Kind, resemble};
 use crate::files::hidden::{DISPLACED, hidden, remove_all};
 use nix::sys::stat::FileStat;
@@ -53,11 +53,11 @@ impl PreviousTree {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; every file is either new still or back already.
-    pub fn put_back(&mut self) -> Result<(), StoreError> {
+    /// [`FileError`]; every file is either new still or back already.
+    pub fn put_back(&mut self) -> Result<(), FileError> {
         let mut at = self.path.clone();
         let outcome = self.undo(&mut at);
-        outcome.map_err(|e| StoreError::io(&at, e))
+        outcome.map_err(|e| FileError::writing(&at, e))
     }
 
     fn undo(&mut self, at: &mut PathBuf) -> io::Result<()> {
@@ -96,8 +96,8 @@ impl StagedTree {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; everything is as it was, and the new files are gone.
-    pub fn install(self) -> Result<PreviousTree, StoreError> {
+    /// [`FileError`]; everything is as it was, and the new files are gone.
+    pub fn install(self) -> Result<PreviousTree, FileError> {
         let mut at = self.path.clone();
         let begin = || -> io::Result<_> {
             let (top, hidden) = (self.top.reopen()?, hidden(DISPLACED));
@@ -107,12 +107,12 @@ impl StagedTree {
             let installing = Installing { changed: &self.changed, new, old, previous };
             Ok((Wanted::of_files(&self.files)?, installing))
         };
-        let (wanted, mut installing) = begin().map_err(|e| StoreError::io(&self.path, e))?;
+        let (wanted, mut installing) = begin().map_err(|e| FileError::writing(&self.path, e))?;
         match walk(&self.top, &wanted, &mut installing, &mut at) {
             Ok(()) => Ok(installing.previous),
             Err(e) => {
                 installing.previous.put_back()?;
-                Err(StoreError::io(&at, e))
+                Err(FileError::writing(&at, e))
             }
         }
     }

@@ -29,11 +29,12 @@ use self::preview::Preview;
 use self::stage::Comparison;
 use self::walk::walk;
 use self::wanted::Wanted;
-use super::file::{Replaced, StoreError};
+use super::error::FileError;
+use super::file::Replaced;
 use super::folder::Folder;
 use super::hidden::sweep;
 use super::manner::Manner;
-use super::mark::{ClaimError, Mark};
+use super::mark::Mark;
 use crate::codec::dir::Tree;
 use std::collections::BTreeMap;
 use std::io;
@@ -60,19 +61,19 @@ impl OwnedDir {
     ///
     /// # Errors
     ///
-    /// [`ClaimError::NotOurs`] for a directory with somebody else's files.
-    pub fn claim(&self) -> Result<(), ClaimError> {
+    /// [`FileError`] as for [`Mark::claim`], or when a left-over stays.
+    pub fn claim(&self) -> Result<(), FileError> {
         self.mark.claim(&self.path, false)?;
         let swept = Folder::open(&self.path).and_then(|top| sweep(&top));
-        swept.map_err(|e| ClaimError::Store(StoreError::io(&self.path, e)))
+        swept.map_err(|e| FileError::writing(&self.path, e))
     }
 
     /// Whether it holds just these files.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when it can't be read.
-    pub fn holds(&self, files: &Files) -> Result<bool, StoreError> {
+    /// [`FileError`] when it can't be read.
+    pub fn holds(&self, files: &Files) -> Result<bool, FileError> {
         let look = || -> io::Result<bool> {
             let top = match Folder::open(&self.path) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -80,16 +81,16 @@ impl OwnedDir {
             };
             Ok(self.mark.is_on(&top)? && !Comparison::of(&top, files, None)?.differs)
         };
-        look().map_err(|e| StoreError::io(&self.path, e))
+        look().map_err(|e| FileError::writing(&self.path, e))
     }
 
     /// Makes it hold just this, touching only what differs.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; every file has its old contents or its new ones. A directory
+    /// [`FileError`]; every file has its old contents or its new ones. A directory
     /// that has lost its mark is not written to.
-    pub fn write(&self, tree: &Tree) -> Result<Replaced, StoreError> {
+    pub fn write(&self, tree: &Tree) -> Result<Replaced, FileError> {
         let mut at = self.path.clone();
         let mut direct = Direct { manner: self.manner, is_written: false };
         let mut write = || -> io::Result<()> {
@@ -100,7 +101,7 @@ impl OwnedDir {
             }
             walk(&top, &Wanted::of_tree(tree)?, &mut direct, &mut at)
         };
-        write().map_err(|e| StoreError::io(&at, e))?;
+        write().map_err(|e| FileError::writing(&at, e))?;
         Ok(if direct.is_written { Replaced::Written } else { Replaced::Unchanged })
     }
 
@@ -108,8 +109,8 @@ impl OwnedDir {
     ///
     /// # Errors
     ///
-    /// [`ClaimError`] as for [`Mark::claim`].
-    pub fn preview(&self, adopt: bool, tree: &Tree) -> Result<Vec<Change>, ClaimError> {
+    /// [`FileError`] as for [`Mark::claim`].
+    pub fn preview(&self, adopt: bool, tree: &Tree) -> Result<Vec<Change>, FileError> {
         let look = || -> io::Result<Option<Vec<Change>>> {
             let top = match Folder::open(&self.path) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => None,
@@ -130,10 +131,10 @@ impl OwnedDir {
     ///
     /// # Errors
     ///
-    /// [`ClaimError`]; the files are untouched and nothing is left behind.
-    pub fn stage(&self, files: &Files, is_whole: bool) -> Result<Option<StagedTree>, ClaimError> {
+    /// [`FileError`]; the files are untouched and nothing is left behind.
+    pub fn stage(&self, files: &Files, is_whole: bool) -> Result<Option<StagedTree>, FileError> {
         self.mark.claim(&self.path, false)?;
         let staged = StagedTree::write(self, files, is_whole);
-        staged.map_err(|e| ClaimError::Store(StoreError::io(&self.path, e)))
+        staged.map_err(|e| FileError::writing(&self.path, e))
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::files::error::Fault;
 use crate::files::manner::FileMode;
 use crate::files::straits;
 use farm_harness::Scratch;
@@ -160,12 +161,12 @@ fn somebody_elses_directory_is_refused_and_left_alone() {
     let before = listing(scratch.path());
     let told = tree.claim().unwrap_err().to_string();
     assert!(told.ends_with("etc is not empty and has no file .mark"), "{told}");
-    assert!(matches!(tree.stage(&files(&[]), false), Err(ClaimError::NotOurs { .. })));
+    assert!(matches!(tree.stage(&files(&[]), false).unwrap_err().fault, Fault::NotOurs { .. }));
     assert!(!tree.holds(&files(&[("passwd", "root")])).unwrap());
     let file = subtree(&scratch.join("etc/passwd"));
-    assert!(matches!(file.claim(), Err(ClaimError::NotADirectory(_))));
+    assert!(matches!(file.claim().unwrap_err().fault, Fault::NotADirectory));
     let nowhere = subtree(&scratch.join("none/conf"));
-    assert!(matches!(nowhere.stage(&files(&[]), false), Err(ClaimError::Store(_))));
+    assert!(matches!(nowhere.stage(&files(&[]), false).unwrap_err().fault, Fault::Io(_)));
     assert_eq!(listing(scratch.path()), before);
 }
 
@@ -242,8 +243,8 @@ fn a_failure_in_the_middle_undoes_what_was_done() {
     scratch.write("conf/y/.mine", "x");
     let before = listing(&path);
     let error = staged.install().unwrap_err();
-    assert_eq!(error.path(), path.join("y"));
-    assert!(matches!(error, StoreError::NotAFile(_)), "{error}");
+    assert_eq!(error.path, path.join("y"));
+    assert!(matches!(error.fault, Fault::NotAFile), "{error}");
     let mut expected: Vec<_> = before.into_iter().filter(|line| !line.contains(".zk-")).collect();
     expected.sort();
     assert_eq!(listing(&path), expected);
@@ -259,7 +260,7 @@ fn a_full_disk_leaves_the_old_tree_and_nothing_else() {
     let before = listing(&path);
     let large = "x".repeat(1 << 20);
     let error = tree.stage(&files(&[("a", "new"), ("d/b", &large)]), false).unwrap_err();
-    assert!(matches!(error, ClaimError::Store(StoreError::Io { .. })), "{error}");
+    assert!(matches!(error.fault, Fault::Io(_)), "{error}");
     assert_eq!(listing(&path), before);
     drop(install(&tree, &files(&[("a", "new")])));
 }

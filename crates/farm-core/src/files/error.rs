@@ -1,0 +1,263 @@
+//! Why a file or a directory could not be read or written.
+//!
+//! **Invariant.** Each fault has its words here and nowhere else.
+
+use super::folder::code;
+use crate::codec::{DecodeError, EncodeError};
+use nix::errno::Errno;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a file or a directory could not be read or written.
+#[derive(Debug)]
+pub struct FileError {
+    /// What was to be done.
+    pub act: Act,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// What prevented it.
+    pub fault: Fault,
+}
+
+/// What is done with a file or a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Its bytes are read.
+    Read,
+    /// It is read as a config.
+    Load,
+    /// It is written, or claimed in order to be written.
+    Write,
+}
+
+/// What is wrong with a file or a directory, or with what it shall hold.
+#[derive(Debug)]
+pub enum Fault {
+    /// The system refused.
+    Io(io::Error),
+    /// It is not a regular file, and was not opened.
+    NotAFile,
+    /// It is not a directory, although it has to be one.
+    NotADirectory,
+    /// It is reached over links that never come to an end.
+    LinkLoop,
+    /// It has more in it than the caller takes.
+    TooLarge {
+        /// The most bytes that the caller takes.
+        bytes_max: usize,
+    },
+    /// The record is larger than what we could read again.
+    RecordTooLarge,
+    /// The directory holds something, and not our mark.
+    NotOurs {
+        /// The name of the file that would make it ours.
+        mark: &'static str,
+    },
+    /// The format cannot express the record.
+    Encode(EncodeError),
+    /// The contents do not follow their format, at least not now.
+    Malformed(DecodeError),
+}
+
+impl FileError {
+    pub(crate) fn reading(path: &Path, fault: impl Into<Fault>) -> Self {
+        Self { act: Act::Read, path: path.to_owned(), fault: fault.into() }
+    }
+
+    pub(super) fn loading(path: &Path, fault: impl Into<Fault>) -> Self {
+        Self { act: Act::Load, path: path.to_owned(), fault: fault.into() }
+    }
+
+    /// A failure to write to `path`.
+    pub fn writing(path: &Path, fault: impl Into<Fault>) -> Self {
+        Self { act: Act::Write, path: path.to_owned(), fault: fault.into() }
+    }
+
+    /// Whether we were not allowed to: no permission, or a file system that is read-only.
+    #[must_use]
+    pub fn is_permission(&self) -> bool {
+        matches!(&self.fault, Fault::Io(e) if is_permission(e))
+    }
+
+    /// Whether the path, or a directory on the way to it, does not exist.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(&self.fault, Fault::Io(e) if e.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+pub(super) fn is_permission(error: &io::Error) -> bool {
+    matches!(code(error), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
+}
+
+/// Whether an error is ours, and says that something is not a regular file.
+pub(super) fn is_no_file(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput && error.raw_os_error().is_none()
+}
+
+impl Fault {
+    /// What an error means for a path that has to be a directory.
+    pub(super) fn of_directory(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotADirectory => Self::NotADirectory,
+            _ => error.into(),
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        if is_no_file(&error) { Self::NotAFile } else { Self::Io(error) }
+    }
+}
+
+impl From<EncodeError> for Fault {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}
+
+impl From<DecodeError> for Fault {
+    fn from(error: DecodeError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        let act = match self.act {
+            Act::Read | Act::Load => "read",
+            Act::Write => "write",
+        };
+        match &self.fault {
+            Fault::NotAFile | Fault::NotADirectory if self.act == Act::Load => {
+                write!(f, "{path} is not the kind of file that its format needs")
+            }
+            Fault::TooLarge { .. } if self.act == Act::Load => {
+                write!(f, "{path} is too large for a config")
+            }
+            Fault::Io(_) | Fault::Encode(_) => write!(f, "cannot {act} {path}"),
+            Fault::NotAFile => write!(f, "cannot {act} {path}: not a regular file"),
+            Fault::NotADirectory => write!(f, "{path} is not a directory"),
+            Fault::LinkLoop => write!(f, "cannot {act} {path}: too many levels of links"),
+            Fault::TooLarge { bytes_max } => {
+                write!(f, "cannot {act} {path}: more than {bytes_max} bytes")
+            }
+            Fault::RecordTooLarge => {
+                write!(f, "cannot {act} {path}: the record is too large for it")
+            }
+            Fault::NotOurs { mark } => write!(f, "{path} is not empty and has no file {mark}"),
+            Fault::Malformed(_) => write!(f, "cannot understand {path}"),
+        }
+    }
+}
+
+impl Error for FileError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.fault {
+            Fault::Io(e) => Some(e),
+            Fault::Encode(e) => Some(e),
+            Fault::Malformed(e) => Some(e),
+            Fault::NotAFile
+            | Fault::NotADirectory
+            | Fault::LinkLoop
+            | Fault::TooLarge { .. }
+            | Fault::RecordTooLarge
+            | Fault::NotOurs { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a person reads, causes included.
+    fn told(error: &FileError) -> String {
+        let cause = error.source().map(|cause| format!(": {cause}"));
+        format!("{error}{}", cause.unwrap_or_default())
+    }
+
+    #[test]
+    fn the_words_say_what_was_to_be_done_and_what_prevented_it() {
+        let path = Path::new("/etc/conf");
+        let full = || io::Error::from_raw_os_error(28);
+        let malformed = crate::codec::json::decode_znode(b"[1]").unwrap_err();
+        let why = malformed.to_string();
+        let no_file = || io::Error::from(io::ErrorKind::InvalidInput);
+        let no_directory = || Fault::of_directory(io::Error::from_raw_os_error(20));
+        for (error, expected) in [
+            (
+                FileError::writing(path, full()),
+                "cannot write /etc/conf: No space left on device (os error 28)",
+            ),
+            (
+                FileError::reading(path, full()),
+                "cannot read /etc/conf: No space left on device (os error 28)",
+            ),
+            (
+                FileError::loading(path, full()),
+                "cannot read /etc/conf: No space left on device (os error 28)",
+            ),
+            (FileError::writing(path, no_file()), "cannot write /etc/conf: not a regular file"),
+            (FileError::reading(path, no_file()), "cannot read /etc/conf: not a regular file"),
+            (
+                FileError::loading(path, no_file()),
+                "/etc/conf is not the kind of file that its format needs",
+            ),
+            (FileError::writing(path, no_directory()), "/etc/conf is not a directory"),
+            (
+                FileError::loading(path, no_directory()),
+                "/etc/conf is not the kind of file that its format needs",
+            ),
+            (
+                FileError::writing(path, Fault::LinkLoop),
+                "cannot write /etc/conf: too many levels of links",
+            ),
+            (
+                FileError::reading(path, Fault::TooLarge { bytes_max: 4 }),
+                "cannot read /etc/conf: more than 4 bytes",
+            ),
+            (
+                FileError::loading(path, Fault::TooLarge { bytes_max: 4 }),
+                "/etc/conf is too large for a config",
+            ),
+            (
+                FileError::writing(path, Fault::RecordTooLarge),
+                "cannot write /etc/conf: the record is too large for it",
+            ),
+            (
+                FileError::writing(path, Fault::NotOurs { mark: ".mark" }),
+                "/etc/conf is not empty and has no file .mark",
+            ),
+            (FileError::loading(path, malformed), &format!("cannot understand /etc/conf: {why}")),
+        ] {
+            assert_eq!(told(&error), expected);
+        }
+    }
+
+    #[test]
+    fn only_our_own_error_says_that_something_is_no_file() {
+        let invalid = io::Error::from_raw_os_error(22);
+        assert_eq!(invalid.kind(), io::ErrorKind::InvalidInput);
+        assert!(matches!(Fault::from(invalid), Fault::Io(_)));
+        assert!(matches!(
+            Fault::from(io::Error::from(io::ErrorKind::InvalidInput)),
+            Fault::NotAFile
+        ));
+    }
+
+    #[test]
+    fn a_lack_of_permission_is_one_whatever_was_to_be_done() {
+        for errno in [13, 1, 30] {
+            let error = || io::Error::from_raw_os_error(errno);
+            for make in [FileError::reading, FileError::loading, FileError::writing] {
+                assert!(make(Path::new("/conf"), error()).is_permission(), "{errno}");
+            }
+        }
+        assert!(!FileError::writing(Path::new("/conf"), Fault::NotAFile).is_permission());
+    }
+}
