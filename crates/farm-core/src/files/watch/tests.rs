@@ -1,5 +1,5 @@
 use super::*;
-use farm_harness::{Scratch, eventually, steadily};
+use farm_harness::{Scratch, eventually, eventually_within, patience, steadily};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
@@ -219,6 +219,7 @@ fn a_late_writer_of_a_displaced_file_is_a_hint() {
 
 #[test]
 fn more_events_than_the_queue_takes_end_in_a_hint() {
+    const LIMIT: Duration = Duration::from_secs(120);
     let scratch = Scratch::new();
     let path = scratch.join("conf");
     fs::create_dir(&path).unwrap();
@@ -227,11 +228,11 @@ fn more_events_than_the_queue_takes_end_in_a_hint() {
     // Notify's thread is held up, so that the queue overflows.
     let post = move |hint| {
         sender.send(hint).unwrap_or(());
-        wait.recv_timeout(Duration::from_secs(60)).unwrap_or(());
+        wait.recv_timeout(patience(LIMIT)).unwrap_or(());
     };
     let mut watch = FileWatch::start(path.clone(), Watched::Tree, post).unwrap();
     drop(File::create(path.join("first")).unwrap());
-    eventually("held up", || hints.try_recv());
+    eventually_within(LIMIT, "held up", || hints.try_recv());
     for n in 0..8000 {
         let name = path.join(format!("f{n}"));
         drop(File::create(&name).unwrap());
@@ -239,11 +240,11 @@ fn more_events_than_the_queue_takes_end_in_a_hint() {
     }
     watch.lower().unwrap();
     drop(go);
-    eventually("a hint after all", || match hints.try_recv() {
+    eventually_within(LIMIT, "a hint after all", || match hints.try_recv() {
         Ok(Hint::Now) => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    eventually("told to set the watches anew", || {
+    eventually_within(LIMIT, "told to set the watches anew", || {
         watch.shared.is_stale.load(Ordering::Acquire).then_some(()).ok_or("not yet")
     });
 }
