@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 const LIMITS: Limits = Limits { entries_max: CONF_ENTRIES_MAX, bytes_max: CONF_BYTES_MAX };
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ConfDir {
     path: PathBuf,
     memory: Memory,
@@ -38,17 +38,7 @@ pub(super) struct ConfDir {
 
 impl ConfDir {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            memory: Memory::default(),
-            seen: Tree::default(),
-            shown: Record::new(),
-            skipped: BTreeSet::new(),
-            unfiled: Vec::new(),
-            told: BTreeSet::new(),
-            leftover: BTreeSet::new(),
-            conflicts: Vec::new(),
-        }
+        Self { path, ..Self::default() }
     }
 
     pub(super) fn remember(&mut self, record: &Record) {
@@ -148,24 +138,22 @@ impl ConfDir {
         if files.len() + folders.len() > CONF_ENTRIES_MAX || bytes > CONF_BYTES_MAX {
             return Err(FileError::writing(&self.path, Fault::RecordTooLarge));
         }
-        let io = |path: &std::path::Path, e| FileError::writing(path, e);
         let top = match Folder::open(&self.path) {
-            Ok(top) => top,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                std::fs::create_dir(&self.path).map_err(|e| io(&self.path, e))?;
-                Folder::open(&self.path).map_err(|e| io(&self.path, e))?
+                std::fs::create_dir(&self.path).and_then(|()| Folder::open(&self.path))
             }
-            Err(e) => return Err(io(&self.path, e)),
+            top => top,
         };
         let mut writing = Writing {
-            top,
+            top: top.map_err(|e| FileError::writing(&self.path, e))?,
             wanted,
             target: encoded.tree,
             blocked: BTreeSet::new(),
             is_written: false,
             is_overtaken: false,
         };
-        writing.run(self).map_err(|(keys, e)| io(&self.path.join(keys.join("/")), e))?;
+        let written = writing.run(self);
+        written.map_err(|(keys, e)| FileError::writing(&self.path.join(keys.join("/")), e))?;
 
         let refused = encoded.refused.into_iter().map(|(field, why)| (field, why.to_string()));
         let blocked = writing.blocked.iter().map(|keys| {

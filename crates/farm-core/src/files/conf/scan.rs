@@ -105,34 +105,35 @@ impl Scan {
         Ok(())
     }
 
+    /// Reads an entry, or skips it if it can't be read.
     fn entry(&mut self, folder: &Folder, name: &OsStr) -> Result<(), ScanError> {
-        let outcome = match folder.kind(name) {
-            // Gone since we have seen its name.
-            Ok(None) => Ok(()),
-            Ok(Some(Kind::Folder)) => match folder.enter(name) {
-                Ok(_) if self.above.len() >= DEPTH_MAX => return Err(ScanError::TooLarge),
-                Ok(below) => {
-                    self.found.tree.folders.insert(self.above.clone());
-                    match self.folder(&below) {
-                        Err(ScanError::Io(e)) => Err(e),
-                        other => return other,
-                    }
-                }
-                Err(e) => Err(e),
-            },
-            Ok(Some(Kind::File)) => match self.file(folder, name) {
-                Err(ScanError::Io(e)) => Err(e),
-                other => return other,
-            },
-            Ok(Some(Kind::Other)) => Err(io::ErrorKind::InvalidInput.into()),
-            Err(e) => Err(e),
+        let kind = match self.read(folder, name) {
+            Err(ScanError::Io(e)) => e.kind(),
+            read @ (Ok(()) | Err(ScanError::TooLarge)) => return read,
         };
-        match outcome.map_err(|e| e.kind()) {
-            Ok(()) | Err(io::ErrorKind::NotFound) => {}
-            Err(io::ErrorKind::InvalidInput) => self.skip(folder, name, Reason::NotAFile),
-            Err(kind) => self.skip(folder, name, Reason::Unreadable(kind)),
+        match kind {
+            io::ErrorKind::NotFound => {}
+            io::ErrorKind::InvalidInput => self.skip(folder, name, Reason::NotAFile),
+            kind => self.skip(folder, name, Reason::Unreadable(kind)),
         }
         Ok(())
+    }
+
+    fn read(&mut self, folder: &Folder, name: &OsStr) -> Result<(), ScanError> {
+        match folder.kind(name)? {
+            // Gone since we have seen its name.
+            None => Ok(()),
+            Some(Kind::Folder) => {
+                let below = folder.enter(name)?;
+                if self.above.len() >= DEPTH_MAX {
+                    return Err(ScanError::TooLarge);
+                }
+                self.found.tree.folders.insert(self.above.clone());
+                self.folder(&below)
+            }
+            Some(Kind::File) => self.file(folder, name),
+            Some(Kind::Other) => Err(io::Error::from(io::ErrorKind::InvalidInput).into()),
+        }
     }
 
     fn file(&mut self, folder: &Folder, name: &OsStr) -> Result<(), ScanError> {

@@ -9,13 +9,12 @@ mod trail;
 
 use self::mounted::is_mounted;
 use self::trail::{Trail, trail};
-use super::hidden::{is_displaced, is_staged};
+use super::hidden::{is_displaced, is_hidden, is_staged};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind};
 use notify::{Config, Event, EventKind, INotifyWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -292,14 +291,10 @@ impl Scope {
             return Concern::Late;
         }
         match self.tree.as_ref().and_then(|tree| path.strip_prefix(tree).ok()) {
-            Some(below) if !is_staged(name) && !is_hidden(below) => Concern::Tree,
+            Some(below) if !is_staged(name) && !below.iter().any(is_hidden) => Concern::Tree,
             Some(_) | None => Concern::None,
         }
     }
-}
-
-fn is_hidden(below: &Path) -> bool {
-    below.components().any(|part| part.as_os_str().as_bytes().starts_with(b"."))
 }
 
 /// How soon, and whether directories or links may have come or gone.
