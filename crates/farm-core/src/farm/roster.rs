@@ -105,7 +105,7 @@ impl Roster {
     }
 
     fn of(path: ZnodePath, contents: Contents) -> Self {
-        let is_host = |path: &ZnodePath| path.name().is_some_and(|n| HostName::parse(n).is_ok());
+        let is_host = |path: &ZnodePath| path.name().is_some_and(|n| HostName::check(n).is_ok());
         let scope = Scope::new(path, Depth::CHILDREN, contents).admitting(is_host);
         // A host that registers anew is deleted and created in one transaction.
         let scope = scope.confirming_removals();

@@ -27,6 +27,15 @@ impl HostName {
     /// [`HostNameError`] for a name that is empty, too long, `.` or `..`, or that
     /// holds a slash or a control character.
     pub fn parse(name: &str) -> Result<Self, HostNameError> {
+        Self::check(name).map(|()| Self(name.into()))
+    }
+
+    /// Tells whether [`HostName::parse`] takes the name.
+    ///
+    /// # Errors
+    ///
+    /// As for [`HostName::parse`].
+    pub fn check(name: &str) -> Result<(), HostNameError> {
         if name.is_empty() {
             return Err(HostNameError::Empty);
         }
@@ -38,7 +47,7 @@ impl HostName {
         }
         match name.chars().find(|c| *c == '/' || c.is_control()) {
             Some(found) => Err(HostNameError::Forbidden(found)),
-            None => Ok(Self(name.into())),
+            None => Ok(()),
         }
     }
 

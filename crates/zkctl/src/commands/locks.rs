@@ -9,9 +9,8 @@ use crate::output::Output;
 use crate::reach::Reach;
 use clap::Args;
 use farm_core::cli::{Exit, Failure};
-use farm_core::farm::permit::{Card, GroupName, Place};
-use farm_core::session::cache::{Contents, Depth, Scope, snapshot};
-use farm_core::session::{Client, SessionError, Watch, ZnodePath};
+use farm_core::farm::permit::{Card, GroupName, Line, Place};
+use farm_core::session::{Client, SessionError, Watch, Znode, ZnodePath};
 use std::sync::OnceLock;
 
 const EXAMPLES: &str = "\
@@ -96,31 +95,32 @@ fn in_all_groups(client: &Client) -> Result<Vec<Contended>, SessionError> {
 
 /// All contenders of a group, in order; `None` if there is no such group.
 fn in_group(client: &Client, group: &GroupName) -> Result<Option<Vec<Contended>>, SessionError> {
-    let scope = Scope::new(group.directory().clone(), Depth::CHILDREN, Contents::Below);
-    let scope = scope.admitting(|path| place_of(path).is_some());
-    let cache = match snapshot(client, scope, |data| Card::read(&data)) {
-        Ok(cache) => cache,
+    let names = match client.children(group.directory(), Watch::No) {
+        Ok(names) => names,
         Err(SessionError::NoNode(_)) => return Ok(None),
         Err(error) => return Err(error),
     };
+    let line = Line::of(names);
+    let path = |place: &Place| Some((place.clone(), group.directory().child(place.name()).ok()?));
+    let (places, paths): (Vec<_>, Vec<_>) = line.places().iter().filter_map(path).unzip();
     let mut found = Vec::new();
-    for (path, znode) in cache.below() {
-        let seen = match znode {
-            Some(znode) => Some(Seen { card: znode.data.clone(), stat: znode.stat }),
-            None => look(client, path)?,
-        };
-        found.extend(place_of(path).zip(seen));
+    for ((place, path), read) in places.into_iter().zip(&paths).zip(client.get_many(&paths)?) {
+        found.extend(seen(client, path, read)?.map(|seen| (place, seen)));
     }
     Ok(Some(Contended::in_order(group, found)))
 }
 
-fn place_of(path: &ZnodePath) -> Option<Place> {
-    Place::parse(path.name()?)
-}
-
 /// Reads a contender, as far as that is allowed; `None` if it is gone.
 fn look(client: &Client, path: &ZnodePath) -> Result<Option<Seen>, SessionError> {
-    match client.get(path, Watch::No) {
+    seen(client, path, client.get(path, Watch::No))
+}
+
+fn seen(
+    client: &Client,
+    path: &ZnodePath,
+    read: Result<Znode, SessionError>,
+) -> Result<Option<Seen>, SessionError> {
+    match read {
         Ok(znode) => Ok(Some(Seen { card: Card::read(&znode.data), stat: znode.stat })),
         Err(SessionError::NoNode(_)) => Ok(None),
         Err(SessionError::NoAuth(_)) => {

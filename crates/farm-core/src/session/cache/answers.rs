@@ -1,8 +1,7 @@
 //! What an answer tells a cache.
 
 use super::{
-    Again, Answer, Ask, Cache, Contents, Found, News, Outcome, Part, Phase, Refusal, State,
-    Watching,
+    Again, Answer, Ask, Cache, Found, News, Outcome, Part, Phase, Refusal, State, Watching,
 };
 use crate::session::{SessionError, ZnodePath};
 use std::collections::BTreeSet;
@@ -120,17 +119,9 @@ impl<V> Cache<V> {
         }
         for child in listed.union(touched) {
             // One that is just being read may have been read before it came back.
-            if touched.contains(child) || !self.is_up_to_date(child) {
-                self.discover(child);
-            }
+            let is_touched = touched.contains(child);
+            self.discover_unless(child, |reading| !is_touched && reading.is_settled());
         }
-    }
-
-    fn is_up_to_date(&self, path: &ZnodePath) -> bool {
-        let is_named_only = self.scope.contents == Contents::Names;
-        let part = if is_named_only { Part::Children } else { Part::Data };
-        let reading = self.nodes.reading(path, part);
-        reading.is_some_and(|reading| reading.phase == Phase::Idle && reading.is_fresh)
     }
 
     fn read_answered(
@@ -147,28 +138,24 @@ impl<V> Cache<V> {
             // back.
             self.want(path, Part::Data);
         }
-        let is_current = ticket >= self.fresh_from;
         match outcome {
-            Ok(found) => self.read(now, path, found),
-            Err(SessionError::NoNode(_)) if is_stale => return,
+            Ok(found) => self.read(now, path, ticket >= self.fresh_from, found),
+            Err(SessionError::NoNode(_)) if is_stale => {}
             Err(error @ SessionError::NoNode(_)) if *path == self.scope.top => {
-                return self.missed_top(error);
+                self.missed_top(error);
             }
-            Err(SessionError::NoNode(_)) => return self.remove(path),
-            Err(error) => return self.cannot_read(now, path, Part::Data, error),
-        }
-        if is_current {
-            self.nodes.freshen(path, Part::Data);
+            Err(SessionError::NoNode(_)) => self.remove(path),
+            Err(error) => self.cannot_read(now, path, Part::Data, error),
         }
     }
 
-    fn read(&mut self, now: Instant, path: &ZnodePath, found: Found<V>) {
+    fn read(&mut self, now: Instant, path: &ZnodePath, is_current: bool, found: Found<V>) {
         if self.scope.is_one_znode() {
             self.found_top();
         }
         self.no_retry(path, Part::Data);
         let has_children = found.znode.stat.num_children > 0;
-        if let Some(news) = self.nodes.store(path, found) {
+        if let Some(news) = self.nodes.store(path, found, is_current) {
             self.tell(news);
         }
         let limits = self.scope.limits;

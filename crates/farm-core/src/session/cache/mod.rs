@@ -27,7 +27,7 @@ pub use snapshot::snapshot;
 
 use super::{SessionError, Watch, Znode, ZnodePath};
 use crate::engine::RetrySet;
-use nodes::{Nodes, Part, Phase};
+use nodes::{Nodes, Part, Phase, Reading};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -271,26 +271,25 @@ impl<V> Cache<V> {
 
     /// Has a part of a znode read, again if it is just being read.
     fn want(&mut self, path: &ZnodePath, part: Part) {
-        let Some(reading) = self.nodes.reading_mut(path, part) else { return };
-        match &mut reading.phase {
-            Phase::Idle => {
-                reading.phase = Phase::Queued;
-                self.queue.push_back((path.clone(), part));
-            }
-            Phase::Queued => {}
-            Phase::UnderWay { is_stale, .. } => *is_stale = true,
+        if self.nodes.reading_mut(path, part).is_some_and(Reading::want) {
+            self.queue.push_back((path.clone(), part));
         }
     }
 
-    /// Has a znode below the top read that may be new.
+    /// Has a znode below the top read that may be new, or have changed.
     fn discover(&mut self, path: &ZnodePath) {
+        self.discover_unless(path, |_| false);
+    }
+
+    fn discover_unless(&mut self, path: &ZnodePath, is_known: impl FnOnce(&Reading) -> bool) {
         let is_named_only = self.scope.contents == Contents::Names;
         // Of others, what was read says whether there are children.
         let has_children = is_named_only && self.scope.covers_children_of(path);
-        self.nodes.add(path, !is_named_only, has_children);
-        self.want(path, Part::Data);
-        if is_named_only {
-            self.want(path, Part::Children);
+        if let Some((part, reading)) = self.nodes.add(path, !is_named_only, has_children)
+            && !is_known(reading)
+            && reading.want()
+        {
+            self.queue.push_back((path.clone(), part));
         }
     }
 

@@ -37,6 +37,41 @@ pub(super) struct Reading {
     trouble: Option<SessionError>,
 }
 
+impl Reading {
+    /// It has to be read, again if it is just being read; tells whether that is to be
+    /// queued.
+    pub(super) const fn want(&mut self) -> bool {
+        match &mut self.phase {
+            Phase::Idle => {
+                self.phase = Phase::Queued;
+                true
+            }
+            Phase::Queued => false,
+            Phase::UnderWay { is_stale, .. } => {
+                *is_stale = true;
+                false
+            }
+        }
+    }
+
+    /// Was it read since it was last outdated, and has nothing to be read since?
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_fresh && self.phase == Phase::Idle
+    }
+
+    /// The request with this ticket was answered; tells whether the part has changed
+    /// since. `None` if the answer is to nobody.
+    fn answered(&mut self, ticket: u64) -> Option<bool> {
+        match self.phase {
+            Phase::UnderWay { ticket: expected, is_stale } if expected == ticket => {
+                self.phase = Phase::Idle;
+                Some(is_stale)
+            }
+            Phase::Idle | Phase::Queued | Phase::UnderWay { .. } => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Node<V> {
     /// What was read last.
@@ -133,14 +168,21 @@ impl<V> Nodes<V> {
         self.nodes.len() - 1
     }
 
-    /// Adds a znode, if it is not there.
-    pub(super) fn add(&mut self, path: &ZnodePath, has_data: bool, has_children: bool) {
+    /// Adds a znode, if it is not there; the answer is the part that is read first.
+    pub(super) fn add(
+        &mut self,
+        path: &ZnodePath,
+        has_data: bool,
+        has_children: bool,
+    ) -> Option<(Part, &mut Reading)> {
         let unread = &mut self.unread;
-        self.nodes.entry(path.clone()).or_insert_with(|| {
+        let node = self.nodes.entry(path.clone()).or_insert_with(|| {
             let node = Node::new(has_data, has_children);
             *unread += node.unread();
             node
         });
+        let part = if node.data.is_some() { Part::Data } else { Part::Children };
+        Some((part, node.reading_mut(part)?))
     }
 
     /// Has the children of a znode read too.
@@ -235,17 +277,9 @@ impl<V> Nodes<V> {
         }
     }
 
-    /// The request with this ticket was answered. Tells whether the part has changed since;
-    /// `None` if the answer is to nobody.
+    /// As [`Reading::answered`].
     pub(super) fn answered(&mut self, path: &ZnodePath, part: Part, ticket: u64) -> Option<bool> {
-        let reading = self.reading_mut(path, part)?;
-        match reading.phase {
-            Phase::UnderWay { ticket: expected, is_stale } if expected == ticket => {
-                reading.phase = Phase::Idle;
-                Some(is_stale)
-            }
-            Phase::Idle | Phase::Queued | Phase::UnderWay { .. } => None,
-        }
+        self.reading_mut(path, part)?.answered(ticket)
     }
 
     /// The part was read, as far as that is possible.
@@ -263,18 +297,28 @@ impl<V> Nodes<V> {
         reading.is_some_and(|reading| reading.trouble.replace(error).is_none())
     }
 
-    pub(super) fn mend(&mut self, path: &ZnodePath, part: Part) -> bool {
-        self.reading_mut(path, part).is_some_and(|reading| reading.trouble.take().is_some())
+    pub(super) fn mend(&mut self, path: &ZnodePath, part: Part) {
+        if let Some(reading) = self.reading_mut(path, part) {
+            reading.trouble = None;
+        }
     }
 
     /// Keeps what was read of a znode; tells what is new about it.
-    pub(super) fn store(&mut self, path: &ZnodePath, found: Found<V>) -> Option<News> {
+    pub(super) fn store(
+        &mut self,
+        path: &ZnodePath,
+        found: Found<V>,
+        is_current: bool,
+    ) -> Option<News> {
         let node = self.nodes.get_mut(path)?;
         let mzxid = found.znode.stat.mzxid;
         self.bytes = self.bytes - node.bytes + found.bytes;
         node.bytes = found.bytes;
         let old = node.znode.replace(found.znode);
-        let is_mended = self.mend(path, Part::Data);
+        let data = node.data.as_mut()?;
+        let is_mended = data.trouble.take().is_some();
+        self.unread -= usize::from(is_current && !data.is_fresh);
+        data.is_fresh |= is_current;
         match old {
             None => Some(News::Added(path.clone())),
             // The server numbers every write.
