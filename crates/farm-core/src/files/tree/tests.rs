@@ -4,7 +4,9 @@ use crate::files::manner::FileMode;
 use crate::files::straits;
 use farm_harness::Scratch;
 use fastrand::Rng;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
@@ -56,6 +58,21 @@ fn install(tree: &OwnedDir, wanted: &Files) -> Option<PreviousTree> {
     assert!(tree.holds(wanted).unwrap());
     assert!(tree.stage(wanted, true).unwrap().is_none());
     previous
+}
+
+#[test]
+fn a_file_whose_name_is_no_text_goes_like_any_other_and_comes_back() {
+    let scratch = Scratch::new();
+    let path = scratch.join("conf");
+    let tree = subtree(&path);
+    drop(install(&tree, &files(&[("a", "1")])));
+    let odd = path.join(OsStr::from_bytes(b"\xffodd"));
+    fs::copy(path.join("a"), &odd).unwrap();
+    assert!(!tree.holds(&files(&[("a", "1")])).unwrap());
+    let mut previous = install(&tree, &files(&[("a", "1")])).unwrap();
+    assert!(!odd.exists());
+    previous.put_back().unwrap();
+    assert_eq!(fs::read(&odd).unwrap(), b"1");
 }
 
 #[test]
