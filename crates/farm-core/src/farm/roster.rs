@@ -209,7 +209,7 @@ impl Roster {
     }
 
     fn unreadable(&mut self, host: HostName, why: Unreadable) -> Option<News> {
-        self.unreadable.insert(host.clone()).then(|| News::Unreadable(host, why))
+        self.unreadable.insert(host.clone()).then_some(News::Unreadable(host, why))
     }
 }
 
