@@ -18,7 +18,7 @@ impl Boottime {
         time.map_or(Self::UNKNOWN, Self::after_boot)
     }
 
-    /// So long after the start of the machine; enough for five centuries.
+    /// The moment this long after the start of the machine; there is room for five centuries.
     #[must_use]
     pub fn after_boot(time: Duration) -> Self {
         Self(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))

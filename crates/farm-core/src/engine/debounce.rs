@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 /// Changes are gathered until it is quiet for `min`, and at most for `max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
-    /// So long nothing must happen.
+    /// The time without a change after which the changes are taken.
     pub min: Duration,
-    /// So long after the first change nobody waits any longer.
+    /// The time after the first change after which they are taken in any case.
     pub max: Duration,
 }
 

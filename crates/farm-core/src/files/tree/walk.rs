@@ -1,4 +1,4 @@
-//! A directory is gone through, beside what it shall be.
+//! Compares a directory with what it shall be, entry by entry.
 //!
 //! This is the one place that says what goes, what stays and in which order. What
 //! comes of it is up to a [`Hand`]: it is done, or noted.
@@ -23,7 +23,8 @@ pub(super) struct Spot<'a> {
     pub(super) path: &'a Path,
 }
 
-/// What is done about each difference. Who does not say is only looking.
+/// What is done about each difference. The defaults do nothing: they suit
+/// a hand that only looks.
 pub(super) trait Hand {
     /// A file shall be there; `stat` is of the one that is. Tells whether it was other.
     fn put(&mut self, spot: Spot<'_>, stat: Option<&FileStat>, bytes: &[u8]) -> io::Result<bool>;

@@ -19,12 +19,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-/// As much of the end of the output is kept.
+/// How much of the end of the output is kept.
 const OUTPUT_BYTES_MAX: usize = 64 << 10;
-/// As much of what a command has said may still be in the pipe when it has ended.
+/// How much of its output may still be in the pipe when a command has ended.
 const PIPE_BYTES_MAX: usize = 1 << 20;
 const LINE_CHARS_MAX: usize = 500;
-/// As many of the last lines of a failed command are told.
+/// How many of the last lines of a failed command are logged.
 const LINES_MAX: usize = 10;
 
 /// A command while it runs, until it is reaped.

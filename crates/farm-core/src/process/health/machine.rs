@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 pub struct Regime {
     /// From the end of one check to the next.
     pub interval: Duration,
-    /// How long after a start nobody worries.
+    /// The time after a start in which failures raise no alert.
     pub delay: Duration,
-    /// So many successes in a row are health.
+    /// How many successes in a row mean that it is healthy.
     pub rise: NonZeroU32,
-    /// So many failures in a row are worth an alert, and each further one.
+    /// How many failures in a row raise an alert; each further one raises it again.
     pub fall: NonZeroU32,
 }
 
@@ -24,7 +24,7 @@ pub struct Regime {
 pub enum Finding {
     /// What is checked is well.
     Healthy,
-    /// It is not, and has had the time to be.
+    /// It is not well, and its time to start is over.
     Failing,
     /// Not enough to say anything.
     Nothing,

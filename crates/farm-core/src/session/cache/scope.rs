@@ -16,7 +16,7 @@ impl Depth {
     /// Everything below the top.
     pub const SUBTREE: Self = Self(usize::MAX);
 
-    /// So many levels: 1 are the children, 2 their children too.
+    /// That many levels: 1 for the children, 2 for their children too.
     #[must_use]
     pub const fn levels(levels: usize) -> Self {
         Self(levels)
