@@ -107,7 +107,7 @@ fn ends_by(address: &[u8], until: Instant) -> bool {
     };
     let mut fds = [PollFd::new(asking.as_fd(), PollFlags::POLLIN)];
     // Rounded up, so that the wait is never cut short.
-    let wait = until.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
+    let wait = until.saturating_duration_since(Instant::now()) + Duration::from_nanos(999_999);
     let timeout = PollTimeout::try_from(wait.as_millis()).unwrap_or(PollTimeout::MAX);
     poll(&mut fds, timeout).is_ok_and(|ready| ready > 0)
 }

@@ -243,7 +243,7 @@ impl<F: Fn(News)> EventLoop<F> {
         }
         let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
             // Rounded up: waking a moment early would only mean waking twice.
-            let wait = deadline.saturating_duration_since(now) + Duration::from_micros(999);
+            let wait = deadline.saturating_duration_since(now) + Duration::from_nanos(999_999);
             PollTimeout::try_from(wait.as_millis()).unwrap_or(PollTimeout::MAX)
         });
         let mut fds = vec![PollFd::new(self.woken.as_fd(), PollFlags::POLLIN)];

@@ -117,7 +117,7 @@ impl Bench {
     fn wait_until(&mut self, until_ms: u64) {
         while let Some(due) = self.mirror.deadline() {
             let due = due.saturating_duration_since(self.start);
-            let due_ms = u64::try_from(due.as_micros().div_ceil(1000)).unwrap();
+            let due_ms = u64::try_from(due.as_nanos().div_ceil(1_000_000)).unwrap();
             if due_ms > until_ms {
                 break;
             }
