@@ -25,7 +25,7 @@ Examples:
   zkexec -m /etc/app.conf=/conf/app,check='app --test {}' -l app --on-failed-restart rollback -e app
   zkexec -e app -l app -m /etc/app.conf=/conf/app --allowed-hours 22-6,Sat,Sun --tz Europe/Paris";
 
-/// As many znodes are read at once.
+/// How many requests are under way at once.
 const COURIERS: usize = 4;
 
 const CMD_TIMEOUT: &str =

@@ -33,10 +33,10 @@ use stager::Stager;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
-/// As many events are taken before what is due is done all the same.
+/// How many events are taken in a row before what is due is done.
 const EVENTS_MAX: usize = 1000;
 
-/// So long the end waits until the host is in service again.
+/// How long the end waits until the host is in service again.
 const RESTORE_PATIENCE: Duration = Duration::from_secs(1);
 
 mod signal {

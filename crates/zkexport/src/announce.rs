@@ -10,14 +10,14 @@ use farm_core::process::hook::Hook;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// As long may one list of names be, in bytes: a single variable can't be much
+/// The longest list of names, in bytes: a single variable can't be much
 /// longer, and the command would not start at all.
 const NAMES_BYTES_MAX: usize = 64 * 1024;
 
 /// How runs of the command are spread over time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Pace {
-    /// So long after the start of one the next one may start.
+    /// The time from the start of one to that of the next, at least.
     pub(crate) interval: Duration,
     /// Each waits for a random part of this.
     pub(crate) splay: Duration,

@@ -22,9 +22,9 @@ const HOSTS_LEAST: usize = 2;
 /// When hosts are held, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rule {
-    /// So much of the farm must have gone, in percent.
+    /// How much of the farm must have gone, in percent.
     pub(crate) percent: f64,
-    /// And so long are they held at most.
+    /// How long they are held at most.
     pub(crate) limit: Duration,
 }
 
@@ -70,9 +70,9 @@ struct Absent {
 pub(crate) struct Settled {
     /// The hosts that are shown otherwise than before.
     pub(crate) changed: Vec<HostName>,
-    /// As many are held from now on.
+    /// How many are held from now on.
     pub(crate) held: usize,
-    /// As many were held long enough.
+    /// How many were held long enough.
     pub(crate) given_up: usize,
 }
 

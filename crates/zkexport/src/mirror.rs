@@ -64,9 +64,9 @@ pub(crate) enum Action {
     Complain,
     /// The store works again: say so.
     Relax,
-    /// So few hosts are not stored, and it was not like this before: say so.
+    /// The farm has too few hosts to be stored, and had enough before: say so.
     Withhold {
-        /// As many as there are.
+        /// How many there are.
         count: usize,
     },
     /// There are enough hosts again: say so.
@@ -121,7 +121,7 @@ pub(crate) struct Mirror {
     is_refused: bool,
     /// Fewer hosts are never stored.
     hosts_min: usize,
-    /// As few hosts are not stored now.
+    /// How many hosts the farm has, while these are too few to be stored.
     withheld: Option<usize>,
     /// The hosts that the file shows otherwise than the farm does.
     differing: BTreeSet<HostName>,

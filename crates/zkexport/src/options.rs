@@ -26,7 +26,7 @@ Examples:
   zkexport -f json /services/db - | jq .     once, to standard output
   zkexport -n /services/db /etc/db.yaml      what would change";
 
-/// As many reads at once as help when a large farm is read for the first time.
+/// How many requests are under way at once: more do not help when a large farm is first read.
 const COURIERS: usize = 16;
 
 /// How long a drop is held without being told.

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use told::Told;
 
-/// As many events are taken before what is due is done all the same.
+/// How many events are taken in a row before what is due is done.
 const EVENTS_MAX: usize = 1000;
 
 enum Event {

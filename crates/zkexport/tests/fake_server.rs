@@ -6,7 +6,7 @@ use farm_harness::{
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// As long as a change that should not reach the file is waited for.
+/// How long a change that should not reach the file is waited for.
 const WHILE: Duration = Duration::from_millis(300);
 
 fn zkexport(server: &FakeServer, scratch: &Scratch, args: &[&str]) -> Tool {

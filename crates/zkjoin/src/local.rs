@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 const UNWATCHED_INTERVAL: Duration = Duration::from_secs(5);
 /// After so long an edit is tried again that the config could not be given.
 const CATCH_UP_INTERVAL: Duration = Duration::from_secs(5);
-/// So often in a row somebody else may be quicker before we pause.
+/// How often in a row somebody else may be quicker before we pause.
 const OVERTAKEN_MAX: u32 = 20;
 /// That pause.
 const OVERTAKEN_INTERVAL: Duration = Duration::from_secs(1);

@@ -25,7 +25,7 @@ use log::Level;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// As many of our own sessions are remembered: a server does not lag far behind.
+/// How many of our own sessions are remembered: a server does not lag far behind.
 const PAST_SESSIONS_MAX: usize = 8;
 
 enum Event {

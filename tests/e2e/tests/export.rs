@@ -18,7 +18,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// As long as something that must not happen is waited for.
+/// How long something that must not happen is waited for.
 const WHILE: Duration = Duration::from_millis(400);
 
 const DB_01: &str =

@@ -27,7 +27,7 @@ pub use error::ZkError;
 pub enum Create {
     /// Until it is deleted.
     Persistent,
-    /// As long as this session.
+    /// It lives as long as this session.
     Ephemeral,
 }
 

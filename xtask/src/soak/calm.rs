@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// The longest pause between two attempts of a tool, and a new session after it.
 const CALM_WAIT: Duration = Duration::from_secs(30);
-/// So long nothing may move any more: no write answers another for ever.
+/// How long nothing may move any more: no write answers another for ever.
 const STILL: Duration = Duration::from_millis(600);
 /// Notable lines of one tool for one fault.
 const LINES_PER_FAULT_MAX: usize = 20;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// As long may a chore take, or what is waited for in it.
+/// How long a chore may take, or what is waited for in it.
 pub(crate) const CHORE_WAIT: Duration = Duration::from_secs(240);
 /// What the nested cargo and the server need to be the same as ours.
 const KEPT_VARIABLES: [&str; 9] = [

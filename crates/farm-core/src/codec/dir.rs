@@ -10,7 +10,7 @@ use std::fmt;
 
 /// As deep may directories stand in one another.
 pub const DEPTH_MAX: usize = 64;
-/// As long may a file name be, in bytes: the limit of the file systems.
+/// The longest file name, in bytes: the limit of the file systems.
 pub const NAME_BYTES_MAX: usize = 255;
 
 /// Files and directories by their names from the top.
@@ -131,7 +131,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// As many values are kept for fields that are gone: an editor that deletes
+    /// How many values are kept for fields that are gone: an editor that deletes
     /// and makes anew must not turn a number into text.
     pub const GONE_MAX: usize = 10_000;
 

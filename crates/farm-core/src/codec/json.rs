@@ -5,6 +5,7 @@
 //! sorted by bytes. Equal records are equal bytes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -19,6 +20,14 @@ use crate::model::{Farm, RESERVED_KEY, Record};
 /// [`DecodeError`] when there are bytes and they are no object in JSON.
 pub fn decode_znode(bytes: &[u8]) -> Result<Record, DecodeError> {
     if bytes.is_empty() { Ok(Record::new()) } else { decode(bytes) }
+}
+
+/// What a znode holds as a record, or why it holds none; it can be handed on.
+pub type Decoded = Result<Record, Arc<DecodeError>>;
+
+/// As [`decode_znode`], with an error that can be handed on.
+pub fn decode_shared(bytes: &[u8]) -> Decoded {
+    decode_znode(bytes).map_err(Arc::new)
 }
 
 /// Writes what a znode shall hold.

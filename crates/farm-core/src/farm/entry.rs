@@ -8,7 +8,7 @@
 
 use crate::session::{Client, CreateMode, SessionError, SessionId, Watch, Znode, ZnodePath};
 
-/// So often a claim is begun anew when others create and delete the same znode.
+/// How often a claim is begun anew when others create and delete the same znode.
 const RACES_MAX: usize = 20;
 
 /// How a claim ended.

@@ -10,7 +10,7 @@ mod tests;
 pub use crate::session::cache::{Refusal, State};
 
 use crate::codec::DecodeError;
-use crate::codec::json::decode_znode;
+use crate::codec::json::{Decoded, decode_shared};
 use crate::model::{Farm, HostName, HostNameError, Record};
 use crate::session::cache::{self, Cache, Contents, Depth, Scope};
 use crate::session::{SessionError, ZnodePath};
@@ -18,9 +18,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// What a znode holds as a record, or why it holds none.
-type Decoded = Result<Record, Arc<DecodeError>>;
 
 /// A request on behalf of a roster.
 pub type Request = cache::Request<Decoded>;
@@ -109,7 +106,7 @@ impl Roster {
         let scope = Scope::new(path, Depth::CHILDREN, contents).admitting(is_host);
         // A host that registers anew is deleted and created in one transaction.
         let scope = scope.confirming_removals();
-        let cache = Cache::new(scope, |bytes| decode_znode(&bytes).map_err(Arc::new));
+        let cache = Cache::new(scope, |bytes| decode_shared(&bytes));
         Self { cache, farm: Farm::new(), unreadable: BTreeSet::new() }
     }
 
@@ -191,7 +188,10 @@ impl Roster {
 
     fn read(&mut self, path: &ZnodePath) -> Option<News> {
         // The farm's own record is no host.
-        let host = self.cache.is_below(path).then(|| host_name(path)).flatten()?;
+        if !self.cache.is_below(path) {
+            return None;
+        }
+        let host = host_name(path)?;
         match &self.cache.get(path)?.data {
             Ok(record) => {
                 self.unreadable.remove(&host);

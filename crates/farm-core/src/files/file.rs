@@ -14,8 +14,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// As many links as Linux itself follows.
-const LINKS_MAX: u32 = 40;
+/// How many links are followed: as many as Linux itself follows.
+pub(super) const LINKS_MAX: u32 = 40;
 
 /// What [`replace`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// As much of a file that can't be put aside is kept in memory.
+/// How much of a file that can't be put aside is kept in memory.
 const BYTES_MAX: usize = 64 << 20;
 
 /// A file as it was. Dropped, it is forgotten.

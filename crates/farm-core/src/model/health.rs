@@ -277,9 +277,9 @@ impl Health {
 /// How many hosts may fail before somebody is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// So many failing hosts are critical.
+    /// From this number of failing hosts on it is critical.
     pub critical: Allowance,
-    /// So many are worth a warning.
+    /// From this number on it is a warning.
     pub warning: Option<Allowance>,
     /// Fewer running hosts than this are critical.
     pub hosts_min: Option<u64>,

@@ -13,7 +13,7 @@ use super::multi;
 use super::relay::Relay;
 use super::wire::{self, code, opcode};
 use super::{Acl, DATA_BYTES_MAX, SessionError, SessionId, ZnodePath};
-use many::READS_MAX;
+pub(crate) use many::READS_MAX;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
@@ -34,7 +34,7 @@ pub enum Watch {
 pub enum CreateMode {
     /// Until somebody deletes it.
     Persistent,
-    /// As long as this session.
+    /// It lives as long as this session.
     Ephemeral,
 }
 
@@ -92,7 +92,7 @@ pub struct Client {
     chroot: ZnodePath,
     /// Who may do what with what we create.
     acl: Acl,
-    /// As many reads go into one request; 1 where that has proved to be too much.
+    /// How many reads go into one request; 1 where more have proved to be too much.
     reads_most: AtomicUsize,
     /// How long the longest data was that such a request has brought; 0 before.
     longest_read: AtomicUsize,
@@ -111,7 +111,7 @@ impl Client {
         chroot: ZnodePath,
         acl: Acl,
     ) -> Result<Self, SessionError> {
-        // So long that the library never pings: keeping the session is not its business.
+        // Long enough that the library never pings: keeping the session is not its business.
         const FOR_EVER: Duration = Duration::from_millis(i32::MAX as u64);
         let address = relay.address().to_string();
         let connect = || ZooKeeper::connect(&address, FOR_EVER, |_| {});

@@ -80,7 +80,7 @@ use wreck::Wreck;
 /// and reaching another one does not fit in.
 pub const SESSION_TIMEOUT_LEAST: Duration = Duration::from_secs(4);
 
-/// As long as for ever, and within the reach of every clock.
+/// For ever in practice, and within the reach of every clock.
 const PATIENCE_MOST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// How long the end of a session may take when no server carries it.

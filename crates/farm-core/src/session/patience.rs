@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 const ANSWER_LEAST: Duration = Duration::from_secs(1);
-/// So many times as long as its first byte may an answer take to its last one.
+/// How many times as long as to its first byte an answer may take to its last one.
 const ANSWERS_IN_WHOLE: u32 = 3;
 /// Who is leaving has half a second in all, and more than one server to tell.
 const LEAVING_MOST: Duration = Duration::from_millis(150);

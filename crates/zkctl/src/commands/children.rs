@@ -1,12 +1,10 @@
 //! The znodes below another one, with what they hold.
 
 use farm_core::cli::chain;
-use farm_core::codec::DecodeError;
-use farm_core::codec::json::decode_znode;
+use farm_core::codec::json::{Decoded, decode_shared};
 use farm_core::model::Record;
 use farm_core::session::cache::{Cache, Contents, Depth, Scope, snapshot};
 use farm_core::session::{Client, SessionError, Stat, Watch, Znode, ZnodePath};
-use std::sync::Arc;
 
 /// Where a znode stands below the one that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +24,6 @@ pub(super) struct Child {
     pub(super) stat: Option<Stat>,
 }
 
-/// What a znode holds as a record, or why it holds none.
-type Decoded = Result<Record, Arc<DecodeError>>;
-
 /// A znode and those below it, read once.
 #[derive(Debug)]
 pub(super) struct Below {
@@ -45,8 +40,8 @@ impl Below {
         depth: Depth,
         contents: Contents,
     ) -> Result<Self, SessionError> {
-        let decode = |data: Vec<u8>| decode_znode(&data).map_err(Arc::new);
-        let cache = snapshot(client, Scope::new(top.clone(), depth, contents), decode)?;
+        let scope = Scope::new(top.clone(), depth, contents);
+        let cache = snapshot(client, scope, |data| decode_shared(&data))?;
         for (_, error) in cache.unlisted() {
             log::warn!("its children are left out: {error}");
         }
@@ -109,11 +104,10 @@ impl Below {
 
 /// What a znode holds, or why that is no record.
 fn described(path: &ZnodePath, decoded: &Decoded) -> Result<Record, String> {
-    let why = |error: &Arc<DecodeError>| format!("{path} holds no record: {}", chain(error));
-    decoded.clone().map_err(|error| why(&error))
+    decoded.clone().map_err(|error| format!("{path} holds no record: {}", chain(&error)))
 }
 
 #[cfg(test)]
 pub(super) fn decode(path: &ZnodePath, data: &[u8]) -> Result<Record, String> {
-    described(path, &decode_znode(data).map_err(Arc::new))
+    described(path, &decode_shared(data))
 }

@@ -134,7 +134,7 @@ fn top(field: &FieldPath, depth: usize) -> FieldPath {
 pub(crate) struct Drained {
     was: Option<Value>,
     set: Value,
-    /// So many keys of the path were there, the others were made.
+    /// How many keys of the path were there; the others were made.
     keys_found: usize,
     retyped: Option<Retyped>,
 }

@@ -19,7 +19,7 @@ const DAYS: [&str; 7] =
 /// How many letters of a day are enough.
 const DAY_LETTERS: usize = 3;
 
-/// So long at most until the clock is looked at again: it may have been set, and a
+/// The longest time until the clock is looked at again: it may have been set, and a
 /// machine that slept has not counted the time.
 const LOOK_AGAIN_MOST: Duration = Duration::from_secs(60);
 /// A wait that ends a little early must not become many.

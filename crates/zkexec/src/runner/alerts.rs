@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// As many alarms may wait; what else happens meanwhile is more of the same.
+/// How many alarms may wait; what else happens meanwhile is more of the same.
 const WAITING_MAX: usize = 100;
 
 /// What an alert is about.

@@ -12,7 +12,7 @@ use farm_core::cli::Failure;
 use farm_core::farm::permit;
 use std::time::Instant;
 
-/// As many znodes are named as the reason of a turn.
+/// How many znodes are named as the reason of a turn.
 const NAMES_MAX: usize = 3;
 
 impl Runner {

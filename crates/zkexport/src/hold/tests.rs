@@ -62,7 +62,7 @@ impl Bench {
         self
     }
 
-    /// As many hosts are shown, after all that is due.
+    /// How many hosts are shown, after all that is due.
     fn shown(&mut self) -> usize {
         self.hold.settle(self.now);
         self.hold.farm().len()

@@ -5,7 +5,7 @@ use crate::wire::{Pack, Unpack, op, read_frame};
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Write};
 
-/// As many requests wait for their answers at the most: a server that can't get
+/// The most requests that wait for their answers: a server that can't get
 /// rid of its answers stops reading, and we read nothing while we write.
 const WINDOW: usize = 1000;
 

@@ -9,7 +9,7 @@ use crate::bench::table::Row;
 use std::fs;
 use std::time::Instant;
 
-/// So many hosts are read and written altogether, however large the farm is.
+/// How many hosts are read and written altogether, however large the farm is.
 const HOSTS_TOTAL: usize = 80_000;
 const ROUNDS_MIN: usize = 8;
 const ROUNDS_MAX: usize = 25;

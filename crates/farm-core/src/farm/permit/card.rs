@@ -4,7 +4,7 @@ use crate::codec::json::{decode_znode, encode_znode};
 use crate::model::{Map, Record, Value};
 use std::num::NonZeroU32;
 
-/// As many characters are kept of a text; one line of a list has no room for more.
+/// How many characters of a text are kept; one line of a list has no room for more.
 const TEXT_CHARS_MAX: usize = 200;
 
 /// Who asks for a permit.

@@ -89,9 +89,9 @@ pub enum News {
     /// Somebody in the group lets another number of members hold a permit at once.
     /// Told once.
     UnequalHolders {
-        /// As many as we do.
+        /// The number that we allow.
         ours: NonZeroU32,
-        /// As many as they do.
+        /// The number that they allow.
         theirs: NonZeroU32,
     },
     /// ZooKeeper refuses what is needed. It is tried again; told once until it works.

@@ -10,7 +10,7 @@ use crate::session::{Client, Session, SessionError, SessionId, Stat, Watch, Znod
 use std::num::NonZeroU32;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// So often the directory is created anew when others remove it as often.
+/// How often the directory is created anew when others remove it.
 const RACES_MAX: usize = 20;
 
 /// A version that no znode has: to delete it fails, once everything before it is done.

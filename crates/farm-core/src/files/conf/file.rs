@@ -14,9 +14,9 @@ use crate::model::{Conflict, Record, merge};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// So long is a displaced file kept open for an editor that may still write to it.
+/// How long a displaced file is kept open for an editor that may still write to it.
 const LATE: Duration = Duration::from_secs(30);
-/// As many displaced files are kept open.
+/// How many displaced files are kept open.
 const LATE_MAX: usize = 32;
 
 #[derive(Debug)]

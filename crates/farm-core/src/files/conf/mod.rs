@@ -17,9 +17,9 @@ use crate::model::{Conflict, Record};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// As many bytes may a config have.
+/// The most bytes that a config may have.
 pub const CONF_BYTES_MAX: usize = 1_000_000;
-/// As many files and directories may a config have.
+/// The most files and directories that a config may have.
 pub const CONF_ENTRIES_MAX: usize = 10_000;
 /// A writer that says nothing for so long is believed to be done.
 const QUIET: Duration = Duration::from_millis(50);

@@ -3,12 +3,10 @@
 //! **Invariant.** A change of what the path leads to is a change of one of the
 //! names of its trail, in a directory that was there when the trail was taken.
 
+use crate::files::file::LINKS_MAX;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
-
-/// As many links as Linux itself follows.
-const LINKS_MAX: usize = 40;
 
 /// The names to watch, by their directory, and where the path leads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

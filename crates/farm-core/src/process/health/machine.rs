@@ -22,7 +22,7 @@ pub struct Regime {
 /// What follows from an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {
-    /// What is checked is well.
+    /// It is well.
     Healthy,
     /// It is not well, and its time to start is over.
     Failing,

@@ -133,8 +133,8 @@ impl<V> Cache<V> {
     ) {
         let Some(is_stale) = self.nodes.answered(path, Part::Data, ticket) else { return };
         if is_stale {
-            // What was read may be older than a change that we know of. It is taken all
-            // the same, lest a busy znode never be seen; but one that seems gone may be
+            // The answer may be older than a change that we know of. It is stored all the
+            // same, or a busy znode would never be seen; but a znode that seems gone may be
             // back.
             self.want(path, Part::Data);
         }

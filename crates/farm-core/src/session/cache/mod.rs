@@ -25,6 +25,8 @@ pub use request::{Answer, Ask, Decode, Found, Outcome, Request};
 pub use scope::{Contents, Depth, Limits, Scope};
 pub use snapshot::snapshot;
 
+pub(crate) use super::client::READS_MAX;
+
 use super::{SessionError, Watch, Znode, ZnodePath};
 use crate::engine::RetrySet;
 use nodes::{Nodes, Part, Phase, Reading};
@@ -35,8 +37,6 @@ use std::time::Instant;
 /// The most requests under way at once: enough to keep every courier busy, and few
 /// enough to be thrown away when the link breaks.
 pub(crate) const REQUESTS_MAX: usize = 64;
-/// The most znodes that one request reads.
-pub(crate) const READS_MAX: usize = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Watching {
@@ -50,8 +50,8 @@ enum Watching {
     Each,
 }
 
-/// What is asked again later although no hint tells when: a change of an access list is
-/// never announced.
+/// A read that is tried again later. It takes a timer: no watch fires when an access list
+/// changes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Again {
     Top,

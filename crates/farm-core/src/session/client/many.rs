@@ -7,15 +7,15 @@ use crate::session::{SessionError, ZnodePath};
 use std::sync::atomic::Ordering;
 use zookeeper::ZkError;
 
-/// As many reads go into one request: even with the longest data that servers take by
+/// The most reads in one request: even with the longest data that servers take by
 /// default in each of them, the answer is half of what a frame may be.
-pub(super) const READS_MAX: usize = 32;
-/// And as many before anything is known of what they bring.
+pub(crate) const READS_MAX: usize = 32;
+/// The same before anything is known of what they bring.
 const FIRST_READS: usize = 4;
-/// And no more than are expected to fill an answer of this length, if all of them hold
-/// what the longest one so far did: a server has each answer in its memory as a whole.
+/// The length of an answer that they may be expected to fill, if all of them hold what
+/// the longest one so far did: a server has each answer in its memory as a whole.
 const ANSWER_BYTES: usize = 1 << 20;
-/// And no more bytes of paths: servers bound a request as they bound data.
+/// The most bytes of paths in one request: servers bound it as they bound data.
 const PATHS_BYTES_MAX: usize = 64 << 10;
 /// What a server does not answer well is asked for in such a part of it next time.
 const SHRINKING: usize = 4;
@@ -100,7 +100,7 @@ impl Client {
     }
 }
 
-/// As many reads as may go into one request, by the longest data read so far.
+/// How many reads may go into one request, by the longest data read so far.
 const fn reads_for(longest: usize) -> usize {
     match longest {
         0 => FIRST_READS,

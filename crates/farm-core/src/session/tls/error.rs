@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// So many names of a certificate are told.
+/// How many names of a certificate are told.
 const NAMES_TOLD_MAX: usize = 3;
 
 /// Why TLS does not work.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_millis(200);
 const RETRY_MOST: Duration = Duration::from_secs(30);
-/// So long one attempt may lose races against other writers.
+/// How long one attempt may lose races against other writers.
 const EDIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What happened.

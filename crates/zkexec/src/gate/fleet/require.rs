@@ -13,7 +13,7 @@ const DEFAULT: &str = "10%";
 pub(crate) struct RequireHealthy {
     /// The farm.
     pub(crate) farm: ZnodePath,
-    /// So many hosts may fail, or such a share of it.
+    /// How many hosts may fail, or what share of the farm.
     pub(crate) max_failed: Allowance,
 }
 

@@ -64,20 +64,20 @@ pub(crate) enum FleetVerdict {
     Unknown(Doubt),
     /// It may.
     Allowed {
-        /// So many hosts fail then, this one included.
+        /// How many hosts fail then, this one included.
         failing: u64,
-        /// So many hosts the farm should have.
+        /// How many hosts the farm should have.
         size: u64,
-        /// So many of them may fail.
+        /// How many of them may fail.
         allowed: Hosts,
     },
     /// Too many hosts would fail.
     TooMany {
-        /// So many hosts would fail, this one included.
+        /// How many hosts would fail, this one included.
         failing: u64,
-        /// So many hosts the farm should have.
+        /// How many hosts the farm should have.
         size: u64,
-        /// So many of them may fail.
+        /// How many of them may fail.
         allowed: Hosts,
     },
 }

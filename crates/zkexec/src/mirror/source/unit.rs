@@ -103,11 +103,11 @@ impl Unit {
         match (news, &mut self.tree) {
             (cache::News::Added(_) | cache::News::Changed(_), Some(tree)) => tree.came(),
             (cache::News::Removed(..), Some(tree)) => tree.went(now),
-            (cache::News::Added(_) | cache::News::Changed(_), None) => {
-                return self.there(self.cache.top().map(|znode| Arc::clone(&znode.data)));
-            }
-            (cache::News::Complete, None) => {
-                return self.there(self.cache.top().map(|znode| Arc::clone(&znode.data)));
+            (cache::News::Added(_) | cache::News::Changed(_) | cache::News::Complete, None) => {
+                self.is_there();
+                let Some(znode) = self.cache.top() else { return false };
+                let bytes = Arc::clone(&znode.data);
+                return self.show(Mirrored::Bytes(bytes));
             }
             (cache::News::Complete, Some(_)) => {
                 self.is_there();
@@ -133,16 +133,10 @@ impl Unit {
         self.is_unreadable = false;
     }
 
-    fn there(&mut self, bytes: Option<Arc<[u8]>>) -> bool {
-        self.is_there();
-        self.show(bytes.map(Mirrored::Bytes))
-    }
-
-    fn show(&mut self, value: Option<Mirrored>) -> bool {
-        let is_other = value.is_some() && value != self.value;
-        if is_other {
-            self.value = value;
-        }
+    /// Tells whether it showed something else before.
+    fn show(&mut self, value: Mirrored) -> bool {
+        let is_other = self.value.as_ref() != Some(&value);
+        self.value = Some(value);
         is_other
     }
 
@@ -151,7 +145,7 @@ impl Unit {
         let news = tree.lay_out(now, &self.path, &self.cache);
         actions.extend(news.into_iter().map(Action::Tell));
         let leaves = Arc::clone(tree.leaves());
-        self.show(Some(Mirrored::Tree(leaves)))
+        self.show(Mirrored::Tree(leaves))
     }
 
     fn gone(&mut self, now: Instant, actions: &mut Vec<Action>) -> bool {
@@ -162,7 +156,7 @@ impl Unit {
             if self.is_required && !was_gone {
                 actions.push(Action::Tell(News::Missing(self.path.clone())));
             }
-            return self.show(Some(Mirrored::Absent));
+            return self.show(Mirrored::Absent);
         }
         if !was_gone {
             actions.push(Action::Tell(News::Deleted(self.path.clone())));
@@ -170,7 +164,7 @@ impl Unit {
         let Some(tree) = &mut self.tree else { return false };
         tree.top_went(now);
         let leaves = Arc::clone(tree.leaves());
-        self.show(Some(Mirrored::Tree(leaves)))
+        self.show(Mirrored::Tree(leaves))
     }
 
     fn refused(&mut self, why: Refusal, actions: &mut Vec<Action>) {

@@ -190,5 +190,5 @@ pub(super) fn forbidden(at: &str) -> Unreadable {
 }
 
 pub(super) fn malformed() -> Unreadable {
-    Unreadable::Malformed(Arc::new(decode_znode(b"{").unwrap_err()))
+    Unreadable::Malformed(decode_shared(b"{").unwrap_err())
 }

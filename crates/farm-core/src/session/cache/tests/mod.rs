@@ -57,7 +57,7 @@ fn the_watch_is_set_before_anything_is_read_and_one_znode_needs_none() {
     let mut bench = Bench::new(below(Depth::SUBTREE), server(&TREE));
     bench.step(Event::Connected { is_new: true });
     assert_eq!(bench.asks(), ["arm /t"]);
-    // What is told before that is read with the rest.
+    // A change before the watch is set needs no read of its own.
     bench.step(hint("/t/a", Noted::Data));
     bench.answer();
     assert_eq!(bench.asks(), ["list /t No"]);

@@ -98,8 +98,8 @@ impl Bench {
         std::mem::take(&mut self.told)
     }
 
-    /// What is asked and was not answered. To list the top is to begin a walk through
-    /// the subtree.
+    /// The requests without an answer. A walk through the subtree begins with a list of
+    /// its top.
     pub(super) fn asks(&self) -> Vec<String> {
         self.asked.iter().map(|request| self.name(request)).collect()
     }
