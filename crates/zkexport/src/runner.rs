@@ -239,7 +239,7 @@ impl Runner {
             }
             // The session logs it, and tries on.
             session::Event::AuthRefused(_) => {}
-            session::Event::Suspended | session::Event::Lost | session::Event::Hint(_) => {}
+            session::Event::Suspended(_) | session::Event::Lost | session::Event::Hint(_) => {}
         }
         let is_lost = matches!(event, session::Event::Lost);
         if let Some(event) = RosterEvent::of_session(&event) {

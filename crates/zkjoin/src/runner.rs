@@ -202,7 +202,7 @@ impl Runner {
                 let (entry, post) = (self.config.entry.clone(), self.outbox.posting(Event::Found));
                 self.session.dispatch(move |client| post(look(client, &entry)));
             }
-            session::Event::Suspended => self.disconnected()?,
+            session::Event::Suspended(_) => self.disconnected()?,
             session::Event::Lost => {
                 self.disconnected()?;
                 self.forget_session();

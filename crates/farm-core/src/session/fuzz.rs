@@ -3,6 +3,7 @@
 use super::auth::Auth;
 use super::link::Link;
 use super::multi;
+use super::path::ZnodePath;
 use super::wire::{self, Fields, Frames, ReplyHead, Welcome, opcode};
 use std::time::{Duration, Instant};
 
@@ -33,8 +34,9 @@ pub fn wire(bytes: &[u8]) {
         }
     }
     let now = Instant::now();
-    talk(Link::new(now, Duration::from_secs(10), Auth::default()), now, &seen);
-    let mut welcomed = Link::new(now, Duration::from_secs(10), Auth::default());
+    let link = || Link::new(now, Duration::from_secs(10), Auth::default(), ZnodePath::root());
+    talk(link(), now, &seen);
+    let mut welcomed = link();
     welcomed.connected(now);
     welcomed.server_frame(now, welcome());
     assert!(!welcomed.wants_server(), "the session stands");

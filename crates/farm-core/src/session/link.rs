@@ -1,6 +1,6 @@
 //! The link between one session and whatever server carries it, as a pure machine.
 //!
-//! Frames and the time go in; frames, answers and reports come out through
+//! Frames and the time go in; frames, answers and events come out through
 //! [`Out`]. The relay's thread does the reading, writing and dialling.
 //!
 //! **Invariant.** One queue holds every request in the order in which it went to
@@ -17,14 +17,14 @@ mod words;
 mod tests;
 
 pub use words::DownReason;
-pub(super) use words::{Out, OwnAnswer, OwnRequest, Report, Unanswered};
+pub(super) use words::{Out, OwnAnswer, OwnRequest, Unanswered};
 
 use super::lease::{Lease, LeaseKeeper};
 use super::patience::Patience;
 use super::wire::{
     self, Credentials, Garbled, ReplyHead, Welcome, XID_AUTH, XID_EVENT, XID_PING, code, opcode,
 };
-use super::{Auth, SessionId};
+use super::{Auth, Event, Hint, SessionId, ZnodePath};
 use crate::engine::Boottime;
 use backlog::{Origin, Pending};
 use std::collections::VecDeque;
@@ -53,6 +53,8 @@ pub(super) struct Link {
     phase: Phase,
     patience: Patience,
     auth: Auth,
+    /// A change outside of it is none of ours.
+    chroot: ZnodePath,
     session: Option<Credentials>,
     last_zxid: i64,
     last_xid: i32,
@@ -60,7 +62,7 @@ pub(super) struct Link {
     watches: Vec<String>,
     is_client_greeted: bool,
     is_closing: bool,
-    /// The session was reported to be up at least once.
+    /// The session was told to be connected at least once.
     was_up: bool,
     /// The server has refused a request in a way after which old ones hang up.
     is_outdated: bool,
@@ -81,11 +83,12 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(now: Instant, asked: Duration, auth: Auth) -> Self {
+    pub(super) fn new(now: Instant, asked: Duration, auth: Auth, chroot: ZnodePath) -> Self {
         Self {
             phase: Phase::Down,
             patience: Patience::new(asked),
             auth,
+            chroot,
             session: None,
             last_zxid: 0,
             last_xid: 0,
@@ -164,7 +167,7 @@ impl Link {
         if was_up {
             let is_expected = self.is_outdated && reason == DownReason::HungUp;
             let reason = if is_expected { DownReason::Outdated } else { reason };
-            self.out.reports.push(Report::Down(reason));
+            self.out.events.push(Event::Suspended(reason));
         }
         if self.is_closing && self.session.is_none() {
             self.finish();
@@ -257,8 +260,10 @@ impl Link {
         }
         match head.xid {
             XID_EVENT => {
-                if let Some((change, path)) = wire::parse_event(&frame[ReplyHead::BYTES..])? {
-                    self.out.reports.push(Report::Changed(change, path));
+                if let Some((change, path)) = wire::parse_event(&frame[ReplyHead::BYTES..])?
+                    && let Some(path) = self.chroot.within(path)
+                {
+                    self.out.events.push(Event::Hint(Hint { path, change }));
                 }
                 return Ok(());
             }
@@ -445,7 +450,7 @@ impl Link {
             let session = SessionId(session.id);
             let granted = self.patience.granted();
             let is_new = !std::mem::replace(&mut self.was_up, true);
-            self.out.reports.push(Report::Up { session, is_new, granted });
+            self.out.events.push(Event::Connected { session, is_new, granted });
         }
     }
 
@@ -455,7 +460,7 @@ impl Link {
         self.fail_all(code::SESSION_EXPIRED);
         // An end that we asked for is no news.
         if !self.is_closing {
-            self.out.reports.push(Report::Over);
+            self.out.events.push(Event::Lost);
         }
     }
 }

@@ -6,7 +6,8 @@
 //! - `wire` and `multi` know the bytes, `link` what they mean, `patience` how long to wait,
 //!   `lease` for how long the session surely lives;
 //! - `dial` finds a server, `stream` is a socket, `tls` what may be spoken over it,
-//!   `door` lets the client library in, `relay` is the thread that turns it all;
+//!   `door` lets the client library in, `relay` is the thread that turns it all, `narrator`
+//!   logs what the link says and passes it on;
 //! - `client` makes blocking requests through the client library, which only ever
 //!   meets the relay; `courier` threads make them for the loop.
 //!
@@ -31,6 +32,7 @@ mod hint;
 mod lease;
 mod link;
 mod multi;
+mod narrator;
 mod path;
 mod patience;
 mod peer;
@@ -66,10 +68,9 @@ pub use trouble::Trouble;
 use crate::engine::Retry;
 use courier::Couriers;
 use gate::{Gate, Passage};
-use link::Report;
-use relay::{News, Relay};
+use narrator::{Narrator, Notify};
+use relay::Relay;
 use std::fmt;
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -129,8 +130,8 @@ pub enum Event {
         /// How long the server keeps it without hearing of us.
         granted: Duration,
     },
-    /// No server carries it now; it may live on.
-    Suspended,
+    /// No server carries it now, because of that; it may live on.
+    Suspended(DownReason),
     /// It is over, and its ephemeral znodes are gone: call [`Session::renew`].
     Lost,
     /// A watched znode changed.
@@ -153,8 +154,6 @@ struct Generation {
     gate: Arc<Gate>,
     wreck: Wreck,
 }
-
-type Notify = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// Sessions with ZooKeeper, one after the other.
 pub struct Session {
@@ -275,16 +274,12 @@ impl Generation {
             gate: Arc::clone(&gate),
             session: Arc::clone(&session),
             notify: Arc::clone(notify),
-            chroot: config.servers.chroot().clone(),
             rounds_max: config.rounds_max,
+            rounds: 0,
+            lasting: 0,
         };
-        let most = Duration::from_millis(i32::MAX.unsigned_abs().into());
-        let timeout = config.session_timeout.clamp(SESSION_TIMEOUT_LEAST, most);
         let wreck = Wreck::default();
-        let tell = move |news| narrator.tell(news);
-        let (auth, tls) = (config.auth.clone(), config.tls.clone());
-        let relay = Relay::open(&config.servers, timeout, auth, tls, &wreck, tell);
-        let relay = Arc::new(relay.map_err(system)?);
+        let relay = Arc::new(Relay::open(config, narrator, &wreck).map_err(system)?);
         let chroot = config.servers.chroot().clone();
         let client =
             Arc::new(Client::open(Arc::clone(&relay), session, chroot, config.acl.clone())?);
@@ -301,101 +296,4 @@ fn check_descriptors() -> std::io::Result<()> {
     let (first, _) = UnixStream::pair()?;
     let others: std::io::Result<Vec<UnixStream>> = (1..NEEDED).map(|_| first.try_clone()).collect();
     others.map(drop)
-}
-
-/// Turns the relay's news into events, and into the log lines about the connection.
-struct Narrator {
-    gate: Arc<Gate>,
-    session: Arc<OnceLock<SessionId>>,
-    notify: Notify,
-    chroot: ZnodePath,
-    rounds_max: Option<u32>,
-}
-
-impl Narrator {
-    fn tell(&self, news: News) {
-        match news {
-            News::Link(Report::Up { session, is_new, granted }, server) => {
-                self.connected(session, is_new, granted, server);
-            }
-            News::Link(Report::Down(reason), server) => {
-                let server = Carrier(server);
-                // This is how we learn what a server can do, and it does not come again.
-                let is_usual = reason == DownReason::Outdated;
-                let level = if is_usual { log::Level::Info } else { log::Level::Warn };
-                log::log!(
-                    level,
-                    "suspended: lost the server, looking for another; server={server} why=\"{reason}\""
-                );
-                self.gate.shut();
-                (self.notify)(Event::Suspended);
-            }
-            News::Link(Report::Over, _) => {
-                log::warn!("lost: the session is over");
-                self.gate.end();
-                (self.notify)(Event::Lost);
-            }
-            News::Link(Report::Changed(change, path), _) => {
-                if let Some(path) = self.within_chroot(&path) {
-                    (self.notify)(Event::Hint(Hint { path, change }));
-                }
-            }
-            News::RoundFailed { rounds, lasting, trouble } => {
-                self.round_failed(rounds, lasting, trouble);
-            }
-        }
-    }
-
-    fn connected(
-        &self,
-        session: SessionId,
-        is_new: bool,
-        granted: Duration,
-        server: Option<SocketAddr>,
-    ) {
-        let what = if is_new { "connected" } else { "connected again, same session" };
-        let (server, timeout_ms) = (Carrier(server), granted.as_millis());
-        log::info!("{what}; server={server} session={session} timeout_ms={timeout_ms}");
-        self.session.get_or_init(|| session);
-        self.gate.open();
-        (self.notify)(Event::Connected { session, is_new, granted });
-    }
-
-    fn round_failed(&self, rounds: u32, lasting: u32, trouble: Option<Trouble>) {
-        let has_given_up = self.rounds_max.is_some_and(|most| rounds >= most);
-        let is_refused = trouble.as_ref().is_some_and(Trouble::is_refusal);
-        // What does not go by itself is told even where another trouble was told before.
-        if (rounds == 1 || lasting == 1 && trouble.as_ref().is_some_and(Trouble::is_lasting))
-            && let Some(trouble) = &trouble
-        {
-            let what = if is_refused { "takes us" } else { "can be reached" };
-            log::warn!("no server {what}, trying on; last=\"{trouble}\"");
-        }
-        // Credentials do not get better while a caller waits.
-        let tried = self.gate.note(trouble.clone(), has_given_up || is_refused);
-        if is_refused && let Some(trouble) = &trouble {
-            (self.notify)(Event::AuthRefused(trouble.clone()));
-        }
-        if has_given_up {
-            (self.notify)(Event::GaveUp(SessionError::Unreachable { trouble, tried }));
-        }
-    }
-
-    fn within_chroot(&self, path: &str) -> Option<ZnodePath> {
-        let path =
-            if self.chroot.is_root() { path } else { path.strip_prefix(self.chroot.as_str())? };
-        ZnodePath::parse(if path.is_empty() { "/" } else { path }).ok()
-    }
-}
-
-/// The server of a log line.
-struct Carrier(Option<SocketAddr>);
-
-impl fmt::Display for Carrier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(address) => address.fmt(f),
-            None => f.write_str("none"),
-        }
-    }
 }

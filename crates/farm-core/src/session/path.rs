@@ -72,6 +72,13 @@ impl ZnodePath {
         Ok(Self(format!("{parent}/{name}").into()))
     }
 
+    /// The znode that the server names so, for a client whose root is this one; none if it
+    /// is outside of it.
+    pub(super) fn within(&self, path: &str) -> Option<Self> {
+        let path = if self.is_root() { path } else { path.strip_prefix(&*self.0)? };
+        Self::parse(if path.is_empty() { "/" } else { path }).ok()
+    }
+
     /// The same znode as the server names it for a client whose root is `chroot`.
     pub(super) fn below(&self, chroot: &Self) -> Self {
         match (chroot.is_root(), self.is_root()) {

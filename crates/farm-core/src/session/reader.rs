@@ -29,7 +29,7 @@ impl<A> ReaderEvent<A> {
     pub fn of_session(event: &Event) -> Option<Self> {
         match event {
             Event::Connected { is_new, .. } => Some(Self::Connected { is_new: *is_new }),
-            Event::Suspended | Event::Lost => Some(Self::Away),
+            Event::Suspended(_) | Event::Lost => Some(Self::Away),
             Event::Hint(hint) => Some(Self::Hint(hint.clone())),
             Event::GaveUp(_) | Event::AuthRefused(_) => None,
         }

@@ -14,32 +14,21 @@ mod tests;
 use super::dial::{Dialer, Progress};
 use super::door::Door;
 use super::lease::Lease;
-use super::link::{DownReason, Link, OwnAnswer, OwnRequest, Report, Unanswered};
-use super::servers::Servers;
+use super::link::{DownReason, Link, OwnAnswer, OwnRequest, Unanswered};
+use super::narrator::Narrator;
 use super::stream::{Closed, Stream};
-use super::tls::Tls;
 use super::trouble::TroubleKind;
 use super::wreck::Wreck;
-use super::{Auth, Trouble};
+use super::{Config, Event, SESSION_TIMEOUT_LEAST};
 use crate::engine::{Boottime, Worker};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel, sync_channel};
 use std::time::{Duration, Instant};
-
-/// News from the relay, in the order in which it happened.
-#[derive(Debug)]
-pub(super) enum News {
-    /// Something about the link, and the server it was with.
-    Link(Report, Option<SocketAddr>),
-    /// No server could be reached in so many rounds in a row, in so many of them for a
-    /// reason that does not go by itself.
-    RoundFailed { rounds: u32, lasting: u32, trouble: Option<Trouble> },
-}
 
 /// Wakes the relay's thread; cheap to clone.
 #[derive(Debug, Clone)]
@@ -72,15 +61,8 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// Starts looking for a server. `report` is called on the relay's thread.
-    pub(super) fn open(
-        servers: &Servers,
-        session_timeout: Duration,
-        auth: Auth,
-        tls: Option<Tls>,
-        wreck: &Wreck,
-        report: impl Fn(News) + Send + 'static,
-    ) -> std::io::Result<Self> {
+    /// Starts looking for a server. The narrator tells on the relay's thread.
+    pub(super) fn open(config: &Config, narrator: Narrator, wreck: &Wreck) -> io::Result<Self> {
         let door = Door::open()?;
         let address = door.address()?;
         let (waker, woken) = UnixStream::pair()?;
@@ -89,22 +71,23 @@ impl Relay {
         let waker = Waker(Arc::new(waker));
         let (commands, incoming) = channel();
         let now = Instant::now();
-        let link = Link::new(now, session_timeout, auth);
+        let most = Duration::from_millis(i32::MAX.unsigned_abs().into());
+        let timeout = config.session_timeout.clamp(SESSION_TIMEOUT_LEAST, most);
+        let chroot = config.servers.chroot().clone();
+        let link = Link::new(now, timeout, config.auth.clone(), chroot);
         let lease = link.lease();
         let event_loop = EventLoop {
             link,
-            dialer: Dialer::new(servers, tls, now, waker.clone()),
+            dialer: Dialer::new(&config.servers, config.tls.clone(), now, waker.clone()),
             commands: incoming,
             woken,
             door,
             client: None,
             server: None,
             address: None,
-            rounds: 0,
-            lasting: 0,
             until: None,
             is_quitting: false,
-            report,
+            narrator,
         };
         let wreck = wreck.clone();
         let worker = Worker::start("relay", move || event_loop.run_guarded(&wreck))?;
@@ -156,7 +139,7 @@ struct Server {
     is_welcome: bool,
 }
 
-struct EventLoop<F> {
+struct EventLoop {
     link: Link,
     dialer: Dialer,
     commands: Receiver<Command>,
@@ -166,12 +149,10 @@ struct EventLoop<F> {
     server: Option<Server>,
     /// The server we are or were connected to last.
     address: Option<SocketAddr>,
-    rounds: u32,
-    lasting: u32,
     /// Set once the session is being closed: the thread ends by then.
     until: Option<Instant>,
     is_quitting: bool,
-    report: F,
+    narrator: Narrator,
 }
 
 #[derive(Debug, Default)]
@@ -180,7 +161,7 @@ struct Ready {
     server: bool,
 }
 
-impl<F: Fn(News)> EventLoop<F> {
+impl EventLoop {
     /// Runs to the end. After a panic the session is over, and the thread goes on
     /// for those who wait for an answer and for the library, which would spin.
     fn run_guarded(mut self, wreck: &Wreck) {
@@ -350,26 +331,17 @@ impl<F: Fn(News)> EventLoop<F> {
                 self.server = Some(Server { stream, address, is_welcome: false });
                 self.link.connected(now);
             }
-            Progress::RoundFailed => {
-                self.rounds = self.rounds.saturating_add(1);
-                let trouble = self.dialer.trouble();
-                if trouble.as_ref().is_some_and(Trouble::is_lasting) {
-                    self.lasting = self.lasting.saturating_add(1);
-                }
-                // Who is leaving has no use for it.
-                if self.until.is_none() {
-                    let (rounds, lasting) = (self.rounds, self.lasting);
-                    (self.report)(News::RoundFailed { rounds, lasting, trouble });
-                }
-            }
+            // Who is leaving has no use for it.
+            Progress::RoundFailed if self.until.is_some() => {}
+            Progress::RoundFailed => self.narrator.round_failed(self.dialer.trouble()),
         }
     }
 
     /// Carries out what the link wants, until it wants nothing more.
     fn flush(&mut self, now: Instant) {
         loop {
-            for report in std::mem::take(&mut self.link.out.reports) {
-                self.tell(now, report);
+            for event in std::mem::take(&mut self.link.out.events) {
+                self.tell(now, event);
             }
             if let Some(client) = &mut self.client {
                 client.queue(&mut self.link.out.to_client);
@@ -414,12 +386,11 @@ impl<F: Fn(News)> EventLoop<F> {
         self.link.disconnected(reason);
     }
 
-    fn tell(&mut self, now: Instant, report: Report) {
-        if let (Report::Up { .. }, Some(server)) = (&report, &mut self.server) {
+    fn tell(&mut self, now: Instant, event: Event) {
+        if let (Event::Connected { .. }, Some(server)) = (&event, &mut self.server) {
             server.is_welcome = true;
             self.dialer.succeeded(now);
-            (self.rounds, self.lasting) = (0, 0);
         }
-        (self.report)(News::Link(report, self.address));
+        self.narrator.tell(event, self.address);
     }
 }

@@ -275,7 +275,7 @@ pub(super) fn bare_reply(xid: i32, code: i32) -> Vec<u8> {
 
 /// The path and kind of a watch event, from what follows its head. `None` is
 /// an event about the session, which the link knows better.
-pub(super) fn parse_event(body: &[u8]) -> Result<Option<(Change, String)>, Garbled> {
+pub(super) fn parse_event(body: &[u8]) -> Result<Option<(Change, &str)>, Garbled> {
     let mut fields = Fields::of(body);
     let kind = fields.int()?;
     let _state = fields.int()?;
@@ -287,7 +287,7 @@ pub(super) fn parse_event(body: &[u8]) -> Result<Option<(Change, String)>, Garbl
         4 => Change::Children,
         _ => return Ok(None),
     };
-    Ok(Some((change, path.to_owned())))
+    Ok(Some((change, path)))
 }
 
 /// Refuses the body of a good answer that claims to hold more than it does: the

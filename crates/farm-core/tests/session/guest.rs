@@ -89,7 +89,7 @@ impl Guest {
 
     pub(crate) fn suspended(&self) {
         let event = self.next_state();
-        assert!(matches!(event, Event::Suspended), "not suspended but {event:?}");
+        assert!(matches!(event, Event::Suspended(_)), "not suspended but {event:?}");
     }
 
     pub(crate) fn lost(&self) {

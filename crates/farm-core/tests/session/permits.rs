@@ -66,7 +66,7 @@ impl Member {
             Post::Answered(answer) => self.step(Event::Answered(answer)),
             Post::Session(event) => {
                 match &event {
-                    session::Event::Suspended => self.is_suspended = true,
+                    session::Event::Suspended(_) => self.is_suspended = true,
                     session::Event::Connected { session, .. } => {
                         self.id = Some(*session);
                         self.contacts += 1;

@@ -31,7 +31,7 @@ impl Runner {
             // The session logs it and tries on; the child does not care.
             session::Event::GaveUp(_)
             | session::Event::AuthRefused(_)
-            | session::Event::Suspended
+            | session::Event::Suspended(_)
             | session::Event::Lost
             | session::Event::Hint(_) => {}
         }

@@ -44,7 +44,7 @@ impl Event {
             session::Event::Connected { session, is_new, .. } => {
                 Some(Self::Connected { session: *session, is_new: *is_new })
             }
-            session::Event::Suspended => Some(Self::Suspended),
+            session::Event::Suspended(_) => Some(Self::Suspended),
             session::Event::Lost => Some(Self::Lost),
             session::Event::Hint(hint) => Some(Self::Hint(hint.clone())),
             session::Event::GaveUp(_) | session::Event::AuthRefused(_) => None,

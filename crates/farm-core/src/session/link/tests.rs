@@ -9,8 +9,8 @@ mod scripts;
 mod silence;
 
 use super::*;
-use crate::session::Change;
 use crate::session::wire::{FrameBuilder, Frames};
+use crate::session::{Change, ZnodePath};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 const ID: i64 = 0x77;
@@ -18,6 +18,13 @@ const TIMEOUT_MS: i32 = 12_000;
 /// An opcode whose answers have no body to be checked.
 const EXISTS: i32 = 3;
 const NO_NODE: i32 = -101;
+
+/// No error says whether it is like another one, but all of them print what they are.
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
+}
 
 /// A link, a clock, and what has come out of it.
 #[derive(Debug)]
@@ -56,13 +63,13 @@ fn event(path: &str) -> Vec<u8> {
     content(FrameBuilder::new().int(XID_EVENT).long(-1).int(0).int(3).int(3).text(path))
 }
 
-fn changed(path: &str) -> Report {
-    Report::Changed(Change::Data, path.to_owned())
+fn changed(path: &str) -> Event {
+    Event::Hint(Hint { path: ZnodePath::parse(path).unwrap(), change: Change::Data })
 }
 
-fn report_up(is_new: bool) -> Report {
+fn connected(is_new: bool) -> Event {
     let granted = Duration::from_millis(u64::from(TIMEOUT_MS.unsigned_abs()));
-    Report::Up { session: SessionId(ID), is_new, granted }
+    Event::Connected { session: SessionId(ID), is_new, granted }
 }
 
 impl Bench {
@@ -75,7 +82,8 @@ impl Bench {
     fn down_as(auth: Auth) -> Self {
         let now = Instant::now();
         let timeout = Duration::from_millis(u64::from(TIMEOUT_MS.unsigned_abs()));
-        let mut bench = Self { link: Link::new(now, timeout, auth), now, start: now };
+        let mut bench =
+            Self { link: Link::new(now, timeout, auth, ZnodePath::root()), now, start: now };
         bench.link.set_boottime(bench.boottime());
         bench.link.client_frame(now, &[0; 44]);
         assert_eq!(contents(&std::mem::take(&mut bench.link.out.to_client)).len(), 1);
@@ -92,7 +100,7 @@ impl Bench {
     fn up() -> Self {
         let mut bench = Self::greeting();
         bench.server(welcome(ID, TIMEOUT_MS));
-        assert_eq!(bench.reports(), [report_up(true)]);
+        assert_eq!(bench.events(), [connected(true)]);
         bench
     }
 
@@ -103,10 +111,10 @@ impl Bench {
         bench.server(reply(1, code::OK));
         assert!(accepted.try_recv().unwrap().is_ok());
         bench.lose(DownReason::HungUp);
-        bench.reports();
+        bench.events();
         bench.link.connected(bench.now);
         bench.server(welcome(ID, TIMEOUT_MS));
-        assert_eq!(bench.reports(), []);
+        assert_eq!(bench.events(), []);
         assert_eq!(bench.sent().last(), Some(&(2, opcode::ADD_WATCH)));
         bench
     }
@@ -116,7 +124,7 @@ impl Bench {
         bench.lose(DownReason::HungUp);
         bench.link.connected(bench.now);
         bench.server(welcome(0, 0));
-        assert_eq!(bench.reports(), [Report::Down(DownReason::HungUp), Report::Over]);
+        assert_eq!(bench.events(), [Event::Suspended(DownReason::HungUp), Event::Lost]);
         bench.sent();
         bench
     }
@@ -182,7 +190,7 @@ impl Bench {
         contents(&bytes).into_iter().map(head).collect()
     }
 
-    fn reports(&mut self) -> Vec<Report> {
-        std::mem::take(&mut self.link.out.reports)
+    fn events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.link.out.events)
     }
 }

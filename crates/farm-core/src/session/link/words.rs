@@ -1,21 +1,7 @@
 //! What goes into the link and comes out of it.
 
-use crate::session::{Change, SessionId};
+use crate::session::Event;
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
-
-/// What the link tells the session about itself: the only truth there is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) enum Report {
-    /// A server carries the session: a new one, or the one we had.
-    Up { session: SessionId, is_new: bool, granted: Duration },
-    /// No server carries it; it may live.
-    Down(DownReason),
-    /// It is over, and so is this link.
-    Over,
-    /// A watched znode changed.
-    Changed(Change, String),
-}
 
 /// Why a connection to a server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +62,8 @@ pub(in super::super) struct Out {
     pub(in super::super) to_server: Vec<u8>,
     /// Bytes for the client library.
     pub(in super::super) to_client: Vec<u8>,
-    /// Reports, in order.
-    pub(in super::super) reports: Vec<Report>,
+    /// What happened to the session, in order: the only truth about it.
+    pub(in super::super) events: Vec<Event>,
     /// The connection to the server has to go.
     pub(in super::super) cut: Option<DownReason>,
 }

@@ -1,14 +1,31 @@
 //! Who is served at our port.
 
 use super::*;
+use crate::session::gate::Gate;
+use crate::session::{Acl, Auth, Servers};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
 fn relay() -> Relay {
     // Nobody answers at this port, and nobody has to.
-    let servers = Servers::parse("127.0.0.1:1").unwrap();
-    let (timeout, wreck) = (Duration::from_secs(4), Wreck::default());
-    Relay::open(&servers, timeout, Auth::default(), None, &wreck, |_| {}).unwrap()
+    let config = Config {
+        servers: Servers::parse("127.0.0.1:1").unwrap(),
+        session_timeout: Duration::from_secs(4),
+        rounds_max: None,
+        couriers: 1,
+        auth: Auth::default(),
+        acl: Acl::open(),
+        tls: None,
+    };
+    let narrator = Narrator {
+        gate: Arc::new(Gate::new()),
+        session: Arc::default(),
+        notify: Arc::new(|_| {}),
+        rounds_max: None,
+        rounds: 0,
+        lasting: 0,
+    };
+    Relay::open(&config, narrator, &Wreck::default()).unwrap()
 }
 
 /// A frame as the client library begins with.

@@ -41,7 +41,7 @@ impl Event {
     pub(crate) fn of_session(event: &session::Event) -> Option<Self> {
         match event {
             session::Event::Connected { .. } => Some(Self::Connected),
-            session::Event::Suspended | session::Event::Lost => Some(Self::Away),
+            session::Event::Suspended(_) | session::Event::Lost => Some(Self::Away),
             session::Event::Hint(hint) => Some(Self::Hint(hint.clone())),
             session::Event::GaveUp(_) | session::Event::AuthRefused(_) => None,
         }

@@ -15,7 +15,7 @@ fn an_answer_is_for_the_head_of_the_queue_and_for_nothing_else() {
     // The rest of what such a server says is not believed either.
     bench.server(reply(3, code::OK));
     bench.server(event("/a"));
-    assert_eq!((bench.answers(), bench.reports()), (vec![], vec![]));
+    assert_eq!((bench.answers(), bench.events()), (vec![], vec![]));
     bench.lose(DownReason::HungUp);
     assert_eq!(bench.answers(), [(9, code::CONNECTION_LOSS)]);
 }
@@ -156,7 +156,7 @@ fn requests_that_wait_fail_with_the_connection() {
     bench.lose(DownReason::HungUp);
     assert_eq!(bench.answers(), [(1, code::CONNECTION_LOSS), (2, code::CONNECTION_LOSS)]);
     assert_eq!(own.try_recv().unwrap(), Err(Unanswered::Disconnected));
-    assert_eq!(bench.reports(), [Report::Down(DownReason::HungUp)]);
+    assert_eq!(bench.events(), [Event::Suspended(DownReason::HungUp)]);
 }
 
 #[test]
@@ -164,9 +164,20 @@ fn events_overtake_answers() {
     let mut bench = Bench::up();
     bench.ask(1);
     bench.server(event("/a"));
-    assert_eq!((bench.reports(), bench.answers()), (vec![changed("/a")], vec![]));
+    assert_eq!((bench.events(), bench.answers()), (vec![changed("/a")], vec![]));
     bench.server(reply(1, code::OK));
     assert_eq!(bench.answers(), [(1, code::OK)]);
+}
+
+#[test]
+fn a_change_is_told_as_the_chroot_names_it_or_not_at_all() {
+    let mut bench = Bench::up();
+    bench.link.chroot = ZnodePath::parse("/app").unwrap();
+    for (path, told) in [("/app/a", Some("/a")), ("/app", Some("/")), ("/apple", None), ("/", None)]
+    {
+        bench.server(event(path));
+        assert_eq!(bench.events(), told.map(changed).into_iter().collect::<Vec<_>>(), "{path}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn proving() -> Bench {
     bench.link.connected(bench.now);
     bench.sent();
     bench.server(welcome(ID, TIMEOUT_MS));
-    assert_eq!((bench.reports(), bench.sent()), (vec![], vec![AUTH]));
+    assert_eq!((bench.events(), bench.sent()), (vec![], vec![AUTH]));
     bench
 }
 
@@ -22,7 +22,7 @@ fn up() -> Bench {
     let mut bench = proving();
     bench.server(reply(XID_AUTH, code::OK));
     bench.server(reply(XID_AUTH, code::OK));
-    assert_eq!(bench.reports(), [report_up(true)]);
+    assert_eq!(bench.events(), [connected(true)]);
     let watched = bench.own_watch("/farm");
     bench.server(reply(1, code::OK));
     assert!(watched.try_recv().unwrap().is_ok());
@@ -46,10 +46,10 @@ fn one_is_shown_after_the_other_and_only_then_is_the_session_up() {
     bench.server(welcome(ID, TIMEOUT_MS));
     assert_eq!(shown(&mut bench), b"a:1");
     bench.server(reply(XID_AUTH, code::OK));
-    assert_eq!(bench.reports(), []);
+    assert_eq!(bench.events(), []);
     assert_eq!(shown(&mut bench), b"b:2:3");
     bench.server(reply(XID_AUTH, code::OK));
-    assert_eq!((bench.reports(), bench.sent()), (vec![report_up(true)], vec![]));
+    assert_eq!((bench.events(), bench.sent()), (vec![connected(true)], vec![]));
     assert_eq!(bench.link.out.cut, None);
 }
 
@@ -58,7 +58,7 @@ fn every_connection_is_told_before_watches_are_set_again() {
     let mut bench = up();
     for number in 2..5 {
         bench.lose(DownReason::HungUp);
-        assert_eq!(bench.reports(), [Report::Down(DownReason::HungUp)]);
+        assert_eq!(bench.events(), [Event::Suspended(DownReason::HungUp)]);
         bench.link.connected(bench.now);
         bench.sent();
         bench.server(welcome(ID, TIMEOUT_MS));
@@ -66,9 +66,9 @@ fn every_connection_is_told_before_watches_are_set_again() {
         bench.server(reply(XID_AUTH, code::OK));
         assert_eq!(bench.sent(), [AUTH]);
         bench.server(reply(XID_AUTH, code::OK));
-        assert_eq!((bench.sent(), bench.reports()), (vec![(number, opcode::ADD_WATCH)], vec![]));
+        assert_eq!((bench.sent(), bench.events()), (vec![(number, opcode::ADD_WATCH)], vec![]));
         bench.server(reply(number, code::OK));
-        assert_eq!(bench.reports(), [report_up(false)]);
+        assert_eq!(bench.events(), [connected(false)]);
     }
 }
 
@@ -104,7 +104,7 @@ fn a_refusal_ends_the_connection_and_not_the_session() {
         bench.server(reply(XID_AUTH, AUTH_FAILED));
         assert_eq!(bench.link.out.cut, Some(DownReason::AuthRefused));
         bench.lose(DownReason::AuthRefused);
-        assert_eq!(bench.reports(), []);
+        assert_eq!(bench.events(), []);
         assert!(bench.link.wants_server());
         bench.link.connected(bench.now);
         bench.sent();

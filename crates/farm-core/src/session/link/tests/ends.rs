@@ -7,8 +7,8 @@ fn a_new_session_is_told_with_what_was_granted() {
     let mut bench = Bench::greeting();
     bench.server(welcome(ID, 4000));
     let granted = Duration::from_secs(4);
-    let up = Report::Up { session: SessionId(ID), is_new: true, granted };
-    assert_eq!(bench.reports(), [up]);
+    let up = Event::Connected { session: SessionId(ID), is_new: true, granted };
+    assert_eq!(bench.events(), [up]);
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn the_next_server_is_shown_the_session_and_the_latest_transaction() {
     let head = (fields.int(), fields.long(), fields.int(), fields.long(), fields.buffer());
     assert_eq!(head, (Ok(0), Ok(50), Ok(TIMEOUT_MS), Ok(ID), Ok(&[9; 16][..])));
     bench.server(welcome(ID, TIMEOUT_MS));
-    assert_eq!(bench.reports(), [Report::Down(DownReason::HungUp), report_up(false)]);
+    assert_eq!(bench.events(), [Event::Suspended(DownReason::HungUp), connected(false)]);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn welcomes_that_make_no_sense_are_none() {
         let mut bench = Bench::up();
         bench.lose(DownReason::HungUp);
         bench.link.connected(bench.now);
-        bench.reports();
+        bench.events();
         bench.server(welcome(ID + 1, TIMEOUT_MS));
         bench
     };
@@ -68,7 +68,7 @@ fn welcomes_that_make_no_sense_are_none() {
         assert!(matches!(bench.link.out.cut, Some(DownReason::Garbled(_))), "{bench:?}");
         bench.lose(DownReason::HungUp);
         // It was never told to be up, so it is not told to be down.
-        assert_eq!(bench.reports(), []);
+        assert_eq!(bench.events(), []);
         assert!(bench.link.wants_server());
     }
 }
@@ -83,7 +83,7 @@ fn expiry_answers_everything_and_is_told_once() {
     bench.lose(DownReason::HungUp);
     bench.link.give_up();
     bench.after(seconds(100.0));
-    assert_eq!((bench.reports(), bench.sent(), bench.link.deadline()), (vec![], vec![], None));
+    assert_eq!((bench.events(), bench.sent(), bench.link.deadline()), (vec![], vec![], None));
     assert!(!bench.link.wants_server());
 }
 
@@ -95,7 +95,7 @@ fn what_was_given_up_answers_what_waits() {
     bench.link.give_up();
     assert_eq!(bench.answers(), [(1, code::SESSION_EXPIRED)]);
     assert_eq!(own.try_recv().unwrap(), Err(Unanswered::Over));
-    assert_eq!(bench.reports(), [Report::Over]);
+    assert_eq!(bench.events(), [Event::Lost]);
 }
 
 #[test]
@@ -116,9 +116,9 @@ fn a_session_that_moved_or_is_unknown_is_looked_for_by_another_greeting() {
 fn watches_are_set_again_before_the_session_is_up() {
     let mut bench = Bench::rewatching();
     bench.server(event("/farm/a"));
-    assert_eq!(bench.reports(), [changed("/farm/a")]);
+    assert_eq!(bench.events(), [changed("/farm/a")]);
     bench.server(reply(2, code::OK));
-    assert_eq!(bench.reports(), [report_up(false)]);
+    assert_eq!(bench.events(), [connected(false)]);
     bench.ask(1);
     assert_eq!(bench.sent(), [(3, EXISTS)]);
 }
@@ -132,11 +132,11 @@ fn only_watches_that_were_accepted_are_set_again() {
     let unanswered = bench.own_watch("/farm");
     bench.lose(DownReason::HungUp);
     assert_eq!(unanswered.try_recv().unwrap(), Err(Unanswered::Disconnected));
-    bench.reports();
+    bench.events();
     bench.link.connected(bench.now);
     bench.sent();
     bench.server(welcome(ID, TIMEOUT_MS));
-    assert_eq!((bench.reports(), bench.sent()), (vec![report_up(false)], vec![]));
+    assert_eq!((bench.events(), bench.sent()), (vec![connected(false)], vec![]));
 }
 
 #[test]
@@ -153,14 +153,14 @@ fn a_watch_is_remembered_once() {
 fn a_server_that_refuses_a_remembered_watch_ends_the_session() {
     let mut bench = Bench::rewatching();
     bench.server(reply(2, code::UNIMPLEMENTED));
-    assert_eq!(bench.reports(), [Report::Over]);
+    assert_eq!(bench.events(), [Event::Lost]);
 }
 
 #[test]
 fn a_connection_lost_before_it_was_up_is_no_news() {
     for mut bench in [Bench::greeting(), Bench::rewatching()] {
         bench.lose(DownReason::HungUp);
-        assert_eq!(bench.reports(), []);
+        assert_eq!(bench.events(), []);
         assert!(bench.link.wants_server());
     }
 }
@@ -186,7 +186,7 @@ fn close_ends_the_session_at_the_server_and_answers_everybody_at_once() {
     bench.server(reply(4, code::OK));
     assert!(bench.link.is_over());
     // An end that was asked for is no news.
-    assert_eq!((bench.reports(), bench.answers(), bench.link.out.cut), (vec![], vec![], None));
+    assert_eq!((bench.events(), bench.answers(), bench.link.out.cut), (vec![], vec![], None));
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn close_while_greeting_waits_for_the_welcome_and_leaves_no_session() {
     assert_eq!(bench.sent(), [(1, opcode::CLOSE_SESSION)]);
     bench.server(reply(1, code::OK));
     assert!(bench.link.is_over());
-    assert_eq!(bench.reports(), []);
+    assert_eq!(bench.events(), []);
 
     let mut bench = Bench::greeting();
     bench.link.close(bench.now);
@@ -228,7 +228,7 @@ fn close_while_disconnected_is_done_by_the_next_server() {
     bench.link.connected(bench.now);
     bench.server(welcome(0, 0));
     assert!(bench.link.is_over());
-    assert_eq!(bench.reports(), [Report::Down(DownReason::HungUp)]);
+    assert_eq!(bench.events(), [Event::Suspended(DownReason::HungUp)]);
 }
 
 #[test]
@@ -277,15 +277,15 @@ fn an_old_server_that_hangs_up_over_a_request_is_told_as_such_once() {
     bench.server(reply(1, code::UNIMPLEMENTED));
     assert!(own.try_recv().unwrap().is_ok());
     bench.lose(DownReason::HungUp);
-    assert_eq!(bench.reports(), [Report::Down(DownReason::Outdated)]);
+    assert_eq!(bench.events(), [Event::Suspended(DownReason::Outdated)]);
     bench.link.connected(bench.now);
     bench.server(welcome(ID, TIMEOUT_MS));
     bench.lose(DownReason::HungUp);
-    assert_eq!(bench.reports(), [report_up(false), Report::Down(DownReason::HungUp)]);
+    assert_eq!(bench.events(), [connected(false), Event::Suspended(DownReason::HungUp)]);
     // Whatever it does not know, silence is another matter.
     let mut bench = Bench::up();
     drop(bench.own(opcode::MULTI_READ, None));
     bench.server(reply(1, code::UNIMPLEMENTED));
     bench.lose(DownReason::Silent);
-    assert_eq!(bench.reports(), [Report::Down(DownReason::Silent)]);
+    assert_eq!(bench.events(), [Event::Suspended(DownReason::Silent)]);
 }

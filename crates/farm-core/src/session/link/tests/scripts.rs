@@ -14,7 +14,7 @@ struct Life {
     at_server: std::collections::VecDeque<i32>,
     is_connected: bool,
     is_welcome: bool,
-    last: Option<Report>,
+    last: Option<Event>,
 }
 
 impl Life {
@@ -116,28 +116,29 @@ impl Life {
         let answers = self.bench.answers();
         self.answered.extend(answers.iter().map(|(xid, _)| *xid));
         assert!(self.asked.starts_with(&self.answered), "seed {}", self.seed);
-        for report in self.bench.reports() {
-            self.hear(report);
+        for event in self.bench.events() {
+            self.hear(event);
         }
     }
 
-    /// Reports come in an order that makes sense.
-    fn hear(&mut self, report: Report) {
-        let is_up = matches!(self.last, Some(Report::Up { .. }));
-        let is_over = matches!(self.last, Some(Report::Over));
-        match &report {
-            Report::Changed(..) => {
+    /// Events come in an order that makes sense.
+    fn hear(&mut self, event: Event) {
+        let is_up = matches!(self.last, Some(Event::Connected { .. }));
+        let is_over = matches!(self.last, Some(Event::Lost));
+        match &event {
+            Event::Hint(_) => {
                 assert!(!is_over, "seed {}: a change after the end", self.seed);
                 return;
             }
-            Report::Up { is_new, .. } => {
+            Event::Connected { is_new, .. } => {
                 assert!(!is_up && !is_over, "seed {}: up again", self.seed);
                 assert_eq!(*is_new, self.last.is_none(), "seed {}", self.seed);
             }
-            Report::Down(_) => assert!(is_up, "seed {}: down without being up", self.seed),
-            Report::Over => assert!(!is_over, "seed {}: over twice", self.seed),
+            Event::Suspended(_) => assert!(is_up, "seed {}: down without being up", self.seed),
+            Event::Lost => assert!(!is_over, "seed {}: over twice", self.seed),
+            Event::GaveUp(_) | Event::AuthRefused(_) => panic!("seed {}: {event:?}", self.seed),
         }
-        self.last = Some(report);
+        self.last = Some(event);
     }
 }
 
