@@ -238,13 +238,11 @@ impl Runner {
                 return Err(SessionError::AuthRefused(trouble.clone()).into());
             }
             // The session logs it, and tries on.
-            session::Event::AuthRefused(_) => {}
+            session::Event::AuthRefused(_) => return Ok(()),
             session::Event::Suspended(_) | session::Event::Lost | session::Event::Hint(_) => {}
         }
         let is_lost = matches!(event, session::Event::Lost);
-        if let Some(event) = RosterEvent::of_session(&event) {
-            self.roster(now, event)?;
-        }
+        self.roster(now, RosterEvent::Session(event))?;
         if is_lost {
             self.session.renew(now);
         }

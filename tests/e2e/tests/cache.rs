@@ -84,9 +84,7 @@ impl Live {
                 if matches!(event, session::Event::Lost) {
                     self.session.renew(Instant::now());
                 }
-                if let Some(event) = Event::of_session(&event) {
-                    self.step(event);
-                }
+                self.step(Event::Session(event));
             }
             Err(_) => self.step(Event::Tick),
         }

@@ -70,7 +70,7 @@ impl Member {
             Post::Answered(answer) => Some(self.step(Event::Answered(answer))),
             Post::Session(event) => {
                 self.contacts += u32::from(matches!(event, session::Event::Connected { .. }));
-                Some(Event::of_session(&event).map(|event| self.step(event)).unwrap_or_default())
+                Some(self.step(Event::Session(event)))
             }
         }
     }

@@ -28,7 +28,7 @@ pub use line::{Kind, Line, Place};
 pub use request::{Answer, Request};
 
 use crate::engine::Retry;
-use crate::session::{Hint, SessionError, SessionId, Stat, Watch};
+use crate::session::{self, Hint, SessionError, SessionId, Stat, Watch};
 use request::{Ask, Lineup, Neighbour, Outcome, Presence};
 use standing::{Own, Standing, Turn};
 use std::collections::BTreeSet;
@@ -135,10 +135,14 @@ impl Permit {
     /// Takes one event.
     pub fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
         match event {
-            Event::Connected { session, is_new } => self.connected(session, is_new),
-            Event::Suspended => self.suspended(),
-            Event::Lost => self.session_over(),
-            Event::Hint(hint) => self.hint(&hint),
+            Event::Session(session::Event::Connected { session, is_new, .. }) => {
+                self.connected(session, is_new);
+            }
+            Event::Session(session::Event::Suspended(_)) => self.suspended(),
+            Event::Session(session::Event::Lost) => self.session_over(),
+            Event::Session(session::Event::Hint(hint)) => self.hint(&hint),
+            // There was no contact before either.
+            Event::Session(session::Event::GaveUp(_) | session::Event::AuthRefused(_)) => {}
             Event::Answered(answer) => self.answered(now, answer),
             Event::Ask { why } => {
                 self.wish.get_or_insert(why);

@@ -1,20 +1,13 @@
 //! What a machine is told that keeps a picture of znodes.
 
-use super::{Event, Hint};
+use super::Event;
 
 /// What happened, to a machine that reads znodes and keeps what it read fresh; `A` are
 /// the answers to its own requests.
 #[derive(Debug)]
 pub enum ReaderEvent<A> {
-    /// A server carries the session.
-    Connected {
-        /// Whether the session is a new one.
-        is_new: bool,
-    },
-    /// No server carries it.
-    Away,
-    /// A watched znode changed.
-    Hint(Hint),
+    /// Something happened to the session.
+    Session(Event),
     /// A request was answered.
     Answered(A),
     /// Somebody wants everything read again.
@@ -23,15 +16,29 @@ pub enum ReaderEvent<A> {
     Tick,
 }
 
+#[cfg(test)]
 impl<A> ReaderEvent<A> {
-    /// What an event of the session is to such a machine.
-    #[must_use]
-    pub fn of_session(event: &Event) -> Option<Self> {
-        match event {
-            Event::Connected { is_new, .. } => Some(Self::Connected { is_new: *is_new }),
-            Event::Suspended(_) | Event::Lost => Some(Self::Away),
-            Event::Hint(hint) => Some(Self::Hint(hint.clone())),
-            Event::GaveUp(_) | Event::AuthRefused(_) => None,
-        }
+    pub(crate) fn connected(is_new: bool) -> Self {
+        Self::Session(Event::connected(1, is_new))
+    }
+
+    pub(crate) fn away() -> Self {
+        Self::Session(Event::suspended())
+    }
+
+    pub(crate) fn hint(path: super::ZnodePath, change: super::Change) -> Self {
+        Self::Session(Event::Hint(super::Hint { path, change }))
+    }
+}
+
+#[cfg(test)]
+impl Event {
+    pub(crate) fn connected(session: i64, is_new: bool) -> Self {
+        let granted = std::time::Duration::from_secs(10);
+        Self::Connected { session: super::SessionId(session), is_new, granted }
+    }
+
+    pub(crate) const fn suspended() -> Self {
+        Self::Suspended(super::DownReason::HungUp)
     }
 }

@@ -74,7 +74,7 @@ impl Member {
                     session::Event::Lost => self.session.renew(Instant::now()),
                     _ => {}
                 }
-                Event::of_session(&event).map(|event| self.step(event)).unwrap_or_default()
+                self.step(Event::Session(event))
             }
         }
     }

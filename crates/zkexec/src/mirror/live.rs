@@ -48,11 +48,11 @@ impl Follower {
     fn turn(&mut self, deadline: Instant) {
         let due = self.source.deadline().map_or(deadline, |due| due.min(deadline));
         let event = match self.live.next(due) {
-            None => Some(Event::Tick),
-            Some(Post::Answer(answer)) => Some(Event::Answered(answer)),
-            Some(Post::Session(event)) => Event::of_session(&event),
+            None => Event::Tick,
+            Some(Post::Answer(answer)) => Event::Answered(answer),
+            Some(Post::Session(event)) => Event::Session(event),
         };
-        for action in event.map_or(Vec::new(), |event| self.source.step(Instant::now(), event)) {
+        for action in self.source.step(Instant::now(), event) {
             self.perform(action);
         }
     }

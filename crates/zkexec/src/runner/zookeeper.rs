@@ -29,24 +29,13 @@ impl Runner {
                 return Err(session::SessionError::AuthRefused(trouble.clone()).into());
             }
             // The session logs it and tries on; the child does not care.
-            session::Event::GaveUp(_)
-            | session::Event::AuthRefused(_)
-            | session::Event::Suspended(_)
-            | session::Event::Lost
-            | session::Event::Hint(_) => {}
+            session::Event::GaveUp(_) | session::Event::AuthRefused(_) => return Ok(()),
+            session::Event::Suspended(_) | session::Event::Lost | session::Event::Hint(_) => {}
         }
-        if let Some(event) = permit::Event::of_session(event) {
-            self.permit(now, event)?;
-        }
-        if let Some(event) = drain::Event::of_session(event) {
-            self.drain(now, event)?;
-        }
-        if let Some(event) = fleet::Event::of_session(event) {
-            self.fleet(now, event)?;
-        }
-        if let Some(event) = mirror::Event::of_session(event) {
-            self.source(now, event)?;
-        }
+        self.permit(now, permit::Event::Session(event.clone()))?;
+        self.drain(now, drain::Event::Session(event.clone()))?;
+        self.fleet(now, fleet::Event::Session(event.clone()))?;
+        self.source(now, mirror::Event::Session(event.clone()))?;
         if matches!(event, session::Event::Lost) {
             self.session.renew(now);
         }

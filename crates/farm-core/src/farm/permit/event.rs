@@ -1,25 +1,14 @@
 //! What goes into the permit and what comes out of it.
 
 use super::{Answer, Request};
-use crate::session::{self, Hint, SessionError, SessionId};
+use crate::session::{self, SessionError};
 use std::num::NonZeroU32;
 
 /// What happened.
 #[derive(Debug)]
 pub enum Event {
-    /// A server carries the session.
-    Connected {
-        /// The session.
-        session: SessionId,
-        /// Whether it is a new one.
-        is_new: bool,
-    },
-    /// No server carries it; it may live on.
-    Suspended,
-    /// It is over.
-    Lost,
-    /// A watched znode changed.
-    Hint(Hint),
+    /// Something happened to the session.
+    Session(session::Event),
     /// A request was answered.
     Answered(Answer),
     /// The owner wants a turn: the permit shall be waited for.
@@ -34,22 +23,6 @@ pub enum Event {
     GiveBack,
     /// The deadline has passed.
     Tick,
-}
-
-impl Event {
-    /// What an event of the session is to a permit.
-    #[must_use]
-    pub fn of_session(event: &session::Event) -> Option<Self> {
-        match event {
-            session::Event::Connected { session, is_new, .. } => {
-                Some(Self::Connected { session: *session, is_new: *is_new })
-            }
-            session::Event::Suspended(_) => Some(Self::Suspended),
-            session::Event::Lost => Some(Self::Lost),
-            session::Event::Hint(hint) => Some(Self::Hint(hint.clone())),
-            session::Event::GaveUp(_) | session::Event::AuthRefused(_) => None,
-        }
-    }
 }
 
 /// What has to be done.

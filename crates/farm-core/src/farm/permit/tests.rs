@@ -6,7 +6,7 @@ mod storm;
 
 use super::*;
 use crate::session::{Change, ZnodePath};
-use bench::{Bench, SESSION, ask, forbidden, hint, holders, place};
+use bench::{Bench, SESSION, ask, forbidden, hint, hint_at, holders, lost, place, suspended};
 
 const NOBODY: Vec<String> = Vec::new();
 const THERE: Presence = Presence::There { holders: None };
@@ -118,7 +118,7 @@ fn hints_about_others_cost_nothing() {
     }
     for at in ["/", "/_zklocking", "/_zklocking/web", "/_zklocking/other/ex4", "/ex4"] {
         let path = ZnodePath::parse(at).unwrap();
-        bench.step(Event::Hint(Hint { path, change: Change::Deleted }));
+        bench.step(hint_at(path, Change::Deleted));
     }
     assert_eq!(bench.asks(), NOBODY);
 }
@@ -185,7 +185,7 @@ fn giving_back_while_a_create_is_under_way_deletes_what_comes() {
     unsure.step(ask());
     unsure.step(Event::GiveBack);
     unsure.answer(Outcome::Create(disconnected()));
-    unsure.step(Event::Suspended);
+    unsure.step(suspended());
     assert_eq!(unsure.take_told(), NOBODY);
     unsure.contact(false);
     assert_eq!(unsure.asks(), ["find 0xa"]);
@@ -199,14 +199,14 @@ fn giving_back_while_a_create_is_under_way_deletes_what_comes() {
 fn giving_back_without_contact_is_finished_after_it() {
     for line in [&["ex5"][..], &["ex4", "ex5"]] {
         let mut bench = Bench::in_line(1, line);
-        bench.step(Event::Suspended);
+        bench.step(suspended());
         bench.step(Event::GiveBack);
         assert_eq!((bench.take_told(), bench.asks()), (NOBODY, NOBODY));
         bench.contact(false);
         assert_eq!(bench.asks(), ["look ex5"]);
         bench.look(&[]);
         bench.answer(Outcome::Delete(disconnected()));
-        bench.step(Event::Suspended);
+        bench.step(suspended());
         bench.contact(false);
         bench.look(&[]);
         bench.answer(Outcome::Delete(Ok(())));
@@ -219,7 +219,7 @@ fn a_name_that_is_anothers_by_now_is_not_deleted() {
     for event in [Event::GiveBack, Event::Tick] {
         let is_leaving = matches!(event, Event::GiveBack);
         let mut bench = Bench::in_line(1, &["ex5"]);
-        bench.step(Event::Suspended);
+        bench.step(suspended());
         bench.step(event);
         bench.contact(false);
         assert_eq!(bench.asks(), ["look ex5"]);
@@ -261,18 +261,18 @@ fn a_contender_that_somebody_deletes_is_lost() {
 #[test]
 fn the_end_of_the_session_is_told_once() {
     let mut idle = Bench::connected(1);
-    idle.step(Event::Lost);
+    idle.step(lost());
     assert_eq!(idle.take_told(), NOBODY);
     let mut creating = Bench::connected(1);
     creating.step(ask());
     let mut away = Bench::connected(1);
-    away.step(Event::Suspended);
+    away.step(suspended());
     away.step(ask());
     for mut bench in
         [creating, away, Bench::in_line(1, &["ex5"]), Bench::in_line(1, &["ex4", "ex5"])]
     {
-        bench.step(Event::Suspended);
-        bench.step(Event::Lost);
+        bench.step(suspended());
+        bench.step(lost());
         assert_eq!(bench.take_told(), ["lost"]);
         assert!(!bench.permit.is_held() && !bench.permit.is_waiting());
         bench.open.clear();
@@ -282,7 +282,7 @@ fn the_end_of_the_session_is_told_once() {
     }
     let mut leaving = Bench::in_line(1, &["ex5"]);
     leaving.step(Event::GiveBack);
-    leaving.step(Event::Lost);
+    leaving.step(lost());
     assert_eq!(leaving.take_told(), ["left"]);
     // Also if nobody has told that the old one is over.
     let mut renewed = Bench::in_line(1, &["ex5"]);
@@ -294,8 +294,8 @@ fn the_end_of_the_session_is_told_once() {
 fn a_create_of_a_session_that_is_over_is_no_concern_of_the_next() {
     let mut bench = Bench::connected(1);
     bench.step(ask());
-    bench.step(Event::Suspended);
-    bench.step(Event::Lost);
+    bench.step(suspended());
+    bench.step(lost());
     bench.step(ask());
     bench.contact(true);
     bench.answer(Outcome::Create(Ok(place("ex4"))));
@@ -307,7 +307,7 @@ fn a_create_of_a_session_that_is_over_is_no_concern_of_the_next() {
 fn an_unsure_create_is_looked_for_before_another_one() {
     let mut bench = Bench::connected(1);
     bench.step(ask());
-    bench.step(Event::Suspended);
+    bench.step(suspended());
     bench.contact(false);
     assert_eq!(bench.asks(), ["create"], "its answer is on the way");
     bench.answer(Outcome::Create(disconnected()));
@@ -320,7 +320,7 @@ fn an_unsure_create_is_looked_for_before_another_one() {
     bench.step(ask());
     bench.answer(Outcome::Create(disconnected()));
     assert_eq!(bench.asks(), NOBODY, "the link is about to say that it is down");
-    bench.step(Event::Suspended);
+    bench.step(suspended());
     bench.contact(false);
     bench.answer(Outcome::Find(Ok(None)));
     bench.create("ex5");
@@ -330,7 +330,7 @@ fn an_unsure_create_is_looked_for_before_another_one() {
 fn a_create_that_is_answered_late_counts() {
     let mut bench = Bench::connected(1);
     bench.step(ask());
-    bench.step(Event::Suspended);
+    bench.step(suspended());
     bench.answer(Outcome::Create(Ok(place("ex5"))));
     assert_eq!(bench.asks(), NOBODY);
     bench.contact(false);
@@ -340,7 +340,7 @@ fn a_create_that_is_answered_late_counts() {
     let mut leaving = Bench::connected(1);
     leaving.step(ask());
     leaving.step(Event::GiveBack);
-    leaving.step(Event::Suspended);
+    leaving.step(suspended());
     leaving.contact(false);
     leaving.answer(Outcome::Create(Ok(place("ex5"))));
     assert_eq!(leaving.asks(), ["look ex5"]);
@@ -359,14 +359,14 @@ fn a_line_without_us_grants_nothing() {
 #[test]
 fn a_held_permit_is_held_while_suspended_and_verified_afterwards() {
     let mut bench = Bench::in_line(2, &["ex4", "ex5"]);
-    bench.step(Event::Suspended);
+    bench.step(suspended());
     assert!(bench.permit.is_held());
     bench.contact(false);
     assert!(bench.permit.is_held());
     assert_eq!(bench.asks(), ["look ex5"], "nobody else matters");
     bench.look(&[]);
     assert_eq!((bench.take_told(), bench.asks()), (NOBODY, NOBODY));
-    bench.step(Event::Suspended);
+    bench.step(suspended());
     bench.contact(false);
     bench.answer(Outcome::Look(Ok(None)));
     assert_eq!(bench.take_told(), ["lost"]);
@@ -391,7 +391,7 @@ fn who_is_about_to_act_has_the_leader_look_at_its_contender() {
     assert_eq!((bench.take_told(), bench.permit.is_held()), (vec!["lost".to_owned()], false));
     // The session ends before the answer comes.
     let mut bench = held();
-    bench.step(Event::Lost);
+    bench.step(lost());
     assert_eq!(bench.take_told(), ["lost"]);
     bench.answer(Outcome::Prove(Ok(())));
     assert_eq!(bench.take_told(), NOBODY);
@@ -407,7 +407,7 @@ fn what_was_read_in_an_earlier_contact_grants_nothing() {
     let mut bench = Bench::connected(1);
     bench.step(ask());
     bench.create("ex5");
-    bench.step(Event::Suspended);
+    bench.step(suspended());
     bench.look(&["ex5"]);
     assert_eq!(bench.take_told(), NOBODY);
     bench.contact(false);
@@ -415,7 +415,7 @@ fn what_was_read_in_an_earlier_contact_grants_nothing() {
     assert_eq!(bench.take_told(), ["waiting behind 1"]);
     // Watches are gone with the contact, and set again.
     bench.read(THERE);
-    bench.step(Event::Suspended);
+    bench.step(suspended());
     bench.contact(false);
     bench.look(&["ex4", "ex5"]);
     assert_eq!((bench.take_told(), bench.asks()), (NOBODY, vec!["read ex4 Yes".to_owned()]));

@@ -14,7 +14,7 @@ use std::time::Duration;
 #[test]
 fn nothing_is_complete_before_every_host_was_read() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     assert_eq!(bench.asks(), ["arm /db"]);
     bench.answer(|_| Outcome::Arm(Ok(())));
     assert_eq!(bench.asks(), ["list /db No"]);
@@ -52,7 +52,7 @@ fn hosts_without_a_readable_record_are_there_all_the_same() {
 #[test]
 fn an_empty_farm_is_complete() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.answer(|_| Outcome::Arm(Ok(())));
     bench.list(&[]);
     assert_eq!(bench.take_told(), ["complete"]);
@@ -61,7 +61,7 @@ fn an_empty_farm_is_complete() {
 #[test]
 fn a_host_that_vanishes_between_list_and_read_is_simply_gone() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.answer(|_| Outcome::Arm(Ok(())));
     bench.list(&["a", "b"]);
     bench.answer(|_| {
@@ -147,7 +147,7 @@ fn a_host_that_came_back_during_the_read_that_missed_it_never_goes() {
 #[test]
 fn a_host_created_while_the_list_is_under_way_is_not_lost() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.answer(|_| Outcome::Arm(Ok(())));
     bench.step(hint("/db/late", Change::Created));
     bench.list(&["a"]);
@@ -157,7 +157,7 @@ fn a_host_created_while_the_list_is_under_way_is_not_lost() {
 #[test]
 fn a_host_that_seemed_gone_and_may_be_back_is_not_read_yet() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.answer(|_| Outcome::Arm(Ok(())));
     bench.list(&["a"]);
     bench.step(hint("/db/a", Change::Created));
@@ -171,10 +171,10 @@ fn a_host_that_seemed_gone_and_may_be_back_is_not_read_yet() {
 fn every_new_contact_reads_everything_again_and_drops_what_has_gone() {
     for (is_new, first) in [(false, "list /db No"), (true, "arm /db")] {
         let mut bench = Bench::complete();
-        bench.step(Event::Away);
+        bench.step(Event::away());
         assert_eq!(bench.roster.state(), State::Away);
         assert_eq!(bench.farm().as_object().unwrap().len(), 2);
-        bench.step(Event::Connected { is_new });
+        bench.step(Event::connected(is_new));
         assert_eq!(bench.asks(), [first]);
         if is_new {
             bench.answer(|_| Outcome::Arm(Ok(())));
@@ -194,8 +194,8 @@ fn answers_of_an_earlier_contact_are_ignored() {
     let mut bench = Bench::complete();
     bench.step(hint("/db/a", Change::Data));
     let late = bench.open_read("a");
-    bench.step(Event::Away);
-    bench.step(Event::Connected { is_new: false });
+    bench.step(Event::away());
+    bench.step(Event::connected(false));
     bench.list(&["a", "b"]);
     bench.deliver(&late, |_| Outcome::Read(vec![(host("a"), Ok(record(&json!({"old": 1}))))]));
     assert_eq!(bench.take_told(), Vec::<String>::new());
@@ -227,7 +227,7 @@ fn unreadable_hosts_keep_their_record_and_are_told_of_once() {
 #[test]
 fn an_unreadable_host_without_a_record_is_left_out_and_holds_nothing_up() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.answer(|_| Outcome::Arm(Ok(())));
     bench.list(&["a", "b"]);
     bench.answer(|_| {
@@ -262,7 +262,7 @@ fn a_forbidden_host_is_looked_at_again_with_growing_pauses() {
 #[test]
 fn a_read_that_failed_in_passing_is_repeated_and_nothing_is_complete_before() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.answer(|_| Outcome::Arm(Ok(())));
     bench.list(&["a"]);
     bench.read_as("a", Err(Unreadable::Refused(SessionError::Disconnected)));
@@ -276,7 +276,7 @@ fn a_read_that_failed_in_passing_is_repeated_and_nothing_is_complete_before() {
 #[test]
 fn a_missing_farm_is_waited_for() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.answer(|_| Outcome::Arm(Ok(())));
     bench.answer(|_| Outcome::List(Err(no_node("/db"))));
     assert_eq!((bench.take_told(), bench.asks()), (vec!["missing".to_owned()], vec![]));
@@ -305,7 +305,7 @@ fn a_farm_that_goes_keeps_its_last_hosts_until_it_is_back() {
 #[test]
 fn a_farm_created_while_it_was_found_missing_is_listed_again() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.answer(|_| Outcome::Arm(Ok(())));
     bench.step(hint("/db", Change::Created));
     bench.answer(|_| Outcome::List(Err(no_node("/db"))));
@@ -315,7 +315,7 @@ fn a_farm_created_while_it_was_found_missing_is_listed_again() {
 #[test]
 fn a_farm_that_must_not_be_listed_is_told_of_once_and_tried_again() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.answer(|_| Outcome::Arm(Ok(())));
     for round in 0..3 {
         bench.answer(|_| Outcome::List(Err(SessionError::NoAuth(path("/db")))));
@@ -331,12 +331,12 @@ fn a_farm_that_must_not_be_listed_is_told_of_once_and_tried_again() {
 #[test]
 fn an_old_server_gets_a_watch_per_host() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     let arm = bench.asked.remove(0);
     // The server hangs up with its answer, and the news of it may be quicker.
-    bench.step(Event::Away);
+    bench.step(Event::away());
     bench.deliver(&arm, |_| Outcome::Arm(Err(SessionError::Unsupported)));
-    bench.step(Event::Connected { is_new: false });
+    bench.step(Event::connected(false));
     assert_eq!(bench.asks(), ["list /db Yes"]);
     bench.list(&["a"]);
     bench.read("a", &json!({}));
@@ -344,14 +344,14 @@ fn an_old_server_gets_a_watch_per_host() {
     bench.list(&["a", "b"]);
     assert_eq!(bench.asks(), ["read /db/b Yes"], "what is known is not read again");
     bench.read("b", &json!({}));
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     assert_eq!(bench.asks(), ["arm /db"], "a new session may be carried by a newer server");
 }
 
 #[test]
 fn without_the_one_watch_a_missing_farm_is_waited_for_too() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.answer(|_| Outcome::Arm(Err(SessionError::Unsupported)));
     bench.answer(|_| Outcome::List(Err(no_node("/db"))));
     assert_eq!(bench.asks(), ["await /db"]);
@@ -364,7 +364,7 @@ fn without_the_one_watch_a_missing_farm_is_waited_for_too() {
 #[test]
 fn names_that_no_host_can_have_are_skipped_and_told_of_once() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.answer(|_| Outcome::Arm(Ok(())));
     let long = "x".repeat(300);
     bench.list(&["a", &long]);
@@ -395,7 +395,7 @@ fn a_large_farm_is_read_many_at_a_time_but_not_all_at_once() {
     for (count, arm) in [(5000, Ok(())), (1000, Err(SessionError::Unsupported))] {
         let names: Vec<String> = (0..count).map(|number| format!("h{number:04}")).collect();
         let mut bench = Bench::new();
-        bench.step(Event::Connected { is_new: true });
+        bench.step(Event::connected(true));
         bench.answer(|_| Outcome::Arm(arm));
         bench.list(&names.iter().map(String::as_str).collect::<Vec<_>>());
         let mut reads = 0;

@@ -29,6 +29,7 @@ pub(crate) use super::client::READS_MAX;
 
 use super::{SessionError, Watch, Znode, ZnodePath};
 use crate::engine::RetrySet;
+use crate::session;
 use nodes::{Nodes, Part, Phase, Reading};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -182,9 +183,11 @@ impl<V> Cache<V> {
     /// Takes one event.
     pub fn step(&mut self, now: Instant, event: Event<V>) -> Vec<Action<V>> {
         match event {
-            Event::Connected { is_new } => self.connected(is_new),
-            Event::Away => self.away(),
-            Event::Hint(hint) => self.hint(now, &hint),
+            Event::Session(session::Event::Connected { is_new, .. }) => self.connected(is_new),
+            Event::Session(session::Event::Suspended(_) | session::Event::Lost) => self.away(),
+            Event::Session(session::Event::Hint(hint)) => self.hint(now, &hint),
+            // There was no contact before either.
+            Event::Session(session::Event::GaveUp(_) | session::Event::AuthRefused(_)) => {}
             Event::Answered(answer) => self.answered(now, answer),
             Event::Refresh => self.refresh(),
             Event::Tick => self.tick(now),

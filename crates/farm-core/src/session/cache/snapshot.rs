@@ -22,8 +22,9 @@ pub fn snapshot<V: Send + Sync>(
     decode: Decode<V>,
 ) -> Result<Cache<V>, SessionError> {
     let mut cache = Cache::new(scope, decode);
-    cache.watching = Watching::Nothing;
-    let mut actions = cache.step(Instant::now(), Event::Connected { is_new: true });
+    // The client has contact, or says that it has none.
+    (cache.watching, cache.state) = (Watching::Nothing, State::Loading);
+    let mut actions = cache.step(Instant::now(), Event::Refresh);
     loop {
         let requests: Vec<_> = actions
             .drain(..)

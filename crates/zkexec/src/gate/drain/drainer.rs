@@ -8,7 +8,7 @@ use super::{Drain, Drained, Restored, Undrained};
 use farm_core::engine::Retry;
 use farm_core::farm::EditError;
 use farm_core::model::SetError;
-use farm_core::session::{self, Client, Hint, Session, SessionError, Watch};
+use farm_core::session::{self, Client, Session, SessionError, Watch};
 use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_millis(200);
@@ -23,29 +23,12 @@ pub(crate) enum Event {
     Drain,
     /// The child is well again, or will never be.
     Restore,
-    /// A server carries the session.
-    Connected,
-    /// No server carries it.
-    Away,
-    /// A watched znode changed.
-    Hint(Hint),
+    /// Something happened to the session.
+    Session(session::Event),
     /// A request was answered.
     Answered(Answer),
     /// The deadline has passed.
     Tick,
-}
-
-impl Event {
-    /// What an event of the session is to a drainer.
-    #[must_use]
-    pub(crate) fn of_session(event: &session::Event) -> Option<Self> {
-        match event {
-            session::Event::Connected { .. } => Some(Self::Connected),
-            session::Event::Suspended(_) | session::Event::Lost => Some(Self::Away),
-            session::Event::Hint(hint) => Some(Self::Hint(hint.clone())),
-            session::Event::GaveUp(_) | session::Event::AuthRefused(_) => None,
-        }
-    }
 }
 
 /// What has to be done.
@@ -182,19 +165,21 @@ impl Drainer {
         match event {
             Event::Drain => self.begin(),
             Event::Restore => self.restore(),
-            Event::Connected => {
+            Event::Session(session::Event::Connected { .. }) => {
                 self.is_connected = true;
                 self.ask();
             }
-            Event::Away => {
+            Event::Session(session::Event::Suspended(_) | session::Event::Lost) => {
                 self.is_connected = false;
                 self.retry.cancel();
             }
-            Event::Hint(hint) => {
+            Event::Session(session::Event::Hint(hint)) => {
                 if hint.path == self.drain.path && self.retry.deadline().is_some() {
                     self.ask();
                 }
             }
+            // There was no contact before either.
+            Event::Session(session::Event::GaveUp(_) | session::Event::AuthRefused(_)) => {}
             Event::Answered(Answer(outcome)) => {
                 self.is_asking = false;
                 match outcome {

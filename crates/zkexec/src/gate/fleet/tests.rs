@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::live::{Live, Post};
-use farm_core::session;
 use farm_harness::{FakeServer, code, op, patience};
 use std::time::Duration;
 
@@ -47,16 +46,10 @@ impl Stage {
             assert!(Instant::now() < give_up, "{told:?} and not {wanted:?}");
             let due = self.fleet.deadline().map_or(give_up, |due| due.min(give_up));
             match self.live.next(due) {
-                Some(Post::Session(event)) => self.session_event(&event),
+                Some(Post::Session(event)) => self.step(Event::Session(event)),
                 Some(Post::Answer(answer)) => self.step(Event::Answered(answer)),
                 None => self.step(Event::Tick),
             }
-        }
-    }
-
-    fn session_event(&mut self, event: &session::Event) {
-        if let Some(event) = Event::of_session(event) {
-            self.step(event);
         }
     }
 }

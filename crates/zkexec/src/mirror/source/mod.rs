@@ -17,7 +17,7 @@ use event::Request;
 pub(crate) use event::{Action, Answer, Event, News};
 
 use super::{Content, MirrorSpec, Mirrored};
-use farm_core::session::cache;
+use farm_core::session::{self, cache};
 use std::sync::Arc;
 use std::time::Instant;
 use unit::Unit;
@@ -72,13 +72,15 @@ impl Source {
     pub(crate) fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
         use cache::Event as Cached;
         let is_changed = match event {
-            Event::Connected { is_new } => {
-                self.state = State::Loading;
-                self.each(now, || Cached::Connected { is_new })
-            }
-            Event::Away => {
-                self.state = State::Away;
-                self.each(now, || Cached::Away)
+            Event::Session(event) => {
+                match event {
+                    session::Event::Connected { .. } => self.state = State::Loading,
+                    session::Event::Suspended(_) | session::Event::Lost => self.state = State::Away,
+                    session::Event::Hint(_)
+                    | session::Event::GaveUp(_)
+                    | session::Event::AuthRefused(_) => {}
+                }
+                self.each(now, || Cached::Session(event.clone()))
             }
             Event::Refresh => {
                 if self.state == State::Complete {
@@ -86,7 +88,6 @@ impl Source {
                 }
                 self.each(now, || Cached::Refresh)
             }
-            Event::Hint(hint) => self.each(now, || Cached::Hint(hint.clone())),
             Event::Tick => self.each(now, || Cached::Tick),
             Event::Answered(Answer { unit, answer }) => {
                 self.unit(now, unit, Cached::Answered(answer))

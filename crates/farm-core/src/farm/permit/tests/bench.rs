@@ -25,7 +25,19 @@ pub(super) fn path(name: &str) -> ZnodePath {
 }
 
 pub(super) fn hint(name: &str, change: Change) -> Event {
-    Event::Hint(Hint { path: path(name), change })
+    hint_at(path(name), change)
+}
+
+pub(super) fn hint_at(path: ZnodePath, change: Change) -> Event {
+    Event::Session(session::Event::Hint(Hint { path, change }))
+}
+
+pub(super) fn suspended() -> Event {
+    Event::Session(session::Event::suspended())
+}
+
+pub(super) const fn lost() -> Event {
+    Event::Session(session::Event::Lost)
 }
 
 pub(super) fn ask() -> Event {
@@ -104,7 +116,7 @@ impl Bench {
     }
 
     pub(super) fn contact(&mut self, is_new: bool) {
-        self.step(Event::Connected { session: SessionId(SESSION), is_new });
+        self.step(Event::Session(session::Event::connected(SESSION, is_new)));
     }
 
     pub(super) fn step(&mut self, event: Event) {

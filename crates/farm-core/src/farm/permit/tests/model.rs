@@ -4,7 +4,6 @@
 //! what goes through the leader comes back after all that went there before. A create
 //! whose answer is lost may still happen later, until the session's next write.
 
-use super::bench::path;
 use super::*;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -219,5 +218,5 @@ pub(super) fn unanswered(request: &Request) -> Outcome {
 }
 
 pub(super) fn hint_of(place: &Place) -> Event {
-    Event::Hint(Hint { path: path(place.name()), change: Change::Deleted })
+    hint(place.name(), Change::Deleted)
 }

@@ -177,7 +177,6 @@ impl Storm {
     fn hear(&mut self, index: usize) {
         let member = &mut self.members[index];
         let Some(inbound) = member.inbox.pop_front() else { return };
-        let session = SessionId(member.session);
         let event = match inbound {
             Inbound::Hint(number, place) => {
                 member.hints_seen = number;
@@ -185,12 +184,14 @@ impl Storm {
             }
             Inbound::Suspended(sent) => {
                 member.hints_seen = sent;
-                Event::Suspended
+                suspended()
             }
-            Inbound::Connected { is_new } => Event::Connected { session, is_new },
-            Inbound::Lost => Event::Lost,
+            Inbound::Connected { is_new } => {
+                Event::Session(session::Event::connected(member.session, is_new))
+            }
+            Inbound::Lost => lost(),
         };
-        let is_over = matches!(event, Event::Lost);
+        let is_over = matches!(event, Event::Session(session::Event::Lost));
         self.on(index, event);
         if is_over {
             // Answers of the old session may still be on their way.

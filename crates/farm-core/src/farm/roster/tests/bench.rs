@@ -3,7 +3,7 @@
 use super::super::*;
 use super::{Value, json};
 use crate::session::cache::{self, Found};
-use crate::session::{Change, Hint, Stat, Watch, Znode};
+use crate::session::{Change, Stat, Watch, Znode};
 
 pub(super) fn farm_path() -> ZnodePath {
     ZnodePath::parse("/db").unwrap()
@@ -22,7 +22,7 @@ pub(super) fn record(value: &Value) -> Record {
 }
 
 pub(super) fn hint(at: &str, change: Change) -> Event {
-    Event::Hint(Hint { path: path(at), change })
+    Event::hint(path(at), change)
 }
 
 /// What a roster asks, with the names of hosts.
@@ -73,7 +73,7 @@ impl Bench {
     /// One that watches the tree and has read hosts `a` and `b`.
     pub(super) fn complete() -> Self {
         let mut bench = Self::new();
-        bench.step(Event::Connected { is_new: true });
+        bench.step(Event::connected(true));
         bench.answer(|_| Outcome::Arm(Ok(())));
         bench.list(&["a", "b"]);
         bench.read_together(&[("a", json!({"n": 1})), ("b", json!({"n": 2}))]);

@@ -61,7 +61,7 @@ fn storm(seed: u64) {
     // Answers on their way, each with how much watches had told before it.
     let mut answers: Vec<(u64, Request, Outcome)> = Vec::new();
     let mut notes_seen = 0;
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     let steps = rng.u64(50..400);
     for step in 0.. {
         let is_over = step >= steps;
@@ -73,11 +73,11 @@ fn storm(seed: u64) {
             12 if !is_over => bench.step(Event::Refresh),
             13 if !is_over => {
                 let is_new = rng.bool();
-                bench.step(Event::Away);
+                bench.step(Event::away());
                 server.disconnect(is_new);
                 server.reconnect();
                 notes_seen = server.notes_sent();
-                bench.step(Event::Connected { is_new });
+                bench.step(Event::connected(is_new));
             }
             14..22 if !bench.asked.is_empty() => {
                 let request = bench.asked.remove(rng.usize(..bench.asked.len()));

@@ -1,7 +1,7 @@
 //! A cache with an in-memory server, and what is on the way between them.
 
 use super::super::*;
-use crate::session::{Change, Hint, Stat};
+use crate::session::{Change, Stat};
 use farm_harness::{MemoryServer, Noted, code};
 
 pub(super) fn path(text: &str) -> ZnodePath {
@@ -50,7 +50,7 @@ pub(super) fn hint(at: &str, noted: Noted) -> Event<Vec<u8>> {
         Noted::Data => Change::Data,
         Noted::Children => Change::Children,
     };
-    Event::Hint(Hint { path: path(at), change })
+    Event::hint(path(at), change)
 }
 
 pub(super) struct Bench {
@@ -82,7 +82,7 @@ impl Bench {
     /// One that is in step with its server.
     pub(super) fn complete(scope: Scope, server: MemoryServer) -> Self {
         let mut bench = Self::new(scope, server);
-        bench.step(Event::Connected { is_new: true });
+        bench.step(Event::connected(true));
         bench.catch_up();
         bench.told.clear();
         bench.requests = 0;

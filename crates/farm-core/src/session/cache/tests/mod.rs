@@ -40,7 +40,7 @@ fn the_depth_says_how_far_down_it_reads_and_the_contents_what() {
     ];
     for (depth, contents, added, requests) in table {
         let mut bench = Bench::new(Scope::new(path("/t"), depth, contents), server(&TREE));
-        bench.step(Event::Connected { is_new: true });
+        bench.step(Event::connected(true));
         bench.catch_up();
         let told = bench.told();
         assert_eq!(told.last().unwrap(), "complete");
@@ -55,7 +55,7 @@ fn the_depth_says_how_far_down_it_reads_and_the_contents_what() {
 #[test]
 fn the_watch_is_set_before_anything_is_read_and_one_znode_needs_none() {
     let mut bench = Bench::new(below(Depth::SUBTREE), server(&TREE));
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     assert_eq!(bench.asks(), ["arm /t"]);
     // A change before the watch is set needs no read of its own.
     bench.step(hint("/t/a", Noted::Data));
@@ -67,7 +67,7 @@ fn the_watch_is_set_before_anything_is_read_and_one_znode_needs_none() {
     // A znode without children has no list.
     assert_eq!(bench.asks(), ["list /t/a No"]);
     let mut bench = Bench::new(Scope::new(path("/t"), Depth::ZNODE, Contents::All), server(&TREE));
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     assert_eq!(bench.asks(), ["read /t Yes"]);
 }
 
@@ -135,7 +135,7 @@ fn an_older_server_is_watched_znode_by_znode() {
     bench.catch_up();
     assert_eq!(bench.told(), ["added /t/a/x/2/deep"]);
     // A new session may be with a newer server.
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     assert_eq!(bench.asks(), ["arm /t"]);
 }
 
@@ -161,8 +161,8 @@ fn a_znode_that_takes_the_place_of_another_one_is_read_with_all_below_it() {
 #[test]
 fn a_connection_that_breaks_is_told_of_and_the_cache_is_in_step_again_after_it() {
     let mut bench = Bench::complete(below(Depth::SUBTREE), server(&TREE));
-    bench.step(Event::Away);
-    bench.step(Event::Away);
+    bench.step(Event::away());
+    bench.step(Event::away());
     assert_eq!((bench.told(), bench.cache.state()), (vec!["suspended".to_owned()], State::Away));
     bench.server.disconnect(false);
     bench.server.delete("/t/b");
@@ -170,7 +170,7 @@ fn a_connection_that_breaks_is_told_of_and_the_cache_is_in_step_again_after_it()
     bench.server.put("/t/c", b"");
     bench.server.reconnect();
     assert!(bench.cache.get(&path("/t/b")).is_some());
-    bench.step(Event::Connected { is_new: false });
+    bench.step(Event::connected(false));
     assert_eq!(bench.asks(), ["list /t No"]);
     bench.catch_up();
     assert_eq!(bench.told(), ["removed /t/b", "changed /t/a", "added /t/c", "complete"]);
@@ -222,7 +222,7 @@ fn too_many_bytes_are_refused() {
     let scope = below(Depth::CHILDREN).within(limits);
     let mut bench = Bench::new(scope, server(&["/t", "/t/a", "/t/b"]));
     bench.server.put("/t/b", b"1234567");
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.catch_up();
     assert_eq!(bench.told().last().unwrap(), "refused more than 10 bytes");
     bench.server.put("/t/b", b"123");
@@ -237,7 +237,7 @@ fn a_tree_without_an_end_is_too_many() {
     // Each znode says that it has two children, and so have they.
     let limits = Limits { znodes: 1000, bytes: usize::MAX };
     let mut bench = Bench::new(below(Depth::SUBTREE).within(limits), server(&TREE));
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.answer();
     for _ in 0..10_000 {
         if bench.asked.is_empty() {
@@ -295,7 +295,7 @@ fn all_or_nothing_is_nothing_while_one_is_forbidden() {
 fn what_is_not_admitted_is_named_once_and_never_read() {
     let scope = below(Depth::SUBTREE).admitting(|at| at.name() != Some("a"));
     let mut bench = Bench::new(scope, server(&TREE));
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.catch_up();
     assert_eq!(bench.told(), ["ignored /t a", "added /t/a-b", "added /t/b", "complete"]);
     bench.step(Event::Refresh);
@@ -321,7 +321,7 @@ fn an_answer_to_a_request_before_the_wish_does_not_fulfil_it() {
 #[test]
 fn a_read_that_the_link_lost_is_repeated_without_a_word() {
     let mut bench = Bench::new(below(Depth::SUBTREE), server(&TREE));
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     for _ in 0..4 {
         bench.fail(&SessionError::Disconnected);
         assert!(bench.told().iter().all(|told| told.starts_with("added")));
@@ -337,7 +337,7 @@ fn a_read_that_the_link_lost_is_repeated_without_a_word() {
 fn a_missing_top_is_waited_for_with_a_watch_of_its_own_where_no_other_tells() {
     for (is_old, waits) in [(false, vec![]), (true, vec!["await /t".to_owned()])] {
         let mut bench = Bench::new(below(Depth::CHILDREN), server_of(&[], is_old));
-        bench.step(Event::Connected { is_new: true });
+        bench.step(Event::connected(true));
         bench.answer();
         bench.answer();
         assert_eq!((bench.told(), bench.asks()), (vec!["missing".to_owned()], waits));
@@ -354,7 +354,7 @@ fn a_missing_top_is_waited_for_with_a_watch_of_its_own_where_no_other_tells() {
 fn that_a_top_was_not_there_is_no_news_once_it_has_come() {
     let scope = Scope::new(path("/t"), Depth::ZNODE, Contents::All);
     let mut bench = Bench::new(scope, server(&[]));
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.fail(&error(&path("/t"), code::NO_AUTH));
     // The answer that it is not there is late.
     let request = bench.asked.remove(0);
@@ -373,7 +373,7 @@ fn many_are_read_together_but_not_all_at_once() {
     let mut server = server(&["/t"]);
     assert!(paths.iter().all(|at| server.put(at, b"")));
     let mut bench = Bench::new(below(Depth::SUBTREE), server);
-    bench.step(Event::Connected { is_new: true });
+    bench.step(Event::connected(true));
     bench.answer();
     bench.answer();
     assert_eq!(bench.asked.len(), REQUESTS_MAX);

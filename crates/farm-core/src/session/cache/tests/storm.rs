@@ -118,18 +118,18 @@ impl Storm {
     /// The connection breaks; answers that are under way may arrive all the same.
     fn cut(&mut self) {
         let is_new = self.rng.bool();
-        self.bench.step(Event::Away);
+        self.bench.step(Event::away());
         self.bench.server.disconnect(is_new);
         for value in 0..self.rng.u64(..3) {
             act(&mut self.bench.server, &mut self.rng, 1_000_000 + value);
         }
         self.bench.server.reconnect();
         self.notes_seen = self.bench.server.notes_sent();
-        self.bench.step(Event::Connected { is_new });
+        self.bench.step(Event::connected(is_new));
     }
 
     fn run(mut self) {
-        self.bench.step(Event::Connected { is_new: true });
+        self.bench.step(Event::connected(true));
         let steps = self.rng.u64(50..400);
         for step in 0.. {
             assert!(step < 100_000, "seed {}: it never rests", self.seed);

@@ -44,11 +44,7 @@ impl Stage {
             assert!(Instant::now() < give_up, "no news: {:?}", self.drainer);
             let due = self.drainer.deadline().map_or(give_up, |due| due.min(give_up));
             match self.live.next(due) {
-                Some(Post::Session(event)) => {
-                    if let Some(event) = Event::of_session(&event) {
-                        self.step(event);
-                    }
-                }
+                Some(Post::Session(event)) => self.step(Event::Session(event)),
                 Some(Post::Answer(answer)) => self.step(Event::Answered(answer)),
                 None => self.step(Event::Tick),
             }

@@ -2,8 +2,9 @@
 
 use super::super::drainer::{Ask, Outcome};
 use super::*;
-use farm_core::session::{Change, Hint};
+use farm_core::session::{self, Change, DownReason, Hint, SessionId};
 use serde_json::json;
+use std::time::Duration;
 
 /// A drainer, and what it asked and told by short names.
 struct Bench {
@@ -19,7 +20,7 @@ impl Bench {
     /// One that has drained a field that was 1.
     fn drained() -> Self {
         let mut bench = Self::new();
-        bench.step(Event::Connected);
+        bench.step(connected());
         bench.step(Event::Drain);
         assert_eq!(bench.answer(Outcome::Drained(Ok(was(1)))), ["drained was 1"]);
         bench
@@ -49,6 +50,15 @@ impl Bench {
         self.now = self.drainer.deadline().expect("something is due");
         self.step(Event::Tick)
     }
+}
+
+fn connected() -> Event {
+    let (session, granted) = (SessionId(1), Duration::from_secs(10));
+    Event::Session(session::Event::Connected { session, is_new: true, granted })
+}
+
+const fn away() -> Event {
+    Event::Session(session::Event::Suspended(DownReason::HungUp))
 }
 
 fn was(value: i32) -> Drained {
@@ -81,7 +91,7 @@ const NOTHING: [&str; 0] = [];
 fn a_turn_drains_and_restores() {
     let mut bench = Bench::new();
     assert_eq!(bench.step(Event::Drain), NOTHING);
-    assert_eq!(bench.step(Event::Connected), ["ask drain"]);
+    assert_eq!(bench.step(connected()), ["ask drain"]);
     assert_eq!(bench.step(Event::Drain), NOTHING);
     assert_eq!(bench.answer(Outcome::Drained(Ok(was(1)))), ["drained was 1"]);
     assert_eq!(bench.step(Event::Drain), ["drained was 1"]);
@@ -100,7 +110,7 @@ fn a_turn_drains_and_restores() {
 #[test]
 fn what_an_earlier_attempt_may_have_written_is_remembered() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected);
+    bench.step(connected());
     bench.step(Event::Drain);
     assert_eq!(bench.answer(undrained(cut(), Some(was(1)))), NOTHING);
     assert_eq!(bench.tick(), ["ask drain after 1"]);
@@ -121,13 +131,13 @@ fn what_an_earlier_attempt_may_have_written_is_remembered() {
 #[test]
 fn nothing_was_written_and_nothing_is_restored() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected);
+    bench.step(connected());
     bench.step(Event::Drain);
     assert_eq!(bench.step(Event::Restore), NOTHING);
     assert_eq!(bench.answer(undrained(forbidden(), None)), ["restored Untouched"]);
     assert!(bench.drainer.is_idle());
     // Without contact just as well.
-    bench.step(Event::Away);
+    bench.step(away());
     assert_eq!(bench.step(Event::Drain), NOTHING);
     assert_eq!(bench.step(Event::Restore), ["restored Untouched"]);
 }
@@ -135,7 +145,7 @@ fn nothing_was_written_and_nothing_is_restored() {
 #[test]
 fn a_host_that_is_in_no_rotation_has_nothing_to_drain() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected);
+    bench.step(connected());
     bench.step(Event::Drain);
     assert_eq!(bench.answer(undrained(no_node(), None)), ["not there"]);
     assert_eq!(bench.step(Event::Drain), ["not there"]);
@@ -145,7 +155,7 @@ fn a_host_that_is_in_no_rotation_has_nothing_to_drain() {
 #[test]
 fn trouble_is_told_once_and_tried_again() {
     let mut bench = Bench::new();
-    bench.step(Event::Connected);
+    bench.step(connected());
     bench.step(Event::Drain);
     let told = ["failing: cannot change the record: not authorised: /db/h1"];
     assert_eq!(bench.answer(undrained(forbidden(), None)), told);
@@ -169,15 +179,15 @@ fn trouble_is_told_once_and_tried_again() {
 fn an_outage_is_waited_for_without_a_timer() {
     let mut bench = Bench::drained();
     bench.step(Event::Restore);
-    assert_eq!(bench.step(Event::Away), NOTHING);
+    assert_eq!(bench.step(away()), NOTHING);
     assert_eq!(bench.answer(Outcome::Restored(Err(cut()))), NOTHING);
     assert_eq!(bench.drainer.deadline(), None);
-    assert_eq!(bench.step(Event::Connected), ["ask restore 1"]);
+    assert_eq!(bench.step(connected()), ["ask restore 1"]);
     // The answer of a request that was cut comes after the new contact.
     let mut late = Bench::drained();
     late.step(Event::Restore);
-    late.step(Event::Away);
-    assert_eq!(late.step(Event::Connected), NOTHING);
+    late.step(away());
+    assert_eq!(late.step(connected()), NOTHING);
     assert_eq!(late.answer(Outcome::Restored(Err(cut()))), NOTHING);
     assert_eq!(late.tick(), ["ask restore 1"]);
 }
@@ -191,7 +201,7 @@ fn a_host_that_has_left_is_restored_when_it_is_back() {
     assert_eq!(bench.answer(Outcome::Restored(Err(no_node()))), NOTHING);
     let hint = |path: &str| {
         let path = ZnodePath::parse(path).unwrap();
-        Event::Hint(Hint { path, change: Change::Created })
+        Event::Session(session::Event::Hint(Hint { path, change: Change::Created }))
     };
     assert_eq!(bench.step(hint("/db/h2")), NOTHING);
     assert_eq!(bench.step(hint("/db/h1")), ["ask restore 1"]);

@@ -2,7 +2,9 @@
 
 use super::super::*;
 use farm_core::session::cache::{Ask, Found, Outcome};
-use farm_core::session::{Change, Hint, SessionError, Stat, Watch, Znode, ZnodePath};
+use farm_core::session::{
+    Change, DownReason, Hint, SessionError, SessionId, Stat, Watch, Znode, ZnodePath,
+};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
@@ -32,6 +34,19 @@ pub(super) struct Bench {
 
 pub(super) fn path(path: &str) -> ZnodePath {
     ZnodePath::parse(path).unwrap()
+}
+
+pub(super) fn connected(is_new: bool) -> Event {
+    let (session, granted) = (SessionId(1), Duration::from_secs(10));
+    Event::Session(session::Event::Connected { session, is_new, granted })
+}
+
+pub(super) const fn away() -> Event {
+    Event::Session(session::Event::Suspended(DownReason::HungUp))
+}
+
+pub(super) fn hint(at: &str, change: Change) -> Event {
+    Event::Session(session::Event::Hint(Hint { path: path(at), change }))
 }
 
 pub(super) fn bytes(text: &str) -> Arc<[u8]> {
@@ -69,7 +84,7 @@ impl Bench {
     /// Connected, and asked about everything.
     pub(super) fn connected(mirrors: &[&str]) -> Self {
         let mut bench = Self::new(mirrors);
-        bench.step(Event::Connected { is_new: true });
+        bench.step(connected(true));
         bench
     }
 
@@ -91,7 +106,7 @@ impl Bench {
     }
 
     pub(super) fn hint(&mut self, at: &str, change: Change) {
-        self.step(Event::Hint(Hint { path: path(at), change }));
+        self.step(hint(at, change));
     }
 
     pub(super) fn told(&mut self) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Mirrors of one znode.
 
 use super::super::*;
-use super::bench::{Bench, bytes};
+use super::bench::{Bench, away, bytes, connected};
 use farm_core::session::cache::Outcome;
 use farm_core::session::{Change, SessionError};
 
@@ -73,8 +73,8 @@ fn a_missing_znode_is_told_once_and_waited_for() {
     bench.step(Event::Refresh);
     bench.found("1");
     bench.nothing();
-    bench.step(Event::Away);
-    bench.step(Event::Connected { is_new: true });
+    bench.step(away());
+    bench.step(connected(true));
     bench.found("1");
     bench.nothing();
     bench.hint("/a", Change::Data);
@@ -107,8 +107,8 @@ fn what_is_deleted_keeps_its_last_bytes() {
     bench.nothing();
     assert_eq!(bench.told(), ["deleted /a"]);
     // Over a new contact too, and once is enough.
-    bench.step(Event::Away);
-    bench.step(Event::Connected { is_new: true });
+    bench.step(away());
+    bench.step(connected(true));
     bench.nothing();
     assert_eq!(bench.told(), ["complete 1"]);
     // Back with what it had is no change; with anything else it is.
@@ -156,13 +156,13 @@ fn every_contact_reads_everything_again() {
     let mut bench = Bench::connected(&["a=/a", "b=/b"]);
     bench.found("1");
     let stale = bench.asked.remove(0);
-    bench.step(Event::Away);
+    bench.step(away());
     let old = bench.read(bytes("old"), 0);
     bench.deliver(&stale, Outcome::Read(vec![Ok(old)]));
     bench.hint("/a", Change::Data);
     bench.step(Event::Refresh);
     assert_eq!((bench.asks(), bench.told()), (NONE, NONE));
-    bench.step(Event::Connected { is_new: false });
+    bench.step(connected(false));
     assert_eq!(bench.asks(), ["read /a", "read /b"]);
     let old = bench.read(bytes("old"), 0);
     bench.deliver(&stale, Outcome::Read(vec![Ok(old)]));
@@ -170,7 +170,7 @@ fn every_contact_reads_everything_again() {
     assert_eq!(bench.told(), NONE);
     bench.found("2");
     assert_eq!(bench.told(), ["complete 1|2"]);
-    bench.step(Event::Away);
+    bench.step(away());
     assert!(!bench.source.is_complete());
     assert!(bench.source.content().is_some());
 }

@@ -5,9 +5,9 @@
 //! chance.
 
 use super::super::*;
-use super::bench::{Bench, forbidden, path};
+use super::bench::{Bench, away, connected, forbidden, hint};
 use farm_core::session::cache::{Ask, Found, Outcome};
-use farm_core::session::{Change, Hint, SessionError, Stat, Watch, Znode, ZnodePath};
+use farm_core::session::{Change, SessionError, Stat, Watch, Znode, ZnodePath};
 use farm_harness::{MemoryServer, Noted, code};
 use fastrand::Rng;
 use std::collections::BTreeMap;
@@ -72,7 +72,7 @@ fn event_of(at: &str, noted: Noted) -> Event {
         Noted::Data => Change::Data,
         Noted::Children => Change::Children,
     };
-    Event::Hint(Hint { path: path(at), change })
+    hint(at, change)
 }
 
 /// What the mirror of a subtree must hold, worked out another way than the source does.
@@ -97,7 +97,7 @@ fn storm(seed: u64) {
     let mut bench = Bench::new(&MIRRORS);
     let mut answers: Vec<Late> = Vec::new();
     let mut notes_seen = 0;
-    bench.step(Event::Connected { is_new: true });
+    bench.step(connected(true));
     let steps = rng.u64(50..400);
     for step in 0.. {
         assert!(step < 100_000, "seed {seed}: it never rests");
@@ -114,14 +114,14 @@ fn storm(seed: u64) {
             12 if !is_over => bench.step(Event::Refresh),
             13 if !is_over => {
                 let is_new = rng.bool();
-                bench.step(Event::Away);
+                bench.step(away());
                 server.disconnect(is_new);
                 if rng.bool() {
                     act(&mut server, &mut rng, 1_000_000 + step);
                 }
                 server.reconnect();
                 notes_seen = server.notes_sent();
-                bench.step(Event::Connected { is_new });
+                bench.step(connected(is_new));
             }
             14..22 if !bench.asked.is_empty() => {
                 let request = bench.asked.remove(rng.usize(..bench.asked.len()));

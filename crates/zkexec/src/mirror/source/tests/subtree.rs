@@ -2,7 +2,7 @@
 
 use super::super::unit::{BYTES_MAX, ZNODES_MAX};
 use super::super::*;
-use super::bench::{Bench, bytes, path};
+use super::bench::{Bench, away, bytes, connected, path};
 use farm_core::session::cache::Outcome;
 use farm_core::session::{Change, SessionError};
 use std::time::Duration;
@@ -35,8 +35,8 @@ fn the_watch_is_set_before_anything_is_read() {
 fn the_watch_lasts_as_long_as_the_session() {
     let mut bench = complete(&[("/t/a", "1")]);
     for (is_new, asks) in [(false, "walk /t"), (true, "arm /t")] {
-        bench.step(Event::Away);
-        bench.step(Event::Connected { is_new });
+        bench.step(away());
+        bench.step(connected(is_new));
         assert_eq!(bench.asks(), [asks]);
         bench.asked.clear();
     }
@@ -152,9 +152,9 @@ fn an_older_server_is_watched_znode_by_znode() {
     let mut bench = Bench::connected(&["t/=/t/", "u/=/u/"]);
     bench.answer(Outcome::Arm(Err(SessionError::Unsupported)));
     // It hangs up as well.
-    bench.step(Event::Away);
+    bench.step(away());
     bench.asked.clear();
-    bench.step(Event::Connected { is_new: false });
+    bench.step(connected(false));
     assert_eq!(bench.asks(), ["walk /t watching", "walk /u watching"]);
     bench.walked(&[("/t/a", "1")]);
     bench.walked(&[]);
@@ -174,8 +174,8 @@ fn an_older_server_is_watched_znode_by_znode() {
     bench.pass(10);
     assert_eq!(bench.told().last().unwrap(), "changed {b=3}|{}");
     // A new session may be with a newer server.
-    bench.step(Event::Away);
-    bench.step(Event::Connected { is_new: true });
+    bench.step(away());
+    bench.step(connected(true));
     assert_eq!(bench.asks(), ["arm /t", "arm /u"]);
 }
 
@@ -207,8 +207,8 @@ fn a_subtree_that_is_deleted_keeps_what_it_had() {
     bench.walked_nowhere();
     assert_eq!(bench.told(), ["deleted /t", "changed {a=1 d/b=2}"]);
     // It stays so over a new contact, and until it is back.
-    bench.step(Event::Away);
-    bench.step(Event::Connected { is_new: false });
+    bench.step(away());
+    bench.step(connected(false));
     bench.walked_nowhere();
     assert_eq!(bench.told(), ["complete {a=1 d/b=2}"]);
     bench.hint("/t", Change::Created);
