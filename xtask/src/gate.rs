@@ -13,10 +13,11 @@ use std::process::{Command, Stdio};
 const TOOLS: [&str; 4] = ["zkctl", "zkexec", "zkexport", "zkjoin"];
 /// The one that changes nothing on its host, and what it must not be built with.
 const LEAN_TOOL: &str = "zkctl";
-const EXCESS: [&str; 4] = [
+const EXCESS: [&str; 5] = [
     "farm-core feature \"files\"",
     "farm-core feature \"process\"",
     "farm-core feature \"watch\"",
+    "farm-core feature \"turn\"",
     "notify ",
 ];
 

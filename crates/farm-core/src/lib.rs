@@ -1,13 +1,13 @@
 //! What `zkjoin`, `zkexport`, `zkexec` and `zkctl` share.
 //!
 //! The modules form layers, and imports only go down: [`cli`] may use all;
-//! [`farm`] uses [`session`], [`codec`], [`model`] and [`engine`]; `files`
+//! [`farm`] uses [`session`], [`codec`], [`model`], [`engine`] and [`host`]; `files`
 //! uses [`codec`], [`model`] and [`engine`]; `process` and [`session`] use [`engine`];
 //! [`codec`] uses [`model`]; [`model`], [`engine`] and [`host`] use nothing of ours.
 //! `farm`, `files` and `process` do not know each other: a binary connects them.
 //! `cargo xtask tidy` holds the rule. Mechanism lives here, policy lives in the binaries.
 //!
-//! `files`, `process` and `watch` are features: a tool builds what it uses.
+//! `files`, `process`, `watch` and `turn` are features: a tool builds what it uses.
 
 pub mod cli;
 pub mod codec;

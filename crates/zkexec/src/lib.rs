@@ -2,16 +2,14 @@
 //! one host at a time.
 //!
 //! `rollout` decides when new content is put in place and the child taken down for it;
-//! `mirror` knows what ZooKeeper has and what is on the disk, `gate` what may keep us
-//! waiting. `runner` does it all.
+//! `mirror` knows what ZooKeeper has and what is on the disk; what may keep us waiting is a
+//! [turn](farm_core::farm::turn). `runner` does it all.
 
-mod gate;
-#[cfg(test)]
-mod live;
 mod mirror;
 mod options;
 mod rollout;
 mod runner;
+mod status;
 
 pub use options::Args;
 

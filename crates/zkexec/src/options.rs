@@ -1,14 +1,12 @@
 //! The command line.
 
-use crate::gate::drain::Drain;
-use crate::gate::fleet::RequireHealthy;
-use crate::gate::{AllowedHours, Schedule, Zone};
 use crate::mirror::{MirrorSpec, check_places};
 use crate::rollout::{OnChange, OnFailure, Terms};
 use clap::Parser;
 use farm_core::cli::{CmdTimeoutArg, Exit, Failure, LogArgs, WaitArg, ZkArgs, parse_duration};
 use farm_core::engine::Wait;
 use farm_core::farm::permit::GroupName;
+use farm_core::farm::turn::{self, AllowedHours, Drain, Group, RequireHealthy, Schedule, Zone};
 use farm_core::process::family::Program;
 use farm_core::process::health::Regime;
 use farm_core::session::Config as SessionConfig;
@@ -43,19 +41,8 @@ const CMD_TIMEOUT: &str =
 #[command(mut_arg("cmd_timeout", |arg| arg.help(CMD_TIMEOUT)))]
 #[command(mut_arg("quiet", |arg| arg.short('s').long("silent").help("Log errors alone")))]
 pub struct Args {
-    /// Run CMD with sh -c
-    #[arg(
-        short,
-        long,
-        value_name = "CMD",
-        conflicts_with = "argv",
-        required_unless_present = "argv"
-    )]
-    exec: Option<OsString>,
-
-    /// The command and its arguments, without a shell
-    #[arg(last = true, value_name = "ARGV")]
-    argv: Vec<OsString>,
+    #[command(flatten)]
+    child: ChildArgs,
 
     /// Keep the file LOCAL equal to ZNODE; more follows after commas: optional, mode=, owner=, check=
     #[arg(short, long = "mirror", value_name = "LOCAL=ZNODE")]
@@ -71,95 +58,14 @@ pub struct Args {
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     start_without_zk: Option<Duration>,
 
-    /// Stop the command with this signal
-    #[arg(long, value_name = "SIGNAL", default_value = "TERM", value_parser = signal)]
-    #[arg(help_heading = "The command")]
-    stop_signal: Signal,
+    #[command(flatten)]
+    change: ChangeArgs,
 
-    /// Kill what is left of it after this time
-    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration)]
-    #[arg(help_heading = "The command")]
-    kill_timeout: Duration,
+    #[command(flatten)]
+    health: HealthArgs,
 
-    /// What to do when files have changed: restart, none, a signal to send, or cmd:CMD to run
-    #[arg(long, value_name = "WHAT", default_value = "restart", value_parser = Reaction::parse)]
-    #[arg(help_heading = "The command")]
-    on_change: Reaction,
-
-    /// Check the command's health with CMD
-    #[arg(short = 'H', long, value_name = "CMD", help_heading = "Health")]
-    health: Option<String>,
-
-    /// Check every DUR
-    #[arg(short = 'i', long, value_name = "DUR", default_value = "30", value_parser = parse_duration)]
-    #[arg(help_heading = "Health")]
-    health_interval: Duration,
-
-    /// Give it this time to become healthy; without --health, to show that it stays up
-    #[arg(short = 'd', long, value_name = "DUR", default_value = "30", value_parser = parse_duration)]
-    #[arg(help_heading = "Health")]
-    health_delay: Duration,
-
-    /// Take a check that is not done in DUR for a failed one
-    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration)]
-    #[arg(help_heading = "Health")]
-    health_timeout: Duration,
-
-    /// Believe in health after N good checks in a row
-    #[arg(long, value_name = "N", default_value = "1", help_heading = "Health")]
-    health_rise: NonZeroU32,
-
-    /// Alert after N failed checks in a row
-    #[arg(long, value_name = "N", default_value = "1", help_heading = "Health")]
-    health_fall: NonZeroU32,
-
-    /// Run CMD when the command fails, its health does, or new files do not work
-    #[arg(short, long, value_name = "CMD", help_heading = "Health")]
-    alert: Option<String>,
-
-    /// Restart in turn with all members of the group NAME
-    #[arg(short, long, value_name = "NAME", value_parser = GroupName::parse)]
-    #[arg(help_heading = "Rolling restarts")]
-    lock: Option<GroupName>,
-
-    /// Let N members restart at once
-    #[arg(long, value_name = "N", default_value = "1", requires = "lock")]
-    #[arg(help_heading = "Rolling restarts")]
-    concurrency: NonZeroU32,
-
-    /// Keep the lock for DUR after the command is known to work
-    #[arg(long, value_name = "DUR", default_value = "0", value_parser = parse_duration)]
-    #[arg(help_heading = "Rolling restarts", requires = "lock")]
-    soak: Duration,
-
-    /// What to do when new files do not work: hold on, or rollback to the ones before
-    #[arg(long, value_name = "WHAT", default_value = "hold", value_parser = on_failure)]
-    #[arg(help_heading = "Rolling restarts")]
-    on_failed_restart: OnFailure,
-
-    /// Set FIELD of ZNODE to VALUE before the command is stopped, and back once it works again
-    #[arg(long, value_name = "ZNODE:FIELD=VALUE", value_parser = Drain::parse)]
-    #[arg(help_heading = "Rolling restarts")]
-    drain: Option<Drain>,
-
-    /// Stop the command only if at most MAX_FAILED (10%) hosts of FARM fail then, this one included
-    #[arg(long, value_name = "FARM[:MAX_FAILED]", value_parser = RequireHealthy::parse)]
-    #[arg(help_heading = "Rolling restarts")]
-    require_healthy: Option<RequireHealthy>,
-
-    /// Restart only at these times, like 22-6,Sat,Sun
-    #[arg(long, value_name = "HOURS", value_parser = AllowedHours::parse)]
-    #[arg(help_heading = "Rolling restarts")]
-    allowed_hours: Option<AllowedHours>,
-
-    /// The time zone of --allowed-hours; the machine's own if not given
-    #[arg(
-        long,
-        value_name = "ZONE",
-        requires = "allowed_hours",
-        help_heading = "Rolling restarts"
-    )]
-    tz: Option<String>,
+    #[command(flatten)]
+    turn: TurnArgs,
 
     #[command(flatten)]
     zk: ZkArgs,
@@ -167,6 +73,112 @@ pub struct Args {
     /// How much to log; read before anything else.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// What runs.
+#[derive(Debug, clap::Args)]
+struct ChildArgs {
+    /// Run CMD with sh -c
+    #[arg(
+        short,
+        long,
+        value_name = "CMD",
+        conflicts_with = "argv",
+        required_unless_present = "argv"
+    )]
+    exec: Option<OsString>,
+
+    /// The command and its arguments, without a shell
+    #[arg(last = true, value_name = "ARGV")]
+    argv: Vec<OsString>,
+}
+
+/// What a change of its files means for it.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "The command")]
+struct ChangeArgs {
+    /// Stop the command with this signal
+    #[arg(long, value_name = "SIGNAL", default_value = "TERM", value_parser = signal)]
+    stop_signal: Signal,
+
+    /// Kill what is left of it after this time
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration)]
+    kill_timeout: Duration,
+
+    /// What to do when files have changed: restart, none, a signal to send, or cmd:CMD to run
+    #[arg(long, value_name = "WHAT", default_value = "restart", value_parser = Reaction::parse)]
+    on_change: Reaction,
+}
+
+/// How well it is.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Health")]
+struct HealthArgs {
+    /// Check the command's health with CMD
+    #[arg(short = 'H', long, value_name = "CMD")]
+    health: Option<String>,
+
+    /// Check every DUR
+    #[arg(short = 'i', long, value_name = "DUR", default_value = "30", value_parser = parse_duration)]
+    health_interval: Duration,
+
+    /// Give it this time to become healthy; without --health, to show that it stays up
+    #[arg(short = 'd', long, value_name = "DUR", default_value = "30", value_parser = parse_duration)]
+    health_delay: Duration,
+
+    /// Take a check that is not done in DUR for a failed one
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration)]
+    health_timeout: Duration,
+
+    /// Believe in health after N good checks in a row
+    #[arg(long, value_name = "N", default_value = "1")]
+    health_rise: NonZeroU32,
+
+    /// Alert after N failed checks in a row
+    #[arg(long, value_name = "N", default_value = "1")]
+    health_fall: NonZeroU32,
+
+    /// Run CMD when the command fails, its health does, or new files do not work
+    #[arg(short, long, value_name = "CMD")]
+    alert: Option<String>,
+}
+
+/// When it may be restarted.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Rolling restarts")]
+struct TurnArgs {
+    /// Restart in turn with all members of the group NAME
+    #[arg(short, long, value_name = "NAME", value_parser = GroupName::parse)]
+    lock: Option<GroupName>,
+
+    /// Let N members restart at once
+    #[arg(long, value_name = "N", default_value = "1", requires = "lock")]
+    concurrency: NonZeroU32,
+
+    /// Keep the lock for DUR after the command is known to work
+    #[arg(long, value_name = "DUR", default_value = "0", value_parser = parse_duration)]
+    #[arg(requires = "lock")]
+    soak: Duration,
+
+    /// What to do when new files do not work: hold on, or rollback to the ones before
+    #[arg(long, value_name = "WHAT", default_value = "hold", value_parser = on_failure)]
+    on_failed_restart: OnFailure,
+
+    /// Set FIELD of ZNODE to VALUE before the command is stopped, and back once it works again
+    #[arg(long, value_name = "ZNODE:FIELD=VALUE", value_parser = Drain::parse)]
+    drain: Option<Drain>,
+
+    /// Stop the command only if at most MAX_FAILED (10%) hosts of FARM fail then, this one included
+    #[arg(long, value_name = "FARM[:MAX_FAILED]", value_parser = RequireHealthy::parse)]
+    require_healthy: Option<RequireHealthy>,
+
+    /// Restart only at these times, like 22-6,Sat,Sun
+    #[arg(long, value_name = "HOURS", value_parser = AllowedHours::parse)]
+    allowed_hours: Option<AllowedHours>,
+
+    /// The time zone of --allowed-hours; the machine's own if not given
+    #[arg(long, value_name = "ZONE", requires = "allowed_hours")]
+    tz: Option<String>,
 }
 
 /// What happens when files have changed.
@@ -178,44 +190,94 @@ pub(crate) enum Reaction {
     Command(String),
 }
 
-/// The rolling-restart group.
-#[derive(Debug, Clone)]
-pub(crate) struct Group {
-    pub(crate) name: GroupName,
-    pub(crate) holders: NonZeroU32,
+/// How the child is started and stopped.
+#[derive(Debug)]
+pub(crate) struct ChildConfig {
+    pub(crate) program: Program,
+    pub(crate) stop_signal: Signal,
+    pub(crate) kill_timeout: Duration,
+}
+
+/// How the child's health is checked.
+#[derive(Debug)]
+pub(crate) struct HealthConfig {
+    pub(crate) command: String,
+    pub(crate) limit: Duration,
+    pub(crate) regime: Regime,
 }
 
 /// What the options come to.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) session: SessionConfig,
-    /// The servers as they were typed.
-    pub(crate) servers: String,
-    pub(crate) program: Program,
+    pub(crate) child: ChildConfig,
     pub(crate) mirrors: Vec<MirrorSpec>,
     pub(crate) wait: Wait,
     pub(crate) command_limit: Duration,
     pub(crate) start_without_zk: Option<Duration>,
-    pub(crate) stop_signal: Signal,
-    pub(crate) kill_timeout: Duration,
     pub(crate) reaction: Reaction,
-    pub(crate) health: Option<String>,
-    pub(crate) health_timeout: Duration,
-    pub(crate) regime: Regime,
+    pub(crate) health: Option<HealthConfig>,
     pub(crate) alert: Option<String>,
-    pub(crate) group: Option<Group>,
-    pub(crate) terms: Terms,
-    pub(crate) drain: Option<Drain>,
-    pub(crate) fleet: Option<RequireHealthy>,
-    pub(crate) hours: Option<Schedule>,
+    pub(crate) rollout: Terms,
+    pub(crate) turn: turn::Terms,
 }
 
 impl Args {
     pub(crate) fn config(self) -> Result<Config, Failure> {
-        let program = match self.exec {
+        let Self { child, change, health, turn, .. } = self;
+        let program = match child.exec {
             Some(command) => Program::Shell(command),
-            None => Program::Argv(self.argv),
+            None => Program::Argv(child.argv),
         };
+        // Without any time at all, a restart would have failed before its first check.
+        let is_at_once = health.health.is_some() && health.health_delay.is_zero();
+        let rollout = Terms {
+            is_locked: turn.lock.is_some(),
+            has_health: health.health.is_some(),
+            delay: if is_at_once { health.health_timeout } else { health.health_delay },
+            soak: turn.soak,
+            on_change: change.on_change.kind(),
+            on_failure: turn.on_failed_restart,
+            drains: turn.drain.is_some(),
+        };
+        let turn = turn.terms()?;
+        check_places(&self.mirrors)
+            .map_err(|overlap| Failure::new(Exit::Usage, overlap.to_string()))?;
+        Ok(Config {
+            session: self.zk.config(COURIERS)?,
+            child: ChildConfig {
+                program,
+                stop_signal: change.stop_signal,
+                kill_timeout: change.kill_timeout,
+            },
+            mirrors: self.mirrors,
+            wait: self.gather.wait,
+            command_limit: self.limit.cmd_timeout,
+            start_without_zk: self.start_without_zk,
+            reaction: change.on_change,
+            alert: health.alert.clone(),
+            health: health.config(),
+            rollout,
+            turn,
+        })
+    }
+}
+
+impl HealthArgs {
+    fn config(self) -> Option<HealthConfig> {
+        let regime = Regime {
+            interval: self.health_interval,
+            delay: self.health_delay,
+            rise: self.health_rise,
+            fall: self.health_fall,
+        };
+        let limit = self.health_timeout;
+        self.health.map(|command| HealthConfig { command, limit, regime })
+    }
+}
+
+impl TurnArgs {
+    fn terms(self) -> Result<turn::Terms, Failure> {
         let hours = match self.allowed_hours {
             Some(hours) => {
                 let zone = self.tz.as_deref().map_or_else(Zone::system, Zone::named)?;
@@ -223,46 +285,11 @@ impl Args {
             }
             None => None,
         };
-        // Without any time at all, a restart would have failed before its first check.
-        let is_at_once = self.health.is_some() && self.health_delay.is_zero();
-        let terms = Terms {
-            is_locked: self.lock.is_some(),
-            has_health: self.health.is_some(),
-            delay: if is_at_once { self.health_timeout } else { self.health_delay },
-            soak: self.soak,
-            on_change: self.on_change.kind(),
-            on_failure: self.on_failed_restart,
-            drains: self.drain.is_some(),
-        };
-        let regime = Regime {
-            interval: self.health_interval,
-            delay: self.health_delay,
-            rise: self.health_rise,
-            fall: self.health_fall,
-        };
-        check_places(&self.mirrors)
-            .map_err(|overlap| Failure::new(Exit::Usage, overlap.to_string()))?;
-        let session = self.zk.config(COURIERS)?;
-        Ok(Config {
-            servers: session.servers.to_string(),
-            session,
-            program,
-            mirrors: self.mirrors,
-            wait: self.gather.wait,
-            command_limit: self.limit.cmd_timeout,
-            start_without_zk: self.start_without_zk,
-            stop_signal: self.stop_signal,
-            kill_timeout: self.kill_timeout,
-            reaction: self.on_change,
-            health: self.health,
-            health_timeout: self.health_timeout,
-            regime,
-            alert: self.alert,
+        Ok(turn::Terms {
             group: self.lock.map(|name| Group { name, holders: self.concurrency }),
-            terms,
-            drain: self.drain,
-            fleet: self.require_healthy,
             hours,
+            health: self.require_healthy,
+            drain: self.drain,
         })
     }
 }
@@ -345,15 +372,13 @@ mod tests {
         let args =
             Args::try_parse_from(args.into_iter().chain(["/a=/b", "-l", "n", "-a", "y", "-v"]));
         let args = args.unwrap();
-        assert_eq!(args.health_interval, Duration::from_secs(1));
-        assert_eq!(args.health_delay, Duration::from_millis(500));
-        assert_eq!(args.config().unwrap().servers, "zk1:2181");
+        assert_eq!(args.health.health_interval, Duration::from_secs(1));
+        assert_eq!(args.health.health_delay, Duration::from_millis(500));
+        assert_eq!(args.config().unwrap().session.servers.to_string(), "zk1:2181");
         let args = ["zkexec", "-e", "x", "-H", "h", "-d", "0", "--health-timeout", "7"];
         let config = Args::try_parse_from(args).unwrap().config().unwrap();
-        assert_eq!(
-            (config.terms.delay, config.regime.delay),
-            (Duration::from_secs(7), Duration::ZERO)
-        );
+        let regime = config.health.unwrap().regime;
+        assert_eq!((config.rollout.delay, regime.delay), (Duration::from_secs(7), Duration::ZERO));
         for wrong in [
             &["zkexec"][..],
             &["zkexec", "-e", "x", "--", "y"],

@@ -8,17 +8,17 @@
 //! taken down is started again whatever becomes of the permit.
 
 mod child;
+mod contents;
 mod event;
-mod outcome;
 mod phase;
 mod prepare;
-mod queue;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use event::{Action, Alarm, Event, Gates, OnChange, OnFailure, Terms};
 pub(crate) use phase::Phase;
 
+use contents::Contents;
 use farm_core::engine::Backoff;
 use phase::{Child, Permit};
 use std::time::{Duration, Instant};
@@ -34,16 +34,7 @@ pub(crate) struct Rollout<C> {
     permit: Permit,
     child: Child,
     gates: Gates,
-    /// What ZooKeeper has.
-    wanted: Option<C>,
-    /// What is in the files, and what the child was started on.
-    running: Option<C>,
-    /// What worked last.
-    good: Option<C>,
-    /// What is being staged.
-    staged: Option<C>,
-    /// What is known not to work.
-    failed: Option<C>,
+    contents: Contents<C>,
     is_confirmed: bool,
     /// The child is to be confirmed by then.
     confirm_by: Option<Instant>,
@@ -65,11 +56,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
             permit: Permit::None,
             child: Child::Down,
             gates,
-            wanted: None,
-            running: None,
-            good: None,
-            staged: None,
-            failed: None,
+            contents: Contents::none(),
             is_confirmed: false,
             confirm_by: None,
             is_drained: false,
@@ -84,13 +71,9 @@ impl<C: Clone + PartialEq> Rollout<C> {
         self.phase
     }
 
-    pub(crate) const fn gates(&self) -> Gates {
-        self.gates
-    }
-
     /// What the child runs on.
     pub(crate) const fn running(&self) -> Option<&C> {
-        self.running.as_ref()
+        self.contents.running.as_ref()
     }
 
     /// Whether the permit is ours.
@@ -117,7 +100,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
     pub(crate) fn step(&mut self, now: Instant, event: Event<C>) -> Vec<Action<C>> {
         match event {
             Event::Begun(content) => self.begun(content),
-            Event::Recognised(content) => self.recognised(&content),
+            Event::Recognised(content) => self.contents.recognise(content),
             Event::Wanted(content) => self.wanted(content),
             Event::Granted => self.granted(),
             Event::PermitLost => self.permit_lost(),
@@ -156,12 +139,12 @@ impl<C: Clone + PartialEq> Rollout<C> {
 
     /// Is there content to try: neither what runs nor known not to work?
     fn has_news(&self) -> bool {
-        let is_running = self.wanted == self.running && self.child != Child::Down;
-        !is_running && (self.wanted != self.failed || self.failed.is_none())
+        let is_running = self.contents.is_in_place() && self.child != Child::Down;
+        !is_running && !self.contents.is_known_to_fail()
     }
 
     fn is_settled(&self) -> bool {
-        self.is_confirmed && self.wanted == self.running
+        self.is_confirmed && self.contents.is_in_place()
     }
 
     fn begun(&mut self, content: C) {
@@ -169,30 +152,18 @@ impl<C: Clone + PartialEq> Rollout<C> {
             self.child = Child::Up;
             // The first start is no turn: how well it goes concerns nobody else.
             self.is_confirmed = true;
-            self.running = Some(content.clone());
-            self.good = Some(content.clone());
+            self.contents.begin(content);
             self.phase = Phase::Settled;
-            if self.wanted.is_none() {
-                self.wanted = Some(content);
-            }
             self.begin();
         }
     }
 
-    fn recognised(&mut self, content: &C) {
-        let is_good = self.good == self.running;
-        self.running = Some(content.clone());
-        if is_good {
-            self.good = Some(content.clone());
-        }
-    }
-
     fn wanted(&mut self, content: C) {
-        self.wanted = Some(content);
+        self.contents.wanted = Some(content);
         match self.phase {
             Phase::Settled => self.begin(),
             Phase::OffHours | Phase::Queued if self.is_settled() => self.finish(),
-            Phase::Staging | Phase::Barred | Phase::Draining if self.staged != self.wanted => {
+            Phase::Staging | Phase::Barred | Phase::Draining if !self.contents.is_staged() => {
                 self.act(Action::Unstage);
                 self.decide();
             }
@@ -268,7 +239,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
         if self.permit == Permit::Asked {
             self.give_back();
         }
-        self.staged = None;
+        self.contents.staged = None;
         self.act(Action::Unstage);
     }
 

@@ -2,42 +2,43 @@
 //! brought to them.
 //!
 //! **Invariant.** The main thread owns everything, waits only for its inbox, and starts
-//! every process: a child dies with the thread that started it.
+//! every process: a child dies with the thread that started it. What comes of an action goes
+//! to the rollout after all that it wanted before.
 
 mod alerts;
 mod boot;
+mod commands;
+mod perform;
 mod stager;
-mod status;
-mod turn;
-mod zookeeper;
+mod supervisor;
+mod wanted;
 
-use crate::gate::Schedule;
-use crate::gate::drain::{self, Drainer};
-use crate::gate::fleet::{self, Fleet, ThisHost};
-use crate::mirror::{self, Content, MirrorSpec, Source};
-use crate::options::{Config, Group, Reaction};
-use crate::rollout::{Event as Step, Gates, OnFailure, Rollout};
-use alerts::{About, Alerts};
+use crate::mirror::{self, Content};
+use crate::options::Config;
+use crate::rollout::{Alarm, Event as Step, OnFailure, Rollout};
+use crate::status::Status;
 use boot::Boot;
+use commands::Commands;
 use farm_core::cli::{Exit, Failure, Notifier};
-use farm_core::engine::{Debounce, Inbox, LogOnce, Outbox, Signals, inbox};
-use farm_core::farm::permit::{self, Contender, Permit};
+use farm_core::engine::{Inbox, LogOnce, Signals, inbox};
+use farm_core::farm::turn::{Answer as TurnAnswer, Event as TurnEvent, Turn};
 use farm_core::process::command::{Executor, Finished};
-use farm_core::process::family::{Family, News, Pid, Program, Signal};
-use farm_core::process::health::{Checkup, Finding};
-use farm_core::process::hook::Hook;
-use farm_core::process::terminal::Terminal;
-use farm_core::session::{self, Session};
+use farm_core::process::family::{Pid, Signal};
+use farm_core::session::{self, Session, SessionError};
 use signal::{CHLD, CONT, HUP, INT, QUIT, TERM, USR1, USR2};
 use stager::Stager;
-use std::collections::VecDeque;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
+use supervisor::Supervisor;
+use wanted::Wanted;
 
 /// How many events are taken in a row before what is due is done.
 const EVENTS_MAX: usize = 1000;
 
 /// How long the end waits until the host is in service again.
 const RESTORE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How zkexec ends when it fails itself while there is a child, as shells and their like do.
+const OUR_FAULT: u8 = 125;
 
 mod signal {
     use nix::sys::signal::Signal;
@@ -56,69 +57,27 @@ enum Event {
     Session(session::Event),
     Signal(i32),
     Source(mirror::Answer),
-    Permit(permit::Answer),
-    Fleet(fleet::Answer),
-    Drain(drain::Answer),
-    Health(Finished),
-    Alert(Finished),
-    Stage(Finished),
-    Command(Finished),
-}
-
-/// How the child is stopped.
-#[derive(Debug, Clone, Copy)]
-struct Stopping {
-    signal: Signal,
-    kill_timeout: Duration,
+    Turn(TurnAnswer),
+    Command(commands::Ended),
+    Check(Finished),
 }
 
 pub(crate) struct Runner {
     inbox: Inbox<Event>,
-    outbox: Outbox<Event>,
-    // The child.
-    program: Program,
-    family: Family,
-    terminal: Terminal,
-    stopping: Stopping,
-    reaction: Reaction,
-    /// The process that ran last.
-    pid: Option<Pid>,
-    /// How the last child ended, or why it could not be started.
-    fate: Option<u8>,
-    /// It was told to end.
-    is_told_to_end: bool,
-    /// It is over once the last alert is.
-    is_over: bool,
-    /// How long the end may still take.
-    over_by: Option<Instant>,
-    // What may be done with it.
-    boot: Boot,
-    rollout: Rollout<Content>,
-    /// What the rollout is to be told next.
-    steps: VecDeque<Step<Content>>,
-    is_stepping: bool,
-    checkup: Option<Checkup>,
-    was_healthy: bool,
-    alerts: Option<Alerts>,
-    command: Option<Hook>,
-    hours: Option<Schedule>,
-    look_at_hours: Option<Instant>,
-    // What it runs on.
-    mirrors: Vec<MirrorSpec>,
-    stager: Stager,
-    settle: Debounce,
-    /// The latest that was read, and what the rollout knows of.
-    latest: Option<Content>,
-    is_rereading: bool,
-    // What is known of ZooKeeper.
     session: Session,
     had_contact: bool,
-    source: Source,
-    permit: Option<Permit>,
-    fleet: Option<Fleet>,
-    /// Why a turn has to wait for it.
+    boot: Boot,
+    rollout: Rollout<Content>,
+    /// Why a turn has to wait before the child is touched.
     barred_by: LogOnce,
-    drainer: Option<Drainer>,
+    turn: Turn,
+    wanted: Wanted,
+    stager: Stager,
+    child: Supervisor,
+    commands: Commands,
+    /// The child is gone for good: all is over by then at the latest, and once the last alert
+    /// is.
+    over_by: Option<Instant>,
     notifier: Notifier,
     _signals: Signals,
 }
@@ -126,68 +85,35 @@ pub(crate) struct Runner {
 impl Runner {
     pub(crate) fn start(config: Config) -> Result<Self, Failure> {
         let (inbox, outbox) = inbox();
-        let family =
-            Family::found().map_err(Failure::for_want_of("cannot look after a command"))?;
+        let child = Supervisor::new(config.child)?;
         let caught = [TERM, INT, HUP, QUIT, USR1, USR2, CHLD, CONT];
         let signals = Signals::forward(&caught, outbox.posting(Event::Signal))
             .map_err(Failure::for_want_of("no signals"))?;
-        let check = |limit, event| Executor::new(limit, outbox.posting(event));
         let limit = config.command_limit;
-        let alerts = config.alert.map(|command| Alerts::new(command, check(limit, Event::Alert)));
-        let checkup = config.health.map(|command| {
-            Checkup::new(command, config.regime, check(config.health_timeout, Event::Health))
-        });
-        let can_put_back = config.terms.on_failure == OnFailure::RollBack;
-        let stager = Stager::new(config.mirrors.clone(), check(limit, Event::Stage), can_put_back)?;
-        let command = match &config.reaction {
-            Reaction::Command(command) => {
-                Some(Hook::new(command.clone(), limit, outbox.posting(Event::Command)))
-            }
-            Reaction::Restart | Reaction::Nothing | Reaction::Signal(_) => None,
-        };
-        log::info!("connecting to {}", config.servers);
+        let (health, alert, reaction) = (config.health, config.alert, config.reaction);
+        let commands =
+            Commands::new(limit, health, alert, reaction, outbox.posting(Event::Command));
+        let can_put_back = config.rollout.on_failure == OnFailure::RollBack;
+        let check = Executor::new(limit, outbox.posting(Event::Check));
+        let stager = Stager::new(config.mirrors.clone(), check, can_put_back)?;
+        log::info!("connecting to {}", config.session.servers);
+        let wanted = Wanted::new(config.mirrors, config.wait, outbox.posting(Event::Source));
         let session = Session::open(config.session, outbox.posting(Event::Session))?;
         let now = Instant::now();
-        let hours = config.hours;
-        let gates = Gates {
-            is_in_hours: hours.as_ref().is_none_or(|hours| hours.is_open(SystemTime::now())),
-            can_spare_us: config.fleet.is_none(),
-        };
+        let turn = Turn::new(now, config.turn, outbox.posting(Event::Turn));
         Ok(Self {
             inbox,
-            program: config.program,
-            family,
-            terminal: Terminal::of_stdin(),
-            stopping: Stopping { signal: config.stop_signal, kill_timeout: config.kill_timeout },
-            reaction: config.reaction,
-            pid: None,
-            fate: None,
-            is_told_to_end: false,
-            is_over: false,
-            over_by: None,
-            boot: Boot::new(now, config.start_without_zk),
-            rollout: Rollout::new(config.terms, gates),
-            steps: VecDeque::new(),
-            is_stepping: false,
-            checkup,
-            was_healthy: false,
-            alerts,
-            command,
-            look_at_hours: hours.as_ref().map(|_| now),
-            hours,
-            source: Source::new(&config.mirrors),
-            mirrors: config.mirrors,
-            stager,
-            settle: Debounce::new(config.wait),
-            latest: None,
-            is_rereading: false,
             session,
             had_contact: false,
-            permit: config.group.map(permit_of),
-            fleet: config.fleet.map(|fleet| Fleet::new(fleet, ThisHost::detect())),
+            boot: Boot::new(now, config.start_without_zk),
+            rollout: Rollout::new(config.rollout, turn.gates()),
             barred_by: LogOnce::default(),
-            drainer: config.drain.map(Drainer::new),
-            outbox,
+            turn,
+            wanted,
+            stager,
+            child,
+            commands,
+            over_by: None,
             notifier: Notifier::from_environment(),
             _signals: signals,
         })
@@ -196,9 +122,9 @@ impl Runner {
     pub(crate) fn run(mut self) -> Result<Exit, Failure> {
         let end = self.begin(Instant::now()).and_then(|()| self.go_on());
         self.notifier.stopping();
-        self.terminal.take_back();
-        // Their commands end with them, before ZooKeeper is told that we are gone.
-        drop((self.alerts.take(), self.checkup.take(), self.command.take()));
+        self.child.take_terminal_back();
+        // They end with us, before ZooKeeper is told that we are gone.
+        drop(self.commands);
         // Who never had contact has nobody to say good-bye to.
         if self.had_contact {
             self.session.close();
@@ -206,12 +132,18 @@ impl Runner {
             self.session.abandon();
         }
         match end {
-            Err(failure) if self.pid.is_some() => {
+            Err(failure) if self.child.pid().is_some() => {
                 log::error!("{}", failure.line());
                 Ok(Exit::Child(OUR_FAULT))
             }
             end => end,
         }
+    }
+
+    /// Starts the child at once if no file has to be there first.
+    fn begin(&mut self, now: Instant) -> Result<(), Failure> {
+        let content = (!self.wanted.is_any()).then(|| Content::of(Vec::new()));
+        self.boot(now, Ok(content))
     }
 
     fn go_on(&mut self) -> Result<Exit, Failure> {
@@ -225,17 +157,30 @@ impl Runner {
                 next = if taken < EVENTS_MAX { self.inbox.take() } else { None };
             }
             self.tick(Instant::now())?;
-            if self.is_over && self.has_settled_affairs(Instant::now()) {
-                return Ok(self.fate.map_or(Exit::Done, Exit::Child));
+            self.say_what_bars();
+            if let Some(by) = self.over_by
+                && (self.turn.is_idle() || by <= Instant::now())
+                && !self.commands.is_alerting()
+            {
+                return Ok(self.child.exit_code().map_or(Exit::Done, Exit::Child));
             }
         }
     }
 
-    /// Whether everybody is alerted, and the host in service again as far as can be done.
-    fn has_settled_affairs(&mut self, now: Instant) -> bool {
-        let by = *self.over_by.get_or_insert(now + RESTORE_PATIENCE);
-        let is_restored = self.drainer.as_ref().is_none_or(Drainer::is_idle) || by <= now;
-        is_restored && !self.alerts.as_ref().is_some_and(Alerts::is_busy)
+    fn say_status(&mut self) {
+        if self.child.is_up() && self.commands.is_well() {
+            self.notifier.ready();
+        }
+        let status = match (self.boot.is_done(), self.had_contact) {
+            (false, false) => Status::Connecting,
+            (false, true) => Status::Preparing,
+            (true, _) => Status::Started {
+                phase: self.rollout.phase(),
+                is_confirmed: self.rollout.is_confirmed(),
+                is_holder: self.rollout.is_holder(),
+            },
+        };
+        self.notifier.status(&status.to_string());
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -244,18 +189,13 @@ impl Runner {
             self.over_by.filter(|by| *by > Instant::now()),
             self.boot.deadline(),
             self.rollout.deadline(),
-            self.settle.deadline().filter(|_| self.boot.is_done()),
-            self.family.deadline(),
-            self.checkup.as_ref().and_then(Checkup::deadline),
-            self.alerts.as_ref().and_then(|alerts| alerts.executor.deadline()),
+            self.wanted.quiet_at().filter(|_| self.boot.is_done()),
+            self.child.deadline(),
+            self.commands.deadline(),
             self.stager.executor.deadline(),
-            self.command.as_ref().and_then(Hook::deadline),
-            self.source.deadline(),
-            self.permit.as_ref().and_then(Permit::deadline),
-            self.fleet.as_ref().and_then(Fleet::deadline),
-            self.drainer.as_ref().and_then(Drainer::deadline),
+            self.wanted.deadline(),
+            self.turn.deadline(),
             self.session.deadline(),
-            self.look_at_hours,
         ]
         .into_iter()
         .flatten()
@@ -265,225 +205,136 @@ impl Runner {
     fn take(&mut self, event: Event) -> Result<(), Failure> {
         let now = Instant::now();
         match event {
-            Event::Session(event) => self.session_event(now, &event),
+            Event::Session(event) => self.session_event(now, event),
             Event::Signal(signal) => self.signal(now, signal),
             Event::Source(answer) => self.source(now, mirror::Event::Answered(answer)),
-            Event::Permit(answer) => self.permit(now, permit::Event::Answered(answer)),
-            Event::Fleet(answer) => self.fleet(now, fleet::Event::Answered(answer)),
-            Event::Drain(answer) => self.drain(now, drain::Event::Answered(answer)),
-            Event::Health(finished) => {
-                // A child that has ended is not well, whatever its check says: what tells
-                // of its end may be behind this one.
-                self.reap(now)?;
-                let found = self.checkup.as_mut().map(|checkup| checkup.finished(now, &finished));
-                self.found(now, found.unwrap_or(Finding::Nothing))
-            }
-            Event::Alert(finished) => {
-                if let Some(alerts) = &mut self.alerts {
-                    alerts.finished(now, &finished);
+            Event::Turn(answer) => self.turn(now, TurnEvent::Answered(answer)),
+            Event::Command(ended) => {
+                if let commands::Ended::Health(_) = ended {
+                    // A child that has ended is not well, whatever its check says: what tells
+                    // of its end may be behind this one.
+                    self.reap(now)?;
                 }
-                Ok(())
+                let step = self.commands.ended(now, &ended, &self.child);
+                self.steps(now, step)
             }
-            Event::Stage(finished) => {
-                let staged = self.stager.finished(now, &finished);
-                self.staged(now, staged)
-            }
-            Event::Command(finished) => {
-                let command = self.command.as_mut();
-                let is_success = command.and_then(|command| command.finished(now, &finished));
-                self.rollout_each(now, is_success.map(|is_success| Step::Applied { is_success }))
-            }
+            Event::Check(finished) => match self.stager.finished(now, &finished) {
+                Some(outcome) if self.boot.is_done() => self.steps(now, [Step::from(&outcome)]),
+                Some(outcome) => {
+                    let start = self.boot.staged(now, outcome, &mut self.stager);
+                    self.boot(now, start)
+                }
+                None => Ok(()),
+            },
         }
     }
 
     fn tick(&mut self, now: Instant) -> Result<(), Failure> {
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|due| due <= now);
-        if is_due(self.family.deadline()) {
-            let others = self.commands();
-            let news = self.family.tick(now, &others);
-            self.family_news(now, news)?;
+        if is_due(self.child.deadline()) {
+            let others = self.others();
+            let steps = self.child.tick(now, &others);
+            self.steps(now, steps)?;
         }
-        self.tick_commands(now)?;
+        self.stager.executor.tick(now);
+        let step = self.commands.tick(now, &self.child);
+        self.steps(now, step)?;
         self.session.tick(now);
-        if is_due(self.source.deadline()) {
+        if is_due(self.wanted.deadline()) {
             self.source(now, mirror::Event::Tick)?;
         }
-        if is_due(self.permit.as_ref().and_then(Permit::deadline)) {
-            self.permit(now, permit::Event::Tick)?;
-        }
-        if is_due(self.fleet.as_ref().and_then(Fleet::deadline)) {
-            self.fleet(now, fleet::Event::Tick)?;
-        }
-        if is_due(self.drainer.as_ref().and_then(Drainer::deadline)) {
-            self.drain(now, drain::Event::Tick)?;
-        }
-        if is_due(self.look_at_hours) {
-            self.look_at_gates(now)?;
+        if is_due(self.turn.deadline()) {
+            self.turn(now, TurnEvent::Tick)?;
         }
         if is_due(self.boot.deadline()) {
-            self.boot_is_due(now)?;
+            let start = self.boot.tick(now, self.wanted.latest(), &mut self.stager);
+            self.boot(now, start)?;
         }
-        if self.boot.is_done() && self.settle.take(now) {
-            self.want_latest(now)?;
+        if self.boot.is_done() {
+            let wanted = self.wanted.take(now);
+            self.steps(now, wanted.map(Step::Wanted))?;
         }
         if is_due(self.rollout.deadline()) {
             self.reap(now)?;
-            self.rollout(now, Step::Tick)?;
+            self.steps(now, [Step::Tick])?;
         }
         Ok(())
     }
 
-    fn tick_commands(&mut self, now: Instant) -> Result<(), Failure> {
-        if let Some(alerts) = &mut self.alerts {
-            alerts.executor.tick(now);
+    fn session_event(&mut self, now: Instant, event: session::Event) -> Result<(), Failure> {
+        match &event {
+            session::Event::Connected { .. } => self.had_contact = true,
+            session::Event::GaveUp(error) if !self.boot.is_done() => {
+                return Err(error.clone().into());
+            }
+            session::Event::AuthRefused(trouble) if !self.boot.is_done() => {
+                return Err(SessionError::AuthRefused(trouble.clone()).into());
+            }
+            // The session logs it and tries on; the child does not care.
+            session::Event::GaveUp(_) | session::Event::AuthRefused(_) => return Ok(()),
+            session::Event::Suspended(_) | session::Event::Lost | session::Event::Hint(_) => {}
         }
-        if let Some(command) = &mut self.command {
-            command.tick(now);
+        let is_lost = matches!(event, session::Event::Lost);
+        self.turn(now, TurnEvent::Session(event.clone()))?;
+        self.source(now, mirror::Event::Session(event))?;
+        if is_lost {
+            self.session.renew(now);
         }
-        self.stager.executor.tick(now);
-        let found = self.checkup.as_mut().map(|checkup| checkup.tick(now));
-        self.found(now, found.unwrap_or(Finding::Nothing))
-    }
-
-    /// The processes that others reap.
-    fn commands(&self) -> Vec<Pid> {
-        let pids = [
-            self.alerts.as_ref().and_then(|alerts| alerts.executor.pid()),
-            self.checkup.as_ref().and_then(Checkup::pid),
-            self.command.as_ref().and_then(Hook::pid),
-            self.stager.executor.pid(),
-        ];
-        pids.into_iter().flatten().collect()
+        Ok(())
     }
 
     fn signal(&mut self, now: Instant, signal: i32) -> Result<(), Failure> {
         match signal {
-            CHLD => self.reap(now),
+            CHLD => return self.reap(now),
             // Typed, while a shell had given us the terminal without a word: it is meant
             // for the child.
-            INT if self.terminal.resume() => {
-                self.family.signal(Signal::SIGINT);
-                Ok(())
-            }
-            TERM | INT => self.stop(now),
-            CONT => {
-                self.terminal.resume();
-                Ok(())
-            }
-            _ => {
-                if let Ok(signal) = Signal::try_from(signal) {
-                    self.family.signal(signal);
-                }
-                Ok(())
-            }
+            INT if self.child.resume() => self.child.signal(Signal::SIGINT),
+            TERM | INT => return self.stop(now),
+            CONT => drop(self.child.resume()),
+            _ => Signal::try_from(signal).into_iter().for_each(|signal| self.child.signal(signal)),
         }
-    }
-
-    fn reap(&mut self, now: Instant) -> Result<(), Failure> {
-        let others = self.commands();
-        let news = self.family.reap(&others);
-        self.family_news(now, news)
+        Ok(())
     }
 
     fn stop(&mut self, now: Instant) -> Result<(), Failure> {
-        if self.boot.is_stopping() || self.is_over {
+        if self.boot.is_stopping() || self.over_by.is_some() {
             // Asked twice: there is no time left.
-            self.family.kill(now);
-            self.alerts = None;
+            self.child.kill(now);
+            self.commands.drop_alerts();
             return Ok(());
         }
         log::info!("stopping");
         self.boot.stop();
-        self.rollout(now, Step::Stop)
+        self.steps(now, [Step::Stop])
     }
 
-    fn family_news(&mut self, now: Instant, news: Vec<News>) -> Result<(), Failure> {
-        for news in news {
-            match news {
-                News::Ended(fate) => {
-                    self.fate = Some(u8::try_from(fate.exit_code()).unwrap_or(u8::MAX));
-                    self.terminal.take_back();
-                    if fate.is_success() || self.is_told_to_end {
-                        log::info!("command ended: {fate}");
-                    } else {
-                        log::warn!("command failed: {fate}");
-                    }
-                    self.rollout(now, Step::Ended { is_success: fate.is_success() })?;
-                }
-                News::Gone => self.rollout(now, Step::Gone)?,
-                News::Stopped(signal) if self.terminal.is_for_us(signal) => {
-                    self.terminal.suspend_ourselves();
-                }
-                News::Stopped(_) | News::Continued => {}
-            }
-        }
-        if self.family.is_stuck() {
-            // Nothing more can be done about it, and a child that is down helps nobody.
-            self.rollout(now, Step::Gone)?;
-        }
-        Ok(())
+    fn reap(&mut self, now: Instant) -> Result<(), Failure> {
+        let others = self.others();
+        let steps = self.child.reap(&others);
+        self.steps(now, steps)
     }
 
-    fn found(&mut self, now: Instant, finding: Finding) -> Result<(), Failure> {
-        match finding {
-            Finding::Nothing => Ok(()),
-            Finding::Failing => {
-                self.alert(now, About::Health, None);
-                Ok(())
-            }
-            Finding::Healthy => {
-                self.was_healthy = true;
-                self.rollout(now, Step::Healthy)
-            }
-        }
+    /// The processes that are not the supervisor's to reap.
+    fn others(&self) -> Vec<Pid> {
+        self.commands.pids().chain(self.stager.executor.pid()).collect()
     }
 
-    fn alert(&mut self, now: Instant, about: About, status: Option<u8>) {
-        if let Some(alerts) = &mut self.alerts {
-            alerts.raise(now, about, self.pid, status);
-        }
-    }
-
-    /// Hands over one event after the other.
-    fn rollout_each(
+    /// Starts the child, if the first start is that far.
+    fn boot(
         &mut self,
         now: Instant,
-        steps: impl IntoIterator<Item = Step<Content>>,
+        start: Result<Option<Content>, Failure>,
     ) -> Result<(), Failure> {
-        steps.into_iter().try_for_each(|step| self.rollout(now, step))
-    }
-
-    /// Hands an event to the rollout, and does what it wants. What comes of that at once
-    /// is brought to it when all is done that it wanted before.
-    fn rollout(&mut self, now: Instant, step: Step<Content>) -> Result<(), Failure> {
-        self.steps.push_back(step);
-        if self.is_stepping {
+        let Some(content) = start? else { return Ok(()) };
+        self.boot.started();
+        if self.child.start::<Content>() != Step::Started {
+            self.commands.alert(now, Alarm::Exit, &self.child);
+            self.over_by = Some(now + RESTORE_PATIENCE);
             return Ok(());
         }
-        self.is_stepping = true;
-        while let Some(step) = self.steps.pop_front() {
-            for action in self.rollout.step(now, step) {
-                let step = self.perform(now, action)?;
-                self.steps.extend(step);
-            }
-        }
-        self.is_stepping = false;
-        self.say_what_bars();
-        Ok(())
+        self.commands.begin_checks(now);
+        // ZooKeeper may have moved on while the files were written.
+        let latest = self.wanted.latest().cloned().map(Step::Wanted);
+        self.steps(now, [Step::Begun(content)].into_iter().chain(latest))
     }
-
-    /// The contents that ZooKeeper has are those that are wanted.
-    fn want_latest(&mut self, now: Instant) -> Result<(), Failure> {
-        let Some(latest) = self.latest.clone() else { return Ok(()) };
-        self.rollout(now, Step::Wanted(latest))
-    }
-}
-
-/// How zkexec ends when it fails itself while there is a child, as shells and their like do.
-const OUR_FAULT: u8 = 125;
-
-fn permit_of(group: Group) -> Permit {
-    let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
-    let contender = Contender { host, pid: std::process::id() };
-    Permit::new(group.name, group.holders, contender)
 }

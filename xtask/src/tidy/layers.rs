@@ -14,7 +14,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("files", &["model", "codec", "engine"]),
     ("process", &["engine"]),
     ("session", &["engine"]),
-    ("farm", &["model", "codec", "engine", "session"]),
+    ("farm", &["model", "codec", "engine", "host", "session"]),
     ("cli", &["model", "codec", "engine", "host", "files", "process", "session", "farm"]),
 ];
 

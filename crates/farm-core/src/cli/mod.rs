@@ -11,13 +11,13 @@ mod logging;
 mod notify;
 mod plugin;
 
-pub use crate::engine::printable;
+pub use crate::engine::{chain, printable};
 pub use args::{
     CONNECTION, ChangedCmdArg, CmdTimeoutArg, DurationError, FilterArg, FormatArg, LogArgs, Role,
     TimedCommand, WaitArg, ZkArgs, parse_duration,
 };
 pub use exit::Exit;
-pub use failure::{ExitReason, Failure, chain, unwritten};
+pub use failure::{ExitReason, Failure, unwritten};
 pub use launch::{launch, launch_with_plugin};
 pub use notify::Notifier;
 pub use plugin::plugin_text;

@@ -53,7 +53,7 @@ impl<E> Outbox<E> {
     }
 
     /// A callback that posts what it is given as such an event.
-    pub fn posting<A>(&self, event: fn(A) -> E) -> impl Fn(A) + use<A, E> {
+    pub fn posting<A>(&self, event: fn(A) -> E) -> impl Fn(A) + Clone + use<A, E> {
         let outbox = self.clone();
         move |answer| outbox.post(event(answer))
     }

@@ -5,6 +5,7 @@
 
 mod backoff;
 mod boottime;
+mod chain;
 mod debounce;
 mod inbox;
 mod log_once;
@@ -15,6 +16,7 @@ mod worker;
 
 pub use backoff::Backoff;
 pub use boottime::Boottime;
+pub use chain::chain;
 pub use debounce::{Debounce, Wait};
 pub use inbox::{Inbox, Outbox, inbox};
 pub use log_once::LogOnce;

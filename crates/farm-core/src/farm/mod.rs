@@ -9,6 +9,8 @@ mod entry;
 pub mod permit;
 pub mod roster;
 mod size;
+#[cfg(feature = "turn")]
+pub mod turn;
 
 pub use edit::{Absent, EditError, Edited, edit_record, edit_znode};
 pub use entry::{Claim, Share, claim, is_owned_by, look, share};

@@ -31,6 +31,9 @@ mod gate;
 mod hint;
 mod lease;
 mod link;
+#[doc(hidden)]
+#[cfg(any(test, feature = "testing"))]
+pub mod live;
 mod multi;
 mod narrator;
 mod path;

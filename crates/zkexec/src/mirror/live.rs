@@ -1,7 +1,7 @@
 //! Mirrors, from a server to the disk.
 
 use super::{Action, Answer, Content, Event, Files, MirrorSpec, News, Source};
-use crate::live::{Live, Post};
+use farm_core::session::live::{Live, Post};
 use farm_harness::{FakeServer, Scratch, op, patience};
 use fastrand::Rng;
 use std::collections::BTreeMap;

@@ -1,10 +1,10 @@
-//! The child is touched: stopped, started, told.
+//! The child is touched: stopped, started, told; whether it works, and what follows.
 //!
 //! **Invariant.** It is started only when nothing is left of the one before.
 
-use super::phase::{Child, Phase};
-use super::{Action, Alarm, OnChange, Rollout};
-use std::time::Instant;
+use super::phase::{Child, Permit, Phase};
+use super::{Action, Alarm, OnChange, OnFailure, Rollout};
+use std::time::{Duration, Instant};
 
 impl<C: Clone + PartialEq> Rollout<C> {
     pub(super) fn installed(&mut self) {
@@ -13,7 +13,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
         }
         self.backoff.reset();
         self.is_trouble_told = false;
-        self.running = self.staged.take();
+        self.contents.install();
         self.is_confirmed = false;
         self.is_rolled_back = false;
         self.touch_child();
@@ -140,5 +140,104 @@ impl<C: Clone + PartialEq> Rollout<C> {
             Phase::Leaving => self.end(),
             _ => {}
         }
+    }
+
+    pub(super) fn config_failure(&mut self) {
+        self.act(Action::Alert(Alarm::Config));
+        let can_roll_back = self.terms.on_failure == OnFailure::RollBack
+            && !self.is_rolled_back
+            && !self.contents.is_good();
+        self.is_confirmed = false;
+        if !self.is_rolled_back {
+            self.contents.fail();
+        }
+        if can_roll_back {
+            self.phase = Phase::PuttingBack;
+            self.act(Action::PutBack);
+        } else {
+            self.stay_paused();
+        }
+    }
+
+    pub(super) fn stay_paused(&mut self) {
+        self.pause(None);
+        self.reconsider();
+    }
+
+    pub(super) fn put_back(&mut self) {
+        if self.phase == Phase::PuttingBack {
+            self.contents.put_back();
+            self.is_rolled_back = true;
+            self.touch_child();
+        }
+    }
+
+    pub(super) fn put_back_failed(&mut self) {
+        if self.phase == Phase::PuttingBack {
+            self.stay_paused();
+        }
+    }
+
+    pub(super) fn healthy(&mut self, now: Instant) {
+        let is_told = !matches!(self.phase, Phase::Applying | Phase::Leaving);
+        if self.child == Child::Up && !self.is_confirmed && is_told {
+            self.confirmed(now);
+        }
+    }
+
+    pub(super) fn confirmed(&mut self, now: Instant) {
+        self.is_confirmed = true;
+        self.confirm_by = None;
+        if self.is_rolled_back {
+            // It works on the old content; the new one is still no good.
+            self.restore();
+            if matches!(self.phase, Phase::Unconfirmed | Phase::Paused { .. }) {
+                self.stay_paused();
+            }
+            return;
+        }
+        match self.phase {
+            Phase::Unconfirmed | Phase::Paused { .. } if self.is_drained => {
+                self.phase = Phase::Restoring;
+                self.act(Action::Restore);
+            }
+            Phase::Unconfirmed | Phase::Paused { .. } => self.soak(now),
+            // Newer content is being prepared already.
+            _ => self.keep(),
+        }
+    }
+
+    pub(super) fn restored(&mut self, now: Instant) {
+        if self.phase == Phase::Restoring {
+            self.is_drained = false;
+            self.soak(now);
+        }
+    }
+
+    pub(super) fn soak(&mut self, now: Instant) {
+        if self.terms.soak > Duration::ZERO && self.permit == Permit::Held {
+            self.phase = Phase::Soaking { until: now + self.terms.soak };
+        } else {
+            self.finish();
+        }
+    }
+
+    /// What runs works: it is what would be put back.
+    fn keep(&mut self) {
+        if self.is_confirmed && self.contents.keep() {
+            self.act(Action::Keep);
+        }
+    }
+
+    /// Ends the turn, and begins the next one if there is a reason.
+    pub(super) fn finish(&mut self) {
+        self.restore();
+        self.keep();
+        self.contents.staged = None;
+        self.contents.failed = None;
+        self.is_rolled_back = false;
+        self.give_back();
+        self.phase = Phase::Settled;
+        self.begin();
     }
 }

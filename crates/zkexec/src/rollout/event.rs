@@ -1,5 +1,7 @@
 //! What a rollout is told, and what it wants done.
 
+pub(crate) use farm_core::farm::turn::Gates;
+
 use std::time::Duration;
 
 /// What a rollout is asked to be.
@@ -41,15 +43,6 @@ pub(crate) enum OnFailure {
     Hold,
     /// The content that worked is put back, and the child runs on that.
     RollBack,
-}
-
-/// What may keep a child that works from being taken down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Gates {
-    /// It is a time at which that is allowed.
-    pub(crate) is_in_hours: bool,
-    /// The farm can bear it.
-    pub(crate) can_spare_us: bool,
 }
 
 /// What happened. `C` is the content of all mirrors together.

@@ -2,10 +2,8 @@
 //!
 //! It is no turn and needs no permit: a host that comes up takes what ZooKeeper has.
 
-use super::Runner;
-use super::stager::Outcome;
+use super::stager::{Outcome, Stager};
 use crate::mirror::{Content, FilesError};
-use crate::rollout::Event as Step;
 use farm_core::cli::{Exit, ExitReason, Failure};
 use farm_core::engine::Retry;
 use farm_core::session::{SessionError, ZnodePath};
@@ -13,6 +11,9 @@ use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_millis(500);
 const RETRY_MOST: Duration = Duration::from_secs(30);
+
+/// The content on which the child is to be started now, if it is.
+type Start = Result<Option<Content>, Failure>;
 
 /// How far the first start is.
 #[derive(Debug)]
@@ -45,6 +46,11 @@ impl Boot {
         }
     }
 
+    /// What is in files that nobody has compared with ZooKeeper.
+    pub(super) fn unknown() -> Content {
+        Content::of(Vec::new())
+    }
+
     pub(super) const fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Done)
     }
@@ -64,62 +70,50 @@ impl Boot {
             Stage::Done => None,
         }
     }
-}
 
-impl Runner {
-    /// Starts the child at once if no file has to be there first.
-    pub(super) fn begin(&mut self, now: Instant) -> Result<(), Failure> {
-        for mirror in &self.mirrors {
-            log::info!("registering callback on {}", mirror.znode);
-        }
-        if self.mirrors.is_empty() {
-            self.boot_start(now, Content::of(Vec::new()))?;
-        }
-        Ok(())
+    /// The child is being started.
+    pub(super) fn started(&mut self) {
+        self.stage = Stage::Done;
     }
 
     /// ZooKeeper has this content.
-    pub(super) fn boot_on(&mut self, now: Instant, content: Content) -> Result<(), Failure> {
-        if self.boot.is_stopping() {
-            return Ok(());
-        }
-        let is_new = match &self.boot.stage {
+    pub(super) fn read(&mut self, now: Instant, content: &Content, stager: &mut Stager) -> Start {
+        let is_new = match &self.stage {
             Stage::Reading => true,
-            Stage::Staging(staged) => *staged != content,
+            Stage::Staging(staged) => staged != content,
             Stage::Done => false,
         };
-        if is_new {
-            self.boot_stage(now, content)?;
+        if is_new && !self.is_stopping {
+            return self.stage(now, content.clone(), stager);
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn boot_stage(&mut self, now: Instant, content: Content) -> Result<(), Failure> {
-        self.boot.retry.cancel();
-        let outcome = self.stager.stage(now, &content);
-        self.boot.stage = Stage::Staging(content);
-        outcome.map_or(Ok(()), |outcome| self.boot_staged(now, outcome))
+    fn stage(&mut self, now: Instant, content: Content, stager: &mut Stager) -> Start {
+        self.retry.cancel();
+        let outcome = stager.stage(now, &content);
+        self.stage = Stage::Staging(content);
+        outcome.map_or(Ok(None), |outcome| self.staged(now, outcome, stager))
     }
 
-    /// The content of the first start is on the disk, or not.
-    pub(super) fn boot_staged(&mut self, now: Instant, outcome: Outcome) -> Result<(), Failure> {
-        let Stage::Staging(content) = &self.boot.stage else { return Ok(()) };
-        if self.boot.is_stopping() {
-            return Ok(());
+    /// The content is on the disk, or not.
+    pub(super) fn staged(&mut self, now: Instant, outcome: Outcome, stager: &mut Stager) -> Start {
+        let Stage::Staging(content) = &self.stage else { return Ok(None) };
+        if self.is_stopping {
+            return Ok(None);
         }
-        let content = content.clone();
         match outcome {
-            Outcome::Ready => match self.stager.install() {
+            Outcome::Ready => match stager.install() {
                 Ok(()) => {
-                    self.stager.keep();
-                    self.boot_start(now, content)
+                    stager.keep();
+                    Ok(Some(content.clone()))
                 }
-                Err(error) => self.boot_retry(now, error),
+                Err(error) => self.try_later(now, error),
             },
-            Outcome::Failed(error) => self.boot_retry(now, error),
-            Outcome::Refused if self.stager.has_files() => {
+            Outcome::Failed(error) => self.try_later(now, error),
+            Outcome::Refused if stager.has_files() => {
                 log::error!("starting with the files that are there");
-                self.boot_start(now, Self::unknown())
+                Ok(Some(Self::unknown()))
             }
             Outcome::Refused => {
                 Err(Failure::new(Exit::Malformed, "the check refuses what ZooKeeper has")
@@ -128,70 +122,46 @@ impl Runner {
         }
     }
 
-    fn boot_retry(&mut self, now: Instant, error: FilesError) -> Result<(), Failure> {
+    fn try_later(&mut self, now: Instant, error: FilesError) -> Start {
         if error.is_permanent() {
             return Err(error.into());
         }
-        self.boot.retry.failed(now);
-        Ok(())
+        self.retry.failed(now);
+        Ok(None)
     }
 
-    /// Time has passed.
-    pub(super) fn boot_is_due(&mut self, now: Instant) -> Result<(), Failure> {
-        match &self.boot.stage {
+    /// Time has passed; `latest` is what ZooKeeper has.
+    pub(super) fn tick(
+        &mut self,
+        now: Instant,
+        latest: Option<&Content>,
+        stager: &mut Stager,
+    ) -> Start {
+        match &self.stage {
             Stage::Reading => {
-                self.boot.impatient_at = None;
-                if self.stager.has_files() {
+                self.impatient_at = None;
+                if stager.has_files() {
                     log::warn!("ZooKeeper is silent, starting with the files that are there");
-                    return self.boot_start(now, Self::unknown());
+                    return Ok(Some(Self::unknown()));
                 }
                 log::warn!("ZooKeeper is silent, and not all files are there: waiting on");
-                Ok(())
+                Ok(None)
             }
             Stage::Staging(content) => {
-                let content = self.latest.clone().unwrap_or_else(|| content.clone());
-                self.boot_stage(now, content)
+                let content = latest.unwrap_or(content).clone();
+                self.stage(now, content, stager)
             }
-            Stage::Done => Ok(()),
+            Stage::Done => Ok(None),
         }
-    }
-
-    fn boot_start(&mut self, now: Instant, content: Content) -> Result<(), Failure> {
-        self.boot.stage = Stage::Done;
-        if self.start_child() != Step::Started {
-            self.alert_of_exit(now);
-            self.is_over = true;
-            return Ok(());
-        }
-        if let Some(checkup) = &mut self.checkup {
-            checkup.begin(now);
-        }
-        self.rollout(now, Step::Begun(content))?;
-        // ZooKeeper may have moved on while the files were written.
-        self.want_latest(now)
     }
 
     /// A znode that has to be there is not.
-    pub(super) fn boot_lacks(&self, path: ZnodePath) -> Result<(), Failure> {
-        if self.boot.is_done() {
+    pub(super) fn lacks(&self, path: ZnodePath) -> Result<(), Failure> {
+        if self.is_done() {
             log::warn!("there is no such znode, its file stays; znode={path}");
             return Ok(());
         }
         Err(Failure::from(SessionError::NoNode(path))
             .hint("a mirror that may be missing is LOCAL=ZNODE,optional"))
-    }
-
-    /// What is in files that nobody has compared with ZooKeeper.
-    fn unknown() -> Content {
-        Content::of(Vec::new())
-    }
-
-    /// Finds out what the child runs on, if nobody knew.
-    pub(super) fn recognise(&mut self, now: Instant, content: &Content) -> Result<(), Failure> {
-        let is_unknown = self.rollout.running() == Some(&Self::unknown());
-        if is_unknown && !self.mirrors.is_empty() && self.stager.holds(content) {
-            self.rollout(now, Step::Recognised(content.clone()))?;
-        }
-        Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! put back is what worked last.
 
 use crate::mirror::{Content, Files, FilesError, MirrorSpec, Previous, Staged, StagedCheck};
+use crate::rollout::Event as Step;
 use farm_core::cli::{Failure, chain};
 use farm_core::engine::LogOnce;
 use farm_core::process::command::{Executor, Finished};
@@ -20,6 +21,16 @@ pub(super) enum Outcome {
     Refused,
     /// It can't be written.
     Failed(FilesError),
+}
+
+impl<C> From<&Outcome> for Step<C> {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Ready => Self::Staged,
+            Outcome::Refused => Self::Refused,
+            Outcome::Failed(_) => Self::StageFailed,
+        }
+    }
 }
 
 /// Who brings content into the files.

@@ -2,7 +2,8 @@
 
 use super::access::AccessArgs;
 use super::duration::parse_duration;
-use crate::cli::failure::{Failure, chain};
+use crate::cli::failure::Failure;
+use crate::engine::chain;
 use crate::session::{Config, SESSION_TIMEOUT_LEAST, Servers};
 use clap::Args;
 use std::time::Duration;

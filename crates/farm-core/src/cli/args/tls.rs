@@ -1,7 +1,8 @@
 //! The options about TLS.
 
 use crate::cli::exit::Exit;
-use crate::cli::failure::{Failure, chain};
+use crate::cli::failure::Failure;
+use crate::engine::chain;
 use crate::session::{Identity, Servers, Tls, check_server_name};
 use clap::Args;
 use clap::builder::FalseyValueParser;

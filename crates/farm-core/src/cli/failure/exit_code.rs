@@ -3,10 +3,13 @@
 //! **Invariant.** An error of farm-core has its code here, the same for all tools. An
 //! error of one tool has its own in that tool, and the code of what it is made of.
 
-use super::{Failure, chain};
+use super::Failure;
 use crate::cli::exit::Exit;
 use crate::codec::{DecodeError, EncodeError};
+use crate::engine::chain;
 use crate::farm::EditError;
+#[cfg(feature = "turn")]
+use crate::farm::turn::ZoneError;
 #[cfg(feature = "files")]
 use crate::files::error::{Fault, FileError};
 use crate::host::identity::IdentityError;
@@ -121,6 +124,22 @@ impl ExitReason for Refusal {
             Self::Session(error) => matches!(error, SessionError::NoAuth(_)),
             Self::TooMany(_) | Self::TooLarge(_) => true,
         }
+    }
+}
+
+#[cfg(feature = "turn")]
+impl ExitReason for ZoneError {
+    fn exit(&self) -> Exit {
+        Exit::Configuration
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Unknown { .. } => "zones have names like Europe/Berlin; UTC is always there",
+            Self::NoDatabase { .. } => "install the package tzdata, or take --tz UTC",
+            Self::System { .. } => "name one with --tz; UTC is always there",
+        };
+        Some(hint.to_owned())
     }
 }
 
@@ -243,6 +262,21 @@ mod tests {
             failure.told_by("zkctl"),
             "zkctl: \"db\" is no znode path: it must start with a slash\n"
         );
+    }
+
+    #[cfg(feature = "turn")]
+    #[test]
+    fn a_time_zone_that_can_not_be_had_is_a_configuration_with_a_next_step() {
+        for name in ["", "Europe/Atlantis", "../../etc/passwd"] {
+            let error = ZoneError::Unknown { name: name.to_owned() };
+            assert_eq!(Failure::from(error).exit(), Exit::Configuration);
+        }
+        let error = ZoneError::NoDatabase { name: "Europe/Berlin".to_owned() };
+        let failure = Failure::from(error);
+        assert_eq!(failure.exit(), Exit::Configuration);
+        let told = "zkexec: this machine has no time zones, so there is no \"Europe/Berlin\"\n\
+                    hint: install the package tzdata, or take --tz UTC\n";
+        assert_eq!(failure.told_by("zkexec"), told);
     }
 
     #[test]

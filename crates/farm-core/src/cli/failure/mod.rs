@@ -9,7 +9,7 @@ pub(super) use exit_code::unreadable;
 pub use exit_code::{ExitReason, unwritten};
 
 use super::exit::Exit;
-use crate::engine::printable;
+use crate::engine::{chain, printable};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -96,18 +96,6 @@ impl Failure {
         }
         told
     }
-}
-
-/// An error and its sources, on one line.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        line.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    line
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ const STEPS_MAX: usize = 2 * 168 + 32;
 
 /// The hours of a week at which something is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AllowedHours {
+pub struct AllowedHours {
     /// A bit per hour, for each day from Monday on.
     open: [u32; 7],
 }
@@ -43,7 +43,7 @@ impl AllowedHours {
     /// # Errors
     ///
     /// [`HoursError`], which names the item and what is wrong with it.
-    pub(crate) fn parse(text: &str) -> Result<Self, HoursError> {
+    pub fn parse(text: &str) -> Result<Self, HoursError> {
         let mut open = [0; 7];
         for item in text.split(',').map(str::trim) {
             let refused = |fault| HoursError { item: item.to_owned(), fault };
@@ -109,7 +109,7 @@ fn day(text: &str) -> Result<usize, HoursFault> {
 
 /// A mistake in one of the items.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HoursError {
+pub struct HoursError {
     item: String,
     fault: HoursFault,
 }
@@ -150,7 +150,7 @@ impl Error for HoursError {}
 
 /// Allowed hours, on the clocks of a zone.
 #[derive(Debug, Clone)]
-pub(crate) struct Schedule {
+pub struct Schedule {
     hours: AllowedHours,
     zone: Zone,
 }
@@ -158,13 +158,13 @@ pub(crate) struct Schedule {
 impl Schedule {
     /// These hours, on the clocks of that zone.
     #[must_use]
-    pub(crate) const fn new(hours: AllowedHours, zone: Zone) -> Self {
+    pub const fn new(hours: AllowedHours, zone: Zone) -> Self {
         Self { hours, zone }
     }
 
     /// Is it allowed now? A time that no calendar has is never allowed.
     #[must_use]
-    pub(crate) fn is_open(&self, now: SystemTime) -> bool {
+    pub fn is_open(&self, now: SystemTime) -> bool {
         Timestamp::try_from(now).is_ok_and(|now| self.is_open_at(now))
     }
 
@@ -176,7 +176,7 @@ impl Schedule {
 
     /// When that changes next; `None` if it never does.
     #[must_use]
-    pub(crate) fn next_change(&self, now: SystemTime) -> Option<SystemTime> {
+    pub fn next_change(&self, now: SystemTime) -> Option<SystemTime> {
         let mut at = Timestamp::try_from(now).ok()?;
         let is_open = self.is_open_at(at);
         for _ in 0..STEPS_MAX {
@@ -202,7 +202,7 @@ impl Schedule {
     /// How long to wait at most before asking again, whether something changes or not:
     /// a clock can be set, and a machine can sleep.
     #[must_use]
-    pub(crate) fn look_again(&self, now: SystemTime) -> Duration {
+    pub fn look_again(&self, now: SystemTime) -> Duration {
         let change = self.next_change(now).and_then(|at| at.duration_since(now).ok());
         change.unwrap_or(LOOK_AGAIN_MOST).clamp(LOOK_AGAIN_LEAST, LOOK_AGAIN_MOST)
     }

@@ -1,7 +1,7 @@
 //! The farm as it is told by a server, over changes and faults.
 
 use super::*;
-use crate::live::{Live, Post};
+use crate::session::live::{Live, Post};
 use farm_harness::{FakeServer, code, op, patience};
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ const READING: &str = "nobody knows how the farm is: it is being read";
 const AWAY: &str = "nobody knows how the farm is: ZooKeeper is away";
 const GONE: &str = "nobody knows how the farm is: it is not there";
 
-/// A fleet with a session, as a runner has them.
+/// The health of a farm with a session, as a runner has them.
 struct Stage {
-    fleet: Fleet,
+    health: FarmHealth,
     live: Live<Answer>,
 }
 
@@ -21,11 +21,11 @@ impl Stage {
     fn at(server: &FakeServer, max_failed: &str) -> Self {
         let required = RequireHealthy::parse(&format!("/db:{max_failed}")).unwrap();
         let this = ThisHost::new(Some("h0".to_owned()), Some("web1".to_owned()));
-        Self { fleet: Fleet::new(required, this), live: Live::open(server.addr(), 2) }
+        Self { health: FarmHealth::new(required, this), live: Live::open(server.addr(), 2) }
     }
 
     fn step(&mut self, event: Event) {
-        for request in self.fleet.step(Instant::now(), event) {
+        for request in self.health.step(Instant::now(), event) {
             request.dispatch(self.live.session(), self.live.answers());
         }
     }
@@ -35,7 +35,7 @@ impl Stage {
     fn until(&mut self, wanted: &str) {
         let give_up = Instant::now() + patience(PATIENCE);
         loop {
-            let told = self.fleet.verdict().to_string();
+            let told = self.health.verdict().to_string();
             let is_told = match wanted.strip_suffix("...") {
                 Some(start) => told.starts_with(start),
                 None => told == wanted,
@@ -44,7 +44,7 @@ impl Stage {
                 return;
             }
             assert!(Instant::now() < give_up, "{told:?} and not {wanted:?}");
-            let due = self.fleet.deadline().map_or(give_up, |due| due.min(give_up));
+            let due = self.health.deadline().map_or(give_up, |due| due.min(give_up));
             match self.live.next(due) {
                 Some(Post::Session(event)) => self.step(Event::Session(event)),
                 Some(Post::Answer(answer)) => self.step(Event::Answered(answer)),
@@ -69,7 +69,7 @@ fn farm() -> FakeServer {
 fn the_verdict_follows_the_farm() {
     let server = farm();
     let mut live = Stage::at(&server, "25%");
-    assert_eq!(live.fleet.verdict().to_string(), AWAY);
+    assert_eq!(live.health.verdict().to_string(), AWAY);
     live.until("1 of 10 hosts fail with this one, 2.5 may");
     server.put("/db/h1", br#"{"up":0}"#);
     live.until("2 of 10 hosts fail with this one, 2.5 may");
@@ -107,7 +107,7 @@ fn what_is_not_known_is_not_allowed() {
     ] {
         server.put("/db", record);
         live.until(&format!("nobody knows how the farm is: {wanted}"));
-        assert!(!live.fleet.verdict().is_allowed());
+        assert!(!live.health.verdict().is_allowed());
     }
     server.put("/db", b"{\"size\":1}");
     live.until("1 of 1 hosts fail with this one, 1 may");
@@ -172,7 +172,7 @@ fn a_fresh_verdict_is_had_by_reading_all_of_it() {
     live.until("1 of 10 hosts fail with this one, 1 may");
     let before = server.requests().len();
     live.step(Event::Refresh);
-    assert_eq!(live.fleet.verdict().to_string(), READING);
+    assert_eq!(live.health.verdict().to_string(), READING);
     live.until("1 of 10 hosts fail with this one, 1 may");
     let asked = server.requests().split_off(before);
     let count = |opcode: i32| asked.iter().filter(|seen| seen.opcode == opcode).count();

@@ -1,7 +1,7 @@
 //! What `--require-healthy` says.
 
-use farm_core::model::{Allowance, AllowanceError};
-use farm_core::session::{PathError, ZnodePath};
+use crate::model::{Allowance, AllowanceError};
+use crate::session::{PathError, ZnodePath};
 use std::error::Error;
 use std::fmt;
 
@@ -10,11 +10,11 @@ const DEFAULT: &str = "10%";
 
 /// A farm, and how many of its hosts may fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RequireHealthy {
+pub struct RequireHealthy {
     /// The farm.
-    pub(crate) farm: ZnodePath,
+    pub farm: ZnodePath,
     /// How many hosts may fail, or what share of the farm.
-    pub(crate) max_failed: Allowance,
+    pub max_failed: Allowance,
 }
 
 impl RequireHealthy {
@@ -24,7 +24,7 @@ impl RequireHealthy {
     /// # Errors
     ///
     /// [`RequireError`], which says which of the two is wrong.
-    pub(crate) fn parse(text: &str) -> Result<Self, RequireError> {
+    pub fn parse(text: &str) -> Result<Self, RequireError> {
         let (farm, limit) = match text.rsplit_once(':') {
             Some((farm, limit)) if !limit.contains('/') => (farm, limit),
             Some(_) | None => (text, DEFAULT),
@@ -37,7 +37,7 @@ impl RequireHealthy {
 
 /// A text that does not say which farm has to be well, or how well.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum RequireError {
+pub enum RequireError {
     /// The farm is no path.
     Farm(PathError),
     /// The limit is none.

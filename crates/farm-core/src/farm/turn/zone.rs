@@ -3,7 +3,6 @@
 //! **Invariant.** A zone that was asked for and is not known is an error, never
 //! another zone: a restart at the wrong hour is what this is there to prevent.
 
-use farm_core::cli::{Exit, ExitReason};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -19,7 +18,7 @@ const UTC: &str = "UTC";
 
 /// A time zone, as it was when it was read.
 #[derive(Debug, Clone)]
-pub(crate) struct Zone(TimeZone);
+pub struct Zone(TimeZone);
 
 impl Zone {
     /// The zone of that name, like `Europe/Berlin`. `UTC` needs no database.
@@ -27,7 +26,7 @@ impl Zone {
     /// # Errors
     ///
     /// [`ZoneError::Unknown`]; [`ZoneError::NoDatabase`] on a machine that knows no zone.
-    pub(crate) fn named(name: &str) -> Result<Self, ZoneError> {
+    pub fn named(name: &str) -> Result<Self, ZoneError> {
         Self::named_in(jiff::tz::db(), name)
     }
 
@@ -50,7 +49,7 @@ impl Zone {
     /// # Errors
     ///
     /// [`ZoneError::System`] when one of the two names a zone that can't be had.
-    pub(crate) fn system() -> Result<Self, ZoneError> {
+    pub fn system() -> Result<Self, ZoneError> {
         let is_named_by_environment = std::env::var_os("TZ").is_some();
         match TimeZone::try_system() {
             Ok(zone) => Ok(Self(zone)),
@@ -81,7 +80,7 @@ impl Zone {
 
 /// Why there is no such zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ZoneError {
+pub enum ZoneError {
     /// No zone has that name.
     Unknown {
         /// The name.
@@ -113,25 +112,9 @@ impl fmt::Display for ZoneError {
 
 impl Error for ZoneError {}
 
-impl ExitReason for ZoneError {
-    fn exit(&self) -> Exit {
-        Exit::Configuration
-    }
-
-    fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Unknown { .. } => "zones have names like Europe/Berlin; UTC is always there",
-            Self::NoDatabase { .. } => "install the package tzdata, or take --tz UTC",
-            Self::System { .. } => "name one with --tz; UTC is always there",
-        };
-        Some(hint.to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farm_core::cli::Failure;
     use farm_harness::Scratch;
     use std::os::unix::fs::symlink;
 
@@ -150,7 +133,6 @@ mod tests {
         for name in hostile {
             let error = Zone::named(name).unwrap_err();
             assert_eq!(error, ZoneError::Unknown { name: name.to_owned() });
-            assert_eq!(Failure::from(error).exit(), Exit::Configuration);
         }
     }
 
@@ -158,11 +140,8 @@ mod tests {
     fn a_machine_without_zones_has_utc_and_says_so() {
         let nothing = TimeZoneDatabase::none();
         assert!(Zone::named_in(&nothing, "UTC").is_ok());
-        let failure = Failure::from(Zone::named_in(&nothing, "Europe/Berlin").unwrap_err());
-        assert_eq!(failure.exit(), Exit::Configuration);
-        let told = "zkexec: this machine has no time zones, so there is no \"Europe/Berlin\"\n\
-                    hint: install the package tzdata, or take --tz UTC\n";
-        assert_eq!(failure.told_by("zkexec"), told);
+        let error = Zone::named_in(&nothing, "Europe/Berlin").unwrap_err();
+        assert_eq!(error, ZoneError::NoDatabase { name: "Europe/Berlin".to_owned() });
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! **Invariant.** A host that is not recognised as this one is counted as another: at
 //! worst one host too many is thought to fail, never one too few.
 
-use farm_core::cli::chain;
-use farm_core::codec::DecodeError;
-use farm_core::host::identity;
-use farm_core::model::{
+use crate::codec::DecodeError;
+use crate::engine::chain;
+use crate::host::identity;
+use crate::model::{
     Allowance, Filter, Health, Hosts, Record, RunningFilterError, SizeError, Value,
 };
-use farm_core::session::SessionError;
+use crate::session::SessionError;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -32,10 +32,10 @@ impl ThisHost {
     /// does not know of itself is left out.
     #[must_use]
     pub(crate) fn detect() -> Self {
-        let doubt = |error| log::debug!("this host does not know itself: {}", chain(&error));
+        let unknown = |error| log::debug!("this host does not know itself: {}", chain(&error));
         let name = identity::default_route_ipv4().map(|address| address.to_string());
         let hostname = identity::host_name();
-        Self::new(name.map_err(doubt).ok(), hostname.map_err(doubt).ok())
+        Self::new(name.map_err(unknown).ok(), hostname.map_err(unknown).ok())
     }
 
     /// Is that host this one? A name alone does not count against a field `hostname`
@@ -59,9 +59,9 @@ pub(super) struct Terms {
 
 /// Whether this host may be taken out of its farm.
 #[derive(Debug, Clone)]
-pub(crate) enum FleetVerdict {
+pub enum FarmVerdict {
     /// It can't be told, so it may not.
-    Unknown(Doubt),
+    Unknown(UnknownReason),
     /// It may.
     Allowed {
         /// How many hosts fail then, this one included.
@@ -82,10 +82,10 @@ pub(crate) enum FleetVerdict {
     },
 }
 
-impl FleetVerdict {
+impl FarmVerdict {
     /// May it?
     #[must_use]
-    pub(crate) const fn is_allowed(&self) -> bool {
+    pub const fn is_allowed(&self) -> bool {
         matches!(self, Self::Allowed { .. })
     }
 
@@ -121,10 +121,10 @@ impl FleetVerdict {
     }
 }
 
-impl fmt::Display for FleetVerdict {
+impl fmt::Display for FarmVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(doubt) => write!(f, "nobody knows how the farm is: {}", chain(doubt)),
+            Self::Unknown(reason) => write!(f, "nobody knows how the farm is: {}", chain(reason)),
             Self::Allowed { failing, size, allowed } => {
                 write!(f, "{failing} of {size} hosts fail with this one, {allowed} may")
             }
@@ -139,7 +139,7 @@ impl fmt::Display for FleetVerdict {
 
 /// Why it can't be told how a farm is.
 #[derive(Debug, Clone)]
-pub(crate) enum Doubt {
+pub enum UnknownReason {
     /// No server carries the session.
     Away,
     /// It is being read.
@@ -156,7 +156,7 @@ pub(crate) enum Doubt {
     RunningFilter(RunningFilterError),
 }
 
-impl fmt::Display for Doubt {
+impl fmt::Display for UnknownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Away => f.write_str("ZooKeeper is away"),
@@ -170,7 +170,7 @@ impl fmt::Display for Doubt {
     }
 }
 
-impl Error for Doubt {
+impl Error for UnknownReason {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Away | Self::Reading | Self::NoFarm | Self::Size(_) => None,
@@ -218,7 +218,7 @@ mod tests {
     }
 
     /// Hosts `h0`, `h1`, ...: `+` runs, `-` does not, `?` can't be read. We are `h0`.
-    fn judge(size: u64, hosts: &str, us: &ThisHost, was_seen: bool, max: &str) -> FleetVerdict {
+    fn judge(size: u64, hosts: &str, us: &ThisHost, was_seen: bool, max: &str) -> FarmVerdict {
         let hosts: Vec<_> = (0..)
             .zip(hosts.chars())
             .map(|(number, state)| {
@@ -229,7 +229,7 @@ mod tests {
         let terms = Terms { size, running: Some(Filter::parse(UP).unwrap()) };
         let max = Allowance::parse(max).unwrap();
         let hosts = hosts.iter().map(|(name, record)| (name.as_str(), record.as_ref()));
-        FleetVerdict::of(&terms, hosts, us, was_seen, &max)
+        FarmVerdict::of(&terms, hosts, us, was_seen, &max)
     }
 
     #[test]
@@ -259,8 +259,8 @@ mod tests {
             (5, "+", "100%", 5, true),
         ] {
             let verdict = judge(size, hosts, &this("h0", "web1"), true, max);
-            let (FleetVerdict::Allowed { failing: told, .. }
-            | FleetVerdict::TooMany { failing: told, .. }) = verdict
+            let (FarmVerdict::Allowed { failing: told, .. }
+            | FarmVerdict::TooMany { failing: told, .. }) = verdict
             else {
                 panic!("{verdict:?}")
             };
@@ -283,7 +283,7 @@ mod tests {
             (0, "", false, 1),
         ] {
             let verdict = judge(size, hosts, &this("elsewhere", "web1"), was_seen, "10");
-            let (FleetVerdict::Allowed { failing, .. } | FleetVerdict::TooMany { failing, .. }) =
+            let (FarmVerdict::Allowed { failing, .. } | FarmVerdict::TooMany { failing, .. }) =
                 verdict
             else {
                 panic!("{verdict:?}")
@@ -299,7 +299,7 @@ mod tests {
         let terms = Terms { size: 3, running: None };
         let hosts = hosts.iter().map(|(name, record)| (*name, Some(record)));
         let max = Allowance::parse("2").unwrap();
-        let verdict = FleetVerdict::of(&terms, hosts, &this("c", "web1"), true, &max);
+        let verdict = FarmVerdict::of(&terms, hosts, &this("c", "web1"), true, &max);
         assert_eq!(verdict.to_string(), "2 of 3 hosts fail with this one, 2 may");
     }
 

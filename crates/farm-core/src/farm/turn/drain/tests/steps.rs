@@ -2,7 +2,7 @@
 
 use super::super::drainer::{Ask, Outcome};
 use super::*;
-use farm_core::session::{self, Change, DownReason, Hint, SessionId};
+use crate::session::{self, Change, DownReason, Hint, SessionId};
 use serde_json::json;
 use std::time::Duration;
 

@@ -13,17 +13,17 @@ mod tests;
 
 pub(crate) use drainer::{Action, Answer, Drainer, Event, News};
 
-use farm_core::cli::chain;
-use farm_core::farm::{EditError, edit_record};
-use farm_core::model::{Assignment, AssignmentError, FieldPath, Record, Retyped, SetError, Value};
-use farm_core::session::{Client, PathError, SessionError, ZnodePath};
+use crate::engine::chain;
+use crate::farm::{EditError, edit_record};
+use crate::model::{Assignment, AssignmentError, FieldPath, Record, Retyped, SetError, Value};
+use crate::session::{Client, PathError, SessionError, ZnodePath};
 use std::error::Error;
 use std::fmt;
 use std::time::Instant;
 
 /// What `--drain` says: the znode, the field in its record, and the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Drain {
+pub struct Drain {
     path: ZnodePath,
     assignment: Assignment,
 }
@@ -37,7 +37,7 @@ impl Drain {
     /// # Errors
     ///
     /// [`DrainError`], which says which part is missing or wrong.
-    pub(crate) fn parse(text: &str) -> Result<Self, DrainError> {
+    pub fn parse(text: &str) -> Result<Self, DrainError> {
         let Some(sign) = text.find('=') else { return Err(DrainError::NoSign) };
         let before = &text[..sign];
         let named = before.strip_suffix(':').unwrap_or(before);
@@ -194,7 +194,7 @@ pub(crate) struct Undrained {
 
 /// A text that does not say what to drain.
 #[derive(Debug)]
-pub(crate) enum DrainError {
+pub enum DrainError {
     /// There is no `=`.
     NoSign,
     /// There is no colon in front of the field.

@@ -5,10 +5,10 @@
 //! restored or somebody else has overruled it.
 
 use super::{Drain, Drained, Restored, Undrained};
-use farm_core::engine::Retry;
-use farm_core::farm::EditError;
-use farm_core::model::SetError;
-use farm_core::session::{self, Client, Session, SessionError, Watch};
+use crate::engine::Retry;
+use crate::farm::EditError;
+use crate::model::SetError;
+use crate::session::{self, Client, Session, SessionError, Watch};
 use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_millis(200);
@@ -152,6 +152,12 @@ impl Drainer {
     #[must_use]
     pub(crate) fn is_idle(&self) -> bool {
         self.phase == Phase::Idle
+    }
+
+    /// Is this host out of the rotation, or was it never in it?
+    #[must_use]
+    pub(crate) fn is_drained(&self) -> bool {
+        self.phase == Phase::Drained
     }
 
     /// When [`Event::Tick`] is due.
@@ -302,7 +308,7 @@ impl Drainer {
     fn trouble(&mut self, now: Instant, error: EditError<SetError>) {
         self.try_later(now);
         let is_transient = matches!(&error, EditError::Session(error) if error.is_transient());
-        let text = farm_core::cli::chain(&error);
+        let text = crate::engine::chain(&error);
         if !is_transient && self.told.as_ref() != Some(&text) {
             self.told = Some(text);
             self.tell(News::Failing(error));

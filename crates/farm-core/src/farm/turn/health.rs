@@ -11,20 +11,21 @@ mod require;
 mod tests;
 mod verdict;
 
-pub(crate) use require::RequireHealthy;
-pub(crate) use verdict::{Doubt, FleetVerdict, ThisHost};
+pub use require::{RequireError, RequireHealthy};
+pub(crate) use verdict::ThisHost;
+pub use verdict::{FarmVerdict, UnknownReason};
 
-use farm_core::farm::roster::{self, Action, News, State, Unreadable};
-use farm_core::farm::{COMMON, Roster};
-use farm_core::model::{HostName, Record, farm_size, running_filter};
+use crate::farm::roster::{self, Action, News, State, Unreadable};
+use crate::farm::{COMMON, Roster};
+use crate::model::{HostName, Record, farm_size, running_filter};
 use std::time::Instant;
 use verdict::Terms;
 
-pub(crate) use farm_core::farm::roster::{Answer, Event};
+pub(crate) use crate::farm::roster::{Answer, Event};
 
 /// The machine. See the module's page.
 #[derive(Debug)]
-pub(crate) struct Fleet {
+pub(crate) struct FarmHealth {
     required: RequireHealthy,
     this: ThisHost,
     /// This host has been seen among the others.
@@ -32,7 +33,7 @@ pub(crate) struct Fleet {
     roster: Roster,
 }
 
-impl Fleet {
+impl FarmHealth {
     /// The farm that has to be well, about which nothing is known yet.
     #[must_use]
     pub(crate) fn new(required: RequireHealthy, this: ThisHost) -> Self {
@@ -44,36 +45,40 @@ impl Fleet {
     /// judged by what is true now, send [`Event::Refresh`] and wait until it is known
     /// again.
     #[must_use]
-    pub(crate) fn verdict(&self) -> FleetVerdict {
-        self.terms().map_or_else(FleetVerdict::Unknown, |terms| self.judge(&terms))
+    pub(crate) fn verdict(&self) -> FarmVerdict {
+        self.terms().map_or_else(FarmVerdict::Unknown, |terms| self.judge(&terms))
     }
 
-    fn terms(&self) -> Result<Terms, Doubt> {
+    fn terms(&self) -> Result<Terms, UnknownReason> {
         match self.roster.state() {
-            State::Away => return Err(Doubt::Away),
-            State::Missing => return Err(Doubt::NoFarm),
-            State::Loading => return Err(Doubt::Reading),
+            State::Away => return Err(UnknownReason::Away),
+            State::Missing => return Err(UnknownReason::NoFarm),
+            State::Loading => return Err(UnknownReason::Reading),
             State::Refused => {
-                return Err(self.roster.refusal().cloned().map_or(Doubt::Reading, Doubt::Refused));
+                return Err(self
+                    .roster
+                    .refusal()
+                    .cloned()
+                    .map_or(UnknownReason::Reading, UnknownReason::Refused));
             }
             State::Complete => {}
         }
-        let record = match self.roster.own_record().ok_or(Doubt::Reading)? {
+        let record = match self.roster.own_record().ok_or(UnknownReason::Reading)? {
             Ok(record) => record,
-            Err(Unreadable::Malformed(error)) => return Err(Doubt::Malformed(error)),
-            Err(Unreadable::Refused(error)) => return Err(Doubt::Refused(error)),
+            Err(Unreadable::Malformed(error)) => return Err(UnknownReason::Malformed(error)),
+            Err(Unreadable::Refused(error)) => return Err(UnknownReason::Refused(error)),
         };
         Ok(Terms {
-            size: farm_size(record).map_err(Doubt::Size)?,
-            running: running_filter(record).map_err(Doubt::RunningFilter)?,
+            size: farm_size(record).map_err(UnknownReason::Size)?,
+            running: running_filter(record).map_err(UnknownReason::RunningFilter)?,
         })
     }
 
-    fn judge(&self, terms: &Terms) -> FleetVerdict {
+    fn judge(&self, terms: &Terms) -> FarmVerdict {
         let hosts: Vec<(HostName, Option<&Record>)> = self.roster.hosts().collect();
         let hosts = hosts.iter().map(|(name, record)| (name.as_str(), *record));
         let hosts = hosts.filter(|(name, _)| *name != COMMON);
-        FleetVerdict::of(terms, hosts, &self.this, self.was_seen, &self.required.max_failed)
+        FarmVerdict::of(terms, hosts, &self.this, self.was_seen, &self.required.max_failed)
     }
 
     /// When [`Event::Tick`] is due.

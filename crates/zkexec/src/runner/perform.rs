@@ -1,0 +1,178 @@
+//! What the rollout wants done.
+
+use super::wanted::News;
+use super::{Boot, Runner};
+use crate::mirror::{self, Content};
+use crate::rollout::{Action, Event as Step, Phase};
+use farm_core::cli::{ExitReason, Failure, chain};
+use farm_core::farm::turn::Event as TurnEvent;
+use farm_core::farm::turn::{FarmVerdict, News as TurnNews, Obstacle, UnknownReason};
+use std::collections::VecDeque;
+use std::time::Instant;
+
+impl Runner {
+    /// Brings steps to the rollout, each when all is done that came of the one before.
+    pub(super) fn steps(
+        &mut self,
+        now: Instant,
+        steps: impl IntoIterator<Item = Step<Content>>,
+    ) -> Result<(), Failure> {
+        for step in steps {
+            let mut steps = VecDeque::from([step]);
+            while let Some(step) = steps.pop_front() {
+                for action in self.rollout.step(now, step) {
+                    steps.extend(self.perform(now, action)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does it, and tells what came of it if that is known at once.
+    fn perform(
+        &mut self,
+        now: Instant,
+        action: Action<Content>,
+    ) -> Result<Vec<Step<Content>>, Failure> {
+        let step = match action {
+            Action::Ask => {
+                let why = self.wanted.reason(self.rollout.running());
+                return Ok(self.turn_steps(now, TurnEvent::Ask { why }));
+            }
+            Action::GiveBack => return Ok(self.turn_steps(now, TurnEvent::GiveBack)),
+            Action::Reread => {
+                let mut steps = self.source_steps(now, mirror::Event::Refresh)?;
+                steps.extend(self.turn_steps(now, TurnEvent::Refresh));
+                return Ok(steps);
+            }
+            Action::Drain => return Ok(self.turn_steps(now, TurnEvent::Drain)),
+            Action::Restore => return Ok(self.turn_steps(now, TurnEvent::Restore)),
+            Action::Install => return Ok(self.turn_steps(now, TurnEvent::Confirm)),
+            Action::Stage(content) => self.stager.stage(now, &content).as_ref().map(Step::from),
+            Action::PutBack => {
+                log::warn!("putting the files back that worked");
+                let is_done = self.stager.put_back().is_ok();
+                Some(if is_done { Step::PutBack } else { Step::PutBackFailed })
+            }
+            Action::StopChild => self.child.stop(now),
+            Action::StartChild => Some(self.child.start()),
+            Action::Apply => self.commands.apply(now, &self.child),
+            Action::Unstage => {
+                self.stager.discard();
+                None
+            }
+            Action::Keep => {
+                self.stager.keep();
+                None
+            }
+            Action::CheckHealth => {
+                self.commands.check_at_once(now);
+                None
+            }
+            Action::RestHealth => {
+                self.commands.rest_checks();
+                None
+            }
+            Action::Alert(alarm) => {
+                self.commands.alert(now, alarm, &self.child);
+                None
+            }
+            Action::End => {
+                self.over_by = Some(now + super::RESTORE_PATIENCE);
+                None
+            }
+        };
+        Ok(step.into_iter().collect())
+    }
+
+    pub(super) fn turn(&mut self, now: Instant, event: TurnEvent) -> Result<(), Failure> {
+        let steps = self.turn_steps(now, event);
+        self.steps(now, steps)
+    }
+
+    fn turn_steps(&mut self, now: Instant, event: TurnEvent) -> Vec<Step<Content>> {
+        let news = self.turn.step(now, &self.session, event);
+        news.into_iter().filter_map(|news| self.step_of(news)).collect()
+    }
+
+    fn step_of(&mut self, news: TurnNews) -> Option<Step<Content>> {
+        let is_installing = self.rollout.phase() == Phase::Installing;
+        Some(match news {
+            TurnNews::Granted => Step::Granted,
+            TurnNews::Lost => Step::PermitLost,
+            TurnNews::Gates(gates) => Step::Gates(gates),
+            TurnNews::Drained => Step::Drained,
+            TurnNews::Restored => Step::Restored,
+            TurnNews::Confirmed if is_installing => match self.stager.install() {
+                Ok(()) => Step::Installed,
+                Err(_) => Step::InstallFailed,
+            },
+            TurnNews::Unconfirmed if is_installing => {
+                log::warn!("no contact with ZooKeeper, the turn has to wait");
+                Step::LeaseOver
+            }
+            TurnNews::Confirmed | TurnNews::Unconfirmed => return None,
+        })
+    }
+
+    pub(super) fn source(&mut self, now: Instant, event: mirror::Event) -> Result<(), Failure> {
+        let steps = self.source_steps(now, event)?;
+        self.steps(now, steps)
+    }
+
+    fn source_steps(
+        &mut self,
+        now: Instant,
+        event: mirror::Event,
+    ) -> Result<Vec<Step<Content>>, Failure> {
+        let mut steps = Vec::new();
+        for news in self.wanted.step(now, &self.session, event) {
+            match news {
+                News::Complete { is_new } => steps.extend(self.complete(now, is_new)?),
+                News::Missing(path) => self.boot.lacks(path)?,
+                News::Unreadable(path, why) if !self.boot.is_done() && why.is_permanent() => {
+                    return Err(Failure::from(why).during(format!("cannot mirror {path}")));
+                }
+                News::Unreadable(path, why) => {
+                    let why = chain(&why);
+                    log::warn!("a znode can't be read, its file stays: {why}; znode={path}");
+                }
+            }
+        }
+        Ok(steps)
+    }
+
+    /// ZooKeeper's side has been read.
+    fn complete(&mut self, now: Instant, is_new: bool) -> Result<Vec<Step<Content>>, Failure> {
+        let Some(content) = self.wanted.latest().cloned() else { return Ok(Vec::new()) };
+        if !self.boot.is_done() {
+            let start = self.boot.read(now, &content, &mut self.stager);
+            return self.boot(now, start).map(|()| Vec::new());
+        }
+        let mut steps = Vec::new();
+        // Nobody knew what the child runs on.
+        let is_unknown = self.rollout.running() == Some(&Boot::unknown());
+        if is_unknown && self.wanted.is_any() && self.stager.holds(&content) {
+            steps.push(Step::Recognised(content.clone()));
+        }
+        if self.rollout.phase() == Phase::Rereading {
+            self.wanted.taken();
+            steps.push(Step::Reread(content));
+        } else if is_new {
+            self.wanted.changed(now);
+        }
+        Ok(steps)
+    }
+
+    /// Says why a turn stands still before the child is touched, as often as that changes.
+    pub(super) fn say_what_bars(&mut self) {
+        let is_barred = self.rollout.phase() == Phase::Barred;
+        match is_barred.then(|| self.turn.obstacle()).flatten() {
+            Some(Obstacle::Farm(FarmVerdict::Unknown(UnknownReason::Reading))) => {}
+            Some(obstacle @ (Obstacle::Farm(_) | Obstacle::OffHours { .. })) => {
+                self.barred_by.warn(format!("the command is not stopped yet: {obstacle}"));
+            }
+            _ => self.barred_by.clear(),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The child: started, signalled, stopped, and what became of it.
+//!
+//! **Invariant.** Every process is started by the main thread: a child dies with the thread
+//! that started it.
+
+use crate::options::ChildConfig;
+use crate::rollout::Event as Step;
+use farm_core::cli::{Failure, chain};
+use farm_core::process::family::{Family, News, Pid, Signal};
+use farm_core::process::terminal::Terminal;
+use std::time::Instant;
+
+/// Who looks after the child.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    config: ChildConfig,
+    family: Family,
+    terminal: Terminal,
+    /// The process that ran last.
+    pid: Option<Pid>,
+    /// How the last child ended, or why it could not be started.
+    exit_code: Option<u8>,
+    is_told_to_end: bool,
+}
+
+impl Supervisor {
+    pub(super) fn new(config: ChildConfig) -> Result<Self, Failure> {
+        let family =
+            Family::found().map_err(Failure::for_want_of("cannot look after a command"))?;
+        Ok(Self {
+            config,
+            family,
+            terminal: Terminal::of_stdin(),
+            pid: None,
+            exit_code: None,
+            is_told_to_end: false,
+        })
+    }
+
+    /// The process that ran last.
+    pub(super) const fn pid(&self) -> Option<Pid> {
+        self.pid
+    }
+
+    /// How the last child ended, or why it could not be started.
+    pub(super) const fn exit_code(&self) -> Option<u8> {
+        self.exit_code
+    }
+
+    pub(super) const fn is_up(&self) -> bool {
+        self.family.is_up()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.family.deadline()
+    }
+
+    /// Starts the child on what is in the files.
+    pub(super) fn start<C>(&mut self) -> Step<C> {
+        log::info!("forking {}", self.config.program);
+        match self.family.start(&self.config.program, &[], &self.terminal) {
+            Ok(pid) => {
+                log::info!("forked {pid}");
+                self.pid = Some(pid);
+                self.exit_code = None;
+                self.is_told_to_end = false;
+                Step::Started
+            }
+            Err(error) => {
+                log::error!("{}", chain(&error));
+                self.exit_code = Some(error.exit());
+                Step::StartFailed
+            }
+        }
+    }
+
+    /// Asks it to end; the answer if there is nothing to end.
+    pub(super) fn stop<C>(&mut self, now: Instant) -> Option<Step<C>> {
+        self.is_told_to_end = true;
+        self.family.stop(now, self.config.stop_signal, self.config.kill_timeout);
+        self.family.is_gone().then_some(Step::Gone)
+    }
+
+    pub(super) fn kill(&mut self, now: Instant) {
+        self.family.kill(now);
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        self.family.signal(signal);
+    }
+
+    /// INT or CONT has come. Tells whether a shell had given us the terminal without a word:
+    /// what was typed then is meant for the child.
+    pub(super) fn resume(&mut self) -> bool {
+        self.terminal.resume()
+    }
+
+    pub(super) fn take_terminal_back(&mut self) {
+        self.terminal.take_back();
+    }
+
+    /// Something has ended. `others` are the processes that others reap.
+    pub(super) fn reap<C>(&mut self, others: &[Pid]) -> Vec<Step<C>> {
+        let news = self.family.reap(others);
+        self.learn(news)
+    }
+
+    /// Does what is due. `others` as for [`Supervisor::reap`].
+    pub(super) fn tick<C>(&mut self, now: Instant, others: &[Pid]) -> Vec<Step<C>> {
+        let news = self.family.tick(now, others);
+        self.learn(news)
+    }
+
+    fn learn<C>(&mut self, news: Vec<News>) -> Vec<Step<C>> {
+        let mut steps = Vec::new();
+        for news in news {
+            match news {
+                News::Ended(fate) => {
+                    self.exit_code = Some(u8::try_from(fate.exit_code()).unwrap_or(u8::MAX));
+                    self.terminal.take_back();
+                    if fate.is_success() || self.is_told_to_end {
+                        log::info!("command ended: {fate}");
+                    } else {
+                        log::warn!("command failed: {fate}");
+                    }
+                    steps.push(Step::Ended { is_success: fate.is_success() });
+                }
+                News::Gone => steps.push(Step::Gone),
+                News::Stopped(signal) if self.terminal.is_for_us(signal) => {
+                    self.terminal.suspend_ourselves();
+                }
+                News::Stopped(_) | News::Continued => {}
+            }
+        }
+        if self.family.is_stuck() {
+            // Nothing more can be done about it, and a child that is down helps nobody.
+            steps.push(Step::Gone);
+        }
+        steps
+    }
+}

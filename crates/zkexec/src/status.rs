@@ -1,0 +1,54 @@
+//! What zkexec is doing, for whoever looks on.
+
+use crate::rollout::Phase;
+use std::fmt;
+
+/// The state of a zkexec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// No server has answered yet.
+    Connecting,
+    /// The files of the first start are read, written or checked.
+    Preparing,
+    /// The child has been started.
+    Started {
+        /// Where its rollout is.
+        phase: Phase,
+        /// Whether the child is known to work on what it runs on.
+        is_confirmed: bool,
+        /// Whether the permit is ours.
+        is_holder: bool,
+    },
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (phase, is_confirmed, is_holder) = match *self {
+            Self::Connecting => return f.write_str("looking for ZooKeeper"),
+            Self::Preparing => return f.write_str("preparing the first start"),
+            Self::Started { phase, is_confirmed, is_holder } => (phase, is_confirmed, is_holder),
+        };
+        f.write_str(match phase {
+            Phase::Unbegun | Phase::Settled => "running",
+            Phase::OffHours => "running; new content waits for the allowed hours",
+            Phase::Queued => "running; new content waits for the lock",
+            Phase::Rereading | Phase::Staging | Phase::Draining | Phase::Installing => {
+                "running; about to restart"
+            }
+            Phase::Barred => "running; holding the lock until the farm can spare this host",
+            Phase::Stopping | Phase::PuttingBack => "restarting",
+            Phase::Applying | Phase::Unconfirmed | Phase::Restoring => {
+                "running on new content, not confirmed yet"
+            }
+            Phase::Soaking { .. } => "running on new content, confirmed; keeping the lock a while",
+            Phase::Paused { .. } if !is_confirmed => {
+                "paused: the new content does not work; waiting for other"
+            }
+            Phase::Paused { .. } if is_holder => {
+                "running, holding the lock: the new content is no good; waiting for other"
+            }
+            Phase::Paused { .. } => "running; the new content is no good; waiting for other",
+            Phase::Leaving => "stopping",
+        })
+    }
+}
