@@ -33,7 +33,7 @@ pub use garble::Garble;
 pub use keeper::mortal;
 pub use mutate::survive_mutations;
 pub use nix::sys::signal::Signal;
-pub use patience::{eventually, eventually_within, patience, steadily, until};
+pub use patience::{eventually, eventually_within, patience, seeds, steadily, until};
 pub use pki::{Authority, Papers};
 pub use port::free as free_port;
 pub use proxy::{FaultProxy, ProxyCounts};

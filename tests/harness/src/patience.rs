@@ -16,6 +16,13 @@ pub fn patience(base: Duration) -> Duration {
     base.mul_f64(factor.filter(|factor: &f64| (0.1..=1000.0).contains(factor)).unwrap_or(1.0))
 }
 
+/// The seeds of a storm, from 0 on: as many as usual, times `FARM_STORMS`.
+#[must_use]
+pub fn seeds(usual: u64) -> std::ops::Range<u64> {
+    let factor = std::env::var("FARM_STORMS").ok().and_then(|text| text.parse().ok());
+    0..usual.saturating_mul(factor.unwrap_or(1))
+}
+
 /// Waits until the probe succeeds, and returns what it found.
 ///
 /// # Panics

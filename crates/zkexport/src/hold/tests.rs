@@ -235,7 +235,7 @@ fn is_drop(history: &[(f64, BTreeSet<usize>)], now: f64, percent: f64) -> bool {
 
 #[test]
 fn random_comings_and_goings_are_held_by_the_rule() {
-    for seed in 0..300 {
+    for seed in farm_harness::seeds(300) {
         let mut rng = Rng::with_seed(seed);
         let percent = [10.0, 30.0, 50.0, 90.0][rng.usize(..4)];
         let mut bench = Bench::new(percent, 12);

@@ -466,7 +466,7 @@ impl World {
 
 #[test]
 fn however_things_break_no_edit_is_lost_and_both_sides_end_equal() {
-    for seed in 0..2_000 {
+    for seed in farm_harness::seeds(2000) {
         let mut world = World::new(seed);
         // The last word on each field belongs to the side that edits it.
         let (mut local, mut remote) = (world.conf.clone(), None);

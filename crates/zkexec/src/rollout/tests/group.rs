@@ -294,7 +294,7 @@ impl World {
 
 fn run(has_faults: bool) {
     let start: u64 = fastrand::u64(..);
-    for seed in (0..300).map(|number| start.wrapping_add(number)) {
+    for seed in farm_harness::seeds(300).map(|number| start.wrapping_add(number)) {
         let told = std::panic::catch_unwind(|| {
             let mut world = World::new(seed, has_faults);
             for _ in 0..STEPS {

@@ -201,7 +201,7 @@ fn a_disk_that_fails_does_not_matter_while_there_are_too_few_hosts() {
 
 #[test]
 fn whatever_a_check_says_the_file_is_right_in_the_end() {
-    for seed in 0..300 {
+    for seed in farm_harness::seeds(300) {
         let mut rng = Rng::with_seed(seed);
         let mut bench = checking();
         let mut at_ms = 1000;

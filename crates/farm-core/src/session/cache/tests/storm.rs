@@ -205,9 +205,7 @@ fn error_of(rng: &mut Rng) -> SessionError {
 }
 
 fn storms(depth: Depth, name: u64) {
-    // FARM_STORMS=30000 for a long one.
-    let count = std::env::var("FARM_STORMS").ok().and_then(|text| text.parse().ok());
-    for seed in 0..count.unwrap_or(2000_u64) {
+    for seed in farm_harness::seeds(2000) {
         Storm::new(name << 32 | seed, depth).run();
     }
 }

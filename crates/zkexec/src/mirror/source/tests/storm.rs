@@ -174,7 +174,7 @@ fn compare(seed: u64, source: &Source, server: &MemoryServer) {
 
 #[test]
 fn after_any_storm_the_source_has_what_the_server_has() {
-    for seed in 0..3000 {
+    for seed in farm_harness::seeds(3000) {
         storm(seed);
     }
 }
