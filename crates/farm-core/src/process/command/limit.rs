@@ -7,7 +7,9 @@ use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
 /// How long a command may go on after it was told to end.
-pub(super) const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(5);
+/// The same for one whose end nobody wants to know.
+const CANCEL_GRACE: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -40,6 +42,18 @@ impl Limit {
     /// Whether the command was told to end.
     pub(super) const fn is_over(&self) -> bool {
         matches!(self.state, State::Terminated { .. } | State::Killed)
+    }
+
+    /// Nobody wants to know its end any more; the signal that is due, if one is.
+    pub(super) fn cancel(&mut self, now: Instant) -> Option<Signal> {
+        if let State::Running { until } = &mut self.state {
+            *until = now;
+        }
+        let signal = self.tick(now);
+        if let State::Terminated { until } = &mut self.state {
+            *until = (now + CANCEL_GRACE).min(*until);
+        }
+        signal
     }
 
     /// Takes the time; the signal that is due, if one is.
@@ -86,5 +100,22 @@ mod tests {
         let mut limit = Limit::new(start + LIMIT, false);
         assert_eq!(limit.tick(start + LIMIT), Some(Signal::SIGKILL));
         assert_eq!((limit.deadline(), limit.tick(start + 2 * LIMIT)), (None, None));
+    }
+
+    #[test]
+    fn one_that_is_cancelled_has_less_time_and_is_asked_once() {
+        let start = Instant::now();
+        let mut limit = Limit::new(start + LIMIT, true);
+        assert_eq!(limit.cancel(start), Some(Signal::SIGTERM));
+        assert_eq!(limit.cancel(start), None);
+        assert_eq!(limit.deadline(), Some(start + CANCEL_GRACE));
+        assert_eq!(limit.tick(start + CANCEL_GRACE), Some(Signal::SIGKILL));
+        assert_eq!((limit.cancel(start + LIMIT), limit.deadline()), (None, None));
+
+        let mut over = Limit::new(start, true);
+        assert_eq!(over.tick(start), Some(Signal::SIGTERM));
+        assert_eq!(over.cancel(start), None);
+        assert_eq!(over.deadline(), Some(start + CANCEL_GRACE));
+        assert_eq!(Limit::new(start + LIMIT, false).cancel(start), Some(Signal::SIGKILL));
     }
 }

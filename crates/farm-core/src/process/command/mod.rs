@@ -1,7 +1,8 @@
 //! The runner of commands: each in a shell, in a group of its own, within a time limit.
 //!
 //! **Invariant.** Of one executor at most one command runs at any time, none is run again
-//! without being asked, and none outlives the executor.
+//! without being asked, and none outlives the executor. Only who drops it waits for the end of
+//! a command.
 
 mod limit;
 mod run;
@@ -16,9 +17,6 @@ use nix::unistd::Pid;
 use run::{Outcome, Run};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// How long a command may take to end when we are ending ourselves.
-const STOP_GRACE: Duration = Duration::from_millis(250);
 
 /// Some run has ended; for [`Executor::finished`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +62,20 @@ struct Running {
     number: u64,
     run: Run,
     limit: Limit,
+    then: Then,
+}
+
+/// What follows the end of a run.
+#[derive(Debug)]
+enum Then {
+    Tell,
+    /// It was cancelled.
+    Nothing,
+    /// It was overtaken.
+    Begin {
+        command: String,
+        environment: Environment,
+    },
 }
 
 #[derive(Clone)]
@@ -91,23 +103,39 @@ impl Executor {
         self
     }
 
-    /// Runs `sh -c command`. One that still runs is ended first, and its end not told.
+    /// Runs `sh -c command`. One that still runs is cancelled, and this one begins when that
+    /// is gone.
     ///
     /// # Errors
     ///
-    /// What the system said when there could be no such process.
+    /// What the system said when there could be no such process. Of one that begins later
+    /// [`Executor::finished`] tells that.
     pub fn start(
+        &mut self,
+        now: Instant,
+        command: &str,
+        environment: &[(&'static str, String)],
+    ) -> std::io::Result<()> {
+        self.cancel();
+        let Some(running) = &mut self.running else {
+            return self.begin(now, command, environment);
+        };
+        let (command, environment) = (command.to_owned(), environment.to_owned());
+        running.then = Then::Begin { command, environment };
+        Ok(())
+    }
+
+    fn begin(
         &mut self,
         now: Instant,
         command: &str,
         environment: &[(&str, String)],
     ) -> std::io::Result<()> {
-        self.cancel();
         self.runs += 1;
         let (number, post) = (self.runs, self.post.clone());
         let run = Run::start(command, environment, move || (post.0)(Finished { run: number }))?;
         let limit = Limit::new(now + self.limit, self.has_grace);
-        self.running = Some(Running { number, run, limit });
+        self.running = Some(Running { number, run, limit, then: Then::Tell });
         Ok(())
     }
 
@@ -119,19 +147,28 @@ impl Executor {
 
     /// As [`Executor::finished`], with the exit status also of a command that took too long.
     pub(super) fn end(&mut self, finished: &Finished) -> Option<Outcome> {
-        let Running { run, limit, .. } =
+        let Running { run, limit, then, .. } =
             self.running.take_if(|running| running.number == finished.run)?;
         if limit.is_over() {
             // The shell took the hint, but what it had started may not have.
             run.signal(Signal::SIGKILL);
         }
-        Some(run.end(limit.is_over().then_some(self.limit)))
+        let outcome = run.end(limit.is_over().then_some(self.limit));
+        match then {
+            Then::Tell => Some(outcome),
+            Then::Nothing => None,
+            Then::Begin { command, environment } => {
+                self.begin(Instant::now(), &command, &environment).err().map(Outcome::unstarted)
+            }
+        }
     }
 
-    /// Ends a command that runs, and tells nothing of it.
+    /// Has a command that runs end, and tells nothing of it. It is asked now, and killed by
+    /// [`Executor::tick`] if it does not listen.
     pub fn cancel(&mut self) {
-        if let Some(Running { run, .. }) = self.running.take() {
-            run.abort(if self.has_grace { STOP_GRACE } else { Duration::ZERO });
+        if let Some(Running { run, limit, then, .. }) = &mut self.running {
+            *then = Then::Nothing;
+            limit.cancel(Instant::now()).into_iter().for_each(|signal| run.signal(signal));
         }
     }
 
@@ -141,7 +178,7 @@ impl Executor {
         self.running.as_ref().and_then(|running| running.limit.deadline())
     }
 
-    /// The process of the command, as long as there is one to reap.
+    /// The process of the command, cancelled or not, as long as there is one to reap.
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {
         self.running.as_ref().map(|running| running.run.pid())
@@ -159,6 +196,10 @@ impl Executor {
 impl Drop for Executor {
     fn drop(&mut self) {
         self.cancel();
+        if let Some(Running { run, limit, .. }) = self.running.take() {
+            let grace = limit.deadline().map(|by| by.saturating_duration_since(Instant::now()));
+            run.kill_after(grace.unwrap_or_default());
+        }
     }
 }
 
@@ -166,6 +207,12 @@ impl Drop for Executor {
 mod tests {
     use super::*;
     use crate::engine::{Inbox, inbox};
+    use farm_harness::{Scratch, eventually};
+    use nix::errno::Errno;
+    use nix::sys::signal::kill;
+
+    /// Says that it runs, and does not listen.
+    const DEAF: &str = "trap '' TERM; : >\"$ZK_FILE\"; while :; do sleep 1000; done";
 
     struct Bench {
         check: Executor,
@@ -182,6 +229,30 @@ mod tests {
             let environment = vec![("ZK_FILE", "/x y".to_owned())];
             self.check.start(Instant::now(), command, &environment).unwrap();
             self.verdict()
+        }
+
+        /// Starts one that does not listen; its process.
+        fn start_deaf(&mut self) -> Pid {
+            let scratch = Scratch::new();
+            let file = scratch.join("up");
+            let environment = vec![("ZK_FILE", file.to_str().unwrap().to_owned())];
+            self.check.start(Instant::now(), DEAF, &environment).unwrap();
+            eventually("it runs", || if file.exists() { Ok(()) } else { Err("not yet") });
+            self.check.pid().unwrap()
+        }
+
+        /// Lets time pass until no command is left.
+        fn settle(&mut self) {
+            while let Some(pid) = self.check.pid() {
+                let deadline = Instant::now() + farm_harness::patience(Duration::from_secs(20));
+                match self.inbox.next(Some(self.check.deadline().unwrap_or(deadline))) {
+                    Some(end) => assert_eq!(self.check.finished(&end), None),
+                    None => {
+                        assert!(Instant::now() < deadline, "{pid} is left: {:?}", self.check);
+                        self.check.tick(Instant::now());
+                    }
+                }
+            }
         }
 
         fn verdict(&mut self) -> Result<(), Failed> {
@@ -237,6 +308,43 @@ mod tests {
         let mut bench = Bench::new(Duration::from_secs(60));
         bench.check.start(Instant::now(), "sleep 100", &[]).unwrap();
         assert_eq!(bench.verdict_on("exit 0"), Ok(()));
+    }
+
+    #[test]
+    fn a_cancelled_command_keeps_nobody_waiting_and_is_named_until_it_is_reaped() {
+        let mut bench = Bench::new(Duration::from_secs(60));
+        let pid = bench.start_deaf();
+        bench.check.cancel();
+        // It is still there, so nobody has waited for its end.
+        assert_eq!((kill(pid, None), bench.check.pid()), (Ok(()), Some(pid)));
+        assert!(bench.check.deadline().is_some());
+        bench.settle();
+        assert_eq!((kill(pid, None), bench.check.deadline()), (Err(Errno::ESRCH), None));
+    }
+
+    #[test]
+    fn who_overtakes_a_command_begins_when_that_is_gone() {
+        let mut bench = Bench::new(Duration::from_secs(60));
+        let pid = bench.start_deaf();
+        bench.check.start(Instant::now(), "echo overtaken as well; exit 3", &[]).unwrap();
+        let command = format!("! kill -0 {pid}");
+        bench.check.start(Instant::now(), &command, &[]).unwrap();
+        assert_eq!((kill(pid, None), bench.check.pid()), (Ok(()), Some(pid)));
+        assert_eq!(bench.verdict(), Ok(()));
+
+        bench.start_deaf();
+        bench.check.start(Instant::now(), "exit 0", &[]).unwrap();
+        bench.check.cancel();
+        bench.settle();
+    }
+
+    #[test]
+    fn a_cancelled_command_does_not_outlive_the_executor() {
+        let mut bench = Bench::new(Duration::from_secs(60));
+        let pid = bench.start_deaf();
+        bench.check.cancel();
+        drop(bench);
+        assert_eq!(kill(pid, None), Err(Errno::ESRCH));
     }
 
     #[test]

@@ -99,9 +99,8 @@ impl Run {
         Outcome { status: self.child.wait(), output, overrun }
     }
 
-    /// Ends the whole group, gently for the given time.
-    pub(super) fn abort(mut self, grace: Duration) {
-        end_group(self.group, Signal::SIGTERM);
+    /// Waits for the end of the process, but no longer than given, and ends the whole group.
+    pub(super) fn kill_after(mut self, grace: Duration) {
         // The output comes when the process has ended; either way the rest goes now.
         drop(self.output.recv_timeout(grace));
         end_group(self.group, Signal::SIGKILL);
@@ -112,6 +111,11 @@ impl Run {
 }
 
 impl Outcome {
+    /// Of a command that could not be started.
+    pub(super) const fn unstarted(error: io::Error) -> Self {
+        Self { status: Err(error), output: VecDeque::new(), overrun: None }
+    }
+
     /// Whether it counts as done: one that took too long does not, however it ended.
     pub(in crate::process) fn verdict(&self) -> Result<(), Failed> {
         match self.overrun {
