@@ -35,13 +35,14 @@ pub fn edit_record<T, C>(
     path: &ZnodePath,
     until: Instant,
     mut change: impl FnMut(&mut Record) -> Result<T, C>,
-) -> Result<Edited<T>, EditError<C>> {
-    edit_znode(client, path, until, Absent::Refuse, |record, _| change(record))
+) -> Result<T, EditError<C>> {
+    let change = |record: &mut Record, _: Option<&Stat>| change(record).map(Edit::Write);
+    edit_znode(client, path, until, Absent::Refuse, change)
 }
 
-/// Does the same for a change that wants to know the znode, and may create it
-/// with all that is missing above it. `change` is told nothing about a znode that
-/// is not there, and handed an empty record.
+/// Does the same for a change that wants to know the znode, and decides whether it is
+/// written, or created with all that is missing above it. `change` is told nothing about
+/// a znode that is not there, and handed an empty record.
 ///
 /// # Errors
 ///
@@ -51,8 +52,8 @@ pub fn edit_znode<T, C>(
     path: &ZnodePath,
     until: Instant,
     absent: Absent,
-    mut change: impl FnMut(&mut Record, Option<&Stat>) -> Result<T, C>,
-) -> Result<Edited<T>, EditError<C>> {
+    mut change: impl FnMut(&mut Record, Option<&Stat>) -> Result<Edit<T>, C>,
+) -> Result<T, EditError<C>> {
     let mut backoff = Backoff::new(WAIT_MIN, WAIT_MAX);
     loop {
         let found = match client.get(path, Watch::No) {
@@ -65,16 +66,16 @@ pub fn edit_znode<T, C>(
             .map_err(|source| EditError::Malformed { path: path.clone(), source })?;
         let mut after = before.clone();
         let stat = found.as_ref().map(|znode| &znode.stat);
-        let answer = change(&mut after, stat).map_err(EditError::Refused)?;
-        if after == before && found.is_some() {
-            return Ok(Edited { answer, is_written: false });
-        }
+        let answer = match change(&mut after, stat).map_err(EditError::Refused)? {
+            Edit::Write(answer) if after != before || found.is_none() => answer,
+            Edit::Write(answer) | Edit::Leave(answer) => return Ok(answer),
+        };
         let written = match stat {
             Some(stat) => client.set(path, &encode_znode(&after), Some(stat.version)).map(drop),
             None => create(client, path, &encode_znode(&after)),
         };
         match written {
-            Ok(()) => return Ok(Edited { answer, is_written: true }),
+            Ok(()) => return Ok(answer),
             Err(SessionError::BadVersion(_) | SessionError::NodeExists(_)) => {}
             Err(SessionError::NoNode(_)) if absent == Absent::Create => {}
             Err(error) => return Err(EditError::Session(error)),
@@ -111,13 +112,13 @@ fn wait_until(wake: Instant) {
     inbox.next(Some(wake));
 }
 
-/// A change that is done.
+/// What a change wants done with its copy of the record, and what it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edited<T> {
-    /// What the change itself answered, on the copy that was written.
-    pub answer: T,
-    /// Was there anything to write?
-    pub is_written: bool,
+pub enum Edit<T> {
+    /// Write it, unless it is as it was.
+    Write(T),
+    /// Forget it: the znode stays as it is, or missing.
+    Leave(T),
 }
 
 /// Why a record could not be changed.

@@ -12,7 +12,7 @@ mod size;
 #[cfg(feature = "turn")]
 pub mod turn;
 
-pub use edit::{Absent, EditError, Edited, edit_record, edit_znode};
+pub use edit::{Absent, Edit, EditError, edit_record, edit_znode};
 pub use entry::{Claim, Share, claim, is_owned_by, look, share};
 pub use permit::Permit;
 pub use roster::Roster;

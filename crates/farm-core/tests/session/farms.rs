@@ -2,7 +2,7 @@
 
 use crate::guest::{Guest, PATIENCE, Stop, path};
 use farm_core::farm::{
-    Absent, Claim, EditError, claim, edit_record, edit_znode, keep_size, look, share,
+    Absent, Claim, Edit, EditError, claim, edit_record, edit_znode, keep_size, look, share,
 };
 use farm_core::model::{FieldPath, Record, Value};
 use farm_core::session::{Change, Client, SessionError, Stat, Watch, Znode};
@@ -255,7 +255,7 @@ fn every_write_is_settled_by_its_repetition() {
     let edit = |client: &Client| {
         let until = Instant::now() + PATIENCE;
         let change = |record: &mut Record, _: Option<&Stat>| {
-            record.set(&FieldPath::parse("n").unwrap(), 1.into())
+            record.set(&FieldPath::parse("n").unwrap(), 1.into()).map(Edit::Write)
         };
         match edit_znode(client, &path("/farm/new"), until, Absent::Create, change) {
             Ok(_) => Ok(()),

@@ -7,7 +7,7 @@ use crate::reach::Reach;
 use crate::stdin::read_value;
 use clap::Args;
 use farm_core::cli::{Exit, Failure};
-use farm_core::farm::{Absent, EditError, edit_znode};
+use farm_core::farm::{Absent, Edit, EditError, edit_znode};
 use farm_core::model::{Assignment, Filter, Record, Retyped};
 use farm_core::session::{SessionError, Stat, ZnodePath};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,34 +72,18 @@ pub(crate) fn set(args: &SetArgs, reach: &Reach) -> Result<Exit, Failure> {
         let mut has_agreed = false;
         let change = |record: &mut Record, stat: Option<&Stat>| {
             let done = order.carry_out(record, stat, is_written.load(Ordering::Relaxed));
-            has_agreed |= done.is_ok();
+            has_agreed |= matches!(done, Ok(Edit::Write(_)));
             done
         };
-        match edit_znode(client, &path, until, absent, change) {
+        match edit_znode(client, &order.path, until, absent, change) {
             Err(EditError::Session(error)) => {
                 is_written.fetch_or(has_agreed, Ordering::Relaxed);
                 Err(error)
             }
-            Err(EditError::Refused(No::WouldChange(lines))) => Ok(Ok(Done::WouldChange(lines))),
-            other => Ok(other.map(|edited| Done::Set(edited.answer)).map_err(Failure::from)),
+            other => Ok(other.map_err(Failure::from)),
         }
     })?;
-    match edited? {
-        Done::Set(all_retyped) => {
-            for Retyped { field, was } in all_retyped {
-                log::warn!("{field} was a {was}, it is a string now; {field}:=JSON keeps the type");
-            }
-            Ok(Exit::Done)
-        }
-        Done::WouldChange(lines) => {
-            let mut output = Output::open();
-            for line in lines {
-                output.row(&line, End::Newline)?;
-            }
-            output.finish()?;
-            Ok(Exit::No)
-        }
-    }
+    edited?.tell(path)
 }
 
 impl SetArgs {
@@ -132,21 +116,47 @@ struct Order {
     is_dry: bool,
 }
 
-/// Why nothing is set.
+/// What became of it.
 #[derive(Debug)]
-enum No {
-    Refused(Refusal),
-    /// The record does not fulfil the condition.
-    Unmet(ZnodePath),
-    /// The znode has another version, or is not there.
-    OtherVersion(ZnodePath, Option<i32>),
-    /// It is only looked what would change.
-    WouldChange(Vec<String>),
-}
-
 enum Done {
     Set(Vec<Retyped>),
+    /// It is only looked what would change.
     WouldChange(Vec<String>),
+    /// The record does not fulfil the condition.
+    Unmet,
+    /// The znode has another version, or is not there.
+    OtherVersion(Option<i32>),
+}
+
+impl Done {
+    /// Says it on stdout, in the log or as a failure.
+    fn tell(self, path: ZnodePath) -> Result<Exit, Failure> {
+        match self {
+            Self::Set(all_retyped) => {
+                for Retyped { field, was } in all_retyped {
+                    log::warn!(
+                        "{field} was a {was}, it is a string now; {field}:=JSON keeps the type"
+                    );
+                }
+                Ok(Exit::Done)
+            }
+            Self::WouldChange(lines) => {
+                let mut output = Output::open();
+                for line in lines {
+                    output.row(&line, End::Newline)?;
+                }
+                output.finish()?;
+                Ok(Exit::No)
+            }
+            Self::Unmet => {
+                Err(Failure::new(Exit::No, format!("{path} does not fulfil the condition")))
+            }
+            Self::OtherVersion(Some(version)) => {
+                Err(Failure::new(Exit::No, format!("{path} has version {version}")))
+            }
+            Self::OtherVersion(None) => Err(SessionError::NoNode(path).into()),
+        }
+    }
 }
 
 impl Order {
@@ -157,25 +167,24 @@ impl Order {
         record: &mut Record,
         stat: Option<&Stat>,
         is_maybe_written: bool,
-    ) -> Result<Vec<Retyped>, No> {
+    ) -> Result<Edit<Done>, Refusal> {
         let before = record.clone();
         let applied = apply(record, &self.assignments);
         if is_maybe_written && stat.is_some() && applied.is_ok() && *record == before {
-            return Ok(Vec::new());
+            return Ok(Edit::Write(Done::Set(Vec::new())));
         }
         let version = stat.map(|stat| stat.version);
         if self.version.is_some() && version != self.version {
-            return Err(No::OtherVersion(self.path.clone(), version));
+            return Ok(Edit::Leave(Done::OtherVersion(version)));
         }
         if self.condition.as_ref().is_some_and(|condition| !condition.keeps(&before)) {
-            return Err(No::Unmet(self.path.clone()));
+            return Ok(Edit::Leave(Done::Unmet));
         }
-        let all_retyped =
-            applied.map_err(|error| No::Refused(Refusal { path: self.path.clone(), error }))?;
+        let all_retyped = applied.map_err(|error| Refusal { path: self.path.clone(), error })?;
         if self.is_dry && (*record != before || stat.is_none()) {
-            return Err(No::WouldChange(self.changes(&before, record)));
+            return Ok(Edit::Leave(Done::WouldChange(self.changes(&before, record))));
         }
-        Ok(all_retyped)
+        Ok(Edit::Write(Done::Set(all_retyped)))
     }
 
     fn changes(&self, before: &Record, after: &Record) -> Vec<String> {
@@ -192,21 +201,6 @@ impl Order {
             }
         }
         lines
-    }
-}
-
-impl From<No> for Failure {
-    fn from(no: No) -> Self {
-        match no {
-            No::Refused(refusal) => refusal.into(),
-            No::Unmet(path) => Self::new(Exit::No, format!("{path} does not fulfil the condition")),
-            No::OtherVersion(path, Some(version)) => {
-                Self::new(Exit::No, format!("{path} has version {version}"))
-            }
-            No::OtherVersion(path, None) => SessionError::NoNode(path).into(),
-            // Told on stdout instead.
-            No::WouldChange(_) => Self::new(Exit::No, "there is something to change"),
-        }
     }
 }
 
@@ -252,37 +246,43 @@ mod tests {
         ] {
             let mut host = record(json!({"on": "1"}));
             let order = order(&["on", "0"], condition, version, false);
-            let done = order.carry_out(&mut host, Some(&THIRD), false);
-            assert_eq!(done.is_ok(), is_met, "{condition} {version:?}");
-            if let Err(no) = done {
-                assert_eq!(Failure::from(no).exit(), Exit::No);
+            let done = order.carry_out(&mut host, Some(&THIRD), false).unwrap();
+            assert_eq!(matches!(done, Edit::Write(_)), is_met, "{condition} {version:?}");
+            if let Edit::Leave(no) = done {
+                assert_eq!(no.tell(ZnodePath::root()).unwrap_err().exit(), Exit::No);
             }
         }
         let missing = order(&["on", "0"], "", Some(0), false);
-        let no = missing.carry_out(&mut Record::new(), None, false).unwrap_err();
-        assert!(matches!(no, No::OtherVersion(_, None)), "{no:?}");
+        let no = missing.carry_out(&mut Record::new(), None, false).unwrap();
+        assert!(matches!(no, Edit::Leave(Done::OtherVersion(None))), "{no:?}");
     }
 
     #[test]
     fn a_write_that_happened_is_not_judged_again() {
         let order = order(&["on", "0"], "on=1", Some(2), false);
+        let is_set = |record: &mut Record, is_maybe_written| {
+            let done = order.carry_out(record, Some(&THIRD), is_maybe_written).unwrap();
+            matches!(done, Edit::Write(Done::Set(_)))
+        };
         let mut done = record(json!({"on": "0"}));
-        assert!(order.carry_out(&mut done, Some(&THIRD), true).is_ok());
-        assert!(order.carry_out(&mut done, Some(&THIRD), false).is_err());
+        assert!(is_set(&mut done, true));
+        assert!(!is_set(&mut done, false));
         // Somebody else wrote something different: the conditions count.
         let mut other = record(json!({"on": "2"}));
-        assert!(order.carry_out(&mut other, Some(&THIRD), true).is_err());
+        assert!(!is_set(&mut other, true));
     }
 
     #[test]
     fn a_dry_run_tells_what_would_change() {
         let order = order(&["a=1", "b.c:=[2]", "d=x", "a=1"], "", None, true);
         let mut host = record(json!({"a": "0", "d": "x"}));
-        let Err(No::WouldChange(lines)) = order.carry_out(&mut host, Some(&THIRD), false) else {
-            panic!("something would change")
+        let done = order.carry_out(&mut host, Some(&THIRD), false).unwrap();
+        let Edit::Leave(Done::WouldChange(lines)) = done else {
+            panic!("something would change: {done:?}")
         };
         assert_eq!(lines, ["a: \"0\" -> \"1\"", "b.c: (none) -> [2]"]);
         let mut same = record(json!({"a": "1", "b": {"c": [2]}, "d": "x"}));
-        assert!(order.carry_out(&mut same, Some(&THIRD), false).is_ok());
+        let done = order.carry_out(&mut same, Some(&THIRD), false).unwrap();
+        assert!(matches!(done, Edit::Write(_)), "{done:?}");
     }
 }

@@ -7,6 +7,7 @@ use farm_core::cli::{Exit, Failure};
 use farm_core::farm::{EditError, edit_record};
 use farm_core::model::{FieldPath, Record};
 use farm_core::session::ZnodePath;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const EXAMPLES: &str = "\
@@ -39,14 +40,15 @@ pub(crate) fn unset(args: &UnsetArgs, reach: &Reach) -> Result<Exit, Failure> {
     // When the connection broke after the fields were there, they may be gone
     // because we removed them: then a missing one is no reason to complain.
     let is_strict = AtomicBool::new(args.strict);
+    let at = path.clone();
     let edited = reach.ask(move |client, until| {
         let mut has_removed = false;
         let change = |record: &mut Record| {
             let removed = remove(record, &fields, is_strict.load(Ordering::Relaxed));
             has_removed |= removed.is_ok();
-            removed.map_err(|field| Absent { path: path.clone(), field })
+            Ok::<_, Infallible>(removed)
         };
-        match edit_record(client, &path, until, change) {
+        match edit_record(client, &at, until, change) {
             Err(EditError::Session(error)) => {
                 is_strict.fetch_and(!has_removed, Ordering::Relaxed);
                 Err(error)
@@ -54,18 +56,11 @@ pub(crate) fn unset(args: &UnsetArgs, reach: &Reach) -> Result<Exit, Failure> {
             other => Ok(other.map_err(Failure::from)),
         }
     })?;
-    edited.map(|_| Exit::Done)
+    edited?.map(|()| Exit::Done).map_err(|field| absent(&path, &field))
 }
 
-struct Absent {
-    path: ZnodePath,
-    field: FieldPath,
-}
-
-impl From<Absent> for Failure {
-    fn from(Absent { path, field }: Absent) -> Self {
-        Self::new(Exit::No, format!("{path} has no field {field}"))
-    }
+fn absent(path: &ZnodePath, field: &FieldPath) -> Failure {
+    Failure::new(Exit::No, format!("{path} has no field {field}"))
 }
 
 /// Removes the fields; if it is strict and one of them is not there, none but it is answered.
@@ -105,7 +100,7 @@ mod tests {
         let mut record = host();
         let refusal = remove(&mut record, &fields(&["d", "a.z"]), true).unwrap_err();
         assert_eq!(record, host());
-        let failure = Failure::from(Absent { path: ZnodePath::root(), field: refusal });
+        let failure = absent(&ZnodePath::root(), &refusal);
         assert_eq!(failure.exit(), Exit::No);
         assert_eq!(failure.told_by("zkctl"), "zkctl: / has no field a.z\n");
         remove(&mut record, &fields(&["d", "a.c"]), true).unwrap();

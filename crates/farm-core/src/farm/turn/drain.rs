@@ -68,13 +68,10 @@ impl Drain {
             drained = Some(now.clone());
             Ok(now)
         });
-        match edited {
-            Ok(edited) => Ok(edited.answer),
-            Err(error) => {
-                let drained = if may_be_written(&error) { drained } else { former };
-                Err(Undrained { error, drained: drained.map(Box::new) })
-            }
-        }
+        edited.map_err(|error| {
+            let drained = if may_be_written(&error) { drained } else { former };
+            Undrained { error, drained: drained.map(Box::new) }
+        })
     }
 
     fn apply(&self, record: &mut Record, former: Option<&Drained>) -> Result<Drained, SetError> {
@@ -103,10 +100,9 @@ impl Drain {
         drained: &Drained,
         until: Instant,
     ) -> Result<Restored, EditError<SetError>> {
-        let edited = edit_record(client, &self.path, until, |record| {
+        edit_record(client, &self.path, until, |record| {
             drained.put_back(record, self.assignment.field())
-        });
-        edited.map(|edited| edited.answer)
+        })
     }
 }
 
