@@ -64,7 +64,7 @@ impl Previous {
             Kept::Nothing => {}
             Kept::Absent => folder.ensure_no_file(name)?,
             Kept::Aside(hidden) => folder.entry(hidden).rename(folder.entry(name))?,
-            Kept::Bytes(bytes, stat) => folder.restore(name, bytes, stat)?,
+            Kept::Bytes(bytes, stat) => restore(folder, name, bytes, stat)?,
         }
         self.kept = Kept::Nothing;
         Ok(())
@@ -88,8 +88,7 @@ pub(super) fn install(
     bytes: &[u8],
     manner: &Manner,
 ) -> Result<Previous, FileError> {
-    let Place { folder, name } = &place;
-    let traded = folder.trade(folder.adopt(hidden), name, bytes, manner);
+    let traded = Kept::trade(&place, place.folder.adopt(hidden), bytes, manner);
     let kept = traded.map_err(|e| FileError::writing(path, e))?;
     let mut previous = Previous { path: path.to_owned(), place, kept };
     if let Err(e) = previous.place.folder.sync() {
@@ -99,57 +98,56 @@ pub(super) fn install(
     Ok(previous)
 }
 
-impl Folder {
+impl Kept {
     fn trade(
-        &self,
+        Place { folder, name }: &Place,
         staged: Staged<'_>,
-        name: &OsStr,
         bytes: &[u8],
         manner: &Manner,
-    ) -> io::Result<Kept> {
-        let Some(stat) = self.stat(name)? else {
+    ) -> io::Result<Self> {
+        let Some(stat) = folder.stat(name)? else {
             staged.rename_over(name).map_err(|(_, e)| e)?;
-            return Ok(Kept::Absent);
+            return Ok(Self::Absent);
         };
         if manner.is_in_place {
             drop(staged);
-            let old = self.bytes_of(name)?;
-            self.overwrite(name, bytes, manner)?;
-            return Ok(Kept::Bytes(old, stat));
+            let old = bytes_of(folder, name)?;
+            folder.overwrite(name, bytes, manner)?;
+            return Ok(Self::Bytes(old, stat));
         }
         let aside = hidden(DISPLACED);
-        match displace(staged.entry(), self.entry(name), self.entry(&aside)) {
+        match displace(staged.entry(), folder.entry(name), folder.entry(&aside)) {
             Ok(true) => {
                 staged.into_name();
-                return Ok(Kept::Aside(aside));
+                return Ok(Self::Aside(aside));
             }
             Ok(false) => {}
             Err(e) if code(&e).is_some_and(needs_rewrite) => {}
             Err(e) => return Err(e),
         }
-        let old = self.bytes_of(name)?;
-        self.install(staged, name, bytes, manner)?;
-        Ok(Kept::Bytes(old, stat))
+        let old = bytes_of(folder, name)?;
+        folder.install(staged, name, bytes, manner)?;
+        Ok(Self::Bytes(old, stat))
     }
+}
 
-    fn bytes_of(&self, name: &OsStr) -> io::Result<Vec<u8>> {
-        let file = self.open_file(name)?.ok_or(io::ErrorKind::NotFound)?;
-        read_bounded(&file, BYTES_MAX)?.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
-    }
+fn bytes_of(folder: &Folder, name: &OsStr) -> io::Result<Vec<u8>> {
+    let file = folder.open_file(name)?.ok_or(io::ErrorKind::NotFound)?;
+    read_bounded(&file, BYTES_MAX)?.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
+}
 
-    /// Gives the file its bytes, mode and owner back.
-    fn restore(&self, name: &OsStr, bytes: &[u8], stat: &FileStat) -> io::Result<()> {
-        let staged = self.stage(bytes, Some(stat))?;
-        match staged.rename_over(name) {
-            Ok(()) => Ok(()),
-            Err((staged, e)) if needs_rewrite(e) => {
-                drop(staged);
-                self.overwrite(name, bytes, &Manner::default())?;
-                let file = self.open_file(name)?.ok_or(io::ErrorKind::NotFound)?;
-                resemble(&file, stat)
-            }
-            Err((_, e)) => Err(e.into()),
+/// Gives the file its bytes, mode and owner back.
+fn restore(folder: &Folder, name: &OsStr, bytes: &[u8], stat: &FileStat) -> io::Result<()> {
+    let staged = folder.stage(bytes, Some(stat))?;
+    match staged.rename_over(name) {
+        Ok(()) => Ok(()),
+        Err((staged, e)) if needs_rewrite(e) => {
+            drop(staged);
+            folder.overwrite(name, bytes, &Manner::default())?;
+            let file = folder.open_file(name)?.ok_or(io::ErrorKind::NotFound)?;
+            resemble(&file, stat)
         }
+        Err((_, e)) => Err(e.into()),
     }
 }
 
