@@ -59,7 +59,7 @@ pub(crate) fn run(soak: &Soak) -> Result<(), Failure> {
     ));
     let mut stage = Stage::set(soak, seed).map_err(Failure::Soak)?;
     let outcome = endure(&mut stage, soak, seed);
-    say(&stage.summary());
+    say(&report::summary(&mut stage));
     outcome.map_err(Failure::Soak)
 }
 

@@ -75,28 +75,26 @@ impl Report {
     }
 }
 
-impl Stage {
-    /// The figures of the whole run.
-    pub(super) fn summary(&mut self) -> String {
-        let elapsed = self.report.start.elapsed();
-        let mut text = format!("{:.1} min: {}\n", elapsed.as_secs_f64() / 60.0, self.report.line());
-        text += "tool             cpu s    cpu %   fds  threads  peak KiB  lines  sessions\n";
-        for daemon in self.daemons() {
-            let (cpu, last) = (daemon.usage.cpu().as_secs_f64(), daemon.usage.last);
-            // Writing to a string does not fail.
-            writeln!(
-                text,
-                "{:14} {cpu:7.1} {:8.2} {:5} {:8} {:9} {:6} {:9}",
-                daemon.name,
-                cpu / elapsed.as_secs_f64() * 100.0,
-                last.fds,
-                last.threads,
-                last.memory_kb,
-                daemon.usage.notable(),
-                daemon.usage.sessions(),
-            )
-            .unwrap_or_default();
-        }
-        text
+/// The figures of the whole run.
+pub(super) fn summary(stage: &mut Stage) -> String {
+    let elapsed = stage.report.start.elapsed();
+    let mut text = format!("{:.1} min: {}\n", elapsed.as_secs_f64() / 60.0, stage.report.line());
+    text += "tool             cpu s    cpu %   fds  threads  peak KiB  lines  sessions\n";
+    for daemon in stage.daemons() {
+        let (cpu, last) = (daemon.usage.cpu().as_secs_f64(), daemon.usage.last);
+        // Writing to a string does not fail.
+        writeln!(
+            text,
+            "{:14} {cpu:7.1} {:8.2} {:5} {:8} {:9} {:6} {:9}",
+            daemon.name,
+            cpu / elapsed.as_secs_f64() * 100.0,
+            last.fds,
+            last.threads,
+            last.memory_kb,
+            daemon.usage.notable(),
+            daemon.usage.sessions(),
+        )
+        .unwrap_or_default();
     }
+    text
 }
