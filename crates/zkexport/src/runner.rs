@@ -178,7 +178,7 @@ impl Runner {
             Event::Created(outcome) => self.created(outcome)?,
             Event::Signal(Signal::Stop) => return Ok(Some(Exit::Done)),
             Event::Signal(Signal::Refresh) => {
-                log::info!("reading everything again; farm={}", self.path);
+                log::info!(farm:% = self.path; "reading everything again");
                 self.mirror(now, MirrorEvent::Refresh)?;
                 self.roster(now, RosterEvent::Refresh)?;
             }
@@ -288,8 +288,8 @@ impl Runner {
                 if (is_forbidden || self.once.is_some()) && !self.mirror.is_begun() {
                     return Err(refusal.into());
                 }
-                let text = format!("the farm can't be listed, trying again: {refusal}");
-                self.told.farm_refusal.warn(text);
+                let logger = &self.told.farm_refusal;
+                log::warn!(logger: logger, "the farm can't be listed, trying again: {refusal}");
                 Ok(())
             }
             News::Unreadable(host, why) => {
@@ -298,11 +298,11 @@ impl Runner {
                     None => "leaving it out",
                 };
                 let why = farm_core::cli::chain(&why);
-                log::warn!("a host can't be read, {kept}: {why}; host={host} farm={}", self.path);
+                log::warn!(host:%, farm:% = self.path; "a host can't be read, {kept}: {why}");
                 Ok(())
             }
             News::Skipped(name, why) => {
-                log::warn!("not a host: {why}; znode={name:?} farm={}", self.path);
+                log::warn!(znode:? = name, farm:% = self.path; "not a host: {why}");
                 Ok(())
             }
         }
@@ -318,14 +318,14 @@ impl Runner {
         if self.once.is_some() {
             return Err(SessionError::NoNode(self.path.clone()).into());
         }
-        let path = &self.path;
-        self.told.farm_missing.warn(format!("no such farm, waiting for it; farm={path}"));
+        let logger = &self.told.farm_missing;
+        log::warn!(logger: logger, farm:% = self.path; "no such farm, waiting for it");
         Ok(())
     }
 
     fn created(&mut self, outcome: Result<(), SessionError>) -> Result<(), Failure> {
         match outcome {
-            Ok(()) => log::info!("created the farm; farm={}", self.path),
+            Ok(()) => log::info!(farm:% = self.path; "created the farm"),
             // A new contact finds it missing again, or there.
             Err(error) if error.is_transient() => {}
             Err(error) => return Err(Failure::from(error).during("cannot create the farm")),

@@ -110,15 +110,15 @@ impl Local {
                 ConfState::Good(loaded.record)
             }
             Err(error) if error.is_missing() => {
-                let text = format!("there is no config; conf={}", error.path.display());
-                self.told.load.warn(text);
+                let conf = error.path.display();
+                log::warn!(logger: self.told.load, conf:%; "there is no config");
                 ConfState::Missing
             }
             Err(error) => {
-                let why = chain(&error);
-                let text =
-                    format!("the config is left alone, the znode keeps its record; why=\"{why}\"");
-                self.told.load.warn(text);
+                log::warn!(
+                    logger: self.told.load, why = chain(&error);
+                    "the config is left alone, the znode keeps its record"
+                );
                 ConfState::Bad
             }
         }
@@ -129,8 +129,8 @@ impl Local {
         match self.conf.store(record) {
             // A disk that shows one name for two fields would keep us at it for ever.
             Ok(Stored::Overtaken) if self.overtaken == OVERTAKEN_MAX => {
-                let text = "cannot write the config, it changes all the time";
-                self.told.store.warn(text.to_owned());
+                let store = &self.told.store;
+                log::warn!(logger: store, "cannot write the config, it changes all the time");
                 self.timer.in_time(Instant::now(), OVERTAKEN_INTERVAL);
                 MemberEvent::StoreFailed
             }
@@ -170,20 +170,20 @@ impl Local {
     fn wrote(&mut self) {
         self.told.store.clear();
         self.is_written = true;
-        log::info!("wrote the config; conf={}", self.path.display());
+        log::info!(conf:% = self.path.display(); "wrote the config");
     }
 
     fn cannot_write(&mut self, error: &FileError) {
-        let text = format!("cannot write the config, trying on; why=\"{}\"", chain(error));
-        self.told.store.warn(text);
+        let store = &self.told.store;
+        log::warn!(logger: store, why = chain(error); "cannot write the config, trying on");
     }
 
     fn ask_for_hints(&mut self) {
         match self.watch.lower() {
             Ok(()) => self.told.watch.clear(),
             Err(error) => {
-                let text = format!("local edits may go unseen; why=\"{}\"", chain(&error));
-                self.told.watch.warn(text);
+                let watch = &self.told.watch;
+                log::warn!(logger: watch, why = chain(&error); "local edits may go unseen");
                 self.timer.in_time(Instant::now(), UNWATCHED_INTERVAL);
             }
         }

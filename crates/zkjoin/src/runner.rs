@@ -357,12 +357,12 @@ impl Runner {
             Answer::Look(Ok(Some(znode))) => self.name_is_taken(znode)?,
             Answer::Look(Ok(None)) | Answer::Publish(Err(SessionError::NoNode(_))) => {
                 if self.is_ready {
-                    log::warn!("the znode is gone; path={}", self.config.entry);
+                    log::warn!(path:% = self.config.entry; "the znode is gone");
                 }
                 MemberEvent::Gone
             }
             Answer::Publish(Ok(stat)) => {
-                log::info!("published; path={} version={}", self.config.entry, stat.version);
+                log::info!(path:% = self.config.entry, version = stat.version; "published");
                 MemberEvent::Published { version: stat.version }
             }
             Answer::Publish(Err(SessionError::BadVersion(_))) => MemberEvent::Outrun,
@@ -380,10 +380,10 @@ impl Runner {
     fn remote(&mut self, znode: &Znode) -> Remote {
         let version = znode.stat.version;
         let record = json::decode_znode(&znode.data).inspect_err(|error| {
-            let text = format!("the znode is malformed; version={version} why=\"{error}\"");
             // Ours is repaired, that of all hosts waits for somebody.
             let level = if self.config.terms.is_common { Level::Error } else { Level::Warn };
-            self.told.znode.log(level, text);
+            let logger = &self.told.znode;
+            log::log!(logger: logger, level, version, why:% = error; "the znode is malformed");
         });
         Remote { record: record.ok(), version }
     }
@@ -404,7 +404,7 @@ impl Runner {
             return Err(error.into());
         }
         let is_final = matches!(error, SessionError::TooLarge { .. });
-        self.told.request.warn(format!("refused, trying on; why=\"{error}\""));
+        log::warn!(logger: self.told.request, why:% = error; "refused, trying on");
         Ok(MemberEvent::Refused { is_final })
     }
 
@@ -422,7 +422,7 @@ impl Runner {
             let patience = self.contact.map_or(Duration::ZERO, |(_, granted)| granted * 2);
             let (path, owner) = (&self.config.entry, SessionId(znode.stat.ephemeral_owner));
             let wait_ms = patience.as_millis();
-            log::warn!("the name is taken, waiting; path={path} owner={owner} wait_ms={wait_ms}");
+            log::warn!(path:%, owner:%, wait_ms; "the name is taken, waiting");
             self.rival = Some(Rival::new(Instant::now() + patience, znode));
         }
         Ok(MemberEvent::Taken)
@@ -433,9 +433,9 @@ impl Runner {
             self.is_ready = true;
             self.left_over.hostname = None;
             self.hook_due = Some("start");
-            log::info!("joined; path={}", self.config.entry);
+            log::info!(path:% = self.config.entry; "joined");
         } else {
-            log::info!("joined again; path={}", self.config.entry);
+            log::info!(path:% = self.config.entry; "joined again");
         }
         self.is_size_due = self.config.keeps_size;
         self.keep_size();
@@ -462,6 +462,6 @@ impl Runner {
             Err(error) => error.to_string(),
         };
         let farm = &self.config.farm;
-        self.told.size.warn(format!("size is not kept; farm={farm} why=\"{why}\""));
+        log::warn!(logger: self.told.size, farm:%, why; "size is not kept");
     }
 }

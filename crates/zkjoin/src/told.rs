@@ -15,9 +15,7 @@ pub(crate) struct Told {
 pub(crate) fn tell_conflicts(conflicts: &[Conflict]) {
     for Conflict { field, local, remote } in conflicts {
         let (local, remote) = (show(local), show(remote));
-        log::warn!(
-            "the remote value stands, the local one is lost; field={field} remote={remote} local={local}"
-        );
+        log::warn!(field:%, remote, local; "the remote value stands, the local one is lost");
     }
 }
 
@@ -25,9 +23,7 @@ pub(crate) fn tell_conflicts(conflicts: &[Conflict]) {
 pub(crate) fn tell_overruled(conflicts: &[Conflict]) {
     for Conflict { field, local, remote } in conflicts {
         let (local, remote) = (show(local), show(remote));
-        log::warn!(
-            "the config stands, what the znode held is gone; field={field} local={local} remote={remote}"
-        );
+        log::warn!(field:%, local, remote; "the config stands, what the znode held is gone");
     }
 }
 

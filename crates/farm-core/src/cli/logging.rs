@@ -4,7 +4,7 @@
 //! it, and nothing of the ZooKeeper library's own is ever logged: it prints
 //! session passwords.
 
-use crate::engine::printable;
+use crate::engine::{log_text, printable};
 use env_logger::fmt::Formatter;
 use env_logger::{Builder, Logger};
 use log::{Level, Log, Metadata, Record};
@@ -68,13 +68,11 @@ fn dated_line(line: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let level = record.level();
     let style = line.default_level_style(level);
     let time = line.timestamp_millis();
-    let message = record.args().to_string();
-    writeln!(line, "{time} {style}{level:<5}{style:#} {}", printable(&message))
+    writeln!(line, "{time} {style}{level:<5}{style:#} {}", printable(&log_text(record)))
 }
 
 fn journal_line(line: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
-    let message = record.args().to_string();
-    writeln!(line, "{}{}", priority(record.level()), printable(&message))
+    writeln!(line, "{}{}", priority(record.level()), printable(&log_text(record)))
 }
 
 const fn priority(level: Level) -> &'static str {
@@ -97,6 +95,41 @@ fn is_journal() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use log::kv::{ToValue, Value};
+    use std::io::Read as _;
+
+    /// What such a logger writes of a record in which strangers have their say.
+    fn written(form: fn(&mut Formatter, &Record<'_>) -> io::Result<()>) -> String {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let target = env_logger::Target::Pipe(Box::new(writer));
+        let logger =
+            Builder::new().filter_level(log::LevelFilter::Warn).format(form).target(target).build();
+        let (path, why) = ("/db/a\nb", "no \"space\"\n<3>forged");
+        let fields = [
+            ("path", Value::from_display(&path)),
+            ("wait_ms", 7_u128.to_value()),
+            ("znode", Value::from_debug(&path)),
+            ("why", why.to_value()),
+        ];
+        let fields: &[_] = &fields;
+        let args = format_args!("the name is taken, waiting");
+        logger.log(&Record::builder().level(Level::Warn).args(args).key_values(&fields).build());
+        drop(logger);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn fields_follow_the_message_on_one_line_whatever_is_in_them() {
+        let told = "the name is taken, waiting; path=/db/a\\nb wait_ms=7 znode=\"/db/a\\nb\" \
+                    why=\"no \"space\"\\n<3>forged\"\n";
+        assert_eq!(written(journal_line), format!("<4>{told}"));
+        let dated = written(dated_line);
+        let (time, line) = dated.split_once(' ').unwrap();
+        assert!(time.ends_with('Z') && time.len() == "2026-11-22T12:12:25.939Z".len(), "{time}");
+        assert_eq!(line, format!("WARN  {told}"));
+    }
 
     #[test]
     fn the_library_that_prints_passwords_is_mute_whatever_the_filter_says() {

@@ -1,37 +1,61 @@
 //! What lasts is logged once.
 
-use log::Level;
+use super::log_text;
+use log::{Level, Log, Metadata, Record};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The log of one kind of trouble: what is tried again and fails again for the same reason
-/// is not logged again.
+/// is not logged again. A line is logged with it by `log::warn!(logger: trouble, ...)`.
 #[derive(Debug, Default)]
 pub struct LogOnce {
-    last: Option<String>,
+    /// The text of the latest line. A lock, for the macros take a logger that threads could
+    /// share; one loop owns this one, and never waits for it.
+    last: Mutex<Option<String>>,
+}
+
+impl Log for LogOnce {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        log::logger().enabled(metadata)
+    }
+
+    /// Logs the record, unless it says the same as the latest one of this trouble.
+    fn log(&self, record: &Record<'_>) {
+        let text = log_text(record);
+        if self.is_new(&text) {
+            // To `RUST_LOG` it is a line of this module, whoever logs it.
+            log::logger().log(&record.to_builder().target(module_path!()).build());
+            *self.last() = Some(text);
+        }
+    }
+
+    fn flush(&self) {
+        log::logger().flush();
+    }
 }
 
 impl LogOnce {
     /// Logs the text, unless it is the last one of this trouble.
-    pub fn log(&mut self, level: Level, text: String) {
-        if self.is_new(&text) {
-            log::log!(level, "{text}");
-            self.last = Some(text);
-        }
+    pub fn log(&self, level: Level, text: String) {
+        let args = format_args!("{text}");
+        Log::log(self, &Record::builder().level(level).args(args).build());
     }
 
     /// Warns, unless that is the last text of this trouble.
-    pub fn warn(&mut self, text: String) {
+    pub fn warn(&self, text: String) {
         self.log(Level::Warn, text);
-    }
-
-    /// Whether [`LogOnce::log`] would log it.
-    #[must_use]
-    pub fn is_new(&self, text: &str) -> bool {
-        self.last.as_deref() != Some(text)
     }
 
     /// The trouble is over; what comes next is logged again.
     pub fn clear(&mut self) {
-        self.last = None;
+        *self.last() = None;
+    }
+
+    fn is_new(&self, text: &str) -> bool {
+        self.last().as_deref() != Some(text)
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<String>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -49,5 +73,13 @@ mod tests {
         assert!(told.is_new("no space"));
         told.clear();
         assert!(told.is_new("not allowed"));
+    }
+
+    #[test]
+    fn a_line_with_another_field_is_new() {
+        let told = LogOnce::default();
+        let args = format_args!("no config");
+        Log::log(&told, &Record::builder().args(args).key_values(&("conf", "a")).build());
+        assert!(!told.is_new("no config; conf=a") && told.is_new("no config; conf=b"));
     }
 }

@@ -1,4 +1,4 @@
-//! The loop kit: one inbox, named workers, signals, timing, what is logged once.
+//! The loop kit: one inbox, named workers, signals, timing, log lines.
 //!
 //! **Invariant.** A process has one loop that owns all state and waits in one
 //! place, [`Inbox::next`]. Everybody else holds an [`Outbox`] and posts.
@@ -9,6 +9,7 @@ mod chain;
 mod debounce;
 mod inbox;
 mod log_once;
+mod log_text;
 mod printable;
 mod retry;
 mod signals;
@@ -20,6 +21,7 @@ pub use chain::chain;
 pub use debounce::{Debounce, Wait};
 pub use inbox::{Inbox, Outbox, inbox};
 pub use log_once::LogOnce;
+pub use log_text::log_text;
 pub use printable::{printable, shown};
 pub use retry::{Retry, RetrySet};
 pub use signals::{Signal, Signals};

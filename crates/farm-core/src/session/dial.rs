@@ -277,8 +277,8 @@ impl Dialer {
         };
         match (stream.shake_hands(), &self.tls) {
             (Ok(true), _) => {
-                if let Some(terms) = stream.terms() {
-                    log::debug!("secured; server={} {terms}", candidate.address);
+                if let Some((version, cipher)) = stream.terms() {
+                    log::debug!(server:% = candidate.address, version, cipher; "secured");
                 }
                 Ok(Moved::Done(stream))
             }

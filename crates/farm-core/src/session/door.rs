@@ -70,7 +70,7 @@ impl Door {
                 Ok(stream) => return Some(stream),
                 Err(error) => self.wait("cannot serve our own client", &error, now),
             },
-            Ok(false) => log::warn!("refused a connection of another process; peer={peer}"),
+            Ok(false) => log::warn!(peer:%; "refused a connection of another process"),
             Err(error) => {
                 self.waiting = Some((stream, peer));
                 self.wait("cannot tell whose connection that is", &error, now);
@@ -82,7 +82,7 @@ impl Door {
     fn wait(&mut self, what: &str, error: &std::io::Error, now: Instant) {
         self.retry.failed(now);
         let in_ms = self.retry.deadline().map_or(0, |at| (at - now).as_millis());
-        log::error!("{what}, trying again; error=\"{error}\" in_ms={in_ms}");
+        log::error!(error:%, in_ms; "{what}, trying again");
     }
 }
 

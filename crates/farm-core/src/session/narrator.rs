@@ -30,7 +30,7 @@ impl Narrator {
                 (self.rounds, self.lasting) = (0, 0);
                 let what = if *is_new { "connected" } else { "connected again, same session" };
                 let (server, timeout_ms) = (server(), granted.as_millis());
-                log::info!("{what}; server={server} session={session} timeout_ms={timeout_ms}");
+                log::info!(server:%, session:%, timeout_ms; "{what}");
                 self.session.get_or_init(|| *session);
                 self.gate.open();
             }
@@ -40,8 +40,8 @@ impl Narrator {
                 let level = if is_usual { log::Level::Info } else { log::Level::Warn };
                 let server = server();
                 log::log!(
-                    level,
-                    "suspended: lost the server, looking for another; server={server} why=\"{why}\""
+                    level, server:%, why:%;
+                    "suspended: lost the server, looking for another"
                 );
                 self.gate.shut();
             }
@@ -66,7 +66,7 @@ impl Narrator {
             && let Some(trouble) = &trouble
         {
             let what = if is_refused { "takes us" } else { "can be reached" };
-            log::warn!("no server {what}, trying on; last=\"{trouble}\"");
+            log::warn!(last:% = trouble; "no server {what}, trying on");
         }
         // Credentials do not get better while a caller waits.
         let tried = self.gate.note(trouble.clone(), has_given_up || is_refused);

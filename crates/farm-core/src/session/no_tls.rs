@@ -66,7 +66,7 @@ impl Channel {
         match *self {}
     }
 
-    pub(super) const fn terms(&self) -> String {
+    pub(super) const fn terms(&self) -> (String, String) {
         match *self {}
     }
 }

@@ -30,7 +30,7 @@ impl Session {
             return self.renewal.reset();
         };
         if self.renewal.deadline().is_none() {
-            log::warn!("no new session, trying on; why=\"{error}\"");
+            log::warn!(why:% = error; "no new session, trying on");
         }
         self.renewal.failed(now);
     }

@@ -101,8 +101,8 @@ impl Stream {
         }
     }
 
-    /// What was agreed upon in the handshake, if there was one.
-    pub(super) fn terms(&self) -> Option<String> {
+    /// The version and cipher of the handshake, if there was one.
+    pub(super) fn terms(&self) -> Option<(String, String)> {
         match &self.transport {
             Transport::Plain => None,
             Transport::Tls(channel) => Some(channel.terms()),

@@ -1,6 +1,7 @@
 //! What is logged: one line for each change of state, none for an attempt.
 
 use crate::guest::{Guest, PATIENCE};
+use farm_core::engine::log_text;
 use farm_harness::{FakeServer, FaultProxy};
 use log::{LevelFilter, Log, Metadata, Record};
 use std::sync::{Mutex, Once, PoisonError};
@@ -19,7 +20,7 @@ impl Log for Lines {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            lines.push(format!("{} {}", record.level(), record.args()));
+            lines.push(format!("{} {}", record.level(), log_text(record)));
         }
     }
 

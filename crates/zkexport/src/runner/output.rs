@@ -32,7 +32,7 @@ impl Runner {
                     MirrorAction::Relax => self.told.file_is_well(&self.conf),
                     MirrorAction::Withhold { count } => self.withhold(count)?,
                     MirrorAction::Release => {
-                        log::info!("there are enough hosts again; file={}", self.conf);
+                        log::info!(file = self.conf; "there are enough hosts again");
                     }
                 }
             }
@@ -127,12 +127,12 @@ impl Runner {
     }
 
     fn withhold(&self, count: usize) -> Result<(), Failure> {
-        let (file, least) = (&self.conf, self.mirror.hosts_min());
+        let (file, min) = (&self.conf, self.mirror.hosts_min());
         if self.once.is_some() {
-            let what = format!("{count} hosts, fewer than {least}: {file} stays as it is");
+            let what = format!("{count} hosts, fewer than {min}: {file} stays as it is");
             return Err(Failure::new(Exit::No, what));
         }
-        log::warn!("too few hosts, the file stays as it is; file={file} hosts={count} min={least}");
+        log::warn!(file, hosts = count, min; "too few hosts, the file stays as it is");
         Ok(())
     }
 
@@ -151,11 +151,10 @@ impl Runner {
         let (added, removed, changed) = (added.len(), removed.len(), changed.len());
         let (file, hosts) = (&self.conf, farm.len());
         match reason {
-            Reason::Start => log::info!("the file is current; file={file} hosts={hosts}"),
-            Reason::Change => log::info!(
-                "the file has changed; file={file} hosts={hosts} added={added} \
-                 removed={removed} changed={changed}"
-            ),
+            Reason::Start => log::info!(file, hosts; "the file is current"),
+            Reason::Change => {
+                log::info!(file, hosts, added, removed, changed; "the file has changed");
+            }
         }
         self.shown = Arc::clone(&farm);
         if let Some(announcer) = &mut self.announcer {

@@ -29,25 +29,25 @@ impl Told {
 
     pub(super) fn file_is_refused(&self, conf: &str) {
         if let Some(error) = &self.fault {
-            log::error!("the file stays as it is, trying again: {error}; file={conf}");
+            log::error!(file = conf; "the file stays as it is, trying again: {error}");
         }
     }
 
     pub(super) fn file_is_well(&mut self, conf: &str) {
         self.fault = None;
-        log::info!("the file can be written again; file={conf}");
+        log::info!(file = conf; "the file can be written again");
     }
 
     pub(super) fn check_refused(&mut self, conf: &str, refusal: &Failed) {
         self.is_check_refused = true;
         let reason = &refusal.reason;
-        log::error!("the check refused the new contents, the file stays: {reason}; file={conf}");
+        log::error!(file = conf; "the check refused the new contents, the file stays: {reason}");
         refusal.log_said(Level::Error, "the check");
     }
 
     pub(super) fn check_passed(&mut self, conf: &str) {
         if std::mem::take(&mut self.is_check_refused) {
-            log::info!("the check takes the new contents again; file={conf}");
+            log::info!(file = conf; "the check takes the new contents again");
         }
     }
 
@@ -55,10 +55,10 @@ impl Told {
         let count = hold.count();
         if settled.held > 0 && !self.are_hosts_held {
             let limit = hold.limit();
-            log::warn!("many hosts went at once, keeping them for {limit:?}; hosts={count}");
+            log::warn!(hosts = count; "many hosts went at once, keeping them for {limit:?}");
         }
         if settled.given_up > 0 {
-            log::warn!("held hosts did not come back, removing them; hosts={}", settled.given_up);
+            log::warn!(hosts = settled.given_up; "held hosts did not come back, removing them");
         }
         if self.are_hosts_held && count == 0 && settled.given_up == 0 {
             log::info!("all hosts that were held are back");

@@ -76,8 +76,7 @@ fn read_file(path: &Path) -> io::Result<Result<Auth, Failure>> {
     let mut file = File::open(path)?;
     let about = file.metadata()?;
     if about.is_file() && about.permissions().mode() & READABLE_BY_ALL != 0 {
-        let path = path.display();
-        log::warn!("everybody can read our credentials: chmod o-r is due; file={path:?}");
+        log::warn!(file:? = path; "everybody can read our credentials: chmod o-r is due");
     }
     let mut bytes = Vec::new();
     file.by_ref().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;

@@ -106,13 +106,9 @@ impl Channel {
     }
 
     /// The agreed version and cipher, for people.
-    pub(in super::super) fn terms(&self) -> String {
+    pub(in super::super) fn terms(&self) -> (String, String) {
         let version = self.tls.protocol_version().map(|it| format!("{it:?}"));
         let cipher = self.tls.negotiated_cipher_suite().map(|it| format!("{:?}", it.suite()));
-        format!(
-            "version={} cipher={}",
-            version.unwrap_or_default().replace("TLSv1_", "1."),
-            cipher.unwrap_or_default()
-        )
+        (version.unwrap_or_default().replace("TLSv1_", "1."), cipher.unwrap_or_default())
     }
 }

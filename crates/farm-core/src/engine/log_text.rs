@@ -1,0 +1,58 @@
+//! A log record as text.
+
+use log::Record;
+use log::kv::{Error, Key, Value, VisitSource};
+use std::fmt::Write as _;
+
+/// The fields that hold a sentence, which stands in quotes.
+const SENTENCES: [&str; 3] = ["error", "last", "why"];
+
+/// The message, then the fields as `key=value`.
+#[must_use]
+pub fn log_text(record: &Record<'_>) -> String {
+    let mut fields = Fields { text: record.args().to_string(), gap: "; " };
+    // Only the visitor can fail, and a string takes whatever is written to it.
+    let _ = record.key_values().visit(&mut fields);
+    fields.text
+}
+
+struct Fields {
+    text: String,
+    gap: &'static str,
+}
+
+impl<'kvs> VisitSource<'kvs> for Fields {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        let quote = if SENTENCES.contains(&key.as_str()) { "\"" } else { "" };
+        write!(self.text, "{}{key}={quote}{value}{quote}", self.gap)?;
+        self.gap = " ";
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use log::kv::ToValue;
+
+    fn text(fields: &[(&str, Value<'_>)]) -> String {
+        let args = format_args!("told");
+        log_text(&Record::builder().args(args).key_values(&fields).build())
+    }
+
+    #[test]
+    fn fields_follow_the_message_in_their_order_and_sentences_are_quoted() {
+        assert_eq!(text(&[]), "told");
+        let (path, why) = ("/services/db", "no \"space\"");
+        let fields = [
+            ("path", path.to_value()),
+            ("wait_ms", 7_u128.to_value()),
+            ("why", Value::from_display(&why)),
+            ("file", Value::from_debug(&path)),
+        ];
+        assert_eq!(
+            text(&fields),
+            "told; path=/services/db wait_ms=7 why=\"no \"space\"\" file=\"/services/db\""
+        );
+    }
+}
