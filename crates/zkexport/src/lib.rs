@@ -12,6 +12,7 @@ mod mirror;
 mod options;
 mod preview;
 mod runner;
+mod status;
 mod target;
 
 pub use options::Args;

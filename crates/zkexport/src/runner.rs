@@ -11,6 +11,7 @@ use crate::check::Checker;
 use crate::hold::{Hold, Settled};
 use crate::mirror::{Event as MirrorEvent, Mirror};
 use crate::options::Config;
+use crate::status::Status;
 use crate::target::Target;
 use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::engine::{Inbox, Outbox, Signal, Signals, inbox};
@@ -65,7 +66,6 @@ pub(crate) struct Runner {
     /// What the file has, for the log.
     shown: Arc<Farm>,
     told: Told,
-    notifier: Notifier,
     _signals: Option<Signals>,
 }
 
@@ -114,21 +114,22 @@ impl Runner {
             was_connected: false,
             shown: Arc::new(Farm::new()),
             told: Told::default(),
-            notifier: Notifier::from_environment(),
             _signals: signals,
         })
     }
 
     pub(crate) fn run(mut self) -> Result<Exit, Failure> {
+        let mut notifier = Notifier::from_environment();
         let end = loop {
-            self.say_status();
-            match self.turn() {
-                Ok(None) => {}
-                Ok(Some(exit)) => break Ok(exit),
-                Err(failure) => break Err(failure),
+            if self.mirror.is_current() {
+                notifier.ready();
+            }
+            notifier.status(&self.status());
+            if let Some(end) = self.turn().transpose() {
+                break end;
             }
         };
-        self.notifier.stopping();
+        notifier.stopping();
         if matches!(&end, Err(failure) if is_out_of_time(failure.exit())) {
             // Nobody is there to take a good-bye, and the time is up.
             self.session.abandon();
@@ -333,22 +334,22 @@ impl Runner {
         Ok(())
     }
 
-    fn say_status(&mut self) {
-        let path = &self.path;
-        let status = match self.roster.state() {
-            State::Away if self.was_connected => {
-                format!("ZooKeeper is away, {} stays as it is", self.conf)
-            }
-            State::Away => "looking for ZooKeeper".to_owned(),
-            State::Loading => format!("reading {path}"),
-            State::Missing => format!("waiting for {path}, which is not there"),
-            State::Refused => format!("{path} can't be listed"),
-            State::Complete => self.status_of_file(),
-        };
-        if self.mirror.is_current() {
-            self.notifier.ready();
+    fn status(&self) -> Status<'_> {
+        let (farm, file) = (&self.path, self.conf.as_str());
+        match self.roster.state() {
+            State::Away if self.was_connected => Status::Away { file },
+            State::Away => Status::Searching,
+            State::Loading => Status::Reading { farm },
+            State::Missing => Status::Missing { farm },
+            State::Refused => Status::Refused { farm },
+            State::Complete => match self.mirror.trouble() {
+                Some(trouble) => Status::Behind { file, trouble },
+                None => {
+                    let held = self.hold.as_ref().map_or(0, Hold::count);
+                    Status::Current { file, hosts: self.mirror.count(), held }
+                }
+            },
         }
-        self.notifier.status(&status);
     }
 }
 

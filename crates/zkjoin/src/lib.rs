@@ -9,6 +9,7 @@ mod member;
 mod name;
 mod options;
 mod runner;
+mod status;
 mod timers;
 mod told;
 

@@ -11,6 +11,7 @@ use crate::local::Local;
 use crate::member::{Action, Event as MemberEvent, Member, Remote};
 use crate::name::{self, Rival};
 use crate::options::Config;
+use crate::status::Status;
 use crate::told::{Told, tell_conflicts, tell_overruled};
 use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::codec::json;
@@ -63,7 +64,6 @@ pub(crate) struct Runner {
     hook: Option<Hook>,
     /// Why the command has to run, once the step that goes on is done.
     hook_due: Option<&'static str>,
-    notifier: Notifier,
     // Dropped last, and in this order: nobody posts any more, then the name is free.
     _signals: Signals,
     _locks: Vec<HostLock>,
@@ -93,7 +93,6 @@ impl Runner {
             told: Told::default(),
             hook,
             hook_due: None,
-            notifier: Notifier::from_environment(),
             config,
             inbox,
             outbox,
@@ -104,33 +103,31 @@ impl Runner {
     }
 
     pub(crate) fn run(mut self) -> Result<Exit, Failure> {
+        let mut notifier = Notifier::from_environment();
         let end = loop {
-            self.say_status();
+            if self.is_ready {
+                notifier.ready();
+            }
+            notifier.status(&self.status());
             let event = self.inbox.next(self.deadline());
-            match self.turn(event) {
-                Ok(None) => {}
-                Ok(Some(exit)) => break Ok(exit),
-                Err(failure) => break Err(failure),
+            if let Some(end) = self.turn(event).transpose() {
+                break end;
             }
         };
-        self.notifier.stopping();
+        notifier.stopping();
         self.session.close();
         end
     }
 
-    fn say_status(&mut self) {
+    fn status(&self) -> Status<'_> {
         let path = &self.config.entry;
-        let status = match (self.is_connected, self.is_ready) {
-            (false, false) => "looking for ZooKeeper".to_owned(),
-            (false, true) => format!("ZooKeeper is away, {path} may be gone"),
-            (true, _) if self.member.is_joined() => format!("joined as {path}"),
-            (true, _) if self.rival.is_some() => format!("waiting for {path}, which is taken"),
-            (true, _) => format!("joining as {path}"),
-        };
-        if self.is_ready {
-            self.notifier.ready();
+        match (self.is_connected, self.is_ready) {
+            (false, false) => Status::Searching,
+            (false, true) => Status::Away(path),
+            (true, _) if self.member.is_joined() => Status::Joined(path),
+            (true, _) if self.rival.is_some() => Status::Waiting(path),
+            (true, _) => Status::Joining(path),
         }
-        self.notifier.status(&status);
     }
 
     fn deadline(&self) -> Option<Instant> {

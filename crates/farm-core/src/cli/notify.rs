@@ -6,6 +6,7 @@
 
 use crate::engine::printable;
 use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -50,10 +51,15 @@ impl Notifier {
     }
 
     /// Says in words what state the tool is in; the same words are not repeated.
-    pub fn status(&mut self, status: &str) {
+    pub fn status(&mut self, status: &(impl Display + ?Sized)) {
+        // Nobody else needs it in words.
+        if self.line.is_none() {
+            return;
+        }
+        let status = status.to_string();
         if self.status != status {
-            status.clone_into(&mut self.status);
-            self.send(&format!("STATUS={}", printable(status)));
+            self.send(&format!("STATUS={}", printable(&status)));
+            self.status = status;
         }
     }
 

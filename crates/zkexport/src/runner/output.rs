@@ -5,7 +5,7 @@ use crate::announce::Reason;
 use crate::check::Checker;
 use crate::difference::Difference;
 use crate::hold::Hold;
-use crate::mirror::{Action as MirrorAction, Event as MirrorEvent, Trouble};
+use crate::mirror::{Action as MirrorAction, Event as MirrorEvent};
 use crate::preview::unified;
 use crate::target::TargetError;
 use farm_core::cli::{Exit, ExitReason, Failure};
@@ -159,19 +159,6 @@ impl Runner {
         self.shown = Arc::clone(&farm);
         if let Some(announcer) = &mut self.announcer {
             announcer.announce(now, reason, farm);
-        }
-    }
-
-    pub(super) fn status_of_file(&self) -> String {
-        let conf = &self.conf;
-        match self.mirror.trouble() {
-            Some(Trouble::Failing) => format!("{conf} can't be written"),
-            Some(Trouble::Refused) => format!("the check refuses what would be {conf}"),
-            Some(Trouble::TooFew(count)) => format!("{count} hosts are too few for {conf}"),
-            None => match self.hold.as_ref().map_or(0, Hold::count) {
-                0 => format!("{} hosts in {conf}", self.mirror.count()),
-                held => format!("{} hosts in {conf}, {held} of them held", self.mirror.count()),
-            },
         }
     }
 }

@@ -1,0 +1,45 @@
+//! Which state the tool is in, for whoever watches it.
+
+use crate::mirror::Trouble;
+use farm_core::session::ZnodePath;
+use std::fmt;
+
+/// The state, with the farm or the file that it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status<'a> {
+    /// No server was found yet.
+    Searching,
+    /// No server carries the session; one did before.
+    Away { file: &'a str },
+    /// The farm is being read.
+    Reading { farm: &'a ZnodePath },
+    /// There is no such farm.
+    Missing { farm: &'a ZnodePath },
+    /// The server does not let us list the farm.
+    Refused { farm: &'a ZnodePath },
+    /// The file does not follow the farm.
+    Behind { file: &'a str, trouble: Trouble },
+    /// The file has so many hosts, of which some are held.
+    Current { file: &'a str, hosts: usize, held: usize },
+}
+
+impl fmt::Display for Status<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Searching => f.write_str("looking for ZooKeeper"),
+            Self::Away { file } => write!(f, "ZooKeeper is away, {file} stays as it is"),
+            Self::Reading { farm } => write!(f, "reading {farm}"),
+            Self::Missing { farm } => write!(f, "waiting for {farm}, which is not there"),
+            Self::Refused { farm } => write!(f, "{farm} can't be listed"),
+            Self::Behind { file, trouble } => match trouble {
+                Trouble::Failing => write!(f, "{file} can't be written"),
+                Trouble::Refused => write!(f, "the check refuses what would be {file}"),
+                Trouble::TooFew(count) => write!(f, "{count} hosts are too few for {file}"),
+            },
+            Self::Current { file, hosts, held: 0 } => write!(f, "{hosts} hosts in {file}"),
+            Self::Current { file, hosts, held } => {
+                write!(f, "{hosts} hosts in {file}, {held} of them held")
+            }
+        }
+    }
+}
