@@ -6,6 +6,9 @@ use farm_core::farm::{Claim, Share, claim as claim_entry, share};
 use farm_core::model::{Record, Value};
 use farm_core::session::{Client, SessionError, SessionId, Stat, Znode, ZnodePath};
 
+/// How many of our own sessions are remembered: a server does not lag far behind.
+const PAST_SESSIONS_MAX: usize = 8;
+
 /// What came of a request.
 pub(crate) enum Answer {
     Claim(Result<Claim, SessionError>),
@@ -24,6 +27,14 @@ pub(crate) struct LeftOver {
 }
 
 impl LeftOver {
+    /// That session of ours is over, but a server that lags behind may still show its znode.
+    pub(crate) fn lost(&mut self, session: SessionId) {
+        if self.sessions.len() == PAST_SESSIONS_MAX {
+            self.sessions.remove(0);
+        }
+        self.sessions.push(session);
+    }
+
     pub(crate) fn has(&self, znode: &Znode) -> bool {
         let is_of_host = || self.hostname.is_some() && hostname_of(znode) == self.hostname;
         self.sessions.contains(&SessionId(znode.stat.ephemeral_owner)) || is_of_host()

@@ -3,12 +3,14 @@
 //! [`member`] decides, [`runner`] does: the machine of the two-way sync knows
 //! neither ZooKeeper nor the disk.
 
+mod announce;
 mod entry;
 mod local;
 mod member;
 mod name;
 mod options;
 mod runner;
+mod size;
 mod status;
 mod timers;
 mod told;

@@ -11,11 +11,13 @@
 //! again, after the request that is under way.
 
 mod event;
+mod requests;
 
 pub(crate) use event::{Action, Conf, Event, Remote, Terms};
 
 use farm_core::engine::Retry;
 use farm_core::model::{Conflict, FieldPath, Record, Value, common_ground, merge};
+use requests::{Request, Requests};
 use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_millis(200);
@@ -23,13 +25,6 @@ const RETRY_MOST: Duration = Duration::from_secs(30);
 
 /// The field that names the host.
 pub(crate) const HOSTNAME: &str = "hostname";
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Request {
-    Claim(Record),
-    Look,
-    Publish(Record),
-}
 
 /// Where the znode stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,21 +48,14 @@ pub(crate) struct Member {
     /// What both sides agreed on, field by field; one-way, what was published last.
     agreed: Option<Record>,
     place: Place,
-    is_connected: bool,
-    under_way: Option<Request>,
-    look_again: bool,
-    /// A claim of which we never heard the outcome.
-    doubtful: Option<Record>,
+    requests: Requests,
     /// What the config said when the znode was last written, or maybe written: where
     /// the znode holds the same, both sides agreed, whatever was edited since.
     offered: Option<Record>,
-    /// What ZooKeeper refuses to take, as it is.
-    unfit: Option<Record>,
     /// What the config was given last.
     storing: Option<Record>,
     /// The conflicts that were told last, so that a retry does not tell them again.
     told: Vec<Conflict>,
-    request_retry: Retry,
     store_retry: Retry,
 }
 
@@ -80,15 +68,10 @@ impl Member {
             remote: None,
             agreed: None,
             place: Place::Unclaimed,
-            is_connected: false,
-            under_way: None,
-            look_again: false,
-            doubtful: None,
+            requests: Requests::new(Retry::new(RETRY_LEAST, RETRY_MOST)),
             offered: None,
-            unfit: None,
             storing: None,
             told: Vec::new(),
-            request_retry: Retry::new(RETRY_LEAST, RETRY_MOST),
             store_retry: Retry::new(RETRY_LEAST, RETRY_MOST),
         }
     }
@@ -100,14 +83,13 @@ impl Member {
 
     /// When something that failed shall be tried again.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let request = self.request_retry.deadline().filter(|_| self.is_connected);
-        [request, self.store_retry.deadline()].into_iter().flatten().min()
+        [self.requests.deadline(), self.store_retry.deadline()].into_iter().flatten().min()
     }
 
     /// Takes in what happened and tells what to do.
     pub(crate) fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
-        self.request_retry.take(now);
+        self.requests.retry.take(now);
         self.store_retry.take(now);
         self.note(now, event, &mut actions);
         self.yield_to_common(&mut actions);
@@ -115,8 +97,7 @@ impl Member {
         if let Some(store) = self.next_store() {
             actions.extend(store);
         }
-        let is_free = self.under_way.is_none() && self.request_retry.deadline().is_none();
-        if self.is_connected && is_free {
+        if self.requests.may_begin() {
             actions.extend(self.next_request());
         }
         actions
@@ -125,37 +106,27 @@ impl Member {
     fn note(&mut self, now: Instant, event: Event, actions: &mut Vec<Action>) {
         match event {
             Event::Connected => {
-                self.is_connected = true;
-                self.look_again = true;
-                self.interrupt();
-                self.request_retry.reset();
-                if self.place == Place::Waiting {
-                    self.place = Place::Unclaimed;
-                }
+                self.requests.connected();
+                self.try_again();
             }
-            Event::Disconnected => {
-                self.is_connected = false;
-                self.interrupt();
-            }
+            Event::Disconnected => self.requests.disconnected(),
             Event::Hint => {
-                self.look_again = true;
-                if self.place == Place::Waiting {
-                    self.place = Place::Unclaimed;
-                }
+                self.requests.look_again = true;
+                self.try_again();
             }
             Event::Conf(conf) => {
                 self.had_conf |= conf != Conf::Missing;
                 self.conf = Some(conf);
                 self.store_retry.reset();
-                if self.terms.is_common && self.place == Place::Waiting {
-                    self.place = Place::Unclaimed;
+                if self.terms.is_common {
+                    self.try_again();
                 }
             }
             Event::Claimed { remote, overruled } => self.claimed(remote, overruled, actions),
             Event::Looked(remote) => {
-                self.finish_request();
+                self.requests.finish();
                 let is_new = self.place != Place::Ours;
-                match self.doubtful.take() {
+                match self.requests.doubtful.take() {
                     Some(record) if !self.terms.is_common => self.stand(record, actions),
                     _ if is_new => {
                         self.place = Place::Ours;
@@ -166,36 +137,27 @@ impl Member {
                 self.meet(remote);
             }
             Event::Gone => {
-                self.finish_request();
-                self.doubtful = None;
+                self.requests.finish();
+                self.requests.doubtful = None;
                 // Nothing good to share: whoever joins next would take it for the truth.
                 let is_empty_handed = self.terms.is_common && self.merged().is_none();
                 self.place = if is_empty_handed { Place::Waiting } else { Place::Unclaimed };
             }
             Event::Published { version } => {
-                if let Some(Request::Publish(record)) = self.under_way.take() {
+                if let Some(Request::Publish(record)) = self.requests.finish() {
                     self.meet(Remote { record: Some(record), version });
-                    self.unfit = None;
-                    self.request_retry.reset();
+                    self.requests.unfit = None;
                 }
             }
             Event::Outrun => {
-                self.finish_request();
-                self.look_again = true;
+                self.requests.finish();
+                self.requests.look_again = true;
             }
-            Event::Interrupted => self.interrupt(),
-            Event::Refused { is_final } => match self.under_way.take() {
-                Some(Request::Publish(record)) if is_final => self.unfit = Some(record),
-                Some(Request::Claim(record)) if is_final => {
-                    self.unfit = Some(record);
-                    // What is claimed instead may be refused as well.
-                    self.request_retry.failed(now);
-                }
-                _ => self.request_retry.failed(now),
-            },
+            Event::Interrupted => self.requests.interrupt(),
+            Event::Refused { is_final } => self.requests.refused(now, is_final),
             Event::Taken => {
-                self.finish_request();
-                self.doubtful = None;
+                self.requests.finish();
+                self.requests.doubtful = None;
                 self.place = Place::Waiting;
             }
             Event::Stored(conf) => {
@@ -218,8 +180,7 @@ impl Member {
     }
 
     fn claimed(&mut self, remote: Remote, overruled: Option<Record>, actions: &mut Vec<Action>) {
-        let Some(Request::Claim(record)) = self.under_way.take() else { return };
-        self.request_retry.reset();
+        let Some(Request::Claim(record)) = self.requests.finish() else { return };
         if self.agreed.is_none()
             && let Some(overruled) = overruled
         {
@@ -251,10 +212,10 @@ impl Member {
         actions.push(Action::TellJoined);
     }
 
-    /// Whether the request that was under way has been carried out is not known.
-    fn interrupt(&mut self) {
-        if let Some(Request::Claim(record)) = self.under_way.take() {
-            self.doubtful = Some(record);
+    /// Something changed: what was waited for may be there.
+    fn try_again(&mut self) {
+        if self.place == Place::Waiting {
+            self.place = Place::Unclaimed;
         }
     }
 
@@ -298,11 +259,6 @@ impl Member {
         {
             self.offered = Some(merge(before, offered, after).record);
         }
-    }
-
-    fn finish_request(&mut self) {
-        self.under_way = None;
-        self.request_retry.reset();
     }
 
     /// What the config says, as far as the merge is concerned: one that is missing
@@ -387,26 +343,28 @@ impl Member {
         let (action, request) = match self.place {
             Place::Waiting => return None,
             // First see whether the last claim succeeded, with what it put there.
-            Place::Unclaimed if self.doubtful.is_some() => (Action::Look, Request::Look),
+            Place::Unclaimed if self.requests.doubtful.is_some() => (Action::Look, Request::Look),
             // To see whether there is one, if there is nothing to create it with.
             Place::Unclaimed if self.terms.is_common && self.merged().is_none() => {
                 (Action::Look, Request::Look)
             }
             Place::Unclaimed => {
                 let (mut record, _) = self.merged()?;
-                if self.unfit.as_ref() == Some(&record) {
+                if self.requests.unfit.as_ref() == Some(&record) {
                     // Better the last good record than none.
                     record = self.agreed.clone().filter(|agreed| *agreed != record)?;
                 }
                 (Action::Claim(record.clone()), Request::Claim(record))
             }
-            Place::Ours if self.look_again || self.remote.is_none() => {
+            Place::Ours if self.requests.look_again || self.remote.is_none() => {
                 (Action::Look, Request::Look)
             }
             Place::Ours => {
                 let (record, _) = self.merged()?;
                 let version = self.remote.as_ref()?.version;
-                if !self.is_to_be_published(&record) || self.unfit.as_ref() == Some(&record) {
+                if !self.is_to_be_published(&record)
+                    || self.requests.unfit.as_ref() == Some(&record)
+                {
                     return None;
                 }
                 (Action::Publish { record: record.clone(), version }, Request::Publish(record))
@@ -415,13 +373,11 @@ impl Member {
         if request != Request::Look {
             self.offered = self.local();
         }
-        self.look_again = false;
-        self.under_way = Some(request);
+        self.requests.look_again = false;
+        self.requests.under_way = Some(request);
         Some(action)
     }
-}
 
-impl Member {
     fn is_to_be_published(&self, record: &Record) -> bool {
         let Some(remote) = self.remote_record() else {
             // Nonsense in our own znode is repaired, in one that others share it is not.

@@ -1,10 +1,10 @@
 //! Whose name it is: the lock on this host, and the others who hold it.
 
-use crate::entry::hostname_of;
+use crate::entry::{LeftOver, hostname_of};
 use crate::options::Config;
 use farm_core::cli::{Exit, Failure};
 use farm_core::host::lock::{HostLock, LockError};
-use farm_core::session::{SessionId, Znode};
+use farm_core::session::{SessionId, Znode, ZnodePath};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,13 @@ pub(crate) fn take(config: &Config) -> Result<Vec<HostLock>, Failure> {
     })
 }
 
+/// Those who hold the name and are not this session: what is left of us, and somebody else.
+#[derive(Debug)]
+pub(crate) struct Holders {
+    pub(crate) left_over: LeftOver,
+    pub(crate) rival: Option<Rival>,
+}
+
 /// Somebody else who holds the name, and whom we wait for to go.
 #[derive(Debug)]
 pub(crate) struct Rival {
@@ -39,29 +46,35 @@ pub(crate) struct Rival {
     znode: Option<Znode>,
 }
 
-impl Rival {
-    pub(crate) const fn new(until: Instant, znode: Znode) -> Self {
-        Self { until, znode: Some(znode) }
+impl Holders {
+    /// Nobody was met yet; `hostname` is what is in a znode that an earlier run left.
+    pub(crate) const fn new(hostname: Option<String>) -> Self {
+        Self { left_over: LeftOver { hostname, sessions: Vec::new() }, rival: None }
     }
 
-    /// They are there still. However often they are met, we wait once.
-    pub(crate) fn is_met(&mut self, znode: Znode) {
-        self.znode = Some(znode);
+    /// Somebody else is there. However often they are met, we wait for them once.
+    pub(crate) fn meet(&mut self, znode: Znode, patience: Duration, path: &ZnodePath) {
+        let (owner, wait_ms) = (SessionId(znode.stat.ephemeral_owner), patience.as_millis());
+        let rival = self.rival.get_or_insert_with(|| {
+            log::warn!(path:%, owner:%, wait_ms; "the name is taken, waiting");
+            Rival { until: Instant::now() + patience, znode: None }
+        });
+        rival.znode = Some(znode);
     }
 
     /// Something changed: whether they are there will be known when it was read.
-    pub(crate) fn is_unsure(&mut self) {
-        self.znode = None;
+    pub(crate) fn unsure(&mut self) {
+        self.rival.iter_mut().for_each(|rival| rival.znode = None);
     }
 
     /// When to stop waiting for them.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.znode.as_ref().map(|_| self.until)
+        self.rival.as_ref().filter(|rival| rival.znode.is_some()).map(|rival| rival.until)
     }
 
     /// Their znode, if we have waited long enough.
     pub(crate) fn outstays(&self, now: Instant) -> Option<&Znode> {
-        self.znode.as_ref().filter(|_| now >= self.until)
+        self.rival.as_ref().filter(|rival| now >= rival.until)?.znode.as_ref()
     }
 }
 
