@@ -9,12 +9,13 @@
 //! one farm is being stored, which can take long when a check has a say in it, no
 //! other one is.
 
+mod shown;
 #[cfg(test)]
 mod tests;
 
 use farm_core::engine::{Debounce, Retry, Wait};
-use farm_core::model::{Farm, Filter, HostName, Record};
-use std::collections::{BTreeMap, BTreeSet};
+use farm_core::model::{Farm, Filter, HostName};
+use shown::Shown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -109,10 +110,8 @@ enum Offer {
 pub(crate) struct Mirror {
     /// Of how long a host must be gone `min` is the measure too.
     wait: Wait,
-    filter: Option<Filter>,
     state: State,
-    /// What the file has, once we have stored it.
-    shown: Option<Arc<Farm>>,
+    shown: Shown,
     offer: Offer,
     /// What changed while an answer is to come.
     meanwhile: Debounce,
@@ -123,10 +122,6 @@ pub(crate) struct Mirror {
     hosts_min: usize,
     /// How many hosts the farm has, while these are too few to be stored.
     withheld: Option<usize>,
-    /// The hosts that the file shows otherwise than the farm does.
-    differing: BTreeSet<HostName>,
-    /// Those of them, and of them alone, that have left, and when.
-    leaving: BTreeMap<HostName, Instant>,
     /// The changes that are not in the file yet.
     burst: Debounce,
     last_change: Option<Instant>,
@@ -138,17 +133,14 @@ impl Mirror {
     pub(crate) const fn new(wait: Wait, filter: Option<Filter>, hosts_min: usize) -> Self {
         Self {
             wait,
-            filter,
             state: State::Cold,
-            shown: None,
+            shown: Shown::new(filter, wait.min),
             offer: Offer::Nothing,
             meanwhile: Debounce::new(wait),
             refused: None,
             is_refused: false,
             hosts_min,
             withheld: None,
-            differing: BTreeSet::new(),
-            leaving: BTreeMap::new(),
             burst: Debounce::new(wait),
             last_change: None,
             is_forced: false,
@@ -158,7 +150,7 @@ impl Mirror {
 
     /// Has the file been stored at least once?
     pub(crate) const fn is_begun(&self) -> bool {
-        self.shown.is_some()
+        self.shown.is_begun()
     }
 
     /// Does the file show all that is known?
@@ -189,7 +181,7 @@ impl Mirror {
 
     /// How many hosts the file has.
     pub(crate) fn count(&self) -> usize {
-        self.shown.as_ref().map_or(0, |shown| shown.len())
+        self.shown.count()
     }
 
     /// When [`Event::Tick`] is due.
@@ -202,13 +194,12 @@ impl Mirror {
         }
         let due = self.burst.deadline()?;
         // Until there is a file at all, whatever changes may make it possible.
-        if self.differing.len() > self.leaving.len() || !self.is_begun() {
+        if self.shown.has_other() || !self.is_begun() {
             return Some(due);
         }
         // Nothing but hosts that left: before the first of them is gone for long
         // enough, the file would not change.
-        let left = self.leaving.values().min().map(|left| *left + self.wait.min);
-        left.map(|left| left.max(due))
+        self.shown.left().map(|(first, _)| (first + self.wait.min).max(due))
     }
 
     /// Takes one event; `farm` is the farm as it is now.
@@ -216,7 +207,7 @@ impl Mirror {
         let had_passed = matches!(self.offer, Offer::Passed(_));
         let mut actions = self.react(now, event, farm);
         // What was kept out of the file may be gone by itself.
-        let is_equal = self.state == State::Live && self.is_begun() && self.differing.is_empty();
+        let is_equal = self.state == State::Live && self.is_begun() && self.shown.is_equal();
         if is_equal && !self.is_pending() {
             self.offer = Offer::Nothing;
             self.is_refused = false;
@@ -265,7 +256,10 @@ impl Mirror {
 
     fn changed(&mut self, now: Instant, host: &HostName, farm: &Farm) -> Vec<Action> {
         let was_quiet = self.last_change.is_none_or(|last| now >= last + self.wait.min);
-        let differs = self.compare(now, host, farm);
+        let differs = self.shown.compare(now, host, farm);
+        if self.shown.is_equal() {
+            self.burst.clear();
+        }
         if self.is_pending() {
             self.note_meanwhile(now);
             return Vec::new();
@@ -276,8 +270,7 @@ impl Mirror {
         }
         self.last_change = Some(now);
         self.burst.changed(now);
-        let is_leaving = self.leaving.contains_key(host);
-        if was_quiet && !is_leaving && self.failing.is_none() {
+        if was_quiet && !self.shown.is_leaving(host) && self.failing.is_none() {
             return self.store(now, farm);
         }
         Vec::new()
@@ -298,8 +291,8 @@ impl Mirror {
             return self.store(now, farm);
         }
         self.burst.clear();
-        let has_other = self.compare_all(now, farm);
-        if !self.differing.is_empty() {
+        let has_other = self.shown.compare_all(now, farm);
+        if !self.shown.is_equal() {
             self.burst.changed(now);
             self.last_change = Some(now);
         }
@@ -309,58 +302,9 @@ impl Mirror {
         Vec::new()
     }
 
-    /// Compares every host; tells whether one differs that has not just left.
-    fn compare_all(&mut self, now: Instant, farm: &Farm) -> bool {
-        let shown = self.shown.clone();
-        let shown = shown.iter().flat_map(|shown| shown.iter());
-        let mut has_other = false;
-        for host in farm.iter().chain(shown).map(|(name, _)| name).collect::<BTreeSet<_>>() {
-            has_other |= self.compare(now, host, farm) && !self.leaving.contains_key(host);
-        }
-        has_other
-    }
-
-    /// Notes whether the file shows this host as the farm has it.
-    fn compare(&mut self, now: Instant, host: &HostName, farm: &Farm) -> bool {
-        let shown = self.shown.as_ref().and_then(|shown| shown.get(host.as_str()));
-        let there = farm.get(host.as_str());
-        let wanted = there.filter(|record| self.keeps(record));
-        if shown == wanted {
-            self.leaving.remove(host);
-            self.differing.remove(host);
-            if self.differing.is_empty() {
-                self.burst.clear();
-            }
-            return false;
-        }
-        if there.is_none() {
-            self.leaving.entry(host.clone()).or_insert(now);
-        } else {
-            self.leaving.remove(host);
-        }
-        self.differing.insert(host.clone());
-        true
-    }
-
-    fn keeps(&self, record: &Record) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.keeps(record))
-    }
-
     fn store(&mut self, now: Instant, farm: &Farm) -> Vec<Action> {
         let is_forced = std::mem::take(&mut self.is_forced);
-        let mut offered = match &self.filter {
-            Some(filter) => farm.kept_by(filter),
-            None => farm.clone(),
-        };
-        let min = self.wait.min;
-        self.leaving.retain(|_, left| *left + min > now);
-        if let Some(shown) = &self.shown {
-            for host in self.leaving.keys() {
-                if let Some(record) = shown.get(host.as_str()) {
-                    offered.insert(host.clone(), record.clone());
-                }
-            }
-        }
+        let offered = self.shown.wanted(now, farm);
         self.burst.clear();
         let count = offered.len();
         if count < self.hosts_min {
@@ -398,11 +342,13 @@ impl Mirror {
         if meanwhile.is_empty() || self.state != State::Live {
             return Vec::new();
         }
-        self.compare_all(now, farm);
+        self.shown.compare_all(now, farm);
         if self.is_forced {
             return self.store(now, farm);
         }
-        if !self.differing.is_empty() || !self.is_begun() {
+        if self.shown.is_equal() && self.is_begun() {
+            self.burst.clear();
+        } else {
             self.burst = meanwhile;
         }
         Vec::new()
@@ -410,11 +356,12 @@ impl Mirror {
 
     fn stored(&mut self, now: Instant, is_written: bool, farm: &Farm) -> Vec<Action> {
         let Some(stored) = self.take_pending() else { return Vec::new() };
-        let is_first = self.shown.replace(Arc::clone(&stored)).is_none();
-        self.differing = self.leaving.keys().cloned().collect();
+        let is_first = self.shown.stored(Arc::clone(&stored));
         self.burst.clear();
-        let (first, last) = (self.leaving.values().min(), self.leaving.values().max());
-        first.into_iter().chain(last).for_each(|left| self.burst.changed(*left));
+        if let Some((first, last)) = self.shown.left() {
+            self.burst.changed(first);
+            self.burst.changed(last);
+        }
         self.refused = None;
         self.is_refused = false;
         let mut actions = self.relax();

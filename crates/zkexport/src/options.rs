@@ -58,6 +58,41 @@ pub struct Args {
     filter: FilterArg,
 
     #[command(flatten)]
+    commands: CommandArgs,
+
+    #[command(flatten)]
+    gather: WaitArg,
+
+    /// Leave CONF as it is while fewer than N hosts would be in it
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    min_hosts: usize,
+
+    /// Keep hosts for up to DUR (5m) if PCT percent of the farm, and two, go within 10s
+    #[arg(long, value_name = "PCT%[:DUR]", value_parser = hold_drop)]
+    hold_drop: Option<Rule>,
+
+    #[command(flatten)]
+    writing: WritingArgs,
+
+    /// Create FARM if it is missing at start
+    #[arg(long)]
+    create_farm: bool,
+
+    #[command(flatten)]
+    end: EndArgs,
+
+    #[command(flatten)]
+    zk: ZkArgs,
+
+    /// How much to log; read before anything else.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What is run before and after a change.
+#[derive(Debug, clap::Args)]
+struct CommandArgs {
+    #[command(flatten)]
     changed: ChangedCmdArg,
 
     /// Run CMD on the new file, named {} in CMD, before it replaces CONF; if CMD fails, CONF stays
@@ -74,18 +109,11 @@ pub struct Args {
     /// Wait for a random time of at most DUR before each run of --changed-cmd
     #[arg(long, value_name = "DUR", value_parser = parse_duration, requires = "changed_cmd")]
     splay: Option<Duration>,
+}
 
-    #[command(flatten)]
-    gather: WaitArg,
-
-    /// Leave CONF as it is while fewer than N hosts would be in it
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    min_hosts: usize,
-
-    /// Keep hosts for up to DUR (5m) if PCT percent of the farm, and two, go within 10s
-    #[arg(long, value_name = "PCT%[:DUR]", value_parser = hold_drop)]
-    hold_drop: Option<Rule>,
-
+/// How CONF is written.
+#[derive(Debug, clap::Args)]
+struct WritingArgs {
     /// Give CONF this mode, like 640; without it an existing file keeps its own
     #[arg(long, value_name = "MODE", value_parser = FileMode::parse)]
     mode: Option<FileMode>,
@@ -101,11 +129,11 @@ pub struct Args {
     /// Take over a directory with files that zkexport did not write, and remove them
     #[arg(long)]
     adopt: bool,
+}
 
-    /// Create FARM if it is missing at start
-    #[arg(long)]
-    create_farm: bool,
-
+/// When to end.
+#[derive(Debug, clap::Args)]
+struct EndArgs {
     /// Write CONF once and exit
     #[arg(long)]
     once: bool,
@@ -117,13 +145,6 @@ pub struct Args {
     /// Give up --once after this time, 10s if not given
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     timeout: Option<Duration>,
-
-    #[command(flatten)]
-    zk: ZkArgs,
-
-    /// How much to log; read before anything else.
-    #[command(flatten)]
-    pub log: LogArgs,
 }
 
 /// What the options come to.
@@ -131,8 +152,18 @@ pub struct Args {
 pub(crate) struct Config {
     pub(crate) session: SessionConfig,
     pub(crate) farm: ZnodePath,
+    pub(crate) output: OutputConfig,
+    pub(crate) hold: Option<Rule>,
+    pub(crate) creates_farm: bool,
+    /// To end after one file, and how long that may take.
+    pub(crate) once: Option<Duration>,
+}
+
+/// Those of them that are about the file.
+#[derive(Debug)]
+pub(crate) struct OutputConfig {
     /// CONF as it was typed.
-    pub(crate) conf: String,
+    pub(crate) file: String,
     pub(crate) target: Target,
     pub(crate) filter: Option<Filter>,
     pub(crate) wait: Wait,
@@ -140,18 +171,14 @@ pub(crate) struct Config {
     pub(crate) check: Option<TimedCommand>,
     pub(crate) pace: Pace,
     pub(crate) hosts_min: usize,
-    pub(crate) hold: Option<Rule>,
-    pub(crate) creates_farm: bool,
     /// To show what would be written, and write nothing.
     pub(crate) is_dry: bool,
-    /// To end after one file, and how long that may take.
-    pub(crate) once: Option<Duration>,
 }
 
 impl Args {
     /// Ends after one file?
     pub(crate) fn is_once(&self) -> bool {
-        self.once || self.dry_run || self.is_to_stdout()
+        self.end.once || self.end.dry_run || self.is_to_stdout()
     }
 
     fn is_to_stdout(&self) -> bool {
@@ -164,50 +191,58 @@ impl Args {
         if let Some(what) = self.contradiction(format) {
             return Err(Failure::new(Exit::Usage, what));
         }
-        let manner = Manner { mode: self.mode, owner: self.owner, is_in_place: self.in_place };
-        let command = |text: Option<String>| self.limit.on(text.filter(|_| !self.dry_run));
-        Ok(Config {
-            session: self.zk.config(COURIERS)?,
-            conf: self.conf.display().to_string(),
-            once: self.is_once().then(|| self.timeout.unwrap_or(TIMEOUT)),
-            command: command(self.changed.changed_cmd),
-            check: command(self.check_cmd),
+        let WritingArgs { mode, owner, in_place, adopt } = self.writing;
+        let manner = Manner { mode, owner, is_in_place: in_place };
+        let is_dry = self.end.dry_run;
+        let once = self.is_once().then(|| self.end.timeout.unwrap_or(TIMEOUT));
+        let command = |text: Option<String>| self.commands.limit.on(text.filter(|_| !is_dry));
+        let output = OutputConfig {
+            file: self.conf.display().to_string(),
+            command: command(self.commands.changed.changed_cmd),
+            check: command(self.commands.check_cmd),
             pace: Pace {
-                interval: self.min_interval.unwrap_or_default(),
-                splay: self.splay.unwrap_or_default(),
+                interval: self.commands.min_interval.unwrap_or_default(),
+                splay: self.commands.splay.unwrap_or_default(),
             },
-            farm: self.farm,
-            target: Target::new(self.conf, format, self.adopt, manner),
             filter,
             wait: self.gather.wait,
             hosts_min: self.min_hosts,
+            is_dry,
+            target: Target::new(self.conf, format, adopt, manner),
+        };
+        Ok(Config {
+            session: self.zk.config(COURIERS)?,
+            farm: self.farm,
             hold: self.hold_drop,
-            creates_farm: self.create_farm && !self.dry_run,
-            is_dry: self.dry_run,
+            creates_farm: self.create_farm && !is_dry,
+            once,
+            output,
         })
     }
 
     /// What does not go together.
     fn contradiction(&self, format: ExportFormat) -> Option<&'static str> {
+        let Self { commands, writing, end, .. } = self;
         let (is_dir, is_to_stdout) = (format == ExportFormat::Dir, self.is_to_stdout());
         let table = [
             (is_to_stdout && is_dir, "a directory can't go to standard output"),
             (
-                is_to_stdout && self.changed.changed_cmd.is_some(),
+                is_to_stdout && commands.changed.changed_cmd.is_some(),
                 "--changed-cmd needs a file that changes, not standard output",
             ),
-            (is_to_stdout && self.check_cmd.is_some(), "--check-cmd needs a file to check"),
-            (is_to_stdout && self.dry_run, "--dry-run needs a file to compare with"),
+            (is_to_stdout && commands.check_cmd.is_some(), "--check-cmd needs a file to check"),
+            (is_to_stdout && end.dry_run, "--dry-run needs a file to compare with"),
             (
-                is_to_stdout && (self.mode.is_some() || self.owner.is_some() || self.in_place),
+                is_to_stdout
+                    && (writing.mode.is_some() || writing.owner.is_some() || writing.in_place),
                 "--mode, --owner and --in-place need a file",
             ),
             // Its files are written one by one: there is no moment at which all that
             // was checked takes the place of all that was there.
-            (is_dir && self.check_cmd.is_some(), "--check-cmd needs a file, not a directory"),
-            (is_dir && self.in_place, "--in-place needs a file, not a directory"),
-            (!is_dir && self.adopt, "--adopt is for the format dir alone"),
-            (self.timeout.is_some() && !self.is_once(), "--timeout is for --once alone"),
+            (is_dir && commands.check_cmd.is_some(), "--check-cmd needs a file, not a directory"),
+            (is_dir && writing.in_place, "--in-place needs a file, not a directory"),
+            (!is_dir && writing.adopt, "--adopt is for the format dir alone"),
+            (end.timeout.is_some() && !self.is_once(), "--timeout is for --once alone"),
         ];
         table.into_iter().find_map(|(is_wrong, what)| is_wrong.then_some(what))
     }

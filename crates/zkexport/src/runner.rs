@@ -3,27 +3,17 @@
 //!
 //! **Invariant.** The main thread owns everything and waits only for its inbox.
 
-mod output;
-mod told;
-
-use crate::announce::Announcer;
-use crate::check::Checker;
-use crate::hold::{Hold, Settled};
-use crate::mirror::{Event as MirrorEvent, Mirror};
+use crate::hosts::Hosts;
+use crate::mirror::Event as MirrorEvent;
 use crate::options::Config;
+use crate::output::Output;
 use crate::status::Status;
-use crate::target::Target;
 use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::engine::{Inbox, Outbox, Signal, Signals, inbox};
-use farm_core::farm::Roster;
 use farm_core::farm::roster::{Action, Answer, Event as RosterEvent, News, Refusal, State};
-use farm_core::model::Farm;
-use farm_core::process::command::{Executor, Finished};
-use farm_core::process::hook::Hook;
-use farm_core::session::{self, Session, SessionError, ZnodePath};
-use std::sync::Arc;
+use farm_core::process::command::Finished;
+use farm_core::session::{self, Session, SessionError};
 use std::time::{Duration, Instant};
-use told::Told;
 
 /// How many events are taken in a row before what is due is done.
 const EVENTS_MAX: usize = 1000;
@@ -49,71 +39,45 @@ pub(crate) struct Runner {
     inbox: Inbox<Event>,
     outbox: Outbox<Event>,
     session: Session,
-    roster: Roster,
-    hold: Option<Hold>,
-    mirror: Mirror,
-    target: Target,
-    checker: Option<Checker>,
-    announcer: Option<Announcer>,
-    path: ZnodePath,
-    conf: String,
-    creates_farm: bool,
-    is_dry: bool,
-    /// How it ends when nothing goes wrong.
-    exit: Exit,
+    hosts: Hosts,
+    output: Output,
     once: Option<Once>,
+    creates_farm: bool,
     was_connected: bool,
-    /// What the file has, for the log.
-    shown: Arc<Farm>,
-    told: Told,
     _signals: Option<Signals>,
 }
 
 impl Runner {
-    pub(crate) fn start(config: Config) -> Result<Self, Failure> {
-        let Config { mut target, once, .. } = config;
-        if !config.is_dry {
-            target.claim_existing()?;
+    pub(crate) fn start(mut config: Config) -> Result<Self, Failure> {
+        if !config.output.is_dry {
+            config.output.target.claim_existing()?;
         }
         let (inbox, outbox) = inbox();
         // What ends after one file ends by a signal as any command does.
-        let signals = match once {
+        let signals = match config.once {
             Some(_) => None,
             None => Some(
                 Signals::listen(outbox.posting(Event::Signal))
                     .map_err(Failure::for_want_of("no signals"))?,
             ),
         };
-        let path = config.farm;
-        let announcer = config.command.map(|command| {
-            let hook = Hook::new(command.text, command.limit, outbox.posting(Event::Hook));
-            Announcer::new(hook, path.to_string(), config.conf.clone(), config.pace)
-        });
-        let checker = config.check.map(|command| {
-            let check = Executor::new(command.limit, outbox.posting(Event::Check));
-            Checker::new(check, command.text, path.to_string())
-        });
         let session = Session::open(config.session, outbox.posting(Event::Session))?;
         let now = Instant::now();
         Ok(Self {
+            output: Output::new(
+                config.output,
+                config.farm.as_str(),
+                config.once.is_some(),
+                outbox.posting(Event::Hook),
+                outbox.posting(Event::Check),
+            ),
+            hosts: Hosts::new(config.farm, config.hold),
+            once: config.once.map(|patience| Once { patience, until: now + patience }),
+            creates_farm: config.creates_farm,
+            was_connected: false,
             inbox,
             outbox,
             session,
-            roster: Roster::new(path.clone()),
-            hold: config.hold.map(Hold::new),
-            mirror: Mirror::new(config.wait, config.filter, config.hosts_min),
-            target,
-            checker,
-            announcer,
-            path,
-            conf: config.conf,
-            creates_farm: config.creates_farm,
-            is_dry: config.is_dry,
-            exit: Exit::Done,
-            once: once.map(|patience| Once { patience, until: now + patience }),
-            was_connected: false,
-            shown: Arc::new(Farm::new()),
-            told: Told::default(),
             _signals: signals,
         })
     }
@@ -121,7 +85,7 @@ impl Runner {
     pub(crate) fn run(mut self) -> Result<Exit, Failure> {
         let mut notifier = Notifier::from_environment();
         let end = loop {
-            if self.mirror.is_current() {
+            if self.output.mirror.is_current() {
                 notifier.ready();
             }
             notifier.status(&self.status());
@@ -141,12 +105,10 @@ impl Runner {
 
     fn deadline(&self) -> Option<Instant> {
         [
-            self.roster.deadline(),
-            self.hold.as_ref().and_then(Hold::deadline),
-            self.mirror.deadline(),
-            self.checker.as_ref().and_then(Checker::deadline),
-            self.announcer.as_ref().and_then(Announcer::deadline),
-            self.once.map(|once| once.until).filter(|_| !self.mirror.is_begun()),
+            self.hosts.roster.deadline(),
+            self.hosts.hold_deadline(),
+            self.output.deadline(),
+            self.once.map(|once| once.until).filter(|_| !self.output.mirror.is_begun()),
             self.session.deadline(),
         ]
         .into_iter()
@@ -167,8 +129,7 @@ impl Runner {
             next = if taken < EVENTS_MAX { self.inbox.take() } else { None };
         }
         self.tick(Instant::now())?;
-        let is_over = self.once.is_some() && self.mirror.is_begun() && self.announcer.is_none();
-        Ok(is_over.then_some(self.exit))
+        Ok(self.output.end())
     }
 
     fn take(&mut self, event: Event) -> Result<Option<Exit>, Failure> {
@@ -179,17 +140,12 @@ impl Runner {
             Event::Created(outcome) => self.created(outcome)?,
             Event::Signal(Signal::Stop) => return Ok(Some(Exit::Done)),
             Event::Signal(Signal::Refresh) => {
-                log::info!(farm:% = self.path; "reading everything again");
+                log::info!(farm:% = self.hosts.path; "reading everything again");
                 self.mirror(now, MirrorEvent::Refresh)?;
                 self.roster(now, RosterEvent::Refresh)?;
             }
-            Event::Check(finished) => self.checked(now, &finished)?,
-            Event::Hook(finished) => {
-                let ended = self.announcer.as_mut().and_then(|hook| hook.finished(now, &finished));
-                if self.once.is_some() && ended.is_some() {
-                    return Ok(Some(Exit::Done));
-                }
-            }
+            Event::Check(finished) => self.output.checked(now, &finished, self.hosts.farm())?,
+            Event::Hook(finished) => return Ok(self.output.announced(now, &finished)),
         }
         Ok(None)
     }
@@ -197,23 +153,17 @@ impl Runner {
     fn tick(&mut self, now: Instant) -> Result<(), Failure> {
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|due| due <= now);
         self.session.tick(now);
-        if is_due(self.roster.deadline()) {
+        if is_due(self.hosts.roster.deadline()) {
             self.roster(now, RosterEvent::Tick)?;
         }
-        if is_due(self.hold.as_ref().and_then(Hold::deadline)) {
+        if is_due(self.hosts.hold_deadline()) {
             self.settle(now)?;
         }
-        if is_due(self.mirror.deadline()) {
-            self.mirror(now, MirrorEvent::Tick)?;
-        }
-        if let Some(checker) = &mut self.checker {
-            checker.tick(now);
-        }
-        if let Some(announcer) = &mut self.announcer {
-            announcer.tick(now);
-        }
+        self.output.tick(now, self.hosts.farm())?;
         match self.once {
-            Some(once) if once.until <= now && !self.mirror.is_begun() => Err(self.overdue(once)),
+            Some(once) if once.until <= now && !self.output.mirror.is_begun() => {
+                Err(self.overdue(once))
+            }
             _ => Ok(()),
         }
     }
@@ -235,7 +185,7 @@ impl Runner {
         match &event {
             session::Event::Connected { .. } => self.was_connected = true,
             session::Event::GaveUp(error) => return Err(error.clone().into()),
-            session::Event::AuthRefused(trouble) if !self.mirror.is_begun() => {
+            session::Event::AuthRefused(trouble) if !self.output.mirror.is_begun() => {
                 return Err(SessionError::AuthRefused(trouble.clone()).into());
             }
             // The session logs it, and tries on.
@@ -251,7 +201,7 @@ impl Runner {
     }
 
     fn roster(&mut self, now: Instant, event: RosterEvent) -> Result<(), Failure> {
-        for action in self.roster.step(now, event) {
+        for action in self.hosts.roster.step(now, event) {
             match action {
                 Action::Ask(request) => {
                     request.dispatch(&self.session, self.outbox.posting(Event::Answer));
@@ -259,7 +209,7 @@ impl Runner {
                 Action::Tell(news) => self.learn(now, news)?,
             }
         }
-        if self.roster.state() != State::Complete {
+        if self.hosts.roster.state() != State::Complete {
             self.mirror(now, MirrorEvent::Unknown)?;
         }
         Ok(())
@@ -268,65 +218,71 @@ impl Runner {
     fn learn(&mut self, now: Instant, news: News) -> Result<(), Failure> {
         match news {
             News::Changed(host) => {
-                let is_shown = self.hold.as_mut().is_none_or(|hold| {
-                    let is_shown = hold.changed(now, &host, self.roster.farm());
-                    self.told.of_hold(hold, &Settled::default());
-                    is_shown
-                });
-                if is_shown { self.mirror(now, MirrorEvent::Changed(host)) } else { Ok(()) }
+                if self.hosts.changed(now, &host) {
+                    self.mirror(now, MirrorEvent::Changed(host))?;
+                }
             }
             News::Complete => {
-                self.told.farm_is_well();
-                if let Some(hold) = &mut self.hold {
-                    let settled = hold.complete(now, self.roster.farm());
-                    self.told.of_hold(hold, &settled);
-                }
-                self.mirror(now, MirrorEvent::Complete)
+                self.hosts.complete(now);
+                self.mirror(now, MirrorEvent::Complete)?;
             }
-            News::Missing => self.missing(),
+            News::Missing => self.missing()?,
             News::Refused(refusal) => {
                 let is_forbidden = matches!(refusal, Refusal::Session(SessionError::NoAuth(_)));
-                if (is_forbidden || self.once.is_some()) && !self.mirror.is_begun() {
+                if (is_forbidden || self.once.is_some()) && !self.output.mirror.is_begun() {
                     return Err(refusal.into());
                 }
-                let logger = &self.told.farm_refusal;
+                let logger = &self.hosts.refusal;
                 log::warn!(logger: logger, "the farm can't be listed, trying again: {refusal}");
-                Ok(())
             }
-            News::Unreadable(host, why) => {
-                let kept = match self.roster.farm().get(host.as_str()) {
-                    Some(_) => "keeping its last record",
-                    None => "leaving it out",
-                };
-                let why = farm_core::cli::chain(&why);
-                log::warn!(host:%, farm:% = self.path; "a host can't be read, {kept}: {why}");
-                Ok(())
-            }
+            News::Unreadable(host, why) => self.hosts.tell_unreadable(&host, &why),
             News::Skipped(name, why) => {
-                log::warn!(znode:? = name, farm:% = self.path; "not a host: {why}");
-                Ok(())
+                log::warn!(znode:? = name, farm:% = self.hosts.path; "not a host: {why}");
             }
         }
+        Ok(())
     }
 
-    fn missing(&mut self) -> Result<(), Failure> {
+    /// Brings an event to the mirror.
+    fn mirror(&mut self, now: Instant, event: MirrorEvent) -> Result<(), Failure> {
+        self.output.feed(now, event, self.hosts.farm())
+    }
+
+    /// Decides about hosts that have gone.
+    fn settle(&mut self, now: Instant) -> Result<(), Failure> {
+        let settled = self.hosts.settle(now);
+        if settled.held > 0 {
+            // Many may be shown again, and they are one change.
+            return match self.output.mirror.is_live() {
+                true => self.mirror(now, MirrorEvent::Complete),
+                false => Ok(()),
+            };
+        }
+        for host in settled.changed {
+            self.mirror(now, MirrorEvent::Changed(host))?;
+        }
+        Ok(())
+    }
+
+    fn missing(&self) -> Result<(), Failure> {
+        let path = self.hosts.path.clone();
         // Once there is a file, a new and empty farm would empty it.
-        if self.creates_farm && !self.mirror.is_begun() {
-            let (path, post) = (self.path.clone(), self.outbox.posting(Event::Created));
+        if self.creates_farm && !self.output.mirror.is_begun() {
+            let post = self.outbox.posting(Event::Created);
             self.session.dispatch(move |client| post(client.create_all(&path)));
             return Ok(());
         }
         if self.once.is_some() {
-            return Err(SessionError::NoNode(self.path.clone()).into());
+            return Err(SessionError::NoNode(path).into());
         }
-        let logger = &self.told.farm_missing;
-        log::warn!(logger: logger, farm:% = self.path; "no such farm, waiting for it");
+        let logger = &self.hosts.missing;
+        log::warn!(logger: logger, farm:% = path; "no such farm, waiting for it");
         Ok(())
     }
 
-    fn created(&mut self, outcome: Result<(), SessionError>) -> Result<(), Failure> {
+    fn created(&self, outcome: Result<(), SessionError>) -> Result<(), Failure> {
         match outcome {
-            Ok(()) => log::info!(farm:% = self.path; "created the farm"),
+            Ok(()) => log::info!(farm:% = self.hosts.path; "created the farm"),
             // A new contact finds it missing again, or there.
             Err(error) if error.is_transient() => {}
             Err(error) => return Err(Failure::from(error).during("cannot create the farm")),
@@ -335,18 +291,18 @@ impl Runner {
     }
 
     fn status(&self) -> Status<'_> {
-        let (farm, file) = (&self.path, self.conf.as_str());
-        match self.roster.state() {
+        let (farm, file) = (&self.hosts.path, self.output.file.as_str());
+        match self.hosts.roster.state() {
             State::Away if self.was_connected => Status::Away { file },
             State::Away => Status::Searching,
             State::Loading => Status::Reading { farm },
             State::Missing => Status::Missing { farm },
             State::Refused => Status::Refused { farm },
-            State::Complete => match self.mirror.trouble() {
+            State::Complete => match self.output.mirror.trouble() {
                 Some(trouble) => Status::Behind { file, trouble },
                 None => {
-                    let held = self.hold.as_ref().map_or(0, Hold::count);
-                    Status::Current { file, hosts: self.mirror.count(), held }
+                    let (hosts, held) = (self.output.mirror.count(), self.hosts.held());
+                    Status::Current { file, hosts, held }
                 }
             },
         }

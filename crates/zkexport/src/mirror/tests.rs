@@ -1,9 +1,10 @@
 mod checked;
 
 use super::*;
-use farm_core::model::Value;
+use farm_core::model::{Record, Value};
 use fastrand::Rng;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 const WAIT: Wait = Wait { min: Duration::from_millis(50), max: Duration::from_millis(500) };
 

@@ -1,0 +1,251 @@
+//! What the mirror wants done to the file, and what comes of it.
+//!
+//! **Invariant.** What comes up while the mirror steps is queued, and told to it after
+//! that step.
+
+use crate::announce::{Announcer, Reason};
+use crate::check::Checker;
+use crate::difference::Difference;
+use crate::mirror::{Action, Event, Mirror};
+use crate::options::OutputConfig;
+use crate::preview::unified;
+use crate::target::{Target, TargetError};
+use farm_core::cli::{Exit, ExitReason, Failure};
+use farm_core::model::Farm;
+use farm_core::process::command::{Executor, Failed, Finished};
+use farm_core::process::hook::Hook;
+use log::Level;
+use std::collections::VecDeque;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The file, the mirror that decides about it, and the commands around it.
+#[derive(Debug)]
+pub(crate) struct Output {
+    /// CONF as it was typed.
+    pub(crate) file: String,
+    pub(crate) mirror: Mirror,
+    /// What the mirror is still to be told.
+    events: VecDeque<Event>,
+    target: Target,
+    checker: Option<Checker>,
+    announcer: Option<Announcer>,
+    is_dry: bool,
+    is_once: bool,
+    /// How it ends when nothing goes wrong.
+    exit: Exit,
+    /// What the file has, for the log.
+    shown: Arc<Farm>,
+    /// Why the file can't be written.
+    fault: Option<TargetError>,
+    is_check_refused: bool,
+}
+
+impl Output {
+    /// The file that the options ask for; it shows the farm at `path`.
+    pub(crate) fn new(
+        config: OutputConfig,
+        path: &str,
+        is_once: bool,
+        post_hook: impl Fn(Finished) + Send + Sync + 'static,
+        post_check: impl Fn(Finished) + Send + Sync + 'static,
+    ) -> Self {
+        let announcer = config.command.map(|command| {
+            let hook = Hook::new(command.text, command.limit, post_hook);
+            Announcer::new(hook, path.to_owned(), config.file.clone(), config.pace)
+        });
+        let checker = config.check.map(|command| {
+            let check = Executor::new(command.limit, post_check);
+            Checker::new(check, command.text, path.to_owned())
+        });
+        Self {
+            file: config.file,
+            mirror: Mirror::new(config.wait, config.filter, config.hosts_min),
+            events: VecDeque::new(),
+            target: config.target,
+            checker,
+            announcer,
+            is_dry: config.is_dry,
+            is_once,
+            exit: Exit::Done,
+            shown: Arc::new(Farm::new()),
+            fault: None,
+            is_check_refused: false,
+        }
+    }
+
+    /// How it ends, if one file is all that is wanted and nothing is left to do.
+    pub(crate) fn end(&self) -> Option<Exit> {
+        let is_over = self.is_once && self.mirror.is_begun() && self.announcer.is_none();
+        is_over.then_some(self.exit)
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let checker = self.checker.as_ref().and_then(Checker::deadline);
+        let announcer = self.announcer.as_ref().and_then(Announcer::deadline);
+        [self.mirror.deadline(), checker, announcer].into_iter().flatten().min()
+    }
+
+    pub(crate) fn tick(&mut self, now: Instant, farm: &Farm) -> Result<(), Failure> {
+        if self.mirror.deadline().is_some_and(|due| due <= now) {
+            self.feed(now, Event::Tick, farm)?;
+        }
+        self.checker.iter_mut().for_each(|checker| checker.tick(now));
+        self.announcer.iter_mut().for_each(|announcer| announcer.tick(now));
+        Ok(())
+    }
+
+    /// Brings an event to the mirror; `farm` is the farm as it is now.
+    pub(crate) fn feed(&mut self, now: Instant, event: Event, farm: &Farm) -> Result<(), Failure> {
+        self.events.push_back(event);
+        self.pump(now, farm)
+    }
+
+    /// Lets the mirror take one step after the other until nothing is left to do here.
+    fn pump(&mut self, now: Instant, farm: &Farm) -> Result<(), Failure> {
+        while let Some(event) = self.events.pop_front() {
+            for action in self.mirror.step(now, &event, farm) {
+                let came_up = self.perform(now, action)?;
+                self.events.extend(came_up);
+            }
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, now: Instant, action: Action) -> Result<Option<Event>, Failure> {
+        match action {
+            Action::Store(farm) => return self.store(now, &farm),
+            Action::Install => return self.install().map(Some),
+            Action::Discard => self.checker.iter_mut().for_each(Checker::discard),
+            Action::Begin(farm) => self.announce(now, Reason::Start, farm),
+            Action::Announce(farm) => self.announce(now, Reason::Change, farm),
+            Action::Complain => {
+                if let Some(error) = &self.fault {
+                    log::error!(file = self.file; "the file stays as it is, trying again: {error}");
+                }
+            }
+            Action::Relax => {
+                self.fault = None;
+                log::info!(file = self.file; "the file can be written again");
+            }
+            Action::Withhold { count } => self.withhold(count)?,
+            Action::Release => log::info!(file = self.file; "there are enough hosts again"),
+        }
+        Ok(None)
+    }
+
+    /// Stores the farm; `None` if a check has to look at it first.
+    fn store(&mut self, now: Instant, farm: &Farm) -> Result<Option<Event>, Failure> {
+        if self.is_dry {
+            self.show(farm)?;
+            return Ok(Some(Event::Stored { is_written: false }));
+        }
+        let Some(checker) = &mut self.checker else {
+            let stored = self.target.store(farm);
+            return self.outcome(stored).map(Some);
+        };
+        match self.target.stage(farm) {
+            Ok(Some(staged)) => match checker.start(now, staged, farm.len()) {
+                Ok(()) => Ok(None),
+                Err(error) => self.outcome(Err(TargetError::Check(error))).map(Some),
+            },
+            Ok(None) => Ok(Some(Event::Stored { is_written: false })),
+            Err(error) => self.outcome(Err(error)).map(Some),
+        }
+    }
+
+    /// Takes the end of a check.
+    pub(crate) fn checked(
+        &mut self,
+        now: Instant,
+        finished: &Finished,
+        farm: &Farm,
+    ) -> Result<(), Failure> {
+        let verdict = self.checker.as_mut().and_then(|checker| checker.finished(finished));
+        let event = match verdict {
+            None => return Ok(()),
+            Some(Ok(())) => {
+                if std::mem::take(&mut self.is_check_refused) {
+                    log::info!(file = self.file; "the check takes the new contents again");
+                }
+                Event::Passed
+            }
+            Some(Err(refusal)) => self.refuse(&refusal)?,
+        };
+        self.feed(now, event, farm)
+    }
+
+    fn refuse(&mut self, refusal: &Failed) -> Result<Event, Failure> {
+        self.is_check_refused = true;
+        let (file, reason) = (&self.file, &refusal.reason);
+        log::error!(file; "the check refused the new contents, the file stays: {reason}");
+        refusal.log_said(Level::Error, "the check");
+        if self.is_once {
+            let what = format!("the check refused the new contents, {file} stays as it is");
+            return Err(Failure::new(Exit::No, what));
+        }
+        Ok(Event::Refused)
+    }
+
+    fn install(&mut self) -> Result<Event, Failure> {
+        let installed = self.checker.as_mut().map_or(Ok(()), Checker::install);
+        self.outcome(installed.map(|()| true).map_err(TargetError::File))
+    }
+
+    fn outcome(&mut self, stored: Result<bool, TargetError>) -> Result<Event, Failure> {
+        match stored {
+            Ok(is_written) => Ok(Event::Stored { is_written }),
+            Err(error) if (error.is_permanent() || self.is_once) && !self.mirror.is_begun() => {
+                Err(error.into())
+            }
+            Err(error) => {
+                self.fault = Some(error);
+                Ok(Event::Failed)
+            }
+        }
+    }
+
+    fn withhold(&self, count: usize) -> Result<(), Failure> {
+        let (file, min) = (&self.file, self.mirror.hosts_min());
+        if self.is_once {
+            let what = format!("{count} hosts, fewer than {min}: {file} stays as it is");
+            return Err(Failure::new(Exit::No, what));
+        }
+        log::warn!(file, hosts = count, min; "too few hosts, the file stays as it is");
+        Ok(())
+    }
+
+    /// Shows what would be stored, as a difference.
+    fn show(&mut self, farm: &Farm) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        for change in self.target.preview(farm)? {
+            self.exit = Exit::No;
+            stdout.write_all(unified(&change).as_bytes()).map_err(Failure::of_stdout)?;
+        }
+        stdout.flush().map_err(Failure::of_stdout)
+    }
+
+    fn announce(&mut self, now: Instant, reason: Reason, farm: Arc<Farm>) {
+        let Difference { added, removed, changed } = Difference::between(&self.shown, &farm);
+        let (added, removed, changed) = (added.len(), removed.len(), changed.len());
+        let (file, hosts) = (&self.file, farm.len());
+        match reason {
+            Reason::Start => log::info!(file, hosts; "the file is current"),
+            Reason::Change => {
+                log::info!(file, hosts, added, removed, changed; "the file has changed");
+            }
+        }
+        self.shown = Arc::clone(&farm);
+        if let Some(announcer) = &mut self.announcer {
+            announcer.announce(now, reason, farm);
+        }
+    }
+
+    /// Takes the end of a run of the changed-command; tells how it ends if that was all
+    /// that was left to do.
+    pub(crate) fn announced(&mut self, now: Instant, finished: &Finished) -> Option<Exit> {
+        let ended = self.announcer.as_mut()?.finished(now, finished);
+        ended.filter(|_| self.is_once).map(|_| Exit::Done)
+    }
+}
