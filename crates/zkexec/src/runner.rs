@@ -2,8 +2,8 @@
 //! brought to them.
 //!
 //! **Invariant.** The main thread owns everything, waits only for its inbox, and starts
-//! every process: a child dies with the thread that started it. What comes of an action goes
-//! to the rollout after all that it wanted before.
+//! every process: a child dies with the thread that started it. What comes
+//! up while the rollout steps is queued, and never handled within that step.
 
 mod alerts;
 mod boot;
@@ -27,6 +27,7 @@ use farm_core::process::family::{Pid, Signal};
 use farm_core::session::{self, Session, SessionError};
 use signal::{CHLD, CONT, HUP, INT, QUIT, TERM, USR1, USR2};
 use stager::Stager;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use supervisor::Supervisor;
 use wanted::Wanted;
@@ -68,6 +69,8 @@ pub(crate) struct Runner {
     had_contact: bool,
     boot: Boot,
     rollout: Rollout<Content>,
+    /// What the rollout is still to be told.
+    events: VecDeque<Step<Content>>,
     /// Why a turn has to wait before the child is touched.
     barred_by: LogOnce,
     turn: Turn,
@@ -107,6 +110,7 @@ impl Runner {
             had_contact: false,
             boot: Boot::new(now, config.start_without_zk),
             rollout: Rollout::new(config.rollout, turn.gates()),
+            events: VecDeque::new(),
             barred_by: LogOnce::default(),
             turn,
             wanted,
@@ -180,7 +184,7 @@ impl Runner {
                 is_holder: self.rollout.is_holder(),
             },
         };
-        self.notifier.status(&status.to_string());
+        self.notifier.status(&status);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -216,10 +220,10 @@ impl Runner {
                     self.reap(now)?;
                 }
                 let step = self.commands.ended(now, &ended, &self.child);
-                self.steps(now, step)
+                self.feed(now, step)
             }
             Event::Check(finished) => match self.stager.finished(now, &finished) {
-                Some(outcome) if self.boot.is_done() => self.steps(now, [Step::from(&outcome)]),
+                Some(outcome) if self.boot.is_done() => self.feed(now, [Step::from(&outcome)]),
                 Some(outcome) => {
                     let start = self.boot.staged(now, outcome, &mut self.stager);
                     self.boot(now, start)
@@ -234,11 +238,11 @@ impl Runner {
         if is_due(self.child.deadline()) {
             let others = self.others();
             let steps = self.child.tick(now, &others);
-            self.steps(now, steps)?;
+            self.feed(now, steps)?;
         }
         self.stager.executor.tick(now);
         let step = self.commands.tick(now, &self.child);
-        self.steps(now, step)?;
+        self.feed(now, step)?;
         self.session.tick(now);
         if is_due(self.wanted.deadline()) {
             self.source(now, mirror::Event::Tick)?;
@@ -252,11 +256,11 @@ impl Runner {
         }
         if self.boot.is_done() {
             let wanted = self.wanted.take(now);
-            self.steps(now, wanted.map(Step::Wanted))?;
+            self.feed(now, wanted.map(Step::Wanted))?;
         }
         if is_due(self.rollout.deadline()) {
             self.reap(now)?;
-            self.steps(now, [Step::Tick])?;
+            self.feed(now, [Step::Tick])?;
         }
         Ok(())
     }
@@ -305,13 +309,13 @@ impl Runner {
         }
         log::info!("stopping");
         self.boot.stop();
-        self.steps(now, [Step::Stop])
+        self.feed(now, [Step::Stop])
     }
 
     fn reap(&mut self, now: Instant) -> Result<(), Failure> {
         let others = self.others();
         let steps = self.child.reap(&others);
-        self.steps(now, steps)
+        self.feed(now, steps)
     }
 
     /// The processes that are not the supervisor's to reap.
@@ -335,6 +339,6 @@ impl Runner {
         self.commands.begin_checks(now);
         // ZooKeeper may have moved on while the files were written.
         let latest = self.wanted.latest().cloned().map(Step::Wanted);
-        self.steps(now, [Step::Begun(content)].into_iter().chain(latest))
+        self.feed(now, [Step::Begun(content)].into_iter().chain(latest))
     }
 }

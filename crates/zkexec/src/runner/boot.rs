@@ -158,7 +158,7 @@ impl Boot {
     /// A znode that has to be there is not.
     pub(super) fn lacks(&self, path: ZnodePath) -> Result<(), Failure> {
         if self.is_done() {
-            log::warn!("there is no such znode, its file stays; znode={path}");
+            log::warn!(znode:% = path; "there is no such znode, its file stays");
             return Ok(());
         }
         Err(Failure::from(SessionError::NoNode(path))

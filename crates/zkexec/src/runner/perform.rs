@@ -7,22 +7,28 @@ use crate::rollout::{Action, Event as Step, Phase};
 use farm_core::cli::{ExitReason, Failure, chain};
 use farm_core::farm::turn::Event as TurnEvent;
 use farm_core::farm::turn::{FarmVerdict, News as TurnNews, Obstacle, UnknownReason};
-use std::collections::VecDeque;
 use std::time::Instant;
 
 impl Runner {
-    /// Brings steps to the rollout, each when all is done that came of the one before.
-    pub(super) fn steps(
+    /// Brings events to the rollout, each when all is done that came of the one before.
+    pub(super) fn feed(
         &mut self,
         now: Instant,
-        steps: impl IntoIterator<Item = Step<Content>>,
+        events: impl IntoIterator<Item = Step<Content>>,
     ) -> Result<(), Failure> {
-        for step in steps {
-            let mut steps = VecDeque::from([step]);
-            while let Some(step) = steps.pop_front() {
-                for action in self.rollout.step(now, step) {
-                    steps.extend(self.perform(now, action)?);
-                }
+        for event in events {
+            self.events.push_back(event);
+            self.pump(now)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the rollout take one step after the other until nothing is left to do here.
+    fn pump(&mut self, now: Instant) -> Result<(), Failure> {
+        while let Some(event) = self.events.pop_front() {
+            for action in self.rollout.step(now, event) {
+                let came_up = self.perform(now, action)?;
+                self.events.extend(came_up);
             }
         }
         Ok(())
@@ -87,7 +93,7 @@ impl Runner {
 
     pub(super) fn turn(&mut self, now: Instant, event: TurnEvent) -> Result<(), Failure> {
         let steps = self.turn_steps(now, event);
-        self.steps(now, steps)
+        self.feed(now, steps)
     }
 
     fn turn_steps(&mut self, now: Instant, event: TurnEvent) -> Vec<Step<Content>> {
@@ -117,7 +123,7 @@ impl Runner {
 
     pub(super) fn source(&mut self, now: Instant, event: mirror::Event) -> Result<(), Failure> {
         let steps = self.source_steps(now, event)?;
-        self.steps(now, steps)
+        self.feed(now, steps)
     }
 
     fn source_steps(
@@ -135,7 +141,7 @@ impl Runner {
                 }
                 News::Unreadable(path, why) => {
                     let why = chain(&why);
-                    log::warn!("a znode can't be read, its file stays: {why}; znode={path}");
+                    log::warn!(znode:% = path; "a znode can't be read, its file stays: {why}");
                 }
             }
         }

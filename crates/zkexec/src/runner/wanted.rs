@@ -133,13 +133,13 @@ impl Wanted {
             mirror::News::Missing(path) => return Some(News::Missing(path)),
             mirror::News::Unreadable(path, why) => return Some(News::Unreadable(path, why)),
             mirror::News::Deleted(path) => {
-                log::warn!("a znode is gone, its file stays; znode={path}");
+                log::warn!(znode:% = path; "a znode is gone, its file stays");
             }
             mirror::News::Skipped(path, why) => {
-                log::warn!("left out: {why}; znode={path}");
+                log::warn!(znode:% = path; "left out: {why}");
             }
             mirror::News::Overlooked(path) => {
-                log::info!("it has children: its own bytes are left out; znode={path}");
+                log::info!(znode:% = path; "it has children: its own bytes are left out");
             }
         }
         None

@@ -11,8 +11,8 @@ pub(super) fn verdict(verdict: &FarmVerdict) {
 
 pub(super) fn permit(news: &permit::News) {
     match news {
-        permit::News::Waiting { ahead } => log::info!("waiting for the lock; ahead={ahead}"),
-        permit::News::Granted { id } => log::info!("acquired the lock; zxid={id}"),
+        permit::News::Waiting { ahead } => log::info!(ahead:%; "waiting for the lock"),
+        permit::News::Granted { id } => log::info!(zxid:% = id; "acquired the lock"),
         permit::News::Lost => log::warn!("lost the lock, or the place in the queue for it"),
         permit::News::Left => log::info!("released the lock"),
         permit::News::UnequalHolders { ours, theirs } => log::warn!(
