@@ -107,7 +107,7 @@ fn refused_field_is_told_so(log: &str) {
     let field = FieldPath::from_keys(vec!["up".to_owned(), "../x".to_owned()]);
     record.set(&field, Value::Bool(true)).unwrap();
     let (field, why) = &dir::encode(&record).refused[0];
-    assert_eq!(told, format!("{why} field={:?}", field.to_string()));
+    assert_eq!(told, format!("{why}; field={:?}", field.to_string()));
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl ExportDir {
         let encoded = laid_out(farm);
         let refused: BTreeSet<_> = encoded.refused.into_iter().collect();
         for (field, why) in refused.difference(&self.told) {
-            log::warn!("a field has no file: {why} field={:?}", field.to_string());
+            log::warn!(field:? = field.to_string(); "a field has no file: {why}");
         }
         self.told = refused;
         self.dir.write(&encoded.tree)

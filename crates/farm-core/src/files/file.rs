@@ -197,7 +197,7 @@ impl Folder {
         static TOLD: AtomicBool = AtomicBool::new(false);
         if !TOLD.swap(true, Ordering::Relaxed) {
             let path = self.path_of(name);
-            log::warn!("cannot be replaced, rewriting it in place: file={}", path.display());
+            log::warn!(file:% = path.display(); "cannot be replaced, rewriting it in place");
         }
         self.overwrite(name, bytes, manner)
     }

@@ -63,7 +63,7 @@ fn is_left_over(name: &OsStr) -> bool {
 pub(crate) fn sweep(folder: &Folder) -> io::Result<()> {
     for name in folder.all_names()? {
         if is_left_over(&name) {
-            log::debug!("removing a left-over: file={}", folder.path_of(&name).display());
+            log::debug!(file:% = folder.path_of(&name).display(); "removing a left-over");
             remove_all(folder, &name, 0)?;
         }
     }

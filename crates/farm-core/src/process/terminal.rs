@@ -184,7 +184,7 @@ fn give_to(group: Pid) {
     held.add(Signal::SIGTTOU);
     let mask = held.thread_swap_mask(SigmaskHow::SIG_BLOCK);
     if let Err(e) = tcsetpgrp(io::stdin(), group) {
-        log::debug!("the terminal can't be handed over: {e} group={group}");
+        log::debug!(group:%; "the terminal can't be handed over: {e}");
     }
     if let Ok(mask) = mask {
         // The mask is one that this thread had: it can't be refused.

@@ -221,7 +221,10 @@ impl log::Log for Logger {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        drop((&self.0).write_all(format!("log {}\n", record.args()).as_bytes()));
+        drop(
+            (&self.0)
+                .write_all(format!("log {}\n", farm_core::engine::log_text(record)).as_bytes()),
+        );
     }
 
     fn flush(&self) {}

@@ -57,7 +57,7 @@ impl Alerts {
         status: Option<u8>,
     ) {
         if self.waiting.len() == WAITING_MAX {
-            log::warn!("too many alarms at once, one is dropped: event={}", about.name());
+            log::warn!(event = about.name(); "too many alarms at once, one is dropped");
             return;
         }
         let text = |value: Option<String>| value.unwrap_or_default();
@@ -84,7 +84,7 @@ impl Alerts {
     pub(super) fn finished(&mut self, now: Instant, finished: &Finished) {
         let Some(verdict) = self.executor.finished(finished) else { return };
         if let Err(failed) = verdict {
-            log::warn!("the alert failed: {} cmd={:?}", failed.reason, self.command);
+            log::warn!(cmd:? = self.command; "the alert failed: {}", failed.reason);
             failed.log_said(Level::Warn, "the alert");
         }
         self.advance(now);

@@ -260,7 +260,7 @@ fn a_mounted_file_is_rewritten_with_a_warning() {
     let (tool, warning) = if may_mount {
         let tool = Tool::program("unshare").args([namespace, "sh", "-c", script]);
         let tool = tool.arg(Tool::path_of("zkexport")).args(["/services/db", "db.json"]);
-        (tool, "cannot be replaced, rewriting it in place: file=./db.json")
+        (tool, "cannot be replaced, rewriting it in place; file=./db.json")
     } else {
         // Without the mount there is no need to rewrite but the wish.
         let tool = Tool::new("zkexport").args(["/services/db", "real.json", "--in-place"]);

@@ -16,8 +16,7 @@ pub(super) fn permit(news: &permit::News) {
         permit::News::Lost => log::warn!("lost the lock, or the place in the queue for it"),
         permit::News::Left => log::info!("released the lock"),
         permit::News::UnequalHolders { ours, theirs } => log::warn!(
-            "members of the group disagree on how many may restart at once: ours={ours} \
-             theirs={theirs}"
+            ours:%, theirs:%; "members of the group disagree on how many may restart at once"
         ),
         permit::News::Refused(error) => {
             log::error!("the lock can't be used: {error}; trying again");

@@ -30,7 +30,7 @@ pub(super) struct ConfDir {
     /// Fields of `shown` that have no file, because they can't.
     unfiled: Vec<FieldPath>,
     /// What was said of them.
-    told: BTreeSet<String>,
+    told: BTreeSet<(String, String)>,
     /// Directories whose field is gone, but which hold things that are not ours.
     leftover: BTreeSet<Vec<String>>,
     conflicts: Vec<Conflict>,
@@ -91,7 +91,7 @@ impl ConfDir {
     fn tell_skipped(&mut self, skipped: Vec<Skipped>) {
         let skipped: BTreeSet<Skipped> = skipped.into_iter().collect();
         for new in skipped.difference(&self.skipped) {
-            log::warn!("skipped: {} file={}", new.reason, new.path.display());
+            log::warn!(file:% = new.path.display(); "skipped: {}", new.reason);
         }
         self.skipped = skipped;
     }
@@ -172,9 +172,9 @@ impl ConfDir {
         let mut told = BTreeSet::new();
         self.unfiled.clear();
         for (field, why) in unfiled {
-            let line = format!("a field has no file: {why} field={:?}", field.to_string());
+            let line = (field.to_string(), why);
             if !self.told.contains(&line) {
-                log::warn!("{line}");
+                log::warn!(field:? = line.0; "a field has no file: {}", line.1);
             }
             told.insert(line);
             self.unfiled.push(field);

@@ -180,7 +180,7 @@ impl ConfFile {
             again = again.or(look.again);
             let is_over = now.duration_since(late.since) > LATE;
             if is_over && late.fresh.is_some() {
-                log::warn!("an edit was lost, it was never finished: file={}", self.path.display());
+                log::warn!(file:% = self.path.display(); "an edit was lost, it was never finished");
             }
             !is_over
         });

@@ -44,7 +44,7 @@ impl Hand for Direct {
 
     fn is_blocked(&mut self, Spot { folder, name, .. }: Spot<'_>) -> io::Result<()> {
         let path = folder.path_of(name);
-        log::warn!("not written, other files are in the way: file={}", path.display());
+        log::warn!(file:% = path.display(); "not written, other files are in the way");
         Ok(())
     }
 

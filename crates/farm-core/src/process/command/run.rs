@@ -159,7 +159,7 @@ impl Outcome {
 fn end_group(group: Pid, signal: Signal) {
     match killpg(group, signal) {
         Ok(()) | Err(Errno::ESRCH) => {}
-        Err(e) => log::warn!("a command can't be signalled: {e} pid={group}"),
+        Err(e) => log::warn!(pid:% = group; "a command can't be signalled: {e}"),
     }
 }
 

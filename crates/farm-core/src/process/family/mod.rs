@@ -232,7 +232,7 @@ impl Family {
         if let Some(pid) = self.pid()
             && let Err(e) = send_to_child(pid, signal)
         {
-            log::warn!("the child can't be signalled: {e} signal={signal} pid={pid}");
+            log::warn!(signal:%, pid:%; "the child can't be signalled: {e}");
         }
     }
 
@@ -353,7 +353,7 @@ impl Family {
             Ok(None) => return,
             Ok(Some(status)) => Fate::of(status),
             Err(e) => {
-                log::error!("the end of the child was not seen: {e} pid={pid}");
+                log::error!(pid:%; "the end of the child was not seen: {e}");
                 Fate::Exited(UNSEEN)
             }
         };

@@ -155,7 +155,7 @@ impl Family {
             && self.refused.insert(pid)
         {
             let name = self.kin.name_of(pid);
-            log::warn!("a descendant of the child can't be signalled: {e} pid={pid} name={name:?}");
+            log::warn!(pid:%, name:?; "a descendant of the child can't be signalled: {e}");
         }
     }
 
@@ -163,7 +163,7 @@ impl Family {
         if self.ending.is_in_vain() && !std::mem::replace(&mut self.is_vanity_told, true) {
             for pid in left {
                 let name = self.kin.name_of(*pid);
-                log::warn!("killed, and still there: pid={pid} name={name:?}");
+                log::warn!(pid:%, name:?; "killed, and still there");
             }
         }
     }

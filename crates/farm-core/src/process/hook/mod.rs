@@ -46,9 +46,9 @@ impl Hook {
         let outcome = self.executor.end(finished)?;
         let exit = outcome.exit();
         match &exit {
-            Ok(()) => log::debug!("command succeeded: cmd={:?}", self.command),
+            Ok(()) => log::debug!(cmd:? = self.command; "command succeeded"),
             Err(failed) => {
-                log::warn!("command failed: {} cmd={:?}", failed.reason, self.command);
+                log::warn!(cmd:? = self.command; "command failed: {}", failed.reason);
                 failed.log_said(Level::Warn, "command");
             }
         }
@@ -65,7 +65,7 @@ impl Hook {
     /// Does what is due, if anything is.
     pub fn tick(&mut self, now: Instant) {
         if self.executor.tick(now) {
-            log::warn!("command takes too long, ending it: cmd={:?}", self.command);
+            log::warn!(cmd:? = self.command; "command takes too long, ending it");
         }
         self.step(now, Event::Tick);
     }
@@ -85,7 +85,7 @@ impl Hook {
     fn step(&mut self, now: Instant, event: Event) {
         let Some(environment) = self.machine.step(now, event) else { return };
         if let Err(e) = self.executor.start(now, &self.command, &environment) {
-            log::warn!("command can't be started: {e} cmd={:?}", self.command);
+            log::warn!(cmd:? = self.command; "command can't be started: {e}");
             // One level deep: after a failure the machine waits.
             self.step(now, Event::Finished { is_success: false });
         }
