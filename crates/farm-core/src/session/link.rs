@@ -19,16 +19,17 @@ mod tests;
 pub use words::DownReason;
 pub(super) use words::{Out, OwnAnswer, OwnRequest, Unanswered};
 
-use super::lease::{Lease, LeaseKeeper};
+use super::lease::Lease;
 use super::patience::Patience;
 use super::wire::{
     self, Credentials, Garbled, ReplyHead, Welcome, XID_AUTH, XID_EVENT, XID_PING, code, opcode,
 };
 use super::{Auth, Event, Hint, SessionId, ZnodePath};
 use crate::engine::Boottime;
-use backlog::{Origin, Pending};
-use std::collections::VecDeque;
+use backlog::{Backlog, Origin};
+use overlap::disentangled;
 use std::time::{Duration, Instant};
+use time::Clocks;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -51,34 +52,19 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct Link {
     phase: Phase,
-    patience: Patience,
     auth: Auth,
     /// A change outside of it is none of ours.
     chroot: ZnodePath,
     session: Option<Credentials>,
     last_zxid: i64,
-    last_xid: i32,
-    queue: VecDeque<Pending>,
-    watches: Vec<String>,
+    backlog: Backlog,
+    clocks: Clocks,
     is_client_greeted: bool,
     is_closing: bool,
     /// The session was told to be connected at least once.
     was_up: bool,
     /// The server has refused a request in a way after which old ones hang up.
     is_outdated: bool,
-    lease: LeaseKeeper,
-    /// The clock of the lease, as it was at the beginning of this turn.
-    boottime: Boottime,
-    /// When the greeting or the credentials went out that are not answered yet.
-    introduced: Boottime,
-    ping_sent_at: Option<(Instant, Boottime)>,
-    sent_at: Instant,
-    /// When bytes of a half-arrived frame last came in.
-    progress_at: Instant,
-    /// When the last answer was complete.
-    answered_at: Instant,
-    /// When a server last spoke to us.
-    heard_at: Instant,
     pub(super) out: Out,
 }
 
@@ -86,37 +72,27 @@ impl Link {
     pub(super) fn new(now: Instant, asked: Duration, auth: Auth, chroot: ZnodePath) -> Self {
         Self {
             phase: Phase::Down,
-            patience: Patience::new(asked),
             auth,
             chroot,
             session: None,
             last_zxid: 0,
-            last_xid: 0,
-            queue: VecDeque::new(),
-            watches: Vec::new(),
+            backlog: Backlog::default(),
+            clocks: Clocks::new(now, asked),
             is_client_greeted: false,
             is_closing: false,
             was_up: false,
             is_outdated: false,
-            lease: LeaseKeeper::default(),
-            boottime: Boottime::UNKNOWN,
-            introduced: Boottime::UNKNOWN,
-            ping_sent_at: None,
-            sent_at: now,
-            progress_at: now,
-            answered_at: now,
-            heard_at: now,
             out: Out::default(),
         }
     }
 
     pub(super) fn lease(&self) -> Lease {
-        self.lease.lease()
+        self.clocks.lease.lease()
     }
 
     /// What the clock of the lease shows before anything is sent in this turn.
     pub(super) const fn set_boottime(&mut self, boottime: Boottime) {
-        self.boottime = boottime;
+        self.clocks.boottime = boottime;
     }
 
     /// Tells whether a server should be looked for.
@@ -131,25 +107,23 @@ impl Link {
     /// How long one step of reaching a server may take; it grows with what is found out
     /// about servers on the way.
     pub(super) const fn patience(&mut self) -> &mut Patience {
-        &mut self.patience
+        &mut self.clocks.patience
     }
 
     /// A connection to a server stands.
     pub(super) fn connected(&mut self, now: Instant) {
         self.phase = Phase::Greeting { since: now };
         self.is_outdated = false;
-        self.introduced = self.boottime;
-        self.ping_sent_at = None;
-        self.progress_at = now;
+        self.clocks.connected(now);
         // Servers turn away who has seen more than they have, without a word about the
         // session. An ensemble that has lost its data would do so for ever; once the
         // timeout has passed, being told of the expiry is worth more than the order.
-        if now.saturating_duration_since(self.heard_at) > self.patience.granted() {
+        let patience = &self.clocks.patience;
+        if now.saturating_duration_since(self.clocks.heard_at) > patience.granted() {
             self.last_zxid = 0;
         }
-        let greeting =
-            wire::greeting(self.session.as_ref(), self.last_zxid, self.patience.timeout_ms());
-        self.send(now, greeting);
+        let timeout_ms = patience.timeout_ms();
+        self.send(now, wire::greeting(self.session.as_ref(), self.last_zxid, timeout_ms));
     }
 
     /// The connection to the server is gone.
@@ -159,11 +133,11 @@ impl Link {
         }
         let was_up = self.phase == Phase::Up;
         self.phase = Phase::Down;
-        self.ping_sent_at = None;
+        self.clocks.pinged = None;
         if matches!(reason, DownReason::Silent | DownReason::Unfinished) {
-            self.patience.was_exhausted();
+            self.clocks.patience.was_exhausted();
         }
-        self.fail_all(code::CONNECTION_LOSS);
+        self.backlog.fail_all(&mut self.out, code::CONNECTION_LOSS, Unanswered::Disconnected);
         if was_up {
             let is_expected = self.is_outdated && reason == DownReason::HungUp;
             let reason = if is_expected { DownReason::Outdated } else { reason };
@@ -180,7 +154,7 @@ impl Link {
             // What follows a frame that made no sense makes none either.
             return;
         }
-        self.heard_at = now;
+        self.clocks.heard_at = now;
         let outcome = match self.phase {
             Phase::Greeting { .. } => self.welcome(now, &frame),
             Phase::Proving { .. } | Phase::Rewatching { .. } | Phase::Up => self.answer(now, frame),
@@ -204,9 +178,7 @@ impl Link {
             return Err(Garbled("a session that is not ours"));
         }
         self.session = Some(credentials);
-        self.patience.was_granted(Duration::from_millis(u64::from(timeout_ms)));
-        self.lease.was_answered(self.introduced, self.patience.granted());
-        self.answered_at = now;
+        self.clocks.welcomed(now, Duration::from_millis(u64::from(timeout_ms)));
         if self.is_closing {
             self.send_close(now);
             return Ok(());
@@ -219,7 +191,7 @@ impl Link {
     fn prove(&mut self, now: Instant, number: usize) {
         if let Some(body) = self.auth.body(number) {
             self.phase = Phase::Proving { since: now, number };
-            self.introduced = self.boottime;
+            self.clocks.introduced = self.clocks.stamp(now);
             let request = wire::FrameBuilder::request(XID_AUTH, opcode::AUTH).raw(&body);
             self.send(now, request.finish());
         } else {
@@ -231,8 +203,8 @@ impl Link {
         match (self.phase, code) {
             // Closing does not wait for it.
             _ if self.is_closing => {}
-            (Phase::Proving { since, number }, code::OK) => {
-                self.was_answered(now, since, self.introduced);
+            (Phase::Proving { number, .. }, code::OK) => {
+                self.clocks.answered(now, self.clocks.introduced);
                 self.prove(now, number + 1);
             }
             (Phase::Proving { .. }, code::SESSION_MOVED | code::SESSION_EXPIRED) => {
@@ -246,7 +218,7 @@ impl Link {
 
     fn rewatch(&mut self, now: Instant) {
         self.phase = Phase::Rewatching { since: now };
-        for path in self.watches.clone() {
+        for path in self.backlog.watches.clone() {
             let body = wire::add_watch_body(&path);
             self.send_request(now, opcode::ADD_WATCH, &body, Origin::Rewatch);
         }
@@ -270,37 +242,34 @@ impl Link {
             // Pings have a number of their own and stand outside of the queue, as in
             // the reference client: a server may answer one past a slow request.
             XID_PING => {
-                if let Some((sent_at, sent)) = self.ping_sent_at.take()
+                if let Some(sent) = self.clocks.pinged.take()
                     && head.code == code::OK
                 {
-                    self.was_answered(now, sent_at, sent);
+                    self.clocks.answered(now, sent);
                 }
                 return Ok(());
             }
             XID_AUTH => return self.proof_answered(now, head.code),
             _ => {}
         }
-        if self.queue.front().is_none_or(|head_of_queue| head_of_queue.xid != head.xid) {
-            return Err(Garbled("an answer to no request of ours"));
-        }
         let body = &frame[ReplyHead::BYTES..];
-        match (head.code, self.queue.front().map(|pending| &pending.origin)) {
-            (_, Some(Origin::Close)) => {}
+        match (head.code, self.backlog.asked(head.xid)?) {
+            (_, Origin::Close) => {}
             // Another server carries the session now, or it is over: either way this one
             // must not be used for it, and the next greeting tells which.
             (code::SESSION_MOVED | code::SESSION_EXPIRED, _) => {
                 self.out.cut = Some(DownReason::HungUp);
                 return Ok(());
             }
-            (code::OK, Some(Origin::Client { opcode, .. })) => wire::check_body(*opcode, body)?,
+            (code::OK, Origin::Client { opcode, .. }) => wire::check_body(*opcode, body)?,
             _ => {}
         }
-        let Some(pending) = self.queue.pop_front() else { return Ok(()) };
-        self.was_answered(now, pending.sent_at, pending.sent);
-        match pending.origin {
+        let Some((sent, origin)) = self.backlog.pop() else { return Ok(()) };
+        self.clocks.answered(now, sent);
+        match origin {
             Origin::Client { xid, .. } => {
                 frame[..4].copy_from_slice(&xid.to_be_bytes());
-                self.frame_to_client(&frame);
+                self.out.frame_to_client(&frame);
             }
             Origin::Abandoned | Origin::ClientPing => {}
             Origin::Own(request) => self.answer_own(request, head.code, &frame),
@@ -320,9 +289,8 @@ impl Link {
         self.is_outdated = code == code::UNIMPLEMENTED;
         if let Some(path) = request.watch
             && code == code::OK
-            && !self.watches.contains(&path)
         {
-            self.watches.push(path);
+            self.backlog.remember(path);
         }
         // Who asked may have stopped waiting.
         drop(request.answer.try_send(Ok((code, frame[ReplyHead::BYTES..].to_vec()))));
@@ -342,29 +310,26 @@ impl Link {
         match (opcode, self.phase) {
             (opcode::CLOSE_SESSION, _) => {
                 // Its thread ends with this answer, and with nothing else.
-                self.abandon_client();
-                self.bare_to_client(xid, code::OK);
+                self.backlog.abandon_client(&mut self.out);
+                self.out.bare_to_client(xid, code::OK);
             }
             (opcode::PING, Phase::Up) => {
-                let origin = Origin::ClientPing;
-                let sent = Boottime::UNKNOWN;
-                self.queue.push_back(Pending { xid: 0, sent_at: now, sent, origin });
-                self.settle();
+                self.backlog.push_ping(self.clocks.stamp(now), &mut self.out);
             }
             // Only while in use does anything of the library's wait in the queue.
-            (opcode::PING, _) => self.bare_to_client(XID_PING, code::OK),
+            (opcode::PING, _) => self.out.bare_to_client(XID_PING, code::OK),
             (_, Phase::Up) => {
-                let body = self.disentangled(opcode, &frame[8..]);
+                let body = disentangled(&self.backlog, opcode, &frame[8..]);
                 self.send_request(now, opcode, &body, Origin::Client { xid, opcode });
             }
-            (_, Phase::Over) => self.bare_to_client(xid, code::SESSION_EXPIRED),
+            (_, Phase::Over) => self.out.bare_to_client(xid, code::SESSION_EXPIRED),
             (
                 _,
                 Phase::Down
                 | Phase::Greeting { .. }
                 | Phase::Proving { .. }
                 | Phase::Rewatching { .. },
-            ) => self.bare_to_client(xid, code::CONNECTION_LOSS),
+            ) => self.out.bare_to_client(xid, code::CONNECTION_LOSS),
         }
     }
 
@@ -388,12 +353,12 @@ impl Link {
     /// Ends the session, at the server too if one can be reached.
     pub(super) fn close(&mut self, now: Instant) {
         self.is_closing = true;
-        self.lease.end();
+        self.clocks.lease.end();
         if self.session.is_some() {
-            self.patience.leave();
+            self.clocks.patience.leave();
         }
-        self.abandon_client();
-        self.abandon_own();
+        self.backlog.abandon_client(&mut self.out);
+        self.backlog.abandon_own();
         match self.phase {
             Phase::Up | Phase::Proving { .. } | Phase::Rewatching { .. } => self.send_close(now),
             Phase::Down if self.session.is_none() => self.finish(),
@@ -413,7 +378,7 @@ impl Link {
     }
 
     fn send(&mut self, now: Instant, frame: Vec<u8>) {
-        self.sent_at = now;
+        self.clocks.sent_at = now;
         if self.out.to_server.is_empty() {
             self.out.to_server = frame;
         } else {
@@ -422,12 +387,8 @@ impl Link {
     }
 
     fn send_request(&mut self, now: Instant, opcode: i32, body: &[u8], origin: Origin) {
-        // Numbers of our own for every request: one rule matches all answers, and
-        // the library's, which wrap around, never meet the reserved ones.
-        self.last_xid = if self.last_xid == i32::MAX { 1 } else { self.last_xid + 1 };
-        let xid = self.last_xid;
+        let xid = self.backlog.push(self.clocks.stamp(now), origin);
         self.send(now, wire::FrameBuilder::request(xid, opcode).raw(body).finish());
-        self.queue.push_back(Pending { xid, sent_at: now, sent: self.boottime, origin });
     }
 
     fn send_close(&mut self, now: Instant) {
@@ -437,18 +398,15 @@ impl Link {
 
     /// Does what had to wait for the head of the queue.
     fn settle(&mut self) {
-        while matches!(self.queue.front(), Some(Pending { origin: Origin::ClientPing, .. })) {
-            self.queue.pop_front();
-            self.bare_to_client(XID_PING, code::OK);
-        }
+        self.backlog.answer_pings(&mut self.out);
         let is_rewatching = matches!(self.phase, Phase::Rewatching { .. });
-        if !is_rewatching || !self.queue.is_empty() || self.is_closing {
+        if !is_rewatching || !self.backlog.is_empty() || self.is_closing {
             return;
         }
         self.phase = Phase::Up;
         if let Some(session) = &self.session {
             let session = SessionId(session.id);
-            let granted = self.patience.granted();
+            let granted = self.clocks.patience.granted();
             let is_new = !std::mem::replace(&mut self.was_up, true);
             self.out.events.push(Event::Connected { session, is_new, granted });
         }
@@ -456,8 +414,8 @@ impl Link {
 
     fn finish(&mut self) {
         self.phase = Phase::Over;
-        self.lease.end();
-        self.fail_all(code::SESSION_EXPIRED);
+        self.clocks.lease.end();
+        self.backlog.fail_all(&mut self.out, code::SESSION_EXPIRED, Unanswered::Over);
         // An end that we asked for is no news.
         if !self.is_closing {
             self.out.events.push(Event::Lost);

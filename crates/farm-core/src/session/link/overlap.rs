@@ -4,39 +4,22 @@
 //! the top of a watched tree with a watch for once ends that of the tree, and nobody is
 //! told (ZOOKEEPER-4466). The watch of the tree tells all that the other one would.
 
-use super::{Link, Origin};
+use super::backlog::Backlog;
 use crate::session::wire::{Fields, opcode};
 use std::borrow::Cow;
 
-impl Link {
-    /// The body of a request of the library, without the wish for a watch if the tree
-    /// below that znode is watched, or about to be.
-    pub(super) fn disentangled<'a>(&self, opcode: i32, body: &'a [u8]) -> Cow<'a, [u8]> {
-        let mut fields = Fields::of(body);
-        let wishes = matches!(opcode, opcode::GET_DATA | opcode::EXISTS);
-        match (fields.text(), fields.byte(), fields.left()) {
-            (Ok(path), Ok(1..), 0) if wishes && self.watches_tree(path) => {
-                let mut body = body.to_vec();
-                body.pop();
-                body.push(0);
-                Cow::Owned(body)
-            }
-            _ => Cow::Borrowed(body),
+/// The body of a request of the library, without the wish for a watch if the tree below
+/// that znode is watched, or about to be.
+pub(super) fn disentangled<'a>(backlog: &Backlog, opcode: i32, body: &'a [u8]) -> Cow<'a, [u8]> {
+    let mut fields = Fields::of(body);
+    let wishes = matches!(opcode, opcode::GET_DATA | opcode::EXISTS);
+    match (fields.text(), fields.byte(), fields.left()) {
+        (Ok(path), Ok(1..), 0) if wishes && backlog.watches_tree(path) => {
+            let mut body = body.to_vec();
+            body.pop();
+            body.push(0);
+            Cow::Owned(body)
         }
-    }
-
-    /// One that is not answered yet counts too, for it is on the wire before what follows.
-    /// A server that refuses it hangs up, and then everything is read again.
-    fn watches_tree(&self, path: &str) -> bool {
-        let is_asked_for = |origin: &Origin| match origin {
-            Origin::Own(request) => request.watch.as_deref() == Some(path),
-            Origin::Client { .. }
-            | Origin::ClientPing
-            | Origin::Abandoned
-            | Origin::Rewatch
-            | Origin::Close => false,
-        };
-        self.watches.iter().any(|watched| watched == path)
-            || self.queue.iter().any(|pending| is_asked_for(&pending.origin))
+        _ => Cow::Borrowed(body),
     }
 }

@@ -1,6 +1,6 @@
 //! What goes into the link and comes out of it.
 
-use crate::session::Event;
+use crate::session::{Event, wire};
 use std::sync::mpsc::SyncSender;
 
 /// Why a connection to a server ended.
@@ -66,4 +66,16 @@ pub(in super::super) struct Out {
     pub(in super::super) events: Vec<Event>,
     /// The connection to the server has to go.
     pub(in super::super) cut: Option<DownReason>,
+}
+
+impl Out {
+    pub(super) fn frame_to_client(&mut self, frame: &[u8]) {
+        let length = i32::try_from(frame.len()).unwrap_or(i32::MAX);
+        self.to_client.extend(length.to_be_bytes());
+        self.to_client.extend(frame);
+    }
+
+    pub(super) fn bare_to_client(&mut self, xid: i32, code: i32) {
+        self.to_client.extend(wire::bare_reply(xid, code));
+    }
 }

@@ -183,7 +183,7 @@ fn a_change_is_told_as_the_chroot_names_it_or_not_at_all() {
 #[test]
 fn numbers_wrap_around_and_never_meet_the_reserved_ones() {
     let mut bench = Bench::up();
-    bench.link.last_xid = i32::MAX - 1;
+    bench.link.backlog.last_xid = i32::MAX - 1;
     [i32::MAX, i32::MIN, -1].into_iter().for_each(|xid| bench.ask(xid));
     assert_eq!(bench.sent(), [(i32::MAX, EXISTS), (1, EXISTS), (2, EXISTS)]);
     [i32::MAX, 1, 2].into_iter().for_each(|xid| bench.server(reply(xid, code::OK)));

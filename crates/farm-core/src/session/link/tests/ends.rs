@@ -146,7 +146,7 @@ fn a_watch_is_remembered_once() {
         bench.own_watch("/farm");
         bench.server(reply(xid, code::OK));
     }
-    assert_eq!(bench.link.watches, ["/farm"]);
+    assert_eq!(bench.link.backlog.watches, ["/farm"]);
 }
 
 #[test]

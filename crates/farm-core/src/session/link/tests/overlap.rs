@@ -40,6 +40,6 @@ fn what_is_no_such_request_goes_on_as_it_came() {
     for odd in
         [&b""[..], b"\0", b"\0\0\0\x05/farm", b"\xff\xff\xff\xff\x01", b"\0\0\0\x05/farm\x01\x01"]
     {
-        assert_eq!(*bench.link.disentangled(EXISTS, odd), *odd);
+        assert_eq!(*disentangled(&bench.link.backlog, EXISTS, odd), *odd);
     }
 }
