@@ -12,6 +12,7 @@
 //! any failure by the session that owns it. The permit is told to be granted only by
 //! what was read in the present contact. A session has one permit per group.
 
+mod asked;
 mod card;
 mod event;
 mod group;
@@ -29,6 +30,7 @@ pub use request::{Answer, Request};
 
 use crate::engine::Retry;
 use crate::session::{self, Hint, SessionError, SessionId, Stat, Watch};
+use asked::{Asked, Task};
 use request::{Ask, Lineup, Neighbour, Outcome, Presence};
 use standing::{Own, Standing, Turn};
 use std::collections::BTreeSet;
@@ -37,28 +39,6 @@ use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(60);
-
-/// The one request that is waited for.
-#[derive(Debug)]
-struct UnderWay {
-    ticket: u64,
-    /// The contact that it was made in.
-    contact: u64,
-    task: Task,
-    /// What hints have told of since.
-    touched: BTreeSet<String>,
-}
-
-/// What a request is for, and so what becomes of it when things change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Task {
-    /// It may change what there is: its answer counts whenever it comes.
-    Changing,
-    /// It finds what has to be known before anything else.
-    Finding,
-    /// It only reads, and is made again when wanted.
-    Reading,
-}
 
 /// The machine. See the module's page.
 #[derive(Debug)]
@@ -72,13 +52,12 @@ pub struct Permit {
     is_begun: bool,
     /// The number of the present contact, or of the latest one.
     contact: u64,
-    next_ticket: u64,
     /// What a permit is wanted for.
     wish: Option<String>,
     /// The contender has to go before anything else.
     is_leaving: bool,
     own: Own,
-    under_way: Option<UnderWay>,
+    asked: Asked,
     /// The request that shall prove that the permit is ours.
     proving: Option<u64>,
     retry: Retry,
@@ -99,11 +78,10 @@ impl Permit {
             session: None,
             is_begun: false,
             contact: 0,
-            next_ticket: 0,
             wish: None,
             is_leaving: false,
             own: Own::Absent,
-            under_way: None,
+            asked: Asked::NOTHING,
             proving: None,
             retry: Retry::new(RETRY_LEAST, RETRY_MOST),
             is_refused: false,
@@ -176,9 +154,7 @@ impl Permit {
         self.retry.reset();
         // One that changes something is answered too, and that answer may be all that
         // tells the name of our contender.
-        if self.under_way.as_ref().is_some_and(|request| request.task != Task::Changing) {
-            self.under_way = None;
-        }
+        self.asked.forget(|task| task != Task::Changing);
         if let Own::There(standing) = &mut self.own {
             standing.forget();
         }
@@ -187,7 +163,7 @@ impl Permit {
     fn session_over(&mut self) {
         self.suspended();
         self.is_begun = false;
-        self.under_way = None;
+        self.asked.forget(|_| true);
         self.gone();
         // Nothing had come of it yet; but after the end of a session nothing that was
         // asked for before goes on by itself.
@@ -221,9 +197,7 @@ impl Permit {
         self.proving = None;
         self.retry.cancel();
         // What is being read is of no interest any more, and must not delay the end.
-        if self.under_way.as_ref().is_some_and(|request| request.task == Task::Reading) {
-            self.under_way = None;
-        }
+        self.asked.forget(|task| task == Task::Reading);
     }
 
     fn confirm(&mut self) {
@@ -258,14 +232,12 @@ impl Permit {
                 *is_read = false;
             }
         }
-        if let Some(request) = &mut self.under_way {
-            request.touched.insert(name.to_owned());
-        }
+        self.asked.touch(name);
     }
 
     /// Asks for the next thing that is missing, if nothing is being waited for.
     fn go_on(&mut self) {
-        if self.under_way.is_some() {
+        if self.asked.is_waiting() {
             return;
         }
         if self.is_leaving && matches!(self.own, Own::Absent) {
@@ -298,13 +270,11 @@ impl Permit {
             },
         };
         let ticket = self.ask(ask);
-        let touched = BTreeSet::new();
-        self.under_way = Some(UnderWay { ticket, contact: self.contact, task, touched });
+        self.asked.wait_for(ticket, self.contact, task);
     }
 
     fn ask(&mut self, ask: Ask) -> u64 {
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
+        let ticket = self.asked.ticket();
         self.actions.push(Action::Ask(Request { ticket, group: self.group.clone(), ask }));
         ticket
     }
@@ -317,7 +287,7 @@ impl Permit {
             }
             return;
         }
-        let Some(request) = self.under_way.take_if(|request| request.ticket == ticket) else {
+        let Some(request) = self.asked.take(ticket) else {
             // Cards that were read for their own sake, or an answer that nobody wants.
             if let Outcome::Read(Ok(neighbours)) = outcome {
                 self.compare(&neighbours);
