@@ -1,7 +1,7 @@
 //! What lasts is logged once.
 
 use super::log_text;
-use log::{Level, Log, Metadata, Record};
+use log::{Log, Metadata, Record};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The log of one kind of trouble: what is tried again and fails again for the same reason
@@ -34,17 +34,6 @@ impl Log for LogOnce {
 }
 
 impl LogOnce {
-    /// Logs the text, unless it is the last one of this trouble.
-    pub fn log(&self, level: Level, text: String) {
-        let args = format_args!("{text}");
-        Log::log(self, &Record::builder().level(level).args(args).build());
-    }
-
-    /// Warns, unless that is the last text of this trouble.
-    pub fn warn(&self, text: String) {
-        self.log(Level::Warn, text);
-    }
-
     /// The trouble is over; what comes next is logged again.
     pub fn clear(&mut self) {
         *self.last() = None;
@@ -67,9 +56,9 @@ mod tests {
     fn a_text_is_new_until_it_is_logged_and_again_when_the_trouble_was_over() {
         let mut told = LogOnce::default();
         assert!(told.is_new("no space"));
-        told.warn("no space".to_owned());
+        told.log(&Record::builder().args(format_args!("no space")).build());
         assert!(!told.is_new("no space") && told.is_new("not allowed"));
-        told.log(Level::Error, "not allowed".to_owned());
+        told.log(&Record::builder().args(format_args!("not allowed")).build());
         assert!(told.is_new("no space"));
         told.clear();
         assert!(told.is_new("not allowed"));

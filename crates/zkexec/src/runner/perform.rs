@@ -176,7 +176,7 @@ impl Runner {
         match is_barred.then(|| self.turn.obstacle()).flatten() {
             Some(Obstacle::Farm(FarmVerdict::Unknown(UnknownReason::Reading))) => {}
             Some(obstacle @ (Obstacle::Farm(_) | Obstacle::OffHours { .. })) => {
-                self.barred_by.warn(format!("the command is not stopped yet: {obstacle}"));
+                log::warn!(logger: self.barred_by, "the command is not stopped yet: {obstacle}");
             }
             _ => self.barred_by.clear(),
         }

@@ -178,6 +178,6 @@ impl Stager {
     }
 
     fn tell(&mut self, error: &FilesError) {
-        self.trouble.log(Level::Error, format!("{}; trying again", chain(error)));
+        log::error!(logger: self.trouble, "{}; trying again", chain(error));
     }
 }
