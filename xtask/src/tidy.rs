@@ -5,6 +5,7 @@ mod codes;
 mod layers;
 mod links;
 mod source;
+mod types;
 mod words;
 
 use crate::failure::Failure;
@@ -15,6 +16,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const LINES_MAX: usize = 500;
+const FIELDS_MAX: usize = 15;
+const IMPL_FILES_MAX: usize = 3;
 /// Names of files that collect what has no name of its own.
 const HOMELESS: [&str; 6] =
     ["utils.rs", "util.rs", "helpers.rs", "common.rs", "manager.rs", "handler.rs"];
@@ -38,6 +41,8 @@ struct Complaint {
 enum Fault {
     Long { lines: usize },
     Homeless,
+    Wide { name: String, fields: usize },
+    Scattered { name: String, files: usize },
     Note { word: &'static str },
     NoLints,
     Unsafe,
@@ -59,6 +64,12 @@ impl fmt::Display for Complaint {
         match &self.fault {
             Fault::Long { lines } => write!(f, ": {lines} lines, {LINES_MAX} are the most"),
             Fault::Homeless => write!(f, ": a name that says nothing; name the idea"),
+            Fault::Wide { name, fields } => {
+                write!(f, ": {name} has {fields} fields, {FIELDS_MAX} are the most")
+            }
+            Fault::Scattered { name, files } => {
+                write!(f, ": {name} has methods in {files} files, {IMPL_FILES_MAX} are the most")
+            }
             Fault::Note { word } => write!(f, ": {word} does not belong here"),
             Fault::NoLints => write!(f, ": `[lints] workspace = true` is missing"),
             Fault::Unsafe => write!(f, ": {UNSAFE} code; only {UNSAFE_FILE} may have any"),
@@ -94,6 +105,7 @@ fn inspect(root: &Path) -> Result<Vec<Complaint>, Failure> {
             texts.push((path, text));
         }
     }
+    let mut scattered = types::scattered(&texts);
     let mut complaints = Vec::new();
     for (path, text) in &texts {
         let mut found = source::notes(text);
@@ -101,6 +113,8 @@ fn inspect(root: &Path) -> Result<Vec<Complaint>, Failure> {
             Some("rs") => {
                 found.extend(source::shape(path, text));
                 found.extend(source::unguarded(path, text));
+                found.extend(types::wide(text));
+                found.extend(scattered.remove(path.as_path()).unwrap_or_default());
                 found.extend(layers::upward(path, text));
             }
             Some("md") => {
@@ -160,6 +174,11 @@ mod tests {
         root.write("crates/farm-core/src/model/up.rs", "use crate::farm::Farm;\n");
         root.write("notes.md", NOTES[0]);
         root.write("src/main.rs", format!("{UNSAFE} {{ f() }}"));
+        root.write("src/wide.rs", format!("struct Wide {{\n{}}}\n", "    a: u8,\n".repeat(16)));
+        root.write("src/far.rs", "pub enum Far {}\n");
+        for file in ["a", "b", "c", "d"] {
+            root.write(format!("src/{file}.rs"), "use x;\n\nimpl Far {}\n");
+        }
         let complaints = inspect(root.path()).unwrap();
         let told: Vec<_> = complaints.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -169,9 +188,11 @@ mod tests {
                 "crates/farm-core/src/model/up.rs:1: model must not know farm".to_owned(),
                 "crates/x/Cargo.toml: `[lints] workspace = true` is missing".to_owned(),
                 format!("notes.md:1: {} does not belong here", NOTES[0]),
+                "src/far.rs:1: Far has methods in 4 files, 3 are the most".to_owned(),
                 "src/long.rs: 501 lines, 500 are the most".to_owned(),
                 format!("src/main.rs:1: {UNSAFE} code; only {UNSAFE_FILE} may have any"),
                 "src/utils.rs: a name that says nothing; name the idea".to_owned(),
+                "src/wide.rs:1: Wide has 16 fields, 15 are the most".to_owned(),
             ]
         );
     }
