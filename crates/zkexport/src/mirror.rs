@@ -264,8 +264,10 @@ impl Mirror {
             self.note_meanwhile(now);
             return Vec::new();
         }
-        // Without a file every change makes a difference to what could not be one.
-        if !differs && self.is_begun() {
+        // A host that is again as the file has it changes what could not become one, as any
+        // change does without a file.
+        let is_kept_out = self.is_refused || self.withheld.is_some();
+        if !differs && self.is_begun() && (!is_kept_out || self.shown.is_equal()) {
             return Vec::new();
         }
         self.last_change = Some(now);

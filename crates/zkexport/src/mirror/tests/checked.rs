@@ -172,6 +172,36 @@ fn too_few_hosts_leave_the_file_as_it_is_and_are_told_of_once() {
 }
 
 #[test]
+fn a_host_that_comes_back_as_the_file_has_it_may_be_one_host_enough() {
+    let mut bench = Bench::of(None, 2);
+    for (name, n) in [("a", 1), ("b", 2), ("c", 3)] {
+        bench.set(0, name, n);
+    }
+    bench.step(Event::Complete);
+    bench.remove(1000, "a");
+    bench.remove(1000, "b");
+    bench.wait_until(2000);
+    let done = bench.take_done();
+    assert_eq!(done[2..], ["1050 withhold 1"]);
+    bench.set(3000, "b", 2);
+    assert_eq!(bench.take_done(), ["3000 release", "3000 store b=2 c=3", "3000 announce"]);
+    assert!(bench.mirror.is_current());
+}
+
+#[test]
+fn a_host_that_is_again_as_the_file_has_it_makes_of_what_was_refused_another_farm() {
+    let mut bench = checking();
+    bench.set(1000, "a", 7);
+    bench.set(1010, "b", 8);
+    bench.step(Event::Refused);
+    bench.wait_until(2000);
+    bench.step(Event::Refused);
+    assert_eq!(bench.take_done(), ["1000 stage a=7 b=2", "1060 stage a=7 b=8"]);
+    bench.set(5000, "b", 2);
+    assert_eq!(bench.take_done(), ["5000 stage a=7 b=2"]);
+}
+
+#[test]
 fn hosts_that_just_left_still_count() {
     let mut bench = Bench::of(None, 2);
     bench.set(0, "a", 1);
