@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_a_lean_tool_must_not_have_is_found_in_its_tree() {
-        let lean = "zkctl v0.1.0 (/src)\nfarm-core feature \"tls\"\nnix feature \"process\"\n";
+        let lean = "zkctl v0.1.0 (/src)\nrustls feature \"tls12\"\nnix feature \"process\"\n";
         assert_eq!(excess(lean), None);
         for line in
             ["farm-core feature \"files\"", "notify v8.2.0", "farm-core feature \"watch\" (*)"]

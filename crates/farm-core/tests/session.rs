@@ -30,7 +30,6 @@ mod log_lines;
 mod many;
 #[path = "session/permits.rs"]
 mod permits;
-#[cfg(feature = "tls")]
 #[path = "session/tls.rs"]
 mod tls;
 #[path = "session/watches.rs"]

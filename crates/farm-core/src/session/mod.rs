@@ -44,10 +44,6 @@ mod relay;
 mod renewal;
 mod servers;
 mod stream;
-#[cfg(feature = "tls")]
-mod tls;
-#[cfg(not(feature = "tls"))]
-#[path = "no_tls.rs"]
 mod tls;
 mod trouble;
 mod wire;
@@ -63,9 +59,7 @@ pub use link::DownReason;
 pub use path::{PATH_BYTES_MAX, PathError, PathFault, ZnodePath};
 pub use reader::ReaderEvent;
 pub use servers::{DEFAULT_PORT, SERVERS_MAX, Server, ServerFault, Servers, ServersError};
-#[cfg(feature = "tls")]
-pub use tls::{FileFault, Identity, SYSTEM_CA, check_server_name};
-pub use tls::{Tls, TlsError};
+pub use tls::{FileFault, Identity, SYSTEM_CA, Tls, TlsError, check_server_name};
 pub use trouble::Trouble;
 
 use crate::engine::Retry;

@@ -2,6 +2,7 @@
 
 use super::access::AccessArgs;
 use super::duration::parse_duration;
+use super::tls::TlsArgs;
 use crate::cli::failure::Failure;
 use crate::engine::chain;
 use crate::session::{Config, SESSION_TIMEOUT_LEAST, Servers};
@@ -32,9 +33,9 @@ pub struct ZkArgs {
 
     #[command(flatten)]
     access: AccessArgs,
-    #[cfg(feature = "tls")]
+
     #[command(flatten)]
-    tls: super::tls::TlsArgs,
+    tls: TlsArgs,
 }
 
 impl ZkArgs {
@@ -61,10 +62,7 @@ impl ZkArgs {
             couriers,
             auth,
             acl,
-            #[cfg(feature = "tls")]
             tls: self.tls.read(&self.host)?,
-            #[cfg(not(feature = "tls"))]
-            tls: None,
         })
     }
 }

@@ -7,7 +7,6 @@ mod duration;
 mod filter;
 mod format;
 mod log;
-#[cfg(feature = "tls")]
 mod tls;
 mod wait;
 

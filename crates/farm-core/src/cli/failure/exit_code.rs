@@ -16,9 +16,9 @@ use crate::host::identity::IdentityError;
 use crate::host::lock::LockError;
 use crate::model::{FieldPathError, FilterError, SetError, SizeError};
 use crate::session::cache::Refusal;
-use crate::session::{AclError, AuthError, PathError, SessionError};
-#[cfg(feature = "tls")]
-use crate::session::{FileFault, SYSTEM_CA, TlsError};
+use crate::session::{
+    AclError, AuthError, FileFault, PathError, SYSTEM_CA, SessionError, TlsError,
+};
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
@@ -163,7 +163,6 @@ impl ExitReason for SessionError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            #[cfg(feature = "tls")]
             Self::Unreachable { trouble: Some(trouble), .. }
                 if let Some(hint) = trouble.tls().and_then(ExitReason::hint) =>
             {
@@ -215,7 +214,6 @@ impl ExitReason for FileError {
     }
 }
 
-#[cfg(feature = "tls")]
 impl ExitReason for TlsError {
     fn exit(&self) -> Exit {
         match self {
