@@ -6,7 +6,6 @@
 
 use crate::model::{FieldPath, Map, Number, RESERVED_KEY, Record, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 /// As deep may directories stand in one another.
 pub const DEPTH_MAX: usize = 64;
@@ -31,33 +30,22 @@ pub struct Encoded {
     pub refused: Vec<(FieldPath, Refusal)>,
 }
 
-/// Why a field can't be a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Refusal {
-    /// The name is empty.
-    Empty,
-    /// The name starts with a dot: `..` leads out, and dot-files are not ours.
-    Dot,
-    /// The name has a slash or a NUL.
-    Character,
-    /// The name is longer than [`NAME_BYTES_MAX`].
-    Long,
-    /// It stands deeper than [`DEPTH_MAX`].
-    Deep,
-    /// The name has a meaning of its own in our JSON.
-    Reserved,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "an empty name is no file name",
-            Self::Dot => "a name with a leading dot is left alone",
-            Self::Character => "a slash or a NUL is not allowed in a file name",
-            Self::Long => "the name is too long for a file",
-            Self::Deep => "too many directories in one another",
-            Self::Reserved => "the name is reserved",
-        })
+errors! {
+    /// Why a field can't be a file.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Refusal {
+        /// The name is empty.
+        Empty => "an empty name is no file name",
+        /// The name starts with a dot: `..` leads out, and dot-files are not ours.
+        Dot => "a name with a leading dot is left alone",
+        /// The name has a slash or a NUL.
+        Character => "a slash or a NUL is not allowed in a file name",
+        /// The name is longer than [`NAME_BYTES_MAX`].
+        Long => "the name is too long for a file",
+        /// It stands deeper than [`DEPTH_MAX`].
+        Deep => "too many directories in one another",
+        /// The name has a meaning of its own in our JSON.
+        Reserved => "the name is reserved",
     }
 }
 

@@ -3,8 +3,6 @@
 use super::folder::kind_of;
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 use nix::unistd::{Gid, Group, Uid, User, fchown};
-use std::error::Error;
-use std::fmt;
 use std::fs::File;
 use std::io;
 
@@ -81,28 +79,18 @@ fn number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| is_number && *number != u32::MAX)
 }
 
-/// Why a text says nothing about a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MannerError {
-    /// It is no mode.
-    Mode(String),
-    /// There is no such user.
-    User(String),
-    /// There is no such group.
-    Group(String),
-}
-
-impl fmt::Display for MannerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Mode(text) => write!(f, "{text:?} is no mode: it must be octal, like 640"),
-            Self::User(name) => write!(f, "no such user: {name:?}"),
-            Self::Group(name) => write!(f, "no such group: {name:?}"),
-        }
+errors! {
+    /// Why a text says nothing about a file.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub enum MannerError {
+        /// It is no mode.
+        Mode(text: String) => "{text:?} is no mode: it must be octal, like 640",
+        /// There is no such user.
+        User(name: String) => "no such user: {name:?}",
+        /// There is no such group.
+        Group(name: String) => "no such group: {name:?}",
     }
 }
-
-impl Error for MannerError {}
 
 impl Manner {
     /// What a file shall be like that takes the place of this one: its mode is not

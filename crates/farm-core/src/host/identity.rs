@@ -2,7 +2,6 @@
 
 use nix::ifaddrs::getifaddrs;
 use nix::unistd::gethostname;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::Ipv4Addr;
@@ -12,46 +11,26 @@ const ROUTES_BYTES_MAX: u64 = 16 << 20;
 const FLAG_UP: u32 = 0x1;
 const FLAG_REJECT: u32 = 0x200;
 
-/// Why the host does not know itself.
-#[derive(Debug)]
-pub enum IdentityError {
-    /// The host has a name that is no text.
-    NameNotText,
-    /// No route leads everywhere.
-    NoDefaultRoute,
-    /// The interface of the default route has no IPv4 address.
-    NoAddress {
-        /// The interface.
-        interface: String,
-    },
-    /// The system said no.
-    Io {
-        /// What was asked for.
-        what: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl fmt::Display for IdentityError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NameNotText => f.write_str("the host name is not UTF-8"),
-            Self::NoDefaultRoute => f.write_str("this host has no default route"),
-            Self::NoAddress { interface } => {
-                write!(f, "{interface}, the interface of the default route, has no IPv4 address")
-            }
-            Self::Io { what, .. } => write!(f, "cannot read {what}"),
-        }
-    }
-}
-
-impl std::error::Error for IdentityError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io { source, .. } => Some(source),
-            Self::NameNotText | Self::NoDefaultRoute | Self::NoAddress { .. } => None,
-        }
+errors! {
+    /// Why the host does not know itself.
+    #[derive(Debug)]
+    pub enum IdentityError {
+        /// The host has a name that is no text.
+        NameNotText => "the host name is not UTF-8",
+        /// No route leads everywhere.
+        NoDefaultRoute => "this host has no default route",
+        /// The interface of the default route has no IPv4 address.
+        NoAddress {
+            /// The interface.
+            interface: String,
+        } => "{interface}, the interface of the default route, has no IPv4 address",
+        /// The system said no.
+        Io {
+            /// What was asked for.
+            what: &'static str,
+            /// What the system said.
+            source: io::Error,
+        } => "cannot read {what}" from source,
     }
 }
 

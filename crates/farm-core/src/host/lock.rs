@@ -7,7 +7,6 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket};
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
@@ -17,35 +16,22 @@ use std::time::{Duration, Instant};
 /// The kernel takes 107 bytes; the digest and the prefix need their part.
 const READABLE_BYTES_MAX: usize = 56;
 
-/// Why the lock is not ours.
-#[derive(Debug)]
-pub enum LockError {
-    /// Somebody else has it.
-    Held {
-        /// Who, if the kernel tells: not across the walls of a container.
-        pid: Option<i32>,
-    },
-    /// The system said no.
-    Io(io::Error),
-}
-
-impl fmt::Display for LockError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Held { pid: Some(pid) } => write!(f, "held by process {pid}"),
-            Self::Held { pid: None } => f.write_str("held by another process"),
-            Self::Io(_) => f.write_str("cannot take the local lock"),
-        }
+errors! {
+    /// Why the lock is not ours.
+    #[derive(Debug)]
+    pub enum LockError {
+        /// Somebody else has it.
+        Held {
+            /// Who, if the kernel tells: not across the walls of a container.
+            pid: Option<i32>,
+        } => "held by {}" (process(*pid)),
+        /// The system said no.
+        Io(source: io::Error) => "cannot take the local lock" from source,
     }
 }
 
-impl std::error::Error for LockError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io(source) => Some(source),
-            Self::Held { .. } => None,
-        }
-    }
+fn process(pid: Option<i32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
 /// A name that is ours while this lives.

@@ -3,7 +3,6 @@
 //! **Invariant.** An assignment replaces one plain value, or a whole object or
 //! list by another one when `:=` says so; nothing else ever gets lost by it.
 
-use std::error::Error;
 use std::fmt;
 
 use serde_json::{Number, Value};
@@ -154,47 +153,29 @@ pub fn number_from(text: &str) -> Option<Value> {
     Some(Value::Number(number))
 }
 
-/// A text that is no assignment.
-#[derive(Debug)]
-pub enum AssignmentError {
-    /// There is no `=` in it.
-    NoSign {
-        /// The text.
-        word: String,
-    },
-    /// What stands before the `=` is no field.
-    Field {
-        /// What stands there.
-        name: String,
-        /// What is wrong with it.
-        source: FieldPathError,
-    },
-    /// What stands behind the `:=` is no JSON.
-    Json {
-        /// What stands before it.
-        name: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-}
-
-impl fmt::Display for AssignmentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoSign { word } => write!(f, "{word:?} is no assignment"),
-            Self::Field { name, .. } => write!(f, "wrong field {name:?}"),
-            Self::Json { name, .. } => write!(f, "the value of {name} is no JSON"),
-        }
-    }
-}
-
-impl Error for AssignmentError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::NoSign { .. } => None,
-            Self::Field { source, .. } => Some(source),
-            Self::Json { source, .. } => Some(source),
-        }
+errors! {
+    /// A text that is no assignment.
+    #[derive(Debug)]
+    pub enum AssignmentError {
+        /// There is no `=` in it.
+        NoSign {
+            /// The text.
+            word: String,
+        } => "{word:?} is no assignment",
+        /// What stands before the `=` is no field.
+        Field {
+            /// What stands there.
+            name: String,
+            /// What is wrong with it.
+            source: FieldPathError,
+        } => "wrong field {name:?}" from source,
+        /// What stands behind the `:=` is no JSON.
+        Json {
+            /// What stands before it.
+            name: String,
+            /// What is wrong with it.
+            source: serde_json::Error,
+        } => "the value of {name} is no JSON" from source,
     }
 }
 

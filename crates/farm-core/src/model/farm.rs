@@ -2,7 +2,6 @@
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, btree_map};
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -70,36 +69,23 @@ impl Borrow<str> for HostName {
     }
 }
 
-/// Why a text cannot name a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostNameError {
-    /// There is no character.
-    Empty,
-    /// There are more than [`HOST_NAME_BYTES_MAX`] bytes.
-    TooLong {
-        /// How many there are.
-        bytes: usize,
-    },
-    /// The name is `.` or `..`.
-    Dots,
-    /// A slash or a control character stands in it.
-    Forbidden(char),
-}
-
-impl fmt::Display for HostNameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("a host name is empty"),
-            Self::TooLong { bytes } => {
-                write!(f, "a host name has {bytes} bytes, more than {HOST_NAME_BYTES_MAX}")
-            }
-            Self::Dots => f.write_str("a host cannot be named . or .."),
-            Self::Forbidden(found) => write!(f, "a host name cannot hold {found:?}"),
-        }
+errors! {
+    /// Why a text cannot name a host.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum HostNameError {
+        /// There is no character.
+        Empty => "a host name is empty",
+        /// There are more than [`HOST_NAME_BYTES_MAX`] bytes.
+        TooLong {
+            /// How many there are.
+            bytes: usize,
+        } => "a host name has {bytes} bytes, more than {HOST_NAME_BYTES_MAX}",
+        /// The name is `.` or `..`.
+        Dots => "a host cannot be named . or ..",
+        /// A slash or a control character stands in it.
+        Forbidden(found: char) => "a host name cannot hold {found:?}",
     }
 }
-
-impl Error for HostNameError {}
 
 /// The records of all hosts, sorted by the bytes of their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

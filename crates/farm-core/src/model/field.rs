@@ -1,6 +1,5 @@
 //! The address of one field in a record: `mysql.replication_delay`.
 
-use std::error::Error;
 use std::fmt;
 
 use super::record::DEPTH_MAX;
@@ -110,24 +109,26 @@ impl fmt::Display for FieldPath {
     }
 }
 
-/// Why a text is no field path. `at` counts characters from the start of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FieldPathError {
-    /// Nothing before, between or after dots.
-    EmptyKey {
-        /// Where a key was due.
-        at: usize,
-    },
-    /// A backslash that introduces none of the escapes.
-    BadEscape {
-        /// Where the backslash stands.
-        at: usize,
-    },
-    /// More keys than a record may nest objects.
-    TooDeep {
-        /// Where the first dot too many stands.
-        at: usize,
-    },
+errors! {
+    /// Why a text is no field path. `at` counts characters from the start of it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum FieldPathError {
+        /// Nothing before, between or after dots.
+        EmptyKey {
+            /// Where a key was due.
+            at: usize,
+        } => "a field name is missing",
+        /// A backslash that introduces none of the escapes.
+        BadEscape {
+            /// Where the backslash stands.
+            at: usize,
+        } => r"unknown escape in a field name (known are \. \\ \u{{…}})",
+        /// More keys than a record may nest objects.
+        TooDeep {
+            /// Where the first dot too many stands.
+            at: usize,
+        } => "a field has at most {DEPTH_MAX} names",
+    }
 }
 
 impl FieldPathError {
@@ -139,20 +140,6 @@ impl FieldPathError {
         }
     }
 }
-
-impl fmt::Display for FieldPathError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::EmptyKey { .. } => f.write_str("a field name is missing"),
-            Self::BadEscape { .. } => {
-                f.write_str(r"unknown escape in a field name (known are \. \\ \u{…})")
-            }
-            Self::TooDeep { .. } => write!(f, "a field has at most {DEPTH_MAX} names"),
-        }
-    }
-}
-
-impl Error for FieldPathError {}
 
 #[cfg(test)]
 mod tests {

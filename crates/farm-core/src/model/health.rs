@@ -152,25 +152,16 @@ pub fn farm_size(record: &Record) -> Result<u64, SizeError> {
     number.and_then(Numeric::whole).filter(|&size| size <= HOSTS_MAX).ok_or(SizeError::NoNumber)
 }
 
-/// Why the size of a farm is unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SizeError {
-    /// There is no such field.
-    Absent,
-    /// The field holds no possible number of hosts.
-    NoNumber,
-}
-
-impl fmt::Display for SizeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Absent => f.write_str("its record has no field size"),
-            Self::NoNumber => f.write_str("the field size of its record is no number of hosts"),
-        }
+errors! {
+    /// Why the size of a farm is unknown.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum SizeError {
+        /// There is no such field.
+        Absent => "its record has no field size",
+        /// The field holds no possible number of hosts.
+        NoNumber => "the field size of its record is no number of hosts",
     }
 }
-
-impl Error for SizeError {}
 
 /// The filter in the field `running_filter` of a farm's own record: a host that it
 /// does not keep does not run.
@@ -191,30 +182,15 @@ pub fn running_filter(record: &Record) -> Result<Option<Filter>, RunningFilterEr
     }
 }
 
-/// Why it is unknown which hosts of a farm run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RunningFilterError {
-    /// The field holds no text.
-    NoText,
-    /// The text is no filter.
-    Filter(FilterError),
-}
-
-impl fmt::Display for RunningFilterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoText => f.write_str("the field running_filter of its record is no text"),
-            Self::Filter(_) => f.write_str("the field running_filter of its record is no filter"),
-        }
-    }
-}
-
-impl Error for RunningFilterError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::NoText => None,
-            Self::Filter(error) => Some(error),
-        }
+errors! {
+    /// Why it is unknown which hosts of a farm run.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub enum RunningFilterError {
+        /// The field holds no text.
+        NoText => "the field running_filter of its record is no text",
+        /// The text is no filter.
+        Filter(error: FilterError) =>
+            "the field running_filter of its record is no filter" from error,
     }
 }
 

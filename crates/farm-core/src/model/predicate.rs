@@ -203,15 +203,17 @@ pub struct FilterError {
     fault: FilterFault,
 }
 
-/// What is wrong with a filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FilterFault {
-    /// The field of a predicate cannot be read.
-    Field(FieldPathError),
-    /// There is no such operator.
-    UnknownOperator,
-    /// `!field` goes together with a comparison.
-    ComparedAbsence,
+errors! {
+    /// What is wrong with a filter.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum FilterFault {
+        /// The field of a predicate cannot be read.
+        Field(error: FieldPathError) => error,
+        /// There is no such operator.
+        UnknownOperator => "unknown operator (known are = != < <= > >=)",
+        /// `!field` goes together with a comparison.
+        ComparedAbsence => "an absent field cannot be compared",
+    }
 }
 
 impl FilterError {
@@ -219,16 +221,6 @@ impl FilterError {
     #[must_use]
     pub const fn fault(&self) -> FilterFault {
         self.fault
-    }
-}
-
-impl fmt::Display for FilterFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Field(error) => error.fmt(f),
-            Self::UnknownOperator => f.write_str("unknown operator (known are = != < <= > >=)"),
-            Self::ComparedAbsence => f.write_str("an absent field cannot be compared"),
-        }
     }
 }
 

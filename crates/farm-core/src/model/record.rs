@@ -1,7 +1,5 @@
 //! What one host says of itself.
 
-use std::error::Error;
-use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -162,37 +160,24 @@ fn names_reserved(value: &Value) -> bool {
     }
 }
 
-/// Why a field was not set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SetError {
-    /// The path has no key.
-    NoField,
-    /// The field holds an object.
-    OverObject(FieldPath),
-    /// The field holds a list.
-    OverList(FieldPath),
-    /// A field on the way holds a value that is no object; it is the one named.
-    ThroughScalar(FieldPath),
-    /// The record would nest deeper than [`DEPTH_MAX`].
-    TooDeep(FieldPath),
-    /// A key would be [`RESERVED_KEY`].
-    Reserved(FieldPath),
-}
-
-impl fmt::Display for SetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoField => f.write_str("no field is named"),
-            Self::OverObject(field) => write!(f, "{field} holds an object"),
-            Self::OverList(field) => write!(f, "{field} holds a list"),
-            Self::ThroughScalar(field) => write!(f, "{field} holds a value, not an object"),
-            Self::TooDeep(field) => write!(f, "{field} would nest more than {DEPTH_MAX} deep"),
-            Self::Reserved(field) => write!(f, "{field} would use the key {RESERVED_KEY:?}"),
-        }
+errors! {
+    /// Why a field was not set.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub enum SetError {
+        /// The path has no key.
+        NoField => "no field is named",
+        /// The field holds an object.
+        OverObject(field: FieldPath) => "{field} holds an object",
+        /// The field holds a list.
+        OverList(field: FieldPath) => "{field} holds a list",
+        /// A field on the way holds a value that is no object; it is the one named.
+        ThroughScalar(field: FieldPath) => "{field} holds a value, not an object",
+        /// The record would nest deeper than [`DEPTH_MAX`].
+        TooDeep(field: FieldPath) => "{field} would nest more than {DEPTH_MAX} deep",
+        /// A key would be [`RESERVED_KEY`].
+        Reserved(field: FieldPath) => "{field} would use the key {RESERVED_KEY:?}",
     }
 }
-
-impl Error for SetError {}
 
 #[cfg(test)]
 mod tests {

@@ -145,31 +145,21 @@ pub struct AclError {
     fault: AclFault,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AclFault {
-    Form,
-    World,
-    Auth,
-    NoHash,
-    NoLetters,
-    Letter(char),
+errors! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum AclFault {
+        Form => "it is not open, creator, creator+read or like scheme:id:perms",
+        World => "the only id of world is anyone",
+        Auth => "the id of auth is empty, as in auth::cdrwa",
+        NoHash => "the id has to be user:hash, never the password",
+        NoLetters => "its permissions are missing, letters of cdrwa",
+        Letter(letter: char) => "{letter:?} is no permission; they are letters of cdrwa",
+    }
 }
 
 impl fmt::Display for AclError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no access list: {:?}: ", self.piece)?;
-        match self.fault {
-            AclFault::Form => {
-                f.write_str("it is not open, creator, creator+read or like scheme:id:perms")
-            }
-            AclFault::World => f.write_str("the only id of world is anyone"),
-            AclFault::Auth => f.write_str("the id of auth is empty, as in auth::cdrwa"),
-            AclFault::NoHash => f.write_str("the id has to be user:hash, never the password"),
-            AclFault::NoLetters => f.write_str("its permissions are missing, letters of cdrwa"),
-            AclFault::Letter(letter) => {
-                write!(f, "{letter:?} is no permission; they are letters of cdrwa")
-            }
-        }
+        write!(f, "no access list: {:?}: {}", self.piece, self.fault)
     }
 }
 

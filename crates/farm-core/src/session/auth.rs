@@ -87,16 +87,18 @@ pub struct AuthError {
     fault: AuthFault,
 }
 
-/// What is wrong with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AuthFault {
-    Empty,
-    NotText,
-    Control,
-    NotDigest,
-    NoUser,
-    NoPassword,
-    TooMany,
+errors! {
+    /// What is wrong with it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum AuthFault {
+        Empty => "it holds no credentials",
+        NotText => "it is not UTF-8",
+        Control => "it has a control character",
+        NotDigest => "it does not begin with digest:",
+        NoUser => "the user is missing",
+        NoPassword => "the password is missing",
+        TooMany => "more than {CREDENTIALS_MAX} credentials",
+    }
 }
 
 impl fmt::Display for AuthError {
@@ -104,15 +106,7 @@ impl fmt::Display for AuthError {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
         }
-        f.write_str(match self.fault {
-            AuthFault::Empty => "it holds no credentials",
-            AuthFault::NotText => "it is not UTF-8",
-            AuthFault::Control => "it has a control character",
-            AuthFault::NotDigest => "it does not begin with digest:",
-            AuthFault::NoUser => "the user is missing",
-            AuthFault::NoPassword => "the password is missing",
-            AuthFault::TooMany => return write!(f, "more than {CREDENTIALS_MAX} credentials"),
-        })
+        self.fault.fmt(f)
     }
 }
 

@@ -9,60 +9,63 @@ use std::time::Duration;
 /// settings cuts the connection, and everybody else's requests fail with it.
 pub const DATA_BYTES_MAX: usize = 1_000_000;
 
-/// Why a request to ZooKeeper failed.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum SessionError {
-    /// There is no such znode.
-    NoNode(ZnodePath),
-    /// There is such a znode already.
-    NodeExists(ZnodePath),
-    /// The znode was changed by somebody else meanwhile.
-    BadVersion(ZnodePath),
-    /// The znode has children.
-    NotEmpty(ZnodePath),
-    /// Its access list forbids it.
-    NoAuth(ZnodePath),
-    /// The server does not take the access list for it.
-    InvalidAcl(ZnodePath),
-    /// The servers that were reached do not take our credentials.
-    AuthRefused(Trouble),
-    /// The parent is ephemeral, and such znodes have no children.
-    NoChildrenForEphemerals(ZnodePath),
-    /// The data is longer than a server takes.
-    TooLarge {
-        /// Where it should have gone.
-        path: ZnodePath,
-        /// How long it is.
-        bytes: usize,
-    },
-    /// The server does not know this kind of request.
-    Unsupported,
-    /// The server refused with a code that has no meaning here.
-    Refused {
-        /// What the request was about.
-        path: ZnodePath,
-        /// The client library's name for the code.
-        code: zookeeper::ZkError,
-    },
-    /// The answer made no sense.
-    Garbled(ZnodePath),
-    /// No server carries the session now. A write that was under way may have
-    /// happened or not: look before repeating it.
-    Disconnected,
-    /// The session is over, and its ephemeral znodes with it.
-    Expired,
-    /// No server could be reached in that time.
-    Unreachable {
-        /// The latest thing that went wrong, if anything did.
-        trouble: Option<Trouble>,
-        /// How long we tried.
-        tried: Duration,
-    },
-    /// A server was reached, but did not do it in that time.
-    Overdue(Duration),
-    /// This process can't have what a session needs: a socket, a thread.
-    System(Arc<std::io::Error>),
+errors! {
+    /// Why a request to ZooKeeper failed.
+    #[derive(Debug, Clone)]
+    #[non_exhaustive]
+    pub enum SessionError {
+        /// There is no such znode.
+        NoNode(path: ZnodePath) => "no such znode: {path}",
+        /// There is such a znode already.
+        NodeExists(path: ZnodePath) => "znode exists already: {path}",
+        /// The znode was changed by somebody else meanwhile.
+        BadVersion(path: ZnodePath) => "somebody else changed {path} meanwhile",
+        /// The znode has children.
+        NotEmpty(path: ZnodePath) => "znode has children: {path}",
+        /// Its access list forbids it.
+        NoAuth(path: ZnodePath) => "not authorised: {path}",
+        /// The server does not take the access list for it.
+        InvalidAcl(path: ZnodePath) => "the server refused the access list of {path}",
+        /// The servers that were reached do not take our credentials.
+        AuthRefused(trouble: Trouble) => "not authorised: {trouble}",
+        /// The parent is ephemeral, and such znodes have no children.
+        NoChildrenForEphemerals(path: ZnodePath) =>
+            "an ephemeral znode can't have children: {path}",
+        /// The data is longer than a server takes.
+        TooLarge {
+            /// Where it should have gone.
+            path: ZnodePath,
+            /// How long it is.
+            bytes: usize,
+        } => "{bytes} bytes are too many for {path} (at most {DATA_BYTES_MAX})",
+        /// The server does not know this kind of request.
+        Unsupported => "the server is too old for this request",
+        /// The server refused with a code that has no meaning here.
+        Refused {
+            /// What the request was about.
+            path: ZnodePath,
+            /// The client library's name for the code.
+            code: zookeeper::ZkError,
+        } => "the server refused: {path}: {code:?}",
+        /// The answer made no sense.
+        Garbled(path: ZnodePath) => "an answer about {path} that makes no sense",
+        /// No server carries the session now. A write that was under way may have
+        /// happened or not: look before repeating it.
+        Disconnected => "the connection to ZooKeeper broke",
+        /// The session is over, and its ephemeral znodes with it.
+        Expired => "the ZooKeeper session is over",
+        /// No server could be reached in that time.
+        Unreachable {
+            /// The latest thing that went wrong, if anything did.
+            trouble: Option<Trouble>,
+            /// How long we tried.
+            tried: Duration,
+        } => "no ZooKeeper server reached in {}{}" (Rounded(*tried), behind(trouble.as_ref())),
+        /// A server was reached, but did not do it in that time.
+        Overdue(tried: Duration) => "not done in {}" (Rounded(*tried)),
+        /// This process can't have what a session needs: a socket, a thread.
+        System(error: Arc<std::io::Error>) => "cannot open a session: {error}",
+    }
 }
 
 impl SessionError {
@@ -77,38 +80,9 @@ impl SessionError {
     }
 }
 
-impl fmt::Display for SessionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoNode(path) => write!(f, "no such znode: {path}"),
-            Self::NodeExists(path) => write!(f, "znode exists already: {path}"),
-            Self::BadVersion(path) => write!(f, "somebody else changed {path} meanwhile"),
-            Self::NotEmpty(path) => write!(f, "znode has children: {path}"),
-            Self::NoAuth(path) => write!(f, "not authorised: {path}"),
-            Self::InvalidAcl(path) => write!(f, "the server refused the access list of {path}"),
-            Self::AuthRefused(trouble) => write!(f, "not authorised: {trouble}"),
-            Self::NoChildrenForEphemerals(path) => {
-                write!(f, "an ephemeral znode can't have children: {path}")
-            }
-            Self::TooLarge { path, bytes } => {
-                write!(f, "{bytes} bytes are too many for {path} (at most {DATA_BYTES_MAX})")
-            }
-            Self::Unsupported => f.write_str("the server is too old for this request"),
-            Self::Refused { path, code } => write!(f, "the server refused: {path}: {code:?}"),
-            Self::Garbled(path) => write!(f, "an answer about {path} that makes no sense"),
-            Self::Disconnected => f.write_str("the connection to ZooKeeper broke"),
-            Self::Expired => f.write_str("the ZooKeeper session is over"),
-            Self::Unreachable { trouble, tried } => {
-                write!(f, "no ZooKeeper server reached in {}", Rounded(*tried))?;
-                trouble.as_ref().map_or(Ok(()), |trouble| write!(f, ": {trouble}"))
-            }
-            Self::Overdue(tried) => write!(f, "not done in {}", Rounded(*tried)),
-            Self::System(error) => write!(f, "cannot open a session: {error}"),
-        }
-    }
+fn behind(trouble: Option<&Trouble>) -> String {
+    trouble.map_or_else(String::new, |trouble| format!(": {trouble}"))
 }
-
-impl std::error::Error for SessionError {}
 
 /// A duration as precise as a reader wants it.
 struct Rounded(Duration);

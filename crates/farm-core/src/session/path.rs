@@ -186,44 +186,34 @@ impl PathError {
     }
 }
 
-/// What is wrong with a text that should be a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PathFault {
-    /// It does not start with a slash.
-    NotAbsolute,
-    /// It ends with a slash.
-    TrailingSlash,
-    /// Two slashes follow each other, or a name is empty.
-    EmptyComponent,
-    /// A component is `.` or `..`.
-    DotComponent,
-    /// The name of a child has a slash in it.
-    SlashInName,
-    /// ZooKeeper refuses this character.
-    Character(char),
-    /// It is longer than [`PATH_BYTES_MAX`].
-    TooLong {
-        /// The length that it has.
-        bytes: usize,
-    },
+errors! {
+    /// What is wrong with a text that should be a path.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum PathFault {
+        /// It does not start with a slash.
+        NotAbsolute => "it must start with a slash",
+        /// It ends with a slash.
+        TrailingSlash => "it must not end with a slash",
+        /// Two slashes follow each other, or a name is empty.
+        EmptyComponent => "it has an empty component",
+        /// A component is `.` or `..`.
+        DotComponent => "it has a component that is '.' or '..'",
+        /// The name of a child has a slash in it.
+        SlashInName => "a name can't have a slash in it",
+        /// ZooKeeper refuses this character.
+        Character(character: char) =>
+            "ZooKeeper refuses the character U+{:04X}" (u32::from(*character)),
+        /// It is longer than [`PATH_BYTES_MAX`].
+        TooLong {
+            /// The length that it has.
+            bytes: usize,
+        } => "it has {bytes} bytes, at most {PATH_BYTES_MAX} are possible",
+    }
 }
 
 impl fmt::Display for PathError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no znode path: ", self.path)?;
-        match self.fault {
-            PathFault::NotAbsolute => f.write_str("it must start with a slash"),
-            PathFault::TrailingSlash => f.write_str("it must not end with a slash"),
-            PathFault::EmptyComponent => f.write_str("it has an empty component"),
-            PathFault::DotComponent => f.write_str("it has a component that is '.' or '..'"),
-            PathFault::SlashInName => f.write_str("a name can't have a slash in it"),
-            PathFault::Character(character) => {
-                write!(f, "ZooKeeper refuses the character U+{:04X}", u32::from(character))
-            }
-            PathFault::TooLong { bytes } => {
-                write!(f, "it has {bytes} bytes, at most {PATH_BYTES_MAX} are possible")
-            }
-        }
+        write!(f, "{:?} is no znode path: {}", self.path, self.fault)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Where ZooKeeper is.
 
 use super::path::{PathError, ZnodePath};
-use std::error::Error;
 use std::fmt;
 use std::net::Ipv6Addr;
 
@@ -149,70 +148,38 @@ fn read_port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|&port| is_number && port > 0)
 }
 
-/// A text that does not say where ZooKeeper is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServersError {
-    /// There is no server in it.
-    NoServer,
-    /// There are more than [`SERVERS_MAX`] servers in it.
-    TooMany,
-    /// One piece names no server.
-    Server {
-        /// The piece between the commas.
-        piece: String,
-        /// What is wrong with it.
-        fault: ServerFault,
-    },
-    /// What follows the servers is no path.
-    Chroot(PathError),
-}
-
-/// What is wrong with a piece that should name a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServerFault {
-    /// It is empty.
-    Empty,
-    /// Its host is neither a name nor an address.
-    Host,
-    /// Its port is no number from 1 to 65535.
-    Port,
-    /// A bracket is not closed, or something else than a port follows it.
-    Bracket,
-    /// It is an IPv6 address without brackets.
-    BareIpv6,
-}
-
-impl fmt::Display for ServersError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoServer => f.write_str("no server is named"),
-            Self::TooMany => write!(f, "more than {SERVERS_MAX} servers are named"),
-            Self::Server { piece, fault } => {
-                write!(f, "{piece:?} names no server: {fault}")
-            }
-            Self::Chroot(_) => f.write_str("wrong chroot"),
-        }
+errors! {
+    /// A text that does not say where ZooKeeper is.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub enum ServersError {
+        /// There is no server in it.
+        NoServer => "no server is named",
+        /// There are more than [`SERVERS_MAX`] servers in it.
+        TooMany => "more than {SERVERS_MAX} servers are named",
+        /// One piece names no server.
+        Server {
+            /// The piece between the commas.
+            piece: String,
+            /// What is wrong with it.
+            fault: ServerFault,
+        } => "{piece:?} names no server: {fault}",
+        /// What follows the servers is no path.
+        Chroot(error: PathError) => "wrong chroot" from error,
     }
-}
 
-impl fmt::Display for ServerFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "there is nothing between two commas",
-            Self::Host => "the host is neither a name nor an address",
-            Self::Port => "the port must be a number from 1 to 65535",
-            Self::Bracket => "it must look like [address]:port",
-            Self::BareIpv6 => "an IPv6 address needs brackets, like [::1]:2181",
-        })
-    }
-}
-
-impl Error for ServersError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Chroot(error) => Some(error),
-            Self::NoServer | Self::TooMany | Self::Server { .. } => None,
-        }
+    /// What is wrong with a piece that should name a server.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ServerFault {
+        /// It is empty.
+        Empty => "there is nothing between two commas",
+        /// Its host is neither a name nor an address.
+        Host => "the host is neither a name nor an address",
+        /// Its port is no number from 1 to 65535.
+        Port => "the port must be a number from 1 to 65535",
+        /// A bracket is not closed, or something else than a port follows it.
+        Bracket => "it must look like [address]:port",
+        /// It is an IPv6 address without brackets.
+        BareIpv6 => "an IPv6 address needs brackets, like [::1]:2181",
     }
 }
 

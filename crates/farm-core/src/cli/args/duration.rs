@@ -46,21 +46,18 @@ pub struct DurationError {
     fault: DurationFault,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum DurationFault {
-    Number,
-    Unit,
-    TooLong,
+errors! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum DurationFault {
+        Number => "it must start with a number, like 250ms, 30s or 5m",
+        Unit => "the unit must be one of ms, s, m, h, d",
+        TooLong => "at most ten years are possible",
+    }
 }
 
 impl fmt::Display for DurationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = match self.fault {
-            DurationFault::Number => "it must start with a number, like 250ms, 30s or 5m",
-            DurationFault::Unit => "the unit must be one of ms, s, m, h, d",
-            DurationFault::TooLong => "at most ten years are possible",
-        };
-        write!(f, "{:?} is no duration: {why}", self.text)
+        write!(f, "{:?} is no duration: {}", self.text, self.fault)
     }
 }
 

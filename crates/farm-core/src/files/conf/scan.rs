@@ -9,7 +9,6 @@ use crate::files::hidden::is_hidden;
 use crate::model::FieldPath;
 use nix::sys::stat::fstat;
 use std::ffi::OsStr;
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -40,22 +39,13 @@ pub(super) struct Skipped {
     pub(super) reason: Reason,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reason {
-    NameNotText,
-    NotText,
-    NotAFile,
-    Unreadable(io::ErrorKind),
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NameNotText => f.write_str("its name is not UTF-8"),
-            Self::NotText => f.write_str("it is not UTF-8"),
-            Self::NotAFile => f.write_str("it is neither file nor directory"),
-            Self::Unreadable(kind) => write!(f, "{kind}"),
-        }
+errors! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub(super) enum Reason {
+        NameNotText => "its name is not UTF-8",
+        NotText => "it is not UTF-8",
+        NotAFile => "it is neither file nor directory",
+        Unreadable(kind: io::ErrorKind) => "{kind}",
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::request::{Answer, Request};
 use crate::session::{ReaderEvent, SessionError, Stat, ZnodePath};
-use std::fmt;
 
 /// What happened.
 pub type Event<V> = ReaderEvent<Answer<V>>;
@@ -63,28 +62,18 @@ pub enum State {
     Complete,
 }
 
-/// Why the top can't be read.
-#[derive(Debug, Clone)]
-pub enum Refusal {
-    /// ZooKeeper does not hand it out.
-    Session(SessionError),
-    /// There are more znodes than this.
-    TooMany(usize),
-    /// There are more bytes than this.
-    TooLarge(usize),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Session(error) => error.fmt(f),
-            Self::TooMany(max) => write!(f, "more than {max} znodes"),
-            Self::TooLarge(max) => write!(f, "more than {max} bytes"),
-        }
+errors! {
+    /// Why the top can't be read.
+    #[derive(Debug, Clone)]
+    pub enum Refusal {
+        /// ZooKeeper does not hand it out.
+        Session(error: SessionError) => error,
+        /// There are more znodes than this.
+        TooMany(max: usize) => "more than {max} znodes",
+        /// There are more bytes than this.
+        TooLarge(max: usize) => "more than {max} bytes",
     }
 }
-
-impl std::error::Error for Refusal {}
 
 impl From<SessionError> for Refusal {
     fn from(error: SessionError) -> Self {

@@ -3,33 +3,22 @@
 use crate::session::{Event, wire};
 use std::sync::mpsc::SyncSender;
 
-/// Why a connection to a server ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DownReason {
-    /// The server closed it, or the network broke it.
-    HungUp,
-    /// The server owed an answer for too long.
-    Silent,
-    /// The server sent something, and no whole answer for too long.
-    Unfinished,
-    /// The server sent what no server sends.
-    Garbled(&'static str),
-    /// The server does not take our credentials.
-    AuthRefused,
-    /// The server does not know a kind of request, and hangs up on who makes it.
-    Outdated,
-}
-
-impl std::fmt::Display for DownReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::HungUp => f.write_str("it hung up"),
-            Self::Silent => f.write_str("it fell silent"),
-            Self::Unfinished => f.write_str("it did not get to the end of an answer"),
-            Self::Garbled(what) => write!(f, "it sent {what}"),
-            Self::Outdated => f.write_str("it is too old for a request, which is not made again"),
-            Self::AuthRefused => f.write_str("it refused our credentials"),
-        }
+errors! {
+    /// Why a connection to a server ended.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum DownReason {
+        /// The server closed it, or the network broke it.
+        HungUp => "it hung up",
+        /// The server owed an answer for too long.
+        Silent => "it fell silent",
+        /// The server sent something, and no whole answer for too long.
+        Unfinished => "it did not get to the end of an answer",
+        /// The server sent what no server sends.
+        Garbled(what: &'static str) => "it sent {what}",
+        /// The server does not take our credentials.
+        AuthRefused => "it refused our credentials",
+        /// The server does not know a kind of request, and hangs up on who makes it.
+        Outdated => "it is too old for a request, which is not made again",
     }
 }
 
