@@ -86,8 +86,13 @@ impl OutputArgs {
         }
     }
 
+    /// The layout of a command that can give all of them.
+    pub(crate) fn choose(self, command: &str) -> Result<Choice, Failure> {
+        self.choose_of(command, Layout::value_variants())
+    }
+
     /// The layout of a command that can give only some of them.
-    pub(crate) fn choose(self, command: &str, known: &[Layout]) -> Result<Choice, Failure> {
+    pub(crate) fn choose_of(self, command: &str, known: &[Layout]) -> Result<Choice, Failure> {
         let layout = self.asked()?.unwrap_or(Layout::Text);
         if !known.contains(&layout) {
             let names: Vec<_> = known.iter().map(|layout| layout.name()).collect();
@@ -104,7 +109,7 @@ impl OutputArgs {
 
     /// For a command that answers nothing.
     pub(crate) fn refuse(self, command: &str) -> Result<(), Failure> {
-        self.choose(command, &[Layout::Text])?;
+        self.choose_of(command, &[Layout::Text])?;
         self.refuse_null(command)
     }
 
@@ -122,31 +127,29 @@ impl OutputArgs {
 mod tests {
     use super::*;
 
-    const ALL: [Layout; 5] = [Layout::Text, Layout::Json, Layout::Jsonl, Layout::Tsv, Layout::Yaml];
-
     fn args(output: Option<Layout>, json: bool, null: bool) -> OutputArgs {
         OutputArgs { output, json, null }
     }
 
     #[test]
     fn the_layout_is_the_one_that_was_asked_for() {
-        for layout in ALL {
-            let choice = args(Some(layout), false, false).choose("ls", &ALL).unwrap();
+        for layout in Layout::value_variants().iter().copied() {
+            let choice = args(Some(layout), false, false).choose("ls").unwrap();
             assert_eq!(choice, Choice { layout, end: End::Newline });
         }
-        assert_eq!(args(None, false, false).choose("ls", &ALL).unwrap().layout, Layout::Text);
-        assert_eq!(args(None, true, false).choose("ls", &ALL).unwrap().layout, Layout::Json);
+        assert_eq!(args(None, false, false).choose("ls").unwrap().layout, Layout::Text);
+        assert_eq!(args(None, true, false).choose("ls").unwrap().layout, Layout::Json);
         let twice = args(Some(Layout::Json), true, false);
-        assert_eq!(twice.choose("ls", &ALL).unwrap().layout, Layout::Json);
+        assert_eq!(twice.choose("ls").unwrap().layout, Layout::Json);
     }
 
     #[test]
     fn what_a_command_can_not_give_is_wrong_usage() {
         let refused = [
-            args(Some(Layout::Tsv), false, false).choose("check", &[Layout::Text, Layout::Json]),
-            args(Some(Layout::Text), true, false).choose("ls", &ALL),
-            args(None, true, true).choose("ls", &ALL),
-            args(Some(Layout::Yaml), false, true).choose("ls", &ALL),
+            args(Some(Layout::Tsv), false, false).choose_of("check", &[Layout::Text, Layout::Json]),
+            args(Some(Layout::Text), true, false).choose("ls"),
+            args(None, true, true).choose("ls"),
+            args(Some(Layout::Yaml), false, true).choose("ls"),
         ];
         for failure in refused {
             assert_eq!(failure.unwrap_err().exit(), Exit::Usage);
@@ -160,7 +163,7 @@ mod tests {
     #[test]
     fn lines_can_end_with_nul_in_formats_that_have_lines() {
         for layout in [Layout::Text, Layout::Jsonl, Layout::Tsv] {
-            assert_eq!(args(Some(layout), false, true).choose("ls", &ALL).unwrap().end, End::Nul);
+            assert_eq!(args(Some(layout), false, true).choose("ls").unwrap().end, End::Nul);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The answer, on stdout; nothing else in this program writes there.
 
-use crate::format::End;
+use crate::format::{Choice, End, Layout};
 use farm_core::cli::{Failure, printable};
 use farm_core::codec::yaml;
 use farm_core::model::Value;
@@ -52,6 +52,26 @@ impl<W: Write> Output<W> {
         let escaped: Vec<String> =
             cells.into_iter().map(|cell| escaped_cell(cell.as_ref())).collect();
         self.line(&escaped.join("\t"), end)
+    }
+
+    /// All rows of a list; how each of them looks in text, in cells and as an object.
+    pub(crate) fn list<T, C: AsRef<str>, I: IntoIterator<Item = C>>(
+        &mut self,
+        choice: Choice,
+        rows: &[T],
+        line: impl Fn(&T) -> String,
+        cells: impl Fn(&T) -> I,
+        object: impl Fn(&T) -> Value,
+    ) -> Result<(), Failure> {
+        let end = choice.end;
+        let mut rows = rows.iter();
+        match choice.layout {
+            Layout::Text => rows.try_for_each(|row| self.row(&line(row), end)),
+            Layout::Tsv => rows.try_for_each(|row| self.cells(cells(row), end)),
+            Layout::Jsonl => rows.try_for_each(|row| self.json_line(&object(row), end)),
+            Layout::Json => self.json(&Value::Array(rows.map(object).collect())),
+            Layout::Yaml => self.yaml(&Value::Array(rows.map(object).collect())),
+        }
     }
 
     /// A whole document in JSON, for people too.

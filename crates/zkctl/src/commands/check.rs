@@ -63,7 +63,7 @@ pub(crate) fn check(
     is_verbose: bool,
     reach: &Reach,
 ) -> Result<Exit, Failure> {
-    let choice = output.choose("check", &[Layout::Text, Layout::Json])?;
+    let choice = output.choose_of("check", &[Layout::Text, Layout::Json])?;
     output.refuse_null("check")?;
     let limits = Limits {
         critical: args.critical.clone(),

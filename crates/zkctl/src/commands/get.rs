@@ -82,14 +82,12 @@ enum Question {
 
 impl GetArgs {
     fn question(&self, output: OutputArgs) -> Result<Question, Failure> {
-        const LAYOUTS: [Layout; 5] =
-            [Layout::Text, Layout::Json, Layout::Jsonl, Layout::Tsv, Layout::Yaml];
         if self.raw || self.format.is_some() {
             let option = if self.raw { "get --raw" } else { "get --format" };
             output.refuse(option)?;
             return Ok(self.format.map_or(Question::Raw, Question::File));
         }
-        let choice = output.choose("get", &LAYOUTS)?;
+        let choice = output.choose("get")?;
         if let Some(field) = &self.field {
             return Ok(Question::Field(parse_field(field)?, self.default.clone(), choice));
         }

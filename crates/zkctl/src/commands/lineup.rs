@@ -1,7 +1,7 @@
 //! The rows of `zkctl locks`, in all formats.
 
 use super::znode_stat::{object, utc};
-use crate::format::{Choice, End, Layout};
+use crate::format::{Choice, End};
 use crate::output::Output;
 use farm_core::cli::Failure;
 use farm_core::farm::permit::{Card, GroupName, Line, Place};
@@ -122,44 +122,17 @@ impl Contended {
     }
 }
 
-/// How the rows are shown.
-#[derive(Debug, Default)]
-pub(super) struct View {
-    pub(super) has_header: bool,
-}
-
-impl View {
-    pub(super) fn show(
-        &self,
-        contenders: &[Contended],
-        choice: Choice,
-        output: &mut Output<impl Write>,
-    ) -> Result<(), Failure> {
-        let all = || Value::Array(contenders.iter().map(Contended::object).collect());
-        match choice.layout {
-            Layout::Text => {
-                for contended in contenders {
-                    output.row(&contended.line(), choice.end)?;
-                }
-            }
-            Layout::Tsv => {
-                if self.has_header {
-                    output.cells(COLUMNS, choice.end)?;
-                }
-                for contended in contenders {
-                    output.cells(contended.cells(), choice.end)?;
-                }
-            }
-            Layout::Jsonl => {
-                for contended in contenders {
-                    output.json_line(&contended.object(), choice.end)?;
-                }
-            }
-            Layout::Json => output.json(&all())?,
-            Layout::Yaml => output.yaml(&all())?,
-        }
-        Ok(())
+/// Shows them all, below a line of names if `has_header`.
+pub(super) fn show(
+    contenders: &[Contended],
+    choice: Choice,
+    has_header: bool,
+    output: &mut Output<impl Write>,
+) -> Result<(), Failure> {
+    if has_header {
+        output.cells(COLUMNS, choice.end)?;
     }
+    output.list(choice, contenders, Contended::line, Contended::cells, Contended::object)
 }
 
 /// Says what was deleted.
@@ -184,6 +157,7 @@ pub(super) fn show_broken(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::Layout;
 
     fn seen(card: &str, ephemeral_owner: i64) -> Seen {
         let stat = Stat {
@@ -219,8 +193,7 @@ mod tests {
     fn shown(layout: Layout, end: End, has_header: bool) -> String {
         let mut shown = Vec::new();
         let mut output = Output::into(&mut shown);
-        let view = View { has_header };
-        view.show(&contenders(), Choice { layout, end }, &mut output).unwrap();
+        show(&contenders(), Choice { layout, end }, has_header, &mut output).unwrap();
         output.finish().unwrap();
         String::from_utf8(shown).unwrap()
     }

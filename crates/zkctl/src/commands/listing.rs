@@ -56,35 +56,11 @@ impl View {
         choice: Choice,
         output: &mut Output<impl Write>,
     ) -> Result<(), Failure> {
-        match choice.layout {
-            Layout::Text => {
-                for child in children {
-                    output.row(&self.line(child), choice.end)?;
-                }
-            }
-            Layout::Tsv => {
-                if self.has_header {
-                    output.cells(self.header(), choice.end)?;
-                }
-                for child in children {
-                    output.cells(self.cells(child), choice.end)?;
-                }
-            }
-            Layout::Jsonl => {
-                for child in children {
-                    output.json_line(&self.object(child), choice.end)?;
-                }
-            }
-            Layout::Json => {
-                let all = children.iter().map(|child| self.object(child)).collect();
-                output.json(&Value::Array(all))?;
-            }
-            Layout::Yaml => {
-                let all = children.iter().map(|child| self.object(child)).collect();
-                output.yaml(&Value::Array(all))?;
-            }
+        if self.has_header && choice.layout == Layout::Tsv {
+            output.cells(self.header(), choice.end)?;
         }
-        Ok(())
+        let (line, cells) = (|child: &Child| self.line(child), |child: &Child| self.cells(child));
+        output.list(choice, children, line, cells, |child| self.object(child))
     }
 
     fn line(&self, child: &Child) -> String {

@@ -3,8 +3,8 @@
 //! **Invariant.** What is deleted is a contender of the group that was named, and the
 //! very one that was there when the command looked.
 
-use super::lineup::{Contended, Seen, View, show_broken};
-use crate::format::{HeaderArg, Layout, OutputArgs};
+use super::lineup::{Contended, Seen, show, show_broken};
+use crate::format::{HeaderArg, OutputArgs};
 use crate::output::Output;
 use crate::reach::Reach;
 use clap::Args;
@@ -41,15 +41,13 @@ pub(crate) struct LocksArgs {
     header: HeaderArg,
 }
 
-const LAYOUTS: [Layout; 5] = [Layout::Text, Layout::Json, Layout::Jsonl, Layout::Tsv, Layout::Yaml];
-
 pub(crate) fn locks(args: &LocksArgs, output: OutputArgs, reach: &Reach) -> Result<Exit, Failure> {
     let group = args.name.as_deref().map(GroupName::parse).transpose()?;
     if let (Some(id), Some(group)) = (&args.broken, &group) {
         output.refuse("locks --break")?;
         return break_contender(group, id, reach);
     }
-    let choice = output.choose("locks", &LAYOUTS)?;
+    let choice = output.choose("locks")?;
     let has_header = args.header.of(choice)?;
     let asked = group.clone();
     let contenders = reach.ask(move |client, _| match &asked {
@@ -61,7 +59,7 @@ pub(crate) fn locks(args: &LocksArgs, output: OutputArgs, reach: &Reach) -> Resu
         (None, group) => return Err(no_group(group.as_ref())),
     };
     let mut output = Output::open();
-    View { has_header }.show(&contenders, choice, &mut output)?;
+    show(&contenders, choice, has_header, &mut output)?;
     output.finish()?;
     Ok(Exit::Done)
 }

@@ -3,7 +3,7 @@
 use super::children::Below;
 use super::field::parse_field;
 use super::listing::View;
-use crate::format::{HeaderArg, Layout, OutputArgs};
+use crate::format::{HeaderArg, OutputArgs};
 use crate::output::Output;
 use crate::reach::Reach;
 use clap::Args;
@@ -53,10 +53,8 @@ pub(crate) struct LsArgs {
     header: HeaderArg,
 }
 
-const LAYOUTS: [Layout; 5] = [Layout::Text, Layout::Json, Layout::Jsonl, Layout::Tsv, Layout::Yaml];
-
 pub(crate) fn ls(args: &LsArgs, output: OutputArgs, reach: &Reach) -> Result<Exit, Failure> {
-    let choice = output.choose("ls", &LAYOUTS)?;
+    let choice = output.choose("ls")?;
     let has_header = args.header.of(choice)?;
     let path = ZnodePath::parse(&args.path)?;
     let view = View {
