@@ -10,7 +10,6 @@ mod member;
 mod name;
 mod options;
 mod runner;
-mod size;
 mod status;
 mod timers;
 mod told;

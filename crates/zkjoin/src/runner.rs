@@ -12,7 +12,6 @@ use crate::local::Local;
 use crate::member::{Action, Event as MemberEvent, Member, Remote};
 use crate::name::{self, Holders};
 use crate::options::Config;
-use crate::size::SizeKeeping;
 use crate::status::Status;
 use crate::told::{Told, tell_conflicts, tell_overruled};
 use contact::Contact;
@@ -63,7 +62,8 @@ pub(crate) struct Runner {
     /// What the member is still to be told.
     events: VecDeque<MemberEvent>,
     holders: Holders,
-    size: SizeKeeping,
+    /// We have joined since the farm's size was raised last.
+    is_size_due: bool,
     announcer: Option<Announcer>,
     told: Told,
     // Dropped last, and in this order: nobody posts any more, then the name is free.
@@ -91,7 +91,7 @@ impl Runner {
             member: Member::new(config.terms.clone()),
             events: VecDeque::new(),
             holders: Holders::new(config.terms.hostname.clone()),
-            size: SizeKeeping::default(),
+            is_size_due: false,
             told: Told::default(),
             config,
             inbox,
@@ -153,7 +153,7 @@ impl Runner {
             }
             // Of an earlier contact.
             Some(Event::Answer { .. }) => {}
-            Some(Event::SizeKept(outcome)) => self.size.kept(&self.config.farm, outcome),
+            Some(Event::SizeKept(outcome)) => self.size_kept(outcome),
             Some(Event::Hook(finished)) => {
                 if let Some(announcer) = &mut self.announcer {
                     announcer.hook.finished(Instant::now(), &finished);
@@ -385,14 +385,30 @@ impl Runner {
             self.announcer.iter_mut().for_each(|announcer| announcer.due = Some("start"));
             log::info!(path:% = self.config.entry; "joined");
         }
-        self.size.is_due = self.config.keeps_size;
+        self.is_size_due = self.config.keeps_size;
         self.keep_size();
     }
 
     fn keep_size(&self) {
-        if self.size.is_due {
+        if self.is_size_due {
             let farm = self.config.farm.clone();
             self.contact.dispatch(move |client| Event::SizeKept(keep_size(client, &farm)));
         }
+    }
+
+    /// What did not work is tried again at the next contact: the size is a high-water
+    /// mark, and the next host that joins raises it too.
+    fn size_kept(&mut self, outcome: Result<Size, SessionError>) {
+        let why = match outcome {
+            Ok(Size::Kept) => {
+                self.is_size_due = false;
+                self.told.size.clear();
+                return;
+            }
+            Ok(Size::Malformed) => "its own record is malformed".to_owned(),
+            Err(error) if error.is_transient() => return,
+            Err(error) => error.to_string(),
+        };
+        log::warn!(logger: self.told.size, farm:% = self.config.farm, why; "size is not kept");
     }
 }

@@ -8,6 +8,7 @@ use farm_core::model::{Conflict, Value};
 pub(crate) struct Told {
     pub(crate) znode: LogOnce,
     pub(crate) request: LogOnce,
+    pub(crate) size: LogOnce,
 }
 
 /// Tells which local edits are lost, with both values.
