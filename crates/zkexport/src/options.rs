@@ -250,10 +250,8 @@ impl Args {
 
 /// Reads `PCT%[:DUR]`.
 fn hold_drop(text: &str) -> Result<Rule, String> {
-    let (percent, limit) = match text.split_once(':') {
-        Some((percent, limit)) => (percent, Some(limit)),
-        None => (text, None),
-    };
+    let both = text.split_once(':').map(|(percent, limit)| (percent, Some(limit)));
+    let (percent, limit) = both.unwrap_or((text, None));
     let number = percent.strip_suffix('%').filter(|number| {
         number.starts_with(|c: char| c.is_ascii_digit())
             && number.bytes().all(|c| c.is_ascii_digit() || c == b'.')

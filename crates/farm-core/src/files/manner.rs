@@ -48,10 +48,8 @@ impl Owner {
     ///
     /// [`MannerError`] for a name that this machine does not know.
     pub fn parse(text: &str) -> Result<Self, MannerError> {
-        let (user, group) = match text.split_once(':') {
-            Some((user, group)) => (user, Some(group)),
-            None => (text, None),
-        };
+        let both = text.split_once(':').map(|(user, group)| (user, Some(group)));
+        let (user, group) = both.unwrap_or((text, None));
         let user = match user {
             "" if group.is_some() => None,
             user => Some(uid(user)?),

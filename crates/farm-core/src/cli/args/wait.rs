@@ -15,10 +15,8 @@ pub struct WaitArg {
 
 /// Reads `MIN[:MAX]`. MIN alone leaves room for ten such spells.
 fn parse_wait(text: &str) -> Result<Wait, String> {
-    let (min, max) = match text.split_once(':') {
-        Some((min, max)) => (min, Some(max)),
-        None => (text, None),
-    };
+    let both = text.split_once(':').map(|(min, max)| (min, Some(max)));
+    let (min, max) = both.unwrap_or((text, None));
     let parse = |text| parse_duration(text).map_err(|error| error.to_string());
     let min = parse(min)?;
     let max = max.map(parse).transpose()?.unwrap_or(min * 10);

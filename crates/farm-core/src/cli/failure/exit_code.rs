@@ -113,17 +113,14 @@ impl ExitReason for Refusal {
     }
 
     fn hint(&self) -> Option<String> {
-        match self {
-            Self::Session(error) => error.hint(),
-            Self::TooMany(_) | Self::TooLarge(_) => None,
-        }
+        if let Self::Session(error) = self { error.hint() } else { None }
     }
 
     fn is_permanent(&self) -> bool {
-        match self {
-            Self::Session(error) => matches!(error, SessionError::NoAuth(_)),
-            Self::TooMany(_) | Self::TooLarge(_) => true,
-        }
+        matches!(
+            self,
+            Self::Session(SessionError::NoAuth(_)) | Self::TooMany(_) | Self::TooLarge(_)
+        )
     }
 }
 
