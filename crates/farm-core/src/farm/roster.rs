@@ -13,7 +13,7 @@ use crate::codec::DecodeError;
 use crate::codec::json::{Decoded, decode_shared};
 use crate::model::{Farm, HostName, HostNameError, Record};
 use crate::session::cache::{self, Cache, Contents, Depth, Scope};
-use crate::session::{SessionError, ZnodePath};
+use crate::session::{self, SessionError, ZnodePath};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -25,15 +25,8 @@ pub type Request = cache::Request<Decoded>;
 pub type Answer = cache::Answer<Decoded>;
 /// What happened.
 pub type Event = cache::Event<Decoded>;
-
 /// What has to be done.
-#[derive(Debug)]
-pub enum Action {
-    /// Ask this, and bring the answer back.
-    Ask(Request),
-    /// This is known now.
-    Tell(News),
-}
+pub type Action = session::Action<Request, News>;
 
 /// What is known now.
 #[derive(Debug)]

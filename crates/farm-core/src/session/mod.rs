@@ -17,6 +17,7 @@
 //! that session comes any more.
 
 mod acl;
+mod action;
 mod auth;
 pub mod cache;
 mod client;
@@ -50,6 +51,7 @@ mod wire;
 mod wreck;
 
 pub use acl::{Acl, AclError};
+pub use action::Action;
 pub use auth::{Auth, AuthError, CREDENTIALS_MAX};
 pub use client::{Client, CreateMode, Stat, Watch, Znode};
 pub use error::{DATA_BYTES_MAX, SessionError};

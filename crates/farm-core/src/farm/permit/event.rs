@@ -26,13 +26,7 @@ pub enum Event {
 }
 
 /// What has to be done.
-#[derive(Debug)]
-pub enum Action {
-    /// Ask this, and bring the answer back, whatever it is.
-    Ask(Request),
-    /// This is known now.
-    Tell(News),
-}
+pub type Action = session::Action<Request, News>;
 
 /// What is known now.
 #[derive(Debug, Clone)]

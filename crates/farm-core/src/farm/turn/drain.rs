@@ -11,7 +11,7 @@ mod drainer;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use drainer::{Action, Answer, Drainer, Event, News};
+pub(crate) use drainer::{Answer, Drainer, Event, News};
 
 use crate::engine::chain;
 use crate::farm::{EditError, edit_record};

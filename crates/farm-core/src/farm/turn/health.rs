@@ -15,9 +15,10 @@ pub use require::{RequireError, RequireHealthy};
 pub(crate) use verdict::ThisHost;
 pub use verdict::{FarmVerdict, UnknownReason};
 
-use crate::farm::roster::{self, Action, News, State, Unreadable};
+use crate::farm::roster::{self, News, State, Unreadable};
 use crate::farm::{COMMON, Roster};
 use crate::model::{HostName, Record, farm_size, running_filter};
+use crate::session::Action;
 use std::time::Instant;
 use verdict::Terms;
 
@@ -55,11 +56,8 @@ impl FarmHealth {
             State::Missing => return Err(UnknownReason::NoFarm),
             State::Loading => return Err(UnknownReason::Reading),
             State::Refused => {
-                return Err(self
-                    .roster
-                    .refusal()
-                    .cloned()
-                    .map_or(UnknownReason::Reading, UnknownReason::Refused));
+                let error = self.roster.refusal().cloned();
+                return Err(error.map_or(UnknownReason::Reading, UnknownReason::Refused));
             }
             State::Complete => {}
         }
@@ -93,24 +91,19 @@ impl FarmHealth {
         for action in self.roster.step(now, event) {
             match action {
                 Action::Ask(request) => requests.push(request),
-                Action::Tell(News::Changed(host)) => {
-                    if self.roster.farm().get(host.as_str()).is_some() {
-                        self.meet(&host);
-                    }
+                // It has gone.
+                Action::Tell(News::Changed(host))
+                    if self.roster.farm().get(host.as_str()).is_none() => {}
+                // One that can't be read fails, and is judged with the others.
+                Action::Tell(News::Changed(host) | News::Unreadable(host, _)) => {
+                    let record = self.roster.farm().get(host.as_str());
+                    self.was_seen |= self.this.is(host.as_str(), record);
                 }
-                // It fails, and is judged with the others.
-                Action::Tell(News::Unreadable(host, _)) => self.meet(&host),
                 Action::Tell(
                     News::Complete | News::Missing | News::Refused(_) | News::Skipped(..),
                 ) => {}
             }
         }
         requests
-    }
-
-    /// A host is there, whether it can be read or not.
-    fn meet(&mut self, host: &HostName) {
-        let record = self.roster.farm().get(host.as_str());
-        self.was_seen = self.was_seen || self.this.is(host.as_str(), record);
     }
 }

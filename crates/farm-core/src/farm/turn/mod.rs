@@ -23,12 +23,11 @@ pub use obstacle::Obstacle;
 pub use zone::{Zone, ZoneError};
 
 use super::permit::{self, Contender, GroupName, Permit};
-use crate::session::{self, Session};
+use crate::engine::Post;
+use crate::session::{self, Action, Session};
 use drain::Drainer;
 use health::{FarmHealth, ThisHost};
-use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 /// A group whose members take turns, and how many may act at once.
@@ -131,12 +130,11 @@ struct Hours {
     look_at: Instant,
 }
 
-type Post = Arc<dyn Fn(Answer) + Send + Sync>;
-
 /// The component. See the module's page.
 ///
 /// The loop that owns it brings it the events, a tick when [`Turn::deadline`] has passed, and
 /// the [`Answer`]s that it was posted.
+#[derive(Debug)]
 pub struct Turn {
     permit: Option<Permit>,
     hours: Option<Hours>,
@@ -144,14 +142,8 @@ pub struct Turn {
     drainer: Option<Drainer>,
     /// What the owner was told last.
     gates: Gates,
-    post: Post,
+    post: Post<Reply>,
     news: Vec<News>,
-}
-
-impl fmt::Debug for Turn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").field("gates", &self.gates).finish_non_exhaustive()
-    }
 }
 
 impl Turn {
@@ -166,7 +158,7 @@ impl Turn {
             health: health.map(|required| FarmHealth::new(required, ThisHost::detect())),
             drainer: drain.map(Drainer::new),
             gates: Gates { is_in_hours: false, can_spare_us: false },
-            post: Arc::new(post),
+            post: Post::new(move |reply| post(Answer(reply))),
             news: Vec::new(),
         };
         turn.gates = turn.look(SystemTime::now());
@@ -235,15 +227,11 @@ impl Turn {
                 self.drain(now, session, drain::Event::Session(event.clone()));
                 self.health(now, session, health::Event::Session(event));
             }
-            Event::Answered(Answer(Reply::Permit(answer))) => {
-                self.permit(now, session, permit::Event::Answered(answer));
-            }
-            Event::Answered(Answer(Reply::Health(answer))) => {
-                self.health(now, session, health::Event::Answered(answer));
-            }
-            Event::Answered(Answer(Reply::Drain(answer))) => {
-                self.drain(now, session, drain::Event::Answered(answer));
-            }
+            Event::Answered(Answer(reply)) => match reply {
+                Reply::Permit(it) => self.permit(now, session, permit::Event::Answered(it)),
+                Reply::Health(it) => self.health(now, session, health::Event::Answered(it)),
+                Reply::Drain(it) => self.drain(now, session, drain::Event::Answered(it)),
+            },
             Event::Ask { why } => self.permit(now, session, permit::Event::Ask { why }),
             Event::GiveBack => self.permit(now, session, permit::Event::GiveBack),
             Event::Confirm if self.permit.is_none() => self.news.push(News::Confirmed),
@@ -251,36 +239,25 @@ impl Turn {
             Event::Refresh => self.health(now, session, health::Event::Refresh),
             Event::Drain => self.drain(now, session, drain::Event::Drain),
             Event::Restore => self.drain(now, session, drain::Event::Restore),
-            Event::Tick => self.tick(now, session),
+            // To who has nothing due it says nothing.
+            Event::Tick => {
+                self.permit(now, session, permit::Event::Tick);
+                self.health(now, session, health::Event::Tick);
+                self.drain(now, session, drain::Event::Tick);
+                self.look_at_gates(now);
+            }
         }
         std::mem::take(&mut self.news)
-    }
-
-    fn tick(&mut self, now: Instant, session: &Session) {
-        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|due| due <= now);
-        if is_due(self.permit.as_ref().and_then(Permit::deadline)) {
-            self.permit(now, session, permit::Event::Tick);
-        }
-        if is_due(self.health.as_ref().and_then(FarmHealth::deadline)) {
-            self.health(now, session, health::Event::Tick);
-        }
-        if is_due(self.drainer.as_ref().and_then(Drainer::deadline)) {
-            self.drain(now, session, drain::Event::Tick);
-        }
-        if is_due(self.hours.as_ref().map(|hours| hours.look_at)) {
-            self.look_at_gates(now);
-        }
     }
 
     fn permit(&mut self, now: Instant, session: &Session, event: permit::Event) {
         let Some(permit) = &mut self.permit else { return };
         for action in permit.step(now, event) {
             match action {
-                permit::Action::Ask(request) => {
-                    let post = Arc::clone(&self.post);
-                    request.dispatch(session, move |answer| post(Answer(Reply::Permit(answer))));
+                Action::Ask(request) => {
+                    request.dispatch(session, self.post.posting(Reply::Permit));
                 }
-                permit::Action::Tell(news) => {
+                Action::Tell(news) => {
                     report::permit(&news);
                     self.news.extend(match news {
                         permit::News::Granted { .. } => Some(News::Granted),
@@ -304,8 +281,7 @@ impl Turn {
     fn health(&mut self, now: Instant, session: &Session, event: health::Event) {
         let Some(health) = &mut self.health else { return };
         for request in health.step(now, event) {
-            let post = Arc::clone(&self.post);
-            request.dispatch(session, move |answer| post(Answer(Reply::Health(answer))));
+            request.dispatch(session, self.post.posting(Reply::Health));
         }
         self.look_at_gates(now);
     }
@@ -314,21 +290,16 @@ impl Turn {
         let Some(drainer) = &mut self.drainer else { return };
         for action in drainer.step(now, event) {
             match action {
-                drain::Action::Ask(request) => {
-                    let post = Arc::clone(&self.post);
-                    request.dispatch(session, move |answer| post(Answer(Reply::Drain(answer))));
+                Action::Ask(request) => {
+                    request.dispatch(session, self.post.posting(Reply::Drain));
                 }
-                drain::Action::Tell(news) => {
+                Action::Tell(news) => {
                     report::drain(&news);
-                    match news {
-                        drain::News::Drained(_) | drain::News::NotThere => {
-                            self.news.push(News::Drained);
-                        }
-                        drain::News::Restored(_) | drain::News::Postponed => {
-                            self.news.push(News::Restored);
-                        }
-                        drain::News::Failing(_) => {}
-                    }
+                    self.news.extend(match news {
+                        drain::News::Drained(_) | drain::News::NotThere => Some(News::Drained),
+                        drain::News::Restored(_) | drain::News::Postponed => Some(News::Restored),
+                        drain::News::Failing(_) => None,
+                    });
                 }
             }
         }

@@ -10,12 +10,12 @@ mod shell;
 
 pub use shell::{Environment, about_file};
 
+use crate::engine::Post;
 use limit::Limit;
 use log::Level;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use run::{Outcome, Run};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Some run has ended; for [`Executor::finished`].
@@ -54,7 +54,7 @@ pub struct Executor {
     has_grace: bool,
     running: Option<Running>,
     runs: u64,
-    post: Post,
+    post: Post<Finished>,
 }
 
 #[derive(Debug)]
@@ -78,21 +78,12 @@ enum Then {
     },
 }
 
-#[derive(Clone)]
-struct Post(Arc<dyn Fn(Finished) + Send + Sync>);
-
-impl std::fmt::Debug for Post {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Post")
-    }
-}
-
 impl Executor {
     /// One whose commands may take `limit`; `post` is called on another thread when one
     /// ends.
     #[must_use]
     pub fn new(limit: Duration, post: impl Fn(Finished) + Send + Sync + 'static) -> Self {
-        Self { limit, has_grace: true, running: None, runs: 0, post: Post(Arc::new(post)) }
+        Self { limit, has_grace: true, running: None, runs: 0, post: Post::new(post) }
     }
 
     /// Has commands killed when their time is over or nobody wants to know any more, at
@@ -133,7 +124,7 @@ impl Executor {
     ) -> std::io::Result<()> {
         self.runs += 1;
         let (number, post) = (self.runs, self.post.clone());
-        let run = Run::start(command, environment, move || (post.0)(Finished { run: number }))?;
+        let run = Run::start(command, environment, move || post.post(Finished { run: number }))?;
         let limit = Limit::new(now + self.limit, self.has_grace);
         self.running = Some(Running { number, run, limit, then: Then::Tell });
         Ok(())

@@ -1,19 +1,13 @@
 //! What goes into a cache and what comes out of it.
 
 use super::request::{Answer, Request};
-use crate::session::{ReaderEvent, SessionError, Stat, ZnodePath};
+use crate::session::{self, ReaderEvent, SessionError, Stat, ZnodePath};
 
 /// What happened.
 pub type Event<V> = ReaderEvent<Answer<V>>;
 
 /// What has to be done.
-#[derive(Debug)]
-pub enum Action<V> {
-    /// Ask this, and bring the answer back.
-    Ask(Request<V>),
-    /// This is known now.
-    Tell(News),
-}
+pub type Action<V> = session::Action<Request<V>, News>;
 
 /// What is known now. The data and stat of a znode that came or changed are in
 /// [`Cache::get`](super::Cache::get).

@@ -3,7 +3,7 @@
 use crate::mirror::Content;
 use farm_core::codec::dir::Refusal as NameRefusal;
 use farm_core::session::cache::{self, Refusal};
-use farm_core::session::{ReaderEvent, Session, ZnodePath};
+use farm_core::session::{self, ReaderEvent, Session, ZnodePath};
 use std::sync::Arc;
 
 /// What happened.
@@ -32,13 +32,7 @@ impl Request {
 }
 
 /// What has to be done.
-#[derive(Debug)]
-pub(crate) enum Action {
-    /// Ask this, and bring the answer back.
-    Ask(Request),
-    /// This is known now.
-    Tell(News),
-}
+pub(crate) type Action = session::Action<Request, News>;
 
 /// What is known now.
 #[derive(Debug)]

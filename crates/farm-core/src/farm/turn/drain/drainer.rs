@@ -32,13 +32,7 @@ pub(crate) enum Event {
 }
 
 /// What has to be done.
-#[derive(Debug)]
-pub(crate) enum Action {
-    /// Ask this, and bring the answer back.
-    Ask(Request),
-    /// This is known now.
-    Tell(News),
-}
+pub(super) type Action = session::Action<Request, News>;
 
 /// What is known now.
 #[derive(Debug)]
@@ -80,10 +74,7 @@ pub(super) enum Ask {
 
 /// What came back.
 #[derive(Debug)]
-pub(crate) struct Answer(pub(super) Outcome);
-
-#[derive(Debug)]
-pub(super) enum Outcome {
+pub(crate) enum Answer {
     Drained(Result<Drained, Undrained>),
     Restored(Result<Restored, EditError<SetError>>),
 }
@@ -97,17 +88,17 @@ impl Request {
     fn perform(self, client: &Client) -> Answer {
         let Self { drain, ask } = self;
         let until = Instant::now() + EDIT_PATIENCE;
-        Answer(match ask {
-            Ask::Drain(former) => Outcome::Drained(drain.drain(client, former, until)),
+        match ask {
+            Ask::Drain(former) => Answer::Drained(drain.drain(client, former, until)),
             Ask::Restore(drained) => {
                 let restored = drain.restore(client, &drained, until);
                 if matches!(&restored, Err(error) if is_missing(error)) {
                     // For the watch alone: without it, it is tried again a little later.
                     drop(client.exists(&drain.path, Watch::Yes));
                 }
-                Outcome::Restored(restored)
+                Answer::Restored(restored)
             }
-        })
+        }
     }
 }
 
@@ -186,11 +177,11 @@ impl Drainer {
             }
             // There was no contact before either.
             Event::Session(session::Event::GaveUp(_) | session::Event::AuthRefused(_)) => {}
-            Event::Answered(Answer(outcome)) => {
+            Event::Answered(answer) => {
                 self.is_asking = false;
-                match outcome {
-                    Outcome::Drained(outcome) => self.drained(now, outcome),
-                    Outcome::Restored(outcome) => self.restored(now, outcome),
+                match answer {
+                    Answer::Drained(outcome) => self.drained(now, outcome),
+                    Answer::Restored(outcome) => self.restored(now, outcome),
                 }
             }
             Event::Tick => {

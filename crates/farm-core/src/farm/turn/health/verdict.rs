@@ -62,18 +62,9 @@ pub(super) struct Terms {
 pub enum FarmVerdict {
     /// It can't be told, so it may not.
     Unknown(UnknownReason),
-    /// It may.
-    Allowed {
+    /// It may if no more hosts fail then than are allowed to.
+    Known {
         /// How many hosts fail then, this one included.
-        failing: u64,
-        /// How many hosts the farm should have.
-        size: u64,
-        /// How many of them may fail.
-        allowed: Hosts,
-    },
-    /// Too many hosts would fail.
-    TooMany {
-        /// How many hosts would fail, this one included.
         failing: u64,
         /// How many hosts the farm should have.
         size: u64,
@@ -85,8 +76,8 @@ pub enum FarmVerdict {
 impl FarmVerdict {
     /// May it?
     #[must_use]
-    pub const fn is_allowed(&self) -> bool {
-        matches!(self, Self::Allowed { .. })
+    pub fn is_allowed(&self) -> bool {
+        matches!(self, Self::Known { failing, allowed, .. } if allowed.permits(*failing))
     }
 
     /// Judges a farm by the hosts that are there, each with its record if it can be
@@ -113,11 +104,7 @@ impl FarmVerdict {
         let (size, allowed) = (health.size(), max_failed.of(health.size()));
         // More than all of them can't fail: then it is one of them after all.
         let failing = (health.failing() + u64::from(!is_counted)).min(size.max(1));
-        if allowed.permits(failing) {
-            Self::Allowed { failing, size, allowed }
-        } else {
-            Self::TooMany { failing, size, allowed }
-        }
+        Self::Known { failing, size, allowed }
     }
 }
 
@@ -125,10 +112,10 @@ impl fmt::Display for FarmVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(reason) => write!(f, "nobody knows how the farm is: {}", chain(reason)),
-            Self::Allowed { failing, size, allowed } => {
+            Self::Known { failing, size, allowed } if allowed.permits(*failing) => {
                 write!(f, "{failing} of {size} hosts fail with this one, {allowed} may")
             }
-            Self::TooMany { failing, size, allowed } => {
+            Self::Known { failing, size, allowed } => {
                 write!(f, "{failing} of {size} hosts would fail with this one, {allowed} may")?;
                 // Waiting will not help.
                 if allowed.permits(1) { Ok(()) } else { f.write_str(": not even this one alone") }
@@ -259,11 +246,7 @@ mod tests {
             (5, "+", "100%", 5, true),
         ] {
             let verdict = judge(size, hosts, &this("h0", "web1"), true, max);
-            let (FarmVerdict::Allowed { failing: told, .. }
-            | FarmVerdict::TooMany { failing: told, .. }) = verdict
-            else {
-                panic!("{verdict:?}")
-            };
+            let FarmVerdict::Known { failing: told, .. } = verdict else { panic!("{verdict:?}") };
             let told = (told, verdict.is_allowed());
             assert_eq!(told, (failing, is_allowed), "{size} {hosts} {max}");
         }
@@ -283,11 +266,7 @@ mod tests {
             (0, "", false, 1),
         ] {
             let verdict = judge(size, hosts, &this("elsewhere", "web1"), was_seen, "10");
-            let (FarmVerdict::Allowed { failing, .. } | FarmVerdict::TooMany { failing, .. }) =
-                verdict
-            else {
-                panic!("{verdict:?}")
-            };
+            let FarmVerdict::Known { failing, .. } = verdict else { panic!("{verdict:?}") };
             assert_eq!(failing, wanted, "{size} {hosts} {was_seen}");
         }
     }

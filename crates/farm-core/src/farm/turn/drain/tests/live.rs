@@ -1,6 +1,7 @@
 //! Draining against a server with faults, beside others who write.
 
 use super::*;
+use crate::session::Action;
 use crate::session::live::{Live, Post};
 use farm_harness::{FakeServer, code, op, patience};
 use serde_json::json;

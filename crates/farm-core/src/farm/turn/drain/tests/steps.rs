@@ -1,6 +1,6 @@
 //! The drainer by tables of events and actions.
 
-use super::super::drainer::{Ask, Outcome};
+use super::super::drainer::{Action, Ask};
 use super::*;
 use crate::session::{self, Change, DownReason, Hint, SessionId};
 use serde_json::json;
@@ -22,7 +22,7 @@ impl Bench {
         let mut bench = Self::new();
         bench.step(connected());
         bench.step(Event::Drain);
-        assert_eq!(bench.answer(Outcome::Drained(Ok(was(1)))), ["drained was 1"]);
+        assert_eq!(bench.answer(Answer::Drained(Ok(was(1)))), ["drained was 1"]);
         bench
     }
 
@@ -42,8 +42,8 @@ impl Bench {
         self.drainer.step(self.now, event).into_iter().map(name).collect()
     }
 
-    fn answer(&mut self, outcome: Outcome) -> Vec<String> {
-        self.step(Event::Answered(Answer(outcome)))
+    fn answer(&mut self, answer: Answer) -> Vec<String> {
+        self.step(Event::Answered(answer))
     }
 
     fn tick(&mut self) -> Vec<String> {
@@ -81,8 +81,8 @@ fn forbidden() -> EditError<SetError> {
     EditError::Session(SessionError::NoAuth(drain("/db/h1:a=1").path))
 }
 
-fn undrained(error: EditError<SetError>, drained: Option<Drained>) -> Outcome {
-    Outcome::Drained(Err(Undrained { error, drained: drained.map(Box::new) }))
+fn undrained(error: EditError<SetError>, drained: Option<Drained>) -> Answer {
+    Answer::Drained(Err(Undrained { error, drained: drained.map(Box::new) }))
 }
 
 const NOTHING: [&str; 0] = [];
@@ -93,12 +93,12 @@ fn a_turn_drains_and_restores() {
     assert_eq!(bench.step(Event::Drain), NOTHING);
     assert_eq!(bench.step(connected()), ["ask drain"]);
     assert_eq!(bench.step(Event::Drain), NOTHING);
-    assert_eq!(bench.answer(Outcome::Drained(Ok(was(1)))), ["drained was 1"]);
+    assert_eq!(bench.answer(Answer::Drained(Ok(was(1)))), ["drained was 1"]);
     assert_eq!(bench.step(Event::Drain), ["drained was 1"]);
     assert!(!bench.drainer.is_idle());
     assert_eq!(bench.step(Event::Restore), ["ask restore 1"]);
     assert_eq!(bench.step(Event::Restore), NOTHING);
-    assert_eq!(bench.answer(Outcome::Restored(Ok(Restored::Back))), ["restored Back"]);
+    assert_eq!(bench.answer(Answer::Restored(Ok(Restored::Back))), ["restored Back"]);
     assert!(bench.drainer.is_idle());
     assert_eq!(bench.step(Event::Restore), ["restored Untouched"]);
     assert_eq!(
@@ -117,15 +117,15 @@ fn what_an_earlier_attempt_may_have_written_is_remembered() {
     // The turn is off: what may have been written is restored.
     assert_eq!(bench.step(Event::Restore), NOTHING);
     assert_eq!(bench.answer(undrained(cut(), Some(was(1)))), ["ask restore 1"]);
-    assert_eq!(bench.answer(Outcome::Restored(Err(cut()))), NOTHING);
+    assert_eq!(bench.answer(Answer::Restored(Err(cut()))), NOTHING);
     assert_eq!(bench.tick(), ["ask restore 1"]);
     // And on again, before the answer.
     assert_eq!(bench.step(Event::Drain), NOTHING);
-    assert_eq!(bench.answer(Outcome::Restored(Err(cut()))), ["ask drain after 1"]);
-    assert_eq!(bench.answer(Outcome::Drained(Ok(was(1)))), ["drained was 1"]);
+    assert_eq!(bench.answer(Answer::Restored(Err(cut()))), ["ask drain after 1"]);
+    assert_eq!(bench.answer(Answer::Drained(Ok(was(1)))), ["drained was 1"]);
     assert_eq!(bench.step(Event::Restore), ["ask restore 1"]);
     assert_eq!(bench.step(Event::Drain), NOTHING);
-    assert_eq!(bench.answer(Outcome::Restored(Ok(Restored::Back))), ["ask drain"]);
+    assert_eq!(bench.answer(Answer::Restored(Ok(Restored::Back))), ["ask drain"]);
 }
 
 #[test]
@@ -168,10 +168,10 @@ fn trouble_is_told_once_and_tried_again() {
     let told = ["failing: the record can't be changed like this: no field is named"];
     assert_eq!(bench.answer(undrained(refused, None)), told);
     assert_eq!(bench.tick(), ["ask drain"]);
-    assert_eq!(bench.answer(Outcome::Drained(Ok(was(1)))), ["drained was 1"]);
+    assert_eq!(bench.answer(Answer::Drained(Ok(was(1)))), ["drained was 1"]);
     bench.step(Event::Restore);
     let told = ["failing: cannot change the record: not authorised: /db/h1"];
-    assert_eq!(bench.answer(Outcome::Restored(Err(forbidden()))), told);
+    assert_eq!(bench.answer(Answer::Restored(Err(forbidden()))), told);
     assert_eq!(bench.tick(), ["ask restore 1"]);
 }
 
@@ -180,7 +180,7 @@ fn an_outage_is_waited_for_without_a_timer() {
     let mut bench = Bench::drained();
     bench.step(Event::Restore);
     assert_eq!(bench.step(away()), NOTHING);
-    assert_eq!(bench.answer(Outcome::Restored(Err(cut()))), NOTHING);
+    assert_eq!(bench.answer(Answer::Restored(Err(cut()))), NOTHING);
     assert_eq!(bench.drainer.deadline(), None);
     assert_eq!(bench.step(connected()), ["ask restore 1"]);
     // The answer of a request that was cut comes after the new contact.
@@ -188,7 +188,7 @@ fn an_outage_is_waited_for_without_a_timer() {
     late.step(Event::Restore);
     late.step(away());
     assert_eq!(late.step(connected()), NOTHING);
-    assert_eq!(late.answer(Outcome::Restored(Err(cut()))), NOTHING);
+    assert_eq!(late.answer(Answer::Restored(Err(cut()))), NOTHING);
     assert_eq!(late.tick(), ["ask restore 1"]);
 }
 
@@ -196,22 +196,22 @@ fn an_outage_is_waited_for_without_a_timer() {
 fn a_host_that_has_left_is_restored_when_it_is_back() {
     let mut bench = Bench::drained();
     bench.step(Event::Restore);
-    assert_eq!(bench.answer(Outcome::Restored(Err(no_node()))), ["postponed"]);
+    assert_eq!(bench.answer(Answer::Restored(Err(no_node()))), ["postponed"]);
     assert_eq!(bench.tick(), ["ask restore 1"]);
-    assert_eq!(bench.answer(Outcome::Restored(Err(no_node()))), NOTHING);
+    assert_eq!(bench.answer(Answer::Restored(Err(no_node()))), NOTHING);
     let hint = |path: &str| {
         let path = ZnodePath::parse(path).unwrap();
         Event::Session(session::Event::Hint(Hint { path, change: Change::Created }))
     };
     assert_eq!(bench.step(hint("/db/h2")), NOTHING);
     assert_eq!(bench.step(hint("/db/h1")), ["ask restore 1"]);
-    assert_eq!(bench.answer(Outcome::Restored(Ok(Restored::Overruled))), ["restored Overruled"]);
+    assert_eq!(bench.answer(Answer::Restored(Ok(Restored::Overruled))), ["restored Overruled"]);
     // A turn that begins meanwhile knows what is still to restore.
     let mut bench = Bench::drained();
     bench.step(Event::Restore);
-    bench.answer(Outcome::Restored(Err(no_node())));
+    bench.answer(Answer::Restored(Err(no_node())));
     assert_eq!(bench.step(Event::Drain), ["ask drain after 1"]);
     assert_eq!(bench.answer(undrained(no_node(), Some(was(1)))), ["not there"]);
     assert_eq!(bench.step(Event::Restore), ["ask restore 1"]);
-    assert_eq!(bench.answer(Outcome::Restored(Err(no_node()))), ["postponed"]);
+    assert_eq!(bench.answer(Answer::Restored(Err(no_node()))), ["postponed"]);
 }
