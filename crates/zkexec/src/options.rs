@@ -106,8 +106,8 @@ struct ChangeArgs {
     kill_timeout: Duration,
 
     /// What to do when files have changed: restart, none, a signal to send, or cmd:CMD to run
-    #[arg(long, value_name = "WHAT", default_value = "restart", value_parser = Reaction::parse)]
-    on_change: Reaction,
+    #[arg(long, value_name = "WHAT", default_value = "restart", value_parser = on_change)]
+    on_change: OnChange,
 }
 
 /// How well it is.
@@ -181,15 +181,6 @@ struct TurnArgs {
     tz: Option<String>,
 }
 
-/// What happens when files have changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Reaction {
-    Restart,
-    Nothing,
-    Signal(Signal),
-    Command(String),
-}
-
 /// How the child is started and stopped.
 #[derive(Debug)]
 pub(crate) struct ChildConfig {
@@ -198,12 +189,14 @@ pub(crate) struct ChildConfig {
     pub(crate) kill_timeout: Duration,
 }
 
-/// How the child's health is checked.
+/// The commands that run beside the child.
 #[derive(Debug)]
-pub(crate) struct HealthConfig {
-    pub(crate) command: String,
+pub(crate) struct CommandsConfig {
+    /// How long they may take, but for health checks.
     pub(crate) limit: Duration,
-    pub(crate) regime: Regime,
+    /// What checks the child's health, and how.
+    pub(crate) health: Option<(String, Regime)>,
+    pub(crate) alert: Option<String>,
 }
 
 /// What the options come to.
@@ -213,11 +206,8 @@ pub(crate) struct Config {
     pub(crate) child: ChildConfig,
     pub(crate) mirrors: Vec<MirrorSpec>,
     pub(crate) wait: Wait,
-    pub(crate) command_limit: Duration,
+    pub(crate) commands: CommandsConfig,
     pub(crate) start_without_zk: Option<Duration>,
-    pub(crate) reaction: Reaction,
-    pub(crate) health: Option<HealthConfig>,
-    pub(crate) alert: Option<String>,
     pub(crate) rollout: Terms,
     pub(crate) turn: turn::Terms,
 }
@@ -236,7 +226,7 @@ impl Args {
             has_health: health.health.is_some(),
             delay: if is_at_once { health.health_timeout } else { health.health_delay },
             soak: turn.soak,
-            on_change: change.on_change.kind(),
+            on_change: change.on_change,
             on_failure: turn.on_failed_restart,
             drains: turn.drain.is_some(),
         };
@@ -252,11 +242,8 @@ impl Args {
             },
             mirrors: self.mirrors,
             wait: self.gather.wait,
-            command_limit: self.limit.cmd_timeout,
+            commands: health.commands(self.limit.cmd_timeout),
             start_without_zk: self.start_without_zk,
-            reaction: change.on_change,
-            alert: health.alert.clone(),
-            health: health.config(),
             rollout,
             turn,
         })
@@ -264,58 +251,43 @@ impl Args {
 }
 
 impl HealthArgs {
-    fn config(self) -> Option<HealthConfig> {
+    fn commands(self, limit: Duration) -> CommandsConfig {
         let regime = Regime {
             interval: self.health_interval,
+            limit: self.health_timeout,
             delay: self.health_delay,
             rise: self.health_rise,
             fall: self.health_fall,
         };
-        let limit = self.health_timeout;
-        self.health.map(|command| HealthConfig { command, limit, regime })
+        let health = self.health.map(|command| (command, regime));
+        CommandsConfig { limit, health, alert: self.alert }
     }
 }
 
 impl TurnArgs {
     fn terms(self) -> Result<turn::Terms, Failure> {
-        let hours = match self.allowed_hours {
-            Some(hours) => {
-                let zone = self.tz.as_deref().map_or_else(Zone::system, Zone::named)?;
-                Some(Schedule::new(hours, zone))
-            }
-            None => None,
-        };
+        let zone = || self.tz.as_deref().map_or_else(Zone::system, Zone::named);
+        let hours = self.allowed_hours.map(|hours| zone().map(|zone| Schedule::new(hours, zone)));
         Ok(turn::Terms {
             group: self.lock.map(|name| Group { name, holders: self.concurrency }),
-            hours,
+            hours: hours.transpose()?,
             health: self.require_healthy,
             drain: self.drain,
         })
     }
 }
 
-impl Reaction {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "restart" => Ok(Self::Restart),
-            "none" => Ok(Self::Nothing),
-            _ => match text.strip_prefix("cmd:") {
-                Some("") => Err("there is no command after cmd:".to_owned()),
-                Some(command) => Ok(Self::Command(command.to_owned())),
-                None => signal(text)
-                    .map(Self::Signal)
-                    .map_err(|error| format!("{error}; or it is restart, none or cmd:CMD")),
-            },
-        }
-    }
-
-    const fn kind(&self) -> OnChange {
-        match self {
-            Self::Restart => OnChange::Restart,
-            Self::Nothing => OnChange::Nothing,
-            Self::Signal(_) => OnChange::Signal,
-            Self::Command(_) => OnChange::Command,
-        }
+fn on_change(text: &str) -> Result<OnChange, String> {
+    match text {
+        "restart" => Ok(OnChange::Restart),
+        "none" => Ok(OnChange::Nothing),
+        _ => match text.strip_prefix("cmd:") {
+            Some("") => Err("there is no command after cmd:".to_owned()),
+            Some(command) => Ok(OnChange::Command(command.to_owned())),
+            None => signal(text)
+                .map(OnChange::Signal)
+                .map_err(|error| format!("{error}; or it is restart, none or cmd:CMD")),
+        },
     }
 }
 
@@ -357,12 +329,12 @@ mod tests {
 
     #[test]
     fn a_reaction_is_one_of_four() {
-        assert_eq!(Reaction::parse("restart"), Ok(Reaction::Restart));
-        assert_eq!(Reaction::parse("none"), Ok(Reaction::Nothing));
-        assert_eq!(Reaction::parse("HUP"), Ok(Reaction::Signal(Signal::SIGHUP)));
-        assert_eq!(Reaction::parse("cmd:a b"), Ok(Reaction::Command("a b".to_owned())));
+        assert_eq!(on_change("restart"), Ok(OnChange::Restart));
+        assert_eq!(on_change("none"), Ok(OnChange::Nothing));
+        assert_eq!(on_change("HUP"), Ok(OnChange::Signal(Signal::SIGHUP)));
+        assert_eq!(on_change("cmd:a b"), Ok(OnChange::Command("a b".to_owned())));
         for text in ["", "cmd:", "restarts", "cmd"] {
-            assert!(Reaction::parse(text).is_err(), "{text:?}");
+            assert!(on_change(text).is_err(), "{text:?}");
         }
     }
 
@@ -377,7 +349,7 @@ mod tests {
         assert_eq!(args.config().unwrap().session.servers.to_string(), "zk1:2181");
         let args = ["zkexec", "-e", "x", "-H", "h", "-d", "0", "--health-timeout", "7"];
         let config = Args::try_parse_from(args).unwrap().config().unwrap();
-        let regime = config.health.unwrap().regime;
+        let regime = config.commands.health.unwrap().1;
         assert_eq!((config.rollout.delay, regime.delay), (Duration::from_secs(7), Duration::ZERO));
         for wrong in [
             &["zkexec"][..],

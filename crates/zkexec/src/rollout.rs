@@ -98,6 +98,9 @@ impl<C: Clone + PartialEq> Rollout<C> {
 
     /// Takes one event.
     pub(crate) fn step(&mut self, now: Instant, event: Event<C>) -> Vec<Action<C>> {
+        if event.awaited_in().is_some_and(|phase| phase != self.phase) {
+            return Vec::new();
+        }
         match event {
             Event::Begun(content) => self.begun(content),
             Event::Recognised(content) => self.contents.recognise(content),
@@ -105,16 +108,15 @@ impl<C: Clone + PartialEq> Rollout<C> {
             Event::Granted => self.granted(),
             Event::PermitLost => self.permit_lost(),
             Event::Reread(content) => self.reread(content),
-            Event::Staged => self.staged(),
+            Event::Staged => self.advance(),
             Event::Refused => self.refused(),
-            Event::StageFailed => self.cannot_write(now, Phase::Staging),
+            Event::StageFailed | Event::InstallFailed => self.cannot_write(now),
             Event::Gates(gates) => self.take_gates(gates),
             Event::Drained => self.drained(),
             Event::Installed => self.installed(),
-            Event::InstallFailed => self.cannot_write(now, Phase::Installing),
             Event::LeaseOver => self.lease_over(),
             Event::PutBack => self.put_back(),
-            Event::PutBackFailed => self.put_back_failed(),
+            Event::PutBackFailed => self.stay_paused(),
             Event::Ended { is_success } => self.ended(is_success),
             Event::Gone => self.gone(),
             Event::Started => self.started(now),
@@ -148,14 +150,12 @@ impl<C: Clone + PartialEq> Rollout<C> {
     }
 
     fn begun(&mut self, content: C) {
-        if self.phase == Phase::Unbegun {
-            self.child = Child::Up;
-            // The first start is no turn: how well it goes concerns nobody else.
-            self.is_confirmed = true;
-            self.contents.begin(content);
-            self.phase = Phase::Settled;
-            self.begin();
-        }
+        self.child = Child::Up;
+        // The first start is no turn: how well it goes concerns nobody else.
+        self.is_confirmed = true;
+        self.contents.begin(content);
+        self.phase = Phase::Settled;
+        self.begin();
     }
 
     fn wanted(&mut self, content: C) {

@@ -17,15 +17,17 @@ use crate::mirror::{self, Content};
 use crate::options::Config;
 use crate::rollout::{Alarm, Event as Step, OnFailure, Rollout};
 use crate::status::Status;
-use boot::Boot;
+use boot::{Boot, Start};
 use commands::Commands;
 use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::engine::{Inbox, LogOnce, Signals, inbox};
 use farm_core::farm::turn::{Answer as TurnAnswer, Event as TurnEvent, Turn};
 use farm_core::process::command::{Executor, Finished};
-use farm_core::process::family::{Pid, Signal};
+use farm_core::process::family::Pid;
 use farm_core::session::{self, Session, SessionError};
-use signal::{CHLD, CONT, HUP, INT, QUIT, TERM, USR1, USR2};
+use nix::sys::signal::Signal::{
+    self, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
+};
 use stager::Stager;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -41,26 +43,19 @@ const RESTORE_PATIENCE: Duration = Duration::from_secs(1);
 /// How zkexec ends when it fails itself while there is a child, as shells and their like do.
 const OUR_FAULT: u8 = 125;
 
-mod signal {
-    use nix::sys::signal::Signal;
+/// What is for us, and what is passed on to the child.
+const CAUGHT: [Signal; 8] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD, SIGCONT];
 
-    pub(super) const TERM: i32 = Signal::SIGTERM as i32;
-    pub(super) const INT: i32 = Signal::SIGINT as i32;
-    pub(super) const HUP: i32 = Signal::SIGHUP as i32;
-    pub(super) const QUIT: i32 = Signal::SIGQUIT as i32;
-    pub(super) const USR1: i32 = Signal::SIGUSR1 as i32;
-    pub(super) const USR2: i32 = Signal::SIGUSR2 as i32;
-    pub(super) const CHLD: i32 = Signal::SIGCHLD as i32;
-    pub(super) const CONT: i32 = Signal::SIGCONT as i32;
-}
-
+#[derive(Debug)]
 enum Event {
     Session(session::Event),
     Signal(i32),
     Source(mirror::Answer),
     Turn(TurnAnswer),
-    Command(commands::Ended),
-    Check(Finished),
+    HealthChecked(Finished),
+    Alerted(Finished),
+    ChildTold(Finished),
+    FilesChecked(Finished),
 }
 
 pub(crate) struct Runner {
@@ -89,18 +84,15 @@ impl Runner {
     pub(crate) fn start(config: Config) -> Result<Self, Failure> {
         let (inbox, outbox) = inbox();
         let child = Supervisor::new(config.child)?;
-        let caught = [TERM, INT, HUP, QUIT, USR1, USR2, CHLD, CONT];
+        let caught = CAUGHT.map(|signal| signal as i32);
         let signals = Signals::forward(&caught, outbox.posting(Event::Signal))
             .map_err(Failure::for_want_of("no signals"))?;
-        let limit = config.command_limit;
-        let (health, alert, reaction) = (config.health, config.alert, config.reaction);
-        let commands =
-            Commands::new(limit, health, alert, reaction, outbox.posting(Event::Command));
+        let check = Executor::new(config.commands.limit, outbox.posting(Event::FilesChecked));
+        let commands = Commands::new(config.commands, config.rollout.on_change.clone(), &outbox);
         let can_put_back = config.rollout.on_failure == OnFailure::RollBack;
-        let check = Executor::new(limit, outbox.posting(Event::Check));
         let stager = Stager::new(config.mirrors.clone(), check, can_put_back)?;
         log::info!("connecting to {}", config.session.servers);
-        let wanted = Wanted::new(config.mirrors, config.wait, outbox.posting(Event::Source));
+        let wanted = Wanted::new(config.mirrors, config.wait, outbox.clone());
         let session = Session::open(config.session, outbox.posting(Event::Session))?;
         let now = Instant::now();
         let turn = Turn::new(now, config.turn, outbox.posting(Event::Turn));
@@ -126,7 +118,7 @@ impl Runner {
     pub(crate) fn run(mut self) -> Result<Exit, Failure> {
         let end = self.begin(Instant::now()).and_then(|()| self.go_on());
         self.notifier.stopping();
-        self.child.take_terminal_back();
+        self.child.terminal.take_back();
         // They end with us, before ZooKeeper is told that we are gone.
         drop(self.commands);
         // Who never had contact has nobody to say good-bye to.
@@ -136,7 +128,7 @@ impl Runner {
             self.session.abandon();
         }
         match end {
-            Err(failure) if self.child.pid().is_some() => {
+            Err(failure) if self.child.pid.is_some() => {
                 log::error!("{}", failure.line());
                 Ok(Exit::Child(OUR_FAULT))
             }
@@ -146,7 +138,7 @@ impl Runner {
 
     /// Starts the child at once if no file has to be there first.
     fn begin(&mut self, now: Instant) -> Result<(), Failure> {
-        let content = (!self.wanted.is_any()).then(|| Content::of(Vec::new()));
+        let content = self.wanted.mirrors.is_empty().then(|| Content::of(Vec::new()));
         self.boot(now, Ok(content))
     }
 
@@ -166,13 +158,13 @@ impl Runner {
                 && (self.turn.is_idle() || by <= Instant::now())
                 && !self.commands.is_alerting()
             {
-                return Ok(self.child.exit_code().map_or(Exit::Done, Exit::Child));
+                return Ok(self.child.exit_code.map_or(Exit::Done, Exit::Child));
             }
         }
     }
 
     fn say_status(&mut self) {
-        if self.child.is_up() && self.commands.is_well() {
+        if self.child.family.is_up() && self.commands.is_well() {
             self.notifier.ready();
         }
         let status = match (self.boot.is_done(), self.had_contact) {
@@ -193,11 +185,11 @@ impl Runner {
             self.over_by.filter(|by| *by > Instant::now()),
             self.boot.deadline(),
             self.rollout.deadline(),
-            self.wanted.quiet_at().filter(|_| self.boot.is_done()),
-            self.child.deadline(),
+            self.wanted.debounce.deadline().filter(|_| self.boot.is_done()),
+            self.child.family.deadline(),
             self.commands.deadline(),
             self.stager.executor.deadline(),
-            self.wanted.deadline(),
+            self.wanted.source.deadline(),
             self.turn.deadline(),
             self.session.deadline(),
         ]
@@ -213,16 +205,23 @@ impl Runner {
             Event::Signal(signal) => self.signal(now, signal),
             Event::Source(answer) => self.source(now, mirror::Event::Answered(answer)),
             Event::Turn(answer) => self.turn(now, TurnEvent::Answered(answer)),
-            Event::Command(ended) => {
-                if let commands::Ended::Health(_) = ended {
-                    // A child that has ended is not well, whatever its check says: what tells
-                    // of its end may be behind this one.
-                    self.reap(now)?;
-                }
-                let step = self.commands.ended(now, &ended, &self.child);
+            Event::HealthChecked(finished) => {
+                // A child that has ended is not well, whatever its check says: what tells
+                // of its end may be behind this one.
+                self.reap(now)?;
+                let step = self.commands.checked(now, &finished, &self.child);
                 self.feed(now, step)
             }
-            Event::Check(finished) => match self.stager.finished(now, &finished) {
+            Event::Alerted(finished) => {
+                let alerts = self.commands.alerts.iter_mut();
+                alerts.for_each(|alerts| alerts.finished(now, &finished));
+                Ok(())
+            }
+            Event::ChildTold(finished) => {
+                let step = self.commands.told(now, &finished);
+                self.feed(now, step)
+            }
+            Event::FilesChecked(finished) => match self.stager.finished(now, &finished) {
                 Some(outcome) if self.boot.is_done() => self.feed(now, [Step::from(&outcome)]),
                 Some(outcome) => {
                     let start = self.boot.staged(now, outcome, &mut self.stager);
@@ -235,23 +234,23 @@ impl Runner {
 
     fn tick(&mut self, now: Instant) -> Result<(), Failure> {
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|due| due <= now);
-        if is_due(self.child.deadline()) {
-            let others = self.others();
-            let steps = self.child.tick(now, &others);
+        if is_due(self.child.family.deadline()) {
+            let news = self.child.family.tick(now, &self.others());
+            let steps = self.child.learn(news);
             self.feed(now, steps)?;
         }
         self.stager.executor.tick(now);
         let step = self.commands.tick(now, &self.child);
         self.feed(now, step)?;
         self.session.tick(now);
-        if is_due(self.wanted.deadline()) {
+        if is_due(self.wanted.source.deadline()) {
             self.source(now, mirror::Event::Tick)?;
         }
         if is_due(self.turn.deadline()) {
             self.turn(now, TurnEvent::Tick)?;
         }
         if is_due(self.boot.deadline()) {
-            let start = self.boot.tick(now, self.wanted.latest(), &mut self.stager);
+            let start = self.boot.tick(now, self.wanted.latest.as_ref(), &mut self.stager);
             self.boot(now, start)?;
         }
         if self.boot.is_done() {
@@ -288,14 +287,15 @@ impl Runner {
     }
 
     fn signal(&mut self, now: Instant, signal: i32) -> Result<(), Failure> {
-        match signal {
-            CHLD => return self.reap(now),
+        match Signal::try_from(signal) {
+            Ok(SIGCHLD) => return self.reap(now),
             // Typed, while a shell had given us the terminal without a word: it is meant
             // for the child.
-            INT if self.child.resume() => self.child.signal(Signal::SIGINT),
-            TERM | INT => return self.stop(now),
-            CONT => drop(self.child.resume()),
-            _ => Signal::try_from(signal).into_iter().for_each(|signal| self.child.signal(signal)),
+            Ok(SIGINT) if self.child.terminal.resume() => self.child.family.signal(SIGINT),
+            Ok(SIGTERM | SIGINT) => return self.stop(now),
+            Ok(SIGCONT) => drop(self.child.terminal.resume()),
+            Ok(signal) => self.child.family.signal(signal),
+            Err(_) => {}
         }
         Ok(())
     }
@@ -303,8 +303,8 @@ impl Runner {
     fn stop(&mut self, now: Instant) -> Result<(), Failure> {
         if self.boot.is_stopping() || self.over_by.is_some() {
             // Asked twice: there is no time left.
-            self.child.kill(now);
-            self.commands.drop_alerts();
+            self.child.family.kill(now);
+            self.commands.alerts = None;
             return Ok(());
         }
         log::info!("stopping");
@@ -313,8 +313,8 @@ impl Runner {
     }
 
     fn reap(&mut self, now: Instant) -> Result<(), Failure> {
-        let others = self.others();
-        let steps = self.child.reap(&others);
+        let news = self.child.family.reap(&self.others());
+        let steps = self.child.learn(news);
         self.feed(now, steps)
     }
 
@@ -324,11 +324,7 @@ impl Runner {
     }
 
     /// Starts the child, if the first start is that far.
-    fn boot(
-        &mut self,
-        now: Instant,
-        start: Result<Option<Content>, Failure>,
-    ) -> Result<(), Failure> {
+    fn boot(&mut self, now: Instant, start: Start) -> Result<(), Failure> {
         let Some(content) = start? else { return Ok(()) };
         self.boot.started();
         if self.child.start::<Content>() != Step::Started {
@@ -336,9 +332,9 @@ impl Runner {
             self.over_by = Some(now + RESTORE_PATIENCE);
             return Ok(());
         }
-        self.commands.begin_checks(now);
+        self.commands.checkup.iter_mut().for_each(|checkup| checkup.begin(now));
         // ZooKeeper may have moved on while the files were written.
-        let latest = self.wanted.latest().cloned().map(Step::Wanted);
+        let latest = self.wanted.latest.clone().map(Step::Wanted);
         self.feed(now, [Step::Begun(content)].into_iter().chain(latest))
     }
 }

@@ -8,12 +8,9 @@ use std::time::{Duration, Instant};
 
 impl<C: Clone + PartialEq> Rollout<C> {
     pub(super) fn installed(&mut self) {
-        if self.phase != Phase::Installing {
-            return;
-        }
         self.backoff.reset();
         self.is_trouble_told = false;
-        self.contents.install();
+        self.contents.running = self.contents.staged.take();
         self.is_confirmed = false;
         self.is_rolled_back = false;
         self.touch_child();
@@ -84,10 +81,10 @@ impl<C: Clone + PartialEq> Rollout<C> {
             self.config_failure();
         } else if (is_told || is_late) && is_success {
             self.await_confirmation(now);
-            let is_done = match self.terms.on_change {
+            let is_done = match &self.terms.on_change {
                 OnChange::Nothing => true,
-                OnChange::Command => !self.terms.has_health,
-                OnChange::Restart | OnChange::Signal => false,
+                OnChange::Command(_) => !self.terms.has_health,
+                OnChange::Restart | OnChange::Signal(_) => false,
             };
             if is_done && self.phase == Phase::Unconfirmed {
                 self.confirmed(now);
@@ -149,7 +146,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
             && !self.contents.is_good();
         self.is_confirmed = false;
         if !self.is_rolled_back {
-            self.contents.fail();
+            self.contents.failed.clone_from(&self.contents.running);
         }
         if can_roll_back {
             self.phase = Phase::PuttingBack;
@@ -165,17 +162,9 @@ impl<C: Clone + PartialEq> Rollout<C> {
     }
 
     pub(super) fn put_back(&mut self) {
-        if self.phase == Phase::PuttingBack {
-            self.contents.put_back();
-            self.is_rolled_back = true;
-            self.touch_child();
-        }
-    }
-
-    pub(super) fn put_back_failed(&mut self) {
-        if self.phase == Phase::PuttingBack {
-            self.stay_paused();
-        }
+        self.contents.running.clone_from(&self.contents.good);
+        self.is_rolled_back = true;
+        self.touch_child();
     }
 
     pub(super) fn healthy(&mut self, now: Instant) {
@@ -208,10 +197,8 @@ impl<C: Clone + PartialEq> Rollout<C> {
     }
 
     pub(super) fn restored(&mut self, now: Instant) {
-        if self.phase == Phase::Restoring {
-            self.is_drained = false;
-            self.soak(now);
-        }
+        self.is_drained = false;
+        self.soak(now);
     }
 
     pub(super) fn soak(&mut self, now: Instant) {

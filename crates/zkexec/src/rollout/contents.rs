@@ -8,7 +8,7 @@ pub(super) struct Contents<C> {
     /// What is in the files, and what the child was started on.
     pub(super) running: Option<C>,
     /// What worked last.
-    good: Option<C>,
+    pub(super) good: Option<C>,
     /// What is being staged.
     pub(super) staged: Option<C>,
     /// What is known not to work.
@@ -63,26 +63,6 @@ impl<C: Clone + PartialEq> Contents<C> {
     pub(super) fn stage(&mut self) -> Option<C> {
         self.staged = self.wanted.clone();
         self.staged.clone()
-    }
-
-    /// Its check says no.
-    pub(super) fn refuse(&mut self) {
-        self.failed = self.staged.take();
-    }
-
-    /// What was staged is in the files.
-    pub(super) fn install(&mut self) {
-        self.running = self.staged.take();
-    }
-
-    /// What is in the files does not work.
-    pub(super) fn fail(&mut self) {
-        self.failed.clone_from(&self.running);
-    }
-
-    /// What worked last is in the files again.
-    pub(super) fn put_back(&mut self) {
-        self.running.clone_from(&self.good);
     }
 
     /// What is in the files works; tells whether that is news.

@@ -2,6 +2,8 @@
 
 pub(crate) use farm_core::farm::turn::Gates;
 
+use super::Phase;
+use nix::sys::signal::Signal;
 use std::time::Duration;
 
 /// What a rollout is asked to be.
@@ -24,16 +26,16 @@ pub(crate) struct Terms {
 }
 
 /// What a change means for the child.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OnChange {
     /// It is stopped and started.
     Restart,
     /// It sees for itself.
     Nothing,
-    /// It gets a signal.
-    Signal,
-    /// A command tells it.
-    Command,
+    /// It gets this signal.
+    Signal(Signal),
+    /// This command tells it.
+    Command(String),
 }
 
 /// What follows a config failure.
@@ -106,13 +108,42 @@ pub(crate) enum Event<C> {
     Tick,
 }
 
+impl<C> Event<C> {
+    /// The phase to which this is the answer, if it is one. Once that is over, nobody waits
+    /// for it any more.
+    pub(super) const fn awaited_in(&self) -> Option<Phase> {
+        match self {
+            Self::Begun(_) => Some(Phase::Unbegun),
+            Self::Reread(_) => Some(Phase::Rereading),
+            Self::Staged | Self::Refused | Self::StageFailed => Some(Phase::Staging),
+            Self::Installed | Self::InstallFailed | Self::LeaseOver => Some(Phase::Installing),
+            Self::PutBack | Self::PutBackFailed => Some(Phase::PuttingBack),
+            Self::Restored => Some(Phase::Restoring),
+            _ => None,
+        }
+    }
+}
+
 /// Why somebody is alerted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alarm {
     /// The child ended by itself, and not well.
     Exit,
-    /// New content does not work.
+    /// Its health failed, which no rollout tells.
+    Health,
+    /// New content does not work, or can't be put in place.
     Config,
+}
+
+impl Alarm {
+    /// As those who are alerted are told.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Exit => "exit",
+            Self::Health => "health",
+            Self::Config => "config",
+        }
+    }
 }
 
 /// What is to be done.

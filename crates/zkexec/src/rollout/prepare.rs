@@ -87,19 +87,15 @@ impl<C: Clone + PartialEq> Rollout<C> {
     /// Nothing was touched; after the next contact it shows whether the permit is
     /// still ours.
     pub(super) fn lease_over(&mut self) {
-        if self.phase == Phase::Installing {
-            self.contents.staged = None;
-            self.act(Action::Unstage);
-            self.phase = Phase::Rereading;
-            self.act(Action::Reread);
-        }
+        self.contents.staged = None;
+        self.act(Action::Unstage);
+        self.phase = Phase::Rereading;
+        self.act(Action::Reread);
     }
 
     pub(super) fn reread(&mut self, content: C) {
-        if self.phase == Phase::Rereading {
-            self.contents.wanted = Some(content);
-            self.decide();
-        }
+        self.contents.wanted = Some(content);
+        self.decide();
     }
 
     /// What the permit is good for.
@@ -125,19 +121,11 @@ impl<C: Clone + PartialEq> Rollout<C> {
         }
     }
 
-    pub(super) fn staged(&mut self) {
-        if self.phase == Phase::Staging {
-            self.advance();
-        }
-    }
-
     pub(super) fn refused(&mut self) {
-        if self.phase == Phase::Staging {
-            self.contents.refuse();
-            self.act(Action::Alert(Alarm::Config));
-            self.restore();
-            self.pause(None);
-        }
+        self.contents.failed = self.contents.staged.take();
+        self.act(Action::Alert(Alarm::Config));
+        self.restore();
+        self.pause(None);
     }
 
     /// Waits for other content, or to try the same again. The permit is kept, or
@@ -149,10 +137,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
         }
     }
 
-    pub(super) fn cannot_write(&mut self, now: Instant, during: Phase) {
-        if self.phase != during {
-            return;
-        }
+    pub(super) fn cannot_write(&mut self, now: Instant) {
         self.contents.staged = None;
         self.act(Action::Unstage);
         if !self.is_trouble_told {

@@ -1,4 +1,5 @@
 use super::*;
+use nix::sys::signal::Signal;
 
 mod group;
 mod page;
@@ -8,6 +9,9 @@ mod stories;
 pub(super) type Content = u32;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
+
+pub(super) const HUP: OnChange = OnChange::Signal(Signal::SIGHUP);
+pub(super) const COMMAND: OnChange = OnChange::Command(String::new());
 
 pub(super) const OPEN: Gates = Gates { is_in_hours: true, can_spare_us: true };
 

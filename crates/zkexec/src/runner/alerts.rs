@@ -3,35 +3,15 @@
 //! **Invariant.** Every alarm runs the command once, one after the other; a flood of
 //! them is cut short, and says so.
 
+use crate::rollout::Alarm;
 use farm_core::process::command::{Environment, Executor, Finished};
 use log::Level;
 use nix::unistd::Pid;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many alarms may wait; what else happens meanwhile is more of the same.
 const WAITING_MAX: usize = 100;
-
-/// What an alert is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum About {
-    /// The child ended by itself, and not well.
-    Exit,
-    /// Its health failed.
-    Health,
-    /// New content does not work, or can't be put in place.
-    Config,
-}
-
-impl About {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Exit => "exit",
-            Self::Health => "health",
-            Self::Config => "config",
-        }
-    }
-}
 
 /// Who alerts.
 #[derive(Debug)]
@@ -43,8 +23,12 @@ pub(super) struct Alerts {
 }
 
 impl Alerts {
-    pub(super) const fn new(command: String, executor: Executor) -> Self {
-        Self { command, executor, waiting: VecDeque::new() }
+    pub(super) fn new(
+        command: String,
+        limit: Duration,
+        post: impl Fn(Finished) + Send + Sync + 'static,
+    ) -> Self {
+        Self { command, executor: Executor::new(limit, post), waiting: VecDeque::new() }
     }
 
     /// Runs the command for this, now or after the ones before. `status` is how the
@@ -52,17 +36,18 @@ impl Alerts {
     pub(super) fn raise(
         &mut self,
         now: Instant,
-        about: About,
+        alarm: Alarm,
         pid: Option<Pid>,
         status: Option<u8>,
     ) {
+        let event = alarm.name();
         if self.waiting.len() == WAITING_MAX {
-            log::warn!(event = about.name(); "too many alarms at once, one is dropped");
+            log::warn!(event; "too many alarms at once, one is dropped");
             return;
         }
         let text = |value: Option<String>| value.unwrap_or_default();
         self.waiting.push_back(vec![
-            ("ZKEXEC_EVENT", about.name().to_owned()),
+            ("ZKEXEC_EVENT", event.to_owned()),
             ("ZKEXEC_PID", text(pid.map(|pid| pid.to_string()))),
             ("ZKEXEC_STATUS", text(status.map(|status| status.to_string()))),
         ]);

@@ -13,7 +13,7 @@ const RETRY_LEAST: Duration = Duration::from_millis(500);
 const RETRY_MOST: Duration = Duration::from_secs(30);
 
 /// The content on which the child is to be started now, if it is.
-type Start = Result<Option<Content>, Failure>;
+pub(super) type Start = Result<Option<Content>, Failure>;
 
 /// How far the first start is.
 #[derive(Debug)]

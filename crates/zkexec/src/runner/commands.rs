@@ -1,59 +1,44 @@
 //! The commands that run beside the child: health checks, alerts, what tells it of a change.
 
-use super::alerts::{About, Alerts};
+use super::Event;
+use super::alerts::Alerts;
 use super::supervisor::Supervisor;
-use crate::options::{HealthConfig, Reaction};
-use crate::rollout::{Alarm, Event as Step};
-use farm_core::process::command::{Executor, Finished};
+use crate::options::CommandsConfig;
+use crate::rollout::{Alarm, Event as Step, OnChange};
+use farm_core::engine::Outbox;
+use farm_core::process::command::Finished;
 use farm_core::process::family::Pid;
 use farm_core::process::health::{Checkup, Finding};
 use farm_core::process::hook::Hook;
-use std::time::{Duration, Instant};
-
-/// How a command ended, and which one it was.
-#[derive(Debug)]
-pub(super) enum Ended {
-    Health(Finished),
-    Alert(Finished),
-    Change(Finished),
-}
+use std::time::Instant;
 
 /// All of them.
 #[derive(Debug)]
 pub(super) struct Commands {
-    checkup: Option<Checkup>,
+    pub(super) checkup: Option<Checkup>,
     was_healthy: bool,
-    alerts: Option<Alerts>,
-    reaction: Reaction,
-    /// Of a reaction that is a command.
+    pub(super) alerts: Option<Alerts>,
+    on_change: OnChange,
+    /// Where a change is told by a command.
     hook: Option<Hook>,
 }
 
 impl Commands {
-    /// Nothing runs yet; `post` is called on other threads.
-    pub(super) fn new(
-        limit: Duration,
-        health: Option<HealthConfig>,
-        alert: Option<String>,
-        reaction: Reaction,
-        post: impl Fn(Ended) + Clone + Send + Sync + 'static,
-    ) -> Self {
-        let posting = |ended: fn(Finished) -> Ended| {
-            let post = post.clone();
-            move |finished| post(ended(finished))
-        };
-        let checkup = health.map(|HealthConfig { command, limit, regime }| {
-            Checkup::new(command, regime, Executor::new(limit, posting(Ended::Health)))
+    /// Nothing runs yet.
+    pub(super) fn new(config: CommandsConfig, on_change: OnChange, outbox: &Outbox<Event>) -> Self {
+        let CommandsConfig { limit, health, alert } = config;
+        let checkup = health.map(|(command, regime)| {
+            Checkup::new(command, regime, outbox.posting(Event::HealthChecked))
         });
         let alerts =
-            alert.map(|command| Alerts::new(command, Executor::new(limit, posting(Ended::Alert))));
-        let hook = match &reaction {
-            Reaction::Command(command) => {
-                Some(Hook::new(command.clone(), limit, posting(Ended::Change)))
+            alert.map(|command| Alerts::new(command, limit, outbox.posting(Event::Alerted)));
+        let hook = match &on_change {
+            OnChange::Command(command) => {
+                Some(Hook::new(command.clone(), limit, outbox.posting(Event::ChildTold)))
             }
-            Reaction::Restart | Reaction::Nothing | Reaction::Signal(_) => None,
+            OnChange::Restart | OnChange::Nothing | OnChange::Signal(_) => None,
         };
-        Self { checkup, was_healthy: false, alerts, reaction, hook }
+        Self { checkup, was_healthy: false, alerts, on_change, hook }
     }
 
     /// Whether nothing is known against the child.
@@ -80,80 +65,51 @@ impl Commands {
         [checkup, alerts, hook].into_iter().flatten()
     }
 
-    /// The child was started for the first time.
-    pub(super) fn begin_checks(&mut self, now: Instant) {
-        self.checkup.iter_mut().for_each(|checkup| checkup.begin(now));
-    }
-
-    /// It was started again, or told of a change.
-    pub(super) fn check_at_once(&mut self, now: Instant) {
-        self.checkup.iter_mut().for_each(|checkup| checkup.begin_at_once(now));
-    }
-
-    /// There is no child to check.
-    pub(super) fn rest_checks(&mut self) {
-        self.checkup.iter_mut().for_each(Checkup::rest);
-    }
-
     /// Tells the child of the change; the outcome, unless a command has to end first.
     pub(super) fn apply<C>(&mut self, now: Instant, child: &Supervisor) -> Option<Step<C>> {
-        match &self.reaction {
-            Reaction::Signal(signal) => {
+        match &self.on_change {
+            OnChange::Signal(signal) => {
                 log::info!("sending {signal}");
-                child.signal(*signal);
+                child.family.signal(*signal);
             }
-            Reaction::Command(text) => {
+            OnChange::Command(text) => {
                 log::info!("running {text}");
                 if let Some(hook) = &mut self.hook {
                     hook.request(now, vec![("ZK_EVENT", "change".to_owned())]);
                     return None;
                 }
             }
-            Reaction::Restart | Reaction::Nothing => {}
+            OnChange::Restart | OnChange::Nothing => {}
         }
         Some(Step::Applied { is_success: true })
     }
 
     pub(super) fn alert(&mut self, now: Instant, alarm: Alarm, child: &Supervisor) {
-        let about = match alarm {
-            Alarm::Exit => About::Exit,
-            Alarm::Config => {
-                log::error!("config failure: the new content does not work");
-                About::Config
-            }
-        };
-        let status = if child.is_up() { None } else { child.exit_code() };
+        if alarm == Alarm::Config {
+            log::error!("config failure: the new content does not work");
+        }
+        let has_ended = alarm != Alarm::Health && !child.family.is_up();
+        let status = if has_ended { child.exit_code } else { None };
         if let Some(alerts) = &mut self.alerts {
-            alerts.raise(now, about, child.pid(), status);
+            alerts.raise(now, alarm, child.pid, status);
         }
     }
 
-    /// Nobody else is alerted.
-    pub(super) fn drop_alerts(&mut self) {
-        self.alerts = None;
-    }
-
-    /// Takes the end of a command.
-    pub(super) fn ended<C>(
+    /// Takes the end of a health check.
+    pub(super) fn checked<C>(
         &mut self,
         now: Instant,
-        ended: &Ended,
+        finished: &Finished,
         child: &Supervisor,
     ) -> Option<Step<C>> {
-        match ended {
-            Ended::Health(finished) => {
-                let finding = self.checkup.as_mut()?.finished(now, finished);
-                self.found(now, finding, child)
-            }
-            Ended::Alert(finished) => {
-                self.alerts.as_mut()?.finished(now, finished);
-                None
-            }
-            Ended::Change(finished) => {
-                let is_success = self.hook.as_mut()?.finished(now, finished)?;
-                Some(Step::Applied { is_success })
-            }
-        }
+        let finding = self.checkup.as_mut()?.finished(now, finished);
+        self.found(now, finding, child)
+    }
+
+    /// Takes the end of the command that tells the child of a change.
+    pub(super) fn told<C>(&mut self, now: Instant, finished: &Finished) -> Option<Step<C>> {
+        let is_success = self.hook.as_mut()?.finished(now, finished)?;
+        Some(Step::Applied { is_success })
     }
 
     /// Does what is due.
@@ -172,9 +128,7 @@ impl Commands {
         match finding {
             Finding::Nothing => None,
             Finding::Failing => {
-                if let Some(alerts) = &mut self.alerts {
-                    alerts.raise(now, About::Health, child.pid(), None);
-                }
+                self.alert(now, Alarm::Health, child);
                 None
             }
             Finding::Healthy => {

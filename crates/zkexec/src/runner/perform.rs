@@ -1,13 +1,16 @@
 //! What the rollout wants done.
 
-use super::wanted::News;
 use super::{Boot, Runner};
-use crate::mirror::{self, Content};
+use crate::mirror::{self, Content, News};
 use crate::rollout::{Action, Event as Step, Phase};
 use farm_core::cli::{ExitReason, Failure, chain};
 use farm_core::farm::turn::Event as TurnEvent;
 use farm_core::farm::turn::{FarmVerdict, News as TurnNews, Obstacle, UnknownReason};
+use farm_core::process::health::Checkup;
 use std::time::Instant;
+
+/// What came up, and the rollout is to be told.
+type Steps = Result<Vec<Step<Content>>, Failure>;
 
 impl Runner {
     /// Brings events to the rollout, each when all is done that came of the one before.
@@ -35,11 +38,7 @@ impl Runner {
     }
 
     /// Does it, and tells what came of it if that is known at once.
-    fn perform(
-        &mut self,
-        now: Instant,
-        action: Action<Content>,
-    ) -> Result<Vec<Step<Content>>, Failure> {
+    fn perform(&mut self, now: Instant, action: Action<Content>) -> Steps {
         let step = match action {
             Action::Ask => {
                 let why = self.wanted.reason(self.rollout.running());
@@ -72,11 +71,11 @@ impl Runner {
                 None
             }
             Action::CheckHealth => {
-                self.commands.check_at_once(now);
+                self.commands.checkup.iter_mut().for_each(|checkup| checkup.begin_at_once(now));
                 None
             }
             Action::RestHealth => {
-                self.commands.rest_checks();
+                self.commands.checkup.iter_mut().for_each(Checkup::rest);
                 None
             }
             Action::Alert(alarm) => {
@@ -126,15 +125,15 @@ impl Runner {
         self.feed(now, steps)
     }
 
-    fn source_steps(
-        &mut self,
-        now: Instant,
-        event: mirror::Event,
-    ) -> Result<Vec<Step<Content>>, Failure> {
+    fn source_steps(&mut self, now: Instant, event: mirror::Event) -> Steps {
         let mut steps = Vec::new();
         for news in self.wanted.step(now, &self.session, event) {
             match news {
-                News::Complete { is_new } => steps.extend(self.complete(now, is_new)?),
+                News::Complete(content) => steps.extend(self.complete(now, content)?),
+                News::Changed(content) => {
+                    self.wanted.latest = Some(content);
+                    self.wanted.debounce.changed(now);
+                }
                 News::Missing(path) => self.boot.lacks(path)?,
                 News::Unreadable(path, why) if !self.boot.is_done() && why.is_permanent() => {
                     return Err(Failure::from(why).during(format!("cannot mirror {path}")));
@@ -143,14 +142,21 @@ impl Runner {
                     let why = chain(&why);
                     log::warn!(znode:% = path; "a znode can't be read, its file stays: {why}");
                 }
+                News::Deleted(path) => {
+                    log::warn!(znode:% = path; "a znode is gone, its file stays");
+                }
+                News::Skipped(path, why) => log::warn!(znode:% = path; "left out: {why}"),
+                News::Overlooked(path) => {
+                    log::info!(znode:% = path; "it has children: its own bytes are left out");
+                }
             }
         }
         Ok(steps)
     }
 
     /// ZooKeeper's side has been read.
-    fn complete(&mut self, now: Instant, is_new: bool) -> Result<Vec<Step<Content>>, Failure> {
-        let Some(content) = self.wanted.latest().cloned() else { return Ok(Vec::new()) };
+    fn complete(&mut self, now: Instant, content: Content) -> Steps {
+        let is_new = self.wanted.latest.replace(content.clone()).as_ref() != Some(&content);
         if !self.boot.is_done() {
             let start = self.boot.read(now, &content, &mut self.stager);
             return self.boot(now, start).map(|()| Vec::new());
@@ -158,14 +164,14 @@ impl Runner {
         let mut steps = Vec::new();
         // Nobody knew what the child runs on.
         let is_unknown = self.rollout.running() == Some(&Boot::unknown());
-        if is_unknown && self.wanted.is_any() && self.stager.holds(&content) {
+        if is_unknown && !self.wanted.mirrors.is_empty() && self.stager.holds(&content) {
             steps.push(Step::Recognised(content.clone()));
         }
         if self.rollout.phase() == Phase::Rereading {
-            self.wanted.taken();
+            self.wanted.debounce.clear();
             steps.push(Step::Reread(content));
         } else if is_new {
-            self.wanted.changed(now);
+            self.wanted.debounce.changed(now);
         }
         Ok(steps)
     }

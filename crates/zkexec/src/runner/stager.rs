@@ -57,12 +57,11 @@ impl Stager {
     ) -> Result<Self, Failure> {
         let files = Files::new(mirrors);
         files.claim()?;
-        let checks = VecDeque::new();
         Ok(Self {
             files,
             executor,
             staged: None,
-            checks,
+            checks: VecDeque::new(),
             can_put_back,
             previous: None,
             trouble: LogOnce::default(),
@@ -135,26 +134,16 @@ impl Stager {
         for local in staged.locals() {
             log::info!("updating {}", local.display());
         }
-        match self.files.install(staged) {
-            Ok(previous) => {
-                self.trouble.clear();
-                if !self.can_put_back {
-                    // The child is not to find beside its files what nobody will need.
-                    drop(previous);
-                    return Ok(());
-                }
-                // Of several tries the first one took the place of what worked.
-                match &mut self.previous {
-                    Some(first) => first.absorb(previous),
-                    None => self.previous = Some(previous),
-                }
-                Ok(())
-            }
-            Err(error) => {
-                self.tell(&error);
-                Err(error)
-            }
+        let previous = self.files.install(staged).inspect_err(|error| self.tell(error))?;
+        self.trouble.clear();
+        match &mut self.previous {
+            // The child is not to find beside its files what nobody will need.
+            _ if !self.can_put_back => drop(previous),
+            // Of several tries the first one took the place of what worked.
+            Some(first) => first.absorb(previous),
+            None => self.previous = Some(previous),
         }
+        Ok(())
     }
 
     /// What is in place works.
@@ -164,20 +153,13 @@ impl Stager {
 
     /// Puts back what worked.
     pub(super) fn put_back(&mut self) -> Result<(), FilesError> {
-        let Some(previous) = &mut self.previous else { return Ok(()) };
-        match previous.put_back() {
-            Ok(()) => {
-                self.previous = None;
-                Ok(())
-            }
-            Err(error) => {
-                self.tell(&error);
-                Err(error)
-            }
-        }
+        let undone = self.previous.as_mut().map_or(Ok(()), Previous::put_back);
+        undone.inspect_err(|error| self.tell(error))?;
+        self.previous = None;
+        Ok(())
     }
 
-    fn tell(&mut self, error: &FilesError) {
+    fn tell(&self, error: &FilesError) {
         log::error!(logger: self.trouble, "{}; trying again", chain(error));
     }
 }

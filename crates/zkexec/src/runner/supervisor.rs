@@ -6,7 +6,7 @@
 use crate::options::ChildConfig;
 use crate::rollout::Event as Step;
 use farm_core::cli::{Failure, chain};
-use farm_core::process::family::{Family, News, Pid, Signal};
+use farm_core::process::family::{Family, News, Pid};
 use farm_core::process::terminal::Terminal;
 use std::time::Instant;
 
@@ -14,12 +14,12 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct Supervisor {
     config: ChildConfig,
-    family: Family,
-    terminal: Terminal,
+    pub(super) family: Family,
+    pub(super) terminal: Terminal,
     /// The process that ran last.
-    pid: Option<Pid>,
+    pub(super) pid: Option<Pid>,
     /// How the last child ended, or why it could not be started.
-    exit_code: Option<u8>,
+    pub(super) exit_code: Option<u8>,
     is_told_to_end: bool,
 }
 
@@ -35,24 +35,6 @@ impl Supervisor {
             exit_code: None,
             is_told_to_end: false,
         })
-    }
-
-    /// The process that ran last.
-    pub(super) const fn pid(&self) -> Option<Pid> {
-        self.pid
-    }
-
-    /// How the last child ended, or why it could not be started.
-    pub(super) const fn exit_code(&self) -> Option<u8> {
-        self.exit_code
-    }
-
-    pub(super) const fn is_up(&self) -> bool {
-        self.family.is_up()
-    }
-
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.family.deadline()
     }
 
     /// Starts the child on what is in the files.
@@ -81,43 +63,13 @@ impl Supervisor {
         self.family.is_gone().then_some(Step::Gone)
     }
 
-    pub(super) fn kill(&mut self, now: Instant) {
-        self.family.kill(now);
-    }
-
-    pub(super) fn signal(&self, signal: Signal) {
-        self.family.signal(signal);
-    }
-
-    /// INT or CONT has come. Tells whether a shell had given us the terminal without a word:
-    /// what was typed then is meant for the child.
-    pub(super) fn resume(&mut self) -> bool {
-        self.terminal.resume()
-    }
-
-    pub(super) fn take_terminal_back(&mut self) {
-        self.terminal.take_back();
-    }
-
-    /// Something has ended. `others` are the processes that others reap.
-    pub(super) fn reap<C>(&mut self, others: &[Pid]) -> Vec<Step<C>> {
-        let news = self.family.reap(others);
-        self.learn(news)
-    }
-
-    /// Does what is due. `others` as for [`Supervisor::reap`].
-    pub(super) fn tick<C>(&mut self, now: Instant, others: &[Pid]) -> Vec<Step<C>> {
-        let news = self.family.tick(now, others);
-        self.learn(news)
-    }
-
-    fn learn<C>(&mut self, news: Vec<News>) -> Vec<Step<C>> {
+    /// Takes what became of the family.
+    pub(super) fn learn<C>(&mut self, news: Vec<News>) -> Vec<Step<C>> {
         let mut steps = Vec::new();
         for news in news {
             match news {
                 News::Ended(fate) => {
                     self.exit_code = Some(u8::try_from(fate.exit_code()).unwrap_or(u8::MAX));
-                    self.terminal.take_back();
                     if fate.is_success() || self.is_told_to_end {
                         log::info!("command ended: {fate}");
                     } else {

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 pub struct Regime {
     /// From the end of one check to the next.
     pub interval: Duration,
+    /// How long one check may take.
+    pub limit: Duration,
     /// The time after a start in which failures raise no alert.
     pub delay: Duration,
     /// How many successes in a row mean that it is healthy.
@@ -111,7 +113,7 @@ mod tests {
     fn health(rise: u32, fall: u32) -> Health {
         let count = |count| NonZeroU32::new(count).unwrap();
         let (rise, fall) = (count(rise), count(fall));
-        Health::new(Regime { interval: 2 * SECOND, delay: 10 * SECOND, rise, fall })
+        Health::new(Regime { interval: 2 * SECOND, limit: SECOND, delay: 10 * SECOND, rise, fall })
     }
 
     fn check(health: &mut Health, at: Instant, is_success: bool) -> Finding {

@@ -24,10 +24,16 @@ pub struct Checkup {
 }
 
 impl Checkup {
-    /// Nothing is checked before one of the two begins.
+    /// Checks by `sh -c command`, none before one of the two begins; `post` is called on
+    /// another thread when a check ends.
     #[must_use]
-    pub const fn new(command: String, regime: Regime, check: Executor) -> Self {
-        Self { command, health: Health::new(regime), check: check.without_grace() }
+    pub fn new(
+        command: String,
+        regime: Regime,
+        post: impl Fn(Finished) + Send + Sync + 'static,
+    ) -> Self {
+        let check = Executor::new(regime.limit, post).without_grace();
+        Self { command, health: Health::new(regime), check }
     }
 
     /// What is to be checked was started for the first time.

@@ -6,8 +6,7 @@ use std::collections::VecDeque;
 
 const STEPS: usize = 400;
 
-const CHANGES: [OnChange; 4] =
-    [OnChange::Restart, OnChange::Restart, OnChange::Signal, OnChange::Command];
+const CHANGES: [OnChange; 4] = [OnChange::Restart, OnChange::Restart, HUP, COMMAND];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Child {
@@ -48,7 +47,7 @@ impl World {
         let holders = rng.usize(1..3);
         let terms = Terms {
             on_failure: if rng.bool() { OnFailure::Hold } else { OnFailure::RollBack },
-            on_change: *rng.choice(&CHANGES).expect("there are some"),
+            on_change: rng.choice(&CHANGES).expect("there are some").clone(),
             has_health: rng.bool(),
             soak: Duration::from_secs(rng.u64(0..2) * 5),
             drains: rng.bool(),
@@ -236,7 +235,7 @@ impl World {
             Action::RestHealth => member.inbox.retain(|event| *event != Event::Healthy),
             Action::Apply => {
                 let is_good = member.files.is_multiple_of(2);
-                let is_success = is_good || member.rollout.terms.on_change == OnChange::Signal;
+                let is_success = is_good || member.rollout.terms.on_change == HUP;
                 // It was told of something else in time.
                 let is_old =
                     |event: &_| matches!(event, Event::Applied { .. } | Event::Ended { .. });

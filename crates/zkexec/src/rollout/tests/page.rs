@@ -31,7 +31,7 @@ fn phases() -> Vec<Stage> {
     for event in way.iter().take(4) {
         barred.step(event.clone());
     }
-    let mut applying = Stage::new(Terms { on_change: OnChange::Command, ..terms() });
+    let mut applying = Stage::new(Terms { on_change: COMMAND, ..terms() });
     for event in [Event::Wanted(2), Event::Granted, Event::Reread(2), Event::Staged] {
         applying.step(event);
     }

@@ -398,10 +398,10 @@ fn a_child_that_may_be_told_is_not_stopped() {
     let mut stage = told(OnChange::Nothing);
     let done = [A::CheckHealth, A::Keep, A::GiveBack];
     assert_eq!(stage.step(E::Applied { is_success: true }), done);
-    let mut stage = told(OnChange::Signal);
+    let mut stage = told(HUP);
     assert_eq!(stage.step(E::Applied { is_success: true }), [A::CheckHealth]);
     assert_eq!(stage.step(E::Healthy), [A::Keep, A::GiveBack]);
-    let mut stage = told(OnChange::Command);
+    let mut stage = told(COMMAND);
     assert_eq!(stage.step(E::Applied { is_success: false }), [A::Alert(Alarm::Config)]);
     assert!(stage.rollout.is_holder());
     assert_eq!(stage.step(E::Applied { is_success: true }), [A::CheckHealth]);
