@@ -90,12 +90,6 @@ impl Permit {
         }
     }
 
-    /// The group it is of.
-    #[must_use]
-    pub const fn group(&self) -> &GroupName {
-        &self.group
-    }
-
     /// Is it our turn? Without contact it may be another's already: the lease tells.
     #[must_use]
     pub const fn is_held(&self) -> bool {
@@ -296,8 +290,20 @@ impl Permit {
         };
         let is_present = self.session.is_some() && request.contact == self.contact;
         let failure = match outcome {
-            Outcome::Create(created) => self.created(created, is_present),
-            Outcome::Find(Ok(found)) => return self.found(found),
+            // Nobody else can have its name before it has been seen to be ours.
+            Outcome::Create(Ok(place)) => {
+                self.own = Own::There(Standing::at(place, is_present));
+                None
+            }
+            Outcome::Create(Err(error)) => {
+                self.own = if is_denied(&error) { Own::Absent } else { Own::Unsure };
+                Some(error)
+            }
+            Outcome::Find(Ok(Some(place))) => {
+                self.own = Own::There(Standing::at(place, true));
+                return;
+            }
+            Outcome::Find(Ok(None)) => return self.gone(),
             Outcome::Find(Err(error)) => Some(error),
             Outcome::Look(seen) => seen.map(|seen| self.looked(seen, &request.touched)).err(),
             Outcome::Read(cards) => {
@@ -323,34 +329,6 @@ impl Permit {
         }
         if !error.is_transient() && !std::mem::replace(&mut self.is_refused, true) {
             self.tell(News::Refused(error));
-        }
-    }
-
-    fn created(
-        &mut self,
-        created: Result<Place, SessionError>,
-        is_present: bool,
-    ) -> Option<SessionError> {
-        match created {
-            Ok(place) => {
-                // Nobody else can have its name before it has been seen to be ours.
-                let standing = Standing { place, is_seen: is_present, turn: Turn::waiting() };
-                self.own = Own::There(standing);
-                None
-            }
-            Err(error) => {
-                self.own = if is_denied(&error) { Own::Absent } else { Own::Unsure };
-                Some(error)
-            }
-        }
-    }
-
-    fn found(&mut self, found: Option<Place>) {
-        match found {
-            Some(place) => {
-                self.own = Own::There(Standing { place, is_seen: true, turn: Turn::waiting() });
-            }
-            None => self.gone(),
         }
     }
 

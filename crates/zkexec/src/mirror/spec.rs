@@ -90,12 +90,12 @@ fn both_ends(local: &str, znode: &str) -> Result<(PathBuf, ZnodePath, bool), Spe
         return Err(SpecError::Local(local.to_owned()));
     }
     let znode = match (is_tree, znode.strip_suffix('/')) {
-        (_, Some("")) => ZnodePath::root(),
-        (true, Some(below)) if below != "/" => ZnodePath::parse(below)?,
-        (false, None) => ZnodePath::parse(znode)?,
-        (true, Some(_)) => ZnodePath::parse(znode)?,
+        (_, Some("")) => Ok(ZnodePath::root()),
+        (true, Some(below)) if below != "/" => ZnodePath::parse(below),
+        (false, None) | (true, Some(_)) => ZnodePath::parse(znode),
         (true, None) | (false, Some(_)) => return Err(SpecError::HalfATree),
     };
+    let znode = znode.map_err(SpecError::Znode)?;
     Ok((PathBuf::from(local.trim_end_matches('/')), znode, is_tree))
 }
 
@@ -141,12 +141,6 @@ impl fmt::Display for SpecError {
 }
 
 impl Error for SpecError {}
-
-impl From<PathError> for SpecError {
-    fn from(error: PathError) -> Self {
-        Self::Znode(error)
-    }
-}
 
 impl From<MannerError> for SpecError {
     fn from(error: MannerError) -> Self {

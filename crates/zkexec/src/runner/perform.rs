@@ -30,64 +30,55 @@ impl Runner {
     fn pump(&mut self, now: Instant) -> Result<(), Failure> {
         while let Some(event) = self.events.pop_front() {
             for action in self.rollout.step(now, event) {
-                let came_up = self.perform(now, action)?;
-                self.events.extend(came_up);
+                self.perform(now, action)?;
             }
         }
         Ok(())
     }
 
-    /// Does it, and tells what came of it if that is known at once.
-    fn perform(&mut self, now: Instant, action: Action<Content>) -> Steps {
-        let step = match action {
+    /// Does it, and queues what came of it if that is known at once.
+    fn perform(&mut self, now: Instant, action: Action<Content>) -> Result<(), Failure> {
+        match action {
             Action::Ask => {
                 let why = self.wanted.reason(self.rollout.running());
-                return Ok(self.turn_steps(now, TurnEvent::Ask { why }));
+                self.queue_turn(now, TurnEvent::Ask { why });
             }
-            Action::GiveBack => return Ok(self.turn_steps(now, TurnEvent::GiveBack)),
+            Action::GiveBack => self.queue_turn(now, TurnEvent::GiveBack),
             Action::Reread => {
-                let mut steps = self.source_steps(now, mirror::Event::Refresh)?;
-                steps.extend(self.turn_steps(now, TurnEvent::Refresh));
-                return Ok(steps);
+                let steps = self.source_steps(now, mirror::Event::Refresh)?;
+                self.events.extend(steps);
+                self.queue_turn(now, TurnEvent::Refresh);
             }
-            Action::Drain => return Ok(self.turn_steps(now, TurnEvent::Drain)),
-            Action::Restore => return Ok(self.turn_steps(now, TurnEvent::Restore)),
-            Action::Install => return Ok(self.turn_steps(now, TurnEvent::Confirm)),
-            Action::Stage(content) => self.stager.stage(now, &content).as_ref().map(Step::from),
+            Action::Drain => self.queue_turn(now, TurnEvent::Drain),
+            Action::Restore => self.queue_turn(now, TurnEvent::Restore),
+            Action::Install => self.queue_turn(now, TurnEvent::Confirm),
+            Action::Stage(content) => {
+                let outcome = self.stager.stage(now, &content);
+                self.events.extend(outcome.as_ref().map(Step::from));
+            }
             Action::PutBack => {
                 log::warn!("putting the files back that worked");
                 let is_done = self.stager.put_back().is_ok();
-                Some(if is_done { Step::PutBack } else { Step::PutBackFailed })
+                self.events.push_back(if is_done { Step::PutBack } else { Step::PutBackFailed });
             }
-            Action::StopChild => self.child.stop(now),
-            Action::StartChild => Some(self.child.start()),
-            Action::Apply => self.commands.apply(now, &self.child),
-            Action::Unstage => {
-                self.stager.discard();
-                None
-            }
-            Action::Keep => {
-                self.stager.keep();
-                None
-            }
+            Action::StopChild => self.events.extend(self.child.stop(now)),
+            Action::StartChild => self.events.push_back(self.child.start()),
+            Action::Apply => self.events.extend(self.commands.apply(now, &self.child)),
+            Action::Unstage => self.stager.discard(),
+            Action::Keep => self.stager.keep(),
             Action::CheckHealth => {
                 self.commands.checkup.iter_mut().for_each(|checkup| checkup.begin_at_once(now));
-                None
             }
-            Action::RestHealth => {
-                self.commands.checkup.iter_mut().for_each(Checkup::rest);
-                None
-            }
-            Action::Alert(alarm) => {
-                self.commands.alert(now, alarm, &self.child);
-                None
-            }
-            Action::End => {
-                self.over_by = Some(now + super::RESTORE_PATIENCE);
-                None
-            }
-        };
-        Ok(step.into_iter().collect())
+            Action::RestHealth => self.commands.checkup.iter_mut().for_each(Checkup::rest),
+            Action::Alert(alarm) => self.commands.alert(now, alarm, &self.child),
+            Action::End => self.over_by = Some(now + super::RESTORE_PATIENCE),
+        }
+        Ok(())
+    }
+
+    fn queue_turn(&mut self, now: Instant, event: TurnEvent) {
+        let steps = self.turn_steps(now, event);
+        self.events.extend(steps);
     }
 
     pub(super) fn turn(&mut self, now: Instant, event: TurnEvent) -> Result<(), Failure> {

@@ -40,18 +40,17 @@ pub(super) enum Turn {
     Held,
 }
 
-impl Turn {
-    pub(super) const fn waiting() -> Self {
-        Self::Waiting {
-            is_read: false,
-            ahead: None,
-            nearest: BTreeSet::new(),
-            watched: BTreeSet::new(),
+impl Standing {
+    /// Waiting there; nothing is known of those before it.
+    pub(super) fn at(place: Place, is_seen: bool) -> Self {
+        let (nearest, watched) = (BTreeSet::new(), BTreeSet::new());
+        Self {
+            place,
+            is_seen,
+            turn: Turn::Waiting { is_read: false, ahead: None, nearest, watched },
         }
     }
-}
 
-impl Standing {
     /// What was read may be out of date, and the watches are gone.
     pub(super) fn forget(&mut self) {
         self.is_seen = false;
