@@ -156,7 +156,7 @@ impl Runner {
             self.say_what_bars();
             if let Some(by) = self.over_by
                 && (self.turn.is_idle() || by <= Instant::now())
-                && !self.commands.is_alerting()
+                && self.commands.alerts.as_ref().is_none_or(|alerts| !alerts.is_busy())
             {
                 return Ok(self.child.exit_code.map_or(Exit::Done, Exit::Child));
             }
@@ -301,14 +301,14 @@ impl Runner {
     }
 
     fn stop(&mut self, now: Instant) -> Result<(), Failure> {
-        if self.boot.is_stopping() || self.over_by.is_some() {
+        if self.boot.is_stopping || self.over_by.is_some() {
             // Asked twice: there is no time left.
             self.child.family.kill(now);
             self.commands.alerts = None;
             return Ok(());
         }
         log::info!("stopping");
-        self.boot.stop();
+        self.boot.is_stopping = true;
         self.feed(now, [Step::Stop])
     }
 

@@ -23,7 +23,8 @@ pub(super) struct Boot {
     impatient_at: Option<Instant>,
     /// When to try again to write the files.
     retry: Retry,
-    is_stopping: bool,
+    /// We are to end: nothing is started any more.
+    pub(super) is_stopping: bool,
 }
 
 #[derive(Debug)]
@@ -53,14 +54,6 @@ impl Boot {
 
     pub(super) const fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Done)
-    }
-
-    pub(super) const fn is_stopping(&self) -> bool {
-        self.is_stopping
-    }
-
-    pub(super) const fn stop(&mut self) {
-        self.is_stopping = true;
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -111,7 +104,7 @@ impl Boot {
                 Err(error) => self.try_later(now, error),
             },
             Outcome::Failed(error) => self.try_later(now, error),
-            Outcome::Refused if stager.has_files() => {
+            Outcome::Refused if stager.files.are_there() => {
                 log::error!("starting with the files that are there");
                 Ok(Some(Self::unknown()))
             }
@@ -140,7 +133,7 @@ impl Boot {
         match &self.stage {
             Stage::Reading => {
                 self.impatient_at = None;
-                if stager.has_files() {
+                if stager.files.are_there() {
                     log::warn!("ZooKeeper is silent, starting with the files that are there");
                     return Ok(Some(Self::unknown()));
                 }

@@ -46,10 +46,6 @@ impl Commands {
         self.checkup.is_none() || self.was_healthy
     }
 
-    pub(super) fn is_alerting(&self) -> bool {
-        self.alerts.as_ref().is_some_and(Alerts::is_busy)
-    }
-
     pub(super) fn deadline(&self) -> Option<Instant> {
         let checkup = self.checkup.as_ref().and_then(Checkup::deadline);
         let alerts = self.alerts.as_ref().and_then(|alerts| alerts.executor.deadline());

@@ -36,7 +36,7 @@ impl<C> From<&Outcome> for Step<C> {
 /// Who brings content into the files.
 #[derive(Debug)]
 pub(super) struct Stager {
-    files: Files,
+    pub(super) files: Files,
     /// Of the checks; driven by the loop.
     pub(super) executor: Executor,
     staged: Option<Staged>,
@@ -66,11 +66,6 @@ impl Stager {
             previous: None,
             trouble: LogOnce::default(),
         })
-    }
-
-    /// Whether every file is there that the child needs.
-    pub(super) fn has_files(&self) -> bool {
-        self.files.are_there()
     }
 
     /// Whether the files hold just this, as far as can be told.
