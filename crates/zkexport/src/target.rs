@@ -9,7 +9,6 @@ use farm_core::files::manner::Manner;
 use farm_core::files::staging::StagedFile;
 use farm_core::files::tree::Change;
 use farm_core::model::Farm;
-use std::fmt;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -40,11 +39,14 @@ pub(crate) enum Target {
 }
 
 /// Why the farm could not be put there.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum TargetError {
+    #[error("cannot write to stdout: {0}")]
     Stdout(io::Error),
+    #[error("{}", chain(.0))]
     File(FileError),
     /// It could not be checked.
+    #[error("the check can't be started: {0}")]
     Check(io::Error),
 }
 
@@ -149,18 +151,6 @@ impl From<FileError> for TargetError {
         Self::File(error)
     }
 }
-
-impl fmt::Display for TargetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stdout(error) => write!(f, "cannot write to stdout: {error}"),
-            Self::File(error) => f.write_str(&chain(error)),
-            Self::Check(error) => write!(f, "the check can't be started: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for TargetError {}
 
 impl ExitReason for TargetError {
     fn exit(&self) -> Exit {

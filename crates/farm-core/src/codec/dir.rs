@@ -30,23 +30,27 @@ pub struct Encoded {
     pub refused: Vec<(FieldPath, Refusal)>,
 }
 
-errors! {
-    /// Why a field can't be a file.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-    pub enum Refusal {
-        /// The name is empty.
-        Empty => "an empty name is no file name",
-        /// The name starts with a dot: `..` leads out, and dot-files are not ours.
-        Dot => "a name with a leading dot is left alone",
-        /// The name has a slash or a NUL.
-        Character => "a slash or a NUL is not allowed in a file name",
-        /// The name is longer than [`NAME_BYTES_MAX`].
-        Long => "the name is too long for a file",
-        /// It stands deeper than [`DEPTH_MAX`].
-        Deep => "too many directories in one another",
-        /// The name has a meaning of its own in our JSON.
-        Reserved => "the name is reserved",
-    }
+/// Why a field can't be a file.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// The name is empty.
+    #[error("an empty name is no file name")]
+    Empty,
+    /// The name starts with a dot: `..` leads out, and dot-files are not ours.
+    #[error("a name with a leading dot is left alone")]
+    Dot,
+    /// The name has a slash or a NUL.
+    #[error("a slash or a NUL is not allowed in a file name")]
+    Character,
+    /// The name is longer than [`NAME_BYTES_MAX`].
+    #[error("the name is too long for a file")]
+    Long,
+    /// It stands deeper than [`DEPTH_MAX`].
+    #[error("too many directories in one another")]
+    Deep,
+    /// The name has a meaning of its own in our JSON.
+    #[error("the name is reserved")]
+    Reserved,
 }
 
 /// Says why a key can't be a file name.

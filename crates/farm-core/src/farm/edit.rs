@@ -8,8 +8,6 @@ use crate::codec::json::{decode_znode, encode_znode};
 use crate::engine::{Backoff, inbox};
 use crate::model::Record;
 use crate::session::{Client, CreateMode, SessionError, Stat, Watch, ZnodePath};
-use std::error::Error;
-use std::fmt;
 use std::time::{Duration, Instant};
 
 /// The waits between two attempts: about one round trip at first, and long
@@ -122,11 +120,13 @@ pub enum Edit<T> {
 }
 
 /// Why a record could not be changed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum EditError<C> {
     /// ZooKeeper says no, or is not there.
-    Session(SessionError),
+    #[error("cannot change the record")]
+    Session(#[source] SessionError),
     /// The znode holds no record.
+    #[error("{path} holds no record")]
     Malformed {
         /// The znode.
         path: ZnodePath,
@@ -134,34 +134,12 @@ pub enum EditError<C> {
         source: DecodeError,
     },
     /// The change can't be made to this record.
-    Refused(C),
+    #[error("the record can't be changed like this")]
+    Refused(#[source] C),
     /// Other writers were quicker every time.
+    #[error("others changed {path} in between every time")]
     Contended {
         /// The znode.
         path: ZnodePath,
     },
-}
-
-impl<C: fmt::Display> fmt::Display for EditError<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Session(_) => f.write_str("cannot change the record"),
-            Self::Malformed { path, .. } => write!(f, "{path} holds no record"),
-            Self::Refused(_) => f.write_str("the record can't be changed like this"),
-            Self::Contended { path } => {
-                write!(f, "others changed {path} in between every time")
-            }
-        }
-    }
-}
-
-impl<C: Error + 'static> Error for EditError<C> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Session(error) => Some(error),
-            Self::Malformed { source, .. } => Some(source),
-            Self::Refused(refusal) => Some(refusal),
-            Self::Contended { .. } => None,
-        }
-    }
 }

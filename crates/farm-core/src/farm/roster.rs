@@ -15,7 +15,6 @@ use crate::model::{Farm, HostName, HostNameError, Record};
 use crate::session::cache::{self, Cache, Contents, Depth, Scope};
 use crate::session::{self, SessionError, ZnodePath};
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -46,30 +45,14 @@ pub enum News {
 }
 
 /// Why a znode has no readable record.
-#[derive(Debug, Clone)]
+#[derive(Debug, thiserror::Error, Clone)]
 pub enum Unreadable {
     /// Its bytes are no record.
-    Malformed(Arc<DecodeError>),
+    #[error("it holds no record")]
+    Malformed(#[source] Arc<DecodeError>),
     /// ZooKeeper does not hand them out.
+    #[error(transparent)]
     Refused(SessionError),
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed(_) => f.write_str("it holds no record"),
-            Self::Refused(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Unreadable {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Malformed(error) => Some(error),
-            Self::Refused(_) => None,
-        }
-    }
 }
 
 /// The machine. See the module's page.

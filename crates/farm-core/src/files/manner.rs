@@ -77,17 +77,18 @@ fn number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| is_number && *number != u32::MAX)
 }
 
-errors! {
-    /// Why a text says nothing about a file.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub enum MannerError {
-        /// It is no mode.
-        Mode(text: String) => "{text:?} is no mode: it must be octal, like 640",
-        /// There is no such user.
-        User(name: String) => "no such user: {name:?}",
-        /// There is no such group.
-        Group(name: String) => "no such group: {name:?}",
-    }
+/// Why a text says nothing about a file.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum MannerError {
+    /// It is no mode.
+    #[error("{0:?} is no mode: it must be octal, like 640")]
+    Mode(String),
+    /// There is no such user.
+    #[error("no such user: {0:?}")]
+    User(String),
+    /// There is no such group.
+    #[error("no such group: {0:?}")]
+    Group(String),
 }
 
 impl Manner {

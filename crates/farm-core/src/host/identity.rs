@@ -11,27 +11,29 @@ const ROUTES_BYTES_MAX: u64 = 16 << 20;
 const FLAG_UP: u32 = 0x1;
 const FLAG_REJECT: u32 = 0x200;
 
-errors! {
-    /// Why the host does not know itself.
-    #[derive(Debug)]
-    pub enum IdentityError {
-        /// The host has a name that is no text.
-        NameNotText => "the host name is not UTF-8",
-        /// No route leads everywhere.
-        NoDefaultRoute => "this host has no default route",
-        /// The interface of the default route has no IPv4 address.
-        NoAddress {
-            /// The interface.
-            interface: String,
-        } => "{interface}, the interface of the default route, has no IPv4 address",
-        /// The system said no.
-        Io {
-            /// What was asked for.
-            what: &'static str,
-            /// What the system said.
-            source: io::Error,
-        } => "cannot read {what}" from source,
-    }
+/// Why the host does not know itself.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The host has a name that is no text.
+    #[error("the host name is not UTF-8")]
+    NameNotText,
+    /// No route leads everywhere.
+    #[error("this host has no default route")]
+    NoDefaultRoute,
+    /// The interface of the default route has no IPv4 address.
+    #[error("{interface}, the interface of the default route, has no IPv4 address")]
+    NoAddress {
+        /// The interface.
+        interface: String,
+    },
+    /// The system said no.
+    #[error("cannot read {what}")]
+    Io {
+        /// What was asked for.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 /// The name of this host.

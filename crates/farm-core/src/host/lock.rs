@@ -16,18 +16,18 @@ use std::time::{Duration, Instant};
 /// The kernel takes 107 bytes; the digest and the prefix need their part.
 const READABLE_BYTES_MAX: usize = 56;
 
-errors! {
-    /// Why the lock is not ours.
-    #[derive(Debug)]
-    pub enum LockError {
-        /// Somebody else has it.
-        Held {
-            /// Who, if the kernel tells: not across the walls of a container.
-            pid: Option<i32>,
-        } => "held by {}" (process(*pid)),
-        /// The system said no.
-        Io(source: io::Error) => "cannot take the local lock" from source,
-    }
+/// Why the lock is not ours.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else has it.
+    #[error("held by {}", process(*.pid))]
+    Held {
+        /// Who, if the kernel tells: not across the walls of a container.
+        pid: Option<i32>,
+    },
+    /// The system said no.
+    #[error("cannot take the local lock")]
+    Io(#[source] io::Error),
 }
 
 fn process(pid: Option<i32>) -> String {

@@ -153,30 +153,31 @@ pub fn number_from(text: &str) -> Option<Value> {
     Some(Value::Number(number))
 }
 
-errors! {
-    /// A text that is no assignment.
-    #[derive(Debug)]
-    pub enum AssignmentError {
-        /// There is no `=` in it.
-        NoSign {
-            /// The text.
-            word: String,
-        } => "{word:?} is no assignment",
-        /// What stands before the `=` is no field.
-        Field {
-            /// What stands there.
-            name: String,
-            /// What is wrong with it.
-            source: FieldPathError,
-        } => "wrong field {name:?}" from source,
-        /// What stands behind the `:=` is no JSON.
-        Json {
-            /// What stands before it.
-            name: String,
-            /// What is wrong with it.
-            source: serde_json::Error,
-        } => "the value of {name} is no JSON" from source,
-    }
+/// A text that is no assignment.
+#[derive(Debug, thiserror::Error)]
+pub enum AssignmentError {
+    /// There is no `=` in it.
+    #[error("{word:?} is no assignment")]
+    NoSign {
+        /// The text.
+        word: String,
+    },
+    /// What stands before the `=` is no field.
+    #[error("wrong field {name:?}")]
+    Field {
+        /// What stands there.
+        name: String,
+        /// What is wrong with it.
+        source: FieldPathError,
+    },
+    /// What stands behind the `:=` is no JSON.
+    #[error("the value of {name} is no JSON")]
+    Json {
+        /// What stands before it.
+        name: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
 }
 
 #[cfg(test)]

@@ -69,22 +69,24 @@ impl Borrow<str> for HostName {
     }
 }
 
-errors! {
-    /// Why a text cannot name a host.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum HostNameError {
-        /// There is no character.
-        Empty => "a host name is empty",
-        /// There are more than [`HOST_NAME_BYTES_MAX`] bytes.
-        TooLong {
-            /// How many there are.
-            bytes: usize,
-        } => "a host name has {bytes} bytes, more than {HOST_NAME_BYTES_MAX}",
-        /// The name is `.` or `..`.
-        Dots => "a host cannot be named . or ..",
-        /// A slash or a control character stands in it.
-        Forbidden(found: char) => "a host name cannot hold {found:?}",
-    }
+/// Why a text cannot name a host.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+pub enum HostNameError {
+    /// There is no character.
+    #[error("a host name is empty")]
+    Empty,
+    /// There are more than [`HOST_NAME_BYTES_MAX`] bytes.
+    #[error("a host name has {bytes} bytes, more than {HOST_NAME_BYTES_MAX}")]
+    TooLong {
+        /// How many there are.
+        bytes: usize,
+    },
+    /// The name is `.` or `..`.
+    #[error("a host cannot be named . or ..")]
+    Dots,
+    /// A slash or a control character stands in it.
+    #[error("a host name cannot hold {0:?}")]
+    Forbidden(char),
 }
 
 /// The records of all hosts, sorted by the bytes of their names.

@@ -109,26 +109,27 @@ impl fmt::Display for FieldPath {
     }
 }
 
-errors! {
-    /// Why a text is no field path. `at` counts characters from the start of it.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum FieldPathError {
-        /// Nothing before, between or after dots.
-        EmptyKey {
-            /// Where a key was due.
-            at: usize,
-        } => "a field name is missing",
-        /// A backslash that introduces none of the escapes.
-        BadEscape {
-            /// Where the backslash stands.
-            at: usize,
-        } => r"unknown escape in a field name (known are \. \\ \u{{…}})",
-        /// More keys than a record may nest objects.
-        TooDeep {
-            /// Where the first dot too many stands.
-            at: usize,
-        } => "a field has at most {DEPTH_MAX} names",
-    }
+/// Why a text is no field path. `at` counts characters from the start of it.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+pub enum FieldPathError {
+    /// Nothing before, between or after dots.
+    #[error("a field name is missing")]
+    EmptyKey {
+        /// Where a key was due.
+        at: usize,
+    },
+    /// A backslash that introduces none of the escapes.
+    #[error(r"unknown escape in a field name (known are \. \\ \u{{…}})")]
+    BadEscape {
+        /// Where the backslash stands.
+        at: usize,
+    },
+    /// More keys than a record may nest objects.
+    #[error("a field has at most {DEPTH_MAX} names")]
+    TooDeep {
+        /// Where the first dot too many stands.
+        at: usize,
+    },
 }
 
 impl FieldPathError {

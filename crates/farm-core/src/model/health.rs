@@ -6,7 +6,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::error::Error;
 use std::fmt;
 
 use serde_json::Value;
@@ -92,16 +91,9 @@ impl fmt::Display for Allowance {
 }
 
 /// A text that is neither a number of hosts nor a percentage.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+#[error("{0:?} is neither a number of hosts, like 3, nor a percentage, like 10%")]
 pub struct AllowanceError(String);
-
-impl fmt::Display for AllowanceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is neither a number of hosts, like 3, nor a percentage, like 10%", self.0)
-    }
-}
-
-impl Error for AllowanceError {}
 
 /// A number of hosts that need not be whole; shown as a decimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,15 +144,15 @@ pub fn farm_size(record: &Record) -> Result<u64, SizeError> {
     number.and_then(Numeric::whole).filter(|&size| size <= HOSTS_MAX).ok_or(SizeError::NoNumber)
 }
 
-errors! {
-    /// Why the size of a farm is unknown.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum SizeError {
-        /// There is no such field.
-        Absent => "its record has no field size",
-        /// The field holds no possible number of hosts.
-        NoNumber => "the field size of its record is no number of hosts",
-    }
+/// Why the size of a farm is unknown.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+pub enum SizeError {
+    /// There is no such field.
+    #[error("its record has no field size")]
+    Absent,
+    /// The field holds no possible number of hosts.
+    #[error("the field size of its record is no number of hosts")]
+    NoNumber,
 }
 
 /// The filter in the field `running_filter` of a farm's own record: a host that it
@@ -182,16 +174,15 @@ pub fn running_filter(record: &Record) -> Result<Option<Filter>, RunningFilterEr
     }
 }
 
-errors! {
-    /// Why it is unknown which hosts of a farm run.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub enum RunningFilterError {
-        /// The field holds no text.
-        NoText => "the field running_filter of its record is no text",
-        /// The text is no filter.
-        Filter(error: FilterError) =>
-            "the field running_filter of its record is no filter" from error,
-    }
+/// Why it is unknown which hosts of a farm run.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum RunningFilterError {
+    /// The field holds no text.
+    #[error("the field running_filter of its record is no text")]
+    NoText,
+    /// The text is no filter.
+    #[error("the field running_filter of its record is no filter")]
+    Filter(#[source] FilterError),
 }
 
 /// How many hosts a farm has and how many of them run.

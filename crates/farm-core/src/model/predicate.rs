@@ -203,17 +203,18 @@ pub struct FilterError {
     fault: FilterFault,
 }
 
-errors! {
-    /// What is wrong with a filter.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum FilterFault {
-        /// The field of a predicate cannot be read.
-        Field(error: FieldPathError) => error,
-        /// There is no such operator.
-        UnknownOperator => "unknown operator (known are = != < <= > >=)",
-        /// `!field` goes together with a comparison.
-        ComparedAbsence => "an absent field cannot be compared",
-    }
+/// What is wrong with a filter.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+pub enum FilterFault {
+    /// The field of a predicate cannot be read.
+    #[error(transparent)]
+    Field(FieldPathError),
+    /// There is no such operator.
+    #[error("unknown operator (known are = != < <= > >=)")]
+    UnknownOperator,
+    /// `!field` goes together with a comparison.
+    #[error("an absent field cannot be compared")]
+    ComparedAbsence,
 }
 
 impl FilterError {

@@ -160,23 +160,27 @@ fn names_reserved(value: &Value) -> bool {
     }
 }
 
-errors! {
-    /// Why a field was not set.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub enum SetError {
-        /// The path has no key.
-        NoField => "no field is named",
-        /// The field holds an object.
-        OverObject(field: FieldPath) => "{field} holds an object",
-        /// The field holds a list.
-        OverList(field: FieldPath) => "{field} holds a list",
-        /// A field on the way holds a value that is no object; it is the one named.
-        ThroughScalar(field: FieldPath) => "{field} holds a value, not an object",
-        /// The record would nest deeper than [`DEPTH_MAX`].
-        TooDeep(field: FieldPath) => "{field} would nest more than {DEPTH_MAX} deep",
-        /// A key would be [`RESERVED_KEY`].
-        Reserved(field: FieldPath) => "{field} would use the key {RESERVED_KEY:?}",
-    }
+/// Why a field was not set.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum SetError {
+    /// The path has no key.
+    #[error("no field is named")]
+    NoField,
+    /// The field holds an object.
+    #[error("{0} holds an object")]
+    OverObject(FieldPath),
+    /// The field holds a list.
+    #[error("{0} holds a list")]
+    OverList(FieldPath),
+    /// A field on the way holds a value that is no object; it is the one named.
+    #[error("{0} holds a value, not an object")]
+    ThroughScalar(FieldPath),
+    /// The record would nest deeper than [`DEPTH_MAX`].
+    #[error("{0} would nest more than {DEPTH_MAX} deep")]
+    TooDeep(FieldPath),
+    /// A key would be [`RESERVED_KEY`].
+    #[error("{0} would use the key {RESERVED_KEY:?}")]
+    Reserved(FieldPath),
 }
 
 #[cfg(test)]

@@ -3,8 +3,6 @@
 //! **Invariant.** An access list has an entry at least: a server refuses to create
 //! a znode that nobody may do anything with.
 
-use std::fmt;
-
 const PERMISSIONS: [(char, i32); 5] = [('c', 4), ('d', 8), ('r', 1), ('w', 2), ('a', 16)];
 const ALL: i32 = 31;
 const READ: i32 = 1;
@@ -139,31 +137,28 @@ fn is_digest(id: &str) -> bool {
 }
 
 /// A text is no access list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+#[error("no access list: {piece:?}: {fault}")]
 pub struct AclError {
     piece: String,
     fault: AclFault,
 }
 
-errors! {
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    enum AclFault {
-        Form => "it is not open, creator, creator+read or like scheme:id:perms",
-        World => "the only id of world is anyone",
-        Auth => "the id of auth is empty, as in auth::cdrwa",
-        NoHash => "the id has to be user:hash, never the password",
-        NoLetters => "its permissions are missing, letters of cdrwa",
-        Letter(letter: char) => "{letter:?} is no permission; they are letters of cdrwa",
-    }
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+enum AclFault {
+    #[error("it is not open, creator, creator+read or like scheme:id:perms")]
+    Form,
+    #[error("the only id of world is anyone")]
+    World,
+    #[error("the id of auth is empty, as in auth::cdrwa")]
+    Auth,
+    #[error("the id has to be user:hash, never the password")]
+    NoHash,
+    #[error("its permissions are missing, letters of cdrwa")]
+    NoLetters,
+    #[error("{0:?} is no permission; they are letters of cdrwa")]
+    Letter(char),
 }
-
-impl fmt::Display for AclError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no access list: {:?}: {}", self.piece, self.fault)
-    }
-}
-
-impl std::error::Error for AclError {}
 
 #[cfg(test)]
 mod tests {

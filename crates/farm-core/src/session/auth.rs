@@ -87,18 +87,23 @@ pub struct AuthError {
     fault: AuthFault,
 }
 
-errors! {
-    /// What is wrong with it.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    enum AuthFault {
-        Empty => "it holds no credentials",
-        NotText => "it is not UTF-8",
-        Control => "it has a control character",
-        NotDigest => "it does not begin with digest:",
-        NoUser => "the user is missing",
-        NoPassword => "the password is missing",
-        TooMany => "more than {CREDENTIALS_MAX} credentials",
-    }
+/// What is wrong with it.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+enum AuthFault {
+    #[error("it holds no credentials")]
+    Empty,
+    #[error("it is not UTF-8")]
+    NotText,
+    #[error("it has a control character")]
+    Control,
+    #[error("it does not begin with digest:")]
+    NotDigest,
+    #[error("the user is missing")]
+    NoUser,
+    #[error("the password is missing")]
+    NoPassword,
+    #[error("more than {CREDENTIALS_MAX} credentials")]
+    TooMany,
 }
 
 impl fmt::Display for AuthError {

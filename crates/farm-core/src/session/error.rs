@@ -9,63 +9,77 @@ use std::time::Duration;
 /// settings cuts the connection, and everybody else's requests fail with it.
 pub const DATA_BYTES_MAX: usize = 1_000_000;
 
-errors! {
-    /// Why a request to ZooKeeper failed.
-    #[derive(Debug, Clone)]
-    #[non_exhaustive]
-    pub enum SessionError {
-        /// There is no such znode.
-        NoNode(path: ZnodePath) => "no such znode: {path}",
-        /// There is such a znode already.
-        NodeExists(path: ZnodePath) => "znode exists already: {path}",
-        /// The znode was changed by somebody else meanwhile.
-        BadVersion(path: ZnodePath) => "somebody else changed {path} meanwhile",
-        /// The znode has children.
-        NotEmpty(path: ZnodePath) => "znode has children: {path}",
-        /// Its access list forbids it.
-        NoAuth(path: ZnodePath) => "not authorised: {path}",
-        /// The server does not take the access list for it.
-        InvalidAcl(path: ZnodePath) => "the server refused the access list of {path}",
-        /// The servers that were reached do not take our credentials.
-        AuthRefused(trouble: Trouble) => "not authorised: {trouble}",
-        /// The parent is ephemeral, and such znodes have no children.
-        NoChildrenForEphemerals(path: ZnodePath) =>
-            "an ephemeral znode can't have children: {path}",
-        /// The data is longer than a server takes.
-        TooLarge {
-            /// Where it should have gone.
-            path: ZnodePath,
-            /// How long it is.
-            bytes: usize,
-        } => "{bytes} bytes are too many for {path} (at most {DATA_BYTES_MAX})",
-        /// The server does not know this kind of request.
-        Unsupported => "the server is too old for this request",
-        /// The server refused with a code that has no meaning here.
-        Refused {
-            /// What the request was about.
-            path: ZnodePath,
-            /// The client library's name for the code.
-            code: zookeeper::ZkError,
-        } => "the server refused: {path}: {code:?}",
-        /// The answer made no sense.
-        Garbled(path: ZnodePath) => "an answer about {path} that makes no sense",
-        /// No server carries the session now. A write that was under way may have
-        /// happened or not: look before repeating it.
-        Disconnected => "the connection to ZooKeeper broke",
-        /// The session is over, and its ephemeral znodes with it.
-        Expired => "the ZooKeeper session is over",
-        /// No server could be reached in that time.
-        Unreachable {
-            /// The latest thing that went wrong, if anything did.
-            trouble: Option<Trouble>,
-            /// How long we tried.
-            tried: Duration,
-        } => "no ZooKeeper server reached in {}{}" (Rounded(*tried), behind(trouble.as_ref())),
-        /// A server was reached, but did not do it in that time.
-        Overdue(tried: Duration) => "not done in {}" (Rounded(*tried)),
-        /// This process can't have what a session needs: a socket, a thread.
-        System(error: Arc<std::io::Error>) => "cannot open a session: {error}",
-    }
+/// Why a request to ZooKeeper failed.
+#[derive(Debug, thiserror::Error, Clone)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// There is no such znode.
+    #[error("no such znode: {0}")]
+    NoNode(ZnodePath),
+    /// There is such a znode already.
+    #[error("znode exists already: {0}")]
+    NodeExists(ZnodePath),
+    /// The znode was changed by somebody else meanwhile.
+    #[error("somebody else changed {0} meanwhile")]
+    BadVersion(ZnodePath),
+    /// The znode has children.
+    #[error("znode has children: {0}")]
+    NotEmpty(ZnodePath),
+    /// Its access list forbids it.
+    #[error("not authorised: {0}")]
+    NoAuth(ZnodePath),
+    /// The server does not take the access list for it.
+    #[error("the server refused the access list of {0}")]
+    InvalidAcl(ZnodePath),
+    /// The servers that were reached do not take our credentials.
+    #[error("not authorised: {0}")]
+    AuthRefused(Trouble),
+    /// The parent is ephemeral, and such znodes have no children.
+    #[error("an ephemeral znode can't have children: {0}")]
+    NoChildrenForEphemerals(ZnodePath),
+    /// The data is longer than a server takes.
+    #[error("{bytes} bytes are too many for {path} (at most {DATA_BYTES_MAX})")]
+    TooLarge {
+        /// Where it should have gone.
+        path: ZnodePath,
+        /// How long it is.
+        bytes: usize,
+    },
+    /// The server does not know this kind of request.
+    #[error("the server is too old for this request")]
+    Unsupported,
+    /// The server refused with a code that has no meaning here.
+    #[error("the server refused: {path}: {code:?}")]
+    Refused {
+        /// What the request was about.
+        path: ZnodePath,
+        /// The client library's name for the code.
+        code: zookeeper::ZkError,
+    },
+    /// The answer made no sense.
+    #[error("an answer about {0} that makes no sense")]
+    Garbled(ZnodePath),
+    /// No server carries the session now. A write that was under way may have
+    /// happened or not: look before repeating it.
+    #[error("the connection to ZooKeeper broke")]
+    Disconnected,
+    /// The session is over, and its ephemeral znodes with it.
+    #[error("the ZooKeeper session is over")]
+    Expired,
+    /// No server could be reached in that time.
+    #[error("no ZooKeeper server reached in {}{}", Rounded(*.tried), behind(.trouble.as_ref()))]
+    Unreachable {
+        /// The latest thing that went wrong, if anything did.
+        trouble: Option<Trouble>,
+        /// How long we tried.
+        tried: Duration,
+    },
+    /// A server was reached, but did not do it in that time.
+    #[error("not done in {}", Rounded(*.0))]
+    Overdue(Duration),
+    /// This process can't have what a session needs: a socket, a thread.
+    #[error("cannot open a session: {0}")]
+    System(Arc<std::io::Error>),
 }
 
 impl SessionError {

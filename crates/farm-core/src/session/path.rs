@@ -4,7 +4,6 @@
 //! has to ask what a server does with `//` or `..`.
 
 use std::borrow::Borrow;
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -172,7 +171,8 @@ fn shortened(text: &str) -> String {
 }
 
 /// A text that is no path of a znode.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+#[error("{path:?} is no znode path: {fault}")]
 pub struct PathError {
     path: String,
     fault: PathFault,
@@ -186,38 +186,34 @@ impl PathError {
     }
 }
 
-errors! {
-    /// What is wrong with a text that should be a path.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum PathFault {
-        /// It does not start with a slash.
-        NotAbsolute => "it must start with a slash",
-        /// It ends with a slash.
-        TrailingSlash => "it must not end with a slash",
-        /// Two slashes follow each other, or a name is empty.
-        EmptyComponent => "it has an empty component",
-        /// A component is `.` or `..`.
-        DotComponent => "it has a component that is '.' or '..'",
-        /// The name of a child has a slash in it.
-        SlashInName => "a name can't have a slash in it",
-        /// ZooKeeper refuses this character.
-        Character(character: char) =>
-            "ZooKeeper refuses the character U+{:04X}" (u32::from(*character)),
-        /// It is longer than [`PATH_BYTES_MAX`].
-        TooLong {
-            /// The length that it has.
-            bytes: usize,
-        } => "it has {bytes} bytes, at most {PATH_BYTES_MAX} are possible",
-    }
+/// What is wrong with a text that should be a path.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+pub enum PathFault {
+    /// It does not start with a slash.
+    #[error("it must start with a slash")]
+    NotAbsolute,
+    /// It ends with a slash.
+    #[error("it must not end with a slash")]
+    TrailingSlash,
+    /// Two slashes follow each other, or a name is empty.
+    #[error("it has an empty component")]
+    EmptyComponent,
+    /// A component is `.` or `..`.
+    #[error("it has a component that is '.' or '..'")]
+    DotComponent,
+    /// The name of a child has a slash in it.
+    #[error("a name can't have a slash in it")]
+    SlashInName,
+    /// ZooKeeper refuses this character.
+    #[error("ZooKeeper refuses the character U+{:04X}", u32::from(*.0))]
+    Character(char),
+    /// It is longer than [`PATH_BYTES_MAX`].
+    #[error("it has {bytes} bytes, at most {PATH_BYTES_MAX} are possible")]
+    TooLong {
+        /// The length that it has.
+        bytes: usize,
+    },
 }
-
-impl fmt::Display for PathError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no znode path: {}", self.path, self.fault)
-    }
-}
-
-impl Error for PathError {}
 
 #[cfg(test)]
 mod tests {

@@ -148,39 +148,46 @@ fn read_port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|&port| is_number && port > 0)
 }
 
-errors! {
-    /// A text that does not say where ZooKeeper is.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub enum ServersError {
-        /// There is no server in it.
-        NoServer => "no server is named",
-        /// There are more than [`SERVERS_MAX`] servers in it.
-        TooMany => "more than {SERVERS_MAX} servers are named",
-        /// One piece names no server.
-        Server {
-            /// The piece between the commas.
-            piece: String,
-            /// What is wrong with it.
-            fault: ServerFault,
-        } => "{piece:?} names no server: {fault}",
-        /// What follows the servers is no path.
-        Chroot(error: PathError) => "wrong chroot" from error,
-    }
+/// A text that does not say where ZooKeeper is.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum ServersError {
+    /// There is no server in it.
+    #[error("no server is named")]
+    NoServer,
+    /// There are more than [`SERVERS_MAX`] servers in it.
+    #[error("more than {SERVERS_MAX} servers are named")]
+    TooMany,
+    /// One piece names no server.
+    #[error("{piece:?} names no server: {fault}")]
+    Server {
+        /// The piece between the commas.
+        piece: String,
+        /// What is wrong with it.
+        fault: ServerFault,
+    },
+    /// What follows the servers is no path.
+    #[error("wrong chroot")]
+    Chroot(#[source] PathError),
+}
 
-    /// What is wrong with a piece that should name a server.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum ServerFault {
-        /// It is empty.
-        Empty => "there is nothing between two commas",
-        /// Its host is neither a name nor an address.
-        Host => "the host is neither a name nor an address",
-        /// Its port is no number from 1 to 65535.
-        Port => "the port must be a number from 1 to 65535",
-        /// A bracket is not closed, or something else than a port follows it.
-        Bracket => "it must look like [address]:port",
-        /// It is an IPv6 address without brackets.
-        BareIpv6 => "an IPv6 address needs brackets, like [::1]:2181",
-    }
+/// What is wrong with a piece that should name a server.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+pub enum ServerFault {
+    /// It is empty.
+    #[error("there is nothing between two commas")]
+    Empty,
+    /// Its host is neither a name nor an address.
+    #[error("the host is neither a name nor an address")]
+    Host,
+    /// Its port is no number from 1 to 65535.
+    #[error("the port must be a number from 1 to 65535")]
+    Port,
+    /// A bracket is not closed, or something else than a port follows it.
+    #[error("it must look like [address]:port")]
+    Bracket,
+    /// It is an IPv6 address without brackets.
+    #[error("an IPv6 address needs brackets, like [::1]:2181")]
+    BareIpv6,
 }
 
 #[cfg(test)]

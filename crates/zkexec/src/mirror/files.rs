@@ -15,7 +15,6 @@ use farm_core::files::previous::Previous as PreviousFile;
 use farm_core::files::staging::{StagedFile, sweep};
 use farm_core::files::tree::{OwnedDir, PreviousTree, StagedTree};
 use farm_core::process::command::{Environment, about_file};
-use std::fmt;
 use std::path::PathBuf;
 
 /// The mark on the directory of a subtree.
@@ -230,24 +229,15 @@ impl Previous {
 }
 
 /// Why the files could not be what they should.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum FilesError {
     /// A file or a directory could not be read or written.
+    #[error("{}", chain(.0))]
     File(FileError),
     /// This path is no text, and can't be given to a command.
+    #[error("cannot check {}: its name is no text", .0.display())]
     Name(PathBuf),
 }
-
-impl fmt::Display for FilesError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(error) => f.write_str(&chain(error)),
-            Self::Name(path) => write!(f, "cannot check {}: its name is no text", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for FilesError {}
 
 impl ExitReason for FilesError {
     fn exit(&self) -> Exit {

@@ -12,8 +12,6 @@
 
 use farm_core::files::manner::{FileMode, Manner, MannerError, Owner};
 use farm_core::session::{PathError, ZnodePath};
-use std::error::Error;
-use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -95,57 +93,36 @@ fn both_ends(local: &str, znode: &str) -> Result<(PathBuf, ZnodePath, bool), Spe
         (false, None) | (true, Some(_)) => ZnodePath::parse(znode),
         (true, None) | (false, Some(_)) => return Err(SpecError::HalfATree),
     };
-    let znode = znode.map_err(SpecError::Znode)?;
-    Ok((PathBuf::from(local.trim_end_matches('/')), znode, is_tree))
+    Ok((PathBuf::from(local.trim_end_matches('/')), znode?, is_tree))
 }
 
 /// Why a text is no mirror.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub(crate) enum SpecError {
     /// There is no `=/` in it.
+    #[error("it must be LOCAL=/ZNODE")]
     NoZnode,
     /// LOCAL does not end in the name of a file or a directory.
+    #[error("{0:?} does not name a file")]
     Local(String),
     /// ZNODE is no path of a znode.
-    Znode(PathError),
+    #[error(transparent)]
+    Znode(#[from] PathError),
     /// One side ends with a slash, the other does not.
+    #[error("a subtree is LOCAL/=/ZNODE/, with a slash at the end of both")]
     HalfATree,
     /// There is no such option.
+    #[error("{0:?} is not an option: there are optional, mode=M, owner=O and check=CMD")]
     Option(String),
     /// The option is there already.
+    #[error("{0} is given twice")]
     Twice(String),
     /// A mode or an owner that can't be.
-    Manner(MannerError),
+    #[error(transparent)]
+    Manner(#[from] MannerError),
     /// A check without a command.
+    #[error("check= needs a command")]
     NoCommand,
-}
-
-impl fmt::Display for SpecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoZnode => f.write_str("it must be LOCAL=/ZNODE"),
-            Self::Local(local) => write!(f, "{local:?} does not name a file"),
-            Self::Znode(error) => error.fmt(f),
-            Self::HalfATree => {
-                f.write_str("a subtree is LOCAL/=/ZNODE/, with a slash at the end of both")
-            }
-            Self::Option(option) => write!(
-                f,
-                "{option:?} is not an option: there are optional, mode=M, owner=O and check=CMD"
-            ),
-            Self::Twice(option) => write!(f, "{option} is given twice"),
-            Self::Manner(error) => error.fmt(f),
-            Self::NoCommand => f.write_str("check= needs a command"),
-        }
-    }
-}
-
-impl Error for SpecError {}
-
-impl From<MannerError> for SpecError {
-    fn from(error: MannerError) -> Self {
-        Self::Manner(error)
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! Durations as people type them.
 
-use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
 /// The longest duration that we take: adding it to a clock can't overflow.
@@ -40,28 +38,22 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
 }
 
 /// A text that is no duration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+#[error("{text:?} is no duration: {fault}")]
 pub struct DurationError {
     text: String,
     fault: DurationFault,
 }
 
-errors! {
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    enum DurationFault {
-        Number => "it must start with a number, like 250ms, 30s or 5m",
-        Unit => "the unit must be one of ms, s, m, h, d",
-        TooLong => "at most ten years are possible",
-    }
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+enum DurationFault {
+    #[error("it must start with a number, like 250ms, 30s or 5m")]
+    Number,
+    #[error("the unit must be one of ms, s, m, h, d")]
+    Unit,
+    #[error("at most ten years are possible")]
+    TooLong,
 }
-
-impl fmt::Display for DurationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no duration: {}", self.text, self.fault)
-    }
-}
-
-impl Error for DurationError {}
 
 #[cfg(test)]
 mod tests {

@@ -17,8 +17,6 @@ use crate::engine::chain;
 use crate::farm::{EditError, edit_record};
 use crate::model::{Assignment, AssignmentError, FieldPath, Record, Retyped, SetError, Value};
 use crate::session::{Client, PathError, SessionError, ZnodePath};
-use std::error::Error;
-use std::fmt;
 use std::time::Instant;
 
 /// What `--drain` says: the znode, the field in its record, and the value.
@@ -188,30 +186,23 @@ pub(crate) struct Undrained {
     pub(crate) drained: Option<Box<Drained>>,
 }
 
+/// What `--drain` takes.
+const FORM: &str = "ZNODE:FIELD=VALUE";
+
 /// A text that does not say what to drain.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum DrainError {
     /// There is no `=`.
+    #[error("there is no = in it: it has to be {FORM}")]
     NoSign,
     /// There is no colon in front of the field.
+    #[error("there is no colon before the =: it has to be {FORM}")]
     NoField,
     /// The znode is no path.
+    #[error(transparent)]
     Znode(PathError),
     /// The rest is no assignment.
+    // clap shows an error without its source.
+    #[error("{}", chain(.0))]
     Assignment(AssignmentError),
 }
-
-// clap shows an error without its source.
-impl fmt::Display for DrainError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let form = "it has to be ZNODE:FIELD=VALUE";
-        match self {
-            Self::NoSign => write!(f, "there is no = in it: {form}"),
-            Self::NoField => write!(f, "there is no colon before the =: {form}"),
-            Self::Znode(error) => error.fmt(f),
-            Self::Assignment(error) => f.write_str(&chain(error)),
-        }
-    }
-}
-
-impl Error for DrainError {}

@@ -6,9 +6,7 @@
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use std::error::Error;
 use std::ffi::OsStr;
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -79,43 +77,33 @@ impl Zone {
 }
 
 /// Why there is no such zone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum ZoneError {
     /// No zone has that name.
+    #[error("there is no time zone {name:?}")]
     Unknown {
         /// The name.
         name: String,
     },
     /// This machine knows no zones at all.
+    #[error("this machine has no time zones, so there is no {name:?}")]
     NoDatabase {
         /// The zone that was asked for.
         name: String,
     },
     /// The system names a zone that can't be had.
+    #[error("the time zone that {of} names can't be read")]
     System {
         /// Where it does.
         of: &'static str,
     },
 }
 
-impl fmt::Display for ZoneError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown { name } => write!(f, "there is no time zone {name:?}"),
-            Self::NoDatabase { name } => {
-                write!(f, "this machine has no time zones, so there is no {name:?}")
-            }
-            Self::System { of } => write!(f, "the time zone that {of} names can't be read"),
-        }
-    }
-}
-
-impl Error for ZoneError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use farm_harness::Scratch;
+    use std::fmt;
     use std::os::unix::fs::symlink;
 
     impl fmt::Display for Zone {

@@ -39,14 +39,16 @@ pub(super) struct Skipped {
     pub(super) reason: Reason,
 }
 
-errors! {
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-    pub(super) enum Reason {
-        NameNotText => "its name is not UTF-8",
-        NotText => "it is not UTF-8",
-        NotAFile => "it is neither file nor directory",
-        Unreadable(kind: io::ErrorKind) => "{kind}",
-    }
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reason {
+    #[error("its name is not UTF-8")]
+    NameNotText,
+    #[error("it is not UTF-8")]
+    NotText,
+    #[error("it is neither file nor directory")]
+    NotAFile,
+    #[error("{0}")]
+    Unreadable(io::ErrorKind),
 }
 
 #[derive(Debug)]

@@ -1,31 +1,35 @@
 //! Why there is no child.
 
 use nix::errno::Errno;
-use std::error::Error;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::io;
 
 /// Why a child could not be started.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// There is no such program.
+    #[error("cannot run {}", .program.display())]
     NotFound {
         /// As it was given.
         program: OsString,
         /// What the system said.
+        #[source]
         cause: io::Error,
     },
     /// There is one, and it can't be run.
+    #[error("cannot run {}", .program.display())]
     NotExecutable {
         /// As it was given.
         program: OsString,
         /// What the system said.
+        #[source]
         cause: io::Error,
     },
     /// The system has no process to give.
-    NoProcess(io::Error),
+    #[error("cannot start a process")]
+    NoProcess(#[source] io::Error),
     /// The child of before still lives.
+    #[error("the child is still up")]
     StillUp,
 }
 
@@ -48,29 +52,6 @@ impl StartError {
             Self::NotFound { .. } => 127,
             Self::NotExecutable { .. } => 126,
             Self::NoProcess(_) | Self::StillUp => 125,
-        }
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFound { program, .. } | Self::NotExecutable { program, .. } => {
-                write!(f, "cannot run {}", program.display())
-            }
-            Self::NoProcess(_) => write!(f, "cannot start a process"),
-            Self::StillUp => write!(f, "the child is still up"),
-        }
-    }
-}
-
-impl Error for StartError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::NotFound { cause, .. }
-            | Self::NotExecutable { cause, .. }
-            | Self::NoProcess(cause) => Some(cause),
-            Self::StillUp => None,
         }
     }
 }

@@ -56,17 +56,18 @@ pub enum State {
     Complete,
 }
 
-errors! {
-    /// Why the top can't be read.
-    #[derive(Debug, Clone)]
-    pub enum Refusal {
-        /// ZooKeeper does not hand it out.
-        Session(error: SessionError) => error,
-        /// There are more znodes than this.
-        TooMany(max: usize) => "more than {max} znodes",
-        /// There are more bytes than this.
-        TooLarge(max: usize) => "more than {max} bytes",
-    }
+/// Why the top can't be read.
+#[derive(Debug, thiserror::Error, Clone)]
+pub enum Refusal {
+    /// ZooKeeper does not hand it out.
+    #[error(transparent)]
+    Session(SessionError),
+    /// There are more znodes than this.
+    #[error("more than {0} znodes")]
+    TooMany(usize),
+    /// There are more bytes than this.
+    #[error("more than {0} bytes")]
+    TooLarge(usize),
 }
 
 impl From<SessionError> for Refusal {

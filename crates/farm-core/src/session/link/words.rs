@@ -3,23 +3,27 @@
 use crate::session::{Event, wire};
 use std::sync::mpsc::SyncSender;
 
-errors! {
-    /// Why a connection to a server ended.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum DownReason {
-        /// The server closed it, or the network broke it.
-        HungUp => "it hung up",
-        /// The server owed an answer for too long.
-        Silent => "it fell silent",
-        /// The server sent something, and no whole answer for too long.
-        Unfinished => "it did not get to the end of an answer",
-        /// The server sent what no server sends.
-        Garbled(what: &'static str) => "it sent {what}",
-        /// The server does not take our credentials.
-        AuthRefused => "it refused our credentials",
-        /// The server does not know a kind of request, and hangs up on who makes it.
-        Outdated => "it is too old for a request, which is not made again",
-    }
+/// Why a connection to a server ended.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+pub enum DownReason {
+    /// The server closed it, or the network broke it.
+    #[error("it hung up")]
+    HungUp,
+    /// The server owed an answer for too long.
+    #[error("it fell silent")]
+    Silent,
+    /// The server sent something, and no whole answer for too long.
+    #[error("it did not get to the end of an answer")]
+    Unfinished,
+    /// The server sent what no server sends.
+    #[error("it sent {0}")]
+    Garbled(&'static str),
+    /// The server does not take our credentials.
+    #[error("it refused our credentials")]
+    AuthRefused,
+    /// The server does not know a kind of request, and hangs up on who makes it.
+    #[error("it is too old for a request, which is not made again")]
+    Outdated,
 }
 
 /// How a request of our own ended: the server's code and the body.

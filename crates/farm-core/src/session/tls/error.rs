@@ -9,71 +9,90 @@ use std::sync::Arc;
 /// How many names of a certificate are told.
 const NAMES_TOLD_MAX: usize = 3;
 
-errors! {
-    /// Why TLS does not work.
-    #[derive(Debug, Clone)]
-    #[non_exhaustive]
-    pub enum TlsError {
-        /// A file of ours can't be used.
-        File {
-            /// Which one.
-            path: PathBuf,
-            /// What is wrong with it.
-            fault: FileFault,
-        } => "cannot use {}" (path.display()) from fault,
-        /// No certificate can be for such a name.
-        ServerName(name: String) => "no certificate can be for the name {name:?}",
-        /// The server's certificate is for somebody else.
-        OtherName {
-            /// The name it should have had.
-            wanted: String,
-            /// Those it has.
-            presented: Vec<String>,
-        } => "certificate is for another name: not {wanted}{}" (but(presented)),
-        /// Nobody whom we trust has signed the server's certificate.
-        UnknownIssuer => "certificate has an unknown issuer",
-        /// The server's certificate has expired.
-        Expired => "certificate has expired",
-        /// The server's certificate is not valid yet.
-        NotYetValid => "certificate is not valid yet",
-        /// Something else is wrong with the server's certificate.
-        Certificate(error: rustls::Error) => "certificate can't be used" from error,
-        /// What the server says is no TLS.
-        NoTls => "server speaks no TLS",
-        /// The connection ended in the handshake.
-        HungUp => "server hung up in the handshake; it may speak no TLS at this port",
-        /// The connection ended after the handshake, before ZooKeeper said a word.
-        Dropped =>
-            "server hung up after the handshake; it may refuse our certificate, or have no quorum",
-        /// The handshake was not done in time.
-        Silent => "no answer in the handshake",
-        /// The server refused us.
-        Refused(alert: AlertDescription) => "server refused us: {alert:?}",
-        /// The two sides did not come to terms.
-        Protocol(error: rustls::Error) => "no agreement with the server" from error,
-    }
+/// Why TLS does not work.
+#[derive(Debug, thiserror::Error, Clone)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file of ours can't be used.
+    #[error("cannot use {}", .path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        fault: FileFault,
+    },
+    /// No certificate can be for such a name.
+    #[error("no certificate can be for the name {0:?}")]
+    ServerName(String),
+    /// The server's certificate is for somebody else.
+    #[error("certificate is for another name: not {wanted}{}", but(.presented))]
+    OtherName {
+        /// The name it should have had.
+        wanted: String,
+        /// Those it has.
+        presented: Vec<String>,
+    },
+    /// Nobody whom we trust has signed the server's certificate.
+    #[error("certificate has an unknown issuer")]
+    UnknownIssuer,
+    /// The server's certificate has expired.
+    #[error("certificate has expired")]
+    Expired,
+    /// The server's certificate is not valid yet.
+    #[error("certificate is not valid yet")]
+    NotYetValid,
+    /// Something else is wrong with the server's certificate.
+    #[error("certificate can't be used")]
+    Certificate(#[source] rustls::Error),
+    /// What the server says is no TLS.
+    #[error("server speaks no TLS")]
+    NoTls,
+    /// The connection ended in the handshake.
+    #[error("server hung up in the handshake; it may speak no TLS at this port")]
+    HungUp,
+    /// The connection ended after the handshake, before ZooKeeper said a word.
+    #[error("server hung up after the handshake; it may refuse our certificate, or have no quorum")]
+    Dropped,
+    /// The handshake was not done in time.
+    #[error("no answer in the handshake")]
+    Silent,
+    /// The server refused us.
+    #[error("server refused us: {0:?}")]
+    Refused(AlertDescription),
+    /// The two sides did not come to terms.
+    #[error("no agreement with the server")]
+    Protocol(#[source] rustls::Error),
+}
 
-    /// What is wrong with a file.
-    #[derive(Debug, Clone)]
-    #[non_exhaustive]
-    pub enum FileFault {
-        /// It can't be read.
-        Read(error: Arc<io::Error>) => error,
-        /// It is a directory, a pipe, a device.
-        NoFile => "it is no regular file",
-        /// It is too long for what it should be.
-        TooLong => "it is too long",
-        /// It is no PEM.
-        Pem(error: Arc<pem::Error>) => "it is not PEM" from error,
-        /// There is no certificate in it that can be used.
-        NoCertificate => "it holds no certificate that can be used",
-        /// There is no key in it that can be used.
-        NoKey => "it holds no private key that is not encrypted",
-        /// The key is not the one of the certificate.
-        KeyOfAnother => "it is not the key of the certificate",
-        /// The certificate or the key can't be used.
-        Unusable(error: rustls::Error) => error,
-    }
+/// What is wrong with a file.
+#[derive(Debug, thiserror::Error, Clone)]
+#[non_exhaustive]
+pub enum FileFault {
+    /// It can't be read.
+    #[error(transparent)]
+    Read(Arc<io::Error>),
+    /// It is a directory, a pipe, a device.
+    #[error("it is no regular file")]
+    NoFile,
+    /// It is too long for what it should be.
+    #[error("it is too long")]
+    TooLong,
+    /// It is no PEM.
+    #[error("it is not PEM")]
+    Pem(#[source] Arc<pem::Error>),
+    /// There is no certificate in it that can be used.
+    #[error("it holds no certificate that can be used")]
+    NoCertificate,
+    /// There is no key in it that can be used.
+    #[error("it holds no private key that is not encrypted")]
+    NoKey,
+    /// The key is not the one of the certificate.
+    #[error("it is not the key of the certificate")]
+    KeyOfAnother,
+    /// The certificate or the key can't be used.
+    #[error(transparent)]
+    Unusable(rustls::Error),
 }
 
 impl From<rustls::Error> for TlsError {

@@ -2,8 +2,6 @@
 
 use crate::model::{Allowance, AllowanceError};
 use crate::session::{PathError, ZnodePath};
-use std::error::Error;
-use std::fmt;
 
 /// What may fail where nothing else is said, as for `zkctl check`.
 const DEFAULT: &str = "10%";
@@ -36,25 +34,15 @@ impl RequireHealthy {
 }
 
 /// A text that does not say which farm has to be well, or how well.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum RequireError {
     /// The farm is no path.
+    #[error(transparent)]
     Farm(PathError),
     /// The limit is none.
+    #[error(transparent)]
     Limit(AllowanceError),
 }
-
-// clap shows an error without its source.
-impl fmt::Display for RequireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Farm(error) => error.fmt(f),
-            Self::Limit(error) => error.fmt(f),
-        }
-    }
-}
-
-impl Error for RequireError {}
 
 #[cfg(test)]
 mod tests {

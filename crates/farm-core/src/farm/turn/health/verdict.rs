@@ -10,7 +10,6 @@ use crate::model::{
     Allowance, Filter, Health, Hosts, Record, RunningFilterError, SizeError, Value,
 };
 use crate::session::SessionError;
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -125,47 +124,29 @@ impl fmt::Display for FarmVerdict {
 }
 
 /// Why it can't be told how a farm is.
-#[derive(Debug, Clone)]
+#[derive(Debug, thiserror::Error, Clone)]
 pub enum UnknownReason {
     /// No server carries the session.
+    #[error("ZooKeeper is away")]
     Away,
     /// It is being read.
+    #[error("it is being read")]
     Reading,
     /// There is no such farm.
+    #[error("it is not there")]
     NoFarm,
     /// ZooKeeper does not let us see it.
-    Refused(SessionError),
+    #[error("it can't be read")]
+    Refused(#[source] SessionError),
     /// The farm's own record is none.
-    Malformed(Arc<DecodeError>),
+    #[error("its own znode holds no record")]
+    Malformed(#[source] Arc<DecodeError>),
     /// It does not tell how many hosts there should be.
+    #[error(transparent)]
     Size(SizeError),
     /// It does not tell which hosts run.
+    #[error(transparent)]
     RunningFilter(RunningFilterError),
-}
-
-impl fmt::Display for UnknownReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Away => f.write_str("ZooKeeper is away"),
-            Self::Reading => f.write_str("it is being read"),
-            Self::NoFarm => f.write_str("it is not there"),
-            Self::Refused(_) => f.write_str("it can't be read"),
-            Self::Malformed(_) => f.write_str("its own znode holds no record"),
-            Self::Size(error) => error.fmt(f),
-            Self::RunningFilter(error) => error.fmt(f),
-        }
-    }
-}
-
-impl Error for UnknownReason {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Away | Self::Reading | Self::NoFarm | Self::Size(_) => None,
-            Self::Refused(error) => Some(error),
-            Self::Malformed(error) => Some(error.as_ref()),
-            Self::RunningFilter(error) => error.source(),
-        }
-    }
 }
 
 #[cfg(test)]
