@@ -100,15 +100,23 @@ fn one_that_fails_is_told_and_tried_again_until_it_succeeds() {
     let command = "echo $ZK_EVENT $(cat $ZK_FILE/a) >> $AT/log; echo out of luck >&2; \
                    [ -e $AT/luck ]";
     let mut running = join(&stage, command, &[]);
-    stage.file_says("log", "start 1\n");
     running.wait_log("command failed: exit status 1");
     running.wait_log("command said: out of luck");
-    stage.file_says("log", "start 1\nretry 1\n");
+    eventually("a retry", || match stage.scratch.read("log")? {
+        text if text.starts_with("start 1\nretry 1\n") => Ok(()),
+        text => Err(text),
+    });
     // Newer data does not wait.
     set(&mut stage.zk, "2");
     eventually("a run with the newer data", || match stage.scratch.read("log")? {
         text if text.ends_with("change 2\n") => Ok(()),
         text => Err(text),
+    });
+    // Else luck could come while it still runs.
+    eventually("it has failed as well", || {
+        let failures = running.stderr().matches("command failed: ").count();
+        let runs = stage.scratch.read("log")?.lines().count();
+        if failures == runs { Ok(()) } else { Err(format!("{failures} of {runs}")) }
     });
     stage.scratch.write("luck", "");
     eventually("a run that succeeds", || match stage.scratch.read("log")? {
