@@ -8,6 +8,7 @@ use serde_json::json;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 fn record(value: &Value) -> Record {
     Record::from_map(value.as_object().unwrap().clone())
@@ -59,6 +60,17 @@ impl Daemon {
     }
 }
 
+/// About as long as a config takes to be read and written: the sides meet everywhere.
+const MEETING_US: u64 = 2000;
+
+/// A wait that is far shorter than what a sleeping thread is held up.
+fn spin(micros: u64) {
+    let until = Instant::now() + Duration::from_micros(micros);
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+}
+
 /// Local edits in place and remote changes at the same time, none lost: one
 /// thread edits a file as scripts do, the other is a daemon that merges.
 fn hammer(rounds: u64, edit: impl Fn(&Path, &str) + Send + 'static) {
@@ -71,8 +83,8 @@ fn hammer(rounds: u64, edit: impl Fn(&Path, &str) + Send + 'static) {
     let mut daemon = Daemon::new(Conf { shape: Shape::File(file) });
     let (order, orders) = std::sync::mpsc::channel::<(String, u64)>();
     let editor = crate::engine::Worker::start("editor", move || {
-        for (text, spins) in orders {
-            (0..spins).for_each(|_| std::hint::spin_loop());
+        for (text, delay) in orders {
+            spin(delay);
             edit(&path, &text);
         }
     })
@@ -82,9 +94,9 @@ fn hammer(rounds: u64, edit: impl Fn(&Path, &str) + Send + 'static) {
     for round in 1..=rounds {
         // Whoever edits the file has seen it as it was before this round.
         let text = format!("{{\"local\": {round}, \"remote\": {}}}", round - 1);
-        order.send((text, rng.u64(..200_000))).unwrap();
+        order.send((text, rng.u64(..MEETING_US))).unwrap();
         daemon.change("remote", json!(round));
-        (0..rng.u64(..200_000)).for_each(|_| std::hint::spin_loop());
+        spin(rng.u64(..MEETING_US));
         let what = format!("round {round} is on both sides, seed {seed}");
         daemon.merge_until(&json!({"local": round, "remote": round}), &what);
     }
@@ -104,7 +116,7 @@ fn edits_in_two_halves_survive_too() {
         let mut file = fs::File::create(path).unwrap();
         let (one, two) = text.as_bytes().split_at(text.len() / 2);
         file.write_all(one).unwrap();
-        (0..20_000).for_each(|_| std::hint::spin_loop());
+        spin(1000);
         file.write_all(two).unwrap();
     });
 }
