@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -76,6 +77,22 @@ impl Scratch {
     pub fn read(&self, name: impl AsRef<Path>) -> Result<String, String> {
         let path = self.path.join(name);
         fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
+    }
+}
+
+impl Scratch {
+    /// Copies a program here. Not by ourselves: another test that starts a process just then
+    /// would hold the copy open for writing, and what somebody writes can't be run.
+    ///
+    /// # Panics
+    ///
+    /// When it can't be copied.
+    #[track_caller]
+    pub fn program(&self, from: &Path, name: &str) -> PathBuf {
+        let copy = self.join(name);
+        let copied = Command::new("cp").arg(from).arg(&copy).status();
+        assert!(copied.is_ok_and(|end| end.success()), "cannot copy {}", from.display());
+        copy
     }
 }
 

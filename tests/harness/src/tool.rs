@@ -68,10 +68,11 @@ impl Tool {
             return Self::new(name);
         }
         let copy = scratch.join(name);
-        let open = Permissions::from_mode(0o777);
-        fs::copy(Self::path_of(name), &copy)
-            .and_then(|_| fs::set_permissions(scratch.path(), open))
-            .unwrap_or_else(|error| panic!("cannot copy {name}: {error}"));
+        if !copy.exists() {
+            scratch.program(&Self::path_of(name), name);
+        }
+        fs::set_permissions(scratch.path(), Permissions::from_mode(0o777))
+            .unwrap_or_else(|error| panic!("cannot open {}: {error}", scratch.path().display()));
         let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
         Self::program("setpriv").args(nobody).arg(copy)
     }

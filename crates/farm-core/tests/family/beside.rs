@@ -1,7 +1,7 @@
 //! Who is not of the family, or not within reach.
 
 use crate::ward::{Run, Ward, children_of, is_alive, place, stat, wait_until, words};
-use farm_harness::{Scratch, eventually, mortal};
+use farm_harness::{eventually, mortal};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, Permissions};
@@ -131,9 +131,9 @@ fn unprivileged() -> Option<(Ward, i32)> {
     let opened = |name: &str, mode| {
         fs::set_permissions(scratch.join(name), Permissions::from_mode(mode)).unwrap();
     };
-    copy(std::env::current_exe().unwrap().to_str().unwrap(), &scratch, "warden");
+    scratch.program(&std::env::current_exe().unwrap(), "warden");
     let setpriv = farm_harness::toolbox::in_path("setpriv").unwrap();
-    copy(setpriv.to_str().unwrap(), &scratch, "rise");
+    scratch.program(&setpriv, "rise");
     opened("", 0o777);
     opened("warden", 0o755);
     opened("rise", 0o4755);
@@ -150,10 +150,4 @@ fn unprivileged() -> Option<(Ward, i32)> {
     let root = ward.pid_in("root");
     ward.child();
     Some((ward, root))
-}
-
-/// Not by ourselves: another test that starts a process just then would hold the copy open
-/// for writing, and what somebody writes can't be run.
-fn copy(from: &str, scratch: &Scratch, name: &str) {
-    assert!(Command::new("cp").arg(from).arg(scratch.join(name)).status().unwrap().success());
 }
