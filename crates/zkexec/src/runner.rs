@@ -2,8 +2,8 @@
 //! brought to them.
 //!
 //! **Invariant.** The main thread owns everything, waits only for its inbox, and starts
-//! every process: a child dies with the thread that started it. What comes
-//! up while the rollout steps is queued, and never handled within that step.
+//! every process: a child dies with the thread that started it. What comes up while the
+//! rollout steps is queued, and never handled within that step.
 
 mod alerts;
 mod boot;
@@ -43,7 +43,7 @@ const RESTORE_PATIENCE: Duration = Duration::from_secs(1);
 /// How zkexec ends when it fails itself while there is a child, as shells and their like do.
 const OUR_FAULT: u8 = 125;
 
-/// What is for us, and what is passed on to the child.
+/// The signals that zkexec acts on itself or passes on to its child.
 const CAUGHT: [Signal; 8] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD, SIGCONT];
 
 #[derive(Debug)]

@@ -1,28 +1,27 @@
-//! Where goes what comes up on other threads.
+//! Callbacks that hand what happens on other threads to the loop.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A callback that may be called on any thread, and only posts what it is given; cheap to
-/// clone.
+/// A callback that any thread may call, and that only posts its argument. A clone is cheap.
 pub struct Post<T>(Arc<dyn Fn(T) + Send + Sync>);
 
 impl<T: 'static> Post<T> {
-    /// One that calls this.
+    /// Wraps a callback.
     #[must_use]
     pub fn new(post: impl Fn(T) + Send + Sync + 'static) -> Self {
         Self(Arc::new(post))
     }
 
-    /// Posts it.
-    pub fn post(&self, it: T) {
-        (self.0)(it);
+    /// Calls it.
+    pub fn post(&self, event: T) {
+        (self.0)(event);
     }
 
-    /// A callback that posts what it is given as such a `T`.
+    /// A callback that wraps its argument as a `T` and posts that.
     pub fn posting<A>(&self, wrap: fn(A) -> T) -> impl Fn(A) + Clone + use<A, T> {
         let post = self.clone();
-        move |it| post.post(wrap(it))
+        move |argument| post.post(wrap(argument))
     }
 }
 

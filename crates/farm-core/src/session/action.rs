@@ -1,6 +1,6 @@
 //! What a machine wants done.
 
-/// What has to be done; `R` is what is asked, `N` what is told.
+/// A step that a machine asks of its owner: to make a request `R`, or to take news `N`.
 #[derive(Debug)]
 pub enum Action<R, N> {
     /// Ask this, and bring the answer back, whatever it is.

@@ -64,10 +64,10 @@ pub use servers::{DEFAULT_PORT, SERVERS_MAX, Server, ServerFault, Servers, Serve
 pub use tls::{FileFault, Identity, SYSTEM_CA, Tls, TlsError, check_server_name};
 pub use trouble::Trouble;
 
-use crate::engine::Retry;
+use crate::engine::{Post, Retry};
 use courier::Couriers;
 use gate::{Gate, Passage};
-use narrator::{Narrator, Notify};
+use narrator::Narrator;
 use relay::Relay;
 use std::fmt;
 use std::os::unix::net::UnixStream;
@@ -157,7 +157,7 @@ struct Generation {
 /// Sessions with ZooKeeper, one after the other.
 pub struct Session {
     config: Config,
-    notify: Notify,
+    notify: Post<Event>,
     generation: Generation,
     renewal: Retry,
 }
@@ -179,7 +179,7 @@ impl Session {
         config: Config,
         notify: impl Fn(Event) + Send + Sync + 'static,
     ) -> Result<Self, SessionError> {
-        let notify: Notify = Arc::new(notify);
+        let notify = Post::new(notify);
         let generation = Generation::open(&config, &notify)?;
         Ok(Self { config, notify, generation, renewal: renewal::retry() })
     }
@@ -264,7 +264,7 @@ impl Session {
 }
 
 impl Generation {
-    fn open(config: &Config, notify: &Notify) -> Result<Self, SessionError> {
+    fn open(config: &Config, notify: &Post<Event>) -> Result<Self, SessionError> {
         let system = |error: std::io::Error| SessionError::System(Arc::new(error));
         check_descriptors().map_err(system)?;
         let gate = Arc::new(Gate::new());
@@ -272,7 +272,7 @@ impl Generation {
         let narrator = Narrator {
             gate: Arc::clone(&gate),
             session: Arc::clone(&session),
-            notify: Arc::clone(notify),
+            notify: notify.clone(),
             rounds_max: config.rounds_max,
             rounds: 0,
             lasting: 0,

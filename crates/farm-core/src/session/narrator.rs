@@ -2,18 +2,17 @@
 
 use super::gate::Gate;
 use super::{DownReason, Event, SessionError, SessionId, Trouble};
+use crate::engine::Post;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-
-/// Called for every event, on the relay's thread.
-pub(super) type Notify = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// Logs what happens, and passes it on.
 pub(super) struct Narrator {
     pub(super) gate: Arc<Gate>,
     /// Which session it is, once that is known.
     pub(super) session: Arc<OnceLock<SessionId>>,
-    pub(super) notify: Notify,
+    /// Takes every event, on the relay's thread.
+    pub(super) notify: Post<Event>,
     pub(super) rounds_max: Option<u32>,
     /// Rounds over all servers that failed in a row.
     pub(super) rounds: u32,
@@ -51,7 +50,7 @@ impl Narrator {
             }
             Event::Hint(_) | Event::GaveUp(_) | Event::AuthRefused(_) => {}
         }
-        (self.notify)(event);
+        self.notify.post(event);
     }
 
     /// In one more round over all servers none could be reached.
@@ -71,10 +70,10 @@ impl Narrator {
         // Credentials do not get better while a caller waits.
         let tried = self.gate.note(trouble.clone(), has_given_up || is_refused);
         if is_refused && let Some(trouble) = &trouble {
-            (self.notify)(Event::AuthRefused(trouble.clone()));
+            self.notify.post(Event::AuthRefused(trouble.clone()));
         }
         if has_given_up {
-            (self.notify)(Event::GaveUp(SessionError::Unreachable { trouble, tried }));
+            self.notify.post(Event::GaveUp(SessionError::Unreachable { trouble, tried }));
         }
     }
 }

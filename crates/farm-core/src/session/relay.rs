@@ -331,7 +331,7 @@ impl EventLoop {
                 self.server = Some(Server { stream, address, is_welcome: false });
                 self.link.connected(now);
             }
-            // Who is leaving has no use for it.
+            // A session that is being closed does not report failed rounds.
             Progress::RoundFailed if self.until.is_some() => {}
             Progress::RoundFailed => self.narrator.round_failed(self.dialer.trouble()),
         }

@@ -1,6 +1,6 @@
-//! Which content is where.
+//! The contents that a rollout knows.
 
-/// What is wanted, what there is, and what is known of it.
+/// The content that is wanted, the one in the files, and those known to work or to fail.
 #[derive(Debug)]
 pub(super) struct Contents<C> {
     /// What ZooKeeper has.
@@ -59,13 +59,13 @@ impl<C: Clone + PartialEq> Contents<C> {
         self.good == self.running
     }
 
-    /// What is wanted is written beside the files.
+    /// Stages the wanted content.
     pub(super) fn stage(&mut self) -> Option<C> {
         self.staged = self.wanted.clone();
         self.staged.clone()
     }
 
-    /// What is in the files works; tells whether that is news.
+    /// Marks the content in the files as good; returns whether it was not before.
     pub(super) fn keep(&mut self) -> bool {
         let is_news = !self.is_good();
         if is_news {

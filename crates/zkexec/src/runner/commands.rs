@@ -12,7 +12,7 @@ use farm_core::process::health::{Checkup, Finding};
 use farm_core::process::hook::Hook;
 use std::time::Instant;
 
-/// All of them.
+/// The commands of one zkexec.
 #[derive(Debug)]
 pub(super) struct Commands {
     pub(super) checkup: Option<Checkup>,

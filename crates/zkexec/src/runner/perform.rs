@@ -121,10 +121,7 @@ impl Runner {
         for news in self.wanted.step(now, &self.session, event) {
             match news {
                 News::Complete(content) => steps.extend(self.complete(now, content)?),
-                News::Changed(content) => {
-                    self.wanted.latest = Some(content);
-                    self.wanted.debounce.changed(now);
-                }
+                News::Changed(content) => self.wanted.changed(now, content),
                 News::Missing(path) => self.boot.lacks(path)?,
                 News::Unreadable(path, why) if !self.boot.is_done() && why.is_permanent() => {
                     return Err(Failure::from(why).during(format!("cannot mirror {path}")));
@@ -147,7 +144,7 @@ impl Runner {
 
     /// ZooKeeper's side has been read.
     fn complete(&mut self, now: Instant, content: Content) -> Steps {
-        let is_new = self.wanted.latest.replace(content.clone()).as_ref() != Some(&content);
+        let is_new = self.wanted.replace(&content);
         if !self.boot.is_done() {
             let start = self.boot.read(now, &content, &mut self.stager);
             return self.boot(now, start).map(|()| Vec::new());
@@ -172,7 +169,7 @@ impl Runner {
         let is_barred = self.rollout.phase() == Phase::Barred;
         match is_barred.then(|| self.turn.obstacle()).flatten() {
             Some(Obstacle::Farm(FarmVerdict::Unknown(UnknownReason::Reading))) => {}
-            Some(obstacle @ (Obstacle::Farm(_) | Obstacle::OffHours { .. })) => {
+            Some(obstacle @ (Obstacle::Farm(_) | Obstacle::OffHours)) => {
                 log::warn!(logger: self.barred_by, "the command is not stopped yet: {obstacle}");
             }
             _ => self.barred_by.clear(),

@@ -10,7 +10,7 @@ use farm_core::process::family::{Family, News, Pid};
 use farm_core::process::terminal::Terminal;
 use std::time::Instant;
 
-/// Who looks after the child.
+/// The child, and what is known of the one that ran last.
 #[derive(Debug)]
 pub(super) struct Supervisor {
     config: ChildConfig,

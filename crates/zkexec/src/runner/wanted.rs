@@ -31,6 +31,17 @@ impl Wanted {
         Self { mirrors, source, latest: None, debounce: Debounce::new(wait), outbox }
     }
 
+    /// ZooKeeper has this content now.
+    pub(super) fn changed(&mut self, now: Instant, content: Content) {
+        self.latest = Some(content);
+        self.debounce.changed(now);
+    }
+
+    /// Takes what was read as the latest; returns whether that is other than before.
+    pub(super) fn replace(&mut self, content: &Content) -> bool {
+        self.latest.replace(content.clone()).as_ref() != Some(content)
+    }
+
     /// The latest, if it has changed and been quiet since.
     pub(super) fn take(&mut self, now: Instant) -> Option<Content> {
         self.debounce.take(now).then(|| self.latest.clone()).flatten()

@@ -183,7 +183,7 @@ impl Turn {
         if let Some(Hours { schedule, .. }) = &self.hours
             && !schedule.is_open(clock)
         {
-            return Some(Obstacle::OffHours { until: schedule.next_change(clock) });
+            return Some(Obstacle::OffHours);
         }
         if self.permit.as_ref().is_some_and(|permit| !permit.is_held()) {
             return Some(Obstacle::NoPermit);
@@ -239,12 +239,11 @@ impl Turn {
             Event::Refresh => self.health(now, session, health::Event::Refresh),
             Event::Drain => self.drain(now, session, drain::Event::Drain),
             Event::Restore => self.drain(now, session, drain::Event::Restore),
-            // To who has nothing due it says nothing.
+            // A part that has nothing due ignores it.
             Event::Tick => {
                 self.permit(now, session, permit::Event::Tick);
-                self.health(now, session, health::Event::Tick);
                 self.drain(now, session, drain::Event::Tick);
-                self.look_at_gates(now);
+                self.health(now, session, health::Event::Tick);
             }
         }
         std::mem::take(&mut self.news)
@@ -279,9 +278,10 @@ impl Turn {
     }
 
     fn health(&mut self, now: Instant, session: &Session, event: health::Event) {
-        let Some(health) = &mut self.health else { return };
-        for request in health.step(now, event) {
-            request.dispatch(session, self.post.posting(Reply::Health));
+        if let Some(health) = &mut self.health {
+            for request in health.step(now, event) {
+                request.dispatch(session, self.post.posting(Reply::Health));
+            }
         }
         self.look_at_gates(now);
     }

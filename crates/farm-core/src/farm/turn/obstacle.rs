@@ -2,16 +2,12 @@
 
 use super::FarmVerdict;
 use std::fmt;
-use std::time::SystemTime;
 
 /// Why a turn has to wait.
 #[derive(Debug, Clone)]
 pub enum Obstacle {
     /// It is no allowed hour.
-    OffHours {
-        /// When the next one begins, if one ever does.
-        until: Option<SystemTime>,
-    },
+    OffHours,
     /// The permit is not ours.
     NoPermit,
     /// The farm can't spare this host, or it is not known whether it can.
@@ -23,7 +19,7 @@ pub enum Obstacle {
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OffHours { .. } => f.write_str("it is no allowed hour"),
+            Self::OffHours => f.write_str("it is no allowed hour"),
             Self::NoPermit => f.write_str("it is others' turn"),
             Self::Farm(verdict) => verdict.fmt(f),
             Self::NotDrained => f.write_str("this host is not drained yet"),

@@ -79,13 +79,6 @@ fn one_obstacle_after_the_other_is_named_until_none_is_left() {
         server.put(&format!("/db/{host}"), br#"{"up":0}"#);
     }
     let mut stage = Stage::at(&server, terms());
-    let until = Duration::from_secs(22 * HOUR);
-    let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(12 * HOUR);
-    let next = SystemTime::UNIX_EPOCH + until;
-    assert!(matches!(
-        stage.turn.obstacle_at(noon),
-        Some(Obstacle::OffHours { until: Some(until) }) if until == next
-    ));
     assert_eq!(stage.kept_at(12).as_deref(), Some("it is no allowed hour"));
     assert_eq!(stage.kept_at(23).as_deref(), Some("it is others' turn"));
     stage.step(Event::Ask { why: "a test".to_owned() });

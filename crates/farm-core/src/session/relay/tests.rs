@@ -20,7 +20,7 @@ fn relay() -> Relay {
     let narrator = Narrator {
         gate: Arc::new(Gate::new()),
         session: Arc::default(),
-        notify: Arc::new(|_| {}),
+        notify: crate::engine::Post::new(|_| {}),
         rounds_max: None,
         rounds: 0,
         lasting: 0,
