@@ -5,16 +5,16 @@
 //! answer.
 
 mod commands;
+mod connection;
 mod format;
 mod output;
-mod reach;
 mod stdin;
 
 use clap::{Parser, Subcommand};
 use commands::{CheckArgs, GetArgs, LocksArgs, LsArgs, SetArgs, UnsetArgs};
+use connection::Connection;
 use farm_core::cli::{CONNECTION, Exit, Failure, LogArgs, Role, ZkArgs, parse_duration};
 use format::OutputArgs;
-use reach::Reach;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -68,15 +68,17 @@ enum Command {
 /// A [`Failure`] with the line to tell and the exit code.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     args.log.start(Role::Command);
-    let (reach, output) = (Reach::new(args.zk, args.timeout), args.output);
+    let (connection, output) = (Connection::new(args.zk, args.timeout), args.output);
     match args.command {
-        Command::Ls(ls) => commands::ls(&ls, output, &reach),
-        Command::Get(get) => commands::get(&get, output, &reach),
-        Command::Set(set) => output.refuse("set").and_then(|()| commands::set(&set, &reach)),
+        Command::Ls(ls) => commands::ls(&ls, output, &connection),
+        Command::Get(get) => commands::get(&get, output, &connection),
+        Command::Set(set) => output.refuse("set").and_then(|()| commands::set(&set, &connection)),
         Command::Unset(unset) => {
-            output.refuse("unset").and_then(|()| commands::unset(&unset, &reach))
+            output.refuse("unset").and_then(|()| commands::unset(&unset, &connection))
         }
-        Command::Check(check) => commands::check(&check, output, args.log.is_verbose(), &reach),
-        Command::Locks(locks) => commands::locks(&locks, output, &reach),
+        Command::Check(check) => {
+            commands::check(&check, output, args.log.is_verbose(), &connection)
+        }
+        Command::Locks(locks) => commands::locks(&locks, output, &connection),
     }
 }

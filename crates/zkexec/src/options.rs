@@ -1,15 +1,15 @@
 //! The command line.
 
 use crate::mirror::{MirrorSpec, check_places};
-use crate::rollout::{OnChange, OnFailure, Terms};
+use crate::rollout::{OnChange, OnFailure, RolloutOptions};
 use clap::Parser;
 use farm_core::cli::{CmdTimeoutArg, Exit, Failure, LogArgs, WaitArg, ZkArgs, parse_duration};
 use farm_core::engine::Wait;
 use farm_core::farm::permit::GroupName;
 use farm_core::farm::turn::{self, AllowedHours, Drain, Group, RequireHealthy, Schedule, Zone};
-use farm_core::process::family::Program;
-use farm_core::process::health::Regime;
-use farm_core::session::Config as SessionConfig;
+use farm_core::process::health::HealthPolicy;
+use farm_core::process::tree::Program;
+use farm_core::session::SessionOptions;
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::num::NonZeroU32;
@@ -195,21 +195,21 @@ pub(crate) struct CommandsConfig {
     /// How long they may take, but for health checks.
     pub(crate) limit: Duration,
     /// What checks the child's health, and how.
-    pub(crate) health: Option<(String, Regime)>,
+    pub(crate) health: Option<(String, HealthPolicy)>,
     pub(crate) alert: Option<String>,
 }
 
 /// What the options come to.
 #[derive(Debug)]
 pub(crate) struct Config {
-    pub(crate) session: SessionConfig,
+    pub(crate) session: SessionOptions,
     pub(crate) child: ChildConfig,
     pub(crate) mirrors: Vec<MirrorSpec>,
     pub(crate) wait: Wait,
     pub(crate) commands: CommandsConfig,
     pub(crate) start_without_zk: Option<Duration>,
-    pub(crate) rollout: Terms,
-    pub(crate) turn: turn::Terms,
+    pub(crate) rollout: RolloutOptions,
+    pub(crate) turn: turn::TurnOptions,
 }
 
 impl Args {
@@ -221,7 +221,7 @@ impl Args {
         };
         // Without any time at all, a restart would have failed before its first check.
         let is_at_once = health.health.is_some() && health.health_delay.is_zero();
-        let rollout = Terms {
+        let rollout = RolloutOptions {
             is_locked: turn.lock.is_some(),
             has_health: health.health.is_some(),
             delay: if is_at_once { health.health_timeout } else { health.health_delay },
@@ -252,23 +252,23 @@ impl Args {
 
 impl HealthArgs {
     fn commands(self, limit: Duration) -> CommandsConfig {
-        let regime = Regime {
+        let policy = HealthPolicy {
             interval: self.health_interval,
             limit: self.health_timeout,
             delay: self.health_delay,
             rise: self.health_rise,
             fall: self.health_fall,
         };
-        let health = self.health.map(|command| (command, regime));
+        let health = self.health.map(|command| (command, policy));
         CommandsConfig { limit, health, alert: self.alert }
     }
 }
 
 impl TurnArgs {
-    fn terms(self) -> Result<turn::Terms, Failure> {
+    fn terms(self) -> Result<turn::TurnOptions, Failure> {
         let zone = || self.tz.as_deref().map_or_else(Zone::system, Zone::named);
         let hours = self.allowed_hours.map(|hours| zone().map(|zone| Schedule::new(hours, zone)));
-        Ok(turn::Terms {
+        Ok(turn::TurnOptions {
             group: self.lock.map(|name| Group { name, holders: self.concurrency }),
             hours: hours.transpose()?,
             health: self.require_healthy,
@@ -349,8 +349,8 @@ mod tests {
         assert_eq!(args.config().unwrap().session.servers.to_string(), "zk1:2181");
         let args = ["zkexec", "-e", "x", "-H", "h", "-d", "0", "--health-timeout", "7"];
         let config = Args::try_parse_from(args).unwrap().config().unwrap();
-        let regime = config.commands.health.unwrap().1;
-        assert_eq!((config.rollout.delay, regime.delay), (Duration::from_secs(7), Duration::ZERO));
+        let policy = config.commands.health.unwrap().1;
+        assert_eq!((config.rollout.delay, policy.delay), (Duration::from_secs(7), Duration::ZERO));
         for wrong in [
             &["zkexec"][..],
             &["zkexec", "-e", "x", "--", "y"],

@@ -15,7 +15,7 @@ mod prepare;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use event::{Action, Alarm, Event, Gates, OnChange, OnFailure, Terms};
+pub(crate) use event::{Action, Alarm, Event, Gates, OnChange, OnFailure, RolloutOptions};
 pub(crate) use phase::Phase;
 
 use contents::Contents;
@@ -29,7 +29,7 @@ const RETRY_MOST: Duration = Duration::from_secs(60);
 /// The machine. See the module's page.
 #[derive(Debug)]
 pub(crate) struct Rollout<C> {
-    terms: Terms,
+    terms: RolloutOptions,
     phase: Phase,
     permit: Permit,
     child: Child,
@@ -49,7 +49,7 @@ pub(crate) struct Rollout<C> {
 
 impl<C: Clone + PartialEq> Rollout<C> {
     /// A rollout before the first start.
-    pub(crate) const fn new(terms: Terms, gates: Gates) -> Self {
+    pub(crate) const fn new(terms: RolloutOptions, gates: Gates) -> Self {
         Self {
             terms,
             phase: Phase::Unbegun,
@@ -163,7 +163,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
         match self.phase {
             Phase::Settled => self.begin(),
             Phase::OffHours | Phase::Queued if self.is_settled() => self.finish(),
-            Phase::Staging | Phase::Barred | Phase::Draining if !self.contents.is_staged() => {
+            Phase::Staging | Phase::Blocked | Phase::Draining if !self.contents.is_staged() => {
                 self.act(Action::Unstage);
                 self.decide();
             }
@@ -174,7 +174,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
             | Phase::Queued
             | Phase::Rereading
             | Phase::Staging
-            | Phase::Barred
+            | Phase::Blocked
             | Phase::Draining
             | Phase::Installing
             | Phase::Stopping

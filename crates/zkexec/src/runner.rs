@@ -23,7 +23,7 @@ use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::engine::{Inbox, LogOnce, Signals, inbox};
 use farm_core::farm::turn::{Answer as TurnAnswer, Event as TurnEvent, Turn};
 use farm_core::process::command::{Executor, Finished};
-use farm_core::process::family::Pid;
+use farm_core::process::tree::Pid;
 use farm_core::session::{self, Session, SessionError};
 use nix::sys::signal::Signal::{
     self, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
@@ -50,7 +50,7 @@ const CAUGHT: [Signal; 8] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2,
 enum Event {
     Session(session::Event),
     Signal(i32),
-    Source(mirror::Answer),
+    MirrorSource(mirror::Answer),
     Turn(TurnAnswer),
     HealthChecked(Finished),
     Alerted(Finished),
@@ -164,7 +164,7 @@ impl Runner {
     }
 
     fn say_status(&mut self) {
-        if self.child.family.is_up() && self.commands.is_well() {
+        if self.child.processes.is_up() && self.commands.is_well() {
             self.notifier.ready();
         }
         let status = match (self.boot.is_done(), self.had_contact) {
@@ -186,7 +186,7 @@ impl Runner {
             self.boot.deadline(),
             self.rollout.deadline(),
             self.wanted.debounce.deadline().filter(|_| self.boot.is_done()),
-            self.child.family.deadline(),
+            self.child.processes.deadline(),
             self.commands.deadline(),
             self.stager.executor.deadline(),
             self.wanted.source.deadline(),
@@ -203,7 +203,7 @@ impl Runner {
         match event {
             Event::Session(event) => self.session_event(now, event),
             Event::Signal(signal) => self.signal(now, signal),
-            Event::Source(answer) => self.source(now, mirror::Event::Answered(answer)),
+            Event::MirrorSource(answer) => self.source(now, mirror::Event::Answered(answer)),
             Event::Turn(answer) => self.turn(now, TurnEvent::Answered(answer)),
             Event::HealthChecked(finished) => {
                 // A child that has ended is not well, whatever its check says: what tells
@@ -234,8 +234,8 @@ impl Runner {
 
     fn tick(&mut self, now: Instant) -> Result<(), Failure> {
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|due| due <= now);
-        if is_due(self.child.family.deadline()) {
-            let news = self.child.family.tick(now, &self.others());
+        if is_due(self.child.processes.deadline()) {
+            let news = self.child.processes.tick(now, &self.others());
             let steps = self.child.learn(news);
             self.feed(now, steps)?;
         }
@@ -291,10 +291,10 @@ impl Runner {
             Ok(SIGCHLD) => return self.reap(now),
             // Typed, while a shell had given us the terminal without a word: it is meant
             // for the child.
-            Ok(SIGINT) if self.child.terminal.resume() => self.child.family.signal(SIGINT),
+            Ok(SIGINT) if self.child.terminal.resume() => self.child.processes.signal(SIGINT),
             Ok(SIGTERM | SIGINT) => return self.stop(now),
             Ok(SIGCONT) => drop(self.child.terminal.resume()),
-            Ok(signal) => self.child.family.signal(signal),
+            Ok(signal) => self.child.processes.signal(signal),
             Err(_) => {}
         }
         Ok(())
@@ -303,7 +303,7 @@ impl Runner {
     fn stop(&mut self, now: Instant) -> Result<(), Failure> {
         if self.boot.is_stopping || self.over_by.is_some() {
             // Asked twice: there is no time left.
-            self.child.family.kill(now);
+            self.child.processes.kill(now);
             self.commands.alerts = None;
             return Ok(());
         }
@@ -313,7 +313,7 @@ impl Runner {
     }
 
     fn reap(&mut self, now: Instant) -> Result<(), Failure> {
-        let news = self.child.family.reap(&self.others());
+        let news = self.child.processes.reap(&self.others());
         let steps = self.child.learn(news);
         self.feed(now, steps)
     }

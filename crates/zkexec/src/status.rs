@@ -35,7 +35,7 @@ impl fmt::Display for Status {
             Phase::Rereading | Phase::Staging | Phase::Draining | Phase::Installing => {
                 "running; about to restart"
             }
-            Phase::Barred => "running; holding the lock until the farm can spare this host",
+            Phase::Blocked => "running; holding the lock until the farm can spare this host",
             Phase::Stopping | Phase::PuttingBack => "restarting",
             Phase::Applying | Phase::Unconfirmed | Phase::Restoring => {
                 "running on new content, not confirmed yet"

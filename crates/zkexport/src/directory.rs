@@ -3,17 +3,17 @@
 use farm_core::codec::dir::{Encoded, Refusal, encode};
 use farm_core::files::error::FileError;
 use farm_core::files::file::Replaced;
-use farm_core::files::manner::Manner;
-use farm_core::files::mark::Mark;
+use farm_core::files::marker::OwnershipMarker;
 use farm_core::files::tree::{Change, OwnedDir};
+use farm_core::files::write_options::WriteOptions;
 use farm_core::model::{Farm, FieldPath, Record, Value};
 use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The file that says that a directory is written by us alone.
 pub(crate) const MARK: &str = ".zkexport";
-const OWN: Mark =
-    Mark { name: MARK, text: b"Written by zkexport: other files here are removed.\n" };
+const OWN: OwnershipMarker =
+    OwnershipMarker { name: MARK, text: b"Written by zkexport: other files here are removed.\n" };
 
 /// A directory that is ours to write.
 #[derive(Debug)]
@@ -25,9 +25,13 @@ pub(crate) struct ExportDir {
 impl ExportDir {
     /// Makes the directory, or takes one that is empty or has our mark; with
     /// `adopt` any other one too. Its files are written in this manner from now on.
-    pub(crate) fn claim(path: &Path, adopt: bool, manner: Manner) -> Result<Self, FileError> {
+    pub(crate) fn claim(
+        path: &Path,
+        adopt: bool,
+        options: WriteOptions,
+    ) -> Result<Self, FileError> {
         OWN.claim(path, adopt)?;
-        let dir = OwnedDir { path: path.to_owned(), mark: OWN, manner };
+        let dir = OwnedDir { path: path.to_owned(), marker: OWN, options };
         Ok(Self { dir, told: BTreeSet::new() })
     }
 
@@ -45,7 +49,7 @@ impl ExportDir {
 
 /// Says what a farm would change in a directory; nothing is touched.
 pub(crate) fn preview(path: &Path, adopt: bool, farm: &Farm) -> Result<Vec<Change>, FileError> {
-    let dir = OwnedDir { path: path.to_owned(), mark: OWN, manner: Manner::default() };
+    let dir = OwnedDir { path: path.to_owned(), marker: OWN, options: WriteOptions::default() };
     dir.preview(adopt, &laid_out(farm).tree)
 }
 

@@ -1,6 +1,6 @@
 //! Hosts that go all at once, and are not believed to be gone for a while.
 //!
-//! A pure machine between the roster and the mirror. When much of a farm vanishes
+//! A pure machine between the farm view and the mirror. When much of a farm vanishes
 //! in a moment, it is rather ZooKeeper, or the way to it, that had an accident, and
 //! a file without those hosts would be the second one.
 //!
@@ -45,7 +45,7 @@ struct Move {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Presence {
     /// Its znode has just gone.
     Undecided,
     /// It is not shown, but may be yet if others follow it.
@@ -62,7 +62,7 @@ struct Absent {
     at: Instant,
     /// The last one it had.
     record: Record,
-    fate: Fate,
+    presence: Presence,
 }
 
 /// What [`Hold::settle`] has decided.
@@ -120,10 +120,10 @@ impl Hold {
 
     /// When [`Hold::settle`] has something to decide.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let due = |absent: &Absent| match absent.fate {
-            Fate::Undecided => Some(absent.at),
-            Fate::Held { until } => Some(until),
-            Fate::Gone | Fate::Believed => None,
+        let due = |absent: &Absent| match absent.presence {
+            Presence::Undecided => Some(absent.at),
+            Presence::Held { until } => Some(until),
+            Presence::Gone | Presence::Believed => None,
         };
         self.absent.values().filter_map(due).min()
     }
@@ -140,7 +140,8 @@ impl Hold {
                 let was_there = !was_absent && self.farm.get(host.as_str()).is_some();
                 if !was_there {
                     let absent = self.absent.remove(host);
-                    let is_held = |absent: &Absent| matches!(absent.fate, Fate::Held { .. });
+                    let is_held =
+                        |absent: &Absent| matches!(absent.presence, Presence::Held { .. });
                     self.held -= usize::from(absent.as_ref().is_some_and(is_held));
                     self.moves.push_back(Move { at: now, host: host.clone(), is_arrival: true });
                 }
@@ -148,8 +149,8 @@ impl Hold {
             }
             (None, false) => {
                 if let Some(record) = self.farm.get(host.as_str()).cloned() {
-                    let fate = Fate::Undecided;
-                    self.absent.insert(host.clone(), Absent { at: now, record, fate });
+                    let presence = Presence::Undecided;
+                    self.absent.insert(host.clone(), Absent { at: now, record, presence });
                     self.moves.push_back(Move { at: now, host: host.clone(), is_arrival: false });
                 }
                 false
@@ -180,39 +181,39 @@ impl Hold {
         while self.moves.front().is_some_and(|first| !is_recent(first.at)) {
             self.moves.pop_front();
         }
-        let is_open = |absent: &Absent| absent.fate == Fate::Undecided;
+        let is_open = |absent: &Absent| absent.presence == Presence::Undecided;
         let since = if self.absent.values().any(is_open) { self.drop_since() } else { None };
         let until = now + self.rule.limit;
         for (host, absent) in &mut self.absent {
             let belongs = since.is_some_and(|since| since <= absent.at);
-            match absent.fate {
-                Fate::Undecided | Fate::Gone if belongs => {
-                    if absent.fate == Fate::Gone {
+            match absent.presence {
+                Presence::Undecided | Presence::Gone if belongs => {
+                    if absent.presence == Presence::Gone {
                         self.farm.insert(host.clone(), absent.record.clone());
                         settled.changed.push(host.clone());
                     }
-                    absent.fate = Fate::Held { until };
+                    absent.presence = Presence::Held { until };
                     settled.held += 1;
                     self.held += 1;
                 }
-                Fate::Undecided => {
-                    absent.fate = Fate::Gone;
+                Presence::Undecided => {
+                    absent.presence = Presence::Gone;
                     self.farm.remove(host.as_str());
                     settled.changed.push(host.clone());
                 }
-                Fate::Held { until } if until <= now => {
-                    absent.fate = Fate::Believed;
+                Presence::Held { until } if until <= now => {
+                    absent.presence = Presence::Believed;
                     self.farm.remove(host.as_str());
                     settled.changed.push(host.clone());
                     settled.given_up += 1;
                     self.held -= 1;
                 }
-                Fate::Gone | Fate::Held { .. } | Fate::Believed => {}
+                Presence::Gone | Presence::Held { .. } | Presence::Believed => {}
             }
         }
-        self.absent.retain(|_, absent| match absent.fate {
-            Fate::Gone | Fate::Believed => is_recent(absent.at),
-            Fate::Undecided | Fate::Held { .. } => true,
+        self.absent.retain(|_, absent| match absent.presence {
+            Presence::Gone | Presence::Believed => is_recent(absent.at),
+            Presence::Undecided | Presence::Held { .. } => true,
         });
         settled
     }

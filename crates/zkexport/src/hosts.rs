@@ -4,17 +4,17 @@
 use crate::hold::{Hold, Rule, Settled};
 use farm_core::cli::chain;
 use farm_core::engine::LogOnce;
-use farm_core::farm::Roster;
-use farm_core::farm::roster::Unreadable;
+use farm_core::farm::FarmView;
+use farm_core::farm::view::Unreadable;
 use farm_core::model::{Farm, HostName};
 use farm_core::session::ZnodePath;
 use std::time::Instant;
 
-/// The roster, the hold, and what was said about either.
+/// The farm view, the hold, and what was said about either.
 #[derive(Debug)]
 pub(crate) struct Hosts {
     pub(crate) path: ZnodePath,
-    pub(crate) roster: Roster,
+    pub(crate) roster: FarmView,
     hold: Option<Hold>,
     are_held: bool,
     pub(crate) missing: LogOnce,
@@ -24,7 +24,7 @@ pub(crate) struct Hosts {
 impl Hosts {
     pub(crate) fn new(path: ZnodePath, rule: Option<Rule>) -> Self {
         Self {
-            roster: Roster::new(path.clone()),
+            roster: FarmView::new(path.clone()),
             path,
             hold: rule.map(Hold::new),
             are_held: false,

@@ -1,6 +1,6 @@
 //! When the file is written, and with what.
 //!
-//! A pure machine between the roster and the file: it is told what changed in the
+//! A pure machine between the farm view and the file: it is told what changed in the
 //! farm and when, and says what to store.
 //!
 //! **Invariant.** What is stored is a farm that was known to be complete at that
@@ -62,16 +62,16 @@ pub(crate) enum Action {
     /// The file was changed, and has this farm now.
     Announce(Arc<Farm>),
     /// The store fails from now on: say so.
-    Complain,
+    ReportFailing,
     /// The store works again: say so.
-    Relax,
+    ReportRecovered,
     /// The farm has too few hosts to be stored, and had enough before: say so.
-    Withhold {
+    ReportTooFew {
         /// How many there are.
         count: usize,
     },
     /// There are enough hosts again: say so.
-    Release,
+    ReportEnough,
 }
 
 /// Why the file does not follow the farm.
@@ -97,7 +97,7 @@ enum State {
 
 /// What is on its way to the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Offer {
+enum PendingStore {
     Nothing,
     /// This farm, and the answer is to come.
     Pending(Arc<Farm>),
@@ -112,7 +112,7 @@ pub(crate) struct Mirror {
     wait: Wait,
     state: State,
     shown: Shown,
-    offer: Offer,
+    pending: PendingStore,
     /// What changed while an answer is to come.
     meanwhile: Debounce,
     /// What the check refused last.
@@ -135,7 +135,7 @@ impl Mirror {
             wait,
             state: State::Cold,
             shown: Shown::new(filter, wait.min),
-            offer: Offer::Nothing,
+            pending: PendingStore::Nothing,
             meanwhile: Debounce::new(wait),
             refused: None,
             is_refused: false,
@@ -176,7 +176,7 @@ impl Mirror {
     }
 
     const fn is_pending(&self) -> bool {
-        matches!(self.offer, Offer::Pending(_))
+        matches!(self.pending, PendingStore::Pending(_))
     }
 
     /// How many hosts the file has.
@@ -204,16 +204,16 @@ impl Mirror {
 
     /// Takes one event; `farm` is the farm as it is now.
     pub(crate) fn step(&mut self, now: Instant, event: &Event, farm: &Farm) -> Vec<Action> {
-        let had_passed = matches!(self.offer, Offer::Passed(_));
+        let had_passed = matches!(self.pending, PendingStore::Passed(_));
         let mut actions = self.react(now, event, farm);
         // What was kept out of the file may be gone by itself.
         let is_equal = self.state == State::Live && self.is_begun() && self.shown.is_equal();
         if is_equal && !self.is_pending() {
-            self.offer = Offer::Nothing;
+            self.pending = PendingStore::Nothing;
             self.is_refused = false;
-            actions.extend(self.withheld.take().map(|_| Action::Release));
+            actions.extend(self.withheld.take().map(|_| Action::ReportEnough));
         }
-        if had_passed && self.offer == Offer::Nothing {
+        if had_passed && self.pending == PendingStore::Nothing {
             actions.push(Action::Discard);
         }
         actions
@@ -231,7 +231,7 @@ impl Mirror {
                 Vec::new()
             }
             (State::Cold | State::Live | State::Stale, Event::Refresh) => {
-                // The roster reads everything again, and then the farm is complete again.
+                // The farm view reads everything again, and then the farm is complete again.
                 self.is_forced = true;
                 Vec::new()
             }
@@ -242,8 +242,10 @@ impl Mirror {
             (State::Cold | State::Live | State::Stale, Event::Refused) => self.refuse(now, farm),
             (State::Live, Event::Passed) => vec![Action::Install],
             (State::Cold | State::Stale, Event::Passed) => {
-                if let Offer::Pending(farm) = std::mem::replace(&mut self.offer, Offer::Nothing) {
-                    self.offer = Offer::Passed(farm);
+                if let PendingStore::Pending(farm) =
+                    std::mem::replace(&mut self.pending, PendingStore::Nothing)
+                {
+                    self.pending = PendingStore::Passed(farm);
                 }
                 Vec::new()
             }
@@ -310,30 +312,30 @@ impl Mirror {
         self.burst.clear();
         let count = offered.len();
         if count < self.hosts_min {
-            self.offer = Offer::Nothing;
+            self.pending = PendingStore::Nothing;
             self.failing = None;
             let is_news = self.withheld.replace(count).is_none();
-            return if is_news { vec![Action::Withhold { count }] } else { Vec::new() };
+            return if is_news { vec![Action::ReportTooFew { count }] } else { Vec::new() };
         }
         let mut actions: Vec<_> =
-            self.withheld.take().map(|_| Action::Release).into_iter().collect();
+            self.withheld.take().map(|_| Action::ReportEnough).into_iter().collect();
         let offered = Arc::new(offered);
         if !is_forced && self.refused.as_ref() == Some(&offered) {
-            self.offer = Offer::Nothing;
+            self.pending = PendingStore::Nothing;
             self.failing = None;
             self.is_refused = true;
             return actions;
         }
-        let has_passed = self.offer == Offer::Passed(Arc::clone(&offered));
-        self.offer = Offer::Pending(Arc::clone(&offered));
+        let has_passed = self.pending == PendingStore::Passed(Arc::clone(&offered));
+        self.pending = PendingStore::Pending(Arc::clone(&offered));
         actions.push(if has_passed { Action::Install } else { Action::Store(offered) });
         actions
     }
 
     fn take_pending(&mut self) -> Option<Arc<Farm>> {
-        match std::mem::replace(&mut self.offer, Offer::Nothing) {
-            Offer::Pending(farm) => Some(farm),
-            Offer::Nothing | Offer::Passed(_) => None,
+        match std::mem::replace(&mut self.pending, PendingStore::Nothing) {
+            PendingStore::Pending(farm) => Some(farm),
+            PendingStore::Nothing | PendingStore::Passed(_) => None,
         }
     }
 
@@ -377,7 +379,7 @@ impl Mirror {
     }
 
     fn relax(&mut self) -> Vec<Action> {
-        self.failing.take().map(|_| Action::Relax).into_iter().collect()
+        self.failing.take().map(|_| Action::ReportRecovered).into_iter().collect()
     }
 
     fn refuse(&mut self, now: Instant, farm: &Farm) -> Vec<Action> {
@@ -391,12 +393,12 @@ impl Mirror {
     }
 
     fn failed(&mut self, now: Instant, farm: &Farm) -> Vec<Action> {
-        self.offer = Offer::Nothing;
+        self.pending = PendingStore::Nothing;
         let is_first = self.failing.is_none();
         self.failing.get_or_insert_with(|| Retry::new(RETRY_LEAST, RETRY_MOST)).failed(now);
         let mut actions = self.catch_up(now, farm);
         if is_first {
-            actions.push(Action::Complain);
+            actions.push(Action::ReportFailing);
         }
         actions
     }

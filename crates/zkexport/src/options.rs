@@ -10,9 +10,9 @@ use farm_core::cli::{
 };
 use farm_core::codec::ExportFormat;
 use farm_core::engine::Wait;
-use farm_core::files::manner::{FileMode, Manner, Owner};
+use farm_core::files::write_options::{FileMode, Owner, WriteOptions};
 use farm_core::model::Filter;
-use farm_core::session::{Config as SessionConfig, ZnodePath};
+use farm_core::session::{SessionOptions, ZnodePath};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -150,7 +150,7 @@ struct EndArgs {
 /// What the options come to.
 #[derive(Debug)]
 pub(crate) struct Config {
-    pub(crate) session: SessionConfig,
+    pub(crate) session: SessionOptions,
     pub(crate) farm: ZnodePath,
     pub(crate) output: OutputConfig,
     pub(crate) hold: Option<Rule>,
@@ -192,7 +192,7 @@ impl Args {
             return Err(Failure::new(Exit::Usage, what));
         }
         let WritingArgs { mode, owner, in_place, adopt } = self.writing;
-        let manner = Manner { mode, owner, is_in_place: in_place };
+        let options = WriteOptions { mode, owner, is_in_place: in_place };
         let is_dry = self.end.dry_run;
         let once = self.is_once().then(|| self.end.timeout.unwrap_or(TIMEOUT));
         let command = |text: Option<String>| self.commands.limit.on(text.filter(|_| !is_dry));
@@ -208,7 +208,7 @@ impl Args {
             wait: self.gather.wait,
             hosts_min: self.min_hosts,
             is_dry,
-            target: Target::new(self.conf, format, adopt, manner),
+            target: Target::new(self.conf, format, adopt, options),
         };
         Ok(Config {
             session: self.zk.config(COURIERS)?,

@@ -120,17 +120,17 @@ impl Output {
             Action::Discard => self.checker.iter_mut().for_each(Checker::discard),
             Action::Begin(farm) => self.announce(now, Reason::Start, farm),
             Action::Announce(farm) => self.announce(now, Reason::Change, farm),
-            Action::Complain => {
+            Action::ReportFailing => {
                 if let Some(error) = &self.fault {
                     log::error!(file = self.file; "the file stays as it is, trying again: {error}");
                 }
             }
-            Action::Relax => {
+            Action::ReportRecovered => {
                 self.fault = None;
                 log::info!(file = self.file; "the file can be written again");
             }
-            Action::Withhold { count } => self.withhold(count)?,
-            Action::Release => log::info!(file = self.file; "there are enough hosts again"),
+            Action::ReportTooFew { count } => self.withhold(count)?,
+            Action::ReportEnough => log::info!(file = self.file; "there are enough hosts again"),
         }
         Ok(None)
     }

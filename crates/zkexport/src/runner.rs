@@ -1,4 +1,4 @@
-//! The loop of `zkexport`: what the roster and the mirror want is done here, and
+//! The loop of `zkexport`: what the farm view and the mirror want is done here, and
 //! what happens is brought to them.
 //!
 //! **Invariant.** The main thread owns everything and waits only for its inbox.
@@ -10,7 +10,7 @@ use crate::output::Output;
 use crate::status::Status;
 use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::engine::{Inbox, Outbox, Signal, Signals, inbox};
-use farm_core::farm::roster::{Action, Answer, Event as RosterEvent, News, Refusal, State};
+use farm_core::farm::view::{Action, Answer, Event as RosterEvent, News, Refusal, State};
 use farm_core::process::command::Finished;
 use farm_core::session::{self, Session, SessionError};
 use std::time::{Duration, Instant};

@@ -5,9 +5,9 @@ use farm_core::cli::{Exit, ExitReason, chain, unwritten};
 use farm_core::codec::{ExportFormat, TextFormat, encode_farm};
 use farm_core::files::error::{Fault, FileError};
 use farm_core::files::file::{Replaced, read, replace_as};
-use farm_core::files::manner::Manner;
 use farm_core::files::staging::StagedFile;
 use farm_core::files::tree::Change;
+use farm_core::files::write_options::WriteOptions;
 use farm_core::model::Farm;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub(crate) enum Target {
     /// Standard output, once.
     Stdout(TextFormat),
     /// A file, replaced as a whole.
-    File(PathBuf, TextFormat, Manner),
+    File(PathBuf, TextFormat, WriteOptions),
     /// A directory, which is ours once it is claimed.
     Dir {
         /// Where it is.
@@ -32,7 +32,7 @@ pub(crate) enum Target {
         /// Take one over that is not ours.
         adopt: bool,
         /// How its files are written.
-        manner: Manner,
+        options: WriteOptions,
         /// It, once it is ours.
         claimed: Option<ExportDir>,
     },
@@ -51,11 +51,16 @@ pub(crate) enum TargetError {
 }
 
 impl Target {
-    pub(crate) fn new(conf: PathBuf, format: ExportFormat, adopt: bool, manner: Manner) -> Self {
+    pub(crate) fn new(
+        conf: PathBuf,
+        format: ExportFormat,
+        adopt: bool,
+        options: WriteOptions,
+    ) -> Self {
         match format {
-            ExportFormat::Dir => Self::Dir { path: conf, adopt, manner, claimed: None },
+            ExportFormat::Dir => Self::Dir { path: conf, adopt, options, claimed: None },
             ExportFormat::Text(text) if conf == Path::new(STDOUT) => Self::Stdout(text),
-            ExportFormat::Text(text) => Self::File(conf, text, manner),
+            ExportFormat::Text(text) => Self::File(conf, text, options),
         }
     }
 
@@ -69,13 +74,13 @@ impl Target {
     }
 
     fn claim(&mut self) -> Result<Option<&mut ExportDir>, TargetError> {
-        let Self::Dir { path, adopt, manner, claimed } = self else { return Ok(None) };
+        let Self::Dir { path, adopt, options, claimed } = self else { return Ok(None) };
         // Somebody may have removed it since. What stands there now was not there
         // when we were told to adopt.
         let has_mark = path.join(MARK).symlink_metadata().is_ok();
         if claimed.is_none() || !has_mark {
             let adopt = *adopt && claimed.is_none();
-            *claimed = Some(ExportDir::claim(path, adopt, *manner)?);
+            *claimed = Some(ExportDir::claim(path, adopt, *options)?);
         }
         Ok(claimed.as_mut())
     }
@@ -92,9 +97,9 @@ impl Target {
                 let outcome = stdout.write_all(&bytes).and_then(|()| stdout.flush());
                 outcome.map(|()| true).map_err(TargetError::Stdout)
             }
-            Self::File(path, format, manner) => {
+            Self::File(path, format, options) => {
                 let bytes = encode(*format, farm, path)?;
-                Ok(is_written(replace_as(path, &bytes, manner)?))
+                Ok(is_written(replace_as(path, &bytes, options)?))
             }
             Self::Dir { .. } => Ok(false),
         }
@@ -103,9 +108,9 @@ impl Target {
     /// Writes the farm beside the file; `None` if the file has it already.
     pub(crate) fn stage(&self, farm: &Farm) -> Result<Option<StagedFile>, TargetError> {
         match self {
-            Self::File(path, format, manner) => {
+            Self::File(path, format, options) => {
                 let bytes = encode(*format, farm, path)?;
-                Ok(StagedFile::write(path, bytes, *manner)?)
+                Ok(StagedFile::write(path, bytes, *options)?)
             }
             // The options don't allow a check of these.
             Self::Stdout(_) | Self::Dir { .. } => Ok(None),

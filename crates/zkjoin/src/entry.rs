@@ -1,6 +1,6 @@
 //! The requests about our znode, as couriers make them, and what is in it.
 
-use crate::member::{HOSTNAME, Terms};
+use crate::member::{HOSTNAME, MemberOptions};
 use farm_core::codec::json;
 use farm_core::farm::{Claim, Share, claim as claim_entry, share};
 use farm_core::model::{Record, Value};
@@ -45,7 +45,7 @@ impl LeftOver {
 pub(crate) fn claim(
     client: &Client,
     entry: &ZnodePath,
-    terms: &Terms,
+    terms: &MemberOptions,
     record: &Record,
     left_over: &LeftOver,
 ) -> Answer {

@@ -12,7 +12,7 @@ mod options;
 mod runner;
 mod status;
 mod timers;
-mod told;
+mod warnings;
 
 pub use options::Args;
 

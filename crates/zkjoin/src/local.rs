@@ -6,7 +6,7 @@
 use crate::member::{Conf as ConfState, Event as MemberEvent};
 use crate::options::Config;
 use crate::timers::ConfTimer;
-use crate::told::tell_conflicts;
+use crate::warnings::tell_conflicts;
 use farm_core::cli::{Failure, chain};
 use farm_core::codec::ConfFormat;
 use farm_core::engine::LogOnce;
@@ -35,13 +35,13 @@ pub(crate) struct Local {
     is_written: bool,
     /// How often in a row somebody else was quicker.
     overtaken: u32,
-    told: Told,
+    warnings: Warnings,
     watch: FileWatch,
 }
 
 /// The troubles that last, by what they are about.
 #[derive(Debug, Default)]
-struct Told {
+struct Warnings {
     watch: LogOnce,
     load: LogOnce,
     store: LogOnce,
@@ -62,7 +62,7 @@ impl Local {
             timer: ConfTimer::new(config.settle),
             is_written: false,
             overtaken: 0,
-            told: Told::default(),
+            warnings: Warnings::default(),
             watch,
         })
     }
@@ -99,7 +99,7 @@ impl Local {
         self.ask_for_hints();
         match self.conf.load() {
             Ok(loaded) => {
-                self.told.load.clear();
+                self.warnings.load.clear();
                 tell_conflicts(&loaded.conflicts);
                 if let Some(wait) = loaded.again {
                     self.timer.in_time(Instant::now(), wait);
@@ -111,12 +111,12 @@ impl Local {
             }
             Err(error) if error.is_missing() => {
                 let conf = error.path.display();
-                log::warn!(logger: self.told.load, conf:%; "there is no config");
+                log::warn!(logger: self.warnings.load, conf:%; "there is no config");
                 ConfState::Missing
             }
             Err(error) => {
                 log::warn!(
-                    logger: self.told.load, why = chain(&error);
+                    logger: self.warnings.load, why = chain(&error);
                     "the config is left alone, the znode keeps its record"
                 );
                 ConfState::Bad
@@ -129,7 +129,7 @@ impl Local {
         match self.conf.store(record) {
             // A disk that shows one name for two fields would keep us at it for ever.
             Ok(Stored::Overtaken) if self.overtaken == OVERTAKEN_MAX => {
-                let store = &self.told.store;
+                let store = &self.warnings.store;
                 log::warn!(logger: store, "cannot write the config, it changes all the time");
                 self.timer.in_time(Instant::now(), OVERTAKEN_INTERVAL);
                 MemberEvent::StoreFailed
@@ -139,7 +139,7 @@ impl Local {
                 MemberEvent::Conf(self.read())
             }
             Ok(stored) => {
-                self.told.store.clear();
+                self.warnings.store.clear();
                 if stored == Stored::Written {
                     self.wrote();
                 }
@@ -168,21 +168,21 @@ impl Local {
     }
 
     fn wrote(&mut self) {
-        self.told.store.clear();
+        self.warnings.store.clear();
         self.is_written = true;
         log::info!(conf:% = self.path.display(); "wrote the config");
     }
 
     fn cannot_write(&mut self, error: &FileError) {
-        let store = &self.told.store;
+        let store = &self.warnings.store;
         log::warn!(logger: store, why = chain(error); "cannot write the config, trying on");
     }
 
     fn ask_for_hints(&mut self) {
         match self.watch.lower() {
-            Ok(()) => self.told.watch.clear(),
+            Ok(()) => self.warnings.watch.clear(),
             Err(error) => {
-                let watch = &self.told.watch;
+                let watch = &self.warnings.watch;
                 log::warn!(logger: watch, why = chain(&error); "local edits may go unseen");
                 self.timer.in_time(Instant::now(), UNWATCHED_INTERVAL);
             }

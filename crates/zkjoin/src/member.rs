@@ -13,7 +13,7 @@
 mod event;
 mod requests;
 
-pub(crate) use event::{Action, Conf, Event, Remote, Terms};
+pub(crate) use event::{Action, Conf, Event, MemberOptions, Remote};
 
 use farm_core::engine::Retry;
 use farm_core::model::{Conflict, FieldPath, Record, Value, common_ground, merge};
@@ -28,7 +28,7 @@ pub(crate) const HOSTNAME: &str = "hostname";
 
 /// Where the znode stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Ownership {
     /// Not ours, or not there: to be claimed.
     Unclaimed,
     /// Somebody else's, or not to be created by us: a hint tells of a change.
@@ -40,14 +40,14 @@ enum Place {
 /// The machine. See the module's page.
 #[derive(Debug)]
 pub(crate) struct Member {
-    terms: Terms,
+    terms: MemberOptions,
     conf: Option<Conf>,
     /// Whether the config was ever there, or written by us.
     had_conf: bool,
     remote: Option<Remote>,
     /// What both sides agreed on, field by field; one-way, what was published last.
     agreed: Option<Record>,
-    place: Place,
+    ownership: Ownership,
     requests: Requests,
     /// What the config said when the znode was last written, or maybe written: where
     /// the znode holds the same, both sides agreed, whatever was edited since.
@@ -55,30 +55,30 @@ pub(crate) struct Member {
     /// What the config was given last.
     storing: Option<Record>,
     /// The conflicts that were told last, so that a retry does not tell them again.
-    told: Vec<Conflict>,
+    logged: Vec<Conflict>,
     store_retry: Retry,
 }
 
 impl Member {
-    pub(crate) fn new(terms: Terms) -> Self {
+    pub(crate) fn new(terms: MemberOptions) -> Self {
         Self {
             terms,
             conf: None,
             had_conf: false,
             remote: None,
             agreed: None,
-            place: Place::Unclaimed,
+            ownership: Ownership::Unclaimed,
             requests: Requests::new(Retry::new(RETRY_LEAST, RETRY_MOST)),
             offered: None,
             storing: None,
-            told: Vec::new(),
+            logged: Vec::new(),
             store_retry: Retry::new(RETRY_LEAST, RETRY_MOST),
         }
     }
 
     /// Whether the znode stands, as far as we know.
     pub(crate) fn is_joined(&self) -> bool {
-        self.place == Place::Ours
+        self.ownership == Ownership::Ours
     }
 
     /// When something that failed shall be tried again.
@@ -125,11 +125,11 @@ impl Member {
             Event::Claimed { remote, overruled } => self.claimed(remote, overruled, actions),
             Event::Looked(remote) => {
                 self.requests.finish();
-                let is_new = self.place != Place::Ours;
+                let is_new = self.ownership != Ownership::Ours;
                 match self.requests.doubtful.take() {
                     Some(record) if !self.terms.is_common => self.stand(record, actions),
                     _ if is_new => {
-                        self.place = Place::Ours;
+                        self.ownership = Ownership::Ours;
                         actions.push(Action::TellJoined);
                     }
                     _ => {}
@@ -141,7 +141,8 @@ impl Member {
                 self.requests.doubtful = None;
                 // Nothing good to share: whoever joins next would take it for the truth.
                 let is_empty_handed = self.terms.is_common && self.merged().is_none();
-                self.place = if is_empty_handed { Place::Waiting } else { Place::Unclaimed };
+                self.ownership =
+                    if is_empty_handed { Ownership::Waiting } else { Ownership::Unclaimed };
             }
             Event::Published { version } => {
                 if let Some(Request::Publish(record)) = self.requests.finish() {
@@ -158,7 +159,7 @@ impl Member {
             Event::Taken => {
                 self.requests.finish();
                 self.requests.doubtful = None;
-                self.place = Place::Waiting;
+                self.ownership = Ownership::Waiting;
             }
             Event::Stored(conf) => {
                 let is_done =
@@ -201,7 +202,7 @@ impl Member {
 
     /// The znode is ours since we put that record there.
     fn stand(&mut self, record: Record, actions: &mut Vec<Action>) {
-        self.place = Place::Ours;
+        self.ownership = Ownership::Ours;
         if self.terms.is_one_way {
             self.agreed = Some(record);
         } else {
@@ -214,8 +215,8 @@ impl Member {
 
     /// Something changed: what was waited for may be there.
     fn try_again(&mut self) {
-        if self.place == Place::Waiting {
-            self.place = Place::Unclaimed;
+        if self.ownership == Ownership::Waiting {
+            self.ownership = Ownership::Unclaimed;
         }
     }
 
@@ -330,8 +331,8 @@ impl Member {
         }
         self.storing = Some(record.clone());
         let mut actions = vec![Action::Store(record)];
-        if conflicts != self.told {
-            self.told.clone_from(&conflicts);
+        if conflicts != self.logged {
+            self.logged.clone_from(&conflicts);
             if !conflicts.is_empty() {
                 actions.insert(0, Action::TellConflicts(conflicts));
             }
@@ -340,15 +341,17 @@ impl Member {
     }
 
     fn next_request(&mut self) -> Option<Action> {
-        let (action, request) = match self.place {
-            Place::Waiting => return None,
+        let (action, request) = match self.ownership {
+            Ownership::Waiting => return None,
             // First see whether the last claim succeeded, with what it put there.
-            Place::Unclaimed if self.requests.doubtful.is_some() => (Action::Look, Request::Look),
-            // To see whether there is one, if there is nothing to create it with.
-            Place::Unclaimed if self.terms.is_common && self.merged().is_none() => {
+            Ownership::Unclaimed if self.requests.doubtful.is_some() => {
                 (Action::Look, Request::Look)
             }
-            Place::Unclaimed => {
+            // To see whether there is one, if there is nothing to create it with.
+            Ownership::Unclaimed if self.terms.is_common && self.merged().is_none() => {
+                (Action::Look, Request::Look)
+            }
+            Ownership::Unclaimed => {
                 let (mut record, _) = self.merged()?;
                 if self.requests.unfit.as_ref() == Some(&record) {
                     // Better the last good record than none.
@@ -356,10 +359,10 @@ impl Member {
                 }
                 (Action::Claim(record.clone()), Request::Claim(record))
             }
-            Place::Ours if self.requests.look_again || self.remote.is_none() => {
+            Ownership::Ours if self.requests.look_again || self.remote.is_none() => {
                 (Action::Look, Request::Look)
             }
-            Place::Ours => {
+            Ownership::Ours => {
                 let (record, _) = self.merged()?;
                 let version = self.remote.as_ref()?.version;
                 if !self.is_to_be_published(&record)

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::member::Terms;
+use crate::member::MemberOptions;
 use clap::Parser;
 use farm_core::cli::{
     ChangedCmdArg, CmdTimeoutArg, Exit, Failure, FormatArg, LogArgs, TimedCommand, ZkArgs,
@@ -10,7 +10,7 @@ use farm_core::codec::ConfFormat;
 use farm_core::farm::COMMON;
 use farm_core::host::identity;
 use farm_core::model::HostName;
-use farm_core::session::{Config as SessionConfig, ZnodePath};
+use farm_core::session::{SessionOptions, ZnodePath};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -87,12 +87,12 @@ pub struct Args {
 /// What the options come to.
 #[derive(Debug)]
 pub(crate) struct Config {
-    pub(crate) session: SessionConfig,
+    pub(crate) session: SessionOptions,
     pub(crate) farm: ZnodePath,
     pub(crate) entry: ZnodePath,
     pub(crate) conf: PathBuf,
     pub(crate) format: ConfFormat,
-    pub(crate) terms: Terms,
+    pub(crate) terms: MemberOptions,
     pub(crate) keeps_size: bool,
     /// What to run after a change.
     pub(crate) hook: Option<TimedCommand>,
@@ -114,7 +114,7 @@ impl Args {
             None => self.farm.child(default_name()?.as_str())?,
         };
         let has_hostname = !(self.no_hostname || self.common);
-        let terms = Terms {
+        let terms = MemberOptions {
             hostname: if has_hostname { Some(own_hostname()?) } else { None },
             is_common: self.common,
             is_one_way: self.one_way,

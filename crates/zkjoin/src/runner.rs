@@ -13,7 +13,7 @@ use crate::member::{Action, Event as MemberEvent, Member, Remote};
 use crate::name::{self, Holders};
 use crate::options::Config;
 use crate::status::Status;
-use crate::told::{Told, tell_conflicts, tell_overruled};
+use crate::warnings::{Warnings, tell_conflicts, tell_overruled};
 use contact::Contact;
 use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::codec::json;
@@ -65,7 +65,7 @@ pub(crate) struct Runner {
     /// We have joined since the farm's size was raised last.
     is_size_due: bool,
     announcer: Option<Announcer>,
-    told: Told,
+    warnings: Warnings,
     // Dropped last, and in this order: nobody posts any more, then the name is free.
     _signals: Signals,
     _locks: Vec<HostLock>,
@@ -92,7 +92,7 @@ impl Runner {
             events: VecDeque::new(),
             holders: Holders::new(config.terms.hostname.clone()),
             is_size_due: false,
-            told: Told::default(),
+            warnings: Warnings::default(),
             config,
             inbox,
             _signals: signals,
@@ -331,7 +331,7 @@ impl Runner {
             }
         };
         if !matches!(event, MemberEvent::Refused { .. } | MemberEvent::Interrupted) {
-            self.told.request.clear();
+            self.warnings.request.clear();
         }
         self.feed(event);
         Ok(())
@@ -343,7 +343,7 @@ impl Runner {
         let record = json::decode_znode(&znode.data).inspect_err(|error| {
             // Ours is repaired, that of all hosts waits for somebody.
             let level = if self.config.terms.is_common { Level::Error } else { Level::Warn };
-            let logger = &self.told.znode;
+            let logger = &self.warnings.znode;
             log::log!(logger: logger, level, version, why:% = error; "the znode is malformed");
         });
         Remote { record: record.ok(), version }
@@ -359,7 +359,7 @@ impl Runner {
             return Err(error.into());
         }
         let is_final = matches!(error, SessionError::TooLarge { .. });
-        log::warn!(logger: self.told.request, why:% = error; "refused, trying on");
+        log::warn!(logger: self.warnings.request, why:% = error; "refused, trying on");
         Ok(MemberEvent::Refused { is_final })
     }
 
@@ -402,13 +402,13 @@ impl Runner {
         let why = match outcome {
             Ok(Size::Kept) => {
                 self.is_size_due = false;
-                self.told.size.clear();
+                self.warnings.size.clear();
                 return;
             }
             Ok(Size::Malformed) => "its own record is malformed".to_owned(),
             Err(error) if error.is_transient() => return,
             Err(error) => error.to_string(),
         };
-        log::warn!(logger: self.told.size, farm:% = self.config.farm, why; "size is not kept");
+        log::warn!(logger: self.warnings.size, farm:% = self.config.farm, why; "size is not kept");
     }
 }

@@ -5,7 +5,7 @@
 use farm_core::session::cache::{
     Action, Answer, Cache, Contents, Depth, Event, News, Scope, State, snapshot,
 };
-use farm_core::session::{self, Acl, Auth, Config, Servers, Session, ZnodePath};
+use farm_core::session::{self, Acl, Auth, Servers, Session, SessionOptions, ZnodePath};
 use farm_harness::{Ensemble, FaultProxy, Zk, patience};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -32,8 +32,8 @@ struct Live {
     followed: Contained,
 }
 
-fn config(servers: &str) -> Config {
-    Config {
+fn config(servers: &str) -> SessionOptions {
+    SessionOptions {
         servers: Servers::parse(servers).unwrap(),
         session_timeout: Duration::from_secs(10),
         rounds_max: None,

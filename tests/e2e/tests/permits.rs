@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test as well")]
 
-use farm_core::farm::permit::{Action, Answer, Contender, Event, GroupName, News, Permit};
-use farm_core::session::{self, Acl, Auth, Config, Servers, Session};
+use farm_core::farm::permit::{Action, Answer, Event, GroupName, MemberId, News, Permit};
+use farm_core::session::{self, Acl, Auth, Servers, Session, SessionOptions};
 use farm_harness::{Chroot, Ensemble, FaultProxy, Zk, ZkError, patience};
 use std::num::NonZeroU32;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -29,7 +29,7 @@ impl Member {
     fn open(servers: &str, holders: u32) -> Self {
         let (outbox, posts) = channel();
         let to_self = outbox.clone();
-        let config = Config {
+        let config = SessionOptions {
             servers: Servers::parse(servers).unwrap(),
             session_timeout: Duration::from_secs(10),
             rounds_max: None,
@@ -41,7 +41,7 @@ impl Member {
         let session = Session::open(config, move |event| {
             drop(to_self.send(Post::Session(event)));
         });
-        let contender = Contender { host: "web-01".to_owned(), pid: 1 };
+        let contender = MemberId { host: "web-01".to_owned(), pid: 1 };
         let group = GroupName::parse("web").unwrap();
         let permit = Permit::new(group, NonZeroU32::new(holders).unwrap(), contender);
         Self { permit, session: session.unwrap(), posts, outbox, contacts: 0 }

@@ -126,7 +126,7 @@ mod tests {
     fn imports_go_down_only() {
         assert_eq!(faults("farm/roster.rs", "use crate::session::Client;\n"), []);
         assert_eq!(faults("cli/mod.rs", "use crate::{farm, host, session, model};\n"), []);
-        let up = "use std::fmt;\nuse crate::farm::Roster;\n";
+        let up = "use std::fmt;\nuse crate::farm::FarmView;\n";
         assert_eq!(faults("session/link.rs", up), [(2, "farm".to_owned())]);
         let strangers = faults("files/store.rs", "fn f() { crate::farm::f() }\n");
         assert_eq!(strangers, [(1, "farm".to_owned())]);

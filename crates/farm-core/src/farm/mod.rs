@@ -1,4 +1,4 @@
-//! Farms over a session: the roster, our own entry, edits of one record, the
+//! Farms over a session: the farm view, our own entry, edits of one record, the
 //! farm's size, and whose turn it is in a group.
 //!
 //! **Invariant.** What was read is never written over: every change of a record is
@@ -7,13 +7,13 @@
 mod edit;
 mod entry;
 pub mod permit;
-pub mod roster;
 mod size;
 #[cfg(feature = "turn")]
 pub mod turn;
+pub mod view;
 
 pub use edit::{Absent, Edit, EditError, edit_record, edit_znode};
 pub use entry::{Claim, Share, claim, is_owned_by, look, share};
 pub use permit::Permit;
-pub use roster::Roster;
 pub use size::{COMMON, Size, keep_size};
+pub use view::FarmView;

@@ -13,19 +13,19 @@
 //! what was read in the present contact. A session has one permit per group.
 
 mod asked;
-mod card;
+mod contender_info;
 mod event;
 mod group;
-mod line;
+mod queue;
 mod request;
 mod standing;
 #[cfg(test)]
 mod tests;
 
-pub use card::{Card, Contender};
+pub use contender_info::{ContenderInfo, MemberId};
 pub use event::{Action, Event, News};
 pub use group::GroupName;
-pub use line::{Kind, Line, Place};
+pub use queue::{Contender, Kind, Queue};
 pub use request::{Answer, Request};
 
 use crate::engine::Retry;
@@ -45,7 +45,7 @@ const RETRY_MOST: Duration = Duration::from_secs(60);
 pub struct Permit {
     group: GroupName,
     holders: NonZeroU32,
-    contender: Contender,
+    contender: MemberId,
     /// The session of the present contact.
     session: Option<SessionId>,
     /// Is there a session at all, so that one can be over?
@@ -70,7 +70,7 @@ impl Permit {
     /// A permit of that group, of which so many may be held at once. Nothing is asked
     /// for yet.
     #[must_use]
-    pub const fn new(group: GroupName, holders: NonZeroU32, contender: Contender) -> Self {
+    pub const fn new(group: GroupName, holders: NonZeroU32, contender: MemberId) -> Self {
         Self {
             group,
             holders,
@@ -221,7 +221,7 @@ impl Permit {
         if name == standing.place.name() {
             standing.is_seen = false;
         } else if let Turn::Waiting { is_read, watched, .. } = &mut standing.turn {
-            let Some(place) = Place::parse(name) else { return };
+            let Some(place) = Contender::parse(name) else { return };
             if watched.remove(&place) {
                 *is_read = false;
             }
@@ -244,7 +244,7 @@ impl Permit {
         let (task, ask) = match (&self.own, &self.wish) {
             (Own::Absent, None) => return,
             (Own::Absent, Some(why)) => {
-                let card = Card::of(&self.contender, why, self.holders);
+                let card = ContenderInfo::of(&self.contender, why, self.holders);
                 (Task::Changing, Ask::Create(card))
             }
             (Own::Unsure, _) => (Task::Finding, Ask::Find(session)),
@@ -332,7 +332,7 @@ impl Permit {
         }
     }
 
-    fn looked(&mut self, seen: Option<(Stat, Line)>, touched: &BTreeSet<String>) {
+    fn looked(&mut self, seen: Option<(Stat, Queue)>, touched: &BTreeSet<String>) {
         let (Own::There(standing), Some(session)) = (&mut self.own, self.session) else { return };
         let ours = seen.filter(|(stat, _)| stat.ephemeral_owner == session.0);
         let Some((stat, line)) = ours else { return self.deleted() };

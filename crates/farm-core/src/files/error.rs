@@ -53,7 +53,7 @@ pub enum Fault {
     /// The directory holds something, and not our mark.
     NotOurs {
         /// The name of the file that would make it ours.
-        mark: &'static str,
+        marker: &'static str,
     },
     /// The format cannot express the record.
     Encode(EncodeError),
@@ -149,7 +149,7 @@ impl fmt::Display for FileError {
             Fault::RecordTooLarge => {
                 write!(f, "cannot {act} {path}: the record is too large for it")
             }
-            Fault::NotOurs { mark } => write!(f, "{path} is not empty and has no file {mark}"),
+            Fault::NotOurs { marker } => write!(f, "{path} is not empty and has no file {marker}"),
             Fault::Malformed(_) => write!(f, "cannot understand {path}"),
         }
     }
@@ -230,8 +230,8 @@ mod tests {
                 "cannot write /etc/conf: the record is too large for it",
             ),
             (
-                FileError::writing(path, Fault::NotOurs { mark: ".mark" }),
-                "/etc/conf is not empty and has no file .mark",
+                FileError::writing(path, Fault::NotOurs { marker: ".marker" }),
+                "/etc/conf is not empty and has no file .marker",
             ),
             (FileError::loading(path, malformed), &format!("cannot understand /etc/conf: {why}")),
         ] {

@@ -5,7 +5,7 @@
 
 use super::error::{Fault, FileError, is_permission};
 use super::folder::{Folder, Kind, Staged, kind_of, read_bounded, split};
-use super::manner::Manner;
+use super::write_options::WriteOptions;
 use nix::errno::Errno;
 use nix::sys::stat::FileStat;
 use std::ffi::{OsStr, OsString};
@@ -34,7 +34,7 @@ pub enum Replaced {
 ///
 /// [`FileError`], which tells a missing file from one that can't be read.
 pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, FileError> {
-    let place = Place::of(path).map_err(|e| match e.fault {
+    let place = FileLocation::of(path).map_err(|e| match e.fault {
         Fault::Io(source) => FileError::reading(path, source),
         _ => FileError::reading(path, io::Error::other(e)),
     })?;
@@ -57,7 +57,7 @@ pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, FileError> {
 ///
 /// [`FileError`]; the old contents are intact and no other file is left behind.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<Replaced, FileError> {
-    replace_as(path, bytes, &Manner::default())
+    replace_as(path, bytes, &WriteOptions::default())
 }
 
 /// As [`replace`], with a mode, an owner or a way of writing of the caller's choice.
@@ -67,20 +67,24 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<Replaced, FileError> {
 /// # Errors
 ///
 /// [`FileError`]; the old contents are intact and no other file is left behind.
-pub fn replace_as(path: &Path, bytes: &[u8], manner: &Manner) -> Result<Replaced, FileError> {
-    let place = Place::of(path)?;
-    let replaced = place.folder.replace_as(&place.name, bytes, manner);
+pub fn replace_as(
+    path: &Path,
+    bytes: &[u8],
+    options: &WriteOptions,
+) -> Result<Replaced, FileError> {
+    let place = FileLocation::of(path)?;
+    let replaced = place.folder.replace_as(&place.name, bytes, options);
     replaced.map_err(|e| FileError::writing(path, e))
 }
 
 /// Where a path leads: links followed, the directory open.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct FileLocation {
     pub(crate) folder: Folder,
     pub(crate) name: OsString,
 }
 
-impl Place {
+impl FileLocation {
     pub(crate) fn of(path: &Path) -> Result<Self, FileError> {
         let wrap = |e| FileError::writing(path, e);
         let mut at = path.to_owned();
@@ -102,9 +106,9 @@ impl Folder {
         &self,
         name: &OsStr,
         bytes: &[u8],
-        manner: &Manner,
+        options: &WriteOptions,
     ) -> io::Result<Replaced> {
-        let replaced = self.put(name, self.stat(name)?.as_ref(), bytes, manner)?;
+        let replaced = self.put(name, self.stat(name)?.as_ref(), bytes, options)?;
         if replaced == Replaced::Written {
             self.sync()?;
         }
@@ -117,16 +121,16 @@ impl Folder {
         name: &OsStr,
         old: Option<&FileStat>,
         bytes: &[u8],
-        manner: &Manner,
+        options: &WriteOptions,
     ) -> io::Result<Replaced> {
-        if self.is_settled(name, old, bytes, manner)? {
+        if self.is_settled(name, old, bytes, options)? {
             return Ok(Replaced::Unchanged);
         }
-        if manner.is_in_place && old.is_some() {
-            self.overwrite(name, bytes, manner)?;
+        if options.is_in_place && old.is_some() {
+            self.overwrite(name, bytes, options)?;
         } else {
-            let staged = self.stage_as(bytes, old, manner)?;
-            self.install(staged, name, bytes, manner)?;
+            let staged = self.stage_as(bytes, old, options)?;
+            self.install(staged, name, bytes, options)?;
         }
         Ok(Replaced::Written)
     }
@@ -137,7 +141,7 @@ impl Folder {
         name: &OsStr,
         old: Option<&FileStat>,
         bytes: &[u8],
-        manner: &Manner,
+        options: &WriteOptions,
     ) -> io::Result<bool> {
         let Some(stat) = old else { return Ok(false) };
         if kind_of(stat) != Kind::File {
@@ -146,10 +150,10 @@ impl Folder {
         if !self.holds(name, bytes)? {
             return Ok(false);
         }
-        if !manner.is_met_by(stat)
+        if !options.is_met_by(stat)
             && let Some(file) = self.open_file(name)?
         {
-            manner.apply(&file)?;
+            options.apply(&file)?;
         }
         Ok(true)
     }
@@ -160,22 +164,27 @@ impl Folder {
         staged: Staged<'_>,
         name: &OsStr,
         bytes: &[u8],
-        manner: &Manner,
+        options: &WriteOptions,
     ) -> io::Result<()> {
         match staged.rename_over(name) {
             Ok(()) => Ok(()),
             Err((staged, e)) if needs_rewrite(e) => {
                 drop::<Staged<'_>>(staged);
-                self.rewrite(name, bytes, manner)
+                self.rewrite(name, bytes, options)
             }
             Err((_, e)) => Err(e.into()),
         }
     }
 
     /// Rewrites the same file, and makes it as it shall be.
-    pub(super) fn overwrite(&self, name: &OsStr, bytes: &[u8], manner: &Manner) -> io::Result<()> {
+    pub(super) fn overwrite(
+        &self,
+        name: &OsStr,
+        bytes: &[u8],
+        options: &WriteOptions,
+    ) -> io::Result<()> {
         if let Some(file) = self.open_to_rewrite(name)? {
-            manner.apply(&file)?;
+            options.apply(&file)?;
         }
         self.write_over(name, bytes)
     }
@@ -193,13 +202,18 @@ impl Folder {
     }
 
     /// As [`Folder::overwrite`], for a name that can't be given to another file.
-    pub(super) fn rewrite(&self, name: &OsStr, bytes: &[u8], manner: &Manner) -> io::Result<()> {
+    pub(super) fn rewrite(
+        &self,
+        name: &OsStr,
+        bytes: &[u8],
+        options: &WriteOptions,
+    ) -> io::Result<()> {
         static TOLD: AtomicBool = AtomicBool::new(false);
         if !TOLD.swap(true, Ordering::Relaxed) {
             let path = self.path_of(name);
             log::warn!(file:% = path.display(); "cannot be replaced, rewriting it in place");
         }
-        self.overwrite(name, bytes, manner)
+        self.overwrite(name, bytes, options)
     }
 
     /// Not atomic.

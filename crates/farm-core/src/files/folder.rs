@@ -5,7 +5,7 @@
 //! leads us nowhere.
 
 use super::hidden::{DISPLACED, STAGED, hidden};
-use super::manner::Manner;
+use super::write_options::WriteOptions;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
@@ -172,7 +172,7 @@ impl Folder {
     ///
     /// It gets the mode and, as far as we may, the owner of `like`.
     pub(crate) fn stage(&self, bytes: &[u8], like: Option<&FileStat>) -> io::Result<Staged<'_>> {
-        self.stage_as(bytes, like, &Manner::default())
+        self.stage_as(bytes, like, &WriteOptions::default())
     }
 
     /// As [`Folder::stage`], with a mode and an owner of our choice.
@@ -180,10 +180,10 @@ impl Folder {
         &self,
         bytes: &[u8],
         like: Option<&FileStat>,
-        manner: &Manner,
+        options: &WriteOptions,
     ) -> io::Result<Staged<'_>> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | FILE;
-        let is_closed = like.is_some() || manner.mode.is_some();
+        let is_closed = like.is_some() || options.mode.is_some();
         let mode = Mode::from_bits_truncate(if is_closed { 0o600 } else { 0o666 });
         let (name, fd) = loop {
             let name = hidden(STAGED);
@@ -198,9 +198,9 @@ impl Folder {
         file.write_all(bytes)?;
         // After the bytes: a write clears bits of the mode.
         if let Some(like) = like {
-            resemble(&file, &manner.over(*like))?;
+            resemble(&file, &options.over(*like))?;
         }
-        manner.apply(&file)?;
+        options.apply(&file)?;
         file.sync_all()?;
         Ok(staged)
     }

@@ -11,19 +11,19 @@
 //! ones, never a part. What somebody saves while we write is found again, and a
 //! failed read is an error, never an empty record.
 
+pub mod backup;
+mod compare_and_swap;
 pub mod conf;
+#[cfg(test)]
+mod constrained;
 mod displace;
 pub mod error;
 pub mod file;
 mod folder;
 mod hidden;
-pub mod manner;
-pub mod mark;
-pub mod previous;
+pub mod marker;
 pub mod staging;
-#[cfg(test)]
-mod straits;
-mod swap;
 pub mod tree;
 #[cfg(feature = "watch")]
 pub mod watch;
+pub mod write_options;

@@ -3,11 +3,11 @@
 //! **Invariant.** What is not installed is removed; until then nobody who looks
 //! for the file itself sees any of it.
 
+use super::backup::{self, Backup};
 use super::error::FileError;
-use super::file::Place;
+use super::file::FileLocation;
 use super::hidden;
-use super::manner::Manner;
-use super::previous::{self, Previous};
+use super::write_options::WriteOptions;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 pub struct StagedFile {
     path: PathBuf,
     /// Where it belongs, and its name until it is installed.
-    hidden: Option<(Place, OsString)>,
+    hidden: Option<(FileLocation, OsString)>,
     bytes: Vec<u8>,
-    manner: Manner,
+    options: WriteOptions,
 }
 
 /// Removes what processes that were killed have left beside a file. Whoever calls it
@@ -29,7 +29,7 @@ pub struct StagedFile {
 ///
 /// [`FileError`] when the directory can't be read, or something stays.
 pub fn sweep(path: &Path) -> Result<(), FileError> {
-    let place = Place::of(path)?;
+    let place = FileLocation::of(path)?;
     hidden::sweep(&place.folder).map_err(|e| FileError::writing(path, e))
 }
 
@@ -39,20 +39,24 @@ impl StagedFile {
     /// # Errors
     ///
     /// [`FileError`]; the file is untouched and no other one is left behind.
-    pub fn write(path: &Path, bytes: Vec<u8>, manner: Manner) -> Result<Option<Self>, FileError> {
-        let place = Place::of(path)?;
+    pub fn write(
+        path: &Path,
+        bytes: Vec<u8>,
+        options: WriteOptions,
+    ) -> Result<Option<Self>, FileError> {
+        let place = FileLocation::of(path)?;
         let stage = || -> io::Result<Option<OsString>> {
             let old = place.folder.stat(&place.name)?;
-            if place.folder.is_settled(&place.name, old.as_ref(), &bytes, &manner)? {
+            if place.folder.is_settled(&place.name, old.as_ref(), &bytes, &options)? {
                 return Ok(None);
             }
-            let staged = place.folder.stage_as(&bytes, old.as_ref(), &manner)?;
+            let staged = place.folder.stage_as(&bytes, old.as_ref(), &options)?;
             Ok(Some(staged.into_name()))
         };
         let hidden = stage().map_err(|e| FileError::writing(path, e))?;
         Ok(hidden.map(|hidden| {
             let hidden = Some((place, hidden));
-            Self { path: path.to_owned(), hidden, bytes, manner }
+            Self { path: path.to_owned(), hidden, bytes, options }
         }))
     }
 
@@ -80,23 +84,25 @@ impl StagedFile {
     /// # Errors
     ///
     /// [`FileError`]; the file has its old contents, and the new ones are gone.
-    pub fn install_over(mut self) -> Result<Previous, FileError> {
+    pub fn install_over(mut self) -> Result<Backup, FileError> {
         let Some((place, hidden)) = self.hidden.take() else {
             let e = io::Error::from(io::ErrorKind::NotFound);
             return Err(FileError::writing(&self.path, e));
         };
-        previous::install(&self.path, place, hidden, &self.bytes, &self.manner)
+        backup::install(&self.path, place, hidden, &self.bytes, &self.options)
     }
 
     fn put_in_place(&mut self) -> io::Result<()> {
-        let Some((Place { folder, name }, hidden)) = self.hidden.take() else { return Ok(()) };
+        let Some((FileLocation { folder, name }, hidden)) = self.hidden.take() else {
+            return Ok(());
+        };
         let staged = folder.adopt(hidden);
         let has_file = folder.stat(&name)?.is_some();
-        if self.manner.is_in_place && has_file {
+        if self.options.is_in_place && has_file {
             drop(staged);
-            return folder.overwrite(&name, &self.bytes, &self.manner);
+            return folder.overwrite(&name, &self.bytes, &self.options);
         }
-        folder.install(staged, &name, &self.bytes, &self.manner)?;
+        folder.install(staged, &name, &self.bytes, &self.options)?;
         folder.sync()
     }
 }
@@ -120,28 +126,28 @@ mod tests {
         fs::read_dir(scratch.path()).unwrap().count()
     }
 
-    fn stage(scratch: &Scratch, text: &str, manner: Manner) -> Option<StagedFile> {
-        StagedFile::write(&scratch.join("conf"), text.as_bytes().to_vec(), manner).unwrap()
+    fn stage(scratch: &Scratch, text: &str, options: WriteOptions) -> Option<StagedFile> {
+        StagedFile::write(&scratch.join("conf"), text.as_bytes().to_vec(), options).unwrap()
     }
 
     #[test]
     fn what_is_staged_is_there_for_who_is_told_and_for_nobody_else() {
         let scratch = Scratch::new();
         scratch.write("conf", "old");
-        let staged = stage(&scratch, "new", Manner::default()).unwrap();
+        let staged = stage(&scratch, "new", WriteOptions::default()).unwrap();
         assert!(staged.path().is_absolute());
         assert_eq!(fs::read_to_string(staged.path()).unwrap(), "new");
         assert_eq!(scratch.read("conf").unwrap(), "old");
         staged.install().unwrap();
         assert_eq!(scratch.read("conf").unwrap(), "new");
         assert_eq!(count(&scratch), 1);
-        assert!(stage(&scratch, "new", Manner::default()).is_none());
+        assert!(stage(&scratch, "new", WriteOptions::default()).is_none());
     }
 
     #[test]
     fn what_is_not_installed_leaves_nothing() {
         let scratch = Scratch::new();
-        drop(stage(&scratch, "new", Manner::default()).unwrap());
+        drop(stage(&scratch, "new", WriteOptions::default()).unwrap());
         assert_eq!(count(&scratch), 0);
     }
 
@@ -163,8 +169,8 @@ mod tests {
         let scratch = Scratch::new();
         let path = scratch.write("conf", "old and longer");
         let inode = fs::metadata(&path).unwrap().ino();
-        let manner = Manner { is_in_place: true, ..Manner::default() };
-        stage(&scratch, "new", manner).unwrap().install().unwrap();
+        let options = WriteOptions { is_in_place: true, ..WriteOptions::default() };
+        stage(&scratch, "new", options).unwrap().install().unwrap();
         assert_eq!(scratch.read("conf").unwrap(), "new");
         assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
         assert_eq!(count(&scratch), 1);
@@ -173,9 +179,9 @@ mod tests {
     #[test]
     fn a_mode_is_there_from_the_first_byte_on() {
         let scratch = Scratch::new();
-        let mode = Some(super::super::manner::FileMode::parse("600").unwrap());
-        let manner = Manner { mode, ..Manner::default() };
-        let staged = stage(&scratch, "new", manner).unwrap();
+        let mode = Some(super::super::write_options::FileMode::parse("600").unwrap());
+        let options = WriteOptions { mode, ..WriteOptions::default() };
+        let staged = stage(&scratch, "new", options).unwrap();
         let mode_of = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         assert_eq!(mode_of(&staged.path()), 0o600);
         staged.install().unwrap();

@@ -11,10 +11,10 @@ use super::numeric::Numeric;
 
 /// Where a value stands among others; a text that is a number stands among them.
 #[derive(Debug, Clone)]
-pub struct Rank(Place);
+pub struct Rank(SortKey);
 
 #[derive(Debug, Clone)]
-enum Place {
+enum SortKey {
     Number(f64, i128),
     Text(String),
     Composite(String),
@@ -27,25 +27,25 @@ impl Rank {
     pub fn of(value: Option<&Value>) -> Self {
         let number = |numeric: Numeric| {
             let (float, integer) = numeric.rank();
-            Place::Number(float, integer)
+            SortKey::Number(float, integer)
         };
         Self(match value {
-            None | Some(Value::Null) => Place::Missing,
+            None | Some(Value::Null) => SortKey::Missing,
             Some(Value::Bool(flag)) => number(Numeric::from(*flag)),
             Some(Value::Number(digits)) => {
-                Numeric::parse(digits.as_str()).map_or(Place::Missing, number)
+                Numeric::parse(digits.as_str()).map_or(SortKey::Missing, number)
             }
             Some(Value::String(text)) => {
-                Numeric::parse(text).map_or_else(|| Place::Text(text.clone()), number)
+                Numeric::parse(text).map_or_else(|| SortKey::Text(text.clone()), number)
             }
             Some(composite @ (Value::Array(_) | Value::Object(_))) => {
-                Place::Composite(composite.to_string())
+                SortKey::Composite(composite.to_string())
             }
         })
     }
 }
 
-impl Place {
+impl SortKey {
     const fn class(&self) -> u8 {
         match self {
             Self::Number(..) => 0,
@@ -59,12 +59,11 @@ impl Place {
 impl Ord for Rank {
     fn cmp(&self, other: &Self) -> Ordering {
         match (&self.0, &other.0) {
-            (Place::Number(a, exactly_a), Place::Number(b, exactly_b)) => {
+            (SortKey::Number(a, exactly_a), SortKey::Number(b, exactly_b)) => {
                 a.total_cmp(b).then(exactly_a.cmp(exactly_b))
             }
-            (Place::Text(a), Place::Text(b)) | (Place::Composite(a), Place::Composite(b)) => {
-                a.cmp(b)
-            }
+            (SortKey::Text(a), SortKey::Text(b))
+            | (SortKey::Composite(a), SortKey::Composite(b)) => a.cmp(b),
             (a, b) => a.class().cmp(&b.class()),
         }
     }

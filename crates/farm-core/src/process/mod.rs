@@ -5,10 +5,10 @@
 //! variables by which our service manager speaks to us.
 
 pub mod command;
-pub mod family;
 pub mod health;
 pub mod hook;
 pub mod terminal;
+pub mod tree;
 
 /// Variables that speak to us, not to what we start.
 const OURS: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];

@@ -3,7 +3,7 @@
 //! A terminal sends what is typed, and the signals of Ctrl-C and Ctrl-Z, to one group, its
 //! foreground. The child is to have it exactly when we would have it without the child.
 //!
-//! **Invariant.** The foreground is taken from nobody but us and our family: when the shell
+//! **Invariant.** The foreground is taken from nobody but us and our process tree: when the shell
 //! has it, it stays there until the shell gives it to us.
 
 use nix::errno::Errno;

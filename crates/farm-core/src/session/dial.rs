@@ -6,12 +6,12 @@
 //! caller. A name that can't be resolved, or takes for ever, costs the other ones
 //! nothing.
 
+use super::connect_error::{ConnectError, ConnectErrorKind};
 use super::link::DownReason;
-use super::patience::Patience;
 use super::servers::{Server, Servers};
 use super::stream::{Closed, Stream};
+use super::timeouts::Timeouts;
 use super::tls::Tls;
-use super::trouble::{Trouble, TroubleKind};
 use crate::engine::{Backoff, Worker};
 use nix::poll::PollFlags;
 use nix::sys::socket::{
@@ -92,7 +92,7 @@ pub(super) struct Dialer {
     backoff: Backoff,
     /// The server that failed us last: tried again after all others.
     avoid: Option<SocketAddr>,
-    trouble: Option<Trouble>,
+    trouble: Option<ConnectError>,
     up_since: Option<Instant>,
 }
 
@@ -148,14 +148,14 @@ impl Dialer {
     }
 
     /// A server did not take us: the round goes on with the next one.
-    pub(super) fn failed(&mut self, address: SocketAddr, what: TroubleKind) {
+    pub(super) fn failed(&mut self, address: SocketAddr, what: ConnectErrorKind) {
         self.avoid = Some(address);
-        self.note(Trouble::new(address.to_string(), what));
+        self.note(ConnectError::new(address.to_string(), what));
     }
 
     /// Remembers the latest trouble; one of this round that does not mend itself stays,
     /// and a server that is just down must not hide it.
-    fn note(&mut self, trouble: Trouble) {
+    fn note(&mut self, trouble: ConnectError) {
         let weight = trouble.weight();
         if self.trouble.as_ref().is_none_or(|known| known.weight() <= weight) {
             self.trouble = Some(trouble);
@@ -174,7 +174,7 @@ impl Dialer {
     }
 
     /// The latest reason for not being connected.
-    pub(super) fn trouble(&self) -> Option<Trouble> {
+    pub(super) fn trouble(&self) -> Option<ConnectError> {
         self.trouble.clone()
     }
 
@@ -203,7 +203,7 @@ impl Dialer {
 
     /// Does what can be done without waiting. `patience` bounds one connection, and
     /// after it one handshake; a server that is mute in it exhausts it.
-    pub(super) fn advance(&mut self, now: Instant, patience: &mut Patience) -> Progress {
+    pub(super) fn advance(&mut self, now: Instant, patience: &mut Timeouts) -> Progress {
         if let State::Resting { until } = self.state {
             if now < until {
                 return Progress::Waiting;
@@ -250,7 +250,7 @@ impl Dialer {
         match open(candidate.address) {
             Ok(socket) => Some(Attempt { step: Step::Opening(socket), candidate, until }),
             Err(errno) => {
-                let kind = TroubleKind::Connect(std::io::Error::from(errno).into());
+                let kind = ConnectErrorKind::Connect(std::io::Error::from(errno).into());
                 self.failed(candidate.address, kind);
                 None
             }
@@ -262,13 +262,13 @@ impl Dialer {
         attempt: Attempt,
         now: Instant,
         patience: Duration,
-    ) -> Result<Moved, TroubleKind> {
+    ) -> Result<Moved, ConnectErrorKind> {
         let Attempt { step, candidate, until } = attempt;
         let (mut stream, until) = match step {
             Step::Securing(stream) => (stream, until),
             Step::Opening(socket) => match outcome(&socket)? {
                 Some(stream) => (self.stream(stream, candidate)?, now + patience),
-                None if now >= until => return Err(TroubleKind::NoAnswer),
+                None if now >= until => return Err(ConnectErrorKind::NoAnswer),
                 None => {
                     let attempt = Attempt { step: Step::Opening(socket), candidate, until };
                     return Ok(Moved::Waiting(attempt));
@@ -283,27 +283,27 @@ impl Dialer {
                 Ok(Moved::Done(stream))
             }
             (Ok(false), Some(tls)) if now >= until => {
-                Ok(Moved::Mute(TroubleKind::Tls(tls.silence())))
+                Ok(Moved::Mute(ConnectErrorKind::Tls(tls.silence())))
             }
             (Ok(false), _) => {
                 Ok(Moved::Waiting(Attempt { step: Step::Securing(stream), candidate, until }))
             }
             (Err(Closed), _) => Err(stream
                 .why_closed()
-                .map_or(TroubleKind::Greeting(DownReason::HungUp), TroubleKind::Tls)),
+                .map_or(ConnectErrorKind::Greeting(DownReason::HungUp), ConnectErrorKind::Tls)),
         }
     }
 
     /// The files that TLS needs are read here, anew for every connection.
-    fn stream(&self, socket: TcpStream, candidate: Candidate) -> Result<Stream, TroubleKind> {
+    fn stream(&self, socket: TcpStream, candidate: Candidate) -> Result<Stream, ConnectErrorKind> {
         let stream = match &self.tls {
             None => Stream::new(socket),
             Some(tls) => {
                 let channel = tls.channel(&self.endpoints[candidate.endpoint]);
-                Stream::secure(socket, channel.map_err(TroubleKind::Tls)?)
+                Stream::secure(socket, channel.map_err(ConnectErrorKind::Tls)?)
             }
         };
-        stream.map_err(|error| TroubleKind::Connect(error.into()))
+        stream.map_err(|error| ConnectErrorKind::Connect(error.into()))
     }
 
     /// Waits for the next round, never for so long that the session runs out in a rest:
@@ -348,8 +348,11 @@ impl Dialer {
         }
     }
 
-    fn lookup_trouble(&self, number: usize, error: std::io::Error) -> Trouble {
-        Trouble::new(self.endpoints[number].to_string(), TroubleKind::Resolve(error.into()))
+    fn lookup_trouble(&self, number: usize, error: std::io::Error) -> ConnectError {
+        ConnectError::new(
+            self.endpoints[number].to_string(),
+            ConnectErrorKind::Resolve(error.into()),
+        )
     }
 
     fn collect_lookups(&mut self) {
@@ -392,13 +395,13 @@ impl Dialer {
 enum Moved {
     Waiting(Attempt),
     /// It said too little for too long.
-    Mute(TroubleKind),
+    Mute(ConnectErrorKind),
     Done(Stream),
 }
 
 /// The connection, once it stands.
-fn outcome(socket: &OwnedFd) -> Result<Option<TcpStream>, TroubleKind> {
-    let failed = |error: std::io::Error| TroubleKind::Connect(error.into());
+fn outcome(socket: &OwnedFd) -> Result<Option<TcpStream>, ConnectErrorKind> {
+    let failed = |error: std::io::Error| ConnectErrorKind::Connect(error.into());
     match getsockopt(socket, sockopt::SocketError).map_err(|errno| failed(errno.into()))? {
         0 => {}
         code => return Err(failed(nix::Error::from_raw(code).into())),

@@ -1,6 +1,6 @@
 //! How a request can fail.
 
-use super::{Trouble, ZnodePath};
+use super::{ConnectError, ZnodePath};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub enum SessionError {
     InvalidAcl(ZnodePath),
     /// The servers that were reached do not take our credentials.
     #[error("not authorised: {0}")]
-    AuthRefused(Trouble),
+    AuthRefused(ConnectError),
     /// The parent is ephemeral, and such znodes have no children.
     #[error("an ephemeral znode can't have children: {0}")]
     NoChildrenForEphemerals(ZnodePath),
@@ -70,7 +70,7 @@ pub enum SessionError {
     #[error("no ZooKeeper server reached in {}{}", Rounded(*.tried), behind(.trouble.as_ref()))]
     Unreachable {
         /// The latest thing that went wrong, if anything did.
-        trouble: Option<Trouble>,
+        trouble: Option<ConnectError>,
         /// How long we tried.
         tried: Duration,
     },
@@ -94,7 +94,7 @@ impl SessionError {
     }
 }
 
-fn behind(trouble: Option<&Trouble>) -> String {
+fn behind(trouble: Option<&ConnectError>) -> String {
     trouble.map_or_else(String::new, |trouble| format!(": {trouble}"))
 }
 

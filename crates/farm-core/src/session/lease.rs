@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 #[derive(Debug, Default)]
-struct Terms {
+struct LeaseState {
     /// When the last request that was answered went out, in nanoseconds; 0 before.
     contact: AtomicU64,
     /// When the session may be over; 0 if it may be now.
@@ -32,7 +32,7 @@ struct Terms {
 /// answering for up to `syncLimit` × `tickTime`, while the leader counts from when it
 /// last heard of us. What goes through the leader, such as a write, is proof for both.
 #[derive(Debug, Clone)]
-pub struct Lease(Arc<Terms>);
+pub struct Lease(Arc<LeaseState>);
 
 impl Lease {
     /// The time since the latest request that was answered went out;
@@ -74,7 +74,7 @@ impl Lease {
 /// Who moves a lease: the link, and nobody else.
 #[derive(Debug, Default)]
 pub(super) struct LeaseKeeper {
-    terms: Arc<Terms>,
+    terms: Arc<LeaseState>,
     is_over: bool,
 }
 

@@ -9,26 +9,26 @@
 //! order alone would otherwise hand one znode's bytes to the reader of another.
 
 mod backlog;
-mod overlap;
+mod messages;
+mod suppress_watch;
 mod time;
-mod words;
 
 #[cfg(test)]
 mod tests;
 
-pub use words::DownReason;
-pub(super) use words::{Out, OwnAnswer, OwnRequest, Unanswered};
+pub use messages::DownReason;
+pub(super) use messages::{Out, OwnAnswer, OwnRequest, Unanswered};
 
 use super::lease::Lease;
-use super::patience::Patience;
+use super::timeouts::Timeouts;
 use super::wire::{
     self, Credentials, Garbled, ReplyHead, Welcome, XID_AUTH, XID_EVENT, XID_PING, code, opcode,
 };
 use super::{Auth, Event, Hint, SessionId, ZnodePath};
 use crate::engine::Boottime;
 use backlog::{Backlog, Origin};
-use overlap::disentangled;
 use std::time::{Duration, Instant};
+use suppress_watch::suppress_watch;
 use time::Clocks;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,8 +106,8 @@ impl Link {
 
     /// How long one step of reaching a server may take; it grows with what is found out
     /// about servers on the way.
-    pub(super) const fn patience(&mut self) -> &mut Patience {
-        &mut self.clocks.patience
+    pub(super) const fn timeouts(&mut self) -> &mut Timeouts {
+        &mut self.clocks.timeouts
     }
 
     /// A connection to a server stands.
@@ -118,11 +118,11 @@ impl Link {
         // Servers turn away who has seen more than they have, without a word about the
         // session. An ensemble that has lost its data would do so for ever; once the
         // timeout has passed, being told of the expiry is worth more than the order.
-        let patience = &self.clocks.patience;
-        if now.saturating_duration_since(self.clocks.heard_at) > patience.granted() {
+        let timeouts = &self.clocks.timeouts;
+        if now.saturating_duration_since(self.clocks.heard_at) > timeouts.granted() {
             self.last_zxid = 0;
         }
-        let timeout_ms = patience.timeout_ms();
+        let timeout_ms = timeouts.timeout_ms();
         self.send(now, wire::greeting(self.session.as_ref(), self.last_zxid, timeout_ms));
     }
 
@@ -135,7 +135,7 @@ impl Link {
         self.phase = Phase::Down;
         self.clocks.pinged = None;
         if matches!(reason, DownReason::Silent | DownReason::Unfinished) {
-            self.clocks.patience.was_exhausted();
+            self.clocks.timeouts.was_exhausted();
         }
         self.backlog.fail_all(&mut self.out, code::CONNECTION_LOSS, Unanswered::Disconnected);
         if was_up {
@@ -319,7 +319,7 @@ impl Link {
             // Only while in use does anything of the library's wait in the queue.
             (opcode::PING, _) => self.out.bare_to_client(XID_PING, code::OK),
             (_, Phase::Up) => {
-                let body = disentangled(&self.backlog, opcode, &frame[8..]);
+                let body = suppress_watch(&self.backlog, opcode, &frame[8..]);
                 self.send_request(now, opcode, &body, Origin::Client { xid, opcode });
             }
             (_, Phase::Over) => self.out.bare_to_client(xid, code::SESSION_EXPIRED),
@@ -355,7 +355,7 @@ impl Link {
         self.is_closing = true;
         self.clocks.lease.end();
         if self.session.is_some() {
-            self.clocks.patience.leave();
+            self.clocks.timeouts.leave();
         }
         self.backlog.abandon_client(&mut self.out);
         self.backlog.abandon_own();
@@ -406,7 +406,7 @@ impl Link {
         self.phase = Phase::Up;
         if let Some(session) = &self.session {
             let session = SessionId(session.id);
-            let granted = self.clocks.patience.granted();
+            let granted = self.clocks.timeouts.granted();
             let is_new = !std::mem::replace(&mut self.was_up, true);
             self.out.events.push(Event::Connected { session, is_new, granted });
         }

@@ -1,6 +1,6 @@
 //! A session for a machine under test, as a runner has it.
 
-use super::{Acl, Auth, Config, Event, SESSION_TIMEOUT_LEAST, Servers, Session};
+use super::{Acl, Auth, Event, SESSION_TIMEOUT_LEAST, Servers, Session, SessionOptions};
 use crate::engine::{Inbox, Outbox, inbox};
 use std::fmt::Display;
 use std::time::Instant;
@@ -21,7 +21,7 @@ pub struct Live<A> {
 impl<A: Send + 'static> Live<A> {
     pub fn open(server: impl Display, couriers: usize) -> Self {
         let (inbox, outbox) = inbox();
-        let config = Config {
+        let config = SessionOptions {
             servers: Servers::parse(&server.to_string()).expect("servers"),
             session_timeout: SESSION_TIMEOUT_LEAST,
             rounds_max: None,

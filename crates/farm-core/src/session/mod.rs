@@ -6,7 +6,7 @@
 //! - `wire` and `multi` know the bytes, `link` what they mean, `patience` how long to wait,
 //!   `lease` for how long the session surely lives;
 //! - `dial` finds a server, `stream` is a socket, `tls` what may be spoken over it,
-//!   `door` lets the client library in, `relay` is the thread that turns it all, `narrator`
+//!   `door` lets the client library in, `relay` is the thread that turns it all, `reporter`
 //!   logs what the link says and passes it on;
 //! - `client` makes blocking requests through the client library, which only ever
 //!   meets the relay; `courier` threads make them for the loop.
@@ -21,39 +21,40 @@ mod action;
 mod auth;
 pub mod cache;
 mod client;
-mod courier;
+mod connect_error;
+mod connection_gate;
 mod dial;
-mod door;
 mod error;
 #[doc(hidden)]
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
-mod gate;
 mod hint;
 mod lease;
 mod link;
+mod listener;
 #[doc(hidden)]
 #[cfg(any(test, feature = "testing"))]
 pub mod live;
 mod multi;
-mod narrator;
+mod panic_slot;
 mod path;
-mod patience;
 mod peer;
 mod reader;
 mod relay;
 mod renewal;
+mod reporter;
+mod request_pool;
 mod servers;
 mod stream;
+mod timeouts;
 mod tls;
-mod trouble;
 mod wire;
-mod wreck;
 
 pub use acl::{Acl, AclError};
 pub use action::Action;
 pub use auth::{Auth, AuthError, CREDENTIALS_MAX};
 pub use client::{Client, CreateMode, Stat, Watch, Znode};
+pub use connect_error::ConnectError;
 pub use error::{DATA_BYTES_MAX, SessionError};
 pub use hint::{Change, Hint};
 pub use lease::Lease;
@@ -62,19 +63,18 @@ pub use path::{PATH_BYTES_MAX, PathError, PathFault, ZnodePath};
 pub use reader::ReaderEvent;
 pub use servers::{DEFAULT_PORT, SERVERS_MAX, Server, ServerFault, Servers, ServersError};
 pub use tls::{FileFault, Identity, SYSTEM_CA, Tls, TlsError, check_server_name};
-pub use trouble::Trouble;
 
 use crate::engine::{Post, Retry};
-use courier::Couriers;
-use gate::{Gate, Passage};
-use narrator::Narrator;
+use connection_gate::{ConnectionGate, Passage};
+use panic_slot::PanicSlot;
 use relay::Relay;
+use reporter::Reporter;
+use request_pool::RequestPool;
 use std::fmt;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use wreck::Wreck;
 
 /// The least session timeout that is asked for: below it, noticing a silent server
 /// and reaching another one does not fit in.
@@ -98,7 +98,7 @@ impl fmt::Display for SessionId {
 
 /// What a session needs to know.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct SessionOptions {
     /// Where ZooKeeper is.
     pub servers: Servers,
     /// The session timeout to ask for, at least [`SESSION_TIMEOUT_LEAST`].
@@ -139,7 +139,7 @@ pub enum Event {
     GaveUp(SessionError),
     /// In a whole round over all servers none took us, and one does not take our
     /// credentials. Further rounds follow.
-    AuthRefused(Trouble),
+    AuthRefused(ConnectError),
 }
 
 /// One client object and the session it talks through.
@@ -147,16 +147,16 @@ pub enum Event {
 struct Generation {
     // The order matters: the couriers end first, with them the last users of the
     // client, then the client, which says goodbye to the relay, and then the relay.
-    couriers: Couriers,
+    couriers: RequestPool,
     _client: Arc<Client>,
     relay: Arc<Relay>,
-    gate: Arc<Gate>,
-    wreck: Wreck,
+    gate: Arc<ConnectionGate>,
+    panic_slot: PanicSlot,
 }
 
 /// Sessions with ZooKeeper, one after the other.
 pub struct Session {
-    config: Config,
+    config: SessionOptions,
     notify: Post<Event>,
     generation: Generation,
     renewal: Retry,
@@ -176,7 +176,7 @@ impl Session {
     ///
     /// When the process has no socket or thread to give.
     pub fn open(
-        config: Config,
+        config: SessionOptions,
         notify: impl Fn(Event) + Send + Sync + 'static,
     ) -> Result<Self, SessionError> {
         let notify = Post::new(notify);
@@ -264,12 +264,12 @@ impl Session {
 }
 
 impl Generation {
-    fn open(config: &Config, notify: &Post<Event>) -> Result<Self, SessionError> {
+    fn open(config: &SessionOptions, notify: &Post<Event>) -> Result<Self, SessionError> {
         let system = |error: std::io::Error| SessionError::System(Arc::new(error));
         check_descriptors().map_err(system)?;
-        let gate = Arc::new(Gate::new());
+        let gate = Arc::new(ConnectionGate::new());
         let session = Arc::new(OnceLock::new());
-        let narrator = Narrator {
+        let reporter = Reporter {
             gate: Arc::clone(&gate),
             session: Arc::clone(&session),
             notify: notify.clone(),
@@ -277,13 +277,14 @@ impl Generation {
             rounds: 0,
             lasting: 0,
         };
-        let wreck = Wreck::default();
-        let relay = Arc::new(Relay::open(config, narrator, &wreck).map_err(system)?);
+        let panic_slot = PanicSlot::default();
+        let relay = Arc::new(Relay::open(config, reporter, &panic_slot).map_err(system)?);
         let chroot = config.servers.chroot().clone();
         let client =
             Arc::new(Client::open(Arc::clone(&relay), session, chroot, config.acl.clone())?);
-        let couriers = Couriers::start(config.couriers.max(1), &client, &wreck).map_err(system)?;
-        Ok(Self { couriers, _client: client, relay, gate, wreck })
+        let couriers =
+            RequestPool::start(config.couriers.max(1), &client, &panic_slot).map_err(system)?;
+        Ok(Self { couriers, _client: client, relay, gate, panic_slot })
     }
 }
 

@@ -11,15 +11,15 @@
 #[cfg(test)]
 mod tests;
 
+use super::connect_error::ConnectErrorKind;
 use super::dial::{Dialer, Progress};
-use super::door::Door;
 use super::lease::Lease;
 use super::link::{DownReason, Link, OwnAnswer, OwnRequest, Unanswered};
-use super::narrator::Narrator;
+use super::listener::RelayListener;
+use super::panic_slot::PanicSlot;
+use super::reporter::Reporter;
 use super::stream::{Closed, Stream};
-use super::trouble::TroubleKind;
-use super::wreck::Wreck;
-use super::{Config, Event, SESSION_TIMEOUT_LEAST};
+use super::{Event, SESSION_TIMEOUT_LEAST, SessionOptions};
 use crate::engine::{Boottime, Worker};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Read, Write};
@@ -61,10 +61,14 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// Starts looking for a server. The narrator tells on the relay's thread.
-    pub(super) fn open(config: &Config, narrator: Narrator, wreck: &Wreck) -> io::Result<Self> {
-        let door = Door::open()?;
-        let address = door.address()?;
+    /// Starts looking for a server. The reporter tells on the relay's thread.
+    pub(super) fn open(
+        config: &SessionOptions,
+        reporter: Reporter,
+        panic_slot: &PanicSlot,
+    ) -> io::Result<Self> {
+        let listener = RelayListener::open()?;
+        let address = listener.address()?;
         let (waker, woken) = UnixStream::pair()?;
         waker.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
@@ -81,16 +85,16 @@ impl Relay {
             dialer: Dialer::new(&config.servers, config.tls.clone(), now, waker.clone()),
             commands: incoming,
             woken,
-            door,
+            listener,
             client: None,
             server: None,
             address: None,
             until: None,
             is_quitting: false,
-            narrator,
+            reporter,
         };
-        let wreck = wreck.clone();
-        let worker = Worker::start("relay", move || event_loop.run_guarded(&wreck))?;
+        let panic_slot = panic_slot.clone();
+        let worker = Worker::start("relay", move || event_loop.run_guarded(&panic_slot))?;
         Ok(Self { commands, waker, address, lease, _worker: worker })
     }
 
@@ -144,7 +148,7 @@ struct EventLoop {
     dialer: Dialer,
     commands: Receiver<Command>,
     woken: UnixStream,
-    door: Door,
+    listener: RelayListener,
     client: Option<Stream>,
     server: Option<Server>,
     /// The server we are or were connected to last.
@@ -152,7 +156,7 @@ struct EventLoop {
     /// Set once the session is being closed: the thread ends by then.
     until: Option<Instant>,
     is_quitting: bool,
-    narrator: Narrator,
+    reporter: Reporter,
 }
 
 #[derive(Debug, Default)]
@@ -164,10 +168,10 @@ struct Ready {
 impl EventLoop {
     /// Runs to the end. After a panic the session is over, and the thread goes on
     /// for those who wait for an answer and for the library, which would spin.
-    fn run_guarded(mut self, wreck: &Wreck) {
+    fn run_guarded(mut self, panic_slot: &PanicSlot) {
         // Telling of the end may be what panics, so there is a third life.
         for _ in 0..3 {
-            if wreck.guard(|| self.run()) {
+            if panic_slot.guard(|| self.run()) {
                 return;
             }
             self.link.give_up();
@@ -191,7 +195,7 @@ impl EventLoop {
             self.take_commands(now);
             // One library object, one connection: after it, the port stays open and mute.
             if self.client.is_none() {
-                self.client = self.door.accept(now);
+                self.client = self.listener.accept(now);
             }
             if ready.client {
                 self.read_client(now);
@@ -219,7 +223,7 @@ impl EventLoop {
         if let (Some(until), false) = (self.until, is_closed) {
             earlier(until);
         }
-        if let (None, Some(at)) = (&self.client, self.door.deadline()) {
+        if let (None, Some(at)) = (&self.client, self.listener.deadline()) {
             earlier(at);
         }
         let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
@@ -232,7 +236,7 @@ impl EventLoop {
             fds.push(PollFd::new(fd, flags));
             fds.len() - 1
         };
-        if let (None, Some(socket)) = (&self.client, self.door.socket()) {
+        if let (None, Some(socket)) = (&self.client, self.listener.socket()) {
             add(socket, PollFlags::POLLIN);
         }
         let server_is_full = self.server.as_ref().is_some_and(|s| s.stream.is_congested());
@@ -269,7 +273,7 @@ impl EventLoop {
                 Ok(Command::Close { until }) => {
                     self.until = Some(until);
                     self.link.close(now);
-                    let patience = self.link.patience().answer();
+                    let patience = self.link.timeouts().answer();
                     self.dialer.hurry(now, patience);
                 }
                 Ok(Command::Quit) | Err(TryRecvError::Disconnected) => {
@@ -324,7 +328,7 @@ impl EventLoop {
         if self.server.is_some() || !self.link.wants_server() {
             return;
         }
-        match self.dialer.advance(now, self.link.patience()) {
+        match self.dialer.advance(now, self.link.timeouts()) {
             Progress::Waiting => {}
             Progress::Connected(stream, address) => {
                 self.address = Some(address);
@@ -333,7 +337,7 @@ impl EventLoop {
             }
             // A session that is being closed does not report failed rounds.
             Progress::RoundFailed if self.until.is_some() => {}
-            Progress::RoundFailed => self.narrator.round_failed(self.dialer.trouble()),
+            Progress::RoundFailed => self.reporter.round_failed(self.dialer.trouble()),
         }
     }
 
@@ -373,13 +377,13 @@ impl EventLoop {
     fn drop_server(&mut self, now: Instant, reason: DownReason) {
         let Some(mut server) = self.server.take() else { return };
         if server.is_welcome {
-            self.dialer.lost(now, server.address, self.link.patience().answer());
+            self.dialer.lost(now, server.address, self.link.timeouts().answer());
         } else {
             // We may have noticed by writing, and not have read yet what it had to say.
             server.stream.receive().unwrap_or_default();
             let is_of_tls = reason == DownReason::HungUp || server.stream.is_garbled();
             let error = server.stream.why_closed().filter(|_| is_of_tls);
-            let kind = error.map_or(TroubleKind::Greeting(reason), TroubleKind::Tls);
+            let kind = error.map_or(ConnectErrorKind::Greeting(reason), ConnectErrorKind::Tls);
             self.dialer.failed(server.address, kind);
         }
         server.stream.part();
@@ -391,6 +395,6 @@ impl EventLoop {
             server.is_welcome = true;
             self.dialer.succeeded(now);
         }
-        self.narrator.tell(event, self.address);
+        self.reporter.tell(event, self.address);
     }
 }

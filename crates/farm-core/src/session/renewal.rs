@@ -54,7 +54,7 @@ impl Session {
 
     /// One attempt.
     pub(super) fn begin_anew(&mut self) -> Result<(), SessionError> {
-        self.generation.wreck.surface();
+        self.generation.panic_slot.surface();
         self.generation.relay.begin_close(Instant::now());
         self.generation = Generation::open(&self.config, &self.notify)?;
         Ok(())

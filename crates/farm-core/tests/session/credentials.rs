@@ -2,15 +2,17 @@
 
 use crate::guest::{Guest, PATIENCE, Stop, config, path};
 use farm_core::farm::{Claim, claim};
-use farm_core::session::{Acl, Auth, Client, Config, CreateMode, Event, SessionError, Watch};
+use farm_core::session::{
+    Acl, Auth, Client, CreateMode, Event, SessionError, SessionOptions, Watch,
+};
 use farm_harness::{FakeEnsemble, FakeServer, free_port, op, patience};
 use std::fmt::Display;
 use std::time::Duration;
 
 const LINES: &[u8] = b"digest:bob:secret\ndigest:eve:other";
 
-fn with_auth(servers: &[&dyn Display]) -> Config {
-    Config { auth: Auth::parse(LINES).unwrap(), ..config(servers) }
+fn with_auth(servers: &[&dyn Display]) -> SessionOptions {
+    SessionOptions { auth: Auth::parse(LINES).unwrap(), ..config(servers) }
 }
 
 fn locked(server: &FakeServer) {
@@ -36,7 +38,7 @@ fn who_has_the_credentials_reads_and_nobody_else() {
     let refused = stranger.run(read);
     assert!(matches!(&refused, Err(SessionError::NoAuth(p)) if p.as_str() == "/farm"));
     let auth = Auth::parse(b"digest:bob:secret").unwrap();
-    let half = Guest::open_with(Config { auth, ..config(&[&server.addr()]) });
+    let half = Guest::open_with(SessionOptions { auth, ..config(&[&server.addr()]) });
     half.connected_anew();
     let refused = half.run(read);
     assert!(matches!(&refused, Err(SessionError::NoAuth(p)) if p.as_str() == "/farm/a"));
@@ -190,7 +192,7 @@ fn what_is_created_and_replaced_gets_the_access_list() {
     server.put_ephemeral("/farm/old", b"left over", dead);
     let acl = Acl::parse("auth::cdrwa,ip:10.0.0.0/8:rw").unwrap();
     let wanted = ["auth::31", "ip:10.0.0.0/8:3"].map(str::to_owned);
-    let guest = Guest::open_with(Config { acl, ..with_auth(&[&server.addr()]) });
+    let guest = Guest::open_with(SessionOptions { acl, ..with_auth(&[&server.addr()]) });
     guest.connected_anew();
     let claimed = guest.run(|client| {
         client.create(&path("/plain"), b"", CreateMode::Persistent)?;

@@ -1,8 +1,8 @@
 //! A session and what it tells, as a test sees it.
 
 use farm_core::session::{
-    Acl, Auth, Change, Client, Config, Event, SESSION_TIMEOUT_LEAST, Servers, Session,
-    SessionError, SessionId, Trouble, Watch, Znode, ZnodePath,
+    Acl, Auth, Change, Client, ConnectError, Event, SESSION_TIMEOUT_LEAST, Servers, Session,
+    SessionError, SessionId, SessionOptions, Watch, Znode, ZnodePath,
 };
 use farm_harness::{FakeEnsemble, FakeServer, patience};
 use std::fmt::Display;
@@ -25,9 +25,9 @@ pub(crate) fn path(text: &str) -> ZnodePath {
 }
 
 /// The configuration for these servers, in the order of the command line.
-pub(crate) fn config(servers: &[&dyn Display]) -> Config {
+pub(crate) fn config(servers: &[&dyn Display]) -> SessionOptions {
     let list = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    Config {
+    SessionOptions {
         servers: Servers::parse(&list).unwrap(),
         session_timeout: SESSION_TIMEOUT_LEAST,
         rounds_max: None,
@@ -43,7 +43,7 @@ impl Guest {
         Self::open_with(config(servers))
     }
 
-    pub(crate) fn open_with(config: Config) -> Self {
+    pub(crate) fn open_with(config: SessionOptions) -> Self {
         let (sender, events) = channel();
         let session = Session::open(config, move |event| drop(sender.send(event))).unwrap();
         Self { session, events }
@@ -97,14 +97,14 @@ impl Guest {
         assert!(matches!(event, Event::Lost), "not lost but {event:?}");
     }
 
-    pub(crate) fn gave_up(&self) -> Option<Trouble> {
+    pub(crate) fn gave_up(&self) -> Option<ConnectError> {
         match self.next_state() {
             Event::GaveUp(SessionError::Unreachable { trouble, .. }) => trouble,
             other => panic!("not given up but {other:?}"),
         }
     }
 
-    pub(crate) fn auth_refused(&self) -> Trouble {
+    pub(crate) fn auth_refused(&self) -> ConnectError {
         match self.next_state() {
             Event::AuthRefused(trouble) => trouble,
             other => panic!("not refused but {other:?}"),

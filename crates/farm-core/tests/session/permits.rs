@@ -1,7 +1,7 @@
 //! Permits over links that break, beside members written in Ruby.
 
 use crate::guest::{PATIENCE, config};
-use farm_core::farm::permit::{Action, Answer, Contender, Event, GroupName, News, Permit};
+use farm_core::farm::permit::{Action, Answer, Event, GroupName, MemberId, News, Permit};
 use farm_core::session::{self, Session, SessionId};
 use farm_harness::{FakeServer, code, op, patience};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ impl Member {
         let session = Session::open(config(&[&server.addr()]), move |event| {
             drop(to_self.send(Post::Session(event)));
         });
-        let contender = Contender { host: "db-01".to_owned(), pid: 4711 };
+        let contender = MemberId { host: "db-01".to_owned(), pid: 4711 };
         let holders = NonZeroU32::new(holders).unwrap();
         let permit = Permit::new(GroupName::parse(GROUP).unwrap(), holders, contender);
         let session = session.unwrap();

@@ -5,9 +5,9 @@
 
 use super::children::Below;
 use super::get::malformed;
+use crate::connection::Connection;
 use crate::format::{Choice, End, Layout, OutputArgs};
 use crate::output::Output;
-use crate::reach::Reach;
 use clap::Args;
 use farm_core::cli::{Exit, Failure, FilterArg, plugin_text, printable};
 use farm_core::farm::COMMON;
@@ -61,7 +61,7 @@ pub(crate) fn check(
     args: &CheckArgs,
     output: OutputArgs,
     is_verbose: bool,
-    reach: &Reach,
+    connection: &Connection,
 ) -> Result<Exit, Failure> {
     let choice = output.choose_of("check", &[Layout::Text, Layout::Json])?;
     output.refuse_null("check")?;
@@ -70,7 +70,7 @@ pub(crate) fn check(
         warning: args.warning.clone(),
         hosts_min: args.min_hosts.map(u64::from),
     };
-    let report = match look(args, reach) {
+    let report = match look(args, connection) {
         Ok(farm) => Report::of(&farm, &limits, is_verbose),
         Err(failure) if choice.layout == Layout::Json => Report::unknown(&failure, &limits),
         Err(failure) => return Err(failure),
@@ -89,11 +89,11 @@ struct Seen {
     hosts: Vec<(String, Option<String>)>,
 }
 
-fn look(args: &CheckArgs, reach: &Reach) -> Result<Seen, Failure> {
+fn look(args: &CheckArgs, connection: &Connection) -> Result<Seen, Failure> {
     let path = ZnodePath::parse(&args.farm)?;
     let own_filter = args.filter.filter()?;
     let asked = path.clone();
-    let (farm, hosts) = reach.ask(move |client, _| {
+    let (farm, hosts) = connection.ask(move |client, _| {
         let below = Below::read(client, &asked, Depth::CHILDREN, Contents::All)?;
         let mut hosts = below.children(client)?;
         hosts.retain(|host| host.place.name != COMMON);

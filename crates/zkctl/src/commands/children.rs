@@ -8,7 +8,7 @@ use farm_core::session::{Client, SessionError, Stat, Watch, Znode, ZnodePath};
 
 /// Where a znode stands below the one that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Location {
     /// Its path from there: `1.2.3.4`, or `db/1.2.3.4`.
     pub(super) name: String,
     /// Its whole path, or why it has none that we can use.
@@ -18,7 +18,7 @@ pub(super) struct Place {
 /// A znode that was read.
 #[derive(Debug)]
 pub(super) struct Child {
-    pub(super) place: Place,
+    pub(super) place: Location,
     /// The record, or why it can't be read.
     pub(super) content: Result<Record, String>,
     pub(super) stat: Option<Stat>,
@@ -63,14 +63,14 @@ impl Below {
         let mut children = Vec::new();
         for (path, znode) in self.cache.below() {
             let name = path.below_or_at(&self.top).unwrap_or_default().to_owned();
-            let place = Place { name, path: Ok(path.clone()) };
+            let place = Location { name, path: Ok(path.clone()) };
             children.extend(self.child(client, place, path, znode)?);
         }
         for (parent, name) in self.cache.ignored() {
             let above = parent.below_or_at(&self.top).unwrap_or_default();
             let whole = if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") };
             let why = parent.child(name).err().map_or_else(String::new, |error| error.to_string());
-            let place = Place { name: whole, path: Err(why.clone()) };
+            let place = Location { name: whole, path: Err(why.clone()) };
             let content = if self.is_named_only() { Ok(Record::new()) } else { Err(why) };
             children.push(Child { place, content, stat: None });
         }
@@ -81,7 +81,7 @@ impl Below {
     fn child(
         &self,
         client: &Client,
-        place: Place,
+        place: Location,
         path: &ZnodePath,
         znode: Option<&Znode<Decoded>>,
     ) -> Result<Option<Child>, SessionError> {

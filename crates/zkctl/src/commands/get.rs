@@ -2,9 +2,9 @@
 
 use super::field::{parse_field, shown};
 use super::znode_stat::full;
+use crate::connection::Connection;
 use crate::format::{Choice, End, Layout, OutputArgs};
 use crate::output::Output;
-use crate::reach::Reach;
 use clap::{Args, ValueEnum};
 use farm_core::cli::{Exit, ExitReason, Failure};
 use farm_core::codec::{DecodeError, TextFormat, encode_record, json::decode_znode};
@@ -98,11 +98,15 @@ impl GetArgs {
     }
 }
 
-pub(crate) fn get(args: &GetArgs, output: OutputArgs, reach: &Reach) -> Result<Exit, Failure> {
+pub(crate) fn get(
+    args: &GetArgs,
+    output: OutputArgs,
+    connection: &Connection,
+) -> Result<Exit, Failure> {
     let path = ZnodePath::parse(&args.path)?;
     let question = args.question(output)?;
     let asked = path.clone();
-    let found = reach.ask(move |client, _| read(client, &asked))?;
+    let found = connection.ask(move |client, _| read(client, &asked))?;
     let mut output = Output::open();
     match question {
         Question::Raw => output.bytes(&found?.data)?,

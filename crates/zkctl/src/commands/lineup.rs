@@ -4,7 +4,7 @@ use super::znode_stat::{object, utc};
 use crate::format::{Choice, End};
 use crate::output::Output;
 use farm_core::cli::Failure;
-use farm_core::farm::permit::{Card, GroupName, Line, Place};
+use farm_core::farm::permit::{Contender, ContenderInfo, GroupName, Queue};
 use farm_core::model::Value;
 use farm_core::session::{SessionId, Stat};
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ const COLUMNS: [&str; 9] = ["group", "state", "id", "since", "host", "pid", "n",
 /// A contender as it was read.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
-    pub(super) card: Card,
+    pub(super) card: ContenderInfo,
     pub(super) stat: Stat,
 }
 
@@ -49,22 +49,22 @@ impl Seen {
 #[derive(Debug)]
 pub(super) struct Contended {
     group: String,
-    place: Place,
+    place: Contender,
     is_turn: bool,
     seen: Seen,
 }
 
 impl Contended {
     /// Tells whose turn it is, by the rule that each of them goes by.
-    pub(super) fn in_order(group: &GroupName, found: Vec<(Place, Seen)>) -> Vec<Self> {
-        let line = Line::of(found.iter().map(|(place, _)| place.name()));
-        let mut found: BTreeMap<Place, Seen> = found.into_iter().collect();
+    pub(super) fn in_order(group: &GroupName, found: Vec<(Contender, Seen)>) -> Vec<Self> {
+        let line = Queue::of(found.iter().map(|(place, _)| place.name()));
+        let mut found: BTreeMap<Contender, Seen> = found.into_iter().collect();
         // Who does not say how many may hold is a member with room for one.
-        let holders = |place: &Place| {
+        let holders = |place: &Contender| {
             let stated = found.get(place).and_then(|seen| seen.card.holders);
             stated.map_or(1, std::num::NonZero::get)
         };
-        let turns: Vec<(Place, bool)> =
+        let turns: Vec<(Contender, bool)> =
             line.turns(holders).map(|(place, is_turn)| (place.clone(), is_turn)).collect();
         let contended = turns.into_iter().filter_map(|(place, is_turn)| {
             let seen = found.remove(&place)?;
@@ -138,7 +138,7 @@ pub(super) fn show(
 /// Says what was deleted.
 pub(super) fn show_broken(
     group: &GroupName,
-    place: &Place,
+    place: &Contender,
     seen: &Seen,
     output: &mut Output<impl Write>,
 ) -> Result<(), Failure> {
@@ -166,7 +166,7 @@ mod tests {
             ephemeral_owner,
             ..Stat::default()
         };
-        Seen { card: Card::read(card.as_bytes()), stat }
+        Seen { card: ContenderInfo::read(card.as_bytes()), stat }
     }
 
     fn contenders() -> Vec<Contended> {
@@ -186,7 +186,7 @@ mod tests {
             ("backup13", "", 0),
         ];
         let found =
-            found.map(|(name, card, owner)| (Place::parse(name).unwrap(), seen(card, owner)));
+            found.map(|(name, card, owner)| (Contender::parse(name).unwrap(), seen(card, owner)));
         Contended::in_order(&GroupName::parse("services/db").unwrap(), found.into())
     }
 
@@ -236,7 +236,7 @@ mod tests {
         for (card, owner, rest) in table {
             let mut shown = Vec::new();
             let mut output = Output::into(&mut shown);
-            let (group, place) = (GroupName::parse("g").unwrap(), Place::parse("ex1").unwrap());
+            let (group, place) = (GroupName::parse("g").unwrap(), Contender::parse("ex1").unwrap());
             show_broken(&group, &place, &seen(card, owner), &mut output).unwrap();
             output.finish().unwrap();
             assert_eq!(String::from_utf8(shown).unwrap(), format!("broke g/ex1: {rest}\n"));

@@ -131,7 +131,7 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::children::{Place, decode};
+    use crate::commands::children::{Location, decode};
     use crate::format::End;
     use farm_core::session::{Stat, ZnodePath};
     use serde_json::json;
@@ -140,7 +140,7 @@ mod tests {
         let path = ZnodePath::root().child(name).unwrap();
         let content = decode(&path, znode.as_bytes());
         Child {
-            place: Place { name: name.to_owned(), path: Ok(path) },
+            place: Location { name: name.to_owned(), path: Ok(path) },
             content,
             stat: Some(Stat::default()),
         }

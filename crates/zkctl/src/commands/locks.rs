@@ -4,12 +4,12 @@
 //! very one that was there when the command looked.
 
 use super::lineup::{Contended, Seen, show, show_broken};
+use crate::connection::Connection;
 use crate::format::{HeaderArg, OutputArgs};
 use crate::output::Output;
-use crate::reach::Reach;
 use clap::Args;
 use farm_core::cli::{Exit, Failure};
-use farm_core::farm::permit::{Card, GroupName, Line, Place};
+use farm_core::farm::permit::{Contender, ContenderInfo, GroupName, Queue};
 use farm_core::session::{Client, SessionError, Watch, Znode, ZnodePath};
 use std::sync::OnceLock;
 
@@ -41,16 +41,20 @@ pub(crate) struct LocksArgs {
     header: HeaderArg,
 }
 
-pub(crate) fn locks(args: &LocksArgs, output: OutputArgs, reach: &Reach) -> Result<Exit, Failure> {
+pub(crate) fn locks(
+    args: &LocksArgs,
+    output: OutputArgs,
+    connection: &Connection,
+) -> Result<Exit, Failure> {
     let group = args.name.as_deref().map(GroupName::parse).transpose()?;
     if let (Some(id), Some(group)) = (&args.broken, &group) {
         output.refuse("locks --break")?;
-        return break_contender(group, id, reach);
+        return break_contender(group, id, connection);
     }
     let choice = output.choose("locks")?;
     let has_header = args.header.of(choice)?;
     let asked = group.clone();
-    let contenders = reach.ask(move |client, _| match &asked {
+    let contenders = connection.ask(move |client, _| match &asked {
         Some(group) => in_group(client, group),
         None => in_all_groups(client).map(Some),
     })?;
@@ -98,8 +102,9 @@ fn in_group(client: &Client, group: &GroupName) -> Result<Option<Vec<Contended>>
         Err(SessionError::NoNode(_)) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let line = Line::of(names);
-    let path = |place: &Place| Some((place.clone(), group.directory().child(place.name()).ok()?));
+    let line = Queue::of(names);
+    let path =
+        |place: &Contender| Some((place.clone(), group.directory().child(place.name()).ok()?));
     let (places, paths): (Vec<_>, Vec<_>) = line.places().iter().filter_map(path).unzip();
     let mut found = Vec::new();
     for ((place, path), read) in places.into_iter().zip(&paths).zip(client.get_many(&paths)?) {
@@ -119,26 +124,26 @@ fn seen(
     read: Result<Znode, SessionError>,
 ) -> Result<Option<Seen>, SessionError> {
     match read {
-        Ok(znode) => Ok(Some(Seen { card: Card::read(&znode.data), stat: znode.stat })),
+        Ok(znode) => Ok(Some(Seen { card: ContenderInfo::read(&znode.data), stat: znode.stat })),
         Err(SessionError::NoNode(_)) => Ok(None),
         Err(SessionError::NoAuth(_)) => {
             let stat = client.exists(path, Watch::No)?;
-            Ok(stat.map(|stat| Seen { card: Card::default(), stat }))
+            Ok(stat.map(|stat| Seen { card: ContenderInfo::default(), stat }))
         }
         Err(error) => Err(error),
     }
 }
 
-fn break_contender(group: &GroupName, id: &str, reach: &Reach) -> Result<Exit, Failure> {
+fn break_contender(group: &GroupName, id: &str, connection: &Connection) -> Result<Exit, Failure> {
     let no_such = || {
         Failure::new(Exit::No, format!("{group} has no contender {id}"))
             .hint(format!("zkctl locks {group} shows their IDs"))
     };
-    let place = Place::parse(id).ok_or_else(no_such)?;
+    let place = Contender::parse(id).ok_or_else(no_such)?;
     // A name of no znode is the name of no contender either.
     let path = group.directory().child(id).map_err(|_| no_such())?;
     let target = OnceLock::new();
-    let broken = reach.ask(move |client, _| {
+    let broken = connection.ask(move |client, _| {
         loop {
             let Some(seen) = look(client, &path)? else {
                 // It may be gone because the answer to our delete was lost.

@@ -3,9 +3,9 @@
 use super::children::Below;
 use super::field::parse_field;
 use super::listing::View;
+use crate::connection::Connection;
 use crate::format::{HeaderArg, OutputArgs};
 use crate::output::Output;
-use crate::reach::Reach;
 use clap::Args;
 use farm_core::cli::{Exit, Failure, FilterArg};
 use farm_core::model::FieldPath;
@@ -53,7 +53,11 @@ pub(crate) struct LsArgs {
     header: HeaderArg,
 }
 
-pub(crate) fn ls(args: &LsArgs, output: OutputArgs, reach: &Reach) -> Result<Exit, Failure> {
+pub(crate) fn ls(
+    args: &LsArgs,
+    output: OutputArgs,
+    connection: &Connection,
+) -> Result<Exit, Failure> {
     let choice = output.choose("ls")?;
     let has_header = args.header.of(choice)?;
     let path = ZnodePath::parse(&args.path)?;
@@ -67,7 +71,7 @@ pub(crate) fn ls(args: &LsArgs, output: OutputArgs, reach: &Reach) -> Result<Exi
     let depth = if args.recursive { Depth::SUBTREE } else { Depth::CHILDREN };
     let needs_content = view.needs_content(choice.layout);
     let contents = if needs_content { Contents::Below } else { Contents::Names };
-    let children = reach
+    let children = connection
         .ask(move |client, _| Below::read(client, &path, depth, contents)?.children(client))?;
     let mut output = Output::open();
     view.show(&view.arrange(children), choice, &mut output)?;

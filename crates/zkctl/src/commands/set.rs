@@ -1,9 +1,9 @@
 //! `zkctl set`: fields of a record given a value.
 
 use super::assignment::{Assignments, Refusal, Type, apply, parse_words};
+use crate::connection::Connection;
 use crate::format::End;
 use crate::output::Output;
-use crate::reach::Reach;
 use crate::stdin::read_value;
 use clap::Args;
 use farm_core::cli::{Exit, Failure};
@@ -61,14 +61,14 @@ pub(crate) struct SetArgs {
     dry_run: bool,
 }
 
-pub(crate) fn set(args: &SetArgs, reach: &Reach) -> Result<Exit, Failure> {
+pub(crate) fn set(args: &SetArgs, connection: &Connection) -> Result<Exit, Failure> {
     let path = ZnodePath::parse(&args.path)?;
     let order = args.order(path.clone())?;
     let absent = if args.create { Absent::Create } else { Absent::Refuse };
     // When the connection broke during a write, it may have happened: then a
     // condition that was met before it is no reason to complain.
     let is_written = AtomicBool::new(false);
-    let edited = reach.ask(move |client, until| {
+    let edited = connection.ask(move |client, until| {
         let mut has_agreed = false;
         let change = |record: &mut Record, stat: Option<&Stat>| {
             let done = order.carry_out(record, stat, is_written.load(Ordering::Relaxed));

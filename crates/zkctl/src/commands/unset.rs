@@ -1,7 +1,7 @@
 //! `zkctl unset`: fields taken out of a record.
 
 use super::field::parse_field;
-use crate::reach::Reach;
+use crate::connection::Connection;
 use clap::Args;
 use farm_core::cli::{Exit, Failure};
 use farm_core::farm::{EditError, edit_record};
@@ -33,7 +33,7 @@ pub(crate) struct UnsetArgs {
     strict: bool,
 }
 
-pub(crate) fn unset(args: &UnsetArgs, reach: &Reach) -> Result<Exit, Failure> {
+pub(crate) fn unset(args: &UnsetArgs, connection: &Connection) -> Result<Exit, Failure> {
     let path = ZnodePath::parse(&args.path)?;
     let fields = args.fields.iter().map(|text| parse_field(text));
     let fields = fields.collect::<Result<Vec<_>, _>>()?;
@@ -41,7 +41,7 @@ pub(crate) fn unset(args: &UnsetArgs, reach: &Reach) -> Result<Exit, Failure> {
     // because we removed them: then a missing one is no reason to complain.
     let is_strict = AtomicBool::new(args.strict);
     let at = path.clone();
-    let edited = reach.ask(move |client, until| {
+    let edited = connection.ask(move |client, until| {
         let mut has_removed = false;
         let change = |record: &mut Record| {
             let removed = remove(record, &fields, is_strict.load(Ordering::Relaxed));

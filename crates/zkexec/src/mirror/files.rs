@@ -1,25 +1,27 @@
 //! What is on the disk.
 //!
 //! **Invariant.** Other bytes get into the files by [`Files::install`] and
-//! [`Previous::put_back`] alone, and each of the two does all of it or nothing.
+//! [`Backups::put_back`] alone, and each of the two does all of it or nothing.
 
 #[cfg(test)]
 mod tests;
 
 use super::{Content, MirrorSpec, Mirrored};
 use farm_core::cli::{Exit, ExitReason, chain};
+use farm_core::files::backup::Backup as PreviousFile;
 use farm_core::files::error::{Fault, FileError};
 use farm_core::files::file::read;
-use farm_core::files::mark::Mark;
-use farm_core::files::previous::Previous as PreviousFile;
+use farm_core::files::marker::OwnershipMarker;
 use farm_core::files::staging::{StagedFile, sweep};
-use farm_core::files::tree::{OwnedDir, PreviousTree, StagedTree};
+use farm_core::files::tree::{OwnedDir, StagedTree, TreeBackup};
 use farm_core::process::command::{Environment, about_file};
 use std::path::PathBuf;
 
 /// The mark on the directory of a subtree.
-const MARK: Mark =
-    Mark { name: ".zkexec", text: b"Written by zkexec: other files here are removed.\n" };
+const MARK: OwnershipMarker = OwnershipMarker {
+    name: ".zkexec",
+    text: b"Written by zkexec: other files here are removed.\n",
+};
 
 /// The local side of all mirrors.
 #[derive(Debug)]
@@ -99,7 +101,8 @@ impl Files {
             let item = match mirrored {
                 Mirrored::Absent => None,
                 Mirrored::Bytes(bytes) => {
-                    StagedFile::write(&mirror.local, bytes.to_vec(), mirror.manner)?.map(Item::File)
+                    StagedFile::write(&mirror.local, bytes.to_vec(), mirror.options)?
+                        .map(Item::File)
                 }
                 Mirrored::Tree(leaves) => {
                     owned_dir(mirror).stage(leaves, mirror.check.is_some())?.map(Item::Tree)
@@ -115,8 +118,8 @@ impl Files {
     /// # Errors
     ///
     /// [`FilesError`]; what had its place already was put back.
-    pub(crate) fn install(&self, staged: Staged) -> Result<Previous, FilesError> {
-        let mut previous = Previous { layers: Vec::new() };
+    pub(crate) fn install(&self, staged: Staged) -> Result<Backups, FilesError> {
+        let mut previous = Backups { layers: Vec::new() };
         for (_, item) in staged.items {
             let layer = match item {
                 Item::File(file) => file.install_over().map(Layer::File),
@@ -135,7 +138,7 @@ impl Files {
 }
 
 fn owned_dir(mirror: &MirrorSpec) -> OwnedDir {
-    OwnedDir { path: mirror.local.clone(), mark: MARK, manner: mirror.manner }
+    OwnedDir { path: mirror.local.clone(), marker: MARK, options: mirror.options }
 }
 
 /// New files, down on the disk. Dropped, they are removed.
@@ -191,7 +194,7 @@ impl Staged {
 
 /// The files as they were before. Dropped, they are forgotten.
 #[derive(Debug)]
-pub(crate) struct Previous {
+pub(crate) struct Backups {
     /// The newest last.
     layers: Vec<Layer>,
 }
@@ -199,10 +202,10 @@ pub(crate) struct Previous {
 #[derive(Debug)]
 enum Layer {
     File(PreviousFile),
-    Tree(PreviousTree),
+    Tree(TreeBackup),
 }
 
-impl Previous {
+impl Backups {
     /// Adds what was there before a later installation: both are undone together.
     pub(crate) fn absorb(&mut self, later: Self) {
         self.layers.extend(later.layers);
@@ -249,9 +252,9 @@ impl ExitReason for FilesError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::File(FileError { fault: Fault::NotOurs { mark }, path, .. }) => {
-                let mark = path.join(mark);
-                Some(format!("all files in it may go once there is a file {}", mark.display()))
+            Self::File(FileError { fault: Fault::NotOurs { marker }, path, .. }) => {
+                let marker = path.join(marker);
+                Some(format!("all files in it may go once there is a file {}", marker.display()))
             }
             Self::File(error) if error.is_missing() => {
                 let parent = error.path.parent().filter(|parent| !parent.exists())?;

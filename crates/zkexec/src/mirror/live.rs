@@ -1,6 +1,6 @@
 //! Mirrors, from a server to the disk.
 
-use super::{Action, Answer, Content, Event, Files, MirrorSpec, News, Source};
+use super::{Action, Answer, Content, Event, Files, MirrorSource, MirrorSpec, News};
 use farm_core::session::live::{Live, Post};
 use farm_harness::{FakeServer, Scratch, op, patience};
 use fastrand::Rng;
@@ -17,7 +17,7 @@ type Listing = BTreeMap<String, Vec<u8>>;
 /// Follows the server, and installs every content at once.
 struct Follower {
     live: Live<Answer>,
-    source: Source,
+    source: MirrorSource,
     files: Files,
     scratch: Scratch,
     told: Vec<String>,
@@ -30,7 +30,7 @@ impl Follower {
         let specs: Vec<MirrorSpec> =
             mirrors.iter().map(|text| format!("{top}/{text}").parse().unwrap()).collect();
         let live = Live::open(server, 3);
-        let (source, files) = (Source::new(&specs), Files::new(specs));
+        let (source, files) = (MirrorSource::new(&specs), Files::new(specs));
         Self { live, source, files, scratch, told: Vec::new() }
     }
 

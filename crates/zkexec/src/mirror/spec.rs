@@ -10,7 +10,7 @@
 //!
 //! **Invariant.** LOCAL ends in a plain name, and a slash ends both sides or none.
 
-use farm_core::files::manner::{FileMode, Manner, MannerError, Owner};
+use farm_core::files::write_options::{FileMode, Owner, WriteOptions, WriteOptionsError};
 use farm_core::session::{PathError, ZnodePath};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -29,7 +29,7 @@ pub(crate) struct MirrorSpec {
     /// Whether the znode may be missing.
     pub(crate) is_optional: bool,
     /// How files are written.
-    pub(crate) manner: Manner,
+    pub(crate) options: WriteOptions,
     /// A command that new bytes have to pass before they become the file.
     pub(crate) check: Option<String>,
 }
@@ -56,8 +56,14 @@ impl FromStr for MirrorSpec {
             None => (rest, None),
         };
         let (local, znode, is_tree) = both_ends(local, znode)?;
-        let mut spec =
-            Self { local, znode, is_tree, is_optional: false, manner: Manner::default(), check };
+        let mut spec = Self {
+            local,
+            znode,
+            is_tree,
+            is_optional: false,
+            options: WriteOptions::default(),
+            check,
+        };
         for option in options.into_iter().flat_map(|options| options.split(',')) {
             spec.take(option)?;
         }
@@ -73,8 +79,8 @@ impl MirrorSpec {
         };
         let is_repeated = match (name, value) {
             ("optional", None) => std::mem::replace(&mut self.is_optional, true),
-            ("mode", Some(mode)) => self.manner.mode.replace(FileMode::parse(mode)?).is_some(),
-            ("owner", Some(owner)) => self.manner.owner.replace(Owner::parse(owner)?).is_some(),
+            ("mode", Some(mode)) => self.options.mode.replace(FileMode::parse(mode)?).is_some(),
+            ("owner", Some(owner)) => self.options.owner.replace(Owner::parse(owner)?).is_some(),
             _ => return Err(SpecError::Option(option.to_owned())),
         };
         if is_repeated { Err(SpecError::Twice(name.to_owned())) } else { Ok(()) }
@@ -119,7 +125,7 @@ pub(crate) enum SpecError {
     Twice(String),
     /// A mode or an owner that can't be.
     #[error(transparent)]
-    Manner(#[from] MannerError),
+    WriteOptions(#[from] WriteOptionsError),
     /// A check without a command.
     #[error("check= needs a command")]
     NoCommand,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What a rollout is asked to be.
 #[derive(Debug, Clone)]
-pub(crate) struct Terms {
+pub(crate) struct RolloutOptions {
     /// Whether there is a group that takes turns.
     pub(crate) is_locked: bool,
     /// Whether somebody checks the child's health: the first success confirms it.

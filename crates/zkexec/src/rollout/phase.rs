@@ -18,7 +18,7 @@ pub(crate) enum Phase {
     /// The content is written beside the files, and checked.
     Staging,
     /// Ready, and a gate is closed.
-    Barred,
+    Blocked,
     /// We are taken out of service.
     Draining,
     /// The files are put in place.

@@ -38,7 +38,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
             Phase::Queued | Phase::Paused { .. } => self.ask(),
             Phase::Rereading
             | Phase::Staging
-            | Phase::Barred
+            | Phase::Blocked
             | Phase::Draining
             | Phase::Installing => {
                 self.unprepare();
@@ -154,7 +154,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
         match self.phase {
             Phase::OffHours if gates.is_in_hours => self.begin(),
             Phase::Queued if !gates.is_in_hours => self.rest_until_hours(),
-            Phase::Barred => self.advance(),
+            Phase::Blocked => self.advance(),
             _ => {}
         }
     }
@@ -174,7 +174,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
             self.rest_until_hours();
         } else if is_at_work && !self.gates.is_in_hours || is_taken_down && !self.gates.can_spare_us
         {
-            self.phase = Phase::Barred;
+            self.phase = Phase::Blocked;
         } else if is_taken_down && self.terms.drains && !self.is_drained {
             self.phase = Phase::Draining;
             self.act(Action::Drain);
@@ -189,7 +189,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
         match self.phase {
             Phase::Draining => self.advance(),
             // On the way there again.
-            Phase::Rereading | Phase::Staging | Phase::Barred | Phase::Installing => {}
+            Phase::Rereading | Phase::Staging | Phase::Blocked | Phase::Installing => {}
             // The end comes soon, and restores.
             Phase::Leaving => {}
             // The turn was given up meanwhile.

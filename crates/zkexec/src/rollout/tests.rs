@@ -15,8 +15,8 @@ pub(super) const COMMAND: OnChange = OnChange::Command(String::new());
 
 pub(super) const OPEN: Gates = Gates { is_in_hours: true, can_spare_us: true };
 
-pub(super) fn terms() -> Terms {
-    Terms {
+pub(super) fn terms() -> RolloutOptions {
+    RolloutOptions {
         is_locked: true,
         has_health: true,
         delay: 30 * SECOND,
@@ -35,11 +35,11 @@ pub(super) struct Stage {
 
 impl Stage {
     /// A child that runs on content 0.
-    pub(super) fn new(terms: Terms) -> Self {
+    pub(super) fn new(terms: RolloutOptions) -> Self {
         Self::with_gates(terms, OPEN)
     }
 
-    pub(super) fn with_gates(terms: Terms, gates: Gates) -> Self {
+    pub(super) fn with_gates(terms: RolloutOptions, gates: Gates) -> Self {
         let mut stage = Self { rollout: Rollout::new(terms, gates), now: Instant::now() };
         assert_eq!(stage.step(Event::Begun(0)), []);
         assert_eq!(stage.rollout.phase(), Phase::Settled);

@@ -7,9 +7,9 @@ use crate::options::CommandsConfig;
 use crate::rollout::{Alarm, Event as Step, OnChange};
 use farm_core::engine::Outbox;
 use farm_core::process::command::Finished;
-use farm_core::process::family::Pid;
 use farm_core::process::health::{Checkup, Finding};
 use farm_core::process::hook::Hook;
+use farm_core::process::tree::Pid;
 use std::time::Instant;
 
 /// The commands of one zkexec.
@@ -27,8 +27,8 @@ impl Commands {
     /// Nothing runs yet.
     pub(super) fn new(config: CommandsConfig, on_change: OnChange, outbox: &Outbox<Event>) -> Self {
         let CommandsConfig { limit, health, alert } = config;
-        let checkup = health.map(|(command, regime)| {
-            Checkup::new(command, regime, outbox.posting(Event::HealthChecked))
+        let checkup = health.map(|(command, policy)| {
+            Checkup::new(command, policy, outbox.posting(Event::HealthChecked))
         });
         let alerts =
             alert.map(|command| Alerts::new(command, limit, outbox.posting(Event::Alerted)));
@@ -66,7 +66,7 @@ impl Commands {
         match &self.on_change {
             OnChange::Signal(signal) => {
                 log::info!("sending {signal}");
-                child.family.signal(*signal);
+                child.processes.signal(*signal);
             }
             OnChange::Command(text) => {
                 log::info!("running {text}");
@@ -84,7 +84,7 @@ impl Commands {
         if alarm == Alarm::Config {
             log::error!("config failure: the new content does not work");
         }
-        let has_ended = alarm != Alarm::Health && !child.family.is_up();
+        let has_ended = alarm != Alarm::Health && !child.processes.is_up();
         let status = if has_ended { child.exit_code } else { None };
         if let Some(alerts) = &mut self.alerts {
             alerts.raise(now, alarm, child.pid, status);

@@ -166,7 +166,7 @@ impl Runner {
 
     /// Says why a turn stands still before the child is touched, as often as that changes.
     pub(super) fn say_what_bars(&mut self) {
-        let is_barred = self.rollout.phase() == Phase::Barred;
+        let is_barred = self.rollout.phase() == Phase::Blocked;
         match is_barred.then(|| self.turn.obstacle()).flatten() {
             Some(Obstacle::Farm(FarmVerdict::Unknown(UnknownReason::Reading))) => {}
             Some(obstacle @ (Obstacle::Farm(_) | Obstacle::OffHours)) => {

@@ -3,7 +3,7 @@
 //! **Invariant.** What is staged is removed unless it is installed, and what would be
 //! put back is what worked last.
 
-use crate::mirror::{Content, Files, FilesError, MirrorSpec, Previous, Staged, StagedCheck};
+use crate::mirror::{Backups, Content, Files, FilesError, MirrorSpec, Staged, StagedCheck};
 use crate::rollout::Event as Step;
 use farm_core::cli::{Failure, chain};
 use farm_core::engine::LogOnce;
@@ -45,7 +45,7 @@ pub(super) struct Stager {
     /// Whether anything may have to be put back.
     can_put_back: bool,
     /// What was in the files when they worked.
-    previous: Option<Previous>,
+    previous: Option<Backups>,
     trouble: LogOnce,
 }
 
@@ -148,7 +148,7 @@ impl Stager {
 
     /// Puts back what worked.
     pub(super) fn put_back(&mut self) -> Result<(), FilesError> {
-        let undone = self.previous.as_mut().map_or(Ok(()), Previous::put_back);
+        let undone = self.previous.as_mut().map_or(Ok(()), Backups::put_back);
         undone.inspect_err(|error| self.tell(error))?;
         self.previous = None;
         Ok(())

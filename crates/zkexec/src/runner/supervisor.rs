@@ -6,15 +6,15 @@
 use crate::options::ChildConfig;
 use crate::rollout::Event as Step;
 use farm_core::cli::{Failure, chain};
-use farm_core::process::family::{Family, News, Pid};
 use farm_core::process::terminal::Terminal;
+use farm_core::process::tree::{News, Pid, ProcessTree};
 use std::time::Instant;
 
 /// The child, and what is known of the one that ran last.
 #[derive(Debug)]
 pub(super) struct Supervisor {
     config: ChildConfig,
-    pub(super) family: Family,
+    pub(super) processes: ProcessTree,
     pub(super) terminal: Terminal,
     /// The process that ran last.
     pub(super) pid: Option<Pid>,
@@ -25,11 +25,11 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     pub(super) fn new(config: ChildConfig) -> Result<Self, Failure> {
-        let family =
-            Family::found().map_err(Failure::for_want_of("cannot look after a command"))?;
+        let processes =
+            ProcessTree::new().map_err(Failure::for_want_of("cannot look after a command"))?;
         Ok(Self {
             config,
-            family,
+            processes,
             terminal: Terminal::of_stdin(),
             pid: None,
             exit_code: None,
@@ -40,7 +40,7 @@ impl Supervisor {
     /// Starts the child on what is in the files.
     pub(super) fn start<C>(&mut self) -> Step<C> {
         log::info!("forking {}", self.config.program);
-        match self.family.start(&self.config.program, &[], &self.terminal) {
+        match self.processes.start(&self.config.program, &[], &self.terminal) {
             Ok(pid) => {
                 log::info!("forked {pid}");
                 self.pid = Some(pid);
@@ -59,11 +59,11 @@ impl Supervisor {
     /// Asks it to end; the answer if there is nothing to end.
     pub(super) fn stop<C>(&mut self, now: Instant) -> Option<Step<C>> {
         self.is_told_to_end = true;
-        self.family.stop(now, self.config.stop_signal, self.config.kill_timeout);
-        self.family.is_gone().then_some(Step::Gone)
+        self.processes.stop(now, self.config.stop_signal, self.config.kill_timeout);
+        self.processes.is_gone().then_some(Step::Gone)
     }
 
-    /// Takes what became of the family.
+    /// Takes what became of the process tree.
     pub(super) fn learn<C>(&mut self, news: Vec<News>) -> Vec<Step<C>> {
         let mut steps = Vec::new();
         for news in news {
@@ -84,7 +84,7 @@ impl Supervisor {
                 News::Stopped(_) | News::Continued => {}
             }
         }
-        if self.family.is_stuck() {
+        if self.processes.is_stuck() {
             // Nothing more can be done about it, and a child that is down helps nobody.
             steps.push(Step::Gone);
         }

@@ -1,7 +1,7 @@
 //! What ZooKeeper wants in the files, and whether it has been quiet since.
 
 use super::Event;
-use crate::mirror::{self, Action, Content, MirrorSpec, News, Source};
+use crate::mirror::{self, Action, Content, MirrorSource, MirrorSpec, News};
 use farm_core::engine::{Debounce, Outbox, Wait};
 use farm_core::session::Session;
 use std::time::Instant;
@@ -13,7 +13,7 @@ const NAMES_MAX: usize = 3;
 #[derive(Debug)]
 pub(super) struct Wanted {
     pub(super) mirrors: Vec<MirrorSpec>,
-    pub(super) source: Source,
+    pub(super) source: MirrorSource,
     /// The latest that was read.
     pub(super) latest: Option<Content>,
     /// Runs while it is other than what was taken last, and has not been quiet since.
@@ -27,7 +27,7 @@ impl Wanted {
         for mirror in &mirrors {
             log::info!("registering callback on {}", mirror.znode);
         }
-        let source = Source::new(&mirrors);
+        let source = MirrorSource::new(&mirrors);
         Self { mirrors, source, latest: None, debounce: Debounce::new(wait), outbox }
     }
 
@@ -73,7 +73,7 @@ impl Wanted {
         for action in self.source.step(now, event) {
             match action {
                 Action::Ask(request) => {
-                    request.dispatch(session, self.outbox.posting(Event::Source));
+                    request.dispatch(session, self.outbox.posting(Event::MirrorSource));
                 }
                 Action::Tell(news) => told.push(news),
             }

@@ -16,7 +16,7 @@ fn farm(hosts: &Value) -> Farm {
 }
 
 fn claim(path: &Path, adopt: bool) -> Result<ExportDir, FileError> {
-    ExportDir::claim(path, adopt, Manner::default())
+    ExportDir::claim(path, adopt, WriteOptions::default())
 }
 
 /// Every name below, hidden ones too, files with their contents.

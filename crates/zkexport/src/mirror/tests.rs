@@ -86,8 +86,10 @@ impl Bench {
                         events.push(Event::Stored { is_written: true });
                     }
                     Action::Discard => self.done.push(format!("{at} discard")),
-                    Action::Withhold { count } => self.done.push(format!("{at} withhold {count}")),
-                    Action::Release => self.done.push(format!("{at} release")),
+                    Action::ReportTooFew { count } => {
+                        self.done.push(format!("{at} withhold {count}"))
+                    }
+                    Action::ReportEnough => self.done.push(format!("{at} release")),
                     Action::Store(farm) => {
                         self.done.push(format!("{at} store {}", text(&farm)));
                         let new = farm_value(&farm);
@@ -97,8 +99,8 @@ impl Bench {
                     }
                     Action::Begin(_) => self.done.push(format!("{at} begin")),
                     Action::Announce(_) => self.done.push(format!("{at} announce")),
-                    Action::Complain => self.done.push(format!("{at} complain")),
-                    Action::Relax => self.done.push(format!("{at} relax")),
+                    Action::ReportFailing => self.done.push(format!("{at} complain")),
+                    Action::ReportRecovered => self.done.push(format!("{at} relax")),
                 }
             }
         }

@@ -4,7 +4,7 @@ use farm_core::model::{Conflict, Record};
 
 /// What a member is asked to be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Terms {
+pub(crate) struct MemberOptions {
     /// What the field `hostname` shall hold, on both sides; `None` leaves it alone.
     pub(crate) hostname: Option<String>,
     /// The znode is the one that all hosts share: what it holds wins at the start,

@@ -20,13 +20,13 @@ fn good(value: &Value) -> Event {
     Event::Conf(Conf::Good(record(value)))
 }
 
-fn named() -> Terms {
-    Terms { hostname: Some(HOST.to_owned()), ..Terms::default() }
+fn named() -> MemberOptions {
+    MemberOptions { hostname: Some(HOST.to_owned()), ..MemberOptions::default() }
 }
 
 /// A member that stands in the farm with this record on both sides, at version 0.
 fn joined(value: &Value) -> Member {
-    let mut member = Member::new(Terms::default());
+    let mut member = Member::new(MemberOptions::default());
     let now = Instant::now();
     assert_eq!(member.step(now, good(value)), []);
     assert_eq!(member.step(now, Event::Connected), [Action::Claim(record(value))]);
@@ -133,7 +133,7 @@ fn with_nothing_good_yet_only_the_hostname_is_published() {
 #[test]
 fn a_missing_config_is_created_at_the_start_and_later_left_until_there_is_news() {
     let now = Instant::now();
-    let mut member = Member::new(Terms::default());
+    let mut member = Member::new(MemberOptions::default());
     member.step(now, Event::Conf(Conf::Missing));
     member.step(now, Event::Connected);
     let claimed = Event::Claimed { remote: remote(&json!({}), 0), overruled: None };
@@ -160,7 +160,7 @@ fn a_malformed_znode_is_repaired_and_the_config_is_left_alone() {
 #[test]
 fn what_stood_there_before_is_overruled_field_by_field_and_told() {
     let now = Instant::now();
-    let mut member = Member::new(Terms::default());
+    let mut member = Member::new(MemberOptions::default());
     member.step(now, good(&json!({"a": 1, "same": 1})));
     member.step(now, Event::Connected);
     let overruled = Some(record(&json!({"a": 2, "same": 1, "old": 3})));
@@ -215,8 +215,8 @@ fn a_refusal_and_a_full_disk_are_tried_again_later_and_not_before() {
     assert_eq!(member.deadline(), None, "only the answer is waited for");
 }
 
-fn common() -> Terms {
-    Terms { is_common: true, ..Terms::default() }
+fn common() -> MemberOptions {
+    MemberOptions { is_common: true, ..MemberOptions::default() }
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn nonsense_in_the_shared_znode_is_left_alone() {
 #[test]
 fn one_way_a_remote_edit_stands_until_the_config_changes() {
     let now = Instant::now();
-    let mut member = Member::new(Terms { is_one_way: true, ..named() });
+    let mut member = Member::new(MemberOptions { is_one_way: true, ..named() });
     member.step(now, good(&json!({"a": 1})));
     let first = json!({"a": 1, "hostname": HOST});
     assert_eq!(member.step(now, Event::Connected), [Action::Claim(record(&first))]);
@@ -297,7 +297,7 @@ fn one_way_a_remote_edit_stands_until_the_config_changes() {
 #[test]
 fn one_way_the_config_wins_over_what_is_shared() {
     let now = Instant::now();
-    let mut member = Member::new(Terms { is_one_way: true, ..common() });
+    let mut member = Member::new(MemberOptions { is_one_way: true, ..common() });
     member.step(now, good(&json!({"a": 1})));
     member.step(now, Event::Connected);
     assert_eq!(
@@ -325,7 +325,7 @@ impl World {
         let mut world = Self {
             rng: fastrand::Rng::with_seed(seed),
             now: Instant::now(),
-            member: Member::new(Terms::default()),
+            member: Member::new(MemberOptions::default()),
             conf: record(&json!({"l": {"0": 0, "1": 0}, "r": {"0": 0, "1": 0}})),
             znode: None,
             is_connected: false,

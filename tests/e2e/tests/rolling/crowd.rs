@@ -43,7 +43,7 @@ fn most_down(sights: &[Sight]) -> (usize, usize) {
 
 /// When a holder is killed.
 #[derive(Debug, Clone, Copy)]
-enum Moment {
+enum RecentVersions {
     /// It has the permit, and its child runs yet, or is being stopped.
     Granted,
     /// Its child is up again and not confirmed.
@@ -51,14 +51,19 @@ enum Moment {
 }
 
 /// Waits until a member holds the permit, and is that far.
-fn holder(site: &mut Site<'_>, members: &[Running], version: &str, moment: Moment) -> usize {
+fn holder(
+    site: &mut Site<'_>,
+    members: &[Running],
+    version: &str,
+    moment: RecentVersions,
+) -> usize {
     eventually(&format!("a holder that is {moment:?}"), || {
         let line = site.line();
         let holders = line.iter().take(AT_ONCE).filter_map(|one| one.pid);
         let mut whos = holders.filter_map(|pid| members.iter().position(|run| run.pid() == pid));
         let is_so = |who: &usize| match moment {
-            Moment::Granted => true,
-            Moment::Unconfirmed => {
+            RecentVersions::Granted => true,
+            RecentVersions::Unconfirmed => {
                 let marks = site.eye.marks_of(*who);
                 let up = marks
                     .iter()
@@ -106,7 +111,8 @@ fn two_of_six_are_down_at_most_though_holders_are_killed() {
         let start = Instant::now();
         site.publish(&version);
         if roll % 3 == 0 {
-            let moment = if roll % 2 == 0 { Moment::Granted } else { Moment::Unconfirmed };
+            let moment =
+                if roll % 2 == 0 { RecentVersions::Granted } else { RecentVersions::Unconfirmed };
             let who = holder(&mut site, &running, &version, moment);
             site.eye.kills(who);
             running[who].kill9();
@@ -142,7 +148,7 @@ fn two_of_six_are_down_at_most_though_servers_fail() {
         let start = Instant::now();
         site.zk = site.observer();
         site.publish(&version);
-        holder(&mut site, &running, &version, Moment::Unconfirmed);
+        holder(&mut site, &running, &version, RecentVersions::Unconfirmed);
         let server = match roll % 3 {
             0 => ensemble.leader(),
             1 => ensemble.follower(),

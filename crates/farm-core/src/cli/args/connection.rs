@@ -5,7 +5,7 @@ use super::duration::parse_duration;
 use super::tls::TlsArgs;
 use crate::cli::failure::Failure;
 use crate::engine::chain;
-use crate::session::{Config, SESSION_TIMEOUT_LEAST, Servers};
+use crate::session::{SESSION_TIMEOUT_LEAST, Servers, SessionOptions};
 use clap::Args;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ impl ZkArgs {
     ///
     /// When there is an access list or a file of credentials that can't be used, or TLS
     /// can't be spoken with what it is given.
-    pub fn config(&self, couriers: usize) -> Result<Config, Failure> {
+    pub fn config(&self, couriers: usize) -> Result<SessionOptions, Failure> {
         let (auth, acl) = self.access.read()?;
         if self.session_timeout < SESSION_TIMEOUT_LEAST {
             log::warn!(
@@ -55,7 +55,7 @@ impl ZkArgs {
                 self.session_timeout
             );
         }
-        Ok(Config {
+        Ok(SessionOptions {
             servers: self.host.clone(),
             session_timeout: self.session_timeout.max(SESSION_TIMEOUT_LEAST),
             rounds_max: self.retries.filter(|&rounds| rounds > 0),

@@ -3,9 +3,9 @@
 //! **Invariant.** Each request can be made again after any failure: one that was left
 //! half done is found by whoever looks at the owners of the contenders.
 
-use super::card::Card;
+use super::contender_info::ContenderInfo;
 use super::group::GroupName;
-use super::line::{Line, Place};
+use super::queue::{Contender, Queue};
 use crate::session::{Client, Session, SessionError, SessionId, Stat, Watch, ZnodePath};
 use std::num::NonZeroU32;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -27,18 +27,18 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ask {
     /// Create a contender, and the directory if it is missing.
-    Create(Card),
+    Create(ContenderInfo),
     /// Look for contenders of this session, and leave one at most.
     Find(SessionId),
     /// Look whether our contender is there, and leave a watch; list who is in line
     /// too, if asked for.
-    Look(Place, Lineup),
+    Look(Contender, Lineup),
     /// Read the cards of these.
-    Read(Vec<Place>, Watch),
+    Read(Vec<Contender>, Watch),
     /// Delete our contender.
-    Delete(Place),
+    Delete(Contender),
     /// Have the leader look at our contender, and so at our session.
-    Prove(Place),
+    Prove(Contender),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,10 +56,10 @@ pub struct Answer {
 
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Create(Result<Place, SessionError>),
-    Find(Result<Option<Place>, SessionError>),
+    Create(Result<Contender, SessionError>),
+    Find(Result<Option<Contender>, SessionError>),
     /// The contender, if it is there; who is in line, if that was wanted.
-    Look(Result<Option<(Stat, Line)>, SessionError>),
+    Look(Result<Option<(Stat, Queue)>, SessionError>),
     Read(Result<Vec<Neighbour>, SessionError>),
     Delete(Result<(), SessionError>),
     Prove(Result<(), SessionError>),
@@ -68,7 +68,7 @@ pub(super) enum Outcome {
 /// Somebody who comes before us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Neighbour {
-    pub(super) place: Place,
+    pub(super) place: Contender,
     pub(super) presence: Presence,
 }
 
@@ -103,20 +103,24 @@ impl Request {
     }
 }
 
-fn path_of(group: &GroupName, place: &Place) -> Result<ZnodePath, SessionError> {
+fn path_of(group: &GroupName, place: &Contender) -> Result<ZnodePath, SessionError> {
     let directory = group.directory();
     // Longer than a path can be: no server has shown us such a znode.
     directory.child(place.name()).map_err(|_| SessionError::NoNode(directory.clone()))
 }
 
-fn create(client: &Client, group: &GroupName, card: Card) -> Result<Place, SessionError> {
+fn create(
+    client: &Client,
+    group: &GroupName,
+    card: ContenderInfo,
+) -> Result<Contender, SessionError> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
     let since_ms = since.and_then(|since| i64::try_from(since.as_millis()).ok());
-    let bytes = Card { since_ms, ..card }.bytes();
+    let bytes = ContenderInfo { since_ms, ..card }.bytes();
     for _ in 0..RACES_MAX {
         match client.create_sequential(group.prefix(), &bytes) {
             Ok(path) => {
-                let place = path.name().and_then(Place::parse);
+                let place = path.name().and_then(Contender::parse);
                 return place.ok_or(SessionError::Garbled(path));
             }
             // A member written in Ruby removes the directory when it is the last one.
@@ -131,7 +135,7 @@ fn find(
     client: &Client,
     group: &GroupName,
     session: SessionId,
-) -> Result<Option<Place>, SessionError> {
+) -> Result<Option<Contender>, SessionError> {
     // Reads are answered by one server, which may not have heard of a create that
     // another one took for us. What goes through the leader comes back after it.
     match client.delete(group.directory(), Some(NO_VERSION)) {
@@ -157,7 +161,7 @@ fn find(
 /// A read, and even a ping, is answered by a server that may have lost its leader, and
 /// the leader ends sessions. It takes every write; this one is refused for its version
 /// once the session is known to live and the contender to be there.
-fn prove(client: &Client, group: &GroupName, place: &Place) -> Result<(), SessionError> {
+fn prove(client: &Client, group: &GroupName, place: &Contender) -> Result<(), SessionError> {
     match client.delete(&path_of(group, place)?, Some(NO_VERSION)) {
         Ok(()) | Err(SessionError::BadVersion(_) | SessionError::NoAuth(_)) => Ok(()),
         Err(error) => Err(error),
@@ -167,25 +171,25 @@ fn prove(client: &Client, group: &GroupName, place: &Place) -> Result<(), Sessio
 fn look(
     client: &Client,
     group: &GroupName,
-    place: &Place,
+    place: &Contender,
     lineup: Lineup,
-) -> Result<Option<(Stat, Line)>, SessionError> {
+) -> Result<Option<(Stat, Queue)>, SessionError> {
     let Some(stat) = client.exists(&path_of(group, place)?, Watch::Yes)? else { return Ok(None) };
     let line = match lineup {
         Lineup::Wanted => list(client, group)?,
-        Lineup::Unwanted => Line::default(),
+        Lineup::Unwanted => Queue::default(),
     };
     Ok(Some((stat, line)))
 }
 
 /// Who is in line. Names that no path of ours can reach are left out.
-fn list(client: &Client, group: &GroupName) -> Result<Line, SessionError> {
+fn list(client: &Client, group: &GroupName) -> Result<Queue, SessionError> {
     match client.children(group.directory(), Watch::No) {
         Ok(mut names) => {
             names.retain(|name| group.directory().child(name).is_ok());
-            Ok(Line::of(names))
+            Ok(Queue::of(names))
         }
-        Err(SessionError::NoNode(_)) => Ok(Line::default()),
+        Err(SessionError::NoNode(_)) => Ok(Queue::default()),
         Err(error) => Err(error),
     }
 }
@@ -193,7 +197,7 @@ fn list(client: &Client, group: &GroupName) -> Result<Line, SessionError> {
 fn read(
     client: &Client,
     group: &GroupName,
-    place: Place,
+    place: Contender,
     watch: Watch,
 ) -> Result<Neighbour, SessionError> {
     let path = path_of(group, &place)?;
@@ -202,7 +206,7 @@ fn read(
             // The gem's locks have one holder, and nothing to say.
             Presence::There { holders: Some(NonZeroU32::MIN) }
         }
-        Ok(znode) => Presence::There { holders: Card::read(&znode.data).holders },
+        Ok(znode) => Presence::There { holders: ContenderInfo::read(&znode.data).holders },
         Err(SessionError::NoNode(_)) => Presence::Gone,
         // Whether it is there is no secret.
         Err(SessionError::NoAuth(_)) => match client.exists(&path, watch)? {
@@ -214,7 +218,7 @@ fn read(
     Ok(Neighbour { place, presence })
 }
 
-fn delete(client: &Client, group: &GroupName, place: &Place) -> Result<(), SessionError> {
+fn delete(client: &Client, group: &GroupName, place: &Contender) -> Result<(), SessionError> {
     match client.delete(&path_of(group, place)?, None) {
         Ok(()) | Err(SessionError::NoNode(_)) => Ok(()),
         Err(error) => Err(error),

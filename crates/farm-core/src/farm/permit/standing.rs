@@ -1,6 +1,6 @@
 //! Our contender, and what is known of those before it.
 
-use super::line::Place;
+use super::queue::Contender;
 use super::request::{Ask, Lineup};
 use crate::session::Watch;
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ pub(super) enum Own {
 
 #[derive(Debug)]
 pub(super) struct Standing {
-    pub(super) place: Place,
+    pub(super) place: Contender,
     /// Known to be ours in the present contact, and nothing told of it since.
     pub(super) is_seen: bool,
     pub(super) turn: Turn,
@@ -32,9 +32,9 @@ pub(super) enum Turn {
         is_read: bool,
         ahead: Option<usize>,
         /// Those whose end may make it our turn.
-        nearest: BTreeSet<Place>,
+        nearest: BTreeSet<Contender>,
         /// Those of them with a watch on them that has not told anything.
-        watched: BTreeSet<Place>,
+        watched: BTreeSet<Contender>,
     },
     /// It is ours.
     Held,
@@ -42,7 +42,7 @@ pub(super) enum Turn {
 
 impl Standing {
     /// Waiting there; nothing is known of those before it.
-    pub(super) fn at(place: Place, is_seen: bool) -> Self {
+    pub(super) fn at(place: Contender, is_seen: bool) -> Self {
         let (nearest, watched) = (BTreeSet::new(), BTreeSet::new());
         Self {
             place,
@@ -69,7 +69,7 @@ impl Standing {
                 Some(Ask::Look(place(), Lineup::Wanted))
             }
             Turn::Waiting { nearest, watched, .. } => {
-                let unwatched: Vec<Place> = nearest.difference(watched).cloned().collect();
+                let unwatched: Vec<Contender> = nearest.difference(watched).cloned().collect();
                 (!unwatched.is_empty()).then_some(Ask::Read(unwatched, Watch::Yes))
             }
         }

@@ -142,7 +142,7 @@ fn giving_back_is_one_request_whatever_is_being_read() {
             bench.open.push(late);
             bench.open.swap(0, 1);
             let stat = Stat { ephemeral_owner: SESSION, ..Stat::default() };
-            bench.answer(Outcome::Look(Ok(Some((stat, Line::of(["ex5"]))))));
+            bench.answer(Outcome::Look(Ok(Some((stat, Queue::of(["ex5"]))))));
             assert_eq!((bench.take_told(), bench.asks()), (NOBODY, vec!["delete ex5".to_owned()]));
         }
         bench.answer(Outcome::Delete(Ok(())));
@@ -224,7 +224,7 @@ fn a_name_that_is_anothers_by_now_is_not_deleted() {
         bench.contact(false);
         assert_eq!(bench.asks(), ["look ex5"]);
         let theirs = Stat { ephemeral_owner: 0xb, ..Stat::default() };
-        bench.answer(Outcome::Look(Ok(Some((theirs, Line::default())))));
+        bench.answer(Outcome::Look(Ok(Some((theirs, Queue::default())))));
         assert_eq!(bench.take_told(), [if is_leaving { "left" } else { "lost" }]);
         assert_eq!(bench.asks(), NOBODY);
     }

@@ -22,7 +22,7 @@ pub use hours::{AllowedHours, HoursError, Schedule};
 pub use obstacle::Obstacle;
 pub use zone::{Zone, ZoneError};
 
-use super::permit::{self, Contender, GroupName, Permit};
+use super::permit::{self, GroupName, MemberId, Permit};
 use crate::engine::Post;
 use crate::session::{self, Action, Session};
 use drain::Drainer;
@@ -41,7 +41,7 @@ pub struct Group {
 
 /// What a turn takes; what is `None` never keeps anybody.
 #[derive(Debug, Default)]
-pub struct Terms {
+pub struct TurnOptions {
     /// Whose turn it is.
     pub group: Option<Group>,
     /// The hours at which it may begin.
@@ -118,9 +118,9 @@ pub enum News {
     Restored,
 }
 
-fn this_process() -> Contender {
+fn this_process() -> MemberId {
     let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
-    Contender { host, pid: std::process::id() }
+    MemberId { host, pid: std::process::id() }
 }
 
 /// Allowed hours, and when to look at the clock.
@@ -149,8 +149,12 @@ pub struct Turn {
 impl Turn {
     /// Nothing is asked for yet. `post` is called with answers, on other threads.
     #[must_use]
-    pub fn new(now: Instant, terms: Terms, post: impl Fn(Answer) + Send + Sync + 'static) -> Self {
-        let Terms { group, hours, health, drain } = terms;
+    pub fn new(
+        now: Instant,
+        terms: TurnOptions,
+        post: impl Fn(Answer) + Send + Sync + 'static,
+    ) -> Self {
+        let TurnOptions { group, hours, health, drain } = terms;
         let hours = hours.map(|schedule| Hours { schedule, look_at: now });
         let mut turn = Self {
             permit: group.map(|group| Permit::new(group.name, group.holders, this_process())),

@@ -16,7 +16,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn at(server: &FakeServer, terms: Terms) -> Self {
+    fn at(server: &FakeServer, terms: TurnOptions) -> Self {
         let live = Live::open(server.addr(), 2);
         let turn = Turn::new(Instant::now(), terms, live.all_answers());
         Self { turn, live, told: Vec::new() }
@@ -48,9 +48,9 @@ impl Stage {
     }
 }
 
-fn terms() -> Terms {
+fn terms() -> TurnOptions {
     let holders = NonZeroU32::MIN;
-    Terms {
+    TurnOptions {
         group: Some(Group { name: GroupName::parse("app").unwrap(), holders }),
         hours: Some(Schedule::new(
             AllowedHours::parse("22-6").unwrap(),
@@ -64,7 +64,7 @@ fn terms() -> Terms {
 #[test]
 fn who_wants_nothing_is_kept_by_nothing() {
     let server = FakeServer::start();
-    let mut stage = Stage::at(&server, Terms::default());
+    let mut stage = Stage::at(&server, TurnOptions::default());
     assert_eq!(stage.kept_at(12), None);
     stage.step(Event::Confirm);
     assert_eq!(stage.told, [News::Confirmed]);
@@ -110,7 +110,7 @@ fn one_obstacle_after_the_other_is_named_until_none_is_left() {
 fn a_session_that_is_over_takes_the_permit_with_it() {
     let server = FakeServer::start();
     let group = terms().group;
-    let mut stage = Stage::at(&server, Terms { group, ..Terms::default() });
+    let mut stage = Stage::at(&server, TurnOptions { group, ..TurnOptions::default() });
     stage.step(Event::Ask { why: "a test".to_owned() });
     stage.until("the permit", |stage| stage.told.contains(&News::Granted));
     assert_eq!(stage.kept_at(23), None);

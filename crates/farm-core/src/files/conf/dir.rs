@@ -7,9 +7,9 @@
 use super::scan::{Found, Limits, ScanError, Skipped, scan};
 use super::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, Loaded, QUIET, Stored};
 use crate::codec::dir::{Decoded, Memory, Tree, carry_over, decode, encode};
+use crate::files::compare_and_swap::{Displaced, SwapOutcome};
 use crate::files::error::{Fault, FileError, is_no_file};
 use crate::files::folder::{Folder, Kind, code};
-use crate::files::swap::{Displaced, Swapped};
 use crate::model::{Conflict, FieldPath, Record, Value};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
@@ -209,16 +209,16 @@ impl Writing<'_> {
         for keys in gone.cloned().collect::<Vec<_>>() {
             let expected = conf.seen.files[&keys].clone();
             match self.top.at(&keys, |folder, name| folder.remove_if(name, &expected)) {
-                Ok(Swapped::Stale) => self.is_overtaken = true,
-                Ok(Swapped::Raced(displaced)) => {
+                Ok(SwapOutcome::Stale) => self.is_overtaken = true,
+                Ok(SwapOutcome::Raced(displaced)) => {
                     self.overtake(conf, &keys, displaced);
                     conf.seen.files.remove(&keys);
                 }
-                Ok(Swapped::Done(_)) => {
+                Ok(SwapOutcome::Done(_)) => {
                     self.is_written = true;
                     conf.seen.files.remove(&keys);
                 }
-                Ok(Swapped::Unchanged) => drop(conf.seen.files.remove(&keys)),
+                Ok(SwapOutcome::Unchanged) => drop(conf.seen.files.remove(&keys)),
                 Err(e) => self.in_the_way(conf, keys, e)?,
             }
         }
@@ -286,16 +286,16 @@ impl Writing<'_> {
                 if old.is_none() && folder.kind(name)? == Some(Kind::Folder) {
                     return Err(Errno::EISDIR.into());
                 }
-                folder.swap_if(name, old.map(Vec::as_slice), &bytes)
+                folder.compare_and_swap(name, old.map(Vec::as_slice), &bytes)
             };
             match self.top.at(&keys, swap) {
-                Ok(Swapped::Stale) => {
+                Ok(SwapOutcome::Stale) => {
                     self.is_overtaken = true;
                     continue;
                 }
-                Ok(Swapped::Raced(displaced)) => self.overtake(conf, &keys, displaced),
-                Ok(Swapped::Done(_)) => self.is_written = true,
-                Ok(Swapped::Unchanged) => {}
+                Ok(SwapOutcome::Raced(displaced)) => self.overtake(conf, &keys, displaced),
+                Ok(SwapOutcome::Done(_)) => self.is_written = true,
+                Ok(SwapOutcome::Unchanged) => {}
                 Err(e) => {
                     self.in_the_way(conf, keys, e)?;
                     continue;

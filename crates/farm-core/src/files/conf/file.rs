@@ -4,12 +4,12 @@
 //! for byte, what we have read. A file that we have displaced is watched until it
 //! is quiet for long: an editor that still held it open has its edit merged.
 
-use super::moment::{Moment, intent};
+use super::stale_save::{RecentVersions, without_stale_fields};
 use super::{CONF_BYTES_MAX, Loaded, QUIET, Stored};
 use crate::codec::{self, ConfText};
+use crate::files::compare_and_swap::{Displaced, SwapOutcome, compare_and_swap};
 use crate::files::error::{Act, Fault, FileError};
 use crate::files::file::read;
-use crate::files::swap::{Displaced, Swapped, swap_if};
 use crate::model::{Conflict, Record, merge};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ pub(super) struct ConfFile {
     seen: Option<Vec<u8>>,
     /// What they mean.
     record: Record,
-    moment: Moment,
+    moment: RecentVersions,
     /// Set from the moment that a save was read as based on an older version until
     /// our next write: so long nobody can have seen the newest one.
     overwritten: Option<Overwritten>,
@@ -71,7 +71,7 @@ impl ConfFile {
             format,
             seen: None,
             record: Record::new(),
-            moment: Moment::default(),
+            moment: RecentVersions::default(),
             overwritten: None,
             late: Vec::new(),
             edits: Vec::new(),
@@ -84,7 +84,7 @@ impl ConfFile {
         let again = self.look_at_late(now);
         let mut record = self.record.clone();
         if let Some(Overwritten { newest, past }) = &self.overwritten {
-            record = intent(record, newest, past);
+            record = without_stale_fields(record, newest, past);
         }
         let mut conflicts: Vec<Conflict> = Vec::new();
         for edit in &mut self.edits {
@@ -117,7 +117,7 @@ impl ConfFile {
         let before = std::mem::replace(&mut self.record, saved);
         if self.overwritten.is_none() && self.seen.is_some() {
             let past = self.moment.versions(now);
-            if intent(self.record.clone(), &before, &past) != self.record {
+            if without_stale_fields(self.record.clone(), &before, &past) != self.record {
                 self.overwritten = Some(Overwritten { newest: before, past });
             }
         }
@@ -135,11 +135,12 @@ impl ConfFile {
         if bytes.len() > CONF_BYTES_MAX {
             return Err(FileError::writing(&self.path, Fault::RecordTooLarge));
         }
-        let (stored, displaced) = match swap_if(&self.path, self.seen.as_deref(), &bytes)? {
-            Swapped::Stale => return Ok(Stored::Overtaken),
-            Swapped::Unchanged => (Stored::Unchanged, None),
-            Swapped::Done(displaced) => (Stored::Written, displaced),
-            Swapped::Raced(displaced) => (Stored::Overtaken, Some(displaced)),
+        let (stored, displaced) = match compare_and_swap(&self.path, self.seen.as_deref(), &bytes)?
+        {
+            SwapOutcome::Stale => return Ok(Stored::Overtaken),
+            SwapOutcome::Unchanged => (Stored::Unchanged, None),
+            SwapOutcome::Done(displaced) => (Stored::Written, displaced),
+            SwapOutcome::Raced(displaced) => (Stored::Overtaken, Some(displaced)),
         };
         // After the write: the disk may have taken its time.
         let now = Instant::now();
@@ -159,7 +160,7 @@ impl ConfFile {
 
     #[cfg(test)]
     pub(super) fn long_moment(mut self) -> Self {
-        self.moment = Moment::lasting(Duration::from_secs(60));
+        self.moment = RecentVersions::lasting(Duration::from_secs(60));
         self
     }
 
@@ -218,7 +219,7 @@ impl Late {
             // Half of a save: the rest of it, or the end of it, is a hint.
             return Look::default();
         };
-        let edited = intent(saved, &self.base, &self.past);
+        let edited = without_stale_fields(saved, &self.base, &self.past);
         let base = std::mem::replace(&mut self.base, edited.clone());
         self.known = bytes;
         self.fresh = None;

@@ -6,8 +6,8 @@
 
 mod dir;
 mod file;
-mod moment;
 mod scan;
+mod stale_save;
 
 use self::dir::ConfDir;
 use self::file::ConfFile;

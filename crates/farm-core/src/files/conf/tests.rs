@@ -1,7 +1,7 @@
 use super::*;
 use crate::codec::ConfText;
+use crate::files::constrained;
 use crate::files::error::Fault;
-use crate::files::straits;
 use crate::model::Value;
 use farm_harness::{Scratch, eventually};
 use serde_json::json;
@@ -288,7 +288,7 @@ fn what_is_not_ours_is_skipped_and_its_field_kept() {
 #[test]
 fn an_unreadable_field_is_kept_and_the_others_are_read() {
     let test = "files::conf::tests::an_unreadable_field_is_kept_and_the_others_are_read";
-    let Some(top) = straits::unprivileged(test) else { return };
+    let Some(top) = constrained::unprivileged(test) else { return };
     let path = top.join("conf");
     fs::create_dir(&path).unwrap();
     let mut conf = Conf::new(path.clone(), ConfFormat::Dir);
@@ -318,7 +318,7 @@ fn an_unreadable_field_is_kept_and_the_others_are_read() {
 #[test]
 fn a_store_that_failed_half_way_goes_on_where_it_ended() {
     let test = "files::conf::tests::a_store_that_failed_half_way_goes_on_where_it_ended";
-    let Some(top) = straits::without_room(test) else { return };
+    let Some(top) = constrained::without_room(test) else { return };
     let mut conf = Conf::new(top.join("conf"), ConfFormat::Dir);
     conf.load().unwrap_err();
     let large = "x".repeat(100_000);

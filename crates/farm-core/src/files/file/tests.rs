@@ -1,5 +1,5 @@
 use super::*;
-use crate::files::straits;
+use crate::files::constrained;
 use farm_harness::Scratch;
 use nix::sys::stat::Mode;
 use std::error::Error;
@@ -120,7 +120,7 @@ fn a_failure_names_path_and_cause_and_knows_a_lack_of_permission() {
 #[test]
 fn a_closed_directory_leaves_the_old_file_alone() {
     let test = "files::file::tests::a_closed_directory_leaves_the_old_file_alone";
-    let Some(top) = straits::unprivileged(test) else { return };
+    let Some(top) = constrained::unprivileged(test) else { return };
     let folder = top.join("closed");
     fs::create_dir(&folder).unwrap();
     let path = folder.join("conf");
@@ -144,7 +144,7 @@ fn a_closed_directory_leaves_the_old_file_alone() {
 #[test]
 fn a_full_disk_leaves_the_old_file_and_nothing_else() {
     let test = "files::file::tests::a_full_disk_leaves_the_old_file_and_nothing_else";
-    let Some(top) = straits::without_room(test) else { return };
+    let Some(top) = constrained::without_room(test) else { return };
     let folder = top.join("full");
     fs::create_dir(&folder).unwrap();
     let path = folder.join("conf");
@@ -154,8 +154,8 @@ fn a_full_disk_leaves_the_old_file_and_nothing_else() {
     assert!(fs::read(&path).unwrap() == b"old");
     assert_eq!(names(&folder), ["conf"]);
     // The old file stays also where it has to be rewritten in place.
-    let place = Place::of(&path).unwrap();
-    place.folder.rewrite(&place.name, &vec![b'x'; 1 << 20], &Manner::default()).unwrap_err();
+    let place = FileLocation::of(&path).unwrap();
+    place.folder.rewrite(&place.name, &vec![b'x'; 1 << 20], &WriteOptions::default()).unwrap_err();
     assert!(fs::read(&path).unwrap() == b"old");
     assert_eq!(replace(&path, b"new").unwrap(), Replaced::Written);
 }
@@ -165,9 +165,9 @@ fn rewriting_in_place_keeps_the_file_and_cuts_its_end() {
     let scratch = Scratch::new();
     let path = scratch.write("conf", "a longer text than the new one");
     let inode = fs::metadata(&path).unwrap().ino();
-    let place = Place::of(&path).unwrap();
+    let place = FileLocation::of(&path).unwrap();
     for bytes in [&b"short"[..], b"", b"long again"] {
-        place.folder.rewrite(&place.name, bytes, &Manner::default()).unwrap();
+        place.folder.rewrite(&place.name, bytes, &WriteOptions::default()).unwrap();
         assert_eq!(fs::read(&path).unwrap(), bytes);
     }
     assert_eq!(fs::metadata(&path).unwrap().ino(), inode);

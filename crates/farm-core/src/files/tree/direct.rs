@@ -4,14 +4,14 @@ use super::walk::{Hand, Spot};
 use super::wanted::Wanted;
 use crate::files::file::Replaced;
 use crate::files::folder::{Folder, Kind};
-use crate::files::manner::Manner;
+use crate::files::write_options::WriteOptions;
 use nix::sys::stat::FileStat;
 use std::io;
 
 /// Needs room for one new file at a time, and keeps nothing of what was there.
 #[derive(Debug, Default)]
 pub(super) struct Direct {
-    pub(super) manner: Manner,
+    pub(super) options: WriteOptions,
     pub(super) is_written: bool,
 }
 
@@ -39,7 +39,7 @@ impl Hand for Direct {
         stat: Option<&FileStat>,
         bytes: &[u8],
     ) -> io::Result<bool> {
-        Ok(folder.put(name, stat, bytes, &self.manner)? == Replaced::Written)
+        Ok(folder.put(name, stat, bytes, &self.options)? == Replaced::Written)
     }
 
     fn is_blocked(&mut self, Spot { folder, name, .. }: Spot<'_>) -> io::Result<()> {

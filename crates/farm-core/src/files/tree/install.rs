@@ -31,7 +31,7 @@ enum Step {
 
 /// A directory as it was. Dropped, it is forgotten.
 #[derive(Debug)]
-pub struct PreviousTree {
+pub struct TreeBackup {
     path: PathBuf,
     top: Folder,
     /// Where the files are that were moved away.
@@ -40,7 +40,7 @@ pub struct PreviousTree {
     journal: Vec<(PathBuf, Step)>,
 }
 
-impl PreviousTree {
+impl TreeBackup {
     /// The directory that it was.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -84,7 +84,7 @@ impl PreviousTree {
     }
 }
 
-impl Drop for PreviousTree {
+impl Drop for TreeBackup {
     fn drop(&mut self) {
         // Nobody to tell, and the name is hidden.
         drop(remove_all(&self.top, &self.hidden, 0));
@@ -97,12 +97,12 @@ impl StagedTree {
     /// # Errors
     ///
     /// [`FileError`]; everything is as it was, and the new files are gone.
-    pub fn install(self) -> Result<PreviousTree, FileError> {
+    pub fn install(self) -> Result<TreeBackup, FileError> {
         let mut at = self.path.clone();
         let begin = || -> io::Result<_> {
             let (top, hidden) = (self.top.reopen()?, hidden(DISPLACED));
             top.make_folder(&hidden)?;
-            let previous = PreviousTree { path: at.clone(), top, hidden, journal: Vec::new() };
+            let previous = TreeBackup { path: at.clone(), top, hidden, journal: Vec::new() };
             let (new, old) = (self.top.enter(&self.hidden)?, self.top.enter(&previous.hidden)?);
             let installing = Installing { changed: &self.changed, new, old, previous };
             Ok((Wanted::of_files(&self.files)?, installing))
@@ -123,7 +123,7 @@ struct Installing<'a> {
     changed: &'a BTreeSet<PathBuf>,
     new: Folder,
     old: Folder,
-    previous: PreviousTree,
+    previous: TreeBackup,
 }
 
 impl Installing<'_> {

@@ -20,7 +20,7 @@ mod tests;
 mod walk;
 mod wanted;
 
-pub use install::PreviousTree;
+pub use install::TreeBackup;
 pub use preview::Change;
 pub use stage::StagedTree;
 
@@ -33,8 +33,8 @@ use super::error::FileError;
 use super::file::Replaced;
 use super::folder::Folder;
 use super::hidden::sweep;
-use super::manner::Manner;
-use super::mark::Mark;
+use super::marker::OwnershipMarker;
+use super::write_options::WriteOptions;
 use crate::codec::dir::Tree;
 use std::collections::BTreeMap;
 use std::io;
@@ -50,9 +50,9 @@ pub struct OwnedDir {
     /// Where it is.
     pub path: PathBuf,
     /// What says that it is ours.
-    pub mark: Mark,
+    pub marker: OwnershipMarker,
     /// How its files are written.
-    pub manner: Manner,
+    pub options: WriteOptions,
 }
 
 impl OwnedDir {
@@ -61,9 +61,9 @@ impl OwnedDir {
     ///
     /// # Errors
     ///
-    /// [`FileError`] as for [`Mark::claim`], or when a left-over stays.
+    /// [`FileError`] as for [`OwnershipMarker::claim`], or when a left-over stays.
     pub fn claim(&self) -> Result<(), FileError> {
-        self.mark.claim(&self.path, false)?;
+        self.marker.claim(&self.path, false)?;
         let swept = Folder::open(&self.path).and_then(|top| sweep(&top));
         swept.map_err(|e| FileError::writing(&self.path, e))
     }
@@ -79,7 +79,7 @@ impl OwnedDir {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
                 top => top?,
             };
-            Ok(self.mark.is_on(&top)? && !Comparison::of(&top, files, None)?.differs)
+            Ok(self.marker.is_on(&top)? && !Comparison::of(&top, files, None)?.differs)
         };
         look().map_err(|e| FileError::writing(&self.path, e))
     }
@@ -92,11 +92,11 @@ impl OwnedDir {
     /// that has lost its mark is not written to.
     pub fn write(&self, tree: &Tree) -> Result<Replaced, FileError> {
         let mut at = self.path.clone();
-        let mut direct = Direct { manner: self.manner, is_written: false };
+        let mut direct = Direct { options: self.options, is_written: false };
         let mut write = || -> io::Result<()> {
             let top = Folder::open(&self.path)?;
-            if !self.mark.is_on(&top)? {
-                at.push(self.mark.name);
+            if !self.marker.is_on(&top)? {
+                at.push(self.marker.name);
                 return Err(io::ErrorKind::NotFound.into());
             }
             walk(&top, &Wanted::of_tree(tree)?, &mut direct, &mut at)
@@ -109,7 +109,7 @@ impl OwnedDir {
     ///
     /// # Errors
     ///
-    /// [`FileError`] as for [`Mark::claim`].
+    /// [`FileError`] as for [`OwnershipMarker::claim`].
     pub fn preview(&self, adopt: bool, tree: &Tree) -> Result<Vec<Change>, FileError> {
         let look = || -> io::Result<Option<Vec<Change>>> {
             let top = match Folder::open(&self.path) {
@@ -117,13 +117,13 @@ impl OwnedDir {
                 top => Some(top?),
             };
             if let Some(top) = &top
-                && !self.mark.may_be_put_on(top, adopt)?
+                && !self.marker.may_be_put_on(top, adopt)?
             {
                 return Ok(None);
             }
             Preview::of(top.as_ref(), &Wanted::of_tree(tree)?).map(Some)
         };
-        self.mark.verdict(&self.path, look())
+        self.marker.verdict(&self.path, look())
     }
 
     /// Writes what differs to a hidden directory, or everything if `is_whole` is
@@ -133,7 +133,7 @@ impl OwnedDir {
     ///
     /// [`FileError`]; the files are untouched and nothing is left behind.
     pub fn stage(&self, files: &Files, is_whole: bool) -> Result<Option<StagedTree>, FileError> {
-        self.mark.claim(&self.path, false)?;
+        self.marker.claim(&self.path, false)?;
         let staged = StagedTree::write(self, files, is_whole);
         staged.map_err(|e| FileError::writing(&self.path, e))
     }

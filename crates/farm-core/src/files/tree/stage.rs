@@ -5,7 +5,7 @@ use super::wanted::Wanted;
 use super::{Files, OwnedDir};
 use crate::files::folder::Folder;
 use crate::files::hidden::{STAGED, hidden, remove_all};
-use crate::files::manner::Manner;
+use crate::files::write_options::WriteOptions;
 use nix::sys::stat::FileStat;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -28,7 +28,7 @@ impl StagedTree {
     /// Writes what differs, or everything if `is_whole` is set; `None` if nothing differs.
     pub(super) fn write(dir: &OwnedDir, files: &Files, is_whole: bool) -> io::Result<Option<Self>> {
         let top = Folder::open(&dir.path)?;
-        let comparison = Comparison::of(&top, files, Some(dir.manner))?;
+        let comparison = Comparison::of(&top, files, Some(dir.options))?;
         if !comparison.differs {
             return Ok(None);
         }
@@ -43,7 +43,7 @@ impl StagedTree {
                 None => (false, None),
             };
             if !is_right || is_whole {
-                staged.add(path, bytes, like, &dir.manner)?;
+                staged.add(path, bytes, like, &dir.options)?;
             }
             if !is_right {
                 staged.changed.insert(path.to_owned());
@@ -64,7 +64,7 @@ impl StagedTree {
         path: &Path,
         bytes: &[u8],
         like: Option<&FileStat>,
-        manner: &Manner,
+        options: &WriteOptions,
     ) -> io::Result<()> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let mut folder = self.top.enter(&self.hidden)?;
@@ -72,7 +72,7 @@ impl StagedTree {
             folder.ensure_folder(key)?;
             folder = folder.enter(key)?;
         }
-        let staged = folder.stage_as(bytes, like, manner)?;
+        let staged = folder.stage_as(bytes, like, options)?;
         staged.rename_over(name).map_err(|(_, e)| e.into())
     }
 }
@@ -88,15 +88,19 @@ impl Drop for StagedTree {
 #[derive(Debug, Default)]
 pub(super) struct Comparison {
     /// What the files that hold the right bytes get as well.
-    manner: Option<Manner>,
+    options: Option<WriteOptions>,
     /// The files in whose place one shall be: whether it is right, and its mode and owner.
     places: BTreeMap<PathBuf, (bool, FileStat)>,
     pub(super) differs: bool,
 }
 
 impl Comparison {
-    pub(super) fn of(top: &Folder, files: &Files, manner: Option<Manner>) -> io::Result<Self> {
-        let mut comparison = Self { manner, ..Self::default() };
+    pub(super) fn of(
+        top: &Folder,
+        files: &Files,
+        options: Option<WriteOptions>,
+    ) -> io::Result<Self> {
+        let mut comparison = Self { options, ..Self::default() };
         walk(top, &Wanted::of_files(files)?, &mut comparison, &mut PathBuf::new())?;
         Ok(comparison)
     }
@@ -106,8 +110,8 @@ impl Hand for Comparison {
     fn put(&mut self, spot: Spot<'_>, stat: Option<&FileStat>, bytes: &[u8]) -> io::Result<bool> {
         let Spot { folder, name, path } = spot;
         let Some(stat) = stat else { return Ok(true) };
-        let is_right = match &self.manner {
-            Some(manner) => folder.is_settled(name, Some(stat), bytes, manner)?,
+        let is_right = match &self.options {
+            Some(options) => folder.is_settled(name, Some(stat), bytes, options)?,
             None => folder.holds(name, bytes)?,
         };
         self.places.insert(path.to_owned(), (is_right, *stat));

@@ -1,7 +1,7 @@
 use super::*;
+use crate::files::constrained;
 use crate::files::error::Fault;
-use crate::files::manner::FileMode;
-use crate::files::straits;
+use crate::files::write_options::FileMode;
 use farm_harness::Scratch;
 use fastrand::Rng;
 use std::ffi::OsStr;
@@ -10,10 +10,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-const MARK: Mark = Mark { name: ".mark", text: b"ours\n" };
+const MARK: OwnershipMarker = OwnershipMarker { name: ".marker", text: b"ours\n" };
 
 fn subtree(path: &Path) -> OwnedDir {
-    OwnedDir { path: path.to_owned(), mark: MARK, manner: Manner::default() }
+    OwnedDir { path: path.to_owned(), marker: MARK, options: WriteOptions::default() }
 }
 
 fn files(pairs: &[(&str, &str)]) -> Files {
@@ -52,7 +52,7 @@ fn plain(path: &Path) -> Vec<String> {
     files.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
 }
 
-fn install(tree: &OwnedDir, wanted: &Files) -> Option<PreviousTree> {
+fn install(tree: &OwnedDir, wanted: &Files) -> Option<TreeBackup> {
     let staged = tree.stage(wanted, false).unwrap();
     let previous = staged.map(|staged| staged.install().unwrap());
     assert!(tree.holds(wanted).unwrap());
@@ -92,9 +92,9 @@ fn a_tree_is_written_and_only_what_differs_is_touched() {
         listing(&path).into_iter().filter(|line| before.contains(line)).collect();
     let names: Vec<_> =
         untouched.iter().map(|line| line.split(['=', ' ']).next().unwrap()).collect();
-    assert_eq!(names, [".mark", "a", "d/", "d/e/", "d/e/c"]);
+    assert_eq!(names, [".marker", "a", "d/", "d/e/", "d/e/c"]);
     drop(install(&tree, &files(&[])));
-    assert_eq!(listing(&path).len(), 1, "but the mark");
+    assert_eq!(listing(&path).len(), 1, "but the marker");
 }
 
 #[test]
@@ -142,8 +142,9 @@ fn modes_are_kept_given_and_given_back() {
     previous.put_back().unwrap();
     drop(previous);
     assert_eq!(listing(&path), before);
-    let manner = Manner { mode: Some(FileMode::parse("600").unwrap()), ..Manner::default() };
-    let strict = OwnedDir { manner, ..tree };
+    let options =
+        WriteOptions { mode: Some(FileMode::parse("600").unwrap()), ..WriteOptions::default() };
+    let strict = OwnedDir { options, ..tree };
     drop(install(&strict, &files(&[("a", "1"), ("d/b", "2"), ("n", "3")])));
     assert_eq!([mode("a"), mode("d/b"), mode("n"), mode("d")], [0o600, 0o600, 0o600, 0o750]);
 }
@@ -177,7 +178,7 @@ fn somebody_elses_directory_is_refused_and_left_alone() {
     let tree = subtree(&scratch.join("etc"));
     let before = listing(scratch.path());
     let told = tree.claim().unwrap_err().to_string();
-    assert!(told.ends_with("etc is not empty and has no file .mark"), "{told}");
+    assert!(told.ends_with("etc is not empty and has no file .marker"), "{told}");
     assert!(matches!(tree.stage(&files(&[]), false).unwrap_err().fault, Fault::NotOurs { .. }));
     assert!(!tree.holds(&files(&[("passwd", "root")])).unwrap());
     let file = subtree(&scratch.join("etc/passwd"));
@@ -270,7 +271,7 @@ fn a_failure_in_the_middle_undoes_what_was_done() {
 #[test]
 fn a_full_disk_leaves_the_old_tree_and_nothing_else() {
     let test = "files::tree::tests::a_full_disk_leaves_the_old_tree_and_nothing_else";
-    let Some(top) = straits::without_room(test) else { return };
+    let Some(top) = constrained::without_room(test) else { return };
     let path = top.join("conf");
     let tree = subtree(&path);
     drop(install(&tree, &files(&[("a", "1"), ("d/b", "2")])));
@@ -285,7 +286,7 @@ fn a_full_disk_leaves_the_old_tree_and_nothing_else() {
 #[test]
 fn what_could_not_be_put_back_can_be_tried_again() {
     let test = "files::tree::tests::what_could_not_be_put_back_can_be_tried_again";
-    let Some(top) = straits::unprivileged(test) else { return };
+    let Some(top) = constrained::unprivileged(test) else { return };
     let path = top.join("conf");
     let tree = subtree(&path);
     drop(install(&tree, &files(&[("a", "1"), ("d/b", "2"), ("d/c", "3")])));

@@ -5,10 +5,10 @@
 //! a link on the way to it is turned elsewhere.
 
 mod mounted;
-mod trail;
+mod path_components;
 
 use self::mounted::is_mounted;
-use self::trail::{Trail, trail};
+use self::path_components::{PathComponents, trail};
 use super::hidden::{is_displaced, is_hidden, is_staged};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind};
 use notify::{Config, Event, EventKind, INotifyWatcher, RecursiveMode, Watcher};
@@ -102,7 +102,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Scope {
-    trail: Trail,
+    trail: PathComponents,
     /// The directory of which everything counts.
     tree: Option<PathBuf>,
 }
@@ -192,7 +192,7 @@ impl FileWatch {
                 is_moved |= !self.watch(&folder, is_tree)?;
             }
             // A name that changed before its directory was watched gave no event.
-            if !is_moved && trail::trail(&self.path) == trail {
+            if !is_moved && path_components::trail(&self.path) == trail {
                 return Ok(());
             }
         }
@@ -260,7 +260,7 @@ impl Shared {
             Concern::Late => (false, is_data(event.kind)),
             Concern::Tree => (is_structure, true),
             // A new name on the trail may be a link.
-            Concern::Trail => (!is_data(event.kind), true),
+            Concern::PathComponents => (!is_data(event.kind), true),
         };
         if is_stale {
             self.is_stale.store(true, Ordering::Release);
@@ -278,13 +278,13 @@ enum Concern {
     /// Something in the watched directory.
     Tree,
     /// What the path leads to, or a name on the way there.
-    Trail,
+    PathComponents,
 }
 
 impl Scope {
     fn concern(&self, path: &Path) -> Concern {
         if self.trail.has(path) {
-            return Concern::Trail;
+            return Concern::PathComponents;
         }
         let name = path.file_name().unwrap_or(OsStr::new(""));
         if is_displaced(name) {

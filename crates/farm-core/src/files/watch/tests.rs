@@ -211,7 +211,8 @@ fn a_late_writer_of_a_displaced_file_is_a_hint() {
     let path = scratch.write("conf", "1");
     let mut watching = Watching::start(&path, Watched::File);
     let mut writer = OpenOptions::new().write(true).open(&path).unwrap();
-    let swapped = super::super::swap::swap_if(&path, Some(b"1"), b"2").unwrap();
+    let swapped =
+        super::super::compare_and_swap::compare_and_swap(&path, Some(b"1"), b"2").unwrap();
     watching.expect("late writing", Hint::Soon, || writer.write_all(b"3").unwrap());
     watching.expect("late closing", Hint::Now, || drop(writer));
     drop(swapped);

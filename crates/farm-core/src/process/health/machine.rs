@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// How health is judged.
 #[derive(Debug, Clone, Copy)]
-pub struct Regime {
+pub struct HealthPolicy {
     /// From the end of one check to the next.
     pub interval: Duration,
     /// How long one check may take.
@@ -35,7 +35,7 @@ pub enum Finding {
 /// The machine. See the module's page.
 #[derive(Debug)]
 pub(super) struct Health {
-    regime: Regime,
+    policy: HealthPolicy,
     /// Failures up to then are no reason for an alert.
     calm_until: Option<Instant>,
     next: Option<Instant>,
@@ -45,13 +45,13 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) const fn new(regime: Regime) -> Self {
-        Self { regime, calm_until: None, next: None, is_checking: false, successes: 0, failures: 0 }
+    pub(super) const fn new(policy: HealthPolicy) -> Self {
+        Self { policy, calm_until: None, next: None, is_checking: false, successes: 0, failures: 0 }
     }
 
     /// It was started for the first time: it gets its time before the first check.
     pub(super) fn begin(&mut self, now: Instant) {
-        self.watch(now, self.regime.delay);
+        self.watch(now, self.policy.delay);
     }
 
     /// It was started again, or told of a change: somebody waits for the answer.
@@ -60,7 +60,7 @@ impl Health {
     }
 
     fn watch(&mut self, now: Instant, first: Duration) {
-        self.calm_until = Some(now + self.regime.delay);
+        self.calm_until = Some(now + self.policy.delay);
         self.next = Some(now + first);
         self.is_checking = false;
         (self.successes, self.failures) = (0, 0);
@@ -89,17 +89,17 @@ impl Health {
         if !std::mem::take(&mut self.is_checking) {
             return Finding::Nothing;
         }
-        self.next = Some(now + self.regime.interval);
+        self.next = Some(now + self.policy.interval);
         if is_success {
             self.failures = 0;
             self.successes = self.successes.saturating_add(1);
-            let is_healthy = self.successes >= self.regime.rise.get();
+            let is_healthy = self.successes >= self.policy.rise.get();
             return if is_healthy { Finding::Healthy } else { Finding::Nothing };
         }
         self.successes = 0;
         self.failures = self.failures.saturating_add(1);
         let is_calm = self.calm_until.is_some_and(|until| now < until);
-        let is_failing = self.failures >= self.regime.fall.get() && !is_calm;
+        let is_failing = self.failures >= self.policy.fall.get() && !is_calm;
         if is_failing { Finding::Failing } else { Finding::Nothing }
     }
 }
@@ -113,7 +113,13 @@ mod tests {
     fn health(rise: u32, fall: u32) -> Health {
         let count = |count| NonZeroU32::new(count).unwrap();
         let (rise, fall) = (count(rise), count(fall));
-        Health::new(Regime { interval: 2 * SECOND, limit: SECOND, delay: 10 * SECOND, rise, fall })
+        Health::new(HealthPolicy {
+            interval: 2 * SECOND,
+            limit: SECOND,
+            delay: 10 * SECOND,
+            rise,
+            fall,
+        })
     }
 
     fn check(health: &mut Health, at: Instant, is_success: bool) -> Finding {

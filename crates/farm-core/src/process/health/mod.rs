@@ -4,7 +4,7 @@
 
 mod machine;
 
-pub use machine::{Finding, Regime};
+pub use machine::{Finding, HealthPolicy};
 
 use super::command::{Executor, Finished};
 use log::Level;
@@ -29,11 +29,11 @@ impl Checkup {
     #[must_use]
     pub fn new(
         command: String,
-        regime: Regime,
+        policy: HealthPolicy,
         post: impl Fn(Finished) + Send + Sync + 'static,
     ) -> Self {
-        let check = Executor::new(regime.limit, post).without_grace();
-        Self { command, health: Health::new(regime), check }
+        let check = Executor::new(policy.limit, post).without_grace();
+        Self { command, health: Health::new(policy), check }
     }
 
     /// What is to be checked was started for the first time.

@@ -4,9 +4,9 @@ mod answers;
 mod credentials;
 mod ends;
 mod lease;
-mod overlap;
 mod scripts;
 mod silence;
+mod suppress_watch;
 
 use super::*;
 use crate::session::wire::{FrameBuilder, Frames};

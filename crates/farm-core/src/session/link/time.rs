@@ -3,7 +3,7 @@
 use super::{DownReason, Link, Phase};
 use crate::engine::Boottime;
 use crate::session::lease::LeaseKeeper;
-use crate::session::patience::Patience;
+use crate::session::timeouts::Timeouts;
 use crate::session::wire::{self, XID_PING, opcode};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ pub(super) struct Sent {
 /// When what was said and heard, and what follows for a server and for the session.
 #[derive(Debug)]
 pub(super) struct Clocks {
-    pub(super) patience: Patience,
+    pub(super) timeouts: Timeouts,
     pub(super) lease: LeaseKeeper,
     /// The clock of the lease, as it was at the beginning of this turn.
     pub(super) boottime: Boottime,
@@ -38,7 +38,7 @@ pub(super) struct Clocks {
 impl Clocks {
     pub(super) fn new(now: Instant, asked: Duration) -> Self {
         Self {
-            patience: Patience::new(asked),
+            timeouts: Timeouts::new(asked),
             lease: LeaseKeeper::default(),
             boottime: Boottime::UNKNOWN,
             introduced: Sent { at: now, boottime: Boottime::UNKNOWN },
@@ -64,7 +64,7 @@ impl Clocks {
 
     /// A server has taken us, and keeps the session for that long.
     pub(super) fn welcomed(&mut self, now: Instant, granted: Duration) {
-        self.patience.was_granted(granted);
+        self.timeouts.was_granted(granted);
         self.lease.was_answered(self.introduced.boottime, granted);
         self.answered_at = now;
     }
@@ -72,20 +72,20 @@ impl Clocks {
     /// What went out then has been answered.
     pub(super) fn answered(&mut self, now: Instant, sent: Sent) {
         self.answered_at = now;
-        self.patience.was_answered(now.saturating_duration_since(sent.at));
-        self.lease.was_answered(sent.boottime, self.patience.granted());
+        self.timeouts.was_answered(now.saturating_duration_since(sent.at));
+        self.lease.was_answered(sent.boottime, self.timeouts.granted());
     }
 
     /// When an answer that is owed since then is overdue, should nothing more arrive.
     fn silent_at(&self, owed_since: Instant) -> Instant {
         // A large answer that keeps coming in is no silence.
-        owed_since.max(self.progress_at) + self.patience.answer()
+        owed_since.max(self.progress_at) + self.timeouts.answer()
     }
 
     /// When it is overdue whatever arrives. An answer has no time of its own while
     /// those before it come in.
     fn unfinished_at(&self, owed_since: Instant) -> Instant {
-        owed_since.max(self.answered_at) + self.patience.whole_answer()
+        owed_since.max(self.answered_at) + self.timeouts.whole_answer()
     }
 }
 
@@ -120,8 +120,8 @@ impl Link {
 
     /// When to ping, unless something goes out before.
     fn ping_at(&self) -> Option<Instant> {
-        let Clocks { sent_at, patience, pinged, .. } = &self.clocks;
-        (self.phase == Phase::Up && pinged.is_none()).then(|| *sent_at + patience.ping_interval())
+        let Clocks { sent_at, timeouts, pinged, .. } = &self.clocks;
+        (self.phase == Phase::Up && pinged.is_none()).then(|| *sent_at + timeouts.ping_interval())
     }
 
     /// Since when the server owes us what it owes us longest.

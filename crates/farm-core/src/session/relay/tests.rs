@@ -1,14 +1,14 @@
 //! Who is served at our port.
 
 use super::*;
-use crate::session::gate::Gate;
+use crate::session::connection_gate::ConnectionGate;
 use crate::session::{Acl, Auth, Servers};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
 fn relay() -> Relay {
     // Nobody answers at this port, and nobody has to.
-    let config = Config {
+    let config = SessionOptions {
         servers: Servers::parse("127.0.0.1:1").unwrap(),
         session_timeout: Duration::from_secs(4),
         rounds_max: None,
@@ -17,15 +17,15 @@ fn relay() -> Relay {
         acl: Acl::open(),
         tls: None,
     };
-    let narrator = Narrator {
-        gate: Arc::new(Gate::new()),
+    let reporter = Reporter {
+        gate: Arc::new(ConnectionGate::new()),
         session: Arc::default(),
         notify: crate::engine::Post::new(|_| {}),
         rounds_max: None,
         rounds: 0,
         lasting: 0,
     };
-    Relay::open(&config, narrator, &Wreck::default()).unwrap()
+    Relay::open(&config, reporter, &PanicSlot::default()).unwrap()
 }
 
 /// A frame as the client library begins with.

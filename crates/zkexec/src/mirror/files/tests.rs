@@ -14,7 +14,7 @@ impl Staged {
     }
 }
 
-impl Previous {
+impl Backups {
     /// Whether there is nothing to put back.
     fn is_empty(&self) -> bool {
         self.layers.is_empty()
@@ -35,7 +35,7 @@ fn tree(pairs: &[(&str, &str)]) -> Mirrored {
     Mirrored::Tree(Arc::new(pairs.iter().map(leaf).collect()))
 }
 
-fn install(files: &Files, mirrored: Vec<Mirrored>) -> Previous {
+fn install(files: &Files, mirrored: Vec<Mirrored>) -> Backups {
     let content = Content::of(mirrored);
     let staged = files.stage(&content).unwrap();
     assert_eq!(staged.is_empty(), files.matches(&content).unwrap());

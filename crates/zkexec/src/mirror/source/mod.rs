@@ -34,7 +34,7 @@ enum State {
 
 /// The machine. See the module's page.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub(crate) struct MirrorSource {
     state: State,
     /// Which unit a mirror shows, and whether it may be missing.
     mirrors: Vec<(usize, bool)>,
@@ -43,7 +43,7 @@ pub(crate) struct Source {
     actions: Vec<Action>,
 }
 
-impl Source {
+impl MirrorSource {
     /// A source of these mirrors, about which nothing is known yet.
     #[must_use]
     pub(crate) fn new(specs: &[MirrorSpec]) -> Self {

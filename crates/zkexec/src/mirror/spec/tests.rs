@@ -38,12 +38,12 @@ fn options_come_in_any_order_and_the_check_is_all_that_is_left() {
     assert_eq!(spec.local, Path::new("/etc/a,b"));
     assert_eq!(spec.znode.as_str(), "/z");
     assert!(spec.is_optional);
-    assert_eq!(spec.manner.mode, Some(FileMode::parse("640").unwrap()));
-    assert_eq!(spec.manner.owner, Some(Owner::parse("0:0").unwrap()));
+    assert_eq!(spec.options.mode, Some(FileMode::parse("640").unwrap()));
+    assert_eq!(spec.options.owner, Some(Owner::parse("0:0").unwrap()));
     assert_eq!(spec.check.as_deref(), Some("test -s {} && x=/y,mode=1"));
     let plain = self::spec("a=/z");
     assert_eq!((plain.is_optional, plain.check), (false, None));
-    assert_eq!(plain.manner, Manner::default());
+    assert_eq!(plain.options, WriteOptions::default());
     // Before a `=/`, it belongs to the name.
     assert_eq!(self::spec("a,check=b=/z").local, Path::new("a,check=b"));
     assert_eq!(self::spec("a=/z,check=a,check=b").check.as_deref(), Some("a,check=b"));

@@ -45,7 +45,7 @@ impl World {
     fn new(seed: u64, has_faults: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let holders = rng.usize(1..3);
-        let terms = Terms {
+        let terms = RolloutOptions {
             on_failure: if rng.bool() { OnFailure::Hold } else { OnFailure::RollBack },
             on_change: rng.choice(&CHANGES).expect("there are some").clone(),
             has_health: rng.bool(),

@@ -21,7 +21,7 @@ fn phases() -> Vec<Stage> {
         Event::Installed,
     ];
     for length in 1..=way.len() {
-        let mut stage = Stage::new(Terms { drains: true, ..terms() });
+        let mut stage = Stage::new(RolloutOptions { drains: true, ..terms() });
         for event in way.iter().take(length) {
             stage.step(event.clone());
         }
@@ -31,21 +31,22 @@ fn phases() -> Vec<Stage> {
     for event in way.iter().take(4) {
         barred.step(event.clone());
     }
-    let mut applying = Stage::new(Terms { on_change: COMMAND, ..terms() });
+    let mut applying = Stage::new(RolloutOptions { on_change: COMMAND, ..terms() });
     for event in [Event::Wanted(2), Event::Granted, Event::Reread(2), Event::Staged] {
         applying.step(event);
     }
     applying.step(Event::Installed);
-    let mut putting_back = Stage::new(Terms { on_failure: OnFailure::RollBack, ..terms() });
+    let mut putting_back =
+        Stage::new(RolloutOptions { on_failure: OnFailure::RollBack, ..terms() });
     putting_back.restart(2);
     putting_back.after(30 * SECOND);
     let mut unconfirmed = Stage::new(terms());
     unconfirmed.restart(2);
-    let mut restoring = Stage::new(Terms { drains: true, ..terms() });
+    let mut restoring = Stage::new(RolloutOptions { drains: true, ..terms() });
     way.into_iter().for_each(|event| drop(restoring.step(event)));
     restoring.come_up();
     restoring.step(Event::Healthy);
-    let mut soaking = Stage::new(Terms { soak: SECOND, ..terms() });
+    let mut soaking = Stage::new(RolloutOptions { soak: SECOND, ..terms() });
     soaking.restart(2);
     soaking.step(Event::Healthy);
     let mut paused = Stage::new(terms());
@@ -156,12 +157,12 @@ fn what_else_the_table_says_is_so() {
         stage.step(Event::Wanted(0));
         assert_eq!(name(&stage), "Settled");
     }
-    let mut stage = Stage::new(Terms { on_failure: OnFailure::RollBack, ..terms() });
+    let mut stage = Stage::new(RolloutOptions { on_failure: OnFailure::RollBack, ..terms() });
     stage.restart(2);
     stage.step(FAILED);
     assert_eq!(name(&stage), "PuttingBack");
     for has_health in [true, false] {
-        let mut stage = Stage::new(Terms { is_locked: false, has_health, ..terms() });
+        let mut stage = Stage::new(RolloutOptions { is_locked: false, has_health, ..terms() });
         stage.restart(2);
         stage.step(FAILED);
         assert_eq!(name(&stage), "Leaving");

@@ -22,7 +22,7 @@ fn a_change_is_a_turn_from_asking_to_giving_back() {
 
 #[test]
 fn without_a_group_nobody_is_asked() {
-    let mut stage = Stage::new(Terms { is_locked: false, ..terms() });
+    let mut stage = Stage::new(RolloutOptions { is_locked: false, ..terms() });
     assert_eq!(stage.step(E::Wanted(2)), [A::Stage(2)]);
     stage.step(E::Staged);
     stage.step(E::Installed);
@@ -89,7 +89,7 @@ fn a_child_that_stays_unwell_pauses_the_group_and_late_health_ends_that() {
 
 #[test]
 fn without_a_health_check_staying_up_is_health() {
-    let mut stage = Stage::new(Terms { has_health: false, ..terms() });
+    let mut stage = Stage::new(RolloutOptions { has_health: false, ..terms() });
     stage.restart(2);
     assert_eq!(stage.after(29 * SECOND), []);
     assert_eq!(stage.after(SECOND), [A::Keep, A::GiveBack]);
@@ -109,7 +109,7 @@ fn newer_content_takes_the_place_of_what_is_not_confirmed() {
 
 #[test]
 fn rolling_back_costs_one_restart_and_keeps_the_permit() {
-    let mut stage = Stage::new(Terms { on_failure: OnFailure::RollBack, ..terms() });
+    let mut stage = Stage::new(RolloutOptions { on_failure: OnFailure::RollBack, ..terms() });
     stage.restart(1);
     let failure = [A::StopChild, A::RestHealth, A::Alert(Alarm::Config), A::PutBack];
     assert_eq!(stage.step(FAILED), failure);
@@ -126,7 +126,7 @@ fn rolling_back_costs_one_restart_and_keeps_the_permit() {
 
 #[test]
 fn rolling_back_an_unwell_child_stops_it_first() {
-    let mut stage = Stage::new(Terms { on_failure: OnFailure::RollBack, ..terms() });
+    let mut stage = Stage::new(RolloutOptions { on_failure: OnFailure::RollBack, ..terms() });
     stage.restart(1);
     assert_eq!(stage.after(30 * SECOND), [A::Alert(Alarm::Config), A::PutBack]);
     assert_eq!(stage.step(E::PutBack), [A::StopChild, A::RestHealth]);
@@ -142,7 +142,7 @@ fn rolling_back_an_unwell_child_stops_it_first() {
 
 #[test]
 fn what_was_put_back_and_fails_too_is_left_alone() {
-    let mut stage = Stage::new(Terms { on_failure: OnFailure::RollBack, ..terms() });
+    let mut stage = Stage::new(RolloutOptions { on_failure: OnFailure::RollBack, ..terms() });
     stage.restart(1);
     stage.step(FAILED);
     stage.step(E::PutBack);
@@ -165,12 +165,12 @@ fn an_end_without_complaint_is_the_end_also_of_an_unconfirmed_child() {
 #[test]
 fn a_child_that_ends_by_itself_is_the_end() {
     for is_locked in [true, false] {
-        let mut stage = Stage::new(Terms { is_locked, ..terms() });
+        let mut stage = Stage::new(RolloutOptions { is_locked, ..terms() });
         let end = [A::StopChild, A::RestHealth, A::Alert(Alarm::Exit), A::Unstage];
         assert_eq!(stage.step(FAILED), end);
         assert_eq!(stage.step(E::Gone), [A::End]);
     }
-    let mut stage = Stage::new(Terms { is_locked: false, ..terms() });
+    let mut stage = Stage::new(RolloutOptions { is_locked: false, ..terms() });
     stage.restart(1);
     assert!(stage.step(FAILED).contains(&A::Alert(Alarm::Exit)));
     assert_eq!(stage.step(E::Gone), [A::End]);
@@ -277,7 +277,7 @@ fn files_that_cannot_be_written_are_tried_again() {
 
 #[test]
 fn soaking_keeps_the_next_one_waiting() {
-    let mut stage = Stage::new(Terms { soak: 10 * SECOND, ..terms() });
+    let mut stage = Stage::new(RolloutOptions { soak: 10 * SECOND, ..terms() });
     stage.restart(2);
     assert_eq!(stage.step(E::Healthy), []);
     assert_eq!(stage.step(E::Wanted(4)), []);
@@ -287,7 +287,7 @@ fn soaking_keeps_the_next_one_waiting() {
 #[test]
 fn a_child_that_fails_while_its_group_soaks_pauses_it() {
     for on_failure in [OnFailure::Hold, OnFailure::RollBack] {
-        let mut stage = Stage::new(Terms { soak: 10 * SECOND, on_failure, ..terms() });
+        let mut stage = Stage::new(RolloutOptions { soak: 10 * SECOND, on_failure, ..terms() });
         stage.restart(1);
         assert_eq!(stage.step(E::Healthy), []);
         let mut failure = vec![A::StopChild, A::RestHealth, A::Alert(Alarm::Config)];
@@ -338,7 +338,7 @@ fn a_farm_that_cannot_spare_us_keeps_the_child_up() {
     stage.step(E::Granted);
     stage.step(E::Reread(2));
     assert_eq!(stage.step(E::Staged), []);
-    assert_eq!((stage.rollout.phase(), stage.rollout.is_holder()), (Phase::Barred, true));
+    assert_eq!((stage.rollout.phase(), stage.rollout.is_holder()), (Phase::Blocked, true));
     assert_eq!(stage.step(E::Gates(OPEN)), [A::Install]);
 }
 
@@ -355,7 +355,7 @@ fn the_gates_do_not_keep_a_child_down() {
 
 #[test]
 fn draining_comes_before_the_stop_and_ends_with_health() {
-    let mut stage = Stage::new(Terms { drains: true, ..terms() });
+    let mut stage = Stage::new(RolloutOptions { drains: true, ..terms() });
     stage.step(E::Wanted(2));
     stage.step(E::Granted);
     stage.step(E::Reread(2));
@@ -369,7 +369,7 @@ fn draining_comes_before_the_stop_and_ends_with_health() {
 
 #[test]
 fn what_was_drained_in_vain_is_restored() {
-    let mut stage = Stage::new(Terms { drains: true, ..terms() });
+    let mut stage = Stage::new(RolloutOptions { drains: true, ..terms() });
     stage.step(E::Wanted(2));
     stage.step(E::Granted);
     stage.step(E::Reread(2));
@@ -387,7 +387,7 @@ fn what_was_drained_in_vain_is_restored() {
 #[test]
 fn a_child_that_may_be_told_is_not_stopped() {
     let told = |on_change| {
-        let mut stage = Stage::new(Terms { on_change, ..terms() });
+        let mut stage = Stage::new(RolloutOptions { on_change, ..terms() });
         stage.step(E::Wanted(2));
         stage.step(E::Granted);
         stage.step(E::Reread(2));
@@ -416,7 +416,7 @@ fn a_child_that_cannot_be_started_again_is_a_failure_of_the_content() {
     stage.step(E::Gone);
     assert_eq!(stage.step(E::StartFailed), [A::Alert(Alarm::Config)]);
     assert_eq!(stage.rollout.phase(), PAUSED);
-    let mut stage = Stage::new(Terms { is_locked: false, ..terms() });
+    let mut stage = Stage::new(RolloutOptions { is_locked: false, ..terms() });
     stage.take_down(1);
     stage.step(ENDED);
     stage.step(E::Gone);

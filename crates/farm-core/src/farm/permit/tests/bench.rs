@@ -16,8 +16,8 @@ pub(super) fn group() -> GroupName {
     GroupName::parse("web").unwrap()
 }
 
-pub(super) fn place(name: &str) -> Place {
-    Place::parse(name).unwrap()
+pub(super) fn place(name: &str) -> Contender {
+    Contender::parse(name).unwrap()
 }
 
 pub(super) fn path(name: &str) -> ZnodePath {
@@ -66,7 +66,7 @@ pub(super) fn told(news: &News) -> String {
 }
 
 fn asked(ask: &Ask) -> String {
-    let names = |places: &[Place]| {
+    let names = |places: &[Contender]| {
         places.iter().map(|place| place.name().to_owned()).collect::<Vec<_>>().join(" ")
     };
     match ask {
@@ -90,7 +90,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(count: u32) -> Self {
-        let contender = Contender { host: "h".to_owned(), pid: 1 };
+        let contender = MemberId { host: "h".to_owned(), pid: 1 };
         let permit = Permit::new(group(), holders(count), contender);
         Self { permit, now: Instant::now(), open: Vec::new(), told: Vec::new() }
     }
@@ -156,7 +156,7 @@ impl Bench {
     pub(super) fn look(&mut self, line: &[&str]) {
         assert!(self.asks()[0].starts_with("look "), "{:?}", self.asks());
         let stat = Stat { czxid: 77, ephemeral_owner: SESSION, ..Stat::default() };
-        self.answer(Outcome::Look(Ok(Some((stat, Line::of(line))))));
+        self.answer(Outcome::Look(Ok(Some((stat, Queue::of(line))))));
     }
 
     /// All those that were asked about are like that.

@@ -12,7 +12,7 @@ pub(super) const RUBY: i64 = -1;
 
 #[derive(Debug, Default)]
 pub(super) struct Server {
-    pub(super) contenders: BTreeMap<Place, Contended>,
+    pub(super) contenders: BTreeMap<Contender, Contended>,
     next_number: i32,
     zxid: i64,
     /// Creates that were sent, and whose connection broke.
@@ -29,22 +29,22 @@ pub(super) struct Contended {
 /// What the server keeps of a session's connection.
 #[derive(Debug, Default)]
 pub(super) struct Client {
-    watches: BTreeSet<Place>,
-    pub(super) hints: VecDeque<(u64, Place)>,
+    watches: BTreeSet<Contender>,
+    pub(super) hints: VecDeque<(u64, Contender)>,
     pub(super) hints_sent: u64,
 }
 
 impl Server {
-    pub(super) fn line(&self) -> Line {
-        Line::of(self.contenders.keys().map(Place::name))
+    pub(super) fn line(&self) -> Queue {
+        Queue::of(self.contenders.keys().map(Contender::name))
     }
 
-    pub(super) fn of_session(&self, session: i64) -> Vec<Place> {
+    pub(super) fn of_session(&self, session: i64) -> Vec<Contender> {
         let owned = self.contenders.iter().filter(|(_, contended)| contended.owner == session);
         owned.map(|(place, _)| place.clone()).collect()
     }
 
-    fn tell(&mut self, place: &Place) {
+    fn tell(&mut self, place: &Contender) {
         for client in self.clients.values_mut() {
             if client.watches.remove(place) {
                 client.hints_sent += 1;
@@ -53,7 +53,7 @@ impl Server {
         }
     }
 
-    pub(super) fn create(&mut self, owner: i64) -> Place {
+    pub(super) fn create(&mut self, owner: i64) -> Contender {
         let place = bench::place(&format!("ex{:010}", self.next_number));
         self.next_number += 1;
         self.zxid += 1;
@@ -62,7 +62,7 @@ impl Server {
         place
     }
 
-    pub(super) fn delete(&mut self, place: &Place) {
+    pub(super) fn delete(&mut self, place: &Contender) {
         if self.contenders.remove(place).is_some() {
             self.tell(place);
         }
@@ -108,7 +108,7 @@ impl Server {
         }
     }
 
-    fn watch(&mut self, session: i64, place: &Place) {
+    fn watch(&mut self, session: i64, place: &Contender) {
         if let Some(client) = self.clients.get_mut(&session) {
             client.watches.insert(place.clone());
         }
@@ -122,8 +122,8 @@ pub(super) struct Job {
     pub(super) session: i64,
     seen: Option<Stat>,
     cards: Vec<Neighbour>,
-    listed: Option<Vec<Place>>,
-    found: Option<Place>,
+    listed: Option<Vec<Contender>>,
+    found: Option<Contender>,
 }
 
 impl Job {
@@ -164,7 +164,7 @@ impl Job {
                 match (stat, lineup) {
                     (None, _) => Some(Outcome::Look(Ok(None))),
                     (Some(stat), Lineup::Unwanted) => {
-                        Some(Outcome::Look(Ok(Some((stat, Line::default())))))
+                        Some(Outcome::Look(Ok(Some((stat, Queue::default())))))
                     }
                     (Some(_), Lineup::Wanted) => None,
                 }
@@ -217,6 +217,6 @@ pub(super) fn unanswered(request: &Request) -> Outcome {
     }
 }
 
-pub(super) fn hint_of(place: &Place) -> Event {
+pub(super) fn hint_of(place: &Contender) -> Event {
     hint(place.name(), Change::Deleted)
 }

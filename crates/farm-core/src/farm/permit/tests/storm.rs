@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 #[derive(Debug)]
 enum Inbound {
-    Hint(u64, Place),
+    Hint(u64, Contender),
     /// After so many hints, heard or lost on the way.
     Suspended(u64),
     Lost,
@@ -61,7 +61,7 @@ impl Storm {
             rng,
         };
         for _ in 0..storm.rng.usize(2..=5) {
-            let contender = Contender { host: "h".to_owned(), pid: 1 };
+            let contender = MemberId { host: "h".to_owned(), pid: 1 };
             let mut member = Member {
                 permit: Permit::new(group(), holders(count), contender),
                 session: 0,
@@ -240,7 +240,7 @@ impl Storm {
     fn interfere(&mut self) {
         match self.rng.u8(..6) {
             0 => {
-                let places: Vec<Place> = self.server.contenders.keys().cloned().collect();
+                let places: Vec<Contender> = self.server.contenders.keys().cloned().collect();
                 if let Some(place) = self.rng.choice(&places) {
                     self.server.delete(place);
                 }

@@ -51,7 +51,7 @@ impl ThisHost {
 
 /// What a farm's own record says about it.
 #[derive(Debug, Clone)]
-pub(super) struct Terms {
+pub(super) struct VerdictRules {
     pub(super) size: u64,
     pub(super) running: Option<Filter>,
 }
@@ -82,7 +82,7 @@ impl FarmVerdict {
     /// Judges a farm by the hosts that are there, each with its record if it can be
     /// read. `was_seen` says whether this host has ever been among them.
     pub(super) fn of<'a>(
-        terms: &Terms,
+        terms: &VerdictRules,
         hosts: impl Iterator<Item = (&'a str, Option<&'a Record>)>,
         this: &ThisHost,
         was_seen: bool,
@@ -194,7 +194,7 @@ mod tests {
                 (format!("h{number}"), (state != '?').then(|| record(fields)))
             })
             .collect();
-        let terms = Terms { size, running: Some(Filter::parse(UP).unwrap()) };
+        let terms = VerdictRules { size, running: Some(Filter::parse(UP).unwrap()) };
         let max = Allowance::parse(max).unwrap();
         let hosts = hosts.iter().map(|(name, record)| (name.as_str(), record.as_ref()));
         FarmVerdict::of(&terms, hosts, us, was_seen, &max)
@@ -256,7 +256,7 @@ mod tests {
     fn a_host_that_is_there_twice_fails_twice() {
         let fields = |hostname: &str| record(json!({"hostname": hostname, "up": 1}));
         let hosts = [("a", fields("web1")), ("b", fields("web1")), ("c", fields("web2"))];
-        let terms = Terms { size: 3, running: None };
+        let terms = VerdictRules { size: 3, running: None };
         let hosts = hosts.iter().map(|(name, record)| (*name, Some(record)));
         let max = Allowance::parse("2").unwrap();
         let verdict = FarmVerdict::of(&terms, hosts, &this("c", "web1"), true, &max);

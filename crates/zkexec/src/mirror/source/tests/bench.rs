@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
-impl Source {
+impl MirrorSource {
     /// The content that was told last.
     pub(crate) const fn content(&self) -> Option<&Content> {
         self.told.as_ref()
@@ -24,7 +24,7 @@ impl Source {
 pub(super) type Nodes = BTreeMap<ZnodePath, Arc<[u8]>>;
 
 pub(super) struct Bench {
-    pub(super) source: Source,
+    pub(super) source: MirrorSource,
     pub(super) now: Instant,
     pub(super) asked: Vec<Request>,
     told: Vec<String>,
@@ -77,7 +77,7 @@ pub(super) fn shown(content: &Content) -> String {
 impl Bench {
     pub(super) fn new(mirrors: &[&str]) -> Self {
         let specs: Vec<MirrorSpec> = mirrors.iter().map(|text| text.parse().unwrap()).collect();
-        let source = Source::new(&specs);
+        let source = MirrorSource::new(&specs);
         Self { source, now: Instant::now(), asked: Vec::new(), told: Vec::new(), writes: 0 }
     }
 

@@ -152,7 +152,7 @@ fn storm(seed: u64) {
     compare(seed, &bench.source, &server);
 }
 
-fn compare(seed: u64, source: &Source, server: &MemoryServer) {
+fn compare(seed: u64, source: &MirrorSource, server: &MemoryServer) {
     for unit in &source.units {
         let at = unit.path().as_str();
         assert!(unit.is_settled() && !unit.is_unreadable(), "seed {seed}: {at}");

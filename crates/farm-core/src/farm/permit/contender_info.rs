@@ -1,0 +1,119 @@
+//! What a contender says of itself.
+
+use crate::codec::json::{decode_znode, encode_znode};
+use crate::model::{Map, Record, Value};
+use std::num::NonZeroU32;
+
+/// How many characters of a text are kept; one line of a list has no room for more.
+const TEXT_CHARS_MAX: usize = 200;
+
+/// Who asks for a permit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberId {
+    /// The name of the host.
+    pub host: String,
+    /// The process on it.
+    pub pid: u32,
+}
+
+/// The content of a contender's znode. A member written in Ruby leaves it empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContenderInfo {
+    /// The host it is on.
+    pub host: Option<String>,
+    /// The process on that host.
+    pub pid: Option<u64>,
+    /// Since when it stands in line, in milliseconds since 1970, by the host's clock.
+    pub since_ms: Option<i64>,
+    /// What it wants the permit for.
+    pub why: Option<String>,
+    /// How many it lets hold a permit at once.
+    pub holders: Option<NonZeroU32>,
+}
+
+impl ContenderInfo {
+    pub(super) fn of(contender: &MemberId, why: &str, holders: NonZeroU32) -> Self {
+        Self {
+            host: Some(shortened(&contender.host)),
+            pid: Some(contender.pid.into()),
+            since_ms: None,
+            why: Some(shortened(why)),
+            holders: Some(holders),
+        }
+    }
+
+    /// Takes from the bytes what makes sense. Anybody may have written them.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Self {
+        let Ok(record) = decode_znode(bytes) else { return Self::default() };
+        let map = record.as_map();
+        let text = |field: &str| map.get(field)?.as_str().map(shortened);
+        let number = |field: &str| map.get(field)?.as_u64();
+        Self {
+            host: text("host"),
+            pid: number("pid"),
+            since_ms: map.get("since").and_then(Value::as_i64),
+            why: text("why"),
+            holders: number("n").and_then(|n| NonZeroU32::new(u32::try_from(n).ok()?)),
+        }
+    }
+
+    /// The bytes of the znode.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let fields = [
+            ("host", self.host.clone().map(Value::from)),
+            ("n", self.holders.map(|holders| Value::from(holders.get()))),
+            ("pid", self.pid.map(Value::from)),
+            ("since", self.since_ms.map(Value::from)),
+            ("why", self.why.clone().map(Value::from)),
+        ];
+        let fields = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        encode_znode(&Record::from_map(fields.collect::<Map<_, _>>()))
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(TEXT_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn card() -> ContenderInfo {
+        let contender = MemberId { host: "db-01".to_owned(), pid: 4711 };
+        let card = ContenderInfo::of(&contender, "config changed", NonZeroU32::new(2).unwrap());
+        ContenderInfo { since_ms: Some(1_700_000_000_123), ..card }
+    }
+
+    #[test]
+    fn a_card_is_json_and_reads_back() {
+        let json =
+            r#"{"host":"db-01","n":2,"pid":4711,"since":1700000000123,"why":"config changed"}"#;
+        assert_eq!(String::from_utf8(card().bytes()).unwrap(), json);
+        assert_eq!(ContenderInfo::read(json.as_bytes()), card());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_left_out() {
+        let deep = "[".repeat(100_000);
+        for bytes in ["", "nonsense", "[1]", "7", "{\"host\":", &deep, "\u{0}\u{1b}[2J"] {
+            assert_eq!(ContenderInfo::read(bytes.as_bytes()), ContenderInfo::default());
+        }
+        assert_eq!(ContenderInfo::read(b"\xff\xfe"), ContenderInfo::default());
+        let odd = br#"{"host":7,"pid":-1,"since":"now","why":["x"],"n":0,"more":1}"#;
+        assert_eq!(ContenderInfo::read(odd), ContenderInfo::default());
+        for n in ["4294967296", "1.5", "-1", "1e99", "null"] {
+            assert_eq!(ContenderInfo::read(format!("{{\"n\":{n}}}").as_bytes()).holders, None);
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_when_they_are_written_and_when_they_are_read() {
+        let long = "ü".repeat(300_000);
+        let contender = MemberId { host: long.clone(), pid: 1 };
+        assert!(ContenderInfo::of(&contender, &long, NonZeroU32::MIN).bytes().len() < 1000);
+        let card = ContenderInfo::read(format!("{{\"why\":\"{long}\"}}").as_bytes());
+        assert_eq!(card.why, Some("ü".repeat(TEXT_CHARS_MAX)));
+    }
+}

@@ -1,0 +1,194 @@
+//! All hosts of a farm, kept fresh: a view of a [`cache`] of the farm's children.
+//!
+//! **Invariant.** The farm is told to be complete only when every host that was
+//! listed has been read since the latest contact. A host that can't be read keeps
+//! its last good record, and a farm that is gone keeps its last good hosts.
+
+#[cfg(test)]
+mod tests;
+
+pub use crate::session::cache::{Refusal, State};
+
+use crate::codec::DecodeError;
+use crate::codec::json::{Decoded, decode_shared};
+use crate::model::{Farm, HostName, HostNameError, Record};
+use crate::session::cache::{self, Cache, Contents, Depth, Scope};
+use crate::session::{self, SessionError, ZnodePath};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A request on behalf of a farm view.
+pub type Request = cache::Request<Decoded>;
+/// An answer to it.
+pub type Answer = cache::Answer<Decoded>;
+/// What happened.
+pub type Event = cache::Event<Decoded>;
+/// What has to be done.
+pub type Action = session::Action<Request, News>;
+
+/// What is known now.
+#[derive(Debug)]
+pub enum News {
+    /// This host came, went or has another record; [`farm`](FarmView::farm) says which.
+    Changed(HostName),
+    /// Every host has been read: [`farm`](FarmView::farm) is the farm.
+    Complete,
+    /// There is no such farm.
+    Missing,
+    /// The farm can't be listed; it is tried again.
+    Refused(Refusal),
+    /// From now on this host can't be read.
+    Unreadable(HostName, Unreadable),
+    /// A znode that is no host, because of its name.
+    Skipped(String, HostNameError),
+}
+
+/// Why a znode has no readable record.
+#[derive(Debug, thiserror::Error, Clone)]
+pub enum Unreadable {
+    /// Its bytes are no record.
+    #[error("it holds no record")]
+    Malformed(#[source] Arc<DecodeError>),
+    /// ZooKeeper does not hand them out.
+    #[error(transparent)]
+    Refused(SessionError),
+}
+
+/// The machine. See the module's page.
+#[derive(Debug)]
+pub struct FarmView {
+    cache: Cache<Decoded>,
+    farm: Farm,
+    /// Hosts that can't be read, which is told once.
+    unreadable: BTreeSet<HostName>,
+}
+
+impl FarmView {
+    /// A farm view of the farm at this path, about which nothing is known yet.
+    #[must_use]
+    pub fn new(path: ZnodePath) -> Self {
+        Self::of(path, Contents::Below)
+    }
+
+    /// One that reads the farm's own record too.
+    #[must_use]
+    pub fn with_own_record(path: ZnodePath) -> Self {
+        Self::of(path, Contents::All)
+    }
+
+    fn of(path: ZnodePath, contents: Contents) -> Self {
+        let is_host = |path: &ZnodePath| path.name().is_some_and(|n| HostName::check(n).is_ok());
+        let scope = Scope::new(path, Depth::CHILDREN, contents).admitting(is_host);
+        // A host that registers anew is deleted and created in one transaction.
+        let scope = scope.confirming_removals();
+        let cache = Cache::new(scope, |bytes| decode_shared(&bytes));
+        Self { cache, farm: Farm::new(), unreadable: BTreeSet::new() }
+    }
+
+    /// The latest good record of every host.
+    #[must_use]
+    pub const fn farm(&self) -> &Farm {
+        &self.farm
+    }
+
+    /// Every host that is there, with its record if it can be read.
+    pub fn hosts(&self) -> impl Iterator<Item = (HostName, Option<&Record>)> {
+        self.cache.below().filter_map(|(path, _)| {
+            let name = host_name(path)?;
+            let record = self.farm.get(name.as_str());
+            Some((name.clone(), record.filter(|_| !self.unreadable.contains(&name))))
+        })
+    }
+
+    /// The farm's own record, of a farm view that reads it; `None` before it was read.
+    #[must_use]
+    pub fn own_record(&self) -> Option<Result<&Record, Unreadable>> {
+        if let Some(error) = self.cache.top_trouble() {
+            return Some(Err(Unreadable::Refused(error.clone())));
+        }
+        let decoded = self.cache.top()?.data.as_ref();
+        Some(decoded.map_err(|error| Unreadable::Malformed(Arc::clone(error))))
+    }
+
+    /// Why the farm can't be listed, if it can't.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<&SessionError> {
+        self.cache.refusal()
+    }
+
+    /// How much of it is known to be true.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.cache.state()
+    }
+
+    /// When [`Event::Tick`] is due.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.cache.deadline()
+    }
+
+    /// Takes one event.
+    pub fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
+        let actions = self.cache.step(now, event).into_iter();
+        let told = |action| match action {
+            cache::Action::Ask(request) => Some(Action::Ask(request)),
+            cache::Action::Tell(news) => self.learn(news).map(Action::Tell),
+        };
+        actions.filter_map(told).collect()
+    }
+
+    fn learn(&mut self, news: cache::News) -> Option<News> {
+        match news {
+            cache::News::Added(path) | cache::News::Changed(path) => self.read(&path),
+            cache::News::Removed(path, _) => {
+                let host = host_name(&path)?;
+                self.unreadable.remove(&host);
+                self.farm.remove(host.as_str()).map(|_| News::Changed(host))
+            }
+            cache::News::Unreadable(path) => {
+                let error = self.cache.trouble(&path)?.clone();
+                self.unreadable(host_name(&path)?, Unreadable::Refused(error))
+            }
+            cache::News::Complete => Some(News::Complete),
+            cache::News::Missing => Some(News::Missing),
+            cache::News::Refused(refusal) => Some(News::Refused(refusal)),
+            cache::News::Ignored { parent: _, name } => {
+                let error = HostName::parse(&name).err()?;
+                Some(News::Skipped(name, error))
+            }
+            cache::News::Suspended => None,
+        }
+    }
+
+    fn read(&mut self, path: &ZnodePath) -> Option<News> {
+        // The farm's own record is no host.
+        if !self.cache.is_below(path) {
+            return None;
+        }
+        let host = host_name(path)?;
+        match &self.cache.get(path)?.data {
+            Ok(record) => {
+                self.unreadable.remove(&host);
+                if self.farm.get(host.as_str()) == Some(record) {
+                    return None;
+                }
+                self.farm.insert(host.clone(), record.clone());
+                Some(News::Changed(host))
+            }
+            Err(error) => {
+                let why = Unreadable::Malformed(Arc::clone(error));
+                self.unreadable(host, why)
+            }
+        }
+    }
+
+    fn unreadable(&mut self, host: HostName, why: Unreadable) -> Option<News> {
+        self.unreadable.insert(host.clone()).then_some(News::Unreadable(host, why))
+    }
+}
+
+fn host_name(path: &ZnodePath) -> Option<HostName> {
+    HostName::parse(path.name()?).ok()
+}

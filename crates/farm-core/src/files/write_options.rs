@@ -1,0 +1,173 @@
+//! How a file is written, where somebody wants it otherwise than it is.
+
+use super::folder::kind_of;
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
+use nix::unistd::{Gid, Group, Uid, User, fchown};
+use std::fs::File;
+use std::io;
+
+/// How a file is written. The default keeps its mode and owner.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// The mode that it shall have.
+    pub mode: Option<FileMode>,
+    /// Who shall own it.
+    pub owner: Option<Owner>,
+    /// Rewrite the same file instead of putting another one in its place.
+    pub is_in_place: bool,
+}
+
+/// Who may read and write a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileMode(u32);
+
+impl FileMode {
+    /// Reads an octal number of at most three digits, which a 0 may precede.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteOptionsError::Mode`] for everything else.
+    pub fn parse(text: &str) -> Result<Self, WriteOptionsError> {
+        let is_octal = (1..=4).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit());
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
+        mode.map(Self).ok_or_else(|| WriteOptionsError::Mode(text.to_owned()))
+    }
+}
+
+/// To whom a file belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    user: Option<Uid>,
+    group: Option<Gid>,
+}
+
+impl Owner {
+    /// Reads `USER`, `USER:GROUP` or `:GROUP`, each a name or a number.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteOptionsError`] for a name that this machine does not know.
+    pub fn parse(text: &str) -> Result<Self, WriteOptionsError> {
+        let both = text.split_once(':').map(|(user, group)| (user, Some(group)));
+        let (user, group) = both.unwrap_or((text, None));
+        let user = match user {
+            "" if group.is_some() => None,
+            user => Some(uid(user)?),
+        };
+        Ok(Self { user, group: group.map(gid).transpose()? })
+    }
+}
+
+fn uid(name: &str) -> Result<Uid, WriteOptionsError> {
+    // A user may have a number for a name, as it is with chown.
+    let known = User::from_name(name).ok().flatten().map(|user| user.uid);
+    let known = known.or_else(|| number(name).map(Uid::from_raw));
+    known.ok_or_else(|| WriteOptionsError::User(name.to_owned()))
+}
+
+fn gid(name: &str) -> Result<Gid, WriteOptionsError> {
+    let known = Group::from_name(name).ok().flatten().map(|group| group.gid);
+    let known = known.or_else(|| number(name).map(Gid::from_raw));
+    known.ok_or_else(|| WriteOptionsError::Group(name.to_owned()))
+}
+
+/// The highest number means "nobody in particular" to the system.
+fn number(text: &str) -> Option<u32> {
+    let is_number = text.bytes().all(|c| c.is_ascii_digit());
+    text.parse().ok().filter(|number| is_number && *number != u32::MAX)
+}
+
+/// Why a text says nothing about a file.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum WriteOptionsError {
+    /// It is no mode.
+    #[error("{0:?} is no mode: it must be octal, like 640")]
+    Mode(String),
+    /// There is no such user.
+    #[error("no such user: {0:?}")]
+    User(String),
+    /// There is no such group.
+    #[error("no such group: {0:?}")]
+    Group(String),
+}
+
+impl WriteOptions {
+    /// What a file shall be like that takes the place of this one: its mode is not
+    /// that of the old file for a moment if it is to have its own.
+    pub(super) const fn over(&self, mut old: FileStat) -> FileStat {
+        if let Some(FileMode(mode)) = self.mode {
+            old.st_mode = (old.st_mode & !0o7777) | mode;
+        }
+        old
+    }
+
+    /// Whether a file is as it shall be, its bytes aside.
+    pub(super) fn is_met_by(&self, stat: &FileStat) -> bool {
+        let is = |wanted: Option<u32>, is: u32| wanted.is_none_or(|wanted| wanted == is);
+        is(self.mode.map(|mode| mode.0), stat.st_mode & 0o7777) && self.is_owned(stat)
+    }
+
+    fn is_owned(&self, stat: &FileStat) -> bool {
+        self.owner.is_none_or(|Owner { user, group }| {
+            user.is_none_or(|user| user.as_raw() == stat.st_uid)
+                && group.is_none_or(|group| group.as_raw() == stat.st_gid)
+        })
+    }
+
+    /// Makes a file so.
+    pub(super) fn apply(&self, file: &File) -> io::Result<()> {
+        let stat = fstat(file)?;
+        debug_assert_eq!(kind_of(&stat), super::folder::Kind::File);
+        if let Some(Owner { user, group }) = self.owner.filter(|_| !self.is_owned(&stat)) {
+            fchown(file, user, group)?;
+        }
+        // After the owner: a change of owner clears bits of the mode.
+        let mode = match self.mode {
+            Some(FileMode(mode)) => Mode::from_bits_truncate(mode),
+            None => return Ok(()),
+        };
+        Ok(fchmod(file, mode)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_is_octal_and_about_reading_and_writing() {
+        for (text, mode) in [("640", 0o640), ("0600", 0o600), ("0", 0), ("777", 0o777)] {
+            assert_eq!(FileMode::parse(text), Ok(FileMode(mode)), "{text}");
+        }
+        for text in ["", "8", "1777", "4755", "00640", "u=rw", "+640", "-1", " 640", "0o640"] {
+            assert_eq!(
+                FileMode::parse(text),
+                Err(WriteOptionsError::Mode(text.to_owned())),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_owner_is_a_user_or_a_group_or_both() {
+        let owner = |user: Option<u32>, group: Option<u32>| Owner {
+            user: user.map(Uid::from_raw),
+            group: group.map(Gid::from_raw),
+        };
+        for (text, expected) in [
+            ("root", owner(Some(0), None)),
+            ("0", owner(Some(0), None)),
+            ("root:root", owner(Some(0), Some(0))),
+            (":0", owner(None, Some(0))),
+            ("65533:65532", owner(Some(65533), Some(65532))),
+        ] {
+            assert_eq!(Owner::parse(text), Ok(expected), "{text}");
+        }
+        let refused = |text: &str| Owner::parse(text).unwrap_err().to_string();
+        assert_eq!(refused("no-such-user"), "no such user: \"no-such-user\"");
+        assert_eq!(refused("root:no-such-group"), "no such group: \"no-such-group\"");
+        for text in ["", ":", "root:", "-1", "4294967295", "0:4294967295", "+1", "a:b:c"] {
+            assert!(Owner::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

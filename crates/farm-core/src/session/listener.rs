@@ -1,0 +1,130 @@
+//! Our port on loopback, and who comes in.
+//!
+//! **Invariant.** One connection at a time is looked at, and where nobody can tell whose
+//! it is, it waits: to be turned away would make the client library try again at once,
+//! and for ever.
+
+use super::peer;
+use super::stream::Stream;
+use crate::engine::Retry;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+const BACKOFF_LEAST: Duration = Duration::from_millis(100);
+const BACKOFF_MOST: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(super) struct RelayListener {
+    listener: TcpListener,
+    /// Who came in, and could not be told from a stranger yet.
+    waiting: Option<(TcpStream, SocketAddr)>,
+    /// Nobody comes in before that time: the system has something missing.
+    retry: Retry,
+    is_own: fn(&TcpStream) -> std::io::Result<bool>,
+}
+
+impl RelayListener {
+    pub(super) fn open() -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let retry = Retry::new(BACKOFF_LEAST, BACKOFF_MOST);
+        Ok(Self { listener, waiting: None, retry, is_own: peer::is_own })
+    }
+
+    pub(super) fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The socket to wait for, while somebody may come in.
+    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.retry.deadline().is_none().then(|| self.listener.as_fd())
+    }
+
+    /// When to look again even if nobody comes.
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        self.retry.deadline()
+    }
+
+    /// Whoever is there, if it is this process itself.
+    pub(super) fn accept(&mut self, now: Instant) -> Option<Stream> {
+        self.retry.take(now);
+        if self.retry.deadline().is_some() {
+            return None;
+        }
+        let (stream, peer) = match self.waiting.take() {
+            Some(waiting) => waiting,
+            None => match self.listener.accept() {
+                Ok(came) => came,
+                Err(error) => {
+                    if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) {
+                        self.wait("cannot accept our own client", &error, now);
+                    }
+                    return None;
+                }
+            },
+        };
+        match (self.is_own)(&stream) {
+            Ok(true) => match Stream::new(stream) {
+                Ok(stream) => return Some(stream),
+                Err(error) => self.wait("cannot serve our own client", &error, now),
+            },
+            Ok(false) => log::warn!(peer:%; "refused a connection of another process"),
+            Err(error) => {
+                self.waiting = Some((stream, peer));
+                self.wait("cannot tell whose connection that is", &error, now);
+            }
+        }
+        None
+    }
+
+    fn wait(&mut self, what: &str, error: &std::io::Error, now: Instant) {
+        self.retry.failed(now);
+        let in_ms = self.retry.deadline().map_or(0, |at| (at - now).as_millis());
+        log::error!(error:%, in_ms; "{what}, trying again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Error, Read, Write};
+
+    fn nobody_can_tell(_: &TcpStream) -> std::io::Result<bool> {
+        Err(Error::from(ErrorKind::NotFound))
+    }
+
+    #[test]
+    fn a_connection_that_nobody_can_tell_waits_and_is_not_turned_away() {
+        let mut listener = RelayListener::open().unwrap();
+        listener.is_own = nobody_can_tell;
+        let mut ours = TcpStream::connect(listener.address().unwrap()).unwrap();
+        let mut now = Instant::now();
+        for round in 0..10 {
+            assert!(listener.accept(now).is_none());
+            assert!(listener.socket().is_none() && listener.waiting.is_some(), "round {round}");
+            let delay = listener.deadline().unwrap().duration_since(now);
+            assert!(delay >= BACKOFF_LEAST / 2 && delay <= BACKOFF_MOST, "{delay:?}");
+            assert!(listener.accept(now + delay / 2).is_none());
+            assert_eq!(listener.deadline(), Some(now + delay), "too early for another look");
+            now += delay;
+        }
+        assert!(listener.deadline().unwrap().duration_since(now) <= BACKOFF_MOST);
+        listener.is_own = peer::is_own;
+        let mut stream = listener.accept(now).expect("it is ours");
+        ours.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.queue(&mut b"hello".to_vec());
+        stream.send().unwrap();
+        assert_eq!(ours.read(&mut [0; 9]).unwrap(), 5);
+        ours.write_all(b"!").unwrap();
+        assert!(listener.socket().is_some() && listener.deadline().is_none());
+    }
+
+    #[test]
+    fn nobody_at_the_door_is_no_trouble() {
+        let mut listener = RelayListener::open().unwrap();
+        assert!(listener.accept(Instant::now()).is_none());
+        assert!(listener.socket().is_some() && listener.deadline().is_none());
+    }
+}

@@ -1,0 +1,56 @@
+//! Threads that make blocking requests for the loop.
+
+use super::client::Client;
+use super::panic_slot::PanicSlot;
+use crate::engine::Worker;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+type Job = Box<dyn FnOnce(&Client) + Send>;
+
+/// A fixed number of threads that share one queue of jobs. Jobs start in the
+/// order in which they were given; with one courier they also end in it.
+#[derive(Debug)]
+pub(super) struct RequestPool {
+    // Above the threads: they end when the last sender is gone.
+    jobs: Sender<Job>,
+    _workers: Vec<Worker>,
+}
+
+impl RequestPool {
+    /// A job that panics takes the session with it, not the courier: whoever waits
+    /// for its outcome would wait for ever.
+    pub(super) fn start(
+        count: usize,
+        client: &Arc<Client>,
+        panic_slot: &PanicSlot,
+    ) -> std::io::Result<Self> {
+        let (jobs, queue) = channel::<Job>();
+        // The lock guards only the taking of a job, which never blocks others for
+        // longer than the wait for the next job does.
+        let queue = Arc::new(Mutex::new(queue));
+        let mut workers = Vec::with_capacity(count);
+        for number in 0..count {
+            let (queue, client, panic_slot) =
+                (Arc::clone(&queue), Arc::clone(client), panic_slot.clone());
+            let work = move || {
+                while let Some(job) = next(&queue) {
+                    if !panic_slot.guard(|| job(&client)) {
+                        client.give_up();
+                    }
+                }
+            };
+            workers.push(Worker::start(&format!("courier-{number}"), work)?);
+        }
+        Ok(Self { jobs, _workers: workers })
+    }
+
+    pub(super) fn send(&self, job: Job) {
+        // The couriers live as long as this handle.
+        drop(self.jobs.send(job));
+    }
+}
+
+fn next(queue: &Mutex<Receiver<Job>>) -> Option<Job> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
