@@ -1,11 +1,11 @@
-//! `zkjoin`: this host is part of a farm.
+//! `zkjoin`: registers this host in a farm.
 //!
-//! [`member`] decides, [`runner`] does: the machine of the two-way sync knows
+//! [`member`] decides, [`runner`] acts: the state machine of the two-way sync knows
 //! neither ZooKeeper nor the disk.
 
 mod announce;
 mod entry;
-mod local;
+mod local_conf;
 mod member;
 mod name;
 mod options;

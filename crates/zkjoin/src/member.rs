@@ -1,14 +1,13 @@
-//! The two-way sync of this host's config and its znode, as a pure machine.
+//! The two-way sync of this host's config and its znode, as a pure state machine.
 //!
-//! What is known of either side goes in as events; what has to be done comes out as
-//! actions. There are three records: the config (`local`), the znode (`remote`), and
-//! what both sides last agreed on, field by field. Whatever happened, the next step
-//! follows from these three alone, so an outage, a crash of a write or a burst of
-//! edits needs no case of its own.
+//! Events report changes on either side, and actions say what to do. The machine keeps
+//! three records: the config (`local`), the znode (`remote`), and the one that both
+//! sides last agreed on, field by field. The next step follows from these three alone,
+//! so outages, failed writes and bursts of edits need no cases of their own.
 //!
-//! **Invariant.** At most one request to ZooKeeper is under way, and its outcome or
-//! the loss of the link always arrives. A hint is never dropped: it makes us look
-//! again, after the request that is under way.
+//! **Invariant.** At most one request to ZooKeeper is in flight, and its outcome or
+//! the loss of the connection always arrives. A hint is never dropped: it causes a
+//! read, after the request that is in flight.
 
 mod event;
 mod requests;
@@ -23,46 +22,49 @@ use std::time::{Duration, Instant};
 const RETRY_LEAST: Duration = Duration::from_millis(200);
 const RETRY_MOST: Duration = Duration::from_secs(30);
 
-/// The field that names the host.
+/// The field that holds the host's name.
 pub(crate) const HOSTNAME: &str = "hostname";
 
-/// Where the znode stands.
+/// Who owns the znode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ownership {
-    /// Not ours, or not there: to be claimed.
+    /// Nobody, or not us: we claim it.
     Unclaimed,
-    /// Somebody else's, or not to be created by us: a hint tells of a change.
+    /// Another owner, or nobody and we have nothing to create it with: we wait for a
+    /// hint.
     Waiting,
-    /// Ours, as far as we know.
+    /// Us, as far as we know.
     Ours,
 }
 
-/// The machine. See the module's page.
+/// The state machine; see the module documentation.
 #[derive(Debug)]
 pub(crate) struct Member {
-    terms: MemberOptions,
+    options: MemberOptions,
     conf: Option<Conf>,
-    /// Whether the config was ever there, or written by us.
+    /// Whether the config has ever existed.
     had_conf: bool,
     remote: Option<Remote>,
-    /// What both sides agreed on, field by field; one-way, what was published last.
+    /// The record that both sides agreed on, field by field; with one-way, the record
+    /// that was published last.
     agreed: Option<Record>,
     ownership: Ownership,
     requests: Requests,
-    /// What the config said when the znode was last written, or maybe written: where
-    /// the znode holds the same, both sides agreed, whatever was edited since.
+    /// The config at the time of the latest write to the znode, whose outcome may be
+    /// unknown. Where the znode holds the same value, both sides agreed on it, even if
+    /// the config was edited since.
     offered: Option<Record>,
-    /// What the config was given last.
+    /// The record that was last written to the config.
     storing: Option<Record>,
-    /// The conflicts that were told last, so that a retry does not tell them again.
+    /// The conflicts that were logged last, so that a retry does not log them again.
     logged: Vec<Conflict>,
     store_retry: Retry,
 }
 
 impl Member {
-    pub(crate) fn new(terms: MemberOptions) -> Self {
+    pub(crate) fn new(options: MemberOptions) -> Self {
         Self {
-            terms,
+            options,
             conf: None,
             had_conf: false,
             remote: None,
@@ -76,24 +78,24 @@ impl Member {
         }
     }
 
-    /// Whether the znode stands, as far as we know.
+    /// Whether our znode exists, as far as we know.
     pub(crate) fn is_joined(&self) -> bool {
         self.ownership == Ownership::Ours
     }
 
-    /// When something that failed shall be tried again.
+    /// When to retry what has failed.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         [self.requests.deadline(), self.store_retry.deadline()].into_iter().flatten().min()
     }
 
-    /// Takes in what happened and tells what to do.
+    /// Takes one event and returns what to do.
     pub(crate) fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         self.requests.retry.take(now);
         self.store_retry.take(now);
-        self.note(now, event, &mut actions);
-        self.yield_to_common(&mut actions);
-        self.agree();
+        self.apply(now, event, &mut actions);
+        self.adopt_common(&mut actions);
+        self.update_agreed();
         if let Some(store) = self.next_store() {
             actions.extend(store);
         }
@@ -103,62 +105,63 @@ impl Member {
         actions
     }
 
-    fn note(&mut self, now: Instant, event: Event, actions: &mut Vec<Action>) {
+    fn apply(&mut self, now: Instant, event: Event, actions: &mut Vec<Action>) {
         match event {
             Event::Connected => {
                 self.requests.connected();
-                self.try_again();
+                self.stop_waiting();
             }
             Event::Disconnected => self.requests.disconnected(),
             Event::Hint => {
-                self.requests.look_again = true;
-                self.try_again();
+                self.requests.is_read_due = true;
+                self.stop_waiting();
             }
             Event::Conf(conf) => {
                 self.had_conf |= conf != Conf::Missing;
                 self.conf = Some(conf);
                 self.store_retry.reset();
-                if self.terms.is_common {
-                    self.try_again();
+                if self.options.is_common {
+                    self.stop_waiting();
                 }
             }
             Event::Claimed { remote, overruled } => self.claimed(remote, overruled, actions),
-            Event::Looked(remote) => {
+            Event::Read(remote) => {
                 self.requests.finish();
                 let is_new = self.ownership != Ownership::Ours;
-                match self.requests.doubtful.take() {
-                    Some(record) if !self.terms.is_common => self.stand(record, actions),
+                match self.requests.unconfirmed_claim.take() {
+                    Some(record) if !self.options.is_common => self.became_ours(record, actions),
                     _ if is_new => {
                         self.ownership = Ownership::Ours;
-                        actions.push(Action::TellJoined);
+                        actions.push(Action::ReportJoined);
                     }
                     _ => {}
                 }
-                self.meet(remote);
+                self.set_remote(remote);
             }
             Event::Gone => {
                 self.requests.finish();
-                self.requests.doubtful = None;
-                // Nothing good to share: whoever joins next would take it for the truth.
-                let is_empty_handed = self.terms.is_common && self.merged().is_none();
+                self.requests.unconfirmed_claim = None;
+                // Without a good config we create no common znode: the next host to join
+                // would adopt an empty record.
+                let has_nothing = self.options.is_common && self.merged().is_none();
                 self.ownership =
-                    if is_empty_handed { Ownership::Waiting } else { Ownership::Unclaimed };
+                    if has_nothing { Ownership::Waiting } else { Ownership::Unclaimed };
             }
             Event::Published { version } => {
                 if let Some(Request::Publish(record)) = self.requests.finish() {
-                    self.meet(Remote { record: Some(record), version });
-                    self.requests.unfit = None;
+                    self.set_remote(Remote { record: Some(record), version });
+                    self.requests.rejected = None;
                 }
             }
-            Event::Outrun => {
+            Event::BadVersion => {
                 self.requests.finish();
-                self.requests.look_again = true;
+                self.requests.is_read_due = true;
             }
             Event::Interrupted => self.requests.interrupt(),
             Event::Refused { is_final } => self.requests.refused(now, is_final),
             Event::Taken => {
                 self.requests.finish();
-                self.requests.doubtful = None;
+                self.requests.unconfirmed_claim = None;
                 self.ownership = Ownership::Waiting;
             }
             Event::Stored(conf) => {
@@ -166,13 +169,13 @@ impl Member {
                     matches!((&conf, &self.storing), (Conf::Good(is), Some(was)) if is == was);
                 self.had_conf = true;
                 if let Some(stored) = self.storing.take().map(Conf::Good) {
-                    self.offer_what_was_stored(&stored);
+                    self.rebase_offer(&stored);
                     self.conf = Some(stored);
-                    // What it says beyond that was edited by somebody who saw it.
-                    self.agree();
+                    // Any difference from it is an edit by somebody who saw it.
+                    self.update_agreed();
                 }
                 self.conf = Some(conf);
-                // A config that does not keep what it is given must not be written for ever.
+                // A config that does not keep what was written must not be rewritten for ever.
                 if is_done { self.store_retry.reset() } else { self.store_retry.failed(now) }
             }
             Event::StoreFailed => self.store_retry.failed(now),
@@ -185,45 +188,46 @@ impl Member {
         if self.agreed.is_none()
             && let Some(overruled) = overruled
         {
-            let turn = |Conflict { field, local, remote }| Conflict {
+            let swap_sides = |Conflict { field, local, remote }| Conflict {
                 field,
                 local: remote,
                 remote: local,
             };
-            let lost: Vec<Conflict> = losses(&overruled, &record).into_iter().map(turn).collect();
+            let lost: Vec<Conflict> =
+                lost_fields(&overruled, &record).into_iter().map(swap_sides).collect();
             if !lost.is_empty() {
-                actions.push(Action::TellOverruled(lost));
+                actions.push(Action::ReportOverruled(lost));
             }
         }
-        self.stand(record.clone(), actions);
-        self.meet(Remote { record: Some(record), version: remote.version });
+        self.became_ours(record.clone(), actions);
+        self.set_remote(Remote { record: Some(record), version: remote.version });
         self.remote = Some(remote);
     }
 
-    /// The znode is ours since we put that record there.
-    fn stand(&mut self, record: Record, actions: &mut Vec<Action>) {
+    /// The znode is ours, with that record.
+    fn became_ours(&mut self, record: Record, actions: &mut Vec<Action>) {
         self.ownership = Ownership::Ours;
-        if self.terms.is_one_way {
+        if self.options.is_one_way {
             self.agreed = Some(record);
         } else {
-            // At the start, both sides start from it. Later, the base is what they
+            // At start, this record is the merge base. Later, the base is what both sides
             // agreed on before the znode was lost.
             self.agreed.get_or_insert(record);
         }
-        actions.push(Action::TellJoined);
+        actions.push(Action::ReportJoined);
     }
 
-    /// Something changed: what was waited for may be there.
-    fn try_again(&mut self) {
+    /// Something changed: the znode may be free now.
+    fn stop_waiting(&mut self) {
         if self.ownership == Ownership::Waiting {
             self.ownership = Ownership::Unclaimed;
         }
     }
 
-    /// The znode holds this: what we offered and find there was taken.
-    fn meet(&mut self, remote: Remote) {
+    /// The znode holds this: where it equals our offer, both sides agree.
+    fn set_remote(&mut self, remote: Remote) {
         if let (Some(offered), Some(record)) = (self.offered.take(), &remote.record) {
-            if self.terms.is_one_way {
+            if self.options.is_one_way {
                 if offered == *record {
                     self.agreed = Some(offered);
                 }
@@ -234,9 +238,9 @@ impl Member {
         self.remote = Some(remote);
     }
 
-    /// At the start, what all hosts share replaces the config as a whole.
-    fn yield_to_common(&mut self, actions: &mut Vec<Action>) {
-        if !self.terms.is_common || self.terms.is_one_way || self.agreed.is_some() {
+    /// At start, the common record replaces the config as a whole.
+    fn adopt_common(&mut self, actions: &mut Vec<Action>) {
+        if !self.options.is_common || self.options.is_one_way || self.agreed.is_some() {
             return;
         }
         let (Some(Conf::Good(_) | Conf::Missing), Some(local), Some(record)) =
@@ -244,17 +248,17 @@ impl Member {
         else {
             return;
         };
-        let lost = losses(&local, record);
+        let lost = lost_fields(&local, record);
         if !lost.is_empty() {
-            actions.push(Action::TellConflicts(lost));
+            actions.push(Action::ReportConflicts(lost));
         }
-        // As if only the remote side had changed since.
+        // So the merge sees changes on the remote side only.
         self.agreed = Some(local);
     }
 
-    /// What the remote side sent us is no offer of ours that may yet be taken: let
-    /// what was stored since change the offer as it changed the config.
-    fn offer_what_was_stored(&mut self, conf: &Conf) {
+    /// Remote changes that were stored in the config are not part of our offer, which
+    /// may still be accepted: applies them to the offer too.
+    fn rebase_offer(&mut self, conf: &Conf) {
         if let (Some(Conf::Good(before)), Conf::Good(after), Some(offered)) =
             (&self.conf, conf, &self.offered)
         {
@@ -262,8 +266,7 @@ impl Member {
         }
     }
 
-    /// What the config says, as far as the merge is concerned: one that is missing
-    /// or bad says nothing new.
+    /// The local side of the merge: a config that is missing or bad changes nothing.
     fn local(&self) -> Option<Record> {
         let record = match self.conf.as_ref()? {
             Conf::Good(record) => record.clone(),
@@ -273,7 +276,7 @@ impl Member {
     }
 
     fn with_hostname(&self, record: Record) -> Record {
-        let Some(hostname) = &self.terms.hostname else { return record };
+        let Some(hostname) = &self.options.hostname else { return record };
         let mut map = record.into_map();
         map.insert(HOSTNAME.to_owned(), Value::String(hostname.clone()));
         Record::from_map(map)
@@ -283,25 +286,25 @@ impl Member {
         self.remote.as_ref()?.record.as_ref()
     }
 
-    /// What both sides shall have, and what the local side loses by it.
+    /// The record that both sides should hold, and the local edits that it loses.
     fn merged(&self) -> Option<(Record, Vec<Conflict>)> {
         let local = self.local()?;
-        let Some(agreed) = self.agreed.as_ref().filter(|_| !self.terms.is_one_way) else {
-            let has_nothing = self.terms.is_common && self.conf == Some(Conf::Bad);
+        let Some(agreed) = self.agreed.as_ref().filter(|_| !self.options.is_one_way) else {
+            let has_nothing = self.options.is_common && self.conf == Some(Conf::Bad);
             return (!has_nothing || self.agreed.is_some()).then_some((local, Vec::new()));
         };
         let merge = merge(agreed, &local, self.remote_record().unwrap_or(agreed));
-        // The name is not theirs to change.
+        // Nobody else may change the hostname, so such an edit is no conflict.
         let record = self.with_hostname(merge.record);
         let is_name = |field: &FieldPath| field.keys().len() == 1 && field.keys()[0] == HOSTNAME;
         let is_lost =
-            |conflict: &Conflict| !(self.terms.hostname.is_some() && is_name(&conflict.field));
+            |conflict: &Conflict| !(self.options.hostname.is_some() && is_name(&conflict.field));
         Some((record, merge.conflicts.into_iter().filter(is_lost).collect()))
     }
 
-    /// Keeps track of what both sides hold in common.
-    fn agree(&mut self) {
-        if self.terms.is_one_way {
+    /// Moves each field that both sides hold alike into the agreed record.
+    fn update_agreed(&mut self) {
+        if self.options.is_one_way {
             return;
         }
         let (Some(agreed), Some(Conf::Good(_)), Some(remote)) =
@@ -315,9 +318,9 @@ impl Member {
     }
 
     fn next_store(&mut self) -> Option<Vec<Action>> {
-        // Not before the znode was ours once: until then we know nothing better.
+        // Before the znode was ours once, there is no base to merge with.
         let agreed = self.agreed.as_ref()?;
-        if self.terms.is_one_way || self.store_retry.deadline().is_some() {
+        if self.options.is_one_way || self.store_retry.deadline().is_some() {
             return None;
         }
         let (record, conflicts) = self.merged()?;
@@ -334,7 +337,7 @@ impl Member {
         if conflicts != self.logged {
             self.logged.clone_from(&conflicts);
             if !conflicts.is_empty() {
-                actions.insert(0, Action::TellConflicts(conflicts));
+                actions.insert(0, Action::ReportConflicts(conflicts));
             }
         }
         Some(actions)
@@ -343,50 +346,50 @@ impl Member {
     fn next_request(&mut self) -> Option<Action> {
         let (action, request) = match self.ownership {
             Ownership::Waiting => return None,
-            // First see whether the last claim succeeded, with what it put there.
-            Ownership::Unclaimed if self.requests.doubtful.is_some() => {
-                (Action::Look, Request::Look)
+            // The last claim may have succeeded.
+            Ownership::Unclaimed if self.requests.unconfirmed_claim.is_some() => {
+                (Action::Read, Request::Read)
             }
-            // To see whether there is one, if there is nothing to create it with.
-            Ownership::Unclaimed if self.terms.is_common && self.merged().is_none() => {
-                (Action::Look, Request::Look)
+            // With nothing to create the common znode with, only look for it.
+            Ownership::Unclaimed if self.options.is_common && self.merged().is_none() => {
+                (Action::Read, Request::Read)
             }
             Ownership::Unclaimed => {
                 let (mut record, _) = self.merged()?;
-                if self.requests.unfit.as_ref() == Some(&record) {
-                    // Better the last good record than none.
+                if self.requests.rejected.as_ref() == Some(&record) {
+                    // The last good record is better than none.
                     record = self.agreed.clone().filter(|agreed| *agreed != record)?;
                 }
                 (Action::Claim(record.clone()), Request::Claim(record))
             }
-            Ownership::Ours if self.requests.look_again || self.remote.is_none() => {
-                (Action::Look, Request::Look)
+            Ownership::Ours if self.requests.is_read_due || self.remote.is_none() => {
+                (Action::Read, Request::Read)
             }
             Ownership::Ours => {
                 let (record, _) = self.merged()?;
                 let version = self.remote.as_ref()?.version;
                 if !self.is_to_be_published(&record)
-                    || self.requests.unfit.as_ref() == Some(&record)
+                    || self.requests.rejected.as_ref() == Some(&record)
                 {
                     return None;
                 }
                 (Action::Publish { record: record.clone(), version }, Request::Publish(record))
             }
         };
-        if request != Request::Look {
+        if request != Request::Read {
             self.offered = self.local();
         }
-        self.requests.look_again = false;
-        self.requests.under_way = Some(request);
+        self.requests.is_read_due = false;
+        self.requests.in_flight = Some(request);
         Some(action)
     }
 
     fn is_to_be_published(&self, record: &Record) -> bool {
         let Some(remote) = self.remote_record() else {
-            // Nonsense in our own znode is repaired, in one that others share it is not.
-            return !self.terms.is_common;
+            // We repair our own znode if it is malformed, but not the common one.
+            return !self.options.is_common;
         };
-        match (self.terms.is_one_way, &self.agreed) {
+        match (self.options.is_one_way, &self.agreed) {
             (true, published) => published.as_ref() != Some(record),
             (false, Some(_)) => record != remote,
             (false, None) => false,
@@ -394,8 +397,8 @@ impl Member {
     }
 }
 
-/// The fields of a record that another one does not hold as they were.
-fn losses(before: &Record, after: &Record) -> Vec<Conflict> {
+/// The fields of `before` that `after` lacks or holds with another value.
+fn lost_fields(before: &Record, after: &Record) -> Vec<Conflict> {
     let lost =
         before.leaves().into_iter().filter(|(field, value)| after.get(field) != Some(*value));
     lost.map(|(field, value)| {

@@ -1,6 +1,6 @@
-//! Whose name it is: the lock on this host, and the others who hold it.
+//! Who owns the znode's name: the lock on this host, and other sessions that hold it.
 
-use crate::entry::{LeftOver, hostname_of};
+use crate::entry::{Leftovers, hostname_of};
 use crate::options::Config;
 use farm_core::cli::{Exit, Failure};
 use farm_core::host::lock::{HostLock, LockError};
@@ -8,81 +8,83 @@ use farm_core::session::{SessionId, Znode, ZnodePath};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// A run before us that was just killed may take so long to be gone.
-const DYING: Duration = Duration::from_millis(250);
+/// How long a previous zkjoin that was just killed may take to exit.
+const LOCK_WAIT: Duration = Duration::from_millis(250);
 
-/// Makes sure that one `zkjoin` on this host keeps this znode; that also tells that
-/// one with our hostname is left over from an earlier run.
+/// Makes sure that only one `zkjoin` on this host keeps this znode. With the lock
+/// held, a znode with our hostname is left over from an earlier run.
 ///
-/// There is a lock for each server, so that those who name the servers in another
-/// order, or only some of them, meet in one of them. They are taken in one order, lest
-/// two that start at once both give up.
-pub(crate) fn take(config: &Config) -> Result<Vec<HostLock>, Failure> {
+/// There is a lock per server, so that two runs that list the servers in different
+/// orders, or only some of them, still share a lock. The locks are taken in sorted
+/// order, so that two runs that start at once do not both give up.
+pub(crate) fn lock(config: &Config) -> Result<Vec<HostLock>, Failure> {
     let servers = &config.session.servers;
     let chroot = if servers.chroot().is_root() { "" } else { servers.chroot().as_str() };
     let server = |server: &farm_core::session::Server| server.to_string().to_lowercase();
     let list: BTreeSet<String> = servers.list().iter().map(server).collect();
-    let until = Instant::now() + DYING;
-    let take =
+    let until = Instant::now() + LOCK_WAIT;
+    let lock =
         |server: &String| HostLock::take_by(&format!("{server}{chroot}{}", config.entry), until);
-    let locks: Result<_, LockError> = list.iter().map(take).collect();
+    let locks: Result<_, LockError> = list.iter().map(lock).collect();
     locks.map_err(|error| {
-        Failure::from(error).during(format!("one zkjoin on this host may keep {}", config.entry))
+        let what = format!("only one zkjoin on this host may keep {}", config.entry);
+        Failure::from(error).during(what)
     })
 }
 
-/// Those who hold the name and are not this session: what is left of us, and somebody else.
+/// The sessions that may own the znode besides this one.
 #[derive(Debug)]
-pub(crate) struct Holders {
-    pub(crate) left_over: LeftOver,
-    pub(crate) rival: Option<Rival>,
+pub(crate) struct Owners {
+    pub(crate) leftovers: Leftovers,
+    /// Another host, or another program, whose znode we wait for to go.
+    pub(crate) other: Option<OtherOwner>,
 }
 
-/// Somebody else who holds the name, and whom we wait for to go.
 #[derive(Debug)]
-pub(crate) struct Rival {
+pub(crate) struct OtherOwner {
+    /// When we stop waiting.
     until: Instant,
-    /// Their znode as it was read last; `None` until it is read again.
+    /// Its znode as last read; `None` until it is read again.
     znode: Option<Znode>,
 }
 
-impl Holders {
-    /// Nobody was met yet; `hostname` is what is in a znode that an earlier run left.
+impl Owners {
+    /// `hostname` is the one that a znode of an earlier run holds.
     pub(crate) const fn new(hostname: Option<String>) -> Self {
-        Self { left_over: LeftOver { hostname, sessions: Vec::new() }, rival: None }
+        Self { leftovers: Leftovers { hostname, sessions: Vec::new() }, other: None }
     }
 
-    /// Somebody else is there. However often they are met, we wait for them once.
-    pub(crate) fn meet(&mut self, znode: Znode, patience: Duration, path: &ZnodePath) {
-        let (owner, wait_ms) = (SessionId(znode.stat.ephemeral_owner), patience.as_millis());
-        let rival = self.rival.get_or_insert_with(|| {
+    /// Another owner holds the znode. The time to wait for it starts only once.
+    pub(crate) fn wait_for(&mut self, znode: Znode, wait: Duration, path: &ZnodePath) {
+        let (owner, wait_ms) = (SessionId(znode.stat.ephemeral_owner), wait.as_millis());
+        let other = self.other.get_or_insert_with(|| {
             log::warn!(path:%, owner:%, wait_ms; "the name is taken, waiting");
-            Rival { until: Instant::now() + patience, znode: None }
+            OtherOwner { until: Instant::now() + wait, znode: None }
         });
-        rival.znode = Some(znode);
+        other.znode = Some(znode);
     }
 
-    /// Something changed: whether they are there will be known when it was read.
-    pub(crate) fn unsure(&mut self) {
-        self.rival.iter_mut().for_each(|rival| rival.znode = None);
+    /// The znode may have changed: the next read shows whether the other owner still has it.
+    pub(crate) fn invalidate(&mut self) {
+        self.other.iter_mut().for_each(|other| other.znode = None);
     }
 
-    /// When to stop waiting for them.
+    /// When to stop waiting for the other owner.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.rival.as_ref().filter(|rival| rival.znode.is_some()).map(|rival| rival.until)
+        self.other.as_ref().filter(|other| other.znode.is_some()).map(|other| other.until)
     }
 
-    /// Their znode, if we have waited long enough.
-    pub(crate) fn outstays(&self, now: Instant) -> Option<&Znode> {
-        self.rival.as_ref().filter(|rival| now >= rival.until)?.znode.as_ref()
+    /// The other owner's znode, if we have waited long enough for it to go.
+    pub(crate) fn overdue(&self, now: Instant) -> Option<&Znode> {
+        self.other.as_ref().filter(|other| now >= other.until)?.znode.as_ref()
     }
 }
 
-/// Says who holds the name.
-pub(crate) fn taken(config: &Config, znode: &Znode) -> Failure {
+/// The error that names the owner of the znode.
+pub(crate) fn taken_by(config: &Config, znode: &Znode) -> Failure {
     let entry = &config.entry;
     let what = if znode.stat.ephemeral_owner == 0 {
-        format!("{entry} is persistent: it is of no zkjoin")
+        format!("{entry} is a persistent znode: no zkjoin owns it")
     } else {
         let owner = SessionId(znode.stat.ephemeral_owner);
         let host = hostname_of(znode);

@@ -23,18 +23,18 @@ Examples:
   ZKHOST=zk1,zk2,zk3/prod zkjoin /services/db /var/service/db";
 
 const CHANGED_CMD: &str =
-    "Run CMD with sh after a remote change reached CONF, and once at the start";
+    "Run CMD with sh after a remote change has reached CONF, and once at start";
 
 /// Register this host in a farm, and keep its config and its znode equal
 ///
 /// FARM/<name> is an ephemeral znode that lives as long as this program. An edit
-/// of CONF reaches it, an edit of it reaches CONF, each at once.
+/// of CONF reaches the znode at once, and an edit of the znode reaches CONF.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, before_help = EXAMPLES)]
 #[command(mut_arg("changed_cmd", |arg| arg.help(CHANGED_CMD)))]
 #[command(mut_arg("cmd_timeout", |arg| arg.help("End CMD if it takes longer than this")))]
 pub struct Args {
-    /// The farm's znode; it is created if it is missing
+    /// The farm's znode; zkjoin creates it if it is missing
     #[arg(value_name = "FARM", value_parser = ZnodePath::parse)]
     farm: ZnodePath,
 
@@ -45,12 +45,12 @@ pub struct Args {
     #[command(flatten)]
     format: FormatArg,
 
-    /// Keep CONF equal to FARM/common, which all hosts share and which outlives
-    /// them; at the start, what it holds replaces CONF
+    /// Keep CONF equal to FARM/common, a persistent znode that all hosts share;
+    /// at start, its record replaces CONF
     #[arg(short, long)]
     common: bool,
 
-    /// Never write CONF: it wins at the start and whenever it changes
+    /// Never write CONF; CONF replaces the znode's record at start and when CONF changes
     #[arg(long, visible_alias = "import")]
     one_way: bool,
 
@@ -60,7 +60,7 @@ pub struct Args {
     #[command(flatten)]
     limit: CmdTimeoutArg,
 
-    /// Call the znode NAME; without it, the IPv4 address of the default route
+    /// Name of the znode; without it, the IPv4 address of the default route
     #[arg(long, value_name = "NAME", value_parser = HostName::parse, conflicts_with = "common")]
     name: Option<HostName>,
 
@@ -68,11 +68,11 @@ pub struct Args {
     #[arg(long)]
     no_hostname: bool,
 
-    /// Leave the farm's 'size', the most hosts ever seen, alone
+    /// Do not raise the farm's 'size', the most hosts that it ever had
     #[arg(long)]
     no_size: bool,
 
-    /// Wait for so long a quiet when CONF is written by somebody who keeps it open
+    /// If a writer keeps CONF open, read CONF once it has not been written for DUR
     #[arg(long, value_name = "DUR", default_value = "50ms", value_parser = parse_duration)]
     settle: Duration,
 
@@ -84,7 +84,7 @@ pub struct Args {
     pub log: LogArgs,
 }
 
-/// What the options come to.
+/// The options, parsed and checked.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) session: SessionOptions,
@@ -92,15 +92,17 @@ pub(crate) struct Config {
     pub(crate) entry: ZnodePath,
     pub(crate) conf: PathBuf,
     pub(crate) format: ConfFormat,
-    pub(crate) terms: MemberOptions,
+    pub(crate) member: MemberOptions,
+    /// Whether to raise the farm's size.
     pub(crate) keeps_size: bool,
-    /// What to run after a change.
+    /// The changed-command.
     pub(crate) hook: Option<TimedCommand>,
-    pub(crate) settle: Duration,
+    /// How long a writer that keeps CONF open must pause before CONF is read.
+    pub(crate) quiet: Duration,
 }
 
-/// One request at a time, and the farm's size beside it.
-const COURIERS: usize = 2;
+/// One for the member's requests, and one for the farm's size.
+const REQUEST_THREADS: usize = 2;
 
 impl Args {
     pub(crate) fn config(self) -> Result<Config, Failure> {
@@ -114,22 +116,22 @@ impl Args {
             None => self.farm.child(default_name()?.as_str())?,
         };
         let has_hostname = !(self.no_hostname || self.common);
-        let terms = MemberOptions {
+        let member = MemberOptions {
             hostname: if has_hostname { Some(own_hostname()?) } else { None },
             is_common: self.common,
             is_one_way: self.one_way,
         };
         Ok(Config {
-            session: self.zk.config(COURIERS)?,
+            session: self.zk.config(REQUEST_THREADS)?,
             entry,
             farm: self.farm,
             conf: self.conf,
             format,
-            terms,
-            // What all share is no host.
+            member,
+            // The common znode is not a host.
             keeps_size: !(self.no_size || self.common),
             hook: self.limit.on(self.changed.changed_cmd),
-            settle: self.settle,
+            quiet: self.settle,
         })
     }
 }
@@ -137,8 +139,8 @@ impl Args {
 fn default_name() -> Result<HostName, Failure> {
     let address = identity::default_route_ipv4().map_err(|error| {
         Failure::from(error)
-            .during("cannot tell the name of this host")
-            .hint("give it one with --name")
+            .during("cannot determine the name of this host")
+            .hint("set it with --name")
     })?;
     HostName::parse(&address.to_string()).map_err(|error| {
         Failure::new(Exit::Configuration, "cannot use the address as a name").because(error)
@@ -148,7 +150,7 @@ fn default_name() -> Result<HostName, Failure> {
 fn own_hostname() -> Result<String, Failure> {
     identity::host_name().map_err(|error| {
         Failure::from(error)
-            .during("cannot tell the host's name")
-            .hint("leave the field alone with --no-hostname")
+            .during("cannot determine the hostname")
+            .hint("--no-hostname leaves the field 'hostname' alone")
     })
 }

@@ -1,4 +1,4 @@
-//! Which state the tool is in, for whoever watches it.
+//! The tool's state, as the service manager shows it.
 
 use farm_core::session::ZnodePath;
 use std::fmt;
@@ -6,11 +6,11 @@ use std::fmt;
 /// The state, with the path of the znode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status<'a> {
-    /// No server was found yet.
+    /// No server was reached yet.
     Searching,
     /// No server carries the session; we had joined before.
     Away(&'a ZnodePath),
-    /// The name is somebody else's.
+    /// Another session owns the name.
     Waiting(&'a ZnodePath),
     Joining(&'a ZnodePath),
     Joined(&'a ZnodePath),

@@ -1,45 +1,46 @@
-//! When to read the config: at once, or when its writer is done.
+//! When to read the config: at once, or when its writer has finished.
 
 use farm_core::engine::{Debounce, Wait};
 use std::time::{Duration, Instant};
 
-/// However long a writer goes on, the config is read after this time.
-const SETTLE_MOST: Duration = Duration::from_secs(1);
+/// The config is read after this time even if a writer goes on.
+const WRITER_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The time at which the config is to be read.
 #[derive(Debug)]
 pub(crate) struct ConfTimer {
     writes: Debounce,
-    /// When it is to be read if nobody writes.
-    by: Option<Instant>,
+    /// When to read it without a further write.
+    read_at: Option<Instant>,
 }
 
 impl ConfTimer {
-    pub(crate) fn new(settle: Duration) -> Self {
-        let wait = Wait { min: settle, max: SETTLE_MOST.max(settle) };
-        Self { writes: Debounce::new(wait), by: None }
+    /// `quiet` is the time without a write after which a writer counts as finished.
+    pub(crate) fn new(quiet: Duration) -> Self {
+        let wait = Wait { min: quiet, max: WRITER_WAIT_MAX.max(quiet) };
+        Self { writes: Debounce::new(wait), read_at: None }
     }
 
-    /// Somebody is writing, and may go on.
-    pub(crate) fn is_being_written(&mut self, now: Instant) {
+    /// A writer is active: reads later, when it has finished.
+    pub(crate) fn defer(&mut self, now: Instant) {
         self.writes.changed(now);
-        self.by = None;
+        self.read_at = None;
     }
 
-    /// Read it after that time at the latest.
-    pub(crate) fn in_time(&mut self, now: Instant, wait: Duration) {
+    /// Reads after `wait` at the latest.
+    pub(crate) fn read_within(&mut self, now: Instant, wait: Duration) {
         let at = now + wait;
-        self.by = Some(self.by.map_or(at, |before| before.min(at)));
+        self.read_at = Some(self.read_at.map_or(at, |before| before.min(at)));
     }
 
     /// The config is being read now.
-    pub(crate) const fn was_read(&mut self) {
+    pub(crate) const fn clear(&mut self) {
         self.writes.clear();
-        self.by = None;
+        self.read_at = None;
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.writes.deadline().into_iter().chain(self.by).min()
+        self.writes.deadline().into_iter().chain(self.read_at).min()
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {
@@ -61,12 +62,12 @@ mod tests {
         let mut timer = ConfTimer::new(ms(50));
         assert_eq!(timer.deadline(), None);
         for step in 0..100 {
-            timer.is_being_written(start + ms(20 * step));
+            timer.defer(start + ms(20 * step));
         }
         assert_eq!(timer.deadline(), Some(start + ms(1000)));
-        timer.was_read();
+        timer.clear();
         assert_eq!(timer.deadline(), None);
-        timer.is_being_written(start + ms(3000));
+        timer.defer(start + ms(3000));
         assert_eq!(timer.deadline(), Some(start + ms(3050)));
         assert!(!timer.is_due(start + ms(3049)) && timer.is_due(start + ms(3050)));
     }
@@ -75,8 +76,8 @@ mod tests {
     fn an_early_read_is_not_put_off() {
         let start = Instant::now();
         let mut timer = ConfTimer::new(ms(50));
-        timer.in_time(start, ms(10));
-        timer.in_time(start, ms(90));
+        timer.read_within(start, ms(10));
+        timer.read_within(start, ms(90));
         assert_eq!(timer.deadline(), Some(start + ms(10)));
     }
 }

@@ -1,9 +1,9 @@
-//! What is said in the log.
+//! Log lines about troubles that last, and about lost edits.
 
 use farm_core::engine::LogOnce;
 use farm_core::model::{Conflict, Value};
 
-/// The troubles that last, by what they are about.
+/// The troubles that last, each logged once.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings {
     pub(crate) znode: LogOnce,
@@ -11,19 +11,19 @@ pub(crate) struct Warnings {
     pub(crate) size: LogOnce,
 }
 
-/// Tells which local edits are lost, with both values.
-pub(crate) fn tell_conflicts(conflicts: &[Conflict]) {
+/// Logs the local edits that are lost, with both values.
+pub(crate) fn log_conflicts(conflicts: &[Conflict]) {
     for Conflict { field, local, remote } in conflicts {
         let (local, remote) = (show(local), show(remote));
         log::warn!(field:%, remote, local; "the remote value stands, the local one is lost");
     }
 }
 
-/// Tells what a znode held that was left over from an earlier run.
-pub(crate) fn tell_overruled(conflicts: &[Conflict]) {
+/// Logs the fields of a left-over znode that the config replaces, with both values.
+pub(crate) fn log_overruled(conflicts: &[Conflict]) {
     for Conflict { field, local, remote } in conflicts {
         let (local, remote) = (show(local), show(remote));
-        log::warn!(field:%, local, remote; "the config stands, what the znode held is gone");
+        log::warn!(field:%, local, remote; "the local value stands, the remote one is lost");
     }
 }
 

@@ -51,7 +51,7 @@ fn wrong_usage_is_one_line_that_names_the_thing() {
 }
 
 #[test]
-fn without_a_server_it_gives_up_after_so_many_rounds_and_nothing_is_written() {
+fn without_a_server_it_gives_up_after_its_retries_and_nothing_is_written() {
     let output = ends(&["/db", "x.json", "--name", "a", "-r", "2"], 69);
     output.stderr_has("127.0.0.1:1: cannot connect: ");
 }

@@ -1,92 +1,89 @@
-//! What the member is told, and what it answers.
+//! The events that the member takes, and the actions that it asks for.
 
 use farm_core::model::{Conflict, Record};
 
-/// What a member is asked to be.
+/// How the member syncs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct MemberOptions {
-    /// What the field `hostname` shall hold, on both sides; `None` leaves it alone.
+    /// The value of the field `hostname`, on both sides; `None` leaves the field alone.
     pub(crate) hostname: Option<String>,
-    /// The znode is the one that all hosts share: what it holds wins at the start,
-    /// and it belongs to nobody.
+    /// The znode is the persistent one that all hosts share: at start, its record wins.
     pub(crate) is_common: bool,
-    /// The config is never written, and wins: the znode is written whenever the
-    /// config changes, and otherwise left as others leave it.
+    /// The config is never written, and wins: the znode is written when the config
+    /// changes, and remote edits stand until then.
     pub(crate) is_one_way: bool,
 }
 
 /// What is known of the config.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Conf {
-    /// It holds this.
     Good(Record),
-    /// There is none.
     Missing,
-    /// There is one, but it can't be read or makes no sense. It is left alone.
+    /// It can't be read, or is malformed. It is left alone.
     Bad,
 }
 
 /// What is known of the znode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Remote {
-    /// What it holds; `None` if that is no record.
+    /// `None` if the znode is malformed.
     pub(crate) record: Option<Record>,
-    /// Its version, for compare-and-set.
+    /// The version, for compare-and-set.
     pub(crate) version: i32,
 }
 
 /// What happens to the member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A server carries our session, maybe a new one: whatever was known of the
-    /// znode may be out of date.
+    /// A server carries our session, maybe a new one: what is known of the znode may
+    /// be out of date.
     Connected,
-    /// No server carries it, or it is over.
+    /// No server carries the session, or it is over.
     Disconnected,
-    /// Our znode changed.
+    /// The znode changed.
     Hint,
     /// The config was read.
     Conf(Conf),
-    /// The znode is ours, as it was just created, replaced or found. `overruled`
-    /// is what stood there before.
+    /// The znode is ours: just created, replaced or found. `overruled` is the record
+    /// that was replaced.
     Claimed { remote: Remote, overruled: Option<Record> },
-    /// The znode was looked at, or stood there when we came, and is one to keep.
-    Looked(Remote),
-    /// The znode was looked at, and is not there.
+    /// The znode was read and is ours, or is the common one.
+    Read(Remote),
+    /// The znode does not exist.
     Gone,
     /// Our record was written, as this version.
     Published { version: i32 },
-    /// Somebody else was quicker: look again.
-    Outrun,
-    /// The link broke: news of it is on its way.
+    /// Another writer changed the znode first.
+    BadVersion,
+    /// The connection broke during the request; `Disconnected` follows.
     Interrupted,
-    /// The request was refused. `is_final` if it would be again, as it is.
+    /// The request was refused. `is_final` if a retry with the same record would be too.
     Refused { is_final: bool },
-    /// The znode belongs to somebody else; we wait for it to go.
+    /// The znode belongs to another owner; we wait for it to go.
     Taken,
-    /// The config was written, and was read afterwards: it may have been edited since.
+    /// The config was written, and read afterwards: it may have been edited since.
     Stored(Conf),
-    /// The config was not written.
+    /// The config could not be written.
     StoreFailed,
-    /// Time has passed, see [`Member::deadline`](super::Member::deadline).
+    /// The member's deadline has passed.
     Tick,
 }
 
 /// What the member wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Make the znode ours, holding this if it is not there.
+    /// Make the znode ours; create it with this record if it does not exist.
     Claim(Record),
     /// Read the znode.
-    Look,
-    /// Write this to the znode if it still has that version.
+    Read,
+    /// Write the record to the znode if it still has that version.
     Publish { record: Record, version: i32 },
-    /// Write this to the config if it still holds what was read last.
+    /// Write the record to the config if it has not changed since it was read.
     Store(Record),
-    /// Tell that local edits of these fields are lost.
-    TellConflicts(Vec<Conflict>),
-    /// Tell that the config replaced these fields of a znode that was left over.
-    TellOverruled(Vec<Conflict>),
-    /// The znode stands and is ours, for the first time in this session.
-    TellJoined,
+    /// Log that local edits of these fields are lost.
+    ReportConflicts(Vec<Conflict>),
+    /// Log that the config replaced these fields of a left-over znode.
+    ReportOverruled(Vec<Conflict>),
+    /// The znode exists and is ours, for the first time in this session.
+    ReportJoined,
 }

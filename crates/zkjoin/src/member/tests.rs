@@ -1,4 +1,4 @@
-//! The member against a world in which everything that can go wrong does.
+//! The member in a world where requests, answers and writes fail at random.
 
 use super::*;
 use farm_core::model::Value;
@@ -20,31 +20,31 @@ fn good(value: &Value) -> Event {
     Event::Conf(Conf::Good(record(value)))
 }
 
-fn named() -> MemberOptions {
+fn with_hostname() -> MemberOptions {
     MemberOptions { hostname: Some(HOST.to_owned()), ..MemberOptions::default() }
 }
 
-/// A member that stands in the farm with this record on both sides, at version 0.
+/// A member that has joined, with this record on both sides, at version 0.
 fn joined(value: &Value) -> Member {
     let mut member = Member::new(MemberOptions::default());
     let now = Instant::now();
     assert_eq!(member.step(now, good(value)), []);
     assert_eq!(member.step(now, Event::Connected), [Action::Claim(record(value))]);
     let claimed = Event::Claimed { remote: remote(value, 0), overruled: None };
-    assert_eq!(member.step(now, claimed), [Action::TellJoined]);
+    assert_eq!(member.step(now, claimed), [Action::ReportJoined]);
     member
 }
 
 #[test]
-fn the_name_of_the_host_reaches_the_znode_first_and_then_the_config() {
-    let mut member = Member::new(named());
+fn the_hostname_reaches_the_znode_first_and_then_the_config() {
+    let mut member = Member::new(with_hostname());
     let now = Instant::now();
     member.step(now, good(&json!({"enabled": "0", "hostname": "wrong"})));
     let wanted = json!({"enabled": "0", "hostname": HOST});
     assert_eq!(member.step(now, Event::Connected), [Action::Claim(record(&wanted))]);
     let claimed = Event::Claimed { remote: remote(&wanted, 0), overruled: None };
     let actions = member.step(now, claimed);
-    assert_eq!(actions[..2], [Action::TellJoined, Action::Store(record(&wanted))]);
+    assert_eq!(actions[..2], [Action::ReportJoined, Action::Store(record(&wanted))]);
 }
 
 #[test]
@@ -54,24 +54,24 @@ fn edits_of_different_fields_reach_both_sides() {
     let actions = member.step(now, good(&json!({"a": 2, "b": 1})));
     let local_edit = record(&json!({"a": 2, "b": 1}));
     assert_eq!(actions, [Action::Publish { record: local_edit, version: 0 }]);
-    // Somebody else was quicker with the other field.
-    assert_eq!(member.step(now, Event::Outrun), [Action::Look]);
+    // Another writer changes the other field first.
+    assert_eq!(member.step(now, Event::BadVersion), [Action::Read]);
     let both = record(&json!({"a": 2, "b": 2}));
     assert_eq!(
-        member.step(now, Event::Looked(remote(&json!({"a": 1, "b": 2}), 1))),
+        member.step(now, Event::Read(remote(&json!({"a": 1, "b": 2}), 1))),
         [Action::Store(both.clone()), Action::Publish { record: both, version: 1 }]
     );
 }
 
 #[test]
-fn of_two_edits_of_one_field_the_remote_one_stands_and_the_other_is_told() {
+fn of_two_edits_of_one_field_the_remote_one_stands_and_the_other_is_logged() {
     let mut member = joined(&json!({"a": 1}));
     let now = Instant::now();
     member.step(now, Event::Disconnected);
     assert_eq!(member.step(now, good(&json!({"a": 2}))), []);
-    assert_eq!(member.step(now, Event::Connected), [Action::Look]);
-    let actions = member.step(now, Event::Looked(remote(&json!({"a": 3}), 1)));
-    let [Action::TellConflicts(conflicts), Action::Store(stored)] = &actions[..] else {
+    assert_eq!(member.step(now, Event::Connected), [Action::Read]);
+    let actions = member.step(now, Event::Read(remote(&json!({"a": 3}), 1)));
+    let [Action::ReportConflicts(conflicts), Action::Store(stored)] = &actions[..] else {
         panic!("{actions:?}")
     };
     assert_eq!(*stored, record(&json!({"a": 3})));
@@ -85,22 +85,22 @@ fn an_edit_right_after_our_own_write_is_an_edit_of_what_we_wrote() {
     let now = Instant::now();
     member.step(now, Event::Hint);
     let stored = Action::Store(record(&json!({"a": 2})));
-    assert_eq!(member.step(now, Event::Looked(remote(&json!({"a": 2}), 1))), [stored]);
-    // It was read back a moment too late to find what was written.
+    assert_eq!(member.step(now, Event::Read(remote(&json!({"a": 2}), 1))), [stored]);
+    // Somebody edited the config before it was read back.
     let edited = Event::Stored(Conf::Good(record(&json!({"a": 3}))));
     let published = Action::Publish { record: record(&json!({"a": 3})), version: 1 };
     assert_eq!(member.step(now, edited), [published]);
 }
 
 #[test]
-fn a_record_that_does_not_fit_does_not_cost_the_place_in_the_farm() {
+fn a_record_that_zookeeper_rejects_does_not_cost_the_place_in_the_farm() {
     let mut member = joined(&json!({"a": 1}));
     let now = Instant::now();
     assert!(!member.step(now, good(&json!({"a": 2}))).is_empty());
     assert_eq!(member.step(now, Event::Refused { is_final: true }), []);
     member.step(now, Event::Hint);
     assert_eq!(member.step(now, Event::Gone), [Action::Claim(record(&json!({"a": 1})))]);
-    // If that does not fit either, it is not tried in a circle.
+    // If that one is rejected too, it is retried later, not in a loop.
     assert_eq!(member.step(now, Event::Refused { is_final: true }), []);
     assert!(member.deadline().is_some_and(|at| at > now));
 }
@@ -110,10 +110,10 @@ fn a_bad_config_is_left_alone_and_the_znode_keeps_its_record() {
     let mut member = joined(&json!({"a": 1}));
     let now = Instant::now();
     assert_eq!(member.step(now, Event::Conf(Conf::Bad)), []);
-    assert_eq!(member.step(now, Event::Hint), [Action::Look]);
+    assert_eq!(member.step(now, Event::Hint), [Action::Read]);
     // The remote change waits.
-    assert_eq!(member.step(now, Event::Looked(remote(&json!({"a": 2}), 1))), []);
-    // What was edited meanwhile is merged with it as soon as the config makes sense.
+    assert_eq!(member.step(now, Event::Read(remote(&json!({"a": 2}), 1))), []);
+    // Edits made meanwhile are merged with it as soon as the config parses.
     let both = record(&json!({"a": 2, "b": 5}));
     assert_eq!(
         member.step(now, good(&json!({"a": 1, "b": 5}))),
@@ -124,14 +124,14 @@ fn a_bad_config_is_left_alone_and_the_znode_keeps_its_record() {
 #[test]
 fn with_nothing_good_yet_only_the_hostname_is_published() {
     let now = Instant::now();
-    let mut member = Member::new(named());
+    let mut member = Member::new(with_hostname());
     member.step(now, Event::Conf(Conf::Bad));
     let wanted = record(&json!({"hostname": HOST}));
     assert_eq!(member.step(now, Event::Connected), [Action::Claim(wanted)]);
 }
 
 #[test]
-fn a_missing_config_is_created_at_the_start_and_later_left_until_there_is_news() {
+fn a_missing_config_is_created_at_the_start_and_later_only_after_a_remote_change() {
     let now = Instant::now();
     let mut member = Member::new(MemberOptions::default());
     member.step(now, Event::Conf(Conf::Missing));
@@ -142,7 +142,7 @@ fn a_missing_config_is_created_at_the_start_and_later_left_until_there_is_news()
     assert_eq!(member.step(now, Event::Conf(Conf::Missing)), []);
     member.step(now, Event::Hint);
     assert_eq!(
-        member.step(now, Event::Looked(remote(&json!({"a": 2}), 1))),
+        member.step(now, Event::Read(remote(&json!({"a": 2}), 1))),
         [Action::Store(record(&json!({"a": 2})))]
     );
 }
@@ -152,13 +152,13 @@ fn a_malformed_znode_is_repaired_and_the_config_is_left_alone() {
     let now = Instant::now();
     let mut member = joined(&json!({"a": 1}));
     member.step(now, Event::Hint);
-    let nonsense = Event::Looked(Remote { record: None, version: 4 });
+    let malformed = Event::Read(Remote { record: None, version: 4 });
     let repaired = Action::Publish { record: record(&json!({"a": 1})), version: 4 };
-    assert_eq!(member.step(now, nonsense), [repaired]);
+    assert_eq!(member.step(now, malformed), [repaired]);
 }
 
 #[test]
-fn what_stood_there_before_is_overruled_field_by_field_and_told() {
+fn a_record_left_over_is_overruled_field_by_field_and_logged() {
     let now = Instant::now();
     let mut member = Member::new(MemberOptions::default());
     member.step(now, good(&json!({"a": 1, "same": 1})));
@@ -166,14 +166,14 @@ fn what_stood_there_before_is_overruled_field_by_field_and_told() {
     let overruled = Some(record(&json!({"a": 2, "same": 1, "old": 3})));
     let actions = member
         .step(now, Event::Claimed { remote: remote(&json!({"a": 1, "same": 1}), 0), overruled });
-    let Action::TellOverruled(lost) = &actions[0] else { panic!("{actions:?}") };
+    let Action::ReportOverruled(lost) = &actions[0] else { panic!("{actions:?}") };
     assert_eq!((&lost[0].local, &lost[0].remote), (&Some(json!(1)), &Some(json!(2))));
     let fields: Vec<String> = lost.iter().map(|lost| lost.field.to_string()).collect();
     assert_eq!(fields, ["a", "old"]);
 }
 
 #[test]
-fn a_deleted_znode_is_claimed_again_and_a_taken_one_waited_for() {
+fn a_deleted_znode_is_claimed_again_and_a_taken_one_is_waited_for() {
     let now = Instant::now();
     let mut member = joined(&json!({"a": 1}));
     member.step(now, Event::Hint);
@@ -185,7 +185,7 @@ fn a_deleted_znode_is_claimed_again_and_a_taken_one_waited_for() {
 }
 
 #[test]
-fn what_zookeeper_refuses_is_not_offered_again_until_it_changes() {
+fn a_rejected_record_is_not_published_again_until_it_changes() {
     let now = Instant::now();
     let mut member = joined(&json!({"a": 1}));
     assert!(!member.step(now, good(&json!({"a": 2}))).is_empty());
@@ -195,7 +195,7 @@ fn what_zookeeper_refuses_is_not_offered_again_until_it_changes() {
 }
 
 #[test]
-fn a_refusal_and_a_full_disk_are_tried_again_later_and_not_before() {
+fn a_refused_request_and_a_failed_store_are_retried_later_and_not_before() {
     let now = Instant::now();
     let mut member = joined(&json!({"a": 1}));
     assert!(!member.step(now, good(&json!({"a": 2}))).is_empty());
@@ -208,7 +208,7 @@ fn a_refusal_and_a_full_disk_are_tried_again_later_and_not_before() {
 
     let mut member = joined(&json!({"a": 1}));
     member.step(now, Event::Hint);
-    assert!(!member.step(now, Event::Looked(remote(&json!({"a": 2}), 1))).is_empty());
+    assert!(!member.step(now, Event::Read(remote(&json!({"a": 2}), 1))).is_empty());
     assert_eq!(member.step(now, Event::StoreFailed), []);
     let at = member.deadline().unwrap();
     assert!(!member.step(at, Event::Tick).is_empty());
@@ -220,14 +220,14 @@ fn common() -> MemberOptions {
 }
 
 #[test]
-fn what_all_hosts_share_replaces_the_config_at_the_start_and_is_told() {
+fn the_common_record_replaces_the_config_at_the_start_and_lost_fields_are_logged() {
     let now = Instant::now();
     let mut member = Member::new(common());
     member.step(now, good(&json!({"a": 1, "mine": 1, "same": 1})));
     assert!(matches!(member.step(now, Event::Connected)[..], [Action::Claim(_)]));
     let shared = json!({"a": 2, "same": 1, "theirs": 3});
-    let actions = member.step(now, Event::Looked(remote(&shared, 7)));
-    let [Action::TellJoined, Action::TellConflicts(lost), Action::Store(stored)] = &actions[..]
+    let actions = member.step(now, Event::Read(remote(&shared, 7)));
+    let [Action::ReportJoined, Action::ReportConflicts(lost), Action::Store(stored)] = &actions[..]
     else {
         panic!("{actions:?}")
     };
@@ -235,22 +235,22 @@ fn what_all_hosts_share_replaces_the_config_at_the_start_and_is_told() {
     assert_eq!(fields, ["a", "mine"]);
     assert_eq!(*stored, record(&shared));
     assert_eq!(member.step(now, Event::Stored(Conf::Good(record(&shared)))), []);
-    // From then on edits travel both ways.
+    // From then on edits are synced both ways.
     let edited = json!({"a": 5, "same": 1, "theirs": 3});
     let publish = Action::Publish { record: record(&edited), version: 7 };
     assert_eq!(member.step(now, good(&edited)), [publish]);
 }
 
 #[test]
-fn with_a_bad_config_nothing_is_shared_and_what_is_shared_waits() {
+fn with_a_bad_config_no_common_znode_is_created_and_an_existing_one_waits() {
     let now = Instant::now();
     let mut member = Member::new(common());
     member.step(now, Event::Conf(Conf::Bad));
-    assert_eq!(member.step(now, Event::Connected), [Action::Look]);
+    assert_eq!(member.step(now, Event::Connected), [Action::Read]);
     assert_eq!(member.step(now, Event::Gone), []);
-    assert_eq!(member.step(now, Event::Hint), [Action::Look]);
+    assert_eq!(member.step(now, Event::Hint), [Action::Read]);
     let shared = json!({"a": 2});
-    assert_eq!(member.step(now, Event::Looked(remote(&shared, 0))), [Action::TellJoined]);
+    assert_eq!(member.step(now, Event::Read(remote(&shared, 0))), [Action::ReportJoined]);
     let actions = member.step(now, good(&json!({"a": 1})));
     assert!(actions.contains(&Action::Store(record(&shared))), "{actions:?}");
     let mut member = Member::new(common());
@@ -262,51 +262,51 @@ fn with_a_bad_config_nothing_is_shared_and_what_is_shared_waits() {
 }
 
 #[test]
-fn nonsense_in_the_shared_znode_is_left_alone() {
+fn a_malformed_common_znode_is_left_alone() {
     let now = Instant::now();
     let mut member = Member::new(common());
     member.step(now, good(&json!({"a": 1})));
     member.step(now, Event::Connected);
-    let nonsense = Event::Looked(Remote { record: None, version: 4 });
-    assert_eq!(member.step(now, nonsense), [Action::TellJoined]);
+    let malformed = Event::Read(Remote { record: None, version: 4 });
+    assert_eq!(member.step(now, malformed), [Action::ReportJoined]);
     assert_eq!(member.step(now, good(&json!({"a": 2}))), []);
 }
 
 #[test]
 fn one_way_a_remote_edit_stands_until_the_config_changes() {
     let now = Instant::now();
-    let mut member = Member::new(MemberOptions { is_one_way: true, ..named() });
+    let mut member = Member::new(MemberOptions { is_one_way: true, ..with_hostname() });
     member.step(now, good(&json!({"a": 1})));
     let first = json!({"a": 1, "hostname": HOST});
     assert_eq!(member.step(now, Event::Connected), [Action::Claim(record(&first))]);
     let claimed = Event::Claimed { remote: remote(&first, 0), overruled: None };
-    assert_eq!(member.step(now, claimed), [Action::TellJoined]);
+    assert_eq!(member.step(now, claimed), [Action::ReportJoined]);
     member.step(now, Event::Hint);
-    assert_eq!(member.step(now, Event::Looked(remote(&json!({"a": 7, "b": 7}), 1))), []);
+    assert_eq!(member.step(now, Event::Read(remote(&json!({"a": 7, "b": 7}), 1))), []);
     assert_eq!(member.step(now, good(&json!({"a": 1}))), []);
     let second = record(&json!({"a": 2, "hostname": HOST}));
     let publish = Action::Publish { record: second.clone(), version: 1 };
     assert_eq!(member.step(now, good(&json!({"a": 2}))), [publish]);
-    // Whether that was done is not known; seeing it done is enough.
+    // The outcome is unknown until the znode is read; its record shows that it succeeded.
     member.step(now, Event::Disconnected);
-    assert_eq!(member.step(now, Event::Connected), [Action::Look]);
-    let seen = Event::Looked(Remote { record: Some(second), version: 2 });
+    assert_eq!(member.step(now, Event::Connected), [Action::Read]);
+    let seen = Event::Read(Remote { record: Some(second), version: 2 });
     assert_eq!(member.step(now, seen), []);
 }
 
 #[test]
-fn one_way_the_config_wins_over_what_is_shared() {
+fn one_way_the_config_wins_over_the_common_record() {
     let now = Instant::now();
     let mut member = Member::new(MemberOptions { is_one_way: true, ..common() });
     member.step(now, good(&json!({"a": 1})));
     member.step(now, Event::Connected);
     assert_eq!(
-        member.step(now, Event::Looked(remote(&json!({"a": 2}), 3))),
-        [Action::TellJoined, Action::Publish { record: record(&json!({"a": 1})), version: 3 }]
+        member.step(now, Event::Read(remote(&json!({"a": 2}), 3))),
+        [Action::ReportJoined, Action::Publish { record: record(&json!({"a": 1})), version: 3 }]
     );
 }
 
-/// A znode, a config and a link between them that breaks at every opportunity.
+/// A znode, a config, and a connection between them that breaks at random.
 struct World {
     rng: fastrand::Rng,
     now: Instant,
@@ -354,10 +354,10 @@ impl World {
                         self.conf = record.clone();
                         events.push_back(Event::Stored(Conf::Good(record)));
                     }
-                    Action::TellConflicts(conflicts) => self.fail(&format!("{conflicts:?}")),
-                    Action::TellJoined => {}
+                    Action::ReportConflicts(conflicts) => self.fail(&format!("{conflicts:?}")),
+                    Action::ReportJoined => {}
                     request => {
-                        assert!(self.is_connected, "{request:?} without contact");
+                        assert!(self.is_connected, "{request:?} without a connection");
                         assert!(self.request.is_none(), "{request:?} beside {:?}", self.request);
                         self.request = Some(request);
                     }
@@ -366,7 +366,7 @@ impl World {
         }
     }
 
-    /// Carries out the request that is under way; the answer may be lost.
+    /// Carries out the request that is in flight; the answer may be lost.
     fn serve(&mut self, is_answer_lost: bool) {
         let Some(request) = self.request.take() else { return };
         let mut is_changed = false;
@@ -376,15 +376,15 @@ impl World {
                 let (record, version) = self.znode.get_or_insert((record, 0)).clone();
                 Event::Claimed { remote: Remote { record: Some(record), version }, overruled: None }
             }
-            Action::Look => match &self.znode {
+            Action::Read => match &self.znode {
                 None => Event::Gone,
                 Some((record, version)) => {
-                    Event::Looked(Remote { record: Some(record.clone()), version: *version })
+                    Event::Read(Remote { record: Some(record.clone()), version: *version })
                 }
             },
             Action::Publish { record, version } => match &mut self.znode {
                 None => Event::Gone,
-                Some((_, is)) if *is != version => Event::Outrun,
+                Some((_, is)) if *is != version => Event::BadVersion,
                 Some(znode) => {
                     *znode = (record, version + 1);
                     is_changed = true;
@@ -393,18 +393,18 @@ impl World {
             },
             other => panic!("{other:?} is no request"),
         };
-        // The news of a change comes before the answer to what caused it.
+        // As in ZooKeeper, the watch event comes before the answer to the request.
         if is_changed {
             self.feed(Event::Hint);
         }
         if is_answer_lost {
-            self.lose_contact();
+            self.disconnect();
         } else {
             self.feed(event);
         }
     }
 
-    fn lose_contact(&mut self) {
+    fn disconnect(&mut self) {
         self.is_connected = false;
         self.request = None;
         self.feed(Event::Disconnected);
@@ -421,7 +421,7 @@ impl World {
         record
     }
 
-    fn happen(&mut self, step: usize) {
+    fn random_event(&mut self, step: usize) {
         match self.rng.u8(..12) {
             0 | 1 => {
                 self.conf = Self::edit(&mut self.rng, &self.conf, "l", step);
@@ -436,7 +436,7 @@ impl World {
                     }
                 }
             }
-            4 => self.lose_contact(),
+            4 => self.disconnect(),
             5 | 6 if !self.is_connected => {
                 self.is_connected = true;
                 self.feed(Event::Connected);
@@ -451,9 +451,9 @@ impl World {
         }
     }
 
-    fn come_to_rest(&mut self) {
+    fn recover(&mut self) {
         self.is_disk_full = false;
-        self.lose_contact();
+        self.disconnect();
         self.is_connected = true;
         self.feed(Event::Connected);
         for _ in 0..50 {
@@ -465,13 +465,13 @@ impl World {
 }
 
 #[test]
-fn however_things_break_no_edit_is_lost_and_both_sides_end_equal() {
+fn whatever_fails_no_edit_is_lost_and_both_sides_end_equal() {
     for seed in farm_harness::seeds(2000) {
         let mut world = World::new(seed);
-        // The last word on each field belongs to the side that edits it.
+        // Each field has one side that edits it, so its last edit must survive.
         let (mut local, mut remote) = (world.conf.clone(), None);
         for step in 1..60 {
-            world.happen(step);
+            world.random_event(step);
             let field = |name: &str| FieldPath::parse(name).unwrap();
             if world.conf.get(&field("l")) != local.get(&field("l")) {
                 local = world.conf.clone();
@@ -480,7 +480,7 @@ fn however_things_break_no_edit_is_lost_and_both_sides_end_equal() {
                 remote = record.get(&field("r")).cloned();
             }
         }
-        world.come_to_rest();
+        world.recover();
         let Some((znode, _)) = world.znode.clone() else { world.fail("no znode") };
         if znode != world.conf {
             world.fail("the two sides differ");

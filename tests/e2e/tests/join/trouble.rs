@@ -35,11 +35,11 @@ fn a_farm_whose_record_is_is_malformed_can_be_joined() {
     stage.dir(&[("a", "1")]);
     stage.zk.create("/farm", "nonsense").unwrap();
     let running = stage.join("conf", &[]);
-    running.wait_log("size is not kept");
+    running.wait_log("cannot update the farm's size");
     stage.scratch.write("conf/a", "2");
     stage.sees(json!({"a": "2"}));
     assert_eq!(stage.zk.get("/farm").unwrap().text(), "nonsense");
-    assert_eq!(running.stderr().matches("size is not kept").count(), 1);
+    assert_eq!(running.stderr().matches("cannot update the farm's size").count(), 1);
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_size_that_could_not_be_kept_is_kept_at_the_next_contact() {
     stage.zk.create("/farm", "nonsense").unwrap();
     let proxy = FaultProxy::start(farm_harness::Ensemble::shared().server(0).addr());
     let running = stage.zkjoin_at(&stage.servers_at(proxy.addr()), "conf").spawn();
-    running.wait_log("size is not kept");
+    running.wait_log("cannot update the farm's size");
     stage.zk.set("/farm", "{}").unwrap();
     proxy.cut();
     eventually("the size is kept", || match stage.zk.get("/farm").unwrap().text() {

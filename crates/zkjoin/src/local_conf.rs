@@ -1,12 +1,12 @@
-//! The config on this host: when to read it, and what to say of it.
+//! The config on this host: reads it when it changes, writes it, and logs troubles with it.
 //!
-//! **Invariant.** Hints are asked for before the config is read, never after: an edit
-//! that lands meanwhile is a hint again.
+//! **Invariant.** The watch is armed before the config is read, never after, so that an
+//! edit during the read causes another hint.
 
 use crate::member::{Conf as ConfState, Event as MemberEvent};
 use crate::options::Config;
 use crate::timers::ConfTimer;
-use crate::warnings::tell_conflicts;
+use crate::warnings::log_conflicts;
 use farm_core::cli::{Failure, chain};
 use farm_core::codec::ConfFormat;
 use farm_core::engine::LogOnce;
@@ -17,38 +17,38 @@ use farm_core::model::Record;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// While the system has no watches to give, the config is read so often.
+/// How often the config is read while the system has no watches left.
 const UNWATCHED_INTERVAL: Duration = Duration::from_secs(5);
-/// After so long an edit is tried again that the config could not be given.
+/// When to retry an edit that could not be written to the config.
 const CATCH_UP_INTERVAL: Duration = Duration::from_secs(5);
-/// How often in a row somebody else may be quicker before we pause.
+/// How many stores in a row another writer may overtake before we pause.
 const OVERTAKEN_MAX: u32 = 20;
-/// That pause.
+/// How long we pause then.
 const OVERTAKEN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The config, watched.
+/// The config, with its watch.
 #[derive(Debug)]
-pub(crate) struct Local {
+pub(crate) struct LocalConf {
     path: PathBuf,
     conf: Conf,
     timer: ConfTimer,
     is_written: bool,
-    /// How often in a row somebody else was quicker.
+    /// How many stores in a row another writer overtook.
     overtaken: u32,
-    warnings: Warnings,
+    warnings: ConfWarnings,
     watch: FileWatch,
 }
 
-/// The troubles that last, by what they are about.
+/// The troubles that last, each logged once.
 #[derive(Debug, Default)]
-struct Warnings {
+struct ConfWarnings {
     watch: LogOnce,
     load: LogOnce,
     store: LogOnce,
 }
 
-impl Local {
-    /// Starts to watch; nothing is read yet.
+impl LocalConf {
+    /// Starts the watch; nothing is read yet.
     pub(crate) fn start(
         config: &Config,
         post: impl Fn(Hint) + Send + 'static,
@@ -59,50 +59,48 @@ impl Local {
         Ok(Self {
             path: config.conf.clone(),
             conf: Conf::new(config.conf.clone(), config.format),
-            timer: ConfTimer::new(config.settle),
+            timer: ConfTimer::new(config.quiet),
             is_written: false,
             overtaken: 0,
-            warnings: Warnings::default(),
+            warnings: ConfWarnings::default(),
             watch,
         })
     }
 
-    /// Learns the types of the fields from what the znode held.
-    pub(crate) fn remember(&mut self, record: &Record) {
+    /// Learns the types of the fields from the znode's record.
+    pub(crate) fn learn_types(&mut self, record: &Record) {
         self.conf.remember(record);
     }
 
-    /// Somebody writes to it, and may go on: it is read when they are done.
-    pub(crate) fn is_being_written(&mut self) {
-        self.ask_for_hints();
-        self.timer.is_being_written(Instant::now());
+    /// A writer is active: reads the config later, when it has finished.
+    pub(crate) fn defer_read(&mut self) {
+        self.arm_watch();
+        self.timer.defer(Instant::now());
     }
 
-    /// When it is to be read without a hint.
+    /// When to read the config without a hint.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.timer.deadline()
     }
 
-    /// Whether that time has come.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         self.timer.is_due(now)
     }
 
-    /// Whether we have written to it since this was asked last.
+    /// Whether we have written the config since the last call.
     pub(crate) const fn take_written(&mut self) -> bool {
         std::mem::replace(&mut self.is_written, false)
     }
 
-    /// Reads it.
     pub(crate) fn read(&mut self) -> ConfState {
-        self.timer.was_read();
-        self.ask_for_hints();
+        self.timer.clear();
+        self.arm_watch();
         match self.conf.load() {
             Ok(loaded) => {
                 self.warnings.load.clear();
-                tell_conflicts(&loaded.conflicts);
+                log_conflicts(&loaded.conflicts);
                 if let Some(wait) = loaded.again {
-                    self.timer.in_time(Instant::now(), wait);
+                    self.timer.read_within(Instant::now(), wait);
                 }
                 if loaded.is_ahead {
                     self.catch_up(&loaded.record);
@@ -124,14 +122,15 @@ impl Local {
         }
     }
 
-    /// Gives it that record, if it still says what was read last.
+    /// Writes the record, if the config has not changed since the last read.
     pub(crate) fn store(&mut self, record: &Record) -> MemberEvent {
         match self.conf.store(record) {
-            // A disk that shows one name for two fields would keep us at it for ever.
+            // Without this limit, a file system on which two fields share one name would
+            // loop for ever.
             Ok(Stored::Overtaken) if self.overtaken == OVERTAKEN_MAX => {
                 let store = &self.warnings.store;
-                log::warn!(logger: store, "cannot write the config, it changes all the time");
-                self.timer.in_time(Instant::now(), OVERTAKEN_INTERVAL);
+                log::warn!(logger: store, "cannot write the config, it keeps changing");
+                self.timer.read_within(Instant::now(), OVERTAKEN_INTERVAL);
                 MemberEvent::StoreFailed
             }
             Ok(Stored::Overtaken) => {
@@ -143,7 +142,7 @@ impl Local {
                 if stored == Stored::Written {
                     self.wrote();
                 }
-                // What was overtaken may have been written in part.
+                // A store that was overtaken may have written a part.
                 self.is_written |= std::mem::take(&mut self.overtaken) > 0;
                 MemberEvent::Stored(self.read())
             }
@@ -154,15 +153,15 @@ impl Local {
         }
     }
 
-    /// An edit was made without knowing of one of ours, which the config lost by it.
+    /// Writes one of our edits again: somebody saved the config without having seen it.
     fn catch_up(&mut self, record: &Record) {
         match self.conf.store(record) {
             Ok(Stored::Written) => self.wrote(),
-            // Whoever was quicker has caused a hint.
+            // The other writer's save causes a hint.
             Ok(Stored::Unchanged | Stored::Overtaken) => {}
             Err(error) => {
                 self.cannot_write(&error);
-                self.timer.in_time(Instant::now(), CATCH_UP_INTERVAL);
+                self.timer.read_within(Instant::now(), CATCH_UP_INTERVAL);
             }
         }
     }
@@ -175,16 +174,16 @@ impl Local {
 
     fn cannot_write(&mut self, error: &FileError) {
         let store = &self.warnings.store;
-        log::warn!(logger: store, why = chain(error); "cannot write the config, trying on");
+        log::warn!(logger: store, why = chain(error); "cannot write the config, trying again");
     }
 
-    fn ask_for_hints(&mut self) {
+    fn arm_watch(&mut self) {
         match self.watch.lower() {
             Ok(()) => self.warnings.watch.clear(),
             Err(error) => {
                 let watch = &self.warnings.watch;
                 log::warn!(logger: watch, why = chain(&error); "local edits may go unseen");
-                self.timer.in_time(Instant::now(), UNWATCHED_INTERVAL);
+                self.timer.read_within(Instant::now(), UNWATCHED_INTERVAL);
             }
         }
     }
