@@ -1,7 +1,7 @@
-//! The command that runs after a change, and what it is told.
+//! The command that runs after a change, and its environment.
 //!
-//! **Invariant.** The hosts that a run is told about are those that differ from
-//! what the latest successful run saw, so that no change is ever left out.
+//! **Invariant.** A run gets the hosts that differ from the farm of the latest
+//! successful run, so that no change is ever left out.
 
 use crate::difference::Difference;
 use farm_core::model::{Farm, HostName};
@@ -10,29 +10,29 @@ use farm_core::process::hook::Hook;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The longest list of names, in bytes: a single variable can't be much
-/// longer, and the command would not start at all.
+/// The longest list of names, in bytes. With a variable that is much longer, the
+/// command would not start at all.
 const NAMES_BYTES_MAX: usize = 64 * 1024;
 
-/// How runs of the command are spread over time.
+/// How the runs of the command are spread over time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Pace {
-    /// The time from the start of one to that of the next, at least.
+    /// The least time between the starts of two runs.
     pub(crate) interval: Duration,
-    /// Each waits for a random part of this.
+    /// Each run waits for a random part of this.
     pub(crate) splay: Duration,
 }
 
 /// Why the command runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// The file is there for the first time.
+    /// The first file is written.
     Start,
-    /// It has changed.
+    /// The file has changed.
     Change,
 }
 
-/// A run that has to wait for its time.
+/// A run that waits for its time.
 #[derive(Debug)]
 struct Due {
     at: Instant,
@@ -43,23 +43,23 @@ struct Due {
 #[derive(Debug)]
 enum Progress {
     Idle,
-    /// A run that is told of this farm is under way.
+    /// The command runs with this farm.
     Running(Arc<Farm>),
-    /// It failed, and the hook will try it again.
+    /// The run failed, and the hook will retry it.
     Failed(Arc<Farm>),
 }
 
-/// The changed-command.
+/// Runs the changed-command.
 #[derive(Debug)]
 pub(crate) struct Announcer {
     hook: Hook,
     path: String,
     file: String,
     pace: Pace,
-    /// What the latest successful run was told of.
-    seen: Arc<Farm>,
+    /// The farm of the latest successful run.
+    announced: Arc<Farm>,
     progress: Progress,
-    /// What the run after this one is told of.
+    /// The farm of the run after the current one.
     next: Option<Arc<Farm>>,
     due: Option<Due>,
     last_start: Option<Instant>,
@@ -72,7 +72,7 @@ impl Announcer {
             path,
             file,
             pace,
-            seen: Arc::new(Farm::new()),
+            announced: Arc::new(Farm::new()),
             progress: Progress::Idle,
             next: None,
             due: None,
@@ -80,11 +80,11 @@ impl Announcer {
         }
     }
 
-    /// Runs the command for this farm, as soon as it may.
+    /// Runs the command for this farm, as soon as the pace allows.
     pub(crate) fn announce(&mut self, now: Instant, reason: Reason, farm: Arc<Farm>) {
         match (&self.progress, &mut self.due) {
             (Progress::Running(_), _) => self.next = Some(farm),
-            // Its time stands: else a stream of changes would put it off for ever.
+            // It keeps its time, or a stream of changes would put it off for ever.
             (Progress::Idle | Progress::Failed(_), Some(due)) => due.farm = farm,
             (Progress::Idle | Progress::Failed(_), None) => {
                 let splay = self.pace.splay.mul_f64(fastrand::f64());
@@ -101,19 +101,19 @@ impl Announcer {
 
     fn start_due(&mut self, now: Instant) {
         let Some(Due { reason, farm, .. }) = self.due.take_if(|due| due.at <= now) else { return };
-        let difference = Difference::between(&self.seen, &farm);
+        let difference = Difference::between(&self.announced, &farm);
         let environment = environment(reason, &self.path, &self.file, farm.len(), &difference);
         self.progress = Progress::Running(farm);
         self.last_start = Some(now);
         self.hook.request(now, environment);
     }
 
-    /// Takes the end of a run; tells whether it succeeded, if it was one of ours.
+    /// Takes the end of a run; returns whether it succeeded, if it was one of ours.
     pub(crate) fn finished(&mut self, now: Instant, finished: &Finished) -> Option<bool> {
         let is_success = self.hook.finished(now, finished)?;
         if let Progress::Running(farm) = std::mem::replace(&mut self.progress, Progress::Idle) {
             if is_success {
-                self.seen = farm;
+                self.announced = farm;
             } else {
                 self.progress = Progress::Failed(farm);
             }
@@ -144,7 +144,7 @@ impl Announcer {
         }
         self.progress = match std::mem::replace(&mut self.progress, Progress::Idle) {
             Progress::Failed(farm) => {
-                // What was due is the next attempt.
+                // The retry is due.
                 self.last_start = Some(now);
                 Progress::Running(farm)
             }
@@ -188,8 +188,8 @@ fn environment(
     environment
 }
 
-/// The names with blanks between them, and whether all of them are there: one
-/// that has a blank itself would be read as two, and too many can't be handed over.
+/// The names with blanks between them, and whether the list is complete: it leaves out
+/// names with blanks, which would be read as two, and ends at its limit.
 fn list(names: &[HostName]) -> (String, bool) {
     let mut list = String::new();
     for name in names.iter().map(HostName::as_str).filter(|name| !name.contains(' ')) {
@@ -213,17 +213,17 @@ mod tests {
     }
 
     #[test]
-    fn the_command_is_told_what_happened() {
+    fn the_environment_says_what_happened() {
         let difference = Difference {
             added: names(&["a", "b"]),
             removed: names(&[]),
             changed: names(&["10.0.0.1"]),
         };
-        let told = environment(Reason::Change, "/db", "/etc/db.php", 7, &difference);
-        let told: Vec<String> =
-            told.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let variables = environment(Reason::Change, "/db", "/etc/db.php", 7, &difference);
+        let variables: Vec<String> =
+            variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
-            told,
+            variables,
             [
                 "ZK_EVENT=change",
                 "ZK_PATH=/db",
@@ -244,8 +244,8 @@ mod tests {
         assert!(!is_whole && text.len() <= NAMES_BYTES_MAX);
         assert!(text.split(' ').all(|name| name.len() == 11), "whole names only");
         let difference = Difference { added: many, ..Difference::default() };
-        let told = environment(Reason::Start, "/db", "x", 1, &difference);
-        assert_eq!(told.last().unwrap().0, "ZK_TRUNCATED");
+        let variables = environment(Reason::Start, "/db", "x", 1, &difference);
+        assert_eq!(variables.last().unwrap().0, "ZK_TRUNCATED");
     }
 
     #[test]

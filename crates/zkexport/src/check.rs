@@ -1,6 +1,6 @@
-//! The check that new contents have to pass before they become the file.
+//! The check that new contents have to pass before they replace the file.
 //!
-//! **Invariant.** What is staged is removed unless it is installed.
+//! **Invariant.** A staged file is removed unless it is installed.
 
 use farm_core::files::error::FileError;
 use farm_core::files::staging::StagedFile;
@@ -8,7 +8,7 @@ use farm_core::process::command::{Executor, Failed, Finished, about_file};
 use std::io;
 use std::time::Instant;
 
-/// The check and what it looks at.
+/// The check, and the staged file that it runs on.
 #[derive(Debug)]
 pub(crate) struct Checker {
     check: Executor,
@@ -22,7 +22,7 @@ impl Checker {
         Self { check, command, path, staged: None }
     }
 
-    /// Has the command look at a staged file with so many hosts.
+    /// Runs the command on a staged file with that many hosts.
     pub(crate) fn start(
         &mut self,
         now: Instant,
@@ -31,7 +31,7 @@ impl Checker {
     ) -> io::Result<()> {
         let path = staged.path();
         let Some(path) = path.to_str() else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "its path is no text"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "its path is not valid UTF-8"));
         };
         let (command, mut environment) = about_file(&self.command, path, self.path.clone());
         environment.push(("ZK_COUNT", hosts.to_string()));
@@ -40,7 +40,7 @@ impl Checker {
         Ok(())
     }
 
-    /// Takes the end of a run. What was refused is removed.
+    /// Takes the end of a run; a refused file is removed.
     pub(crate) fn finished(&mut self, finished: &Finished) -> Option<Result<(), Failed>> {
         let verdict = self.check.finished(finished)?;
         if verdict.is_err() {
@@ -49,12 +49,12 @@ impl Checker {
         Some(verdict)
     }
 
-    /// Puts what has passed in the place of the file.
+    /// Replaces the file by the staged one.
     pub(crate) fn install(&mut self) -> Result<(), FileError> {
         self.staged.take().map_or(Ok(()), StagedFile::install)
     }
 
-    /// Removes what is staged.
+    /// Removes the staged file.
     pub(crate) fn discard(&mut self) {
         self.staged = None;
     }

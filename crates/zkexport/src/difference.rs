@@ -1,4 +1,4 @@
-//! Which hosts two farms differ in.
+//! The hosts in which two farms differ.
 
 use farm_core::model::{Farm, HostName};
 

@@ -10,50 +10,52 @@ use farm_core::model::{Farm, FieldPath, Record, Value};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The file that says that a directory is written by us alone.
-pub(crate) const MARK: &str = ".zkexport";
-const OWN: OwnershipMarker =
-    OwnershipMarker { name: MARK, text: b"Written by zkexport: other files here are removed.\n" };
+/// The file that marks a directory as written by zkexport alone.
+pub(crate) const MARKER_FILE: &str = ".zkexport";
+const MARKER: OwnershipMarker = OwnershipMarker {
+    name: MARKER_FILE,
+    text: b"Written by zkexport: other files here are removed.\n",
+};
 
-/// A directory that is ours to write.
+/// A directory that zkexport owns.
 #[derive(Debug)]
 pub(crate) struct ExportDir {
     dir: OwnedDir,
-    told: BTreeSet<(FieldPath, Refusal)>,
+    logged: BTreeSet<(FieldPath, Refusal)>,
 }
 
 impl ExportDir {
-    /// Makes the directory, or takes one that is empty or has our mark; with
-    /// `adopt` any other one too. Its files are written in this manner from now on.
+    /// Creates the directory, or takes one that is empty or has our marker; with
+    /// `adopt`, any other one too.
     pub(crate) fn claim(
         path: &Path,
         adopt: bool,
         options: WriteOptions,
     ) -> Result<Self, FileError> {
-        OWN.claim(path, adopt)?;
-        let dir = OwnedDir { path: path.to_owned(), marker: OWN, options };
-        Ok(Self { dir, told: BTreeSet::new() })
+        MARKER.claim(path, adopt)?;
+        let dir = OwnedDir { path: path.to_owned(), marker: MARKER, options };
+        Ok(Self { dir, logged: BTreeSet::new() })
     }
 
-    /// Makes the directory show the farm, touching only what differs.
+    /// Writes the farm into the directory, and touches only files that differ.
     pub(crate) fn store(&mut self, farm: &Farm) -> Result<Replaced, FileError> {
-        let encoded = laid_out(farm);
+        let encoded = encode_hosts(farm);
         let refused: BTreeSet<_> = encoded.refused.into_iter().collect();
-        for (field, why) in refused.difference(&self.told) {
+        for (field, why) in refused.difference(&self.logged) {
             log::warn!(field:? = field.to_string(); "a field has no file: {why}");
         }
-        self.told = refused;
+        self.logged = refused;
         self.dir.write(&encoded.tree)
     }
 }
 
-/// Says what a farm would change in a directory; nothing is touched.
+/// The changes that storing the farm would make; nothing is touched.
 pub(crate) fn preview(path: &Path, adopt: bool, farm: &Farm) -> Result<Vec<Change>, FileError> {
-    let dir = OwnedDir { path: path.to_owned(), marker: OWN, options: WriteOptions::default() };
-    dir.preview(adopt, &laid_out(farm).tree)
+    let dir = OwnedDir { path: path.to_owned(), marker: MARKER, options: WriteOptions::default() };
+    dir.preview(adopt, &encode_hosts(farm).tree)
 }
 
-fn laid_out(farm: &Farm) -> Encoded {
+fn encode_hosts(farm: &Farm) -> Encoded {
     let hosts = farm
         .iter()
         .map(|(name, record)| (name.as_str().to_owned(), Value::Object(record.as_map().clone())));

@@ -1,11 +1,11 @@
-//! Hosts that go all at once, and are not believed to be gone for a while.
+//! Holds hosts whose znodes go all at once: they stay in the file for a while.
 //!
-//! A pure machine between the farm view and the mirror. When much of a farm vanishes
-//! in a moment, it is rather ZooKeeper, or the way to it, that had an accident, and
-//! a file without those hosts would be the second one.
+//! A pure state machine between the farm view and the mirror. When much of a farm
+//! vanishes at once, the likely cause is ZooKeeper or the network, and a file without
+//! those hosts would make the outage worse.
 //!
-//! **Invariant.** A host is shown without a znode only if it is undecided, which
-//! ends with the next [`Hold::settle`], or held, which ends by its time.
+//! **Invariant.** A host without a znode is shown only while it is undecided, until the
+//! next [`Hold::decide`], or held, until its time is over.
 
 #[cfg(test)]
 mod tests;
@@ -14,22 +14,22 @@ use farm_core::model::{Farm, HostName, Record};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-/// What goes within this time goes at once.
+/// Hosts that go within this time go at once.
 const WINDOW: Duration = Duration::from_secs(10);
 /// A single host may always go, however few there are.
 const HOSTS_LEAST: usize = 2;
 
-/// When hosts are held, and for how long.
+/// When hosts are held, and for how long (`--hold-drop`).
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Rule {
-    /// How much of the farm must have gone, in percent.
+pub(crate) struct HoldPolicy {
+    /// The share of the farm that must go at once, in percent.
     pub(crate) percent: f64,
-    /// How long they are held at most.
+    /// How long hosts are held at most.
     pub(crate) limit: Duration,
 }
 
-impl Rule {
-    fn is_met(&self, gone: usize, hosts: usize) -> bool {
+impl HoldPolicy {
+    fn is_drop(&self, gone: usize, hosts: usize) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "a farm has fewer than 2^52 hosts")]
         let is_share = gone as f64 * 100.0 >= self.percent * hosts as f64;
         gone >= HOSTS_LEAST && is_share
@@ -38,100 +38,100 @@ impl Rule {
 
 /// A host came or went.
 #[derive(Debug)]
-struct Move {
+struct Change {
     at: Instant,
     host: HostName,
     is_arrival: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Presence {
-    /// Its znode has just gone.
+enum State {
+    /// Its znode has just gone; it is still shown.
     Undecided,
-    /// It is not shown, but may be yet if others follow it.
-    Gone,
-    /// It is shown, until then.
+    /// It is not shown, but is shown again if it turns out to be part of a drop.
+    Removed,
+    /// It is shown until then.
     Held { until: Instant },
-    /// It was held, and never came back.
-    Believed,
+    /// It was held, and did not come back.
+    Expired,
 }
 
 /// A host without a znode.
 #[derive(Debug)]
 struct Absent {
-    at: Instant,
-    /// The last one it had.
+    left_at: Instant,
+    /// Its last record.
     record: Record,
-    presence: Presence,
+    state: State,
 }
 
-/// What [`Hold::settle`] has decided.
+/// What [`Hold::decide`] has decided.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Settled {
-    /// The hosts that are shown otherwise than before.
+pub(crate) struct Decision {
+    /// The hosts that are shown differently now.
     pub(crate) changed: Vec<HostName>,
     /// How many are held from now on.
     pub(crate) held: usize,
-    /// How many were held long enough.
-    pub(crate) given_up: usize,
+    /// How many are no longer held, because their time is over.
+    pub(crate) expired: usize,
 }
 
-/// The machine. See the module's page.
+/// The state machine; see the module documentation.
 #[derive(Debug)]
 pub(crate) struct Hold {
-    rule: Rule,
-    /// Has the farm been known at all?
+    policy: HoldPolicy,
+    /// Whether the farm has ever been complete.
     is_known: bool,
-    /// What is shown: the hosts that are there, and those that are held.
+    /// The hosts that are shown: those with a znode, and those that are held.
     farm: Farm,
     absent: BTreeMap<HostName, Absent>,
-    /// How many of those are held.
+    /// How many of `absent` are held.
     held: usize,
-    /// Of the latest [`WINDOW`], by time.
-    moves: VecDeque<Move>,
+    /// The changes within the latest [`WINDOW`], by time.
+    changes: VecDeque<Change>,
 }
 
 impl Hold {
-    pub(crate) const fn new(rule: Rule) -> Self {
+    pub(crate) const fn new(policy: HoldPolicy) -> Self {
         Self {
-            rule,
+            policy,
             is_known: false,
             farm: Farm::new(),
             absent: BTreeMap::new(),
             held: 0,
-            moves: VecDeque::new(),
+            changes: VecDeque::new(),
         }
     }
 
-    /// The farm with the hosts that are held.
+    /// The farm as shown, held hosts included.
     pub(crate) const fn farm(&self) -> &Farm {
         &self.farm
     }
 
     /// How many hosts are held.
-    pub(crate) const fn count(&self) -> usize {
+    pub(crate) const fn held(&self) -> usize {
         self.held
     }
 
-    /// How long they are held at most.
+    /// How long hosts are held at most.
     pub(crate) const fn limit(&self) -> Duration {
-        self.rule.limit
+        self.policy.limit
     }
 
-    /// When [`Hold::settle`] has something to decide.
+    /// When [`Hold::decide`] is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let due = |absent: &Absent| match absent.presence {
-            Presence::Undecided => Some(absent.at),
-            Presence::Held { until } => Some(until),
-            Presence::Gone | Presence::Believed => None,
+        let due = |absent: &Absent| match absent.state {
+            State::Undecided => Some(absent.left_at),
+            State::Held { until } => Some(until),
+            State::Removed | State::Expired => None,
         };
         self.absent.values().filter_map(due).min()
     }
 
-    /// Takes a host that came, went or has another record; tells whether it is
-    /// shown otherwise than before.
+    /// Takes a host that came, went or has another record; returns whether it is shown
+    /// differently now.
     pub(crate) fn changed(&mut self, now: Instant, host: &HostName, farm: &Farm) -> bool {
-        // Who was there before we were is not known to have come.
+        // Before the farm is complete, no host counts as having come or gone.
         if !self.is_known {
             return false;
         }
@@ -140,18 +140,25 @@ impl Hold {
                 let was_there = !was_absent && self.farm.get(host.as_str()).is_some();
                 if !was_there {
                     let absent = self.absent.remove(host);
-                    let is_held =
-                        |absent: &Absent| matches!(absent.presence, Presence::Held { .. });
+                    let is_held = |absent: &Absent| matches!(absent.state, State::Held { .. });
                     self.held -= usize::from(absent.as_ref().is_some_and(is_held));
-                    self.moves.push_back(Move { at: now, host: host.clone(), is_arrival: true });
+                    self.changes.push_back(Change {
+                        at: now,
+                        host: host.clone(),
+                        is_arrival: true,
+                    });
                 }
                 self.farm.insert(host.clone(), record.clone()).as_ref() != Some(record)
             }
             (None, false) => {
                 if let Some(record) = self.farm.get(host.as_str()).cloned() {
-                    let presence = Presence::Undecided;
-                    self.absent.insert(host.clone(), Absent { at: now, record, presence });
-                    self.moves.push_back(Move { at: now, host: host.clone(), is_arrival: false });
+                    let state = State::Undecided;
+                    self.absent.insert(host.clone(), Absent { left_at: now, record, state });
+                    self.changes.push_back(Change {
+                        at: now,
+                        host: host.clone(),
+                        is_arrival: false,
+                    });
                 }
                 false
             }
@@ -159,74 +166,74 @@ impl Hold {
         }
     }
 
-    /// Takes a farm that is known as a whole, and decides at once.
-    pub(crate) fn complete(&mut self, now: Instant, farm: &Farm) -> Settled {
+    /// Takes a farm that is complete, and decides at once.
+    pub(crate) fn complete(&mut self, now: Instant, farm: &Farm) -> Decision {
         if !self.is_known {
             self.is_known = true;
             self.farm = farm.clone();
-            return Settled::default();
+            return Decision::default();
         }
         let shown: Vec<HostName> = self.farm.iter().map(|(name, _)| name.clone()).collect();
         let there = farm.iter().map(|(name, _)| name);
         for host in there.chain(&shown).collect::<BTreeSet<_>>() {
             self.changed(now, host, farm);
         }
-        self.settle(now)
+        self.decide(now)
     }
 
-    /// Decides about hosts that have gone, and gives up those that were held long enough.
-    pub(crate) fn settle(&mut self, now: Instant) -> Settled {
-        let mut settled = Settled::default();
+    /// Decides about hosts that have gone, and removes held hosts whose time is over.
+    pub(crate) fn decide(&mut self, now: Instant) -> Decision {
+        let mut decision = Decision::default();
         let is_recent = |at: Instant| now.saturating_duration_since(at) < WINDOW;
-        while self.moves.front().is_some_and(|first| !is_recent(first.at)) {
-            self.moves.pop_front();
+        while self.changes.front().is_some_and(|first| !is_recent(first.at)) {
+            self.changes.pop_front();
         }
-        let is_open = |absent: &Absent| absent.presence == Presence::Undecided;
-        let since = if self.absent.values().any(is_open) { self.drop_since() } else { None };
-        let until = now + self.rule.limit;
+        let is_undecided = |absent: &Absent| absent.state == State::Undecided;
+        let start = if self.absent.values().any(is_undecided) { self.drop_start() } else { None };
+        let until = now + self.policy.limit;
         for (host, absent) in &mut self.absent {
-            let belongs = since.is_some_and(|since| since <= absent.at);
-            match absent.presence {
-                Presence::Undecided | Presence::Gone if belongs => {
-                    if absent.presence == Presence::Gone {
+            let is_in_drop = start.is_some_and(|start| start <= absent.left_at);
+            match absent.state {
+                State::Undecided | State::Removed if is_in_drop => {
+                    if absent.state == State::Removed {
                         self.farm.insert(host.clone(), absent.record.clone());
-                        settled.changed.push(host.clone());
+                        decision.changed.push(host.clone());
                     }
-                    absent.presence = Presence::Held { until };
-                    settled.held += 1;
+                    absent.state = State::Held { until };
+                    decision.held += 1;
                     self.held += 1;
                 }
-                Presence::Undecided => {
-                    absent.presence = Presence::Gone;
+                State::Undecided => {
+                    absent.state = State::Removed;
                     self.farm.remove(host.as_str());
-                    settled.changed.push(host.clone());
+                    decision.changed.push(host.clone());
                 }
-                Presence::Held { until } if until <= now => {
-                    absent.presence = Presence::Believed;
+                State::Held { until } if until <= now => {
+                    absent.state = State::Expired;
                     self.farm.remove(host.as_str());
-                    settled.changed.push(host.clone());
-                    settled.given_up += 1;
+                    decision.changed.push(host.clone());
+                    decision.expired += 1;
                     self.held -= 1;
                 }
-                Presence::Gone | Presence::Held { .. } | Presence::Believed => {}
+                State::Removed | State::Held { .. } | State::Expired => {}
             }
         }
-        self.absent.retain(|_, absent| match absent.presence {
-            Presence::Gone | Presence::Believed => is_recent(absent.at),
-            Presence::Undecided | Presence::Held { .. } => true,
+        self.absent.retain(|_, absent| match absent.state {
+            State::Removed | State::Expired => is_recent(absent.left_at),
+            State::Undecided | State::Held { .. } => true,
         });
-        settled
+        decision
     }
 
-    /// The earliest moment since when too many have gone, counted against those who
-    /// were there just before it.
-    fn drop_since(&self) -> Option<Instant> {
+    /// The start of the drop: the earliest time since which too large a share has gone of
+    /// the hosts that were there just before it.
+    fn drop_start(&self) -> Option<Instant> {
         let is_there = |host: &HostName| !self.absent.contains_key(host);
-        // Backwards in time: what went was there before, what came was not.
+        // Goes back in time: a host that went was there before, one that came was not.
         let mut hosts = self.farm.iter().filter(|(host, _)| is_there(host)).count();
         let mut gone = 0_usize;
-        let mut since = None;
-        for Move { at, host, is_arrival } in self.moves.iter().rev() {
+        let mut start = None;
+        for Change { at, host, is_arrival } in self.changes.iter().rev() {
             let is_gone = usize::from(!is_there(host));
             if *is_arrival {
                 hosts = hosts.saturating_sub(1);
@@ -235,10 +242,10 @@ impl Hold {
                 hosts += 1;
                 gone += is_gone;
             }
-            if self.rule.is_met(gone, hosts) {
-                since = Some(*at);
+            if self.policy.is_drop(gone, hosts) {
+                start = Some(*at);
             }
         }
-        since
+        start
     }
 }

@@ -1,7 +1,7 @@
-//! `zkexport`: a file that is kept equal to all hosts of a farm.
+//! `zkexport`: keeps a file equal to all hosts of a farm.
 //!
-//! [`mirror`] decides when the file is written and with what, [`runner`] does it:
-//! the machine knows neither ZooKeeper nor the disk.
+//! [`mirror`] decides when to write the file and with which hosts, [`runner`] acts: the
+//! state machine knows neither ZooKeeper nor the disk.
 
 mod announce;
 mod check;

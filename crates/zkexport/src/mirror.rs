@@ -1,126 +1,125 @@
-//! When the file is written, and with what.
+//! Decides when to write the file, and with which hosts.
 //!
-//! A pure machine between the farm view and the file: it is told what changed in the
-//! farm and when, and says what to store.
+//! A pure state machine between the farm view and the file: events report what changed
+//! in the farm, and actions say what to store.
 //!
-//! **Invariant.** What is stored is a farm that was known to be complete at that
-//! moment, but for hosts that left less than a short while ago: those stay with
-//! their last record, because one that only registers anew is back by then. While
-//! one farm is being stored, which can take long when a check has a say in it, no
-//! other one is.
+//! **Invariant.** Only a complete farm is stored, with one addition: hosts that left
+//! less than [`Wait::min`] ago stay with their last record, because a host that only
+//! registers again is back by then. Only one farm is stored at a time, which can take
+//! long with a check.
 
-mod shown;
+mod file_state;
 #[cfg(test)]
 mod tests;
 
 use farm_core::engine::{Debounce, Retry, Wait};
 use farm_core::model::{Farm, Filter, HostName};
-use shown::Shown;
+use file_state::FileState;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_millis(500);
 const RETRY_MOST: Duration = Duration::from_secs(30);
 
-/// What happened.
+/// What happens to the mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     /// This host came, went or has another record.
     Changed(HostName),
-    /// The farm is known to be complete.
+    /// The farm is complete: every host has been read.
     Complete,
-    /// The farm is not known any more: no contact, no such farm, or it is being read anew.
+    /// The farm is not complete any more: ZooKeeper is away, the farm does not exist, or it
+    /// is being read again.
     Unknown,
-    /// Somebody wants the file written again, whatever we believe is in it.
+    /// The file is to be written again, even if nothing has changed.
     Refresh,
-    /// The store has done it: the file has other bytes now, or had these already.
+    /// The store has succeeded.
     Stored {
-        /// Were other bytes written?
+        /// Whether the bytes of the file have changed.
         is_written: bool,
     },
     /// The store has failed.
     Failed,
-    /// The check has nothing against what is being stored, which waits for its place.
+    /// The check accepts the staged farm, which is not installed yet.
     Passed,
-    /// The check wants what was being stored nowhere.
+    /// The check refuses the staged farm.
     Refused,
-    /// The deadline has passed.
+    /// The mirror's deadline has passed.
     Tick,
 }
 
-/// What has to be done.
+/// What the mirror wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Put this farm into the file, and tell what came of it.
+    /// Store this farm in the file; the outcome is an event.
     Store(Arc<Farm>),
-    /// Put what has passed the check into the file, and tell what came of it.
+    /// Install the staged farm that has passed the check; the outcome is an event.
     Install,
-    /// What has passed the check is not wanted any more.
+    /// Remove the staged farm that has passed the check.
     Discard,
-    /// The file has this farm for the first time.
-    Begin(Arc<Farm>),
-    /// The file was changed, and has this farm now.
-    Announce(Arc<Farm>),
-    /// The store fails from now on: say so.
+    /// The first file is stored, with this farm.
+    AnnounceStart(Arc<Farm>),
+    /// The file has changed, and holds this farm now.
+    AnnounceChange(Arc<Farm>),
+    /// Log that stores fail from now on.
     ReportFailing,
-    /// The store works again: say so.
+    /// Log that stores succeed again.
     ReportRecovered,
-    /// The farm has too few hosts to be stored, and had enough before: say so.
+    /// Log that the farm has too few hosts now.
     ReportTooFew {
-        /// How many there are.
+        /// How many hosts it has.
         count: usize,
     },
-    /// There are enough hosts again: say so.
+    /// Log that the farm has enough hosts again.
     ReportEnough,
 }
 
 /// Why the file does not follow the farm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// It can't be written.
-    Failing,
-    /// The check wants it otherwise.
-    Refused,
-    /// The farm has so few hosts.
-    TooFew(usize),
+pub(crate) enum BehindReason {
+    WriteFails,
+    CheckRefused,
+    /// The farm has only this many hosts.
+    TooFewHosts(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Nothing is stored, and the farm is not known.
+    /// Nothing is stored, and the farm is not complete.
     Cold,
     /// The file follows the farm.
     Live,
-    /// The file stays as it is until the farm is known again.
+    /// The file stays as it is until the farm is complete again.
     Stale,
 }
 
-/// What is on its way to the file.
+/// The store that is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum PendingStore {
     Nothing,
-    /// This farm, and the answer is to come.
+    /// This farm is being checked or stored.
     Pending(Arc<Farm>),
-    /// This farm, which passed the check when the file had to stay as it was.
+    /// This farm passed the check while the farm was not complete, and is not installed yet.
     Passed(Arc<Farm>),
 }
 
-/// The machine. See the module's page.
+/// The state machine; see the module documentation.
 #[derive(Debug)]
 pub(crate) struct Mirror {
-    /// Of how long a host must be gone `min` is the measure too.
+    /// `min` is also how long a host must be gone before it leaves the file.
     wait: Wait,
     state: State,
-    shown: Shown,
+    file: FileState,
     pending: PendingStore,
-    /// What changed while an answer is to come.
+    /// The changes during the pending store.
     meanwhile: Debounce,
-    /// What the check refused last.
+    /// The farm that the check refused last.
     refused: Option<Arc<Farm>>,
+    /// Whether the check refused the latest farm that was to be stored.
     is_refused: bool,
-    /// Fewer hosts are never stored.
+    /// A farm with fewer hosts is never stored.
     hosts_min: usize,
-    /// How many hosts the farm has, while these are too few to be stored.
+    /// How many hosts the farm has, while they are too few.
     withheld: Option<usize>,
     /// The changes that are not in the file yet.
     burst: Debounce,
@@ -134,7 +133,7 @@ impl Mirror {
         Self {
             wait,
             state: State::Cold,
-            shown: Shown::new(filter, wait.min),
+            file: FileState::new(filter, wait.min),
             pending: PendingStore::Nothing,
             meanwhile: Debounce::new(wait),
             refused: None,
@@ -148,40 +147,40 @@ impl Mirror {
         }
     }
 
-    /// Has the file been stored at least once?
-    pub(crate) const fn is_begun(&self) -> bool {
-        self.shown.is_begun()
+    /// Whether the file has been stored at least once.
+    pub(crate) const fn is_stored(&self) -> bool {
+        self.file.is_stored()
     }
 
-    /// Does the file show all that is known?
+    /// Whether the file follows the farm and is up to date.
     pub(crate) fn is_current(&self) -> bool {
-        self.state == State::Live && self.is_begun() && self.trouble().is_none()
+        self.state == State::Live && self.is_stored() && self.behind_reason().is_none()
     }
 
-    /// Fewer hosts are never stored.
+    /// A farm with fewer hosts is never stored.
     pub(crate) const fn hosts_min(&self) -> usize {
         self.hosts_min
     }
 
-    /// Does the file follow the farm now?
+    /// Whether the file follows the farm.
     pub(crate) const fn is_live(&self) -> bool {
         matches!(self.state, State::Live)
     }
 
-    /// What keeps the file from following the farm, if it is not ZooKeeper.
-    pub(crate) fn trouble(&self) -> Option<Trouble> {
-        let failing = self.failing.as_ref().map(|_| Trouble::Failing);
-        let refused = self.is_refused.then_some(Trouble::Refused);
-        failing.or(refused).or_else(|| self.withheld.map(Trouble::TooFew))
+    /// Why the file does not follow a farm that is complete.
+    pub(crate) fn behind_reason(&self) -> Option<BehindReason> {
+        let failing = self.failing.as_ref().map(|_| BehindReason::WriteFails);
+        let refused = self.is_refused.then_some(BehindReason::CheckRefused);
+        failing.or(refused).or_else(|| self.withheld.map(BehindReason::TooFewHosts))
     }
 
     const fn is_pending(&self) -> bool {
         matches!(self.pending, PendingStore::Pending(_))
     }
 
-    /// How many hosts the file has.
-    pub(crate) fn count(&self) -> usize {
-        self.shown.count()
+    /// How many hosts are in the file.
+    pub(crate) fn host_count(&self) -> usize {
+        self.file.host_count()
     }
 
     /// When [`Event::Tick`] is due.
@@ -193,21 +192,21 @@ impl Mirror {
             return failing.deadline();
         }
         let due = self.burst.deadline()?;
-        // Until there is a file at all, whatever changes may make it possible.
-        if self.shown.has_other() || !self.is_begun() {
+        // Until there is a first file, any change may make it possible.
+        if self.file.differs_besides_leaving() || !self.is_stored() {
             return Some(due);
         }
-        // Nothing but hosts that left: before the first of them is gone for long
-        // enough, the file would not change.
-        self.shown.left().map(|(first, _)| (first + self.wait.min).max(due))
+        // Only hosts have left: the file does not change before the first of them has been
+        // gone for long enough.
+        self.file.leaving_times().map(|(first, _)| (first + self.wait.min).max(due))
     }
 
     /// Takes one event; `farm` is the farm as it is now.
     pub(crate) fn step(&mut self, now: Instant, event: &Event, farm: &Farm) -> Vec<Action> {
         let had_passed = matches!(self.pending, PendingStore::Passed(_));
         let mut actions = self.react(now, event, farm);
-        // What was kept out of the file may be gone by itself.
-        let is_equal = self.state == State::Live && self.is_begun() && self.shown.is_equal();
+        // The farm may be as in the file again, without a store.
+        let is_equal = self.state == State::Live && self.is_stored() && self.file.is_equal();
         if is_equal && !self.is_pending() {
             self.pending = PendingStore::Nothing;
             self.is_refused = false;
@@ -222,16 +221,16 @@ impl Mirror {
     fn react(&mut self, now: Instant, event: &Event, farm: &Farm) -> Vec<Action> {
         match (self.state, event) {
             (State::Live, Event::Changed(host)) => self.changed(now, host, farm),
-            // All hosts are compared when the farm is known again.
+            // All hosts are compared when the farm is complete again.
             (State::Cold | State::Stale, Event::Changed(_)) => Vec::new(),
             (State::Cold | State::Live | State::Stale, Event::Complete) => self.complete(now, farm),
             (State::Cold, Event::Unknown) => Vec::new(),
             (State::Live | State::Stale, Event::Unknown) => {
-                self.state = if self.is_begun() { State::Stale } else { State::Cold };
+                self.state = if self.is_stored() { State::Stale } else { State::Cold };
                 Vec::new()
             }
             (State::Cold | State::Live | State::Stale, Event::Refresh) => {
-                // The farm view reads everything again, and then the farm is complete again.
+                // The farm view reads everything again, and `Complete` follows.
                 self.is_forced = true;
                 Vec::new()
             }
@@ -258,23 +257,23 @@ impl Mirror {
 
     fn changed(&mut self, now: Instant, host: &HostName, farm: &Farm) -> Vec<Action> {
         let was_quiet = self.last_change.is_none_or(|last| now >= last + self.wait.min);
-        let differs = self.shown.compare(now, host, farm);
-        if self.shown.is_equal() {
+        let differs = self.file.compare(now, host, farm);
+        if self.file.is_equal() {
             self.burst.clear();
         }
         if self.is_pending() {
             self.note_meanwhile(now);
             return Vec::new();
         }
-        // A host that is again as the file has it changes what could not become one, as any
-        // change does without a file.
+        // While the farm is refused or withheld, a host that is again as in the file makes
+        // another farm to store, too.
         let is_kept_out = self.is_refused || self.withheld.is_some();
-        if !differs && self.is_begun() && (!is_kept_out || self.shown.is_equal()) {
+        if !differs && self.is_stored() && (!is_kept_out || self.file.is_equal()) {
             return Vec::new();
         }
         self.last_change = Some(now);
         self.burst.changed(now);
-        if was_quiet && !self.shown.is_leaving(host) && self.failing.is_none() {
+        if was_quiet && !self.file.is_leaving(host) && self.failing.is_none() {
             return self.store(now, farm);
         }
         Vec::new()
@@ -291,16 +290,16 @@ impl Mirror {
             self.note_meanwhile(now);
             return Vec::new();
         }
-        if !self.is_begun() {
+        if !self.is_stored() {
             return self.store(now, farm);
         }
         self.burst.clear();
-        let has_other = self.shown.compare_all(now, farm);
-        if !self.shown.is_equal() {
+        let differs = self.file.compare_all(now, farm);
+        if !self.file.is_equal() {
             self.burst.changed(now);
             self.last_change = Some(now);
         }
-        if self.is_forced || (has_other && self.failing.is_none()) {
+        if self.is_forced || (differs && self.failing.is_none()) {
             return self.store(now, farm);
         }
         Vec::new()
@@ -308,9 +307,9 @@ impl Mirror {
 
     fn store(&mut self, now: Instant, farm: &Farm) -> Vec<Action> {
         let is_forced = std::mem::take(&mut self.is_forced);
-        let offered = self.shown.wanted(now, farm);
+        let wanted = self.file.wanted(now, farm);
         self.burst.clear();
-        let count = offered.len();
+        let count = wanted.len();
         if count < self.hosts_min {
             self.pending = PendingStore::Nothing;
             self.failing = None;
@@ -319,16 +318,16 @@ impl Mirror {
         }
         let mut actions: Vec<_> =
             self.withheld.take().map(|_| Action::ReportEnough).into_iter().collect();
-        let offered = Arc::new(offered);
-        if !is_forced && self.refused.as_ref() == Some(&offered) {
+        let wanted = Arc::new(wanted);
+        if !is_forced && self.refused.as_ref() == Some(&wanted) {
             self.pending = PendingStore::Nothing;
             self.failing = None;
             self.is_refused = true;
             return actions;
         }
-        let has_passed = self.pending == PendingStore::Passed(Arc::clone(&offered));
-        self.pending = PendingStore::Pending(Arc::clone(&offered));
-        actions.push(if has_passed { Action::Install } else { Action::Store(offered) });
+        let has_passed = self.pending == PendingStore::Passed(Arc::clone(&wanted));
+        self.pending = PendingStore::Pending(Arc::clone(&wanted));
+        actions.push(if has_passed { Action::Install } else { Action::Store(wanted) });
         actions
     }
 
@@ -339,18 +338,18 @@ impl Mirror {
         }
     }
 
-    /// Looks again after an answer: much may have changed while it was to come.
+    /// Takes in the changes during the store that has just ended.
     fn catch_up(&mut self, now: Instant, farm: &Farm) -> Vec<Action> {
         let meanwhile = self.meanwhile;
         self.meanwhile.clear();
         if meanwhile.is_empty() || self.state != State::Live {
             return Vec::new();
         }
-        self.shown.compare_all(now, farm);
+        self.file.compare_all(now, farm);
         if self.is_forced {
             return self.store(now, farm);
         }
-        if self.shown.is_equal() && self.is_begun() {
+        if self.file.is_equal() && self.is_stored() {
             self.burst.clear();
         } else {
             self.burst = meanwhile;
@@ -360,25 +359,25 @@ impl Mirror {
 
     fn stored(&mut self, now: Instant, is_written: bool, farm: &Farm) -> Vec<Action> {
         let Some(stored) = self.take_pending() else { return Vec::new() };
-        let is_first = self.shown.stored(Arc::clone(&stored));
+        let is_first = self.file.stored(Arc::clone(&stored));
         self.burst.clear();
-        if let Some((first, last)) = self.shown.left() {
+        if let Some((first, last)) = self.file.leaving_times() {
             self.burst.changed(first);
             self.burst.changed(last);
         }
         self.refused = None;
         self.is_refused = false;
-        let mut actions = self.relax();
+        let mut actions = self.recover();
         if is_first {
-            actions.push(Action::Begin(stored));
+            actions.push(Action::AnnounceStart(stored));
         } else if is_written {
-            actions.push(Action::Announce(stored));
+            actions.push(Action::AnnounceChange(stored));
         }
         actions.extend(self.catch_up(now, farm));
         actions
     }
 
-    fn relax(&mut self) -> Vec<Action> {
+    fn recover(&mut self) -> Vec<Action> {
         self.failing.take().map(|_| Action::ReportRecovered).into_iter().collect()
     }
 
@@ -386,8 +385,8 @@ impl Mirror {
         let Some(refused) = self.take_pending() else { return Vec::new() };
         self.refused = Some(refused);
         self.is_refused = true;
-        // It could be written, or there would have been nothing to check.
-        let mut actions = self.relax();
+        // The staged file was written, so stores work again.
+        let mut actions = self.recover();
         actions.extend(self.catch_up(now, farm));
         actions
     }

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::announce::Pace;
-use crate::hold::Rule;
+use crate::hold::HoldPolicy;
 use crate::target::{STDOUT, Target};
 use clap::Parser;
 use farm_core::cli::{
@@ -26,28 +26,28 @@ Examples:
   zkexport -f json /services/db - | jq .     once, to standard output
   zkexport -n /services/db /etc/db.yaml      what would change";
 
-/// How many requests are under way at once: more do not help when a large farm is first read.
-const COURIERS: usize = 16;
+/// How many requests run at once: more do not make the first read of a large farm faster.
+const REQUEST_THREADS: usize = 16;
 
-/// How long a drop is held without being told.
-const HOLD_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// The default DUR of `--hold-drop`.
+const HOLD_LIMIT_DEFAULT: Duration = Duration::from_secs(5 * 60);
 
-/// How long `--once` tries without being told.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// The default of `--timeout`.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Keep CONF equal to all hosts of a farm, as they come, change and go
 ///
-/// CONF is one object from host name to record, replaced as a whole. While
-/// ZooKeeper is away, or the farm is, it stays as it is.
+/// CONF is one object from host name to record, and is replaced as a whole. It
+/// stays as it is while ZooKeeper is away or the farm does not exist.
 #[derive(Debug, Parser)]
 #[command(name = "zkexport", version, max_term_width = 100, before_help = EXAMPLES)]
 #[command(mut_arg("changed_cmd", |arg| arg.short('c')))]
 pub struct Args {
-    /// The farm's znode; it is waited for if it is missing
+    /// The farm's znode; zkexport waits for it if it is missing
     #[arg(value_name = "FARM", value_parser = ZnodePath::parse)]
     farm: ZnodePath,
 
-    /// The file to keep, or a directory; - writes to standard output, once
+    /// The file or directory to write; - writes to standard output, once
     #[arg(value_name = "CONF")]
     conf: PathBuf,
 
@@ -61,15 +61,15 @@ pub struct Args {
     commands: CommandArgs,
 
     #[command(flatten)]
-    gather: WaitArg,
+    wait: WaitArg,
 
     /// Leave CONF as it is while fewer than N hosts would be in it
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     min_hosts: usize,
 
-    /// Keep hosts for up to DUR (5m) if PCT percent of the farm, and two, go within 10s
+    /// If PCT percent of the hosts, and at least two, go within 10s, keep them for up to DUR (5m)
     #[arg(long, value_name = "PCT%[:DUR]", value_parser = hold_drop)]
-    hold_drop: Option<Rule>,
+    hold_drop: Option<HoldPolicy>,
 
     #[command(flatten)]
     writing: WritingArgs,
@@ -89,7 +89,7 @@ pub struct Args {
     pub log: LogArgs,
 }
 
-/// What is run before and after a change.
+/// The commands that run before and after a change.
 #[derive(Debug, clap::Args)]
 struct CommandArgs {
     #[command(flatten)]
@@ -147,19 +147,19 @@ struct EndArgs {
     timeout: Option<Duration>,
 }
 
-/// What the options come to.
+/// The options, parsed and checked.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) session: SessionOptions,
     pub(crate) farm: ZnodePath,
     pub(crate) output: OutputConfig,
-    pub(crate) hold: Option<Rule>,
+    pub(crate) hold: Option<HoldPolicy>,
     pub(crate) creates_farm: bool,
-    /// To end after one file, and how long that may take.
+    /// The time limit, if zkexport ends after one file.
     pub(crate) once: Option<Duration>,
 }
 
-/// Those of them that are about the file.
+/// The options about the file.
 #[derive(Debug)]
 pub(crate) struct OutputConfig {
     /// CONF as it was typed.
@@ -171,12 +171,12 @@ pub(crate) struct OutputConfig {
     pub(crate) check: Option<TimedCommand>,
     pub(crate) pace: Pace,
     pub(crate) hosts_min: usize,
-    /// To show what would be written, and write nothing.
+    /// Show what would be written, and write nothing.
     pub(crate) is_dry: bool,
 }
 
 impl Args {
-    /// Ends after one file?
+    /// Whether zkexport ends after one file.
     pub(crate) fn is_once(&self) -> bool {
         self.end.once || self.end.dry_run || self.is_to_stdout()
     }
@@ -194,7 +194,7 @@ impl Args {
         let WritingArgs { mode, owner, in_place, adopt } = self.writing;
         let options = WriteOptions { mode, owner, is_in_place: in_place };
         let is_dry = self.end.dry_run;
-        let once = self.is_once().then(|| self.end.timeout.unwrap_or(TIMEOUT));
+        let once = self.is_once().then(|| self.end.timeout.unwrap_or(TIMEOUT_DEFAULT));
         let command = |text: Option<String>| self.commands.limit.on(text.filter(|_| !is_dry));
         let output = OutputConfig {
             file: self.conf.display().to_string(),
@@ -205,13 +205,13 @@ impl Args {
                 splay: self.commands.splay.unwrap_or_default(),
             },
             filter,
-            wait: self.gather.wait,
+            wait: self.wait.wait,
             hosts_min: self.min_hosts,
             is_dry,
             target: Target::new(self.conf, format, adopt, options),
         };
         Ok(Config {
-            session: self.zk.config(COURIERS)?,
+            session: self.zk.config(REQUEST_THREADS)?,
             farm: self.farm,
             hold: self.hold_drop,
             creates_farm: self.create_farm && !is_dry,
@@ -220,7 +220,7 @@ impl Args {
         })
     }
 
-    /// What does not go together.
+    /// The first pair of options that exclude each other.
     fn contradiction(&self, format: ExportFormat) -> Option<&'static str> {
         let Self { commands, writing, end, .. } = self;
         let (is_dir, is_to_stdout) = (format == ExportFormat::Dir, self.is_to_stdout());
@@ -237,8 +237,8 @@ impl Args {
                     && (writing.mode.is_some() || writing.owner.is_some() || writing.in_place),
                 "--mode, --owner and --in-place need a file",
             ),
-            // Its files are written one by one: there is no moment at which all that
-            // was checked takes the place of all that was there.
+            // The files of a directory are written one by one, so the contents that were
+            // checked can't replace the old ones as a whole.
             (is_dir && commands.check_cmd.is_some(), "--check-cmd needs a file, not a directory"),
             (is_dir && writing.in_place, "--in-place needs a file, not a directory"),
             (!is_dir && writing.adopt, "--adopt is for the format dir alone"),
@@ -249,7 +249,7 @@ impl Args {
 }
 
 /// Reads `PCT%[:DUR]`.
-fn hold_drop(text: &str) -> Result<Rule, String> {
+fn hold_drop(text: &str) -> Result<HoldPolicy, String> {
     let both = text.split_once(':').map(|(percent, limit)| (percent, Some(limit)));
     let (percent, limit) = both.unwrap_or((text, None));
     let number = percent.strip_suffix('%').filter(|number| {
@@ -260,7 +260,7 @@ fn hold_drop(text: &str) -> Result<Rule, String> {
     let percent = number.filter(|percent| *percent > 0.0 && *percent <= 100.0);
     let percent = percent.ok_or("it must start with a share of the farm, like 30%")?;
     let limit = limit.map(parse_duration).transpose().map_err(|error| error.to_string())?;
-    Ok(Rule { percent, limit: limit.unwrap_or(HOLD_LIMIT) })
+    Ok(HoldPolicy { percent, limit: limit.unwrap_or(HOLD_LIMIT_DEFAULT) })
 }
 
 #[cfg(test)]
@@ -274,12 +274,12 @@ mod tests {
     }
 
     #[test]
-    fn a_drop_is_a_share_and_maybe_a_duration() {
+    fn hold_drop_is_a_share_and_maybe_a_duration() {
         for (text, percent, seconds) in
             [("30%", 30.0, 300), ("0.5%:1s", 0.5, 1), ("100%:0", 100.0, 0), ("30%:10m", 30.0, 600)]
         {
             let limit = Duration::from_secs(seconds);
-            assert_eq!(hold_drop(text), Ok(Rule { percent, limit }), "{text}");
+            assert_eq!(hold_drop(text), Ok(HoldPolicy { percent, limit }), "{text}");
         }
         for text in
             ["", "30", "0%", "101%", "-1%", "%", "x%", "30%:", "30%:x", "1e1%", "NaN%", ".%"]

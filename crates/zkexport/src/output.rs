@@ -1,6 +1,6 @@
-//! What the mirror wants done to the file, and what comes of it.
+//! Performs the mirror's actions on the file, and feeds it the outcomes.
 //!
-//! **Invariant.** What comes up while the mirror steps is queued, and told to it after
+//! **Invariant.** Events that arise while the mirror steps are queued, and handled after
 //! that step.
 
 use crate::announce::{Announcer, Reason};
@@ -26,24 +26,24 @@ pub(crate) struct Output {
     /// CONF as it was typed.
     pub(crate) file: String,
     pub(crate) mirror: Mirror,
-    /// What the mirror is still to be told.
+    /// Events that the mirror has not taken yet.
     events: VecDeque<Event>,
     target: Target,
     checker: Option<Checker>,
     announcer: Option<Announcer>,
     is_dry: bool,
     is_once: bool,
-    /// How it ends when nothing goes wrong.
+    /// The exit code if nothing goes wrong.
     exit: Exit,
-    /// What the file has, for the log.
-    shown: Arc<Farm>,
-    /// Why the file can't be written.
-    fault: Option<TargetError>,
+    /// The farm that was announced last.
+    announced: Arc<Farm>,
+    /// Why the latest store failed.
+    store_error: Option<TargetError>,
     is_check_refused: bool,
 }
 
 impl Output {
-    /// The file that the options ask for; it shows the farm at `path`.
+    /// `path` is the farm's; the commands get it in their environment.
     pub(crate) fn new(
         config: OutputConfig,
         path: &str,
@@ -69,15 +69,15 @@ impl Output {
             is_dry: config.is_dry,
             is_once,
             exit: Exit::Done,
-            shown: Arc::new(Farm::new()),
-            fault: None,
+            announced: Arc::new(Farm::new()),
+            store_error: None,
             is_check_refused: false,
         }
     }
 
-    /// How it ends, if one file is all that is wanted and nothing is left to do.
+    /// The exit code, if zkexport ends after one file and nothing is left to do.
     pub(crate) fn end(&self) -> Option<Exit> {
-        let is_over = self.is_once && self.mirror.is_begun() && self.announcer.is_none();
+        let is_over = self.is_once && self.mirror.is_stored() && self.announcer.is_none();
         is_over.then_some(self.exit)
     }
 
@@ -96,18 +96,18 @@ impl Output {
         Ok(())
     }
 
-    /// Brings an event to the mirror; `farm` is the farm as it is now.
+    /// Feeds an event to the mirror; `farm` is the farm as it is now.
     pub(crate) fn feed(&mut self, now: Instant, event: Event, farm: &Farm) -> Result<(), Failure> {
         self.events.push_back(event);
         self.pump(now, farm)
     }
 
-    /// Lets the mirror take one step after the other until nothing is left to do here.
+    /// Steps the mirror until its queue of events is empty.
     fn pump(&mut self, now: Instant, farm: &Farm) -> Result<(), Failure> {
         while let Some(event) = self.events.pop_front() {
             for action in self.mirror.step(now, &event, farm) {
-                let came_up = self.perform(now, action)?;
-                self.events.extend(came_up);
+                let outcome = self.perform(now, action)?;
+                self.events.extend(outcome);
             }
         }
         Ok(())
@@ -118,40 +118,40 @@ impl Output {
             Action::Store(farm) => return self.store(now, &farm),
             Action::Install => return self.install().map(Some),
             Action::Discard => self.checker.iter_mut().for_each(Checker::discard),
-            Action::Begin(farm) => self.announce(now, Reason::Start, farm),
-            Action::Announce(farm) => self.announce(now, Reason::Change, farm),
+            Action::AnnounceStart(farm) => self.announce(now, Reason::Start, farm),
+            Action::AnnounceChange(farm) => self.announce(now, Reason::Change, farm),
             Action::ReportFailing => {
-                if let Some(error) = &self.fault {
+                if let Some(error) = &self.store_error {
                     log::error!(file = self.file; "the file stays as it is, trying again: {error}");
                 }
             }
             Action::ReportRecovered => {
-                self.fault = None;
+                self.store_error = None;
                 log::info!(file = self.file; "the file can be written again");
             }
-            Action::ReportTooFew { count } => self.withhold(count)?,
+            Action::ReportTooFew { count } => self.report_too_few(count)?,
             Action::ReportEnough => log::info!(file = self.file; "there are enough hosts again"),
         }
         Ok(None)
     }
 
-    /// Stores the farm; `None` if a check has to look at it first.
+    /// Stores the farm; `None` if the check has to run first.
     fn store(&mut self, now: Instant, farm: &Farm) -> Result<Option<Event>, Failure> {
         if self.is_dry {
-            self.show(farm)?;
+            self.print_diff(farm)?;
             return Ok(Some(Event::Stored { is_written: false }));
         }
         let Some(checker) = &mut self.checker else {
             let stored = self.target.store(farm);
-            return self.outcome(stored).map(Some);
+            return self.store_outcome(stored).map(Some);
         };
         match self.target.stage(farm) {
             Ok(Some(staged)) => match checker.start(now, staged, farm.len()) {
                 Ok(()) => Ok(None),
-                Err(error) => self.outcome(Err(TargetError::Check(error))).map(Some),
+                Err(error) => self.store_outcome(Err(TargetError::Check(error))).map(Some),
             },
             Ok(None) => Ok(Some(Event::Stored { is_written: false })),
-            Err(error) => self.outcome(Err(error)).map(Some),
+            Err(error) => self.store_outcome(Err(error)).map(Some),
         }
     }
 
@@ -167,7 +167,7 @@ impl Output {
             None => return Ok(()),
             Some(Ok(())) => {
                 if std::mem::take(&mut self.is_check_refused) {
-                    log::info!(file = self.file; "the check takes the new contents again");
+                    log::info!(file = self.file; "the check accepts the new contents again");
                 }
                 Event::Passed
             }
@@ -190,23 +190,23 @@ impl Output {
 
     fn install(&mut self) -> Result<Event, Failure> {
         let installed = self.checker.as_mut().map_or(Ok(()), Checker::install);
-        self.outcome(installed.map(|()| true).map_err(TargetError::File))
+        self.store_outcome(installed.map(|()| true).map_err(TargetError::File))
     }
 
-    fn outcome(&mut self, stored: Result<bool, TargetError>) -> Result<Event, Failure> {
+    fn store_outcome(&mut self, stored: Result<bool, TargetError>) -> Result<Event, Failure> {
         match stored {
             Ok(is_written) => Ok(Event::Stored { is_written }),
-            Err(error) if (error.is_permanent() || self.is_once) && !self.mirror.is_begun() => {
+            Err(error) if (error.is_permanent() || self.is_once) && !self.mirror.is_stored() => {
                 Err(error.into())
             }
             Err(error) => {
-                self.fault = Some(error);
+                self.store_error = Some(error);
                 Ok(Event::Failed)
             }
         }
     }
 
-    fn withhold(&self, count: usize) -> Result<(), Failure> {
+    fn report_too_few(&self, count: usize) -> Result<(), Failure> {
         let (file, min) = (&self.file, self.mirror.hosts_min());
         if self.is_once {
             let what = format!("{count} hosts, fewer than {min}: {file} stays as it is");
@@ -216,8 +216,8 @@ impl Output {
         Ok(())
     }
 
-    /// Shows what would be stored, as a difference.
-    fn show(&mut self, farm: &Farm) -> Result<(), Failure> {
+    /// Prints the changes that the store would make.
+    fn print_diff(&mut self, farm: &Farm) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         for change in self.target.preview(farm)? {
             self.exit = Exit::No;
@@ -227,7 +227,7 @@ impl Output {
     }
 
     fn announce(&mut self, now: Instant, reason: Reason, farm: Arc<Farm>) {
-        let Difference { added, removed, changed } = Difference::between(&self.shown, &farm);
+        let Difference { added, removed, changed } = Difference::between(&self.announced, &farm);
         let (added, removed, changed) = (added.len(), removed.len(), changed.len());
         let (file, hosts) = (&self.file, farm.len());
         match reason {
@@ -236,14 +236,14 @@ impl Output {
                 log::info!(file, hosts, added, removed, changed; "the file has changed");
             }
         }
-        self.shown = Arc::clone(&farm);
+        self.announced = Arc::clone(&farm);
         if let Some(announcer) = &mut self.announcer {
             announcer.announce(now, reason, farm);
         }
     }
 
-    /// Takes the end of a run of the changed-command; tells how it ends if that was all
-    /// that was left to do.
+    /// Takes the end of a run of the changed-command; returns the exit code if nothing
+    /// else is left to do.
     pub(crate) fn announced(&mut self, now: Instant, finished: &Finished) -> Option<Exit> {
         let ended = self.announcer.as_mut()?.finished(now, finished);
         ended.filter(|_| self.is_once).map(|_| Exit::Done)

@@ -1,12 +1,12 @@
-//! What would change, as a unified diff.
+//! The changes that a store would make, as a unified diff.
 
 use farm_core::files::tree::Change;
 use similar::TextDiff;
 use std::path::Path;
 use std::time::Duration;
 
-/// When the shortest diff can't be found in this time, a longer one does.
-const SEARCH_TIME: Duration = Duration::from_secs(2);
+/// After this time, the diff is not the shortest one any more.
+const DIFF_TIMEOUT: Duration = Duration::from_secs(2);
 const LINES_AROUND: usize = 3;
 
 /// One change as `diff -u` shows it.
@@ -20,12 +20,12 @@ pub(crate) fn unified(change: &Change) -> String {
         None => "/dev/null".to_owned(),
     };
     let (old, new) = (name(&change.before), name(&change.after));
-    let diff = TextDiff::configure().timeout(SEARCH_TIME).diff_lines(&before, &after);
+    let diff = TextDiff::configure().timeout(DIFF_TIMEOUT).diff_lines(&before, &after);
     let hunks = diff.unified_diff().context_radius(LINES_AROUND).to_string();
     format!("--- {old}\n+++ {new}\n{hunks}")
 }
 
-/// A name that stays on its line.
+/// The path on one line.
 fn label(path: &Path) -> String {
     path.display().to_string().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_reads_as_diff_would_say_it() {
+    fn a_change_reads_as_in_diff_u() {
         let changed = "--- db.json\n+++ db.json\n@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n";
         assert_eq!(diff(Some("a\nb\nc\n"), Some("a\nB\nc\n")), changed);
         let new = "--- /dev/null\n+++ db.json\n@@ -0,0 +1 @@\n+a\n";
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_farm_that_is_all_new_takes_no_time() {
+    fn the_diff_of_a_large_farm_that_is_all_new_is_quick() {
         let lines = |word: &str| (0..100_000).map(|n| format!("{word} {n}\n")).collect::<String>();
         let start = std::time::Instant::now();
         let text = diff(Some(&lines("old")), Some(&lines("new")));

@@ -1,7 +1,7 @@
-//! The loop of `zkexport`: what the farm view and the mirror want is done here, and
-//! what happens is brought to them.
+//! The loop of `zkexport`: performs the actions of the farm view and the mirror, and feeds
+//! them the events.
 //!
-//! **Invariant.** The main thread owns everything and waits only for its inbox.
+//! **Invariant.** The main thread owns all state and waits only for its inbox.
 
 use crate::hosts::Hosts;
 use crate::mirror::Event as MirrorEvent;
@@ -10,29 +10,29 @@ use crate::output::Output;
 use crate::status::Status;
 use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::engine::{Inbox, Outbox, Signal, Signals, inbox};
-use farm_core::farm::view::{Action, Answer, Event as RosterEvent, News, Refusal, State};
+use farm_core::farm::view::{Action, Answer, Event as ViewEvent, News, Refusal, State};
 use farm_core::process::command::Finished;
 use farm_core::session::{self, Session, SessionError};
 use std::time::{Duration, Instant};
 
-/// How many events are taken in a row before what is due is done.
+/// How many events are taken in a row before the deadlines are looked at.
 const EVENTS_MAX: usize = 1000;
 
 enum Event {
     Session(session::Event),
     Signal(Signal),
     Answer(Answer),
-    /// The farm that was missing has been created, or not.
+    /// The outcome of creating the farm.
     Created(Result<(), SessionError>),
     Hook(Finished),
     Check(Finished),
 }
 
-/// One file, and then the end.
+/// The time limit of `--once`.
 #[derive(Debug, Clone, Copy)]
 struct Once {
-    patience: Duration,
-    until: Instant,
+    timeout: Duration,
+    deadline: Instant,
 }
 
 pub(crate) struct Runner {
@@ -53,7 +53,7 @@ impl Runner {
             config.output.target.claim_existing()?;
         }
         let (inbox, outbox) = inbox();
-        // What ends after one file ends by a signal as any command does.
+        // With `--once`, a signal ends the process as it ends any command.
         let signals = match config.once {
             Some(_) => None,
             None => Some(
@@ -72,7 +72,7 @@ impl Runner {
                 outbox.posting(Event::Check),
             ),
             hosts: Hosts::new(config.farm, config.hold),
-            once: config.once.map(|patience| Once { patience, until: now + patience }),
+            once: config.once.map(|timeout| Once { timeout, deadline: now + timeout }),
             creates_farm: config.creates_farm,
             was_connected: false,
             inbox,
@@ -89,13 +89,13 @@ impl Runner {
                 notifier.ready();
             }
             notifier.status(&self.status());
-            if let Some(end) = self.turn().transpose() {
+            if let Some(end) = self.iterate().transpose() {
                 break end;
             }
         };
         notifier.stopping();
         if matches!(&end, Err(failure) if is_out_of_time(failure.exit())) {
-            // Nobody is there to take a good-bye, and the time is up.
+            // No server can close the session, or there is no time left for it.
             self.session.abandon();
         } else {
             self.session.close();
@@ -105,10 +105,10 @@ impl Runner {
 
     fn deadline(&self) -> Option<Instant> {
         [
-            self.hosts.roster.deadline(),
+            self.hosts.view.deadline(),
             self.hosts.hold_deadline(),
             self.output.deadline(),
-            self.once.map(|once| once.until).filter(|_| !self.output.mirror.is_begun()),
+            self.once.map(|once| once.deadline).filter(|_| !self.output.mirror.is_stored()),
             self.session.deadline(),
         ]
         .into_iter()
@@ -116,10 +116,10 @@ impl Runner {
         .min()
     }
 
-    fn turn(&mut self) -> Result<Option<Exit>, Failure> {
+    fn iterate(&mut self) -> Result<Option<Exit>, Failure> {
         let mut next = self.inbox.next(self.deadline());
-        // What has happened already comes before what is due by now: while a slow
-        // disk held us up, a host may have left and come back.
+        // Events come before deadlines: while a slow disk held us up, a host may have left
+        // and come back.
         let mut taken = 0;
         while let Some(event) = next {
             if let Some(exit) = self.take(event)? {
@@ -136,13 +136,13 @@ impl Runner {
         let now = Instant::now();
         match event {
             Event::Session(event) => self.session_event(now, event)?,
-            Event::Answer(answer) => self.roster(now, RosterEvent::Answered(answer))?,
+            Event::Answer(answer) => self.feed_view(now, ViewEvent::Answered(answer))?,
             Event::Created(outcome) => self.created(outcome)?,
             Event::Signal(Signal::Stop) => return Ok(Some(Exit::Done)),
             Event::Signal(Signal::Refresh) => {
                 log::info!(farm:% = self.hosts.path; "reading everything again");
-                self.mirror(now, MirrorEvent::Refresh)?;
-                self.roster(now, RosterEvent::Refresh)?;
+                self.feed_mirror(now, MirrorEvent::Refresh)?;
+                self.feed_view(now, ViewEvent::Refresh)?;
             }
             Event::Check(finished) => self.output.checked(now, &finished, self.hosts.farm())?,
             Event::Hook(finished) => return Ok(self.output.announced(now, &finished)),
@@ -153,89 +153,89 @@ impl Runner {
     fn tick(&mut self, now: Instant) -> Result<(), Failure> {
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|due| due <= now);
         self.session.tick(now);
-        if is_due(self.hosts.roster.deadline()) {
-            self.roster(now, RosterEvent::Tick)?;
+        if is_due(self.hosts.view.deadline()) {
+            self.feed_view(now, ViewEvent::Tick)?;
         }
         if is_due(self.hosts.hold_deadline()) {
-            self.settle(now)?;
+            self.decide_hold(now)?;
         }
         self.output.tick(now, self.hosts.farm())?;
         match self.once {
-            Some(once) if once.until <= now && !self.output.mirror.is_begun() => {
-                Err(self.overdue(once))
+            Some(once) if once.deadline <= now && !self.output.mirror.is_stored() => {
+                Err(self.timed_out(once.timeout))
             }
             _ => Ok(()),
         }
     }
 
-    /// Why there is no file after all that time.
-    fn overdue(&mut self, Once { patience, .. }: Once) -> Failure {
+    /// Why there is no file within the time limit.
+    fn timed_out(&mut self, timeout: Duration) -> Failure {
         if self.was_connected {
-            return SessionError::Overdue(patience).into();
+            return SessionError::Overdue(timeout).into();
         }
-        // The session knows what went wrong last.
+        // A call returns the session's latest error.
         let trouble = match self.session.call(Duration::ZERO, |_| Ok(())) {
             Err(SessionError::Unreachable { trouble, .. }) => trouble,
             _ => None,
         };
-        SessionError::Unreachable { trouble, tried: patience }.into()
+        SessionError::Unreachable { trouble, tried: timeout }.into()
     }
 
     fn session_event(&mut self, now: Instant, event: session::Event) -> Result<(), Failure> {
         match &event {
             session::Event::Connected { .. } => self.was_connected = true,
             session::Event::GaveUp(error) => return Err(error.clone().into()),
-            session::Event::AuthRefused(trouble) if !self.output.mirror.is_begun() => {
-                return Err(SessionError::AuthRefused(trouble.clone()).into());
+            session::Event::AuthRefused(error) if !self.output.mirror.is_stored() => {
+                return Err(SessionError::AuthRefused(error.clone()).into());
             }
-            // The session logs it, and tries on.
+            // The session logs it, and tries again.
             session::Event::AuthRefused(_) => return Ok(()),
             session::Event::Suspended(_) | session::Event::Lost | session::Event::Hint(_) => {}
         }
         let is_lost = matches!(event, session::Event::Lost);
-        self.roster(now, RosterEvent::Session(event))?;
+        self.feed_view(now, ViewEvent::Session(event))?;
         if is_lost {
             self.session.renew(now);
         }
         Ok(())
     }
 
-    fn roster(&mut self, now: Instant, event: RosterEvent) -> Result<(), Failure> {
-        for action in self.hosts.roster.step(now, event) {
+    fn feed_view(&mut self, now: Instant, event: ViewEvent) -> Result<(), Failure> {
+        for action in self.hosts.view.step(now, event) {
             match action {
                 Action::Ask(request) => {
                     request.dispatch(&self.session, self.outbox.posting(Event::Answer));
                 }
-                Action::Tell(news) => self.learn(now, news)?,
+                Action::Tell(news) => self.farm_news(now, news)?,
             }
         }
-        if self.hosts.roster.state() != State::Complete {
-            self.mirror(now, MirrorEvent::Unknown)?;
+        if self.hosts.view.state() != State::Complete {
+            self.feed_mirror(now, MirrorEvent::Unknown)?;
         }
         Ok(())
     }
 
-    fn learn(&mut self, now: Instant, news: News) -> Result<(), Failure> {
+    fn farm_news(&mut self, now: Instant, news: News) -> Result<(), Failure> {
         match news {
             News::Changed(host) => {
                 if self.hosts.changed(now, &host) {
-                    self.mirror(now, MirrorEvent::Changed(host))?;
+                    self.feed_mirror(now, MirrorEvent::Changed(host))?;
                 }
             }
             News::Complete => {
                 self.hosts.complete(now);
-                self.mirror(now, MirrorEvent::Complete)?;
+                self.feed_mirror(now, MirrorEvent::Complete)?;
             }
-            News::Missing => self.missing()?,
+            News::Missing => self.farm_missing()?,
             News::Refused(refusal) => {
                 let is_forbidden = matches!(refusal, Refusal::Session(SessionError::NoAuth(_)));
-                if (is_forbidden || self.once.is_some()) && !self.output.mirror.is_begun() {
+                if (is_forbidden || self.once.is_some()) && !self.output.mirror.is_stored() {
                     return Err(refusal.into());
                 }
                 let logger = &self.hosts.refusal;
                 log::warn!(logger: logger, "the farm can't be listed, trying again: {refusal}");
             }
-            News::Unreadable(host, why) => self.hosts.tell_unreadable(&host, &why),
+            News::Unreadable(host, why) => self.hosts.log_unreadable(&host, &why),
             News::Skipped(name, why) => {
                 log::warn!(znode:? = name, farm:% = self.hosts.path; "not a host: {why}");
             }
@@ -243,31 +243,30 @@ impl Runner {
         Ok(())
     }
 
-    /// Brings an event to the mirror.
-    fn mirror(&mut self, now: Instant, event: MirrorEvent) -> Result<(), Failure> {
+    fn feed_mirror(&mut self, now: Instant, event: MirrorEvent) -> Result<(), Failure> {
         self.output.feed(now, event, self.hosts.farm())
     }
 
     /// Decides about hosts that have gone.
-    fn settle(&mut self, now: Instant) -> Result<(), Failure> {
-        let settled = self.hosts.settle(now);
-        if settled.held > 0 {
-            // Many may be shown again, and they are one change.
+    fn decide_hold(&mut self, now: Instant) -> Result<(), Failure> {
+        let decision = self.hosts.decide(now);
+        if decision.held > 0 {
+            // All hosts that are shown again are one change.
             return match self.output.mirror.is_live() {
-                true => self.mirror(now, MirrorEvent::Complete),
+                true => self.feed_mirror(now, MirrorEvent::Complete),
                 false => Ok(()),
             };
         }
-        for host in settled.changed {
-            self.mirror(now, MirrorEvent::Changed(host))?;
+        for host in decision.changed {
+            self.feed_mirror(now, MirrorEvent::Changed(host))?;
         }
         Ok(())
     }
 
-    fn missing(&self) -> Result<(), Failure> {
+    fn farm_missing(&self) -> Result<(), Failure> {
         let path = self.hosts.path.clone();
-        // Once there is a file, a new and empty farm would empty it.
-        if self.creates_farm && !self.output.mirror.is_begun() {
+        // Once there is a file, creating an empty farm would empty it.
+        if self.creates_farm && !self.output.mirror.is_stored() {
             let post = self.outbox.posting(Event::Created);
             self.session.dispatch(move |client| post(client.create_all(&path)));
             return Ok(());
@@ -283,7 +282,7 @@ impl Runner {
     fn created(&self, outcome: Result<(), SessionError>) -> Result<(), Failure> {
         match outcome {
             Ok(()) => log::info!(farm:% = self.hosts.path; "created the farm"),
-            // A new contact finds it missing again, or there.
+            // The next connection reads the farm again.
             Err(error) if error.is_transient() => {}
             Err(error) => return Err(Failure::from(error).during("cannot create the farm")),
         }
@@ -292,16 +291,16 @@ impl Runner {
 
     fn status(&self) -> Status<'_> {
         let (farm, file) = (&self.hosts.path, self.output.file.as_str());
-        match self.hosts.roster.state() {
+        match self.hosts.view.state() {
             State::Away if self.was_connected => Status::Away { file },
             State::Away => Status::Searching,
             State::Loading => Status::Reading { farm },
             State::Missing => Status::Missing { farm },
             State::Refused => Status::Refused { farm },
-            State::Complete => match self.output.mirror.trouble() {
-                Some(trouble) => Status::Behind { file, trouble },
+            State::Complete => match self.output.mirror.behind_reason() {
+                Some(reason) => Status::Behind { file, reason },
                 None => {
-                    let (hosts, held) = (self.output.mirror.count(), self.hosts.held());
+                    let (hosts, held) = (self.output.mirror.host_count(), self.hosts.held());
                     Status::Current { file, hosts, held }
                 }
             },

@@ -1,26 +1,40 @@
-//! Which state the tool is in, for whoever watches it.
+//! The tool's state, as the service manager shows it.
 
-use crate::mirror::Trouble;
+use crate::mirror::BehindReason;
 use farm_core::session::ZnodePath;
 use std::fmt;
 
 /// The state, with the farm or the file that it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status<'a> {
-    /// No server was found yet.
+    /// No server was reached yet.
     Searching,
     /// No server carries the session; one did before.
-    Away { file: &'a str },
-    /// The farm is being read.
-    Reading { farm: &'a ZnodePath },
-    /// There is no such farm.
-    Missing { farm: &'a ZnodePath },
+    Away {
+        file: &'a str,
+    },
+    Reading {
+        farm: &'a ZnodePath,
+    },
+    /// The farm does not exist.
+    Missing {
+        farm: &'a ZnodePath,
+    },
     /// The server does not let us list the farm.
-    Refused { farm: &'a ZnodePath },
+    Refused {
+        farm: &'a ZnodePath,
+    },
     /// The file does not follow the farm.
-    Behind { file: &'a str, trouble: Trouble },
-    /// The file has so many hosts, of which some are held.
-    Current { file: &'a str, hosts: usize, held: usize },
+    Behind {
+        file: &'a str,
+        reason: BehindReason,
+    },
+    /// The file follows the farm; `held` of its hosts are held.
+    Current {
+        file: &'a str,
+        hosts: usize,
+        held: usize,
+    },
 }
 
 impl fmt::Display for Status<'_> {
@@ -31,10 +45,14 @@ impl fmt::Display for Status<'_> {
             Self::Reading { farm } => write!(f, "reading {farm}"),
             Self::Missing { farm } => write!(f, "waiting for {farm}, which is not there"),
             Self::Refused { farm } => write!(f, "{farm} can't be listed"),
-            Self::Behind { file, trouble } => match trouble {
-                Trouble::Failing => write!(f, "{file} can't be written"),
-                Trouble::Refused => write!(f, "the check refuses what would be {file}"),
-                Trouble::TooFew(count) => write!(f, "{count} hosts are too few for {file}"),
+            Self::Behind { file, reason } => match reason {
+                BehindReason::WriteFails => write!(f, "{file} can't be written"),
+                BehindReason::CheckRefused => {
+                    write!(f, "the check refuses the new contents of {file}")
+                }
+                BehindReason::TooFewHosts(count) => {
+                    write!(f, "{count} hosts are too few for {file}")
+                }
             },
             Self::Current { file, hosts, held: 0 } => write!(f, "{hosts} hosts in {file}"),
             Self::Current { file, hosts, held } => {

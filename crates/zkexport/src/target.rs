@@ -1,6 +1,6 @@
-//! Where the farm goes: a file, a directory, or standard output.
+//! The target of the export: a file, a directory, or standard output.
 
-use crate::directory::{ExportDir, MARK, preview};
+use crate::directory::{ExportDir, MARKER_FILE, preview};
 use farm_core::cli::{Exit, ExitReason, chain, unwritten};
 use farm_core::codec::{ExportFormat, TextFormat, encode_farm};
 use farm_core::files::error::{Fault, FileError};
@@ -12,40 +12,34 @@ use farm_core::model::Farm;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// The name of CONF that means standard output.
+/// As CONF, it means standard output.
 pub(crate) const STDOUT: &str = "-";
 
-/// More than any farm has as a file.
+/// More than the file of any farm has.
 const BYTES_MAX: usize = 1 << 30;
 
-/// Where the farm goes.
 #[derive(Debug)]
 pub(crate) enum Target {
-    /// Standard output, once.
     Stdout(TextFormat),
     /// A file, replaced as a whole.
     File(PathBuf, TextFormat, WriteOptions),
-    /// A directory, which is ours once it is claimed.
+    /// A directory, which has to be claimed before it is written.
     Dir {
-        /// Where it is.
         path: PathBuf,
-        /// Take one over that is not ours.
+        /// Take over a directory without our marker.
         adopt: bool,
-        /// How its files are written.
         options: WriteOptions,
-        /// It, once it is ours.
         claimed: Option<ExportDir>,
     },
 }
 
-/// Why the farm could not be put there.
+/// Why the farm could not be stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TargetError {
     #[error("cannot write to stdout: {0}")]
     Stdout(io::Error),
     #[error("{}", chain(.0))]
     File(FileError),
-    /// It could not be checked.
     #[error("the check can't be started: {0}")]
     Check(io::Error),
 }
@@ -64,8 +58,8 @@ impl Target {
         }
     }
 
-    /// Refuses a directory that is somebody else's before anything else is done.
-    /// One that is not there yet is made when there is something to put into it.
+    /// Refuses a directory that is not ours before anything else is done. A missing
+    /// directory is created by the first store.
     pub(crate) fn claim_existing(&mut self) -> Result<(), TargetError> {
         match self {
             Self::Dir { path, .. } if path.symlink_metadata().is_ok() => self.claim().map(drop),
@@ -75,17 +69,17 @@ impl Target {
 
     fn claim(&mut self) -> Result<Option<&mut ExportDir>, TargetError> {
         let Self::Dir { path, adopt, options, claimed } = self else { return Ok(None) };
-        // Somebody may have removed it since. What stands there now was not there
-        // when we were told to adopt.
-        let has_mark = path.join(MARK).symlink_metadata().is_ok();
-        if claimed.is_none() || !has_mark {
+        // Somebody may have replaced the directory since. `--adopt` is meant for the one
+        // that was there at start.
+        let has_marker = path.join(MARKER_FILE).symlink_metadata().is_ok();
+        if claimed.is_none() || !has_marker {
             let adopt = *adopt && claimed.is_none();
             *claimed = Some(ExportDir::claim(path, adopt, *options)?);
         }
         Ok(claimed.as_mut())
     }
 
-    /// Puts the farm there; tells whether anything had to be written.
+    /// Stores the farm; returns whether anything had to be written.
     pub(crate) fn store(&mut self, farm: &Farm) -> Result<bool, TargetError> {
         if let Some(dir) = self.claim()? {
             return Ok(is_written(dir.store(farm)?));
@@ -105,19 +99,19 @@ impl Target {
         }
     }
 
-    /// Writes the farm beside the file; `None` if the file has it already.
+    /// Writes the farm to a staged file; `None` if the file has the same contents.
     pub(crate) fn stage(&self, farm: &Farm) -> Result<Option<StagedFile>, TargetError> {
         match self {
             Self::File(path, format, options) => {
                 let bytes = encode(*format, farm, path)?;
                 Ok(StagedFile::write(path, bytes, *options)?)
             }
-            // The options don't allow a check of these.
+            // The options don't allow `--check-cmd` with these.
             Self::Stdout(_) | Self::Dir { .. } => Ok(None),
         }
     }
 
-    /// What storing the farm would change; nothing is touched.
+    /// The changes that storing the farm would make; nothing is touched.
     pub(crate) fn preview(&self, farm: &Farm) -> Result<Vec<Change>, TargetError> {
         match self {
             Self::Stdout(_) => Ok(Vec::new()),

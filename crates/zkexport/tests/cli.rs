@@ -1,12 +1,12 @@
-//! What `zkexport` does before it meets a server, and when there is none.
+//! The command line of `zkexport`, and its end when no server can be reached.
 
 use farm_harness::{Scratch, Signal, Tool, patience};
 use std::net::TcpListener;
 use std::time::Duration;
 
-/// A port where nobody listens, and that no test can be given by chance.
+/// A port on which nobody listens, and that the system gives to no test.
 const CLOSED: &str = "127.0.0.1:1";
-/// Below this, nobody has to wait for anything.
+/// The longest time that counts as "at once".
 const SOON: Duration = Duration::from_secs(1);
 
 fn zkexport() -> Tool {
@@ -82,10 +82,10 @@ fn without_a_server_one_file_is_given_up_in_time_and_nothing_is_written() {
 }
 
 #[test]
-fn a_mute_server_counts_as_none() {
-    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+fn a_server_that_never_answers_counts_as_unreachable() {
+    let silent_server = TcpListener::bind("127.0.0.1:0").unwrap();
     let output = zkexport()
-        .env("ZKHOST", mute.local_addr().unwrap().to_string())
+        .env("ZKHOST", silent_server.local_addr().unwrap().to_string())
         .args(["--timeout", "300ms", "-f", "json", "/db", "-"])
         .run();
     output.code(69).stdout_is("");
@@ -113,7 +113,7 @@ fn term_and_int_end_it_at_once_while_no_server_can_be_reached() {
 }
 
 #[test]
-fn a_directory_of_somebody_else_is_refused_before_anything_else() {
+fn a_directory_without_our_marker_is_refused_before_anything_else() {
     let scratch = Scratch::new();
     let precious = scratch.write("etc/passwd", "root");
     let output = zkexport().args(["/db", "etc"]).cwd(scratch.path()).run();

@@ -6,7 +6,7 @@ use farm_harness::{
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// How long a change that should not reach the file is waited for.
+/// How long the file must stay as it is.
 const WHILE: Duration = Duration::from_millis(300);
 
 fn zkexport(server: &FakeServer, scratch: &Scratch, args: &[&str]) -> Tool {
@@ -138,7 +138,7 @@ fn the_file_stays_while_the_server_is_away_and_catches_up_afterwards() {
 }
 
 #[test]
-fn a_lost_session_is_followed_by_a_new_one() {
+fn after_a_lost_session_a_new_one_follows_the_farm() {
     let (server, scratch) = (server_with(1), Scratch::new());
     let running = zkexport(&server, &scratch, &[]).spawn();
     running.wait_log("the file is current");
@@ -198,7 +198,7 @@ fn a_forbidden_farm_ends_it_before_it_was_ready() {
 }
 
 #[test]
-fn forbidden_and_malformed_hosts_are_told_of_once_and_keep_their_record() {
+fn forbidden_and_malformed_hosts_are_logged_once_and_keep_their_record() {
     let (server, scratch) = (server_with(2), Scratch::new());
     server.put("/db/never", b"nonsense");
     let running = zkexport(&server, &scratch, &[]).spawn();
@@ -230,7 +230,7 @@ fn an_idle_exporter_asks_for_nothing() {
     let running = zkexport(&server, &scratch, &[]).spawn();
     running.wait_log("the file is current");
     let (requests, cpu) = (server.requests().len(), running.cpu_time());
-    // Once more than that many requests would be seen within the patience.
+    // Ends as soon as the server sees one more request.
     let is_busy = server.wait_for(Duration::from_secs(1), |view| view.requests().len() > requests);
     assert!(!is_busy, "{:?}", &server.requests()[requests..]);
     let cpu = running.cpu_time().saturating_sub(cpu);
@@ -247,7 +247,7 @@ fn ten_thousand_hosts_are_loaded_and_followed() {
     server.put("/db/h9999", b"{\"n\":1}");
     wait_for_host(&scratch, "h9999", &json!({"n": 1}));
     let count = |opcode| server.requests().iter().filter(|seen| seen.opcode == opcode).count();
-    // Thirty-two at a time, and a few first ones by four.
+    // Most requests read 32 hosts, and a few at the start only 4.
     assert_eq!(count(op::GET_DATA), 1);
     assert!((313..=500).contains(&count(op::MULTI_READ)), "{}", count(op::MULTI_READ));
     stop(running);

@@ -19,7 +19,7 @@ fn claim(path: &Path, adopt: bool) -> Result<ExportDir, FileError> {
     ExportDir::claim(path, adopt, WriteOptions::default())
 }
 
-/// Every name below, hidden ones too, files with their contents.
+/// All names below the directory, hidden ones too, files with their contents.
 fn listing(path: &Path) -> Vec<String> {
     let mut all = Vec::new();
     let mut left = vec![path.to_owned()];
@@ -30,7 +30,7 @@ fn listing(path: &Path) -> Vec<String> {
             if fs::symlink_metadata(&at).unwrap().is_dir() {
                 all.push(format!("{name}/"));
                 left.push(at);
-            } else if name != MARK {
+            } else if name != MARKER_FILE {
                 all.push(format!("{name}={}", fs::read_to_string(&at).unwrap_or_default()));
             }
         }
@@ -73,7 +73,7 @@ fn a_directory_of_somebody_else_is_left_alone_unless_adopted() {
         let before = listing(&path);
         assert!(matches!(claim(&path, false).unwrap_err().fault, Fault::NotOurs { .. }), "{name}");
         assert_eq!(listing(&path), before);
-        assert!(!path.join(MARK).exists());
+        assert!(!path.join(MARKER_FILE).exists());
     }
     let file = scratch.join("file");
     assert!(matches!(claim(&file, true).unwrap_err().fault, Fault::NotADirectory));
@@ -88,7 +88,7 @@ fn a_directory_of_somebody_else_is_left_alone_unless_adopted() {
 }
 
 #[test]
-fn a_directory_that_lost_its_mark_is_not_written() {
+fn a_directory_that_lost_its_marker_is_not_written() {
     let scratch = Scratch::new();
     let path = scratch.join("farm");
     let mut export = claim(&path, false).unwrap();
@@ -99,7 +99,7 @@ fn a_directory_that_lost_its_mark_is_not_written() {
 }
 
 #[test]
-fn names_and_links_lead_nowhere() {
+fn names_and_links_never_lead_out_of_the_directory() {
     let scratch = Scratch::new();
     scratch.write("outside/victim", "precious");
     let path = scratch.join("farm");
@@ -118,7 +118,7 @@ fn names_and_links_lead_nowhere() {
         listing(&path),
         ["db1/", "db1/enabled=1", "db1/mysql/", "db1/mysql/victim=5", "stray="]
     );
-    // Nor when they are removed.
+    // The same when they are removed.
     export.store(&farm(&json!({}))).unwrap();
     assert_eq!(scratch.read("outside/victim").unwrap(), "precious");
 }
@@ -136,7 +136,7 @@ fn hidden_files_stay_and_keep_their_directory() {
     assert_eq!(listing(&path), ["db1/", "db1/a/", "db1/a/.keep=mine"]);
 }
 
-fn told(changes: &[Change]) -> Vec<String> {
+fn lines(changes: &[Change]) -> Vec<String> {
     let text = |bytes: &Option<Vec<u8>>| {
         let text = bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         text.unwrap_or_else(|| "-".to_owned())
@@ -148,35 +148,35 @@ fn told(changes: &[Change]) -> Vec<String> {
 }
 
 #[test]
-fn what_would_change_is_what_changes() {
+fn a_preview_shows_what_a_store_changes() {
     let scratch = Scratch::new();
     let path = scratch.join("db");
     let old = farm(&json!({"a": {"x": "1", "deep": {"y": "2"}}, "b": {}, "c": {"only": "1"}}));
     let new = farm(&json!({"a": {"x": "3", "deep": {"y": "2"}}, "b": {"n": 1}, "d": {}}));
     let before = preview(&path, false, &old).unwrap();
-    assert_eq!(told(&before), ["a/deep/y ->2", "a/x ->1", "b/ ->", "c/only ->1"]);
-    assert!(!path.exists(), "nothing is touched");
+    assert_eq!(lines(&before), ["a/deep/y ->2", "a/x ->1", "b/ ->", "c/only ->1"]);
+    assert!(!path.exists(), "the preview touches nothing");
     claim(&path, false).unwrap().store(&old).unwrap();
     assert_eq!(preview(&path, false, &old).unwrap(), []);
     let change = preview(&path, false, &new).unwrap();
-    assert_eq!(told(&change), ["a/x 1>3", "b/n ->1", "c/only 1>-", "d/ ->"]);
+    assert_eq!(lines(&change), ["a/x 1>3", "b/n ->1", "c/only 1>-", "d/ ->"]);
     claim(&path, false).unwrap().store(&new).unwrap();
     assert_eq!(preview(&path, false, &new).unwrap(), []);
     assert_eq!(
-        told(&preview(&path, false, &farm(&json!({"b": {"n": 1}}))).unwrap()),
+        lines(&preview(&path, false, &farm(&json!({"b": {"n": 1}}))).unwrap()),
         ["a/deep/y 2>-", "a/x 3>-", "d/ >-"]
     );
 }
 
 #[test]
-fn somebody_elses_directory_is_shown_only_to_who_would_take_it_over() {
+fn a_preview_of_a_foreign_directory_needs_adopt() {
     let scratch = Scratch::new();
     scratch.write("etc/passwd", "root");
     scratch.write("etc/.hidden", "x");
     let etc = scratch.join("etc");
     assert!(matches!(preview(&etc, false, &Farm::new()).unwrap_err().fault, Fault::NotOurs { .. }));
-    assert_eq!(told(&preview(&etc, true, &Farm::new()).unwrap()), ["passwd root>-"]);
+    assert_eq!(lines(&preview(&etc, true, &Farm::new()).unwrap()), ["passwd root>-"]);
     let file = etc.join("passwd");
     assert!(matches!(preview(&file, true, &Farm::new()).unwrap_err().fault, Fault::NotADirectory));
-    assert!(!etc.join(MARK).exists());
+    assert!(!etc.join(MARKER_FILE).exists());
 }

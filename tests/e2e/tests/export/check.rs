@@ -36,7 +36,7 @@ fn what_the_check_refuses_never_becomes_the_file() {
     place.wait_for_text("ran", "start\nchange\n");
     let log = stop(running);
     assert_eq!(log.matches("the check refused").count(), 1, "{log}");
-    assert_eq!(log.matches("the check takes the new contents again").count(), 1, "{log}");
+    assert_eq!(log.matches("the check accepts the new contents again").count(), 1, "{log}");
     let seen = place.scratch.read("seen").unwrap();
     assert_eq!(seen.matches("1.2.3.5").count(), 3, "once for each contents: {seen}");
 }
