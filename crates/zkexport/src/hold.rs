@@ -142,11 +142,8 @@ impl Hold {
                     let absent = self.absent.remove(host);
                     let is_held = |absent: &Absent| matches!(absent.state, State::Held { .. });
                     self.held -= usize::from(absent.as_ref().is_some_and(is_held));
-                    self.changes.push_back(Change {
-                        at: now,
-                        host: host.clone(),
-                        is_arrival: true,
-                    });
+                    let host = host.clone();
+                    self.changes.push_back(Change { at: now, host, is_arrival: true });
                 }
                 self.farm.insert(host.clone(), record.clone()).as_ref() != Some(record)
             }
@@ -154,11 +151,8 @@ impl Hold {
                 if let Some(record) = self.farm.get(host.as_str()).cloned() {
                     let state = State::Undecided;
                     self.absent.insert(host.clone(), Absent { left_at: now, record, state });
-                    self.changes.push_back(Change {
-                        at: now,
-                        host: host.clone(),
-                        is_arrival: false,
-                    });
+                    let host = host.clone();
+                    self.changes.push_back(Change { at: now, host, is_arrival: false });
                 }
                 false
             }

@@ -28,8 +28,7 @@ pub(crate) enum Event {
     Changed(HostName),
     /// The farm is complete: every host has been read.
     Complete,
-    /// The farm is not complete any more: ZooKeeper is away, the farm does not exist, or it
-    /// is being read again.
+    /// The farm is not complete: ZooKeeper is away, the farm is missing or is read again.
     Unknown,
     /// The file is to be written again, even if nothing has changed.
     Refresh,
@@ -57,7 +56,7 @@ pub(crate) enum Action {
     Install,
     /// Remove the staged farm that has passed the check.
     Discard,
-    /// The first file is stored, with this farm.
+    /// The file is stored for the first time, with this farm.
     AnnounceStart(Arc<Farm>),
     /// The file has changed, and holds this farm now.
     AnnounceChange(Arc<Farm>),
@@ -93,7 +92,7 @@ enum State {
     Stale,
 }
 
-/// The store that is under way.
+/// The store in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum PendingStore {
     Nothing,

@@ -10,31 +10,17 @@ pub(crate) enum Status<'a> {
     /// No server was reached yet.
     Searching,
     /// No server carries the session; one did before.
-    Away {
-        file: &'a str,
-    },
-    Reading {
-        farm: &'a ZnodePath,
-    },
+    Away { file: &'a str },
+    /// The farm is being read.
+    Reading { farm: &'a ZnodePath },
     /// The farm does not exist.
-    Missing {
-        farm: &'a ZnodePath,
-    },
+    Missing { farm: &'a ZnodePath },
     /// The server does not let us list the farm.
-    Refused {
-        farm: &'a ZnodePath,
-    },
+    Refused { farm: &'a ZnodePath },
     /// The file does not follow the farm.
-    Behind {
-        file: &'a str,
-        reason: BehindReason,
-    },
+    Behind { file: &'a str, reason: BehindReason },
     /// The file follows the farm; `held` of its hosts are held.
-    Current {
-        file: &'a str,
-        hosts: usize,
-        held: usize,
-    },
+    Current { file: &'a str, hosts: usize, held: usize },
 }
 
 impl fmt::Display for Status<'_> {
@@ -47,12 +33,8 @@ impl fmt::Display for Status<'_> {
             Self::Refused { farm } => write!(f, "{farm} can't be listed"),
             Self::Behind { file, reason } => match reason {
                 BehindReason::WriteFails => write!(f, "{file} can't be written"),
-                BehindReason::CheckRefused => {
-                    write!(f, "the check refuses the new contents of {file}")
-                }
-                BehindReason::TooFewHosts(count) => {
-                    write!(f, "{count} hosts are too few for {file}")
-                }
+                BehindReason::CheckRefused => write!(f, "the check refuses a new {file}"),
+                BehindReason::TooFewHosts(n) => write!(f, "{n} hosts are too few for {file}"),
             },
             Self::Current { file, hosts, held: 0 } => write!(f, "{hosts} hosts in {file}"),
             Self::Current { file, hosts, held } => {

@@ -1,4 +1,4 @@
-//! The config on this host: reads it when it changes, writes it, and logs troubles with it.
+//! The config on this host: reads it when it changes, writes it, and logs problems with it.
 //!
 //! **Invariant.** The watch is armed before the config is read, never after, so that an
 //! edit during the read causes another hint.
@@ -39,7 +39,7 @@ pub(crate) struct LocalConf {
     watch: FileWatch,
 }
 
-/// The troubles that last, each logged once.
+/// The problems that last, each logged once.
 #[derive(Debug, Default)]
 struct ConfWarnings {
     watch: LogOnce,

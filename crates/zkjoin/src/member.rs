@@ -128,7 +128,7 @@ impl Member {
             Event::Read(remote) => {
                 self.requests.finish();
                 let is_new = self.ownership != Ownership::Ours;
-                match self.requests.unconfirmed_claim.take() {
+                match self.requests.unconfirmed.take() {
                     Some(record) if !self.options.is_common => self.became_ours(record, actions),
                     _ if is_new => {
                         self.ownership = Ownership::Ours;
@@ -140,7 +140,7 @@ impl Member {
             }
             Event::Gone => {
                 self.requests.finish();
-                self.requests.unconfirmed_claim = None;
+                self.requests.unconfirmed = None;
                 // Without a good config we create no common znode: the next host to join
                 // would adopt an empty record.
                 let has_nothing = self.options.is_common && self.merged().is_none();
@@ -161,7 +161,7 @@ impl Member {
             Event::Refused { is_final } => self.requests.refused(now, is_final),
             Event::Taken => {
                 self.requests.finish();
-                self.requests.unconfirmed_claim = None;
+                self.requests.unconfirmed = None;
                 self.ownership = Ownership::Waiting;
             }
             Event::Stored(conf) => {
@@ -347,7 +347,7 @@ impl Member {
         let (action, request) = match self.ownership {
             Ownership::Waiting => return None,
             // The last claim may have succeeded.
-            Ownership::Unclaimed if self.requests.unconfirmed_claim.is_some() => {
+            Ownership::Unclaimed if self.requests.unconfirmed.is_some() => {
                 (Action::Read, Request::Read)
             }
             // With nothing to create the common znode with, only look for it.

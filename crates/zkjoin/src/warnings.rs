@@ -1,9 +1,9 @@
-//! Log lines about troubles that last, and about lost edits.
+//! Log lines about lasting problems, and about lost edits.
 
 use farm_core::engine::LogOnce;
 use farm_core::model::{Conflict, Value};
 
-/// The troubles that last, each logged once.
+/// The problems that last, each logged once.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings {
     pub(crate) znode: LogOnce,

@@ -63,7 +63,7 @@ fn a_farm_is_a_directory_per_host_and_only_what_differs_is_written() {
 }
 
 #[test]
-fn a_directory_of_somebody_else_is_left_alone_unless_adopted() {
+fn a_directory_without_our_marker_is_left_alone_unless_adopted() {
     let scratch = Scratch::new();
     scratch.write("etc/passwd", "root");
     scratch.write("hidden/.profile", "x");

@@ -20,13 +20,9 @@ pub(super) struct FileState {
 
 impl FileState {
     pub(super) const fn new(filter: Option<Filter>, absence_min: Duration) -> Self {
-        Self {
-            filter,
-            absence_min,
-            farm: None,
-            differing: BTreeSet::new(),
-            leaving: BTreeMap::new(),
-        }
+        let differing = BTreeSet::new();
+        let leaving = BTreeMap::new();
+        Self { filter, absence_min, farm: None, differing, leaving }
     }
 
     /// Whether the file has been stored at least once.
@@ -68,7 +64,7 @@ impl FileState {
         differs
     }
 
-    /// Records whether this host differs between the file and the farm, and returns it.
+    /// Records and returns whether this host differs between the file and the farm.
     pub(super) fn compare(&mut self, now: Instant, host: &HostName, farm: &Farm) -> bool {
         let in_file = self.farm.as_ref().and_then(|file| file.get(host.as_str()));
         let in_farm = farm.get(host.as_str());

@@ -87,7 +87,7 @@ impl Fixture {
                     }
                     Action::Discard => self.done.push(format!("{at} discard")),
                     Action::ReportTooFew { count } => {
-                        self.done.push(format!("{at} too-few {count}"))
+                        self.done.push(format!("{at} too-few {count}"));
                     }
                     Action::ReportEnough => self.done.push(format!("{at} enough")),
                     Action::Store(farm) => {

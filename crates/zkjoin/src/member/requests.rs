@@ -17,7 +17,7 @@ pub(super) struct Requests {
     pub(super) in_flight: Option<Request>,
     pub(super) is_read_due: bool,
     /// A claim whose outcome is unknown.
-    pub(super) unconfirmed_claim: Option<Record>,
+    pub(super) unconfirmed: Option<Record>,
     /// A record that ZooKeeper refuses for good.
     pub(super) rejected: Option<Record>,
     pub(super) retry: Retry,
@@ -25,15 +25,8 @@ pub(super) struct Requests {
 
 impl Requests {
     pub(super) const fn new(retry: Retry) -> Self {
-        let (in_flight, unconfirmed_claim, rejected) = (None, None, None);
-        Self {
-            is_connected: false,
-            in_flight,
-            is_read_due: false,
-            unconfirmed_claim,
-            rejected,
-            retry,
-        }
+        let (in_flight, unconfirmed, rejected) = (None, None, None);
+        Self { is_connected: false, in_flight, is_read_due: false, unconfirmed, rejected, retry }
     }
 
     pub(super) fn connected(&mut self) {
@@ -51,7 +44,7 @@ impl Requests {
     /// The request in flight ends without an answer: the server may have carried it out.
     pub(super) fn interrupt(&mut self) {
         if let Some(Request::Claim(record)) = self.in_flight.take() {
-            self.unconfirmed_claim = Some(record);
+            self.unconfirmed = Some(record);
         }
     }
 
