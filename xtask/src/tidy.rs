@@ -1,10 +1,14 @@
 //! `tidy`: rules about the repository that no compiler knows.
 
+mod circles;
 mod claims;
 mod codes;
 mod layers;
+mod lexer;
 mod links;
+mod modules;
 mod source;
+mod syntax;
 mod types;
 mod words;
 
@@ -48,6 +52,7 @@ enum Fault {
     Unsafe,
     Upward { from: String, to: String },
     UnknownLayer { name: String },
+    Circle { files: Vec<PathBuf>, steps: Vec<circles::Step> },
     DeadLink { target: String },
     Untested,
     NoSuchTest { name: String },
@@ -75,6 +80,15 @@ impl fmt::Display for Complaint {
             Fault::Unsafe => write!(f, ": {UNSAFE} code; only {UNSAFE_FILE} may have any"),
             Fault::Upward { from, to } => write!(f, ": {from} must not know {to}"),
             Fault::UnknownLayer { name } => write!(f, ": {name} is not in the table of layers"),
+            Fault::Circle { files, steps } => {
+                let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+                write!(f, ": {} files import each other: {}", files.len(), files.join(", "))?;
+                f.write_str("; the shortest way round:")?;
+                steps.iter().try_for_each(|step| {
+                    let (from, to) = (step.from.display(), step.to.display());
+                    write!(f, "\n    {from}:{}: `{}`, which is in {to}", step.line, step.name)
+                })
+            }
             Fault::DeadLink { target } => write!(f, ": {target} is not there"),
             Fault::Untested => write!(f, ": no `<!-- tested by: module::test -->` holds it"),
             Fault::NoSuchTest { name } => write!(f, ": there is no test {name}"),
@@ -106,6 +120,7 @@ fn inspect(root: &Path) -> Result<Vec<Complaint>, Failure> {
         }
     }
     let mut scattered = types::scattered(&texts);
+    let mut circles = circles::found(&texts);
     let mut complaints = Vec::new();
     for (path, text) in &texts {
         let mut found = source::notes(text);
@@ -116,6 +131,7 @@ fn inspect(root: &Path) -> Result<Vec<Complaint>, Failure> {
                 found.extend(types::wide(text));
                 found.extend(scattered.remove(path.as_path()).unwrap_or_default());
                 found.extend(layers::upward(path, text));
+                found.extend(circles.remove(path.as_path()).unwrap_or_default());
             }
             Some("md") => {
                 found.extend(links::dead(root, path, text));
@@ -170,6 +186,8 @@ mod tests {
         root.write("src/utils.rs", "");
         root.write("src/long.rs", "\n".repeat(LINES_MAX + 1));
         root.write("crates/x/Cargo.toml", "[package]\nname = \"x\"\n");
+        root.write("crates/x/src/lib.rs", "mod a;\nuse a::A;\npub struct Lib;\n");
+        root.write("crates/x/src/a.rs", "use super::Lib;\npub struct A;\n");
         root.write("README.md", "[here](src/long.rs) [gone](gone.md)\n");
         root.write("crates/farm-core/src/model/up.rs", "use crate::farm::Farm;\n");
         root.write("notes.md", NOTES[0]);
@@ -187,6 +205,11 @@ mod tests {
                 "README.md:1: gone.md is not there".to_owned(),
                 "crates/farm-core/src/model/up.rs:1: model must not know farm".to_owned(),
                 "crates/x/Cargo.toml: `[lints] workspace = true` is missing".to_owned(),
+                "crates/x/src/a.rs: 2 files import each other: crates/x/src/a.rs, \
+                 crates/x/src/lib.rs; the shortest way round:\n    \
+                 crates/x/src/a.rs:1: `super::Lib`, which is in crates/x/src/lib.rs\n    \
+                 crates/x/src/lib.rs:2: `a::A`, which is in crates/x/src/a.rs"
+                    .to_owned(),
                 format!("notes.md:1: {} does not belong here", NOTES[0]),
                 "src/far.rs:1: Far has methods in 4 files, 3 are the most".to_owned(),
                 "src/long.rs: 501 lines, 500 are the most".to_owned(),

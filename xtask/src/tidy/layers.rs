@@ -1,6 +1,8 @@
 //! Imports in farm-core only go down.
 
 use super::Fault;
+use super::modules::module_of;
+use super::syntax::outline;
 use std::path::Path;
 
 const CORE: &str = "crates/farm-core/src";
@@ -22,7 +24,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
 pub(super) fn upward(path: &Path, text: &str) -> Vec<(usize, Fault)> {
     let Ok(inside) = path.strip_prefix(CORE) else { return Vec::new() };
     let parts: Vec<_> = inside.iter().filter_map(|part| part.to_str()).collect();
-    let [first, rest @ ..] = parts.as_slice() else { return Vec::new() };
+    let [first, ..] = parts.as_slice() else { return Vec::new() };
     let layer = first.trim_end_matches(".rs");
     if layer == "lib" {
         return Vec::new();
@@ -30,81 +32,32 @@ pub(super) fn upward(path: &Path, text: &str) -> Vec<(usize, Fault)> {
     let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == layer) else {
         return vec![(0, Fault::UnknownLayer { name: layer.to_owned() })];
     };
-    // `super` from `session/mod.rs` is the crate, from `session/link.rs` it is `session`.
-    let depth = 1 + rest.iter().filter(|part| **part != "mod.rs").count();
-    let code = without_comments(text);
+    let module = module_of(inside).unwrap_or_default();
+    let outline = outline(text);
+    let imports = outline.imports.iter().map(|import| (&import.place, &import.path));
+    let mentions = outline.mentions.iter().map(|mention| (&mention.place, &mention.path));
     let mut found = Vec::new();
-    for (offset, name) in references(&code, depth) {
+    for (place, path) in imports.chain(mentions) {
+        let Some(name) = top_module(&[&module[..], &place.scope].concat(), path) else { continue };
         let is_layer = LAYERS.iter().any(|(layer, _)| *layer == name);
         if is_layer && name != layer && !allowed.contains(&name) {
-            let line = 1 + code[..offset].matches('\n').count();
-            found.push((line, Fault::Upward { from: layer.to_owned(), to: name.to_owned() }));
+            let fault = Fault::Upward { from: layer.to_owned(), to: name.to_owned() };
+            found.push((place.line, fault));
         }
     }
+    found.sort_by_key(|(line, _)| *line);
     found
 }
 
-/// Comments may speak of any layer, and link to it.
-fn without_comments(text: &str) -> String {
-    let code_of =
-        |line: &str| if line.trim_start().starts_with("//") { "" } else { line }.to_owned();
-    text.lines().map(code_of).collect::<Vec<_>>().join("\n")
-}
-
-/// The names that are taken from the top of the crate, and where.
-fn references(code: &str, depth: usize) -> Vec<(usize, &str)> {
-    let mut found = Vec::new();
-    for (start, _) in code.match_indices("crate::") {
-        let is_whole = !code[..start].ends_with(|c: char| c.is_alphanumeric() || c == '_');
-        if is_whole {
-            found.extend(heads(code, start + "crate::".len()));
-        }
-    }
-    for (start, _) in code.match_indices("super::") {
-        let is_first = !code[..start].ends_with("super::");
-        let mut end = start;
-        let mut steps = 0;
-        while code[end..].starts_with("super::") {
-            end += "super::".len();
-            steps += 1;
-        }
-        // An inner module is one step further down.
-        if is_first && steps >= depth {
-            found.extend(heads(code, end));
-        }
-    }
-    found.sort_unstable();
-    found
-}
-
-/// The first names of a path that goes on at `start`: one, or several in braces.
-fn heads(code: &str, start: usize) -> Vec<(usize, &str)> {
-    let rest = &code[start..];
-    if !rest.starts_with('{') {
-        return vec![(start, ident(rest))];
-    }
-    let mut found = Vec::new();
-    let mut nesting = 0_usize;
-    let mut is_expected = false;
-    for (offset, c) in rest.char_indices() {
-        match c {
-            '{' => nesting += 1,
-            '}' => nesting = nesting.saturating_sub(1),
-            _ if c.is_whitespace() => continue,
-            _ if is_expected => found.push((start + offset, ident(&rest[offset..]))),
-            _ => {}
-        }
-        if nesting == 0 {
-            break;
-        }
-        is_expected = nesting == 1 && matches!(c, '{' | ',');
-    }
-    found
-}
-
-fn ident(text: &str) -> &str {
-    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
-    &text[..end]
+/// The name below the top of the crate that a path begins with, if it goes by the top.
+fn top_module<'a>(module: &[&str], path: &[&'a str]) -> Option<&'a str> {
+    let steps = path.iter().take_while(|name| **name == "super").count();
+    let start = match *path.first()? {
+        "crate" => 1,
+        "super" if steps >= module.len() => steps,
+        _ => return None,
+    };
+    path.get(start).copied()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Rules about a single file.
 
+use super::lexer::is_part_of_word;
 use super::{Fault, HOMELESS, LINES_MAX, NOTES, UNSAFE, UNSAFE_FILE};
 use std::path::Path;
 
@@ -44,11 +45,10 @@ pub(super) fn lints(path: &Path, text: &str) -> Option<(usize, Fault)> {
 }
 
 fn has_word(line: &str, word: &str) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(start, _)| {
         let before = line[..start].chars().next_back();
         let after = line[start + word.len()..].chars().next();
-        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+        !before.is_some_and(is_part_of_word) && !after.is_some_and(is_part_of_word)
     })
 }
 

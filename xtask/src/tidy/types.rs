@@ -3,6 +3,9 @@
 //! The layout is rustfmt's, which the gate has asked for before: an item begins at the start
 //! of its line, and each field has a line of its own.
 
+use super::lexer::ident;
+use super::modules::module_of;
+use super::syntax::outline;
 use super::{FIELDS_MAX, Fault, IMPL_FILES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -98,19 +101,13 @@ impl<'a> Source<'a> {
     fn of(path: &'a Path, text: &'a str) -> Option<Self> {
         let package = path.ancestors().find(|above| above.ends_with("src"))?;
         let inside = path.strip_prefix(package).ok()?;
-        let mut module: Vec<_> = inside.iter().filter_map(|part| part.to_str()).collect();
-        let name = module.pop()?.strip_suffix(".rs")?;
-        module.extend(Some(name).filter(|name| !matches!(*name, "mod" | "lib" | "main")));
-        Some(Self { path, text, package, module })
+        Some(Self { path, text, package, module: module_of(inside)? })
     }
 
     /// The files that are compiled for tests alone.
     fn test_modules(&self) -> impl Iterator<Item = (&'a Path, Vec<&'a str>)> + '_ {
-        let marked = self.text.split("#[cfg(test)]\n").skip(1);
-        let names = marked.filter_map(|rest| {
-            let (line, _) = rest.split_once('\n')?;
-            bare(line).strip_prefix("mod ")?.strip_suffix(';')
-        });
+        let declared = outline(self.text).modules.into_iter();
+        let names = declared.filter(|module| module.place.is_test).map(|module| module.name);
         names.map(|name| (self.package, [&self.module[..], &[name]].concat()))
     }
 
@@ -163,11 +160,6 @@ fn bare(line: &str) -> &str {
         Some(rest) => rest.strip_prefix(' ').unwrap_or(line),
         None => line,
     }
-}
-
-fn ident(text: &str) -> &str {
-    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
-    &text[..end]
 }
 
 #[cfg(test)]
