@@ -1,52 +1,15 @@
 //! Packages by way of apt: installed as root, unpacked by anybody.
 
 mod closure;
+mod error;
 mod tree;
 
 use crate::step::say;
-use std::error::Error;
-use std::fmt;
+pub(crate) use error::AptError;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-
-/// Why a package could not be had.
-#[derive(Debug)]
-pub(crate) enum AptError {
-    /// A program could not be started: probably not a Debian.
-    NotStarted { program: PathBuf, error: io::Error },
-    /// A program failed; `said` is the last line of its complaint.
-    Failed { line: String, said: String },
-    /// A file could not be read or written.
-    Io { path: PathBuf, error: io::Error },
-}
-
-impl AptError {
-    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        |error| Self::Io { path, error }
-    }
-}
-
-impl fmt::Display for AptError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotStarted { program, .. } => write!(f, "cannot run {}", program.display()),
-            Self::Failed { line, said } => write!(f, "`{line}` failed ({said})"),
-            Self::Io { path, .. } => write!(f, "trouble with {}", path.display()),
-        }
-    }
-}
-
-impl Error for AptError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::NotStarted { error, .. } | Self::Io { error, .. } => Some(error),
-            Self::Failed { .. } => None,
-        }
-    }
-}
 
 /// Installs packages on this machine.
 pub(crate) fn install(packages: &[&str]) -> Result<(), AptError> {

@@ -10,9 +10,10 @@ mod sight;
 mod stage;
 mod story;
 
+use crate::command::run as run_command;
 use crate::failure::Failure;
 use crate::provision::{self, Need};
-use crate::step::{run as run_command, step};
+use crate::step::step;
 use crate::workspace;
 use stage::Stage;
 
@@ -26,19 +27,17 @@ pub(crate) struct Demo {
 }
 
 pub(crate) fn run(demo: &Demo) -> Result<(), Failure> {
-    step("get Java and ZooKeeper", || {
-        provision::ensure(Need::Servers).map_err(Failure::Provision).map(drop)
-    })?;
+    step("get Java and ZooKeeper", || provision::ensure(Need::Servers))?;
     step("build the tools", || {
         // What the tests build too: another selection would build everything again.
         run_command(workspace::cargo().args(["build", "--workspace", "--bins"]))
     })?;
-    let mut stage = step("start ZooKeeper", || Stage::set().map_err(Failure::Demo))?;
+    let mut stage = step("start ZooKeeper", Stage::set)?;
     let outcome =
         story::tell(&mut stage).and_then(|()| if demo.keep { stage.keep() } else { Ok(()) });
     step("clean up", || {
         stage.clear();
-        Ok(())
+        Ok::<_, Failure>(())
     })?;
-    outcome.map_err(Failure::Demo)
+    Ok(outcome?)
 }

@@ -1,6 +1,7 @@
 //! Why a chore failed.
 
 use crate::bench::BenchError;
+use crate::command::CommandError;
 use crate::demo::DemoError;
 use crate::provision::ProvisionError;
 use crate::soak::SoakError;
@@ -12,9 +13,9 @@ use std::path::PathBuf;
 /// What stops a chore.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// A command ended badly; its code becomes ours.
-    Command { line: String, code: Option<i32> },
-    /// Something could not be read, written or started.
+    /// A command failed; its code becomes ours.
+    Command(CommandError),
+    /// Something could not be read or written.
     Io { what: PathBuf, error: io::Error },
     /// A tool is missing and can't be fetched.
     Provision(ProvisionError),
@@ -42,11 +43,10 @@ impl Failure {
     /// The exit code for it.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Command { code: Some(code), .. } => u8::try_from(*code).unwrap_or(1),
+            Self::Command(error) => error.code(),
             Self::Demo(error) => error.code(),
             Self::Soak(error) => error.code(),
-            Self::Command { code: None, .. }
-            | Self::Io { .. }
+            Self::Io { .. }
             | Self::Provision(_)
             | Self::Bench(_)
             | Self::Untidy { .. }
@@ -58,7 +58,7 @@ impl Failure {
         }
     }
 
-    /// Makes a failure of an error about a file or program.
+    /// Makes a failure of an error about a file.
     pub(crate) fn io(what: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         |error| Self::Io { what, error }
@@ -68,10 +68,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Command { line, code: Some(code) } => {
-                write!(f, "`{line}` ended with code {code}")
-            }
-            Self::Command { line, code: None } => write!(f, "`{line}` was killed"),
+            Self::Command(error) => error.fmt(f),
             Self::Io { what, .. } => write!(f, "trouble with {}", what.display()),
             Self::Provision(error) => error.fmt(f),
             Self::Bench(error) => error.fmt(f),
@@ -92,13 +89,13 @@ impl fmt::Display for Failure {
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
+            Self::Command(error) => error.source(),
             Self::Io { error, .. } => Some(error),
             Self::Provision(error) => error.source(),
             Self::Bench(error) => error.source(),
             Self::Demo(error) => error.source(),
             Self::Soak(error) => error.source(),
-            Self::Command { .. }
-            | Self::Untidy { .. }
+            Self::Untidy { .. }
             | Self::NotLean { .. }
             | Self::NoSuchTest { .. }
             | Self::Flaky { .. }
@@ -108,19 +105,32 @@ impl Error for Failure {
     }
 }
 
+impl From<CommandError> for Failure {
+    fn from(error: CommandError) -> Self {
+        Self::Command(error)
+    }
+}
+
+impl From<ProvisionError> for Failure {
+    fn from(error: ProvisionError) -> Self {
+        Self::Provision(error)
+    }
+}
+
 impl From<BenchError> for Failure {
     fn from(error: BenchError) -> Self {
         Self::Bench(error)
     }
 }
 
-/// An error and its causes on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
+impl From<DemoError> for Failure {
+    fn from(error: DemoError) -> Self {
+        Self::Demo(error)
     }
-    text
+}
+
+impl From<SoakError> for Failure {
+    fn from(error: SoakError) -> Self {
+        Self::Soak(error)
+    }
 }

@@ -2,9 +2,10 @@
 //!
 //! **Invariant.** Nothing is skipped in silence: what can't run is a failure.
 
+use crate::command::{CommandError, line_of, run as run_command};
 use crate::failure::Failure;
 use crate::provision::{self, Need};
-use crate::step::{line_of, run as run_command, say, step};
+use crate::step::{say, step};
 use crate::{tidy, workspace};
 use farm_harness::toolbox::{self, Toolbox};
 use std::process::{Command, Stdio};
@@ -39,8 +40,7 @@ pub(crate) struct Test {
 }
 
 pub(crate) fn run(test: &Test) -> Result<(), Failure> {
-    let toolbox =
-        step("provision", || provision::ensure(Need::ServersAndPhp).map_err(Failure::Provision))?;
+    let toolbox = step("provision", || provision::ensure(Need::ServersAndPhp))?;
     if test.only.is_none() && test.repeat.is_none() {
         step("fmt", || cargo(&["fmt", "--all", "--check"]))?;
         step("clippy", || {
@@ -60,7 +60,7 @@ pub(crate) fn run(test: &Test) -> Result<(), Failure> {
             return Err(Failure::NoSuchTest { name: name.clone() });
         }
     }
-    let once = || run_command(&mut tests(test, &toolbox));
+    let once = || run_command(&mut tests(test, &toolbox)).map_err(Failure::Command);
     match test.repeat {
         Some(runs) => again_and_again(runs, once),
         None => step("tests", once),
@@ -108,9 +108,10 @@ fn check_lean() -> Result<(), Failure> {
     let tree = ["tree", "--package", LEAN_TOOL, "--edges", "normal,features", "--prefix", "none"];
     let mut command = workspace::cargo();
     let output = command.args(tree).stderr(Stdio::inherit()).output();
-    let output = output.map_err(Failure::io(command.get_program()))?;
+    let output = output.map_err(CommandError::not_started(&command))?;
     if !output.status.success() {
-        return Err(Failure::Command { line: line_of(&command), code: output.status.code() });
+        let (line, code) = (line_of(&command), output.status.code());
+        return Err(CommandError::Failed { line, code }.into());
     }
     match excess(&String::from_utf8_lossy(&output.stdout)) {
         Some(excess) => Err(Failure::NotLean { tool: LEAN_TOOL, excess: excess.to_owned() }),
@@ -124,7 +125,7 @@ fn excess(tree: &str) -> Option<&str> {
 }
 
 fn cargo(arguments: &[&str]) -> Result<(), Failure> {
-    run_command(workspace::cargo().args(arguments))
+    Ok(run_command(workspace::cargo().args(arguments))?)
 }
 
 /// `cargo test` with everything the tests need to find.
@@ -148,7 +149,7 @@ fn cargo_test(toolbox: &Toolbox) -> Command {
 /// True when the test program, asked for a list, names at least one test.
 fn lists_tests(mut command: Command) -> Result<bool, Failure> {
     command.stdin(Stdio::null()).stderr(Stdio::inherit());
-    let output = command.output().map_err(Failure::io(command.get_program()))?;
+    let output = command.output().map_err(CommandError::not_started(&command))?;
     Ok(String::from_utf8_lossy(&output.stdout).lines().any(|line| line.ends_with(": test")))
 }
 

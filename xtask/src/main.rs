@@ -2,6 +2,7 @@
 
 mod apt;
 mod bench;
+mod command;
 mod demo;
 mod failure;
 mod gate;
@@ -13,6 +14,7 @@ mod workspace;
 mod zk;
 
 use clap::{Parser, Subcommand};
+use farm_core::engine::chain;
 use std::process::ExitCode;
 
 /// The chores of this workspace
@@ -52,7 +54,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            step::say(&format!("xtask: {}", failure::chain(&failure)));
+            step::say(&format!("xtask: {}", chain(&failure)));
             ExitCode::from(failure.code())
         }
     }

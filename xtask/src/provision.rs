@@ -5,8 +5,8 @@
 //! place it does nothing.
 
 use crate::apt::{self, AptError};
-use crate::failure::chain;
 use crate::step::say;
+use farm_core::engine::chain;
 use farm_harness::toolbox::{self, Missing, Toolbox};
 use std::error::Error;
 use std::fmt;

@@ -3,6 +3,7 @@
 mod circles;
 mod claims;
 mod codes;
+mod fault;
 mod layers;
 mod lexer;
 mod links;
@@ -15,88 +16,9 @@ mod words;
 use crate::failure::Failure;
 use crate::step::say;
 use crate::workspace;
-use std::fmt;
+use fault::Complaint;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-const LINES_MAX: usize = 500;
-const FIELDS_MAX: usize = 15;
-const IMPL_FILES_MAX: usize = 3;
-/// Names of files that collect what has no name of its own.
-const HOMELESS: [&str; 6] =
-    ["utils.rs", "util.rs", "helpers.rs", "common.rs", "manager.rs", "handler.rs"];
-/// The one file that may go behind the compiler's back, and its word for that.
-const UNSAFE_FILE: &str = "crates/farm-core/src/process/tree/spawn.rs";
-const UNSAFE: &str = concat!("un", "safe");
-/// Notes to oneself, which are work to do now or a page to write.
-const NOTES: [&str; 4] =
-    [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX"), concat!("dbg", "!")];
-
-/// Something that is not as it should be.
-#[derive(Debug, PartialEq, Eq)]
-struct Complaint {
-    path: PathBuf,
-    /// Counted from 1; 0 is the file as a whole.
-    line: usize,
-    fault: Fault,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Fault {
-    Long { lines: usize },
-    Homeless,
-    Wide { name: String, fields: usize },
-    Scattered { name: String, files: usize },
-    Note { word: &'static str },
-    NoLints,
-    Unsafe,
-    Upward { from: String, to: String },
-    UnknownLayer { name: String },
-    Circle { files: Vec<PathBuf>, steps: Vec<circles::Step> },
-    DeadLink { target: String },
-    Untested,
-    NoSuchTest { name: String },
-    NoSuchItem { name: String },
-    NoSuchCode { code: u32 },
-}
-
-impl fmt::Display for Complaint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
-        if self.line > 0 {
-            write!(f, ":{}", self.line)?;
-        }
-        match &self.fault {
-            Fault::Long { lines } => write!(f, ": {lines} lines, {LINES_MAX} are the most"),
-            Fault::Homeless => write!(f, ": a name that says nothing; name the idea"),
-            Fault::Wide { name, fields } => {
-                write!(f, ": {name} has {fields} fields, {FIELDS_MAX} are the most")
-            }
-            Fault::Scattered { name, files } => {
-                write!(f, ": {name} has methods in {files} files, {IMPL_FILES_MAX} are the most")
-            }
-            Fault::Note { word } => write!(f, ": {word} does not belong here"),
-            Fault::NoLints => write!(f, ": `[lints] workspace = true` is missing"),
-            Fault::Unsafe => write!(f, ": {UNSAFE} code; only {UNSAFE_FILE} may have any"),
-            Fault::Upward { from, to } => write!(f, ": {from} must not know {to}"),
-            Fault::UnknownLayer { name } => write!(f, ": {name} is not in the table of layers"),
-            Fault::Circle { files, steps } => {
-                let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
-                write!(f, ": {} files import each other: {}", files.len(), files.join(", "))?;
-                f.write_str("; the shortest way round:")?;
-                steps.iter().try_for_each(|step| {
-                    let (from, to) = (step.from.display(), step.to.display());
-                    write!(f, "\n    {from}:{}: `{}`, which is in {to}", step.line, step.name)
-                })
-            }
-            Fault::DeadLink { target } => write!(f, ": {target} is not there"),
-            Fault::Untested => write!(f, ": no `<!-- tested by: module::test -->` holds it"),
-            Fault::NoSuchTest { name } => write!(f, ": there is no test {name}"),
-            Fault::NoSuchItem { name } => write!(f, ": {name} is nowhere in the sources"),
-            Fault::NoSuchCode { code } => write!(f, ": {code} is not in {}", codes::PAGE),
-        }
-    }
-}
 
 /// Checks the repository and says what is wrong with it.
 pub(crate) fn run() -> Result<(), Failure> {
@@ -174,6 +96,8 @@ fn files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use super::fault::{LINES_MAX, UNSAFE, UNSAFE_FILE};
+    use super::source::NOTES;
     use super::*;
     use farm_harness::Scratch;
 

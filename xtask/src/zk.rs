@@ -41,7 +41,7 @@ fn up(dir: &Path) -> Result<(), Failure> {
     if let Some(state) = State::read(dir) {
         return state.tell();
     }
-    let toolbox = provision::ensure(Need::Servers).map_err(Failure::Provision)?;
+    let toolbox = provision::ensure(Need::Servers)?;
     let usual = TcpListener::bind((Ipv4Addr::LOCALHOST, USUAL_PORT)).is_ok();
     let port = if usual { USUAL_PORT } else { free_port() };
     let lines = vec!["tickTime=2000".to_owned()];

@@ -1,6 +1,6 @@
 //! Which packages to unpack.
 
-use super::AptError;
+use super::error::AptError;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

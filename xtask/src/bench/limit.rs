@@ -2,6 +2,7 @@
 
 use super::error::BenchError;
 use super::stage::Stage;
+use crate::command::line_of;
 use farm_harness::{Zk, toolbox};
 use std::fs::{self, File};
 use std::io::Write;
@@ -16,7 +17,7 @@ pub(super) fn run(command: &mut Command) -> Result<(), BenchError> {
     if status.success() {
         return Ok(());
     }
-    Err(BenchError::Tool { line: crate::step::line_of(command), said: status.to_string() })
+    Err(BenchError::Tool { line: line_of(command), said: status.to_string() })
 }
 
 /// A process that does nothing.

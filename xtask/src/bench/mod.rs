@@ -12,9 +12,10 @@ mod stage;
 mod stats;
 mod table;
 
+use crate::command::run as run_command;
 use crate::failure::Failure;
 use crate::provision::{self, Need};
-use crate::step::{run as run_command, say, step};
+use crate::step::{say, step};
 use crate::workspace;
 pub(crate) use error::BenchError;
 use farm_harness::{mortal, toolbox};
@@ -48,7 +49,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
     let stage = Stage::new(release_dir());
     let mut measured = Vec::new();
     for (name, measure) in rows {
-        let row = step(name, || Ok(measure(&stage, name)?))?;
+        let row = step(name, || measure(&stage, name))?;
         if bench.json {
             print(&format!("{}\n", table::json(&row)))?;
         }
@@ -58,8 +59,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
 }
 
 fn build_and_start_over(bench: &Bench) -> Result<(), Failure> {
-    let toolbox =
-        step("provision", || provision::ensure(Need::Servers).map_err(Failure::Provision))?;
+    let toolbox = step("provision", || provision::ensure(Need::Servers))?;
     if !bench.no_build {
         step("build", || {
             run_command(workspace::cargo().args(["build", "--release", "--workspace", "--bins"]))
@@ -72,7 +72,7 @@ fn build_and_start_over(bench: &Bench) -> Result<(), Failure> {
     command.env("FARM_JAVA", &toolbox.java);
     command.env("FARM_ZOOKEEPER_CLASSPATH", &toolbox.zookeeper_classpath);
     say("==> measure: server with its disk syncs off, release binaries, this machine");
-    run_command(&mut command)
+    Ok(run_command(&mut command)?)
 }
 
 fn release_dir() -> PathBuf {

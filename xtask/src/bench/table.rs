@@ -1,5 +1,6 @@
 //! Rows, as people and as programs read them.
 
+use super::error::BenchError;
 use super::stats::{Figure, Pairs};
 use std::fmt::Write as _;
 
@@ -26,10 +27,15 @@ pub(super) struct Row {
 
 impl Row {
     /// The row of some times, if there are any.
-    pub(super) fn of_times(name: &'static str, pairs: Pairs) -> Option<Self> {
+    fn of_times(name: &'static str, pairs: Pairs) -> Option<Self> {
         let samples = pairs.len();
         let (measured, limit) = pairs.figures()?;
         Some(Self { name, unit: Unit::Seconds, samples, measured, limit, bytes: None })
+    }
+
+    /// The row of a measuring that took at least one sample.
+    pub(super) fn measured(name: &'static str, pairs: Pairs) -> Result<Self, BenchError> {
+        Self::of_times(name, pairs).ok_or(BenchError::NotSeen { what: "a sample" })
     }
 
     /// Says how many bytes one sample is about.

@@ -1,8 +1,6 @@
 //! Observers that go on, whatever server is away.
 
-use super::farm::{FARM, Identity};
 use farm_harness::{Zk, ZkError};
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -58,15 +56,4 @@ impl Drop for Eye {
             zk.abandon();
         }
     }
-}
-
-/// Who is in the farm, by the names of their znodes.
-pub(super) fn members(zk: &mut Zk) -> Result<BTreeMap<String, Identity>, ZkError> {
-    let mut members = BTreeMap::new();
-    for name in zk.children(FARM)? {
-        if let Some(stat) = zk.exists(&format!("{FARM}/{name}"))? {
-            members.insert(name, Identity { czxid: stat.czxid, owner: stat.ephemeral_owner });
-        }
-    }
-    Ok(members)
 }

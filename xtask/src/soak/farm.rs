@@ -4,7 +4,7 @@
 
 use super::error::SoakError;
 use super::eye::Eye;
-use farm_harness::ZkError;
+use farm_harness::{Zk, ZkError};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -54,6 +54,17 @@ pub(super) fn read(eye: &mut Eye) -> Result<Farm, SoakError> {
         farm.insert(name, Host { identity, version: stat.version, record });
     }
     Ok(farm)
+}
+
+/// Who is in the farm, by the names of their znodes.
+pub(super) fn members(zk: &mut Zk) -> Result<BTreeMap<String, Identity>, ZkError> {
+    let mut members = BTreeMap::new();
+    for name in zk.children(FARM)? {
+        if let Some(stat) = zk.exists(&format!("{FARM}/{name}"))? {
+            members.insert(name, Identity { czxid: stat.czxid, owner: stat.ephemeral_owner });
+        }
+    }
+    Ok(members)
 }
 
 /// A counter in a record, however its type came out.

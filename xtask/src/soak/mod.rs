@@ -9,6 +9,7 @@ mod conf;
 mod error;
 mod eye;
 mod farm;
+mod options;
 mod plan;
 mod report;
 mod roll;
@@ -19,35 +20,20 @@ mod threads;
 mod tools;
 mod usage;
 
+use crate::command::run as run_command;
 use crate::failure::Failure;
 use crate::provision::{self, Need};
-use crate::step::{run as run_command, say, step};
+use crate::step::{say, step};
 use crate::workspace;
-use farm_core::cli::parse_duration;
 use fastrand::Rng;
 use stage::Stage;
 use std::time::Duration;
 
 pub(crate) use error::SoakError;
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Soak {
-    /// How long faults fall
-    #[arg(long, value_name = "N", default_value = "30")]
-    minutes: u32,
-    /// Let the faults of an earlier run fall again
-    #[arg(long, value_name = "S")]
-    seed: Option<u64>,
-    /// The session timeout of the tools
-    #[arg(long, value_name = "DUR", default_value = "10s", value_parser = parse_duration)]
-    session_timeout: Duration,
-    /// Tell of each fault when it falls
-    #[arg(short, long)]
-    verbose: bool,
-}
+pub(crate) use options::Soak;
 
 pub(crate) fn run(soak: &Soak) -> Result<(), Failure> {
-    step("provision", || provision::ensure(Need::Servers).map_err(Failure::Provision))?;
+    step("provision", || provision::ensure(Need::Servers))?;
     step("build", || {
         // What the tests build too: another selection would build everything again.
         run_command(workspace::cargo().args(["build", "--workspace", "--bins"]))
@@ -57,10 +43,12 @@ pub(crate) fn run(soak: &Soak) -> Result<(), Failure> {
         "==> soak: seed {seed}, {} min, session timeout {:?}",
         soak.minutes, soak.session_timeout
     ));
-    let mut stage = Stage::set(soak, seed).map_err(Failure::Soak)?;
+    let mut stage = Stage::set(soak, seed)?;
     let outcome = endure(&mut stage, soak, seed);
-    say(&report::summary(&mut stage));
-    outcome.map_err(Failure::Soak)
+    let elapsed = stage.report.start.elapsed();
+    let totals = stage.report.totals(elapsed);
+    say(&format!("{totals}\n{}", report::usage_table(elapsed, stage.daemons())));
+    Ok(outcome?)
 }
 
 fn endure(stage: &mut Stage, soak: &Soak, seed: u64) -> Result<(), SoakError> {

@@ -1,6 +1,6 @@
 //! What the soak says while it runs, and at its end.
 
-use super::stage::Stage;
+use super::tools::Daemon;
 use crate::step::say;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -64,6 +64,11 @@ impl Report {
         }
     }
 
+    /// The figures of the whole run.
+    pub(super) fn totals(&self, elapsed: Duration) -> String {
+        format!("{:.1} min: {}", elapsed.as_secs_f64() / 60.0, self.line())
+    }
+
     fn line(&self) -> String {
         format!(
             "{} faults, {} times calm, after {:.1} s at most, {} edits",
@@ -75,12 +80,14 @@ impl Report {
     }
 }
 
-/// The figures of the whole run.
-pub(super) fn summary(stage: &mut Stage) -> String {
-    let elapsed = stage.report.start.elapsed();
-    let mut text = format!("{:.1} min: {}\n", elapsed.as_secs_f64() / 60.0, stage.report.line());
-    text += "tool             cpu s    cpu %   fds  threads  peak KiB  lines  sessions\n";
-    for daemon in stage.daemons() {
+/// What each tool has taken in that time.
+pub(super) fn usage_table<'a>(
+    elapsed: Duration,
+    daemons: impl Iterator<Item = &'a mut Daemon>,
+) -> String {
+    let head = "tool             cpu s    cpu %   fds  threads  peak KiB  lines  sessions\n";
+    let mut text = head.to_owned();
+    for daemon in daemons {
         let (cpu, last) = (daemon.usage.cpu().as_secs_f64(), daemon.usage.last);
         // Writing to a string does not fail.
         writeln!(

@@ -3,10 +3,10 @@
 //! **Invariant.** One thread owns all of it; the others only post. While time
 //! passes, edits are made, and whoever may not be missing is looked for.
 
-use super::Soak;
 use super::conf::Kind;
 use super::error::SoakError;
 use super::farm::FARM;
+use super::options::Soak;
 use super::report::Report;
 use super::roll::{self, Rollers};
 use super::shared::{COMMON, Common};

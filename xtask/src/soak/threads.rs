@@ -5,8 +5,8 @@
 //! when nobody listens any more.
 
 use super::error::SoakError;
-use super::eye::{self, Eye};
-use super::farm::{Identity, counter};
+use super::eye::Eye;
+use super::farm::{Identity, counter, members};
 use farm_harness::ZkError;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ pub(super) fn watch(servers: Vec<SocketAddr>, news: Sender<News>) -> Result<(), 
         loop {
             // Measured from question to answer: an answer that hung is no sight of now.
             let asked = Instant::now();
-            if let Ok(members) = eye.ask(eye::members) {
+            if let Ok(members) = eye.ask(members) {
                 let gap = last.elapsed();
                 last = asked;
                 if news.send(News::Seen { members, gap }).is_err() {

@@ -3,19 +3,10 @@
 //! What counts is the file that defines a name: who imports it by way of a re-export depends
 //! on that file, and not on the one that re-exports it.
 
-use super::Fault;
+use super::fault::{Fault, Step};
 use super::modules::{Crate, Edge, Texts};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
-
-/// One import of a circle.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Step {
-    pub(super) from: PathBuf,
-    pub(super) line: usize,
-    pub(super) name: String,
-    pub(super) to: PathBuf,
-}
 
 /// The imports of each file: from which other files, and the first of each.
 type Graph<'a> = BTreeMap<&'a Path, BTreeMap<&'a Path, Edge<'a>>>;
@@ -62,11 +53,11 @@ fn roots<'a>(texts: &Texts<'a>) -> Vec<&'a Path> {
     texts.keys().copied().filter(is_root).collect()
 }
 
-fn graph(edges: Vec<Edge<'_>>) -> Graph<'_> {
+fn graph(mut edges: Vec<Edge<'_>>) -> Graph<'_> {
+    edges.sort_by_key(|edge| edge.line);
     let mut graph = Graph::new();
     for edge in edges {
-        let first = graph.entry(edge.from).or_default().entry(edge.to);
-        first.and_modify(|first| first.line = first.line.min(edge.line)).or_insert(edge);
+        graph.entry(edge.from).or_default().entry(edge.to).or_insert(edge);
     }
     graph
 }

@@ -3,7 +3,7 @@
 //! Every row and every item of these pages ends with a comment that names the tests:
 //! `<!-- tested by: module::test, other::test -->`.
 
-use super::Fault;
+use super::fault::Fault;
 use std::path::{Path, PathBuf};
 
 const PAGES: [&str; 2] = ["docs/differences.md", "docs/migrating.md"];

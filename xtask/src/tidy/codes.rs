@@ -1,10 +1,8 @@
 //! Every exit code that a page or a help text speaks of is in the table.
 
-use super::Fault;
+use super::fault::{EXIT_CODES_PAGE, Fault};
 use std::path::{Path, PathBuf};
 
-/// Where the table is.
-pub(super) const PAGE: &str = "docs/exit-codes.md";
 /// What stands before a code.
 const PHRASES: [&str; 8] = [
     "exit code ",
@@ -21,7 +19,7 @@ const LISTS: [&str; 2] = ["**Exit codes.**", "Exit codes:"];
 
 /// The codes of a text that the table does not have.
 pub(super) fn unknown(path: &Path, text: &str, texts: &[(PathBuf, String)]) -> Vec<(usize, Fault)> {
-    let Some((_, page)) = texts.iter().find(|(path, _)| path == Path::new(PAGE)) else {
+    let Some((_, page)) = texts.iter().find(|(path, _)| path == Path::new(EXIT_CODES_PAGE)) else {
         return Vec::new();
     };
     let is_page = path.extension().is_some_and(|end| end == "md");
@@ -83,7 +81,7 @@ mod tests {
     #[test]
     fn codes_are_found_where_they_are_spoken_of() {
         let page = "| code | name |\n|---|---|\n| 0 | `Done` |\n| 2 | `Usage` |\n";
-        let texts = vec![(PathBuf::from(PAGE), page.to_owned())];
+        let texts = vec![(PathBuf::from(EXIT_CODES_PAGE), page.to_owned())];
         let text = "It ends with 0.\nElse with exit code 3, and\n\n**Exit codes.** 0 done, 7 or so,\n\
             2 usage. It has 9 lives, 8 left\n\nends with 4a, ends with the end\n";
         let told = |path: &str| -> Vec<(usize, u32)> {

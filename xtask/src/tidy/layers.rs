@@ -1,6 +1,6 @@
 //! Imports in farm-core only go down.
 
-use super::Fault;
+use super::fault::Fault;
 use super::modules::module_of;
 use super::syntax::outline;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Links between documents lead somewhere, and so do the paths that they name.
 
-use super::Fault;
+use super::fault::Fault;
 use std::path::Path;
 
 /// A piece of code that starts like this is a path from the root.

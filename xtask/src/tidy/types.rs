@@ -3,10 +3,10 @@
 //! The layout is rustfmt's, which the gate has asked for before: an item begins at the start
 //! of its line, and each field has a line of its own.
 
+use super::fault::{FIELDS_MAX, Fault, IMPL_FILES_MAX};
 use super::lexer::ident;
 use super::modules::module_of;
 use super::syntax::outline;
-use super::{FIELDS_MAX, Fault, IMPL_FILES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

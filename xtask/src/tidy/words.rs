@@ -1,6 +1,6 @@
 //! What the glossary names is in the sources.
 
-use super::Fault;
+use super::fault::Fault;
 use std::path::{Path, PathBuf};
 
 const PAGE: &str = "docs/glossary.md";

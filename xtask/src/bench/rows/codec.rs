@@ -1,6 +1,5 @@
 //! The codecs, in this process.
 
-use super::row;
 use crate::bench::error::BenchError;
 use crate::bench::stage::{host_name, record};
 use crate::bench::stats::{Taken, interleave};
@@ -71,5 +70,5 @@ fn beside_a_copy(
         Ok(start.elapsed())
     };
     let pairs = interleave(ROUNDS, WARM_UP_ROUNDS, measured, limit)?;
-    Ok(row(name, pairs)?.with_bytes(bytes.len()))
+    Ok(Row::measured(name, pairs)?.with_bytes(bytes.len()))
 }

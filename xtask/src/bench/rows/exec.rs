@@ -1,6 +1,5 @@
 //! A running zkexec, from a change of the znode to the new child.
 
-use super::row;
 use crate::bench::error::BenchError;
 use crate::bench::limit::{BareFile, Wire};
 use crate::bench::sight::Sight;
@@ -30,7 +29,7 @@ pub(super) fn set_to_child(
     let mut bare = Bare::start(stage, name)?;
     let measured = || wrapped.change();
     let limit = || bare.change();
-    row(name, interleave(ROUNDS, WARM_UP_ROUNDS, measured, limit)?)
+    Row::measured(name, interleave(ROUNDS, WARM_UP_ROUNDS, measured, limit)?)
 }
 
 /// A shell that reads a number from its config, tells by a new file of that name that it

@@ -1,6 +1,5 @@
 //! `zkexport --once`, from the start of the process to its end.
 
-use super::row;
 use crate::bench::error::BenchError;
 use crate::bench::limit::{idle_process, replace, run};
 use crate::bench::stage::Stage;
@@ -52,5 +51,6 @@ pub(super) fn once(
         fs::remove_file(&bare_file).map_err(BenchError::io(&bare_file))?;
         Ok(elapsed)
     };
-    Ok(row(name, interleave(rounds, WARM_UP_ROUNDS, measured, limit)?)?.with_bytes(bytes.len()))
+    Ok(Row::measured(name, interleave(rounds, WARM_UP_ROUNDS, measured, limit)?)?
+        .with_bytes(bytes.len()))
 }

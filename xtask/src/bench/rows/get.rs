@@ -1,6 +1,5 @@
 //! `zkctl get`, from the start of the process to its end.
 
-use super::row;
 use crate::bench::error::BenchError;
 use crate::bench::limit::{idle_process, run};
 use crate::bench::stage::Stage;
@@ -32,5 +31,5 @@ pub(super) fn one_shot(stage: &Stage, name: &'static str) -> Result<Row, BenchEr
         zk.close()?;
         Ok(start.elapsed())
     };
-    row(name, interleave(ROUNDS, WARM_UP_ROUNDS, measured, limit)?)
+    Row::measured(name, interleave(ROUNDS, WARM_UP_ROUNDS, measured, limit)?)
 }

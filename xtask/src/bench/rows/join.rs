@@ -1,6 +1,5 @@
 //! A running zkjoin on a directory of fields, in both directions.
 
-use super::row;
 use crate::bench::error::BenchError;
 use crate::bench::limit::{BareFile, Wire};
 use crate::bench::sight::Sight;
@@ -31,7 +30,7 @@ pub(super) fn edit_to_znode(stage: &Stage, name: &'static str) -> Result<Row, Be
         rest(QUIET);
         wire.set_to_change("{\"serial\":\"0\"}")
     };
-    row(name, interleave(ROUNDS, WARM_UP_ROUNDS, measured, limit)?)
+    Row::measured(name, interleave(ROUNDS, WARM_UP_ROUNDS, measured, limit)?)
 }
 
 /// Beside two bare clients, one told of the other's set, that then reads the
@@ -46,7 +45,7 @@ pub(super) fn znode_to_edit(stage: &Stage, name: &'static str) -> Result<Row, Be
         rest(QUIET);
         wire.set_to_file("{\"serial\":\"0\"}", &bare_file)
     };
-    row(name, interleave(ROUNDS, WARM_UP_ROUNDS, measured, limit)?)
+    Row::measured(name, interleave(ROUNDS, WARM_UP_ROUNDS, measured, limit)?)
 }
 
 /// A zkjoin that runs, somebody who edits its config, and somebody who sets its znode.

@@ -1,6 +1,5 @@
 //! A running zkexport, from a change in the farm to the file.
 
-use super::row;
 use crate::bench::error::BenchError;
 use crate::bench::limit::{BareFile, Wire};
 use crate::bench::sight::Sight;
@@ -37,7 +36,7 @@ pub(super) fn set_to_file(
         wire.set_to_file(&record(0, FIRST_SERIAL), &bare_file)
     };
     let pairs = interleave(ROUNDS, WARM_UP_ROUNDS, measured, limit)?;
-    Ok(row(name, pairs)?.with_bytes(bare_file.bytes.len()))
+    Ok(Row::measured(name, pairs)?.with_bytes(bare_file.bytes.len()))
 }
 
 /// How often the server was asked for something of the farm; one read is the limit.

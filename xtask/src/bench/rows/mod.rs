@@ -40,11 +40,6 @@ pub(super) fn named(part: &str) -> Vec<(&'static str, Measure)> {
     ROWS.into_iter().filter(|(name, _)| name.contains(part)).collect()
 }
 
-/// The row of a measuring that took at least one sample.
-fn row(name: &'static str, pairs: super::stats::Pairs) -> Result<Row, BenchError> {
-    Row::of_times(name, pairs).ok_or(BenchError::NotSeen { what: "a sample" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
