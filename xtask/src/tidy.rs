@@ -1,5 +1,6 @@
 //! `tidy`: rules about the repository that no compiler knows.
 
+mod behaviours;
 mod circles;
 mod claims;
 mod codes;
@@ -10,6 +11,7 @@ mod links;
 mod modules;
 mod source;
 mod syntax;
+mod table;
 mod types;
 mod words;
 
@@ -58,6 +60,7 @@ fn inspect(root: &Path) -> Result<Vec<Complaint>, Failure> {
             Some("md") => {
                 found.extend(links::dead(root, path, text));
                 found.extend(words::unknown(path, text, &texts));
+                found.extend(behaviours::repeated(path, text));
                 found.extend(claims::unheld(path, text, &texts));
             }
             Some("toml") => found.extend(source::lints(path, text)),

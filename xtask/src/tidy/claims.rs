@@ -4,6 +4,7 @@
 //! `<!-- tested by: module::test, other::test -->`.
 
 use super::fault::Fault;
+use super::table::tables;
 use std::path::{Path, PathBuf};
 
 const PAGES: [&str; 2] = ["docs/differences.md", "docs/migrating.md"];
@@ -34,21 +35,19 @@ pub(super) fn unheld(path: &Path, text: &str, texts: &[(PathBuf, String)]) -> Ve
 fn claims(text: &str) -> Vec<(usize, String)> {
     let mut found: Vec<(usize, String)> = Vec::new();
     let mut is_item = false;
-    let mut is_body = false;
     for (line, number) in text.lines().zip(1..) {
-        let is_row = line.starts_with('|');
-        if line.starts_with("- ") || (is_row && is_body && !line.starts_with("|---")) {
+        let is_start = line.starts_with("- ");
+        is_item = is_start || (is_item && line.starts_with("  "));
+        if is_start {
             found.push((number, line.to_owned()));
-        } else if is_item
-            && line.starts_with("  ")
-            && let Some((_, item)) = found.last_mut()
-        {
+        } else if is_item && let Some((_, item)) = found.last_mut() {
             *item += " ";
             *item += line.trim_start();
         }
-        is_item = line.starts_with("- ") || (is_item && line.starts_with("  "));
-        is_body = is_row && (is_body || line.starts_with("|---"));
     }
+    let rows = tables(text).into_iter().flat_map(|table| table.rows);
+    found.extend(rows.map(|row| (row.line, row.text.to_owned())));
+    found.sort();
     found
 }
 

@@ -42,6 +42,8 @@ pub(super) enum Fault {
     NoSuchTest { name: String },
     NoSuchItem { name: String },
     NoSuchCode { code: u32 },
+    SameBehaviour { phrase: String, first: usize },
+    SameFiles { first: usize },
 }
 
 impl fmt::Display for Complaint {
@@ -78,6 +80,12 @@ impl fmt::Display for Complaint {
             Fault::NoSuchTest { name } => write!(f, ": there is no test {name}"),
             Fault::NoSuchItem { name } => write!(f, ": {name} is nowhere in the sources"),
             Fault::NoSuchCode { code } => write!(f, ": {code} is not in {EXIT_CODES_PAGE}"),
+            Fault::SameBehaviour { phrase, first } => {
+                write!(f, ": the row in line {first} is about {phrase:?} as well")
+            }
+            Fault::SameFiles { first } => {
+                write!(f, ": the row in line {first} names the same files")
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Links between documents lead somewhere, and so do the paths that they name.
 
 use super::fault::Fault;
+use super::table::code_spans;
 use std::path::Path;
 
 /// A piece of code that starts like this is a path from the root.
@@ -37,7 +38,7 @@ fn named_paths(line: &str) -> impl Iterator<Item = &str> {
     let is_path = |code: &&str| TOP_DIRS.iter().any(|dir| code.starts_with(dir));
     // A pattern stands for many paths, and a blank makes it a command.
     let is_one = |code: &&str| !code.contains(['*', '<', '{', ' ']);
-    line.split('`').skip(1).step_by(2).filter(is_path).filter(is_one)
+    code_spans(line).filter(is_path).filter(is_one)
 }
 
 /// What the links of a line point to: `[text](target)` and `[name]: target`.

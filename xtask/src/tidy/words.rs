@@ -1,11 +1,12 @@
 //! What the glossary names is in the sources.
 
 use super::fault::Fault;
+use super::table::{code_spans, tables};
 use std::path::{Path, PathBuf};
 
 const PAGE: &str = "docs/glossary.md";
 /// The column that names types and functions.
-const COLUMN: usize = 3;
+const COLUMN: &str = "in the code";
 const KEYWORDS: [&str; 8] =
     ["struct ", "enum ", "fn ", "trait ", "type ", "mod ", "const ", "static "];
 
@@ -15,14 +16,13 @@ pub(super) fn unknown(path: &Path, text: &str, texts: &[(PathBuf, String)]) -> V
         return Vec::new();
     }
     let mut found = Vec::new();
-    for (line, number) in text.lines().zip(1..) {
-        let Some(cell) = line.strip_prefix('|').and_then(|row| row.split('|').nth(COLUMN - 1))
-        else {
-            continue;
-        };
-        for name in cell.split('`').skip(1).step_by(2) {
-            if !is_word(name) && !name.split("::").all(|part| is_defined(part, texts)) {
-                found.push((number, Fault::NoSuchItem { name: name.to_owned() }));
+    for table in tables(text) {
+        let Some(column) = table.column(COLUMN) else { continue };
+        for row in &table.rows {
+            for name in code_spans(row.cell(column)) {
+                if !is_word(name) && !name.split("::").all(|part| is_defined(part, texts)) {
+                    found.push((row.line, Fault::NoSuchItem { name: name.to_owned() }));
+                }
             }
         }
     }
@@ -70,7 +70,8 @@ mod tests {
         let source = "pub mod health {\n    pub enum Verdict {\n        Fine,\n        Bad(u8),\n    }\n\
             pub const fn judge() {}\n}\n// Ghost,\n";
         let texts = vec![(PathBuf::from("crates/zk-x/src/lib.rs"), source.to_owned())];
-        let row = |name: &str| format!("| word | means | {name} |\n");
+        let head = "| word | means | in the code |\n|---|---|---|\n";
+        let row = |name: &str| format!("{head}| word | means | {name} |\n");
         let told = |name: &str| unknown(Path::new(PAGE), &row(name), &texts).len();
         for name in [
             "`Verdict`",
