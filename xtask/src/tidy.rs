@@ -9,6 +9,7 @@ mod layers;
 mod lexer;
 mod links;
 mod modules;
+mod origins;
 mod source;
 mod syntax;
 mod table;
@@ -59,6 +60,7 @@ fn inspect(root: &Path) -> Result<Vec<Complaint>, Failure> {
             }
             Some("md") => {
                 found.extend(links::dead(root, path, text));
+                found.extend(origins::unknown(path, text));
                 found.extend(words::unknown(path, text, &texts));
                 found.extend(behaviours::repeated(path, text));
                 found.extend(claims::unheld(path, text, &texts));

@@ -44,6 +44,8 @@ pub(super) enum Fault {
     NoSuchCode { code: u32 },
     SameBehaviour { phrase: String, first: usize },
     SameFiles { first: usize },
+    NoColumn { title: &'static str },
+    NoOrigin { word: String, from: String },
 }
 
 impl fmt::Display for Complaint {
@@ -86,6 +88,11 @@ impl fmt::Display for Complaint {
             Fault::SameFiles { first } => {
                 write!(f, ": the row in line {first} names the same files")
             }
+            Fault::NoColumn { title } => write!(f, ": the table has no column {title:?}"),
+            Fault::NoOrigin { word, from } => write!(
+                f,
+                ": {word:?} comes from {from:?}, which is neither a known origin nor `ours: REASON`"
+            ),
         }
     }
 }
