@@ -1,10 +1,10 @@
-//! Packages by way of apt: installed as root, unpacked by anybody.
+//! Debian packages: installed by root, unpacked by other users.
 
-mod closure;
 mod error;
-mod tree;
+mod packages;
+mod relocate;
 
-use crate::step::say;
+use crate::step::eprint_line;
 pub(crate) use error::AptError;
 use std::fs;
 use std::io;
@@ -21,61 +21,62 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), AptError> {
     if install().is_ok() {
         return Ok(());
     }
-    // Unknown to old lists, or gone from the mirror since.
-    say("updating the package lists (apt-get update)");
+    // The package lists may be too old to know the package, or its present version.
+    eprint_line("updating the package lists (apt-get update)");
     run(apt_get().arg("update"))?;
     install().map(drop)
 }
 
-/// Unpacks a package and what it needs into a directory of its own below `dir`.
+/// Unpacks a package and its dependencies into `dir/PACKAGE`.
 ///
-/// The directory gets its name when it is complete, so that a broken run leaves
-/// nothing that could be taken for the whole.
+/// The directory is renamed to that once it is complete, so that an aborted run leaves nothing
+/// that looks complete.
 pub(crate) fn unpack(package: &str, dir: &Path) -> Result<(), AptError> {
     let make = |path: &Path| fs::create_dir_all(path).map_err(AptError::io(path));
     let work = dir.join("apt");
     let debs = work.join("debs").join(package);
     make(&debs)?;
     let system = Lists::of_system(&work)?;
-    let wanted = match download(package, &debs, &system) {
+    let needed = match download(package, &debs, &system) {
         Ok(names) => names,
         Err(_) => {
-            // No lists on this machine, or they are too old, and not ours to update.
-            say("updating package lists of our own (apt-get update)");
-            let own = Lists::own(&work)?;
-            run(own.apt_get().arg("update"))?;
-            download(package, &debs, &own)?
+            // This machine has no package lists, or old ones that we may not update.
+            eprint_line("updating separate package lists (apt-get update)");
+            let separate = Lists::separate(&work)?;
+            run(separate.apt_get().arg("update"))?;
+            download(package, &debs, &separate)?
         }
     };
-    say(&format!("unpacking {} packages", wanted.len()));
-    let (fresh, done) = (work.join("fresh"), dir.join(package));
-    remove(&fresh)?;
-    make(&fresh)?;
-    for name in closure::deb_files(&debs)? {
-        run(Command::new("dpkg-deb").arg("-x").arg(&name).arg(&fresh))?;
+    eprint_line(&format!("unpacking {} packages", needed.len()));
+    let (partial, target) = (work.join("partial"), dir.join(package));
+    remove(&partial)?;
+    make(&partial)?;
+    for name in packages::deb_files(&debs)? {
+        run(Command::new("dpkg-deb").arg("-x").arg(&name).arg(&partial))?;
     }
-    tree::mend_links(&fresh).map_err(AptError::io(&fresh))?;
-    remove(&done)?;
-    fs::rename(&fresh, &done).map_err(AptError::io(&done))?;
-    tree::write_starter_of(package, &done, &dir.join("bin")).map_err(AptError::io(&done))?;
+    relocate::make_links_relative(&partial).map_err(AptError::io(&partial))?;
+    remove(&target)?;
+    fs::rename(&partial, &target).map_err(AptError::io(&target))?;
+    relocate::write_wrapper_of(package, &target, &dir.join("bin"))
+        .map_err(AptError::io(&target))?;
     remove(&debs)
 }
 
-/// Fetches what is not part of the system itself, and returns the names.
+/// Downloads the packages that the system itself does not have, and returns their names.
 fn download(package: &str, debs: &Path, lists: &Lists) -> Result<Vec<String>, AptError> {
     let mut simulate = lists.apt_get();
     simulate.args(["install", "-y", "--no-install-recommends", "--print-uris", package]);
-    let wanted = closure::wanted(package, &run(&mut simulate)?, &closure::base_of_system());
-    say(&format!("downloading {} packages", wanted.len()));
-    for file in closure::deb_files(debs)? {
+    let needed = packages::needed(package, &run(&mut simulate)?, &packages::installed_base());
+    eprint_line(&format!("downloading {} packages", needed.len()));
+    for file in packages::deb_files(debs)? {
         fs::remove_file(&file).map_err(AptError::io(&file))?;
     }
-    run(lists.apt_get().arg("download").args(&wanted).current_dir(debs))?;
-    Ok(wanted)
+    run(lists.apt_get().arg("download").args(&needed).current_dir(debs))?;
+    Ok(needed)
 }
 
-/// Which package lists apt is to work with, on a machine where nothing is
-/// installed: so a package comes with all that it needs.
+/// The options that make apt use certain package lists, and believe that nothing is installed: it
+/// then selects a package with all of its dependencies.
 struct Lists {
     options: Vec<String>,
 }
@@ -88,22 +89,22 @@ impl Lists {
         let options = [
             format!("Dir::State::status={}", status.display()),
             format!("Dir::Cache={}", work.join("cache").display()),
-            // Large, and of use to nobody but us.
+            // These caches are large, and nobody else uses them.
             "Dir::Cache::pkgcache=".to_owned(),
             "Dir::Cache::srcpkgcache=".to_owned(),
             "Debug::NoLocking=1".to_owned(),
-            // Another user, who may not be able to write here.
+            // The sandbox user may not be allowed to write here.
             "APT::Sandbox::User=root".to_owned(),
         ];
         Ok(Self { options: options.into() })
     }
 
-    fn own(work: &Path) -> Result<Self, AptError> {
-        let lists = work.join("lists");
-        fs::create_dir_all(lists.join("partial")).map_err(AptError::io(&lists))?;
-        let mut own = Self::of_system(work)?;
-        own.options.push(format!("Dir::State::lists={}", lists.display()));
-        Ok(own)
+    fn separate(work: &Path) -> Result<Self, AptError> {
+        let dir = work.join("lists");
+        fs::create_dir_all(dir.join("partial")).map_err(AptError::io(&dir))?;
+        let mut lists = Self::of_system(work)?;
+        lists.options.push(format!("Dir::State::lists={}", dir.display()));
+        Ok(lists)
     }
 
     fn apt_get(&self) -> Command {
@@ -124,7 +125,7 @@ fn apt_get() -> Command {
     command
 }
 
-/// Runs a program for its output; its complaints are kept for the error.
+/// Runs a program and returns its output. An error has the last error message of the program.
 fn run(command: &mut Command) -> Result<String, AptError> {
     let output = command
         .stdin(Stdio::null())
@@ -133,14 +134,14 @@ fn run(command: &mut Command) -> Result<String, AptError> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let is_error = |line: &&str| line.starts_with("E:");
-    let said = complaint.lines().rfind(is_error).or_else(|| complaint.lines().last());
-    let said = said.unwrap_or("without a word").trim().to_owned();
-    Err(AptError::Failed { line: outline(command), said })
+    let message = stderr.lines().rfind(is_error).or_else(|| stderr.lines().last());
+    let message = message.unwrap_or("no error message").trim().to_owned();
+    Err(AptError::Failed { line: outline(command), message })
 }
 
-/// The command without its options, which fill a screen and explain nothing.
+/// The command without its `-o` options, which are long and explain nothing.
 fn outline(command: &Command) -> String {
     let mut words = vec![command.get_program().display().to_string()];
     let mut arguments = command.get_args();
@@ -166,12 +167,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_program_is_named_with_its_last_complaint() {
+    fn a_failed_program_is_named_with_its_last_error() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo first >&2; echo 'E: reason' >&2; echo W: more >&2; exit 1"]);
-        let Err(AptError::Failed { line, said }) = run(&mut command) else { panic!("it passed") };
+        let Err(AptError::Failed { line, message }) = run(&mut command) else {
+            panic!("it passed")
+        };
         assert!(line.starts_with("sh -c echo"), "{line}");
-        assert_eq!(said, "E: reason");
+        assert_eq!(message, "E: reason");
     }
 
     #[test]

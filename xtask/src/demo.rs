@@ -1,27 +1,27 @@
 //! `demo`: a farm of three hosts on a real ZooKeeper, in less than a minute.
 //!
-//! **Invariant.** What stands after a `$` is the command that ran, what follows
-//! it is what it printed, and the next line is shown only when the outcome was
-//! seen. Nothing is left on the machine afterwards, however the demo ends.
+//! **Invariant.** After each `$` is a command that really runs, followed by its real output. The
+//! demo goes on only after it has observed the outcome. However it ends, it leaves nothing on the
+//! machine.
 
 mod error;
+mod files;
+mod sandbox;
 mod screen;
-mod sight;
-mod stage;
-mod story;
+mod script;
 
 use crate::command::run as run_command;
 use crate::failure::Failure;
 use crate::provision::{self, Need};
 use crate::step::step;
 use crate::workspace;
-use stage::Stage;
+use sandbox::Sandbox;
 
 pub(crate) use error::DemoError;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Demo {
-    /// Keep everything running at the end, until Ctrl-C
+    /// Leave everything running at the end until Ctrl-C
     #[arg(long)]
     keep: bool,
 }
@@ -29,14 +29,14 @@ pub(crate) struct Demo {
 pub(crate) fn run(demo: &Demo) -> Result<(), Failure> {
     step("get Java and ZooKeeper", || provision::ensure(Need::Servers))?;
     step("build the tools", || {
-        // What the tests build too: another selection would build everything again.
+        // The same selection of packages as in `test`: cargo would rebuild for another one.
         run_command(workspace::cargo().args(["build", "--workspace", "--bins"]))
     })?;
-    let mut stage = step("start ZooKeeper", Stage::set)?;
+    let mut sandbox = step("start ZooKeeper", Sandbox::start)?;
     let outcome =
-        story::tell(&mut stage).and_then(|()| if demo.keep { stage.keep() } else { Ok(()) });
+        script::run(&mut sandbox).and_then(|()| if demo.keep { sandbox.keep() } else { Ok(()) });
     step("clean up", || {
-        stage.clear();
+        sandbox.stop();
         Ok::<_, Failure>(())
     })?;
     Ok(outcome?)

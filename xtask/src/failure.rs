@@ -1,4 +1,4 @@
-//! Why a chore failed.
+//! Why a task failed.
 
 use crate::bench::BenchError;
 use crate::command::CommandError;
@@ -10,37 +10,37 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// What stops a chore.
+/// The error of any task.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// A command failed; its code becomes ours.
     Command(CommandError),
     /// Something could not be read or written.
     Io { what: PathBuf, error: io::Error },
-    /// A tool is missing and can't be fetched.
+    /// Java, ZooKeeper or PHP is missing and can't be installed.
     Provision(ProvisionError),
-    /// A row of the bench could not be measured.
+    /// The benchmark failed.
     Bench(BenchError),
-    /// The demo did not come to its end.
+    /// The demo failed or was interrupted.
     Demo(DemoError),
-    /// The soak did not come to its end.
+    /// The soak test failed or was interrupted.
     Soak(SoakError),
-    /// The repository is not as it should be.
+    /// The repository breaks some of tidy's rules.
     Untidy { complaints: usize },
-    /// A tool is built with what it must not need.
+    /// A tool is built with a crate or a feature that it must not need.
     NotLean { tool: &'static str, excess: String },
-    /// No test has such a name.
+    /// No end-to-end test has a name that contains this text.
     NoSuchTest { name: String },
     /// Some of the repeated runs failed.
     Flaky { failed: u32, runs: u32 },
-    /// No development server runs.
+    /// The development server is not running.
     NoServer,
-    /// The development server did not come up.
+    /// The development server did not start.
     ServerDown { log: PathBuf },
 }
 
 impl Failure {
-    /// The exit code for it.
+    /// The exit code for this failure.
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Command(error) => error.code(),
@@ -58,7 +58,7 @@ impl Failure {
         }
     }
 
-    /// Makes a failure of an error about a file.
+    /// Wraps an I/O error of this file.
     pub(crate) fn io(what: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         |error| Self::Io { what, error }
@@ -69,18 +69,22 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Command(error) => error.fmt(f),
-            Self::Io { what, .. } => write!(f, "trouble with {}", what.display()),
+            Self::Io { what, .. } => write!(f, "cannot read or write {}", what.display()),
             Self::Provision(error) => error.fmt(f),
             Self::Bench(error) => error.fmt(f),
             Self::Demo(error) => error.fmt(f),
             Self::Soak(error) => error.fmt(f),
-            Self::Untidy { complaints } => write!(f, "{complaints} complaints"),
-            Self::NotLean { tool, excess } => write!(f, "{tool} is built with {excess}"),
-            Self::NoSuchTest { name } => write!(f, "no e2e test has {name:?} in its name"),
+            Self::Untidy { complaints } => write!(f, "tidy found {complaints} problems"),
+            Self::NotLean { tool, excess } => write!(f, "{tool} must not be built with {excess}"),
+            Self::NoSuchTest { name } => {
+                write!(f, "no end-to-end test has a name that contains {name:?}")
+            }
             Self::Flaky { failed, runs } => write!(f, "{failed} of {runs} runs failed"),
-            Self::NoServer => f.write_str("no server; `cargo xtask zk up` starts one"),
+            Self::NoServer => {
+                f.write_str("the server is not running; `cargo xtask zk up` starts it")
+            }
             Self::ServerDown { log } => {
-                write!(f, "the server did not come up; its log is {}", log.display())
+                write!(f, "the server did not start; its log is {}", log.display())
             }
         }
     }

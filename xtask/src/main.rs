@@ -1,14 +1,14 @@
-//! The chores of this workspace.
+//! `cargo xtask`: the development tasks of this workspace.
 
 mod apt;
 mod bench;
 mod command;
 mod demo;
 mod failure;
-mod gate;
 mod provision;
 mod soak;
 mod step;
+mod test;
 mod tidy;
 mod workspace;
 mod zk;
@@ -17,44 +17,44 @@ use clap::{Parser, Subcommand};
 use farm_core::engine::chain;
 use std::process::ExitCode;
 
-/// The chores of this workspace
+/// Development tasks of this workspace
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
-struct Chores {
+struct Xtask {
     #[command(subcommand)]
-    verb: Verb,
+    task: Task,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// Show a farm at work, on a real ZooKeeper that is fetched if need be
+enum Task {
+    /// Run a demo farm on a real ZooKeeper, which is downloaded if it is missing
     Demo(demo::Demo),
-    /// Check and test everything, the way a change has to pass
-    Test(gate::Test),
-    /// Measure the tools beside the raw limits of this machine
+    /// Run every check and test that a change has to pass
+    Test(test::Test),
+    /// Measure the tools and compare them with the limits of this machine
     Bench(bench::Bench),
-    /// Keep a farm at work while faults fall at random, and see that all holds
+    /// Run a farm under random faults and check its invariants
     Soak(soak::Soak),
-    /// Check the repository itself: layers, sizes, names, links
+    /// Check the repository itself: imports, sizes, names, links
     Tidy,
-    /// Keep a ZooKeeper server running for development
+    /// Start or stop a ZooKeeper server for development
     #[command(subcommand)]
     Zk(zk::Zk),
 }
 
 fn main() -> ExitCode {
-    let outcome = match Chores::parse().verb {
-        Verb::Demo(demo) => demo::run(&demo),
-        Verb::Test(test) => gate::run(&test),
-        Verb::Bench(bench) => bench::run(&bench),
-        Verb::Soak(soak) => soak::run(&soak),
-        Verb::Tidy => tidy::run(),
-        Verb::Zk(zk) => zk::run(&zk),
+    let outcome = match Xtask::parse().task {
+        Task::Demo(demo) => demo::run(&demo),
+        Task::Test(test) => test::run(&test),
+        Task::Bench(bench) => bench::run(&bench),
+        Task::Soak(soak) => soak::run(&soak),
+        Task::Tidy => tidy::run(),
+        Task::Zk(zk) => zk::run(&zk),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            step::say(&format!("xtask: {}", chain(&failure)));
+            step::eprint_line(&format!("xtask: {}", chain(&failure)));
             ExitCode::from(failure.code())
         }
     }

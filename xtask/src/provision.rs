@@ -1,17 +1,17 @@
-//! Fetching what the tests and the demo need, where it is missing.
+//! Installs what the tests and the demo need, if it is missing.
 //!
-//! What counts as found is decided in [`farm_harness::toolbox`] alone; this
-//! module only changes the machine until it is found there. With everything in
-//! place it does nothing.
+//! [`farm_harness::toolbox`] alone decides what counts as found. This module
+//! installs packages until everything is found there, and does nothing if it
+//! already is.
 
 use crate::apt::{self, AptError};
-use crate::step::say;
+use crate::step::eprint_line;
 use farm_core::engine::chain;
 use farm_harness::toolbox::{self, Missing, Toolbox};
 use std::error::Error;
 use std::fmt;
 
-/// What has to be there.
+/// What a task needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// Java and ZooKeeper.
@@ -20,7 +20,7 @@ pub(crate) enum Need {
     ServersAndPhp,
 }
 
-/// Something is missing, and could not be fetched.
+/// Something is missing and could not be installed.
 #[derive(Debug)]
 pub(crate) struct ProvisionError {
     missing: Vec<Missing>,
@@ -41,7 +41,7 @@ impl Error for ProvisionError {
     }
 }
 
-/// Makes sure that everything needed is there, and says where.
+/// Makes sure that everything needed is installed, and returns the paths.
 pub(crate) fn ensure(need: Need) -> Result<Toolbox, ProvisionError> {
     let parts: &[_] = match need {
         Need::Servers => &[Missing::Java, Missing::ZooKeeper],
@@ -49,26 +49,28 @@ pub(crate) fn ensure(need: Need) -> Result<Toolbox, ProvisionError> {
     };
     let missing: Vec<_> = parts.iter().copied().filter(|part| !is_found(*part)).collect();
     if !missing.is_empty() {
-        fetch(&missing)?;
+        obtain(&missing)?;
     }
     Toolbox::find().map_err(|missing| ProvisionError { missing: vec![missing], cause: None })
 }
 
-/// Installs as root; unpacks for everybody else, and where installing fails.
-fn fetch(missing: &[Missing]) -> Result<(), ProvisionError> {
+/// Installs the packages as root. Unpacks them for any other user, or if installing fails.
+fn obtain(missing: &[Missing]) -> Result<(), ProvisionError> {
     let packages: Vec<_> = missing.iter().map(|missing| missing.package()).collect();
     if nix::unistd::geteuid().is_root() && !toolbox::is_unpack_only() {
-        say(&format!("installing {} (apt-get)", packages.join(", ")));
+        eprint_line(&format!("installing {} (apt-get)", packages.join(", ")));
         match apt::install(&packages) {
             Ok(()) if missing.iter().all(|missing| is_found(*missing)) => return Ok(()),
-            Ok(()) => say("installed, but not found where they should be; unpacking instead"),
-            Err(error) => say(&format!("{}; unpacking instead", chain(&error))),
+            Ok(()) => {
+                eprint_line("installed, but not found in the expected places; unpacking instead");
+            }
+            Err(error) => eprint_line(&format!("{}; unpacking instead", chain(&error))),
         }
     }
     let mut left = missing.iter().copied().filter(|missing| !is_found(*missing)).peekable();
     while let Some(missing) = left.peek().copied() {
         let dir = toolbox::provision_dir();
-        say(&format!("unpacking {} into {}", missing.package(), dir.display()));
+        eprint_line(&format!("unpacking {} into {}", missing.package(), dir.display()));
         let cause = apt::unpack(missing.package(), &dir).err();
         if cause.is_some() || !is_found(missing) {
             return Err(ProvisionError { missing: left.collect(), cause });

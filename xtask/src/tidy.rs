@@ -1,33 +1,33 @@
-//! `tidy`: rules about the repository that no compiler knows.
+//! `tidy`: rules about the repository that the compiler does not check.
 
 mod behaviours;
 mod circles;
 mod claims;
-mod codes;
+mod exit_codes;
 mod fault;
+mod glossary_items;
+mod glossary_origins;
 mod layers;
 mod lexer;
 mod links;
 mod modules;
-mod origins;
 mod source;
 mod syntax;
 mod table;
 mod types;
-mod words;
 
 use crate::failure::Failure;
-use crate::step::say;
+use crate::step::eprint_line;
 use crate::workspace;
 use fault::Complaint;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Checks the repository and says what is wrong with it.
+/// Checks the repository and prints all complaints.
 pub(crate) fn run() -> Result<(), Failure> {
     let complaints = inspect(&workspace::root())?;
     for complaint in &complaints {
-        say(&complaint.to_string());
+        eprint_line(&complaint.to_string());
     }
     match complaints.len() {
         0 => Ok(()),
@@ -51,24 +51,24 @@ fn inspect(root: &Path) -> Result<Vec<Complaint>, Failure> {
         let mut found = source::notes(text);
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("rs") => {
-                found.extend(source::shape(path, text));
-                found.extend(source::unguarded(path, text));
+                found.extend(source::size_and_name(path, text));
+                found.extend(source::unsafe_code(path, text));
                 found.extend(types::wide(text));
                 found.extend(scattered.remove(path.as_path()).unwrap_or_default());
-                found.extend(layers::upward(path, text));
+                found.extend(layers::upward_imports(path, text));
                 found.extend(circles.remove(path.as_path()).unwrap_or_default());
             }
             Some("md") => {
-                found.extend(links::dead(root, path, text));
-                found.extend(origins::unknown(path, text));
-                found.extend(words::unknown(path, text, &texts));
+                found.extend(links::dead_links(root, path, text));
+                found.extend(glossary_origins::missing(path, text));
+                found.extend(glossary_items::unknown(path, text, &texts));
                 found.extend(behaviours::repeated(path, text));
-                found.extend(claims::unheld(path, text, &texts));
+                found.extend(claims::untested(path, text, &texts));
             }
-            Some("toml") => found.extend(source::lints(path, text)),
+            Some("toml") => found.extend(source::missing_lints(path, text)),
             _ => {}
         }
-        found.extend(codes::unknown(path, text, &texts));
+        found.extend(exit_codes::unknown(path, text, &texts));
         complaints.extend(found.into_iter().map(|(line, fault)| Complaint {
             path: path.clone(),
             line,
@@ -86,9 +86,9 @@ fn files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
         for entry in fs::read_dir(&dir).map_err(Failure::io(&dir))? {
             let entry = entry.map_err(Failure::io(&dir))?;
             let (path, kind) = (entry.path(), entry.file_type().map_err(Failure::io(&dir))?);
-            // A build directory is marked as such, whatever its name is.
-            let is_foreign = entry.file_name() == ".git" || path.join("CACHEDIR.TAG").exists();
-            if kind.is_dir() && !is_foreign {
+            // Build directories have this file, whatever their names are.
+            let is_excluded = entry.file_name() == ".git" || path.join("CACHEDIR.TAG").exists();
+            if kind.is_dir() && !is_excluded {
                 pending.push(path);
             } else if kind.is_file() {
                 files.extend(path.strip_prefix(root).map(Path::to_path_buf));
@@ -107,7 +107,7 @@ mod tests {
     use farm_harness::Scratch;
 
     #[test]
-    fn the_repository_is_walked_and_every_rule_applied() {
+    fn every_rule_is_applied_to_the_whole_repository() {
         let root = Scratch::new();
         root.write("target/CACHEDIR.TAG", "");
         root.write("target/utils.rs", "");
@@ -127,24 +127,24 @@ mod tests {
             root.write(format!("src/{file}.rs"), "use x;\n\nimpl Far {}\n");
         }
         let complaints = inspect(root.path()).unwrap();
-        let told: Vec<_> = complaints.iter().map(ToString::to_string).collect();
+        let lines: Vec<_> = complaints.iter().map(ToString::to_string).collect();
         assert_eq!(
-            told,
+            lines,
             [
-                "README.md:1: gone.md is not there".to_owned(),
-                "crates/farm-core/src/model/up.rs:1: model must not know farm".to_owned(),
+                "README.md:1: gone.md does not exist".to_owned(),
+                "crates/farm-core/src/model/up.rs:1: model must not import farm".to_owned(),
                 "crates/x/Cargo.toml: `[lints] workspace = true` is missing".to_owned(),
                 "crates/x/src/a.rs: 2 files import each other: crates/x/src/a.rs, \
-                 crates/x/src/lib.rs; the shortest way round:\n    \
+                 crates/x/src/lib.rs; the shortest circle:\n    \
                  crates/x/src/a.rs:1: `super::Lib`, which is in crates/x/src/lib.rs\n    \
                  crates/x/src/lib.rs:2: `a::A`, which is in crates/x/src/a.rs"
                     .to_owned(),
                 format!("notes.md:1: {} does not belong here", NOTES[0]),
-                "src/far.rs:1: Far has methods in 4 files, 3 are the most".to_owned(),
-                "src/long.rs: 501 lines, 500 are the most".to_owned(),
+                "src/far.rs:1: Far has methods in 4 files; the limit is 3".to_owned(),
+                "src/long.rs: 501 lines; the limit is 500".to_owned(),
                 format!("src/main.rs:1: {UNSAFE} code; only {UNSAFE_FILE} may have any"),
-                "src/utils.rs: a name that says nothing; name the idea".to_owned(),
-                "src/wide.rs:1: Wide has 16 fields, 15 are the most".to_owned(),
+                "src/utils.rs: the name says nothing about the content".to_owned(),
+                "src/wide.rs:1: Wide has 16 fields; the limit is 15".to_owned(),
             ]
         );
     }

@@ -1,8 +1,8 @@
-//! `zk`: a server that stays up for development.
+//! `zk`: a ZooKeeper server for development that keeps running.
 
 use crate::failure::Failure;
 use crate::provision::{self, Need};
-use crate::step::say;
+use crate::step::eprint_line;
 use farm_harness::{Conf, Signal, free_port, mode, patience, toolbox, until};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
@@ -14,17 +14,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const USUAL_PORT: u16 = 2181;
+const DEFAULT_PORT: u16 = 2181;
 const START_WAIT: Duration = Duration::from_secs(30);
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Zk {
-    /// Start the server, unless it is up
+    /// Start the server unless it is running
     Up,
-    /// Stop it; its data stays
+    /// Stop the server and keep its data
     Down,
-    /// Say where it is, and fail if it is not up
+    /// Print the address of the server; fail if it is not running
     Status,
 }
 
@@ -33,17 +33,17 @@ pub(crate) fn run(zk: &Zk) -> Result<(), Failure> {
     match zk {
         Zk::Up => up(&dir),
         Zk::Down => down(&dir),
-        Zk::Status => State::read(&dir).ok_or(Failure::NoServer)?.tell(),
+        Zk::Status => State::read(&dir).ok_or(Failure::NoServer)?.print(),
     }
 }
 
 fn up(dir: &Path) -> Result<(), Failure> {
     if let Some(state) = State::read(dir) {
-        return state.tell();
+        return state.print();
     }
     let toolbox = provision::ensure(Need::Servers)?;
-    let usual = TcpListener::bind((Ipv4Addr::LOCALHOST, USUAL_PORT)).is_ok();
-    let port = if usual { USUAL_PORT } else { free_port() };
+    let is_default_free = TcpListener::bind((Ipv4Addr::LOCALHOST, DEFAULT_PORT)).is_ok();
+    let port = if is_default_free { DEFAULT_PORT } else { free_port() };
     let lines = vec!["tickTime=2000".to_owned()];
     let conf = Conf { toolbox, dir: dir.to_owned(), port, secure_port: None, heap_mb: 256, lines };
     conf.write(None).map_err(Failure::io(dir))?;
@@ -53,19 +53,19 @@ fn up(dir: &Path) -> Result<(), Failure> {
     state.write()?;
     let mut probe = || mode(state.addr());
     if until(Instant::now() + patience(START_WAIT), &mut probe).is_err() {
-        say(&conf.log_tail());
+        eprint_line(&conf.log_tail());
         return Err(Failure::ServerDown { log: conf.log() });
     }
-    state.tell()
+    state.print()
 }
 
 fn down(dir: &Path) -> Result<(), Failure> {
     let Some(state) = State::read(dir) else {
-        say("no server");
+        eprint_line("the server is not running");
         return Ok(());
     };
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        // It may end between our look and the signal.
+        // The process may exit between the check and the signal.
         kill(Pid::from_raw(state.pid.cast_signed()), signal).unwrap_or_default();
         let mut probe = || State::read(dir).map_or(Ok(()), Err);
         if until(Instant::now() + STOP_WAIT, &mut probe).is_ok() {
@@ -75,13 +75,13 @@ fn down(dir: &Path) -> Result<(), Failure> {
     fs::remove_file(State::path(dir)).map_err(Failure::io(State::path(dir)))
 }
 
-/// A group of its own: Ctrl-C in this terminal is not meant for the server.
+/// Puts the server in a process group of its own: Ctrl-C in this terminal must not reach it.
 fn detached(mut command: Command) -> Command {
     command.process_group(0);
     command
 }
 
-/// The server that was started last, if it still runs.
+/// The server that was started last, if it is still running.
 #[derive(Debug)]
 struct State {
     pid: u32,
@@ -101,7 +101,7 @@ impl State {
         state.is_running().then_some(state)
     }
 
-    /// True while the process is there and is our server: ids are used again.
+    /// True while the process exists and is our server: the kernel reuses process ids.
     fn is_running(&self) -> bool {
         let command = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
         let conf = self.dir.join("zoo.cfg").display().to_string();
@@ -120,8 +120,8 @@ impl State {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    fn tell(&self) -> Result<(), Failure> {
-        // The answer goes to standard output, for `$(cargo xtask zk status)`.
+    fn print(&self) -> Result<(), Failure> {
+        // On standard output, for `$(cargo xtask zk status)`.
         writeln!(std::io::stdout(), "{}", self.addr()).map_err(Failure::io("standard output"))
     }
 }

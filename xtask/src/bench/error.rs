@@ -1,40 +1,43 @@
-//! Why a row could not be measured.
+//! Why the benchmark failed.
 
 use farm_harness::{StartError, ZkError};
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
-/// What stops the bench.
+/// An error of the benchmark.
 #[derive(Debug)]
 pub(crate) enum BenchError {
-    /// No row has such a name.
+    /// No row has a name that contains this text.
     NoSuchRow { name: String },
-    /// No server to measure with.
+    /// The server could not be started.
     Start(StartError),
-    /// The bare client was refused.
+    /// A request of the bare client failed.
     Zk(ZkError),
-    /// Something could not be read, written or started.
+    /// A file could not be read or written, or a program could not be started.
     Io { what: PathBuf, error: io::Error },
-    /// A tool ended badly.
-    Tool { line: String, said: String },
-    /// An outcome did not come.
-    NotSeen { what: &'static str },
-    /// The server does not count what a row is about.
+    /// A tool failed.
+    Tool { line: String, status: ExitStatus },
+    /// An expected outcome was not observed in time.
+    TimedOut { expected: &'static str },
+    /// A row has no samples.
+    NoSamples,
+    /// The server does not have the counter that a row needs.
     NotCounted { counter: String },
-    /// A codec refused what the bench made up.
+    /// A codec failed on a generated record.
     Codec(Box<dyn Error + Send + Sync>),
 }
 
 impl BenchError {
-    /// Makes one of an error about a file or program.
+    /// Wraps an I/O error of this file or program.
     pub(super) fn io(what: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         |error| Self::Io { what, error }
     }
 
-    /// Makes one of a codec's error.
+    /// Wraps the error of a codec.
     pub(super) fn codec(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Codec(Box::new(error))
     }
@@ -43,14 +46,15 @@ impl BenchError {
 impl fmt::Display for BenchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoSuchRow { name } => write!(f, "no row has {name:?} in its name"),
+            Self::NoSuchRow { name } => write!(f, "no row has a name that contains {name:?}"),
             Self::Start(error) => error.fmt(f),
             Self::Zk(_) => f.write_str("the bare client failed"),
-            Self::Io { what, .. } => write!(f, "trouble with {}", what.display()),
-            Self::Tool { line, said } => write!(f, "`{line}` failed, saying {said:?}"),
-            Self::NotSeen { what } => write!(f, "not seen in time: {what}"),
-            Self::NotCounted { counter } => write!(f, "the server has no {counter}"),
-            Self::Codec(_) => f.write_str("a made-up record was refused"),
+            Self::Io { what, .. } => write!(f, "cannot use {}", what.display()),
+            Self::Tool { line, status } => write!(f, "`{line}` failed: {status}"),
+            Self::TimedOut { expected } => write!(f, "timed out waiting for {expected}"),
+            Self::NoSamples => f.write_str("no samples were taken"),
+            Self::NotCounted { counter } => write!(f, "the server has no counter {counter}"),
+            Self::Codec(_) => f.write_str("a codec failed on a generated record"),
         }
     }
 }
@@ -64,7 +68,8 @@ impl Error for BenchError {
             Self::Codec(error) => Some(error.as_ref()),
             Self::NoSuchRow { .. }
             | Self::Tool { .. }
-            | Self::NotSeen { .. }
+            | Self::TimedOut { .. }
+            | Self::NoSamples
             | Self::NotCounted { .. } => None,
         }
     }

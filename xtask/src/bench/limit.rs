@@ -1,7 +1,7 @@
-//! The raw limits: the same outcome with nothing in the way.
+//! The limits: the outcomes of the tools, reached with as little work as possible.
 
 use super::error::BenchError;
-use super::stage::Stage;
+use super::testbed::Testbed;
 use crate::command::line_of;
 use farm_harness::{Zk, toolbox};
 use std::fs::{self, File};
@@ -10,45 +10,45 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Runs a command to its end, its output unseen.
+/// Runs a command until it exits, without its output.
 pub(super) fn run(command: &mut Command) -> Result<(), BenchError> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let status = command.status().map_err(BenchError::io(command.get_program()))?;
     if status.success() {
         return Ok(());
     }
-    Err(BenchError::Tool { line: line_of(command), said: status.to_string() })
+    Err(BenchError::Tool { line: line_of(command), status })
 }
 
-/// A process that does nothing.
+/// A program that does nothing.
 pub(super) fn idle_process() -> Command {
     let mut command = Command::new(toolbox::in_path("true").unwrap_or_else(|| "true".into()));
     command.env_clear();
     command
 }
 
-/// Puts bytes into a file the careful way: written beside, synced, renamed.
+/// Replaces a file atomically: writes a temporary file, syncs it, and renames it.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), BenchError> {
-    let staged = path.with_extension("staged");
-    let written = File::create(&staged)
+    let temporary = path.with_extension("temporary");
+    let written = File::create(&temporary)
         .and_then(|mut file| {
             file.write_all(bytes)?;
             file.sync_all()
         })
-        .and_then(|()| fs::rename(&staged, path));
+        .and_then(|()| fs::rename(&temporary, path));
     written.map_err(BenchError::io(path))
 }
 
-/// Two bare clients and a znode of which one is told what the other sets.
-pub(super) struct Wire {
+/// Two bare clients: one sets a znode, the other one watches it.
+pub(super) struct BareClients {
     writer: Zk,
     watcher: Zk,
     path: &'static str,
 }
 
-impl Wire {
-    pub(super) fn new(stage: &Stage, path: &'static str) -> Result<Self, BenchError> {
-        let (mut writer, mut watcher) = (stage.zk()?, stage.zk()?);
+impl BareClients {
+    pub(super) fn new(testbed: &Testbed, path: &'static str) -> Result<Self, BenchError> {
+        let (mut writer, mut watcher) = (testbed.zk()?, testbed.zk()?);
         if writer.exists(path)?.is_none() {
             writer.create_all(path, "")?;
         }
@@ -56,7 +56,7 @@ impl Wire {
         Ok(Self { writer, watcher, path })
     }
 
-    /// From the set until the other client is told.
+    /// The time from the set until the other client gets the watch event.
     pub(super) fn set_to_change(&mut self, data: &str) -> Result<Duration, BenchError> {
         let start = Instant::now();
         self.writer.set(self.path, data)?;
@@ -66,7 +66,7 @@ impl Wire {
         Ok(elapsed)
     }
 
-    /// From the set until the other client has read the znode and put a file in place.
+    /// The time from the set until the other client has read the znode and replaced a file.
     pub(super) fn set_to_file(
         &mut self,
         data: &str,
@@ -81,7 +81,7 @@ impl Wire {
     }
 }
 
-/// A file that is only there to be replaced.
+/// A file that only exists to be replaced.
 pub(super) struct BareFile {
     pub(super) path: PathBuf,
     pub(super) bytes: Vec<u8>,

@@ -1,37 +1,36 @@
-//! `bench`: what the tools take, beside what nothing at all would take.
+//! `bench`: how long the tools take, compared with the least that is possible.
 //!
-//! **Invariant.** A figure never stands alone: its raw limit is measured in the
-//! same run, in turns with it, on the same server and disk. No figure makes the
-//! run fail.
+//! **Invariant.** Every row has a limit, which is measured in the same run, alternating with the
+//! tool, on the same server and disk. No result makes the run fail.
 
 mod error;
+mod file_observer;
 mod limit;
 mod rows;
-mod sight;
-mod stage;
 mod stats;
 mod table;
+mod testbed;
 
 use crate::command::run as run_command;
 use crate::failure::Failure;
 use crate::provision::{self, Need};
-use crate::step::{say, step};
+use crate::step::{eprint_line, step};
 use crate::workspace;
 pub(crate) use error::BenchError;
 use farm_harness::{mortal, toolbox};
-use stage::Stage;
 use std::io::Write;
 use std::path::PathBuf;
+use testbed::Testbed;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
-    /// Measure only the rows with ROW in their name
+    /// Measure only the rows whose names contain ROW
     #[arg(long, value_name = "ROW")]
     only: Option<String>,
     /// Print one JSON object per row
     #[arg(long)]
     json: bool,
-    /// Measure the release binaries as they are
+    /// Measure the existing release binaries without building them
     #[arg(long)]
     no_build: bool,
 }
@@ -42,14 +41,14 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
     if rows.is_empty() {
         return Err(BenchError::NoSuchRow { name: part.to_owned() }.into());
     }
-    // The limits are our own code: they are measured by a release binary, too.
+    // The limits are code of this program, so they have to run in a release build as well.
     if cfg!(debug_assertions) {
-        return build_and_start_over(bench);
+        return rerun_in_release(bench);
     }
-    let stage = Stage::new(release_dir());
+    let testbed = Testbed::new(release_dir());
     let mut measured = Vec::new();
     for (name, measure) in rows {
-        let row = step(name, || measure(&stage, name))?;
+        let row = step(name, || measure(&testbed, name))?;
         if bench.json {
             print(&format!("{}\n", table::json(&row)))?;
         }
@@ -58,7 +57,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
     if bench.json { Ok(()) } else { print(&table::text(&measured)) }
 }
 
-fn build_and_start_over(bench: &Bench) -> Result<(), Failure> {
+fn rerun_in_release(bench: &Bench) -> Result<(), Failure> {
     let toolbox = step("provision", || provision::ensure(Need::Servers))?;
     if !bench.no_build {
         step("build", || {
@@ -71,7 +70,7 @@ fn build_and_start_over(bench: &Bench) -> Result<(), Failure> {
     command.args(bench.json.then_some("--json"));
     command.env("FARM_JAVA", &toolbox.java);
     command.env("FARM_ZOOKEEPER_CLASSPATH", &toolbox.zookeeper_classpath);
-    say("==> measure: server with its disk syncs off, release binaries, this machine");
+    eprint_line("==> measure: release binaries, a server with disk syncs off, this machine");
     Ok(run_command(&mut command)?)
 }
 

@@ -1,44 +1,43 @@
-//! Rows, as people and as programs read them.
+//! The output: rows as a table for people, and as JSON for programs.
 
 use super::error::BenchError;
-use super::stats::{Figure, Pairs};
+use super::stats::{SamplePairs, Summary};
 use std::fmt::Write as _;
 
-/// What the figures of a row count.
+/// The unit of the values of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// Time, in seconds.
+    /// Seconds.
     Seconds,
-    /// Requests that read, per change.
+    /// Read requests per change.
     Reads,
 }
 
-/// One thing that was measured, and its limit.
+/// A measurement and its limit.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) unit: Unit,
     pub(super) samples: usize,
-    pub(super) measured: Figure,
-    pub(super) limit: Figure,
-    /// How many bytes one sample is about, where that says something.
+    pub(super) measured: Summary,
+    pub(super) limit: Summary,
+    /// How many bytes each sample reads or writes, for the rows where it matters.
     pub(super) bytes: Option<usize>,
 }
 
 impl Row {
-    /// The row of some times, if there are any.
-    fn of_times(name: &'static str, pairs: Pairs) -> Option<Self> {
+    fn of_times(name: &'static str, pairs: SamplePairs) -> Option<Self> {
         let samples = pairs.len();
-        let (measured, limit) = pairs.figures()?;
+        let (measured, limit) = pairs.summaries()?;
         Some(Self { name, unit: Unit::Seconds, samples, measured, limit, bytes: None })
     }
 
-    /// The row of a measuring that took at least one sample.
-    pub(super) fn measured(name: &'static str, pairs: Pairs) -> Result<Self, BenchError> {
-        Self::of_times(name, pairs).ok_or(BenchError::NotSeen { what: "a sample" })
+    /// The row of some times; an error if there are none.
+    pub(super) fn measured(name: &'static str, pairs: SamplePairs) -> Result<Self, BenchError> {
+        Self::of_times(name, pairs).ok_or(BenchError::NoSamples)
     }
 
-    /// Says how many bytes one sample is about.
+    /// Sets how many bytes each sample reads or writes.
     pub(super) const fn with_bytes(mut self, bytes: usize) -> Self {
         self.bytes = Some(bytes);
         self
@@ -52,7 +51,7 @@ impl Row {
 const HEAD: [&str; 8] =
     ["row", "n", "median", "p99", "limit median", "limit p99", "ratio", "bytes"];
 
-/// The rows under each other, for people.
+/// All rows as a table.
 pub(super) fn text(rows: &[Row]) -> String {
     let mut lines = vec![HEAD.map(str::to_owned)];
     lines.extend(rows.iter().map(cells));
@@ -93,7 +92,7 @@ fn cells(row: &Row) -> [String; HEAD.len()] {
     ]
 }
 
-/// Three digits and a unit that suits them.
+/// A number with three digits and a suitable unit.
 fn amount(unit: Unit, number: f64) -> String {
     if unit == Unit::Reads {
         return format!("{number:.2} reads");
@@ -117,17 +116,17 @@ pub(super) fn json(row: &Row) -> String {
         Unit::Seconds => "s",
         Unit::Reads => "reads",
     };
-    let figure =
-        |figure: Figure| format!("{{\"median\":{},\"p99\":{}}}", figure.median, figure.p99);
+    let summary =
+        |summary: Summary| format!("{{\"median\":{},\"p99\":{}}}", summary.median, summary.p99);
     let bytes = row.bytes.map(|bytes| format!(",\"bytes\":{bytes}")).unwrap_or_default();
-    // Names are ours and need no escaping, and every figure is finite.
+    // The names need no escaping, and every value is finite.
     format!(
         "{{\"v\":1,\"row\":\"{}\",\"unit\":\"{unit}\",\"samples\":{},\"measured\":{},\"limit\":{},\
          \"ratio\":{}{bytes}}}",
         row.name,
         row.samples,
-        figure(row.measured),
-        figure(row.limit),
+        summary(row.measured),
+        summary(row.limit),
         row.ratio()
     )
 }
@@ -138,19 +137,19 @@ mod tests {
     use std::time::Duration;
 
     fn times(name: &'static str, measured_us: u64, limit_us: u64) -> Row {
-        let mut pairs = Pairs::default();
+        let mut pairs = SamplePairs::default();
         pairs.push(Duration::from_micros(measured_us), Duration::from_micros(limit_us));
         Row::of_times(name, pairs).unwrap()
     }
 
     #[test]
-    fn a_table_has_its_columns_under_each_other() {
+    fn the_columns_of_a_table_are_aligned() {
         let reads = Row {
             name: "reads",
             unit: Unit::Reads,
             samples: 50,
-            measured: Figure::constant(1.0),
-            limit: Figure::constant(1.0),
+            measured: Summary::constant(1.0),
+            limit: Summary::constant(1.0),
             bytes: None,
         };
         let rows = [times("export-1000-json", 12_345, 1_500).with_bytes(4096), reads];
@@ -185,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_measured_is_no_row() {
-        assert_eq!(Row::of_times("get", Pairs::default()), None);
+    fn no_samples_make_no_row() {
+        assert_eq!(Row::of_times("get", SamplePairs::default()), None);
     }
 }

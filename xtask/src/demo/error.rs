@@ -1,57 +1,57 @@
-//! Why the demo did not come to its end.
+//! Why the demo failed.
 
 use farm_harness::StartError;
 use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// What stops the demo.
+/// An error of the demo.
 #[derive(Debug)]
 pub(crate) enum DemoError {
-    /// Somebody pressed Ctrl-C, or the terminal is gone.
+    /// A signal: somebody pressed Ctrl-C or closed the terminal.
     Interrupted,
-    /// The signals can't be listened to.
+    /// The signal handlers could not be installed.
     Signals(io::Error),
-    /// There is no ZooKeeper.
+    /// ZooKeeper could not be started.
     Server(StartError),
     /// A command failed.
     Command {
-        /// As it was shown.
+        /// As it was displayed.
         line: String,
-        /// Its exit code, unless a signal ended it.
+        /// Its exit code, unless a signal killed it.
         code: Option<i32>,
-        /// What it said about it.
+        /// Its error output.
         stderr: String,
     },
-    /// A tool that was to run on has ended.
-    Ended {
-        /// As it was shown.
+    /// A tool that should keep running has exited.
+    Exited {
+        /// As it was displayed.
         line: String,
-        /// The end of its log.
+        /// The last lines of its log.
         log: String,
     },
-    /// An outcome was not seen in time.
-    Unseen {
-        /// What should have happened.
-        what: String,
-        /// What there was instead.
+    /// An expected outcome was not observed in time.
+    TimedOut {
+        /// The expected outcome.
+        expected: String,
+        /// What was observed last.
         seen: String,
-        /// The end of every tool's log.
+        /// The last lines of the log of every tool.
         logs: String,
     },
 }
 
 impl DemoError {
-    /// The exit code for it.
+    /// The exit code for this error.
     pub(crate) const fn code(&self) -> u8 {
         match self {
-            // As a shell tells of a program that Ctrl-C ended.
+            // The code that a shell reports for a program that Ctrl-C killed.
             Self::Interrupted => 130,
             Self::Signals(_)
             | Self::Server(_)
             | Self::Command { .. }
-            | Self::Ended { .. }
-            | Self::Unseen { .. } => 1,
+            | Self::Exited { .. }
+            | Self::TimedOut { .. } => 1,
         }
     }
 }
@@ -68,9 +68,9 @@ impl fmt::Display for DemoError {
             Self::Command { line, code: None, stderr } => {
                 write!(f, "`{line}` was killed\n{stderr}")
             }
-            Self::Ended { line, log } => write!(f, "`{line}` has ended; its log:\n{log}"),
-            Self::Unseen { what, seen, logs } => {
-                write!(f, "not seen in time: {what}\nseen instead: {seen}\n{logs}")
+            Self::Exited { line, log } => write!(f, "`{line}` has exited; its log:\n{log}"),
+            Self::TimedOut { expected, seen, logs } => {
+                write!(f, "timed out waiting for: {expected}\nlast seen: {seen}\n{logs}")
             }
         }
     }
@@ -81,9 +81,10 @@ impl Error for DemoError {
         match self {
             Self::Signals(error) => Some(error),
             Self::Server(error) => error.source(),
-            Self::Interrupted | Self::Command { .. } | Self::Ended { .. } | Self::Unseen { .. } => {
-                None
-            }
+            Self::Interrupted
+            | Self::Command { .. }
+            | Self::Exited { .. }
+            | Self::TimedOut { .. } => None,
         }
     }
 }

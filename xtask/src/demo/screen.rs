@@ -1,4 +1,4 @@
-//! What the demo shows, and in which colours.
+//! What the demo prints, and in which colours.
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
@@ -6,9 +6,9 @@ use std::io::{self, IsTerminal, Write};
 const PLAIN: &str = "\x1b[0m";
 const COMMAND: &str = "\x1b[1;36m";
 const TITLE: &str = "\x1b[1m";
-const FACT: &str = "\x1b[32m";
+const OUTCOME: &str = "\x1b[32m";
 
-/// Standard output, coloured if it is a terminal that wants it.
+/// Standard output, in colour if it is a terminal and nobody objects.
 #[derive(Debug)]
 pub(super) struct Screen {
     is_coloured: bool,
@@ -16,40 +16,40 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn open() -> Self {
-        let is_unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        let is_colour_unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { is_coloured: io::stdout().is_terminal() && !is_unwanted }
+        Self { is_coloured: io::stdout().is_terminal() && !is_colour_unwanted }
     }
 
-    /// Opens a scene.
+    /// Prints the title of a part.
     pub(super) fn title(&self, text: &str) {
         self.line("");
-        self.painted(TITLE, text);
+        self.coloured(TITLE, text);
     }
 
-    /// Explains, in the reader's language.
+    /// Prints an explanation.
     pub(super) fn explain(&self, text: &str) {
         self.line(text);
     }
 
-    /// Shows a command that is about to run.
+    /// Prints a command that is about to run.
     pub(super) fn command(&self, line: &str) {
-        self.painted(COMMAND, &format!("$ {line}"));
+        self.coloured(COMMAND, &format!("$ {line}"));
     }
 
-    /// Shows what a command printed, as it is.
+    /// Prints the output of a command unchanged.
     pub(super) fn output(&self, text: &str) {
         for line in text.lines() {
             self.line(line);
         }
     }
 
-    /// Tells an outcome that was seen.
-    pub(super) fn fact(&self, text: &str) {
-        self.painted(FACT, &format!("-> {text}"));
+    /// Prints an outcome that was observed.
+    pub(super) fn outcome(&self, text: &str) {
+        self.coloured(OUTCOME, &format!("-> {text}"));
     }
 
-    fn painted(&self, colour: &str, text: &str) {
+    fn coloured(&self, colour: &str, text: &str) {
         if self.is_coloured {
             self.line(&format!("{colour}{text}{PLAIN}"));
         } else {
@@ -58,7 +58,7 @@ impl Screen {
     }
 
     fn line(&self, text: &str) {
-        // With nobody left to read it, the exit code still tells the outcome.
+        // If nobody reads standard output any more, the exit code still tells the outcome.
         drop(writeln!(io::stdout(), "{text}"));
     }
 }

@@ -1,4 +1,4 @@
-//! The config of a zkjoin, in the hands of somebody who edits it.
+//! The config of a zkjoin, which the soak test edits.
 
 use super::farm::{as_files, files_in};
 use serde_json::{Map, Value};
@@ -8,44 +8,44 @@ use std::path::{Path, PathBuf};
 
 /// The format of a config or an exported file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Format {
     Dir,
     Json,
     Php,
 }
 
-impl Kind {
-    /// As `--format` takes it.
-    pub(super) fn format(self) -> String {
+impl Format {
+    /// The name for `--format`.
+    pub(super) fn name(self) -> String {
         format!("{self:?}").to_lowercase()
     }
 }
 
-/// A directory or a JSON file.
+/// A config: a directory or a JSON file.
 pub(super) struct Conf {
-    pub(super) kind: Kind,
+    pub(super) format: Format,
     pub(super) path: PathBuf,
 }
 
 impl Conf {
-    pub(super) fn new(dir: &Path, name: &str, kind: Kind) -> Self {
-        let extension = if kind == Kind::Dir { "" } else { ".json" };
-        Self { kind, path: dir.join(format!("{name}{extension}")) }
+    pub(super) fn new(dir: &Path, name: &str, format: Format) -> Self {
+        let extension = if format == Format::Dir { "" } else { ".json" };
+        Self { format, path: dir.join(format!("{name}{extension}")) }
     }
 
-    /// A field becomes that number: in a file renamed into place, or written where it is.
+    /// Sets a field to a number. The file is written in place or replaced by a rename.
     pub(super) fn edit(&self, field: &str, number: u64, is_in_place: bool) -> io::Result<()> {
-        let staged = self.path.with_extension("edit");
-        if self.kind == Kind::Dir {
-            let place = self.path.join(field);
-            let path = if is_in_place { &place } else { &staged };
+        let temporary = self.path.with_extension("edit");
+        if self.format == Format::Dir {
+            let target = self.path.join(field);
+            let path = if is_in_place { &target } else { &temporary };
             File::create(path)?.write_all(number.to_string().as_bytes())?;
-            if is_in_place { Ok(()) } else { fs::rename(&staged, place) }
+            if is_in_place { Ok(()) } else { fs::rename(&temporary, target) }
         } else {
             let mut record = self.json()?;
             record.insert(field.to_owned(), number.into());
-            File::create(&staged)?.write_all(Value::Object(record).to_string().as_bytes())?;
-            fs::rename(&staged, &self.path)
+            File::create(&temporary)?.write_all(Value::Object(record).to_string().as_bytes())?;
+            fs::rename(&temporary, &self.path)
         }
     }
 
@@ -53,9 +53,9 @@ impl Conf {
         Ok(serde_json::from_slice(&fs::read(&self.path)?)?)
     }
 
-    /// The config says what the znode says.
-    pub(super) fn agrees(&self, record: &Map<String, Value>) -> Result<(), String> {
-        let (found, is_equal) = if self.kind == Kind::Dir {
+    /// Checks that the config equals the record of the znode.
+    pub(super) fn check(&self, record: &Map<String, Value>) -> Result<(), String> {
+        let (found, is_equal) = if self.format == Format::Dir {
             let found = files_in(&self.path)?;
             (format!("{found:?}"), found == as_files(record))
         } else {
@@ -63,6 +63,6 @@ impl Conf {
             (Value::Object(found.clone()).to_string(), found == *record)
         };
         let wanted = Value::Object(record.clone());
-        if is_equal { Ok(()) } else { Err(format!("its config says {found}, its znode {wanted}")) }
+        if is_equal { Ok(()) } else { Err(format!("its config has {found}, its znode {wanted}")) }
     }
 }

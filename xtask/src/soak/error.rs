@@ -1,4 +1,4 @@
-//! Why a soak did not come to its end.
+//! Why the soak test failed.
 
 use farm_harness::{StartError, ZkError};
 use std::error::Error;
@@ -6,34 +6,34 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// What stops the soak.
+/// An error of the soak test.
 #[derive(Debug)]
 pub(crate) enum SoakError {
-    /// Somebody pressed Ctrl-C, or the terminal is gone.
+    /// A signal: somebody pressed Ctrl-C or closed the terminal.
     Interrupted,
-    /// Signals can't be listened to, or no thread is to be had.
+    /// A system call failed.
     System(io::Error),
-    /// There is no ZooKeeper.
+    /// The servers could not be started.
     Servers(StartError),
-    /// The observer was refused.
+    /// A request of an observer failed.
     Zk(ZkError),
-    /// Something that should be JSON is not.
-    Unread { what: String, why: String },
-    /// What must hold does not.
-    Broken { what: String, after: Duration, timeline: String, log: String },
+    /// A record is not JSON.
+    NotJson { what: String, why: String },
+    /// An invariant was violated.
+    Violated { what: String, after: Duration, timeline: String, log: String },
 }
 
 impl SoakError {
-    /// The exit code for it.
+    /// The exit code for this error.
     pub(crate) const fn code(&self) -> u8 {
         match self {
-            // As a shell tells of a program that Ctrl-C ended.
+            // The code that a shell reports for a program that Ctrl-C killed.
             Self::Interrupted => 130,
             Self::System(_)
             | Self::Servers(_)
             | Self::Zk(_)
-            | Self::Unread { .. }
-            | Self::Broken { .. } => 1,
+            | Self::NotJson { .. }
+            | Self::Violated { .. } => 1,
         }
     }
 }
@@ -42,13 +42,13 @@ impl fmt::Display for SoakError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Interrupted => f.write_str("interrupted; everything is cleaned up"),
-            Self::System(_) => f.write_str("the system said no"),
+            Self::System(_) => f.write_str("a system call failed"),
             Self::Servers(error) => error.fmt(f),
-            Self::Zk(_) => f.write_str("the observer failed"),
-            Self::Unread { what, why } => write!(f, "{what} makes no sense: {why}"),
-            Self::Broken { what, after, timeline, log } => write!(
+            Self::Zk(_) => f.write_str("a request of an observer failed"),
+            Self::NotJson { what, why } => write!(f, "cannot parse the record of {what}: {why}"),
+            Self::Violated { what, after, timeline, log } => write!(
                 f,
-                "broken after {:.1} s: {what}\n--- what went before\n{timeline}\n--- the tool's log\n{log}",
+                "violation after {:.1} s: {what}\n--- timeline\n{timeline}\n--- log of the tool\n{log}",
                 after.as_secs_f64()
             ),
         }
@@ -61,7 +61,7 @@ impl Error for SoakError {
             Self::System(error) => Some(error),
             Self::Servers(error) => error.source(),
             Self::Zk(error) => Some(error),
-            Self::Interrupted | Self::Unread { .. } | Self::Broken { .. } => None,
+            Self::Interrupted | Self::NotJson { .. } | Self::Violated { .. } => None,
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The farm as an outsider sees it, and what the files should make of it.
+//! The farm as a bare client reads it, and the files that should come of it.
 //!
-//! Nothing here is the tools' own code: it would share their faults.
+//! Nothing here uses the code of the tools: it would have the same bugs.
 
 use super::error::SoakError;
-use super::eye::Eye;
+use super::observer::Observer;
 use farm_harness::{Zk, ZkError};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -11,10 +11,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-/// The farm of all tools.
+/// The path of the farm.
 pub(super) const FARM: &str = "/soak/farm";
 
-/// What makes a znode the one that it was.
+/// What identifies a znode: it differs if the znode was deleted and created again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) czxid: i64,
@@ -32,9 +32,9 @@ pub(super) struct Host {
 /// All hosts, by name.
 pub(super) type Farm = BTreeMap<String, Host>;
 
-/// Reads the farm, once.
-pub(super) fn read(eye: &mut Eye) -> Result<Farm, SoakError> {
-    let found = eye.ask(|zk| {
+/// Reads the farm.
+pub(super) fn read(observer: &mut Observer) -> Result<Farm, SoakError> {
+    let found = observer.request(|zk| {
         let mut found = Vec::new();
         for name in zk.children(FARM)? {
             match zk.get(&format!("{FARM}/{name}")) {
@@ -48,7 +48,7 @@ pub(super) fn read(eye: &mut Eye) -> Result<Farm, SoakError> {
     let mut farm = Farm::new();
     for (name, znode) in found.map_err(SoakError::Zk)? {
         let record = serde_json::from_slice(&znode.data)
-            .map_err(|error| SoakError::Unread { what: name.clone(), why: error.to_string() })?;
+            .map_err(|error| SoakError::NotJson { what: name.clone(), why: error.to_string() })?;
         let stat = znode.stat;
         let identity = Identity { czxid: stat.czxid, owner: stat.ephemeral_owner };
         farm.insert(name, Host { identity, version: stat.version, record });
@@ -56,7 +56,7 @@ pub(super) fn read(eye: &mut Eye) -> Result<Farm, SoakError> {
     Ok(farm)
 }
 
-/// Who is in the farm, by the names of their znodes.
+/// The identities of all znodes in the farm, by name.
 pub(super) fn members(zk: &mut Zk) -> Result<BTreeMap<String, Identity>, ZkError> {
     let mut members = BTreeMap::new();
     for name in zk.children(FARM)? {
@@ -67,7 +67,7 @@ pub(super) fn members(zk: &mut Zk) -> Result<BTreeMap<String, Identity>, ZkError
     Ok(members)
 }
 
-/// A counter in a record, however its type came out.
+/// A counter in a record, which may be a number or a string.
 pub(super) fn counter(record: &Map<String, Value>, field: &str) -> u64 {
     match record.get(field) {
         Some(Value::String(text)) => text.parse().unwrap_or(0),
@@ -76,7 +76,7 @@ pub(super) fn counter(record: &Map<String, Value>, field: &str) -> u64 {
     }
 }
 
-/// The PHP file for a farm of flat records of harmless strings and integers.
+/// The PHP file for a farm of flat records with integers, and strings that need no escaping.
 pub(super) fn as_php(farm: &Farm) -> String {
     let mut text = String::from("<?php\nreturn array\n(\n");
     for (name, host) in farm {
@@ -95,7 +95,7 @@ pub(super) fn as_json(farm: &Farm) -> Value {
     farm.iter().map(|(name, host)| (name.clone(), Value::Object(host.record.clone()))).collect()
 }
 
-/// The directory tree for a record: file name to content.
+/// The directory for a record: the content of each file, by name.
 pub(super) fn as_files(record: &Map<String, Value>) -> BTreeMap<String, String> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
@@ -104,15 +104,15 @@ pub(super) fn as_files(record: &Map<String, Value>) -> BTreeMap<String, String> 
     record.iter().map(|(field, value)| (field.clone(), text(value))).collect()
 }
 
-/// What the files of a directory say; hidden ones say nothing.
+/// The content of all files in a directory but the hidden ones.
 pub(super) fn files_in(dir: &Path) -> Result<BTreeMap<String, String>, String> {
-    let told = |error: std::io::Error| format!("{}: {error}", dir.display());
+    let failed = |error: std::io::Error| format!("{}: {error}", dir.display());
     let mut files = BTreeMap::new();
-    for entry in fs::read_dir(dir).map_err(told)? {
-        let entry = entry.map_err(told)?;
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if !name.starts_with('.') {
-            files.insert(name, fs::read_to_string(entry.path()).map_err(told)?);
+            files.insert(name, fs::read_to_string(entry.path()).map_err(failed)?);
         }
     }
     Ok(files)
@@ -124,7 +124,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_farm_is_shown_in_each_format() {
+    fn a_farm_is_written_in_each_format() {
         let Value::Object(record) = json!({"local": "7", "remote": 3}) else { panic!() };
         assert_eq!((counter(&record, "local"), counter(&record, "remote")), (7, 3));
         assert_eq!(as_files(&record)["remote"], "3");

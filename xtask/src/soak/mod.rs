@@ -1,21 +1,21 @@
-//! `soak`: a farm at work while everything around it breaks, for as long as told.
+//! `soak`: a farm under random faults, in rounds: faults, and then a recovery.
 //!
-//! **Invariant.** What goes wrong follows from the seed. What must hold is looked
-//! at throughout and, when all is mended, in full; the first breach ends the run.
-//! Nothing is left on the machine afterwards, however it ends.
+//! **Invariant.** The seed determines the faults. Some invariants are checked all the time, and all
+//! of them after each recovery. The first violation ends the run. However it ends, it leaves
+//! nothing on the machine.
 
-mod calm;
 mod conf;
 mod error;
-mod eye;
+mod exec_group;
 mod farm;
+mod inject;
+mod observer;
 mod options;
 mod plan;
+mod recovery;
 mod report;
-mod roll;
-mod shared;
-mod stage;
-mod storm;
+mod shared_record;
+mod testbed;
 mod threads;
 mod tools;
 mod usage;
@@ -23,11 +23,11 @@ mod usage;
 use crate::command::run as run_command;
 use crate::failure::Failure;
 use crate::provision::{self, Need};
-use crate::step::{say, step};
+use crate::step::{eprint_line, step};
 use crate::workspace;
 use fastrand::Rng;
-use stage::Stage;
 use std::time::Duration;
+use testbed::Testbed;
 
 pub(crate) use error::SoakError;
 pub(crate) use options::Soak;
@@ -35,31 +35,31 @@ pub(crate) use options::Soak;
 pub(crate) fn run(soak: &Soak) -> Result<(), Failure> {
     step("provision", || provision::ensure(Need::Servers))?;
     step("build", || {
-        // What the tests build too: another selection would build everything again.
+        // The same selection of packages as in `test`: cargo would rebuild for another one.
         run_command(workspace::cargo().args(["build", "--workspace", "--bins"]))
     })?;
     let seed = soak.seed.unwrap_or_else(|| fastrand::u64(..));
-    say(&format!(
+    eprint_line(&format!(
         "==> soak: seed {seed}, {} min, session timeout {:?}",
         soak.minutes, soak.session_timeout
     ));
-    let mut stage = Stage::set(soak, seed)?;
-    let outcome = endure(&mut stage, soak, seed);
-    let elapsed = stage.report.start.elapsed();
-    let totals = stage.report.totals(elapsed);
-    say(&format!("{totals}\n{}", report::usage_table(elapsed, stage.daemons())));
+    let mut testbed = Testbed::start(soak, seed)?;
+    let outcome = run_rounds(&mut testbed, soak, seed);
+    let elapsed = testbed.report.start.elapsed();
+    let totals = testbed.report.totals(elapsed);
+    eprint_line(&format!("{totals}\n{}", report::usage_table(elapsed, testbed.daemons())));
     Ok(outcome?)
 }
 
-fn endure(stage: &mut Stage, soak: &Soak, seed: u64) -> Result<(), SoakError> {
+fn run_rounds(testbed: &mut Testbed, soak: &Soak, seed: u64) -> Result<(), SoakError> {
     let mut rng = Rng::with_seed(seed);
-    stage.calm(0)?;
+    testbed.recover(0)?;
     let end = Duration::from_secs(u64::from(soak.minutes) * 60);
-    while stage.report.start.elapsed() < end {
-        let steps = plan::storm(&mut rng, soak.session_timeout);
-        stage.storm(&steps)?;
-        let took = stage.calm(steps.len())?;
-        stage.report.count(steps.len(), took);
+    while testbed.report.start.elapsed() < end {
+        let faults = plan::round(&mut rng, soak.session_timeout);
+        testbed.inject(&faults)?;
+        let took = testbed.recover(faults.len())?;
+        testbed.report.add_round(faults.len(), took);
     }
     Ok(())
 }

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Soak {
-    /// How long faults fall
+    /// How many minutes to inject faults
     #[arg(long, value_name = "N", default_value = "30")]
     pub(super) minutes: u32,
-    /// Let the faults of an earlier run fall again
+    /// Repeat the faults of an earlier run
     #[arg(long, value_name = "S")]
     pub(super) seed: Option<u64>,
     /// The session timeout of the tools
     #[arg(long, value_name = "DUR", default_value = "10s", value_parser = parse_duration)]
     pub(super) session_timeout: Duration,
-    /// Tell of each fault when it falls
+    /// Print each fault when it is injected
     #[arg(short, long)]
     pub(super) verbose: bool,
 }

@@ -1,55 +1,57 @@
-//! What goes wrong, and when.
+//! Which faults are injected, and when.
 //!
-//! **Invariant.** A plan follows from its seed alone: it never looks at what the
-//! faults before have done, so that the same seed brings the same faults.
+//! **Invariant.** A plan depends on its seed alone, and never on the effects of earlier faults: the
+//! same seed always gives the same faults.
 
 use fastrand::Rng;
 use std::fmt;
 use std::time::Duration;
 
-/// How many faults make a storm, before it is calm again.
-const STEPS_MAX: usize = 5;
+/// The most faults of a round.
+const FAULTS_MAX: usize = 5;
 
-/// Which server a fault falls on.
+/// Which server a fault hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Leader,
     Follower,
 }
 
-/// What happens to a wire between the tools and a server.
+/// A fault of the connections between the tools and a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wire {
+pub(super) enum NetworkFault {
     Cut,
     Reset,
-    /// Nobody listens any more.
+    /// New connections are refused.
     Refuse,
-    /// A black hole, either way.
+    /// Nothing is forwarded any more, in either direction.
     Swallow,
-    /// A black hole for what the tools send.
+    /// Nothing from the tools is forwarded any more.
     SwallowRequests,
-    /// A black hole for what the server sends.
+    /// Nothing from the server is forwarded any more.
     SwallowAnswers,
-    /// Half an answer, and then nothing.
+    /// Half of an answer arrives, and then nothing.
     HalfFrame,
-    /// Every frame takes so long.
+    /// Every frame is delayed.
     Slow(Duration),
 }
 
-/// Something that goes wrong. Tools are counted from 0, and the count wraps.
+/// A fault. The number of a tool or proxy counts from 0 and wraps around.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     KillServer(Target),
     FreezeServer(Target),
-    /// Killed, and started again at once.
+    /// The server is killed and started again at once.
     RestartServer(Target),
-    /// All servers, one after the other.
+    /// All servers are restarted, one after the other.
     RollingRestart,
     LoseQuorum,
     LoseAllServers,
-    OneWire(usize, Wire),
-    AllWires(Wire),
-    /// The session that the wire has seen last is ended on the server.
+    /// The connections through one proxy have a fault.
+    OneProxy(usize, NetworkFault),
+    /// The connections through all proxies have a fault.
+    AllProxies(NetworkFault),
+    /// The latest session that went through this proxy is closed on the server.
     Expire(usize),
     KillJoiner(usize),
     StopJoiner(usize),
@@ -58,34 +60,34 @@ pub(super) enum Fault {
     FreezeSharer(usize),
     KillExporter(usize),
     FreezeExporter(usize),
-    KillRoller(usize),
+    KillExec(usize),
 }
 
-/// A fault, the rest before it, and how long it stays.
+/// A fault, the pause before it, and how long it lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Step {
-    pub(super) rest: Duration,
+pub(super) struct PlannedFault {
+    pub(super) pause: Duration,
     pub(super) fault: Fault,
-    pub(super) hold: Duration,
+    pub(super) duration: Duration,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for PlannedFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.fault)?;
-        if self.hold.is_zero() {
+        if self.duration.is_zero() {
             return Ok(());
         }
-        write!(f, " for {:.1} s", self.hold.as_secs_f64())
+        write!(f, " for {:.1} s", self.duration.as_secs_f64())
     }
 }
 
-/// The faults of one storm.
-pub(super) fn storm(rng: &mut Rng, session_timeout: Duration) -> Vec<Step> {
-    (0..rng.usize(1..=STEPS_MAX)).map(|_| step(rng, session_timeout)).collect()
+/// Plans the faults of one round.
+pub(super) fn round(rng: &mut Rng, session_timeout: Duration) -> Vec<PlannedFault> {
+    (0..rng.usize(1..=FAULTS_MAX)).map(|_| planned_fault(rng, session_timeout)).collect()
 }
 
-fn step(rng: &mut Rng, session_timeout: Duration) -> Step {
-    let rest = Duration::from_millis(rng.u64(200..4000));
+fn planned_fault(rng: &mut Rng, session_timeout: Duration) -> PlannedFault {
+    let pause = Duration::from_millis(rng.u64(200..4000));
     let target = if rng.bool() { Target::Leader } else { Target::Follower };
     let which = rng.usize(..1000);
     let fault = match rng.u32(..100) {
@@ -95,8 +97,8 @@ fn step(rng: &mut Rng, session_timeout: Duration) -> Step {
         30..35 => Fault::RollingRestart,
         35..41 => Fault::LoseQuorum,
         41..44 => Fault::LoseAllServers,
-        44..60 => Fault::OneWire(which, wire(rng)),
-        60..70 => Fault::AllWires(wire(rng)),
+        44..60 => Fault::OneProxy(which, network_fault(rng)),
+        60..70 => Fault::AllProxies(network_fault(rng)),
         70..77 => Fault::Expire(which),
         77..83 => Fault::KillJoiner(which),
         83..86 => Fault::StopJoiner(which),
@@ -105,31 +107,31 @@ fn step(rng: &mut Rng, session_timeout: Duration) -> Step {
         93..95 => Fault::FreezeSharer(which),
         95..97 => Fault::KillExporter(which),
         97..98 => Fault::FreezeExporter(which),
-        98.. => Fault::KillRoller(which),
+        98.. => Fault::KillExec(which),
     };
-    // A session lives over the short ones, and can't over the long ones.
+    // A session survives a short fault. It can't survive a long one.
     let is_long = rng.u32(..4) == 0;
     let share = if is_long { 1.3 + rng.f64() } else { 0.05 + rng.f64() / 4.0 };
     let is_survivable =
-        matches!(fault, Fault::KillServer(_) | Fault::FreezeServer(_) | Fault::OneWire(..));
-    // One server of three may be away for any time.
+        matches!(fault, Fault::KillServer(_) | Fault::FreezeServer(_) | Fault::OneProxy(..));
+    // One of three servers may be down for any time.
     let share = if is_survivable { share.max(rng.f64() * 1.5) } else { share };
     let is_momentary =
         matches!(fault, Fault::RestartServer(_) | Fault::RollingRestart | Fault::Expire(_));
-    let hold = if is_momentary { Duration::ZERO } else { session_timeout.mul_f64(share) };
-    Step { rest, fault, hold }
+    let duration = if is_momentary { Duration::ZERO } else { session_timeout.mul_f64(share) };
+    PlannedFault { pause, fault, duration }
 }
 
-fn wire(rng: &mut Rng) -> Wire {
+fn network_fault(rng: &mut Rng) -> NetworkFault {
     match rng.u32(..8) {
-        0 => Wire::Cut,
-        1 => Wire::Reset,
-        2 => Wire::Refuse,
-        3 => Wire::Swallow,
-        4 => Wire::SwallowRequests,
-        5 => Wire::SwallowAnswers,
-        6 => Wire::HalfFrame,
-        _ => Wire::Slow(Duration::from_millis(rng.u64(10..150))),
+        0 => NetworkFault::Cut,
+        1 => NetworkFault::Reset,
+        2 => NetworkFault::Refuse,
+        3 => NetworkFault::Swallow,
+        4 => NetworkFault::SwallowRequests,
+        5 => NetworkFault::SwallowAnswers,
+        6 => NetworkFault::HalfFrame,
+        _ => NetworkFault::Slow(Duration::from_millis(rng.u64(10..150))),
     }
 }
 
@@ -139,25 +141,28 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(10);
 
-    fn plan(seed: u64) -> Vec<Step> {
+    fn plan(seed: u64) -> Vec<PlannedFault> {
         let mut rng = Rng::with_seed(seed);
-        (0..400).flat_map(|_| storm(&mut rng, TIMEOUT)).collect()
+        (0..400).flat_map(|_| round(&mut rng, TIMEOUT)).collect()
     }
 
     #[test]
-    fn the_same_seed_brings_the_same_faults() {
+    fn the_same_seed_gives_the_same_faults() {
         assert_eq!(plan(7), plan(7));
         assert_ne!(plan(7), plan(8));
     }
 
     #[test]
-    fn in_the_long_run_everything_goes_wrong() {
+    fn in_the_long_run_every_fault_is_planned() {
         let plan = plan(1);
-        let names = |step: &Step| format!("{:?}", step.fault).split('(').next().map(str::to_owned);
+        let names = |planned: &PlannedFault| {
+            format!("{:?}", planned.fault).split('(').next().map(str::to_owned)
+        };
         let seen: std::collections::BTreeSet<_> = plan.iter().filter_map(names).collect();
         assert_eq!(seen.len(), 17, "{seen:?}");
-        let lost: Vec<_> = plan.iter().filter(|step| step.fault == Fault::LoseQuorum).collect();
-        assert!(lost.iter().any(|step| step.hold > TIMEOUT));
-        assert!(lost.iter().any(|step| step.hold < TIMEOUT / 3));
+        let lost: Vec<_> =
+            plan.iter().filter(|planned| planned.fault == Fault::LoseQuorum).collect();
+        assert!(lost.iter().any(|planned| planned.duration > TIMEOUT));
+        assert!(lost.iter().any(|planned| planned.duration < TIMEOUT / 3));
     }
 }

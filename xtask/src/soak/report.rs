@@ -1,7 +1,7 @@
-//! What the soak says while it runs, and at its end.
+//! What the soak test prints while it runs and at the end.
 
 use super::tools::Daemon;
-use crate::step::say;
+use crate::step::eprint_line;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ pub(super) struct Report {
     is_verbose: bool,
     timeline: String,
     faults: usize,
-    calms: usize,
-    longest_calm: Duration,
+    recoveries: usize,
+    longest_recovery: Duration,
     pub(super) edits: u64,
     minutes: u32,
 }
@@ -27,18 +27,18 @@ impl Report {
             is_verbose,
             timeline: String::new(),
             faults: 0,
-            calms: 0,
-            longest_calm: Duration::ZERO,
+            recoveries: 0,
+            longest_recovery: Duration::ZERO,
             edits: 0,
             minutes: 0,
         }
     }
 
-    /// Writes into the timeline.
+    /// Adds a line to the timeline.
     pub(super) fn note(&mut self, what: &str) {
         let line = format!("{:8.1} s  {what}", self.start.elapsed().as_secs_f64());
         if self.is_verbose {
-            say(&line);
+            eprint_line(&line);
         }
         self.timeline += &line;
         self.timeline.push('\n');
@@ -48,39 +48,39 @@ impl Report {
         self.timeline.clone()
     }
 
-    /// A storm is over.
-    pub(super) fn count(&mut self, faults: usize, calm: Duration) {
+    /// Adds a round that is over.
+    pub(super) fn add_round(&mut self, faults: usize, recovery: Duration) {
         self.faults += faults;
-        self.calms += 1;
-        self.longest_calm = self.longest_calm.max(calm);
-        self.note(&format!("calm after {:.1} s", calm.as_secs_f64()));
+        self.recoveries += 1;
+        self.longest_recovery = self.longest_recovery.max(recovery);
+        self.note(&format!("recovered after {:.1} s", recovery.as_secs_f64()));
     }
 
-    /// Tells how it goes, once a minute.
+    /// Prints the totals so far, once a minute.
     pub(super) fn progress(&mut self) {
         if self.start.elapsed() >= MINUTE * (self.minutes + 1) {
             self.minutes += 1;
-            say(&format!("{:4} min: {}", self.minutes, self.line()));
+            eprint_line(&format!("{:4} min: {}", self.minutes, self.line()));
         }
     }
 
-    /// The figures of the whole run.
+    /// The totals of the whole run.
     pub(super) fn totals(&self, elapsed: Duration) -> String {
         format!("{:.1} min: {}", elapsed.as_secs_f64() / 60.0, self.line())
     }
 
     fn line(&self) -> String {
         format!(
-            "{} faults, {} times calm, after {:.1} s at most, {} edits",
+            "{} faults, {} recoveries of at most {:.1} s, {} edits",
             self.faults,
-            self.calms,
-            self.longest_calm.as_secs_f64(),
+            self.recoveries,
+            self.longest_recovery.as_secs_f64(),
             self.edits
         )
     }
 }
 
-/// What each tool has taken in that time.
+/// The resource usage of each tool in this time.
 pub(super) fn usage_table<'a>(
     elapsed: Duration,
     daemons: impl Iterator<Item = &'a mut Daemon>,

@@ -1,12 +1,11 @@
-//! Who watches and writes while the faults fall.
+//! The threads that watch the farm and edit znodes while faults are injected.
 //!
-//! **Invariant.** Each thread has an observer of its own and does nothing but
-//! post: what it means is decided in one place. Both end with the servers, or
-//! when nobody listens any more.
+//! **Invariant.** Each thread has its own observer and only sends events: the testbed decides what
+//! they mean. Both threads exit when the servers are gone or nobody receives any more.
 
 use super::error::SoakError;
-use super::eye::Eye;
 use super::farm::{Identity, counter, members};
+use super::observer::Observer;
 use farm_harness::ZkError;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -15,62 +14,65 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-const RETRY_EVERY: Duration = Duration::from_millis(50);
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What the threads have to tell.
+/// What the threads report.
 #[derive(Debug)]
-pub(super) enum News {
-    /// Who was in the farm, and how long nobody could tell before.
-    Seen { members: BTreeMap<String, Identity>, gap: Duration },
-    /// The edit of that host is in its znode.
+pub(super) enum Event {
+    /// The hosts in the farm, and the time since the last request before that was answered.
+    Observed { members: BTreeMap<String, Identity>, gap: Duration },
+    /// The edit of this host is in its znode.
     Written { host: String, number: u64 },
 }
 
-/// An edit to make: the host's field `remote` becomes this number.
+/// An edit to make: it sets the field `remote` of a host to this number.
 #[derive(Debug)]
 pub(super) struct Edit {
     pub(super) host: String,
-    /// Where its record is.
+    /// The znode with its record.
     pub(super) path: String,
     pub(super) number: u64,
 }
 
-/// Looks at the farm ten times a second.
-pub(super) fn watch(servers: Vec<SocketAddr>, news: Sender<News>) -> Result<(), SoakError> {
-    start("sentinel", move || {
+/// Starts a thread that reads the farm ten times a second.
+pub(super) fn start_watcher(
+    servers: Vec<SocketAddr>,
+    events: Sender<Event>,
+) -> Result<(), SoakError> {
+    spawn("watcher", move || {
         let (_never, pause) = channel::<()>();
-        let mut eye = Eye::new(servers);
+        let mut observer = Observer::new(servers);
         let mut last = Instant::now();
         loop {
-            // Measured from question to answer: an answer that hung is no sight of now.
-            let asked = Instant::now();
-            if let Ok(members) = eye.ask(members) {
+            // The gap starts at the request: an answer that took long may show an old state.
+            let requested = Instant::now();
+            if let Ok(members) = observer.request(members) {
                 let gap = last.elapsed();
-                last = asked;
-                if news.send(News::Seen { members, gap }).is_err() {
+                last = requested;
+                if events.send(Event::Observed { members, gap }).is_err() {
                     return;
                 }
             } else if last.elapsed() > Duration::from_secs(300) {
                 return;
             }
-            // Nobody ever posts here: it is a pause.
-            pause.recv_timeout(LOOK_EVERY).unwrap_or_default();
+            // Nobody ever sends here: this only waits.
+            pause.recv_timeout(WATCH_INTERVAL).unwrap_or_default();
         }
     })
 }
 
-/// Makes edits, each until it is known to be made.
-pub(super) fn write(
+/// Starts a thread that makes edits, and repeats each one until it is certainly made.
+pub(super) fn start_writer(
     servers: Vec<SocketAddr>,
     edits: Receiver<Edit>,
-    news: Sender<News>,
+    events: Sender<Event>,
 ) -> Result<(), SoakError> {
-    start("writer", move || {
-        let mut eye = Eye::new(servers);
+    spawn("writer", move || {
+        let mut observer = Observer::new(servers);
         let mut pending = Vec::<Edit>::new();
         loop {
-            let wait = if pending.is_empty() { Duration::MAX } else { RETRY_EVERY };
+            let wait = if pending.is_empty() { Duration::MAX } else { RETRY_INTERVAL };
             let edit = match edits.recv_timeout(wait.min(Duration::from_secs(3600))) {
                 Ok(edit) => Some(edit),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -80,9 +82,11 @@ pub(super) fn write(
             pending.extend(edits.try_iter());
             let mut left = Vec::new();
             for edit in pending.drain(..) {
-                if !matches!(eye.ask(|zk| apply(zk, &edit)), Ok(true)) {
+                if !matches!(observer.request(|zk| apply(zk, &edit)), Ok(true)) {
                     left.push(edit);
-                } else if news.send(News::Written { host: edit.host, number: edit.number }).is_err()
+                } else if events
+                    .send(Event::Written { host: edit.host, number: edit.number })
+                    .is_err()
                 {
                     return;
                 }
@@ -92,8 +96,8 @@ pub(super) fn write(
     })
 }
 
-/// True when the edit is made; one whose answer was lost is found to be made, or
-/// made again.
+/// True if the edit has been made. If the answer to an earlier attempt was lost, this finds the
+/// edit in the znode or makes it again.
 fn apply(zk: &mut farm_harness::Zk, edit: &Edit) -> Result<bool, ZkError> {
     let path = &edit.path;
     let znode = zk.get(path)?;
@@ -111,6 +115,6 @@ fn apply(zk: &mut farm_harness::Zk, edit: &Edit) -> Result<bool, ZkError> {
     }
 }
 
-fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), SoakError> {
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), SoakError> {
     Builder::new().name(name.to_owned()).spawn(work).map(drop).map_err(SoakError::System)
 }

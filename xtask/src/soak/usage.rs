@@ -1,15 +1,15 @@
-//! What a tool takes of the machine, and whether that grows.
+//! The resources that a tool uses, and whether they grow.
 
 use farm_harness::Running;
 use std::time::Duration;
 
-/// Above what the first calm found: 32 replaced configs that zkjoin keeps open for
-/// a while, for editors that still write to them, and some sockets.
+/// How many descriptors more than after the first recovery a tool may have: zkjoin keeps 32 replaced
+/// configs open for a while, because an editor may still write to them, and opens some sockets.
 const FDS_MORE_MAX: usize = 40;
 const THREADS_MORE_MAX: usize = 4;
-/// The peak may double and a little more; what leaks passes that some day.
+/// The peak of the memory may double and grow by this. A leak exceeds that sooner or later.
 const MEMORY_MORE_KB: u64 = 8 << 10;
-/// What is said once per change of the data, and not once per fault.
+/// Parts of the lines that a tool logs for each change of the data, and not for each fault.
 const ROUTINE: [&str; 11] = [
     "published;",
     "wrote the config;",
@@ -23,12 +23,12 @@ const ROUTINE: [&str; 11] = [
     "command ended",
     " the lock",
 ];
-/// What no fault may make a tool say: none of our edits is in another's way.
-const NEVER: [&str; 3] = [" ERROR ", "panicked", "malformed"];
-/// Nor this, unless it began with a config that what all hosts share replaces.
-const YIELDED: &str = "the local one is lost";
+/// What a tool must never log, whatever the fault: no two edits of the soak test conflict.
+const FORBIDDEN: [&str; 3] = [" ERROR ", "panicked", "malformed"];
+/// What a tool may log only if it has restarted with an edit that the shared record replaces.
+const LOCAL_EDIT_LOST: &str = "the local one is lost";
 
-/// What a process takes at one moment.
+/// What a process uses at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sample {
     pub(super) fds: usize,
@@ -36,7 +36,7 @@ pub(super) struct Sample {
     pub(super) memory_kb: u64,
 }
 
-/// What a tool has taken, over all its runs.
+/// What a tool has used, in all of its processes.
 #[derive(Debug, Default)]
 pub(super) struct Usage {
     first: Option<Sample>,
@@ -47,58 +47,58 @@ pub(super) struct Usage {
     notable_now: usize,
     sessions_before: usize,
     sessions_now: usize,
-    pub(super) may_yield: bool,
+    pub(super) may_lose_edits: bool,
 }
 
 impl Usage {
-    /// Looks at the processor time alone; the process must live.
-    pub(super) fn clock(&mut self, running: &Running) {
+    /// Reads the CPU time of the process, which must be alive.
+    pub(super) fn read_cpu_time(&mut self, running: &Running) {
         self.cpu_now = running.cpu_time();
     }
 
-    /// The processor time of all runs, up to the last look.
+    /// The CPU time of all processes, as far as it was read.
     pub(super) fn cpu(&self) -> Duration {
         self.cpu_before + self.cpu_now
     }
 
-    /// The lines of all runs that were not routine.
+    /// The number of lines of all processes that were not routine.
     pub(super) const fn notable(&self) -> usize {
         self.notable_before + self.notable_now
     }
 
-    /// The sessions of all runs.
+    /// The number of sessions of all processes.
     pub(super) const fn sessions(&self) -> usize {
         self.sessions_before + self.sessions_now
     }
 
-    /// The process has ended, and another one begins.
-    pub(super) fn renew(&mut self, ended: &Running) {
+    /// Adds what an exited process has used to the totals of the tool.
+    pub(super) fn add_exited(&mut self, exited: &Running) {
         self.cpu_before += std::mem::take(&mut self.cpu_now);
-        self.notable_before += notable(&ended.stderr());
+        self.notable_before += notable(&exited.stderr());
         self.notable_now = 0;
-        self.sessions_before += sessions(&ended.stderr());
+        self.sessions_before += sessions(&exited.stderr());
         self.sessions_now = 0;
         self.first = None;
     }
 
-    /// Looks at a process in calm; returns what it should not take or say.
-    pub(super) fn look(&mut self, running: &Running, lines_max: usize) -> Result<(), String> {
+    /// Checks a process after a recovery. The error says what it must not use or log.
+    pub(super) fn check(&mut self, running: &Running, lines_max: usize) -> Result<(), String> {
         let log = running.stderr();
-        let is_never = |line: &&str| {
-            NEVER.iter().any(|word| line.contains(word))
-                || line.contains(YIELDED) && !self.may_yield
+        let is_forbidden = |line: &&str| {
+            FORBIDDEN.iter().any(|word| line.contains(word))
+                || line.contains(LOCAL_EDIT_LOST) && !self.may_lose_edits
         };
-        if let Some(line) = log.lines().find(is_never) {
-            return Err(format!("it said: {line}"));
+        if let Some(line) = log.lines().find(is_forbidden) {
+            return Err(format!("it logged: {line}"));
         }
         let before = self.notable();
         self.notable_now = notable(&log);
         self.sessions_now = sessions(&log);
-        let said = self.notable().saturating_sub(before);
-        if said > lines_max {
-            return Err(format!("it said {said} lines in one storm"));
+        let lines = self.notable().saturating_sub(before);
+        if lines > lines_max {
+            return Err(format!("it logged {lines} lines in one round"));
         }
-        self.clock(running);
+        self.read_cpu_time(running);
         self.last = Sample {
             fds: running.fd_count(),
             threads: running.thread_count(),
@@ -111,13 +111,13 @@ impl Usage {
 
 fn grown(first: Sample, last: Sample) -> Option<String> {
     if last.fds > first.fds + FDS_MORE_MAX {
-        return Some(format!("it has {} descriptors, and had {}", last.fds, first.fds));
+        return Some(format!("it has {} descriptors, and had {} before", last.fds, first.fds));
     }
     if last.threads > first.threads + THREADS_MORE_MAX {
-        return Some(format!("it has {} threads, and had {}", last.threads, first.threads));
+        return Some(format!("it has {} threads, and had {} before", last.threads, first.threads));
     }
     if last.memory_kb > first.memory_kb * 2 + MEMORY_MORE_KB {
-        return Some(format!("it took {} KiB, and had {}", last.memory_kb, first.memory_kb));
+        return Some(format!("it has used {} KiB, and {} before", last.memory_kb, first.memory_kb));
     }
     None
 }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_told_and_a_change_is_none() {
+    fn growth_is_found_and_a_change_is_none() {
         let first = Sample { fds: 20, threads: 7, memory_kb: 9000 };
         assert_eq!(grown(first, Sample { fds: 24, threads: 9, memory_kb: 16_000 }), None);
         for more in [

@@ -1,4 +1,4 @@
-//! The page about the architecture has one row for each behaviour.
+//! The architecture page has one row for each behaviour.
 
 use super::fault::Fault;
 use super::table::{code_spans, tables};
@@ -9,7 +9,7 @@ const PAGE: &str = "docs/architecture.md";
 const HEADING: &str = "Behaviour and file";
 const ARTICLES: [&str; 3] = ["the ", "a ", "an "];
 
-/// The rows that begin like one above them, or name the same files.
+/// The rows that start with the same phrase as an earlier one, or name the same files.
 pub(super) fn repeated(path: &Path, text: &str) -> Vec<(usize, Fault)> {
     if path != Path::new(PAGE) {
         return Vec::new();
@@ -19,7 +19,7 @@ pub(super) fn repeated(path: &Path, text: &str) -> Vec<(usize, Fault)> {
     let mut found = Vec::new();
     for row in tables(text).iter().filter(|table| table.heading == HEADING).flat_map(|t| &t.rows) {
         let mut named: Vec<_> = code_spans(row.cell(1)).collect();
-        // A row without files is the title of a group.
+        // A row without files is the title of a group of rows.
         if named.is_empty() {
             continue;
         }
@@ -38,7 +38,7 @@ pub(super) fn repeated(path: &Path, text: &str) -> Vec<(usize, Fault)> {
     found
 }
 
-/// What a behaviour begins with, up to the first comma, colon or semicolon.
+/// The start of a behaviour, up to the first comma, colon or semicolon.
 fn phrase(behaviour: &str) -> String {
     let phrase = behaviour.split([',', ':', ';']).next().unwrap_or_default();
     let phrase = phrase.trim().to_lowercase();
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_behaviour_has_one_row_and_so_has_a_list_of_files() {
+    fn behaviours_and_lists_of_files_are_not_repeated() {
         let page = "## Layers\n| x | `a.rs` |\n|---|---|\n| x | `a.rs` |\n\n## Behaviour and file\n\n\
             | behaviour | file |\n|---|---|\n| **one** | |\n| the child: how it starts | `a.rs` |\n\
             | the children | `b.rs`, `c.rs` |\n| **one** | |\n| Child, and how it ends | `b.rs` |\n\

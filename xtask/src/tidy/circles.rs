@@ -1,17 +1,17 @@
-//! No two files of a crate import each other, directly or round about.
+//! No two files of a crate import each other, directly or through other files.
 //!
-//! What counts is the file that defines a name: who imports it by way of a re-export depends
-//! on that file, and not on the one that re-exports it.
+//! An import counts for the file that defines the name: who imports a re-export depends on that
+//! file, and not on the one that re-exports it.
 
 use super::fault::{Fault, Step};
 use super::modules::{Crate, Edge, Texts};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-/// The imports of each file: from which other files, and the first of each.
+/// For each file, the files that it imports from, each with the first such import.
 type Graph<'a> = BTreeMap<&'a Path, BTreeMap<&'a Path, Edge<'a>>>;
 
-/// The circles of all crates, by the first file of each.
+/// The circles of all crates, by the first file of each circle.
 pub(super) fn found(texts: &[(PathBuf, String)]) -> BTreeMap<&Path, Vec<(usize, Fault)>> {
     let all: Texts<'_> = texts.iter().map(|(path, text)| (path.as_path(), text.as_str())).collect();
     let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -62,7 +62,7 @@ fn graph(mut edges: Vec<Edge<'_>>) -> Graph<'_> {
     graph
 }
 
-/// Groups of files that can all reach each other.
+/// The groups of files that all import each other, directly or through other files.
 fn circles<'a>(graph: &Graph<'a>) -> Vec<BTreeSet<&'a Path>> {
     let reached: BTreeMap<_, _> = graph.keys().map(|file| (*file, reached(graph, file))).collect();
     let mut found: Vec<BTreeSet<_>> = Vec::new();
@@ -76,7 +76,7 @@ fn circles<'a>(graph: &Graph<'a>) -> Vec<BTreeSet<&'a Path>> {
     found
 }
 
-/// All files that a file imports, directly or round about.
+/// All files that a file imports, directly or through other files.
 fn reached<'a>(graph: &Graph<'a>, file: &Path) -> BTreeSet<&'a Path> {
     let mut reached = BTreeSet::new();
     let mut pending = vec![file];
@@ -90,14 +90,14 @@ fn reached<'a>(graph: &Graph<'a>, file: &Path) -> BTreeSet<&'a Path> {
     reached
 }
 
-/// The shortest way round in a circle.
+/// The shortest circle among some files.
 fn shortest<'g, 'a>(graph: &'g Graph<'a>, files: &BTreeSet<&'a Path>) -> Vec<&'g Edge<'a>> {
-    let ways = files.iter().filter_map(|file| way_back(graph, file));
-    ways.min_by_key(Vec::len).unwrap_or_default()
+    let circles = files.iter().filter_map(|file| shortest_from(graph, file));
+    circles.min_by_key(Vec::len).unwrap_or_default()
 }
 
-/// The shortest way from a file to itself.
-fn way_back<'g, 'a>(graph: &'g Graph<'a>, start: &Path) -> Option<Vec<&'g Edge<'a>>> {
+/// The shortest circle that starts at a file.
+fn shortest_from<'g, 'a>(graph: &'g Graph<'a>, start: &Path) -> Option<Vec<&'g Edge<'a>>> {
     let mut arrivals: BTreeMap<&Path, &Edge<'_>> = BTreeMap::new();
     let mut pending = VecDeque::from([start]);
     while !arrivals.contains_key(start) {
@@ -109,12 +109,12 @@ fn way_back<'g, 'a>(graph: &'g Graph<'a>, start: &Path) -> Option<Vec<&'g Edge<'
             });
         }
     }
-    let mut way = vec![*arrivals.get(start)?];
-    while let Some(edge) = way.last().filter(|edge| edge.from != start) {
-        way.push(arrivals.get(edge.from)?);
+    let mut circle = vec![*arrivals.get(start)?];
+    while let Some(edge) = circle.last().filter(|edge| edge.from != start) {
+        circle.push(arrivals.get(edge.from)?);
     }
-    way.reverse();
-    Some(way)
+    circle.reverse();
+    Some(circle)
 }
 
 #[cfg(test)]
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     /// The circles of a package with these files below its `src`, each file without `.rs`.
-    fn told(files: &[(&str, &str)]) -> Vec<String> {
+    fn circles_of(files: &[(&str, &str)]) -> Vec<String> {
         let manifest = (PathBuf::from("x/Cargo.toml"), String::new());
         let files =
             files.iter().map(|(path, text)| (Path::new("x/src").join(path), (*text).into()));
@@ -150,19 +150,19 @@ mod tests {
     fn two_files_that_import_each_other_are_a_circle() {
         let a = ("a.rs", "use crate::b::B;\npub struct A;\n");
         let b = ("b.rs", "\nuse super::a::A;\npub struct B;\n");
-        assert_eq!(told(&[LIB, a, b]), ["a b: a:1 crate::b::B, b:2 super::a::A"]);
-        assert_eq!(told(&[LIB, a, ("b.rs", "pub struct B;\n")]), [""; 0]);
+        assert_eq!(circles_of(&[LIB, a, b]), ["a b: a:1 crate::b::B, b:2 super::a::A"]);
+        assert_eq!(circles_of(&[LIB, a, ("b.rs", "pub struct B;\n")]), [""; 0]);
     }
 
     #[test]
-    fn a_circle_is_found_round_about_and_told_by_its_shortest_way() {
+    fn a_circle_may_go_through_other_files_and_the_shortest_one_is_shown() {
         let a = ("a.rs", "use crate::{b::{self, d as e}, c::X};\nfn f() { b::f() }\n");
         let b = ("b.rs", "fn f() { crate::c::f() }\nfn d() {}\n");
         let c = ("c.rs", "pub struct X;\nfn f() { super::a::f() }\n");
-        assert_eq!(told(&[LIB, a, b, c]), ["a b c: a:1 crate::c::X, c:2 super::a::f"]);
+        assert_eq!(circles_of(&[LIB, a, b, c]), ["a b c: a:1 crate::c::X, c:2 super::a::f"]);
         let other = ("a.rs", "use crate::b::d as e;\nfn f() {}\n");
-        let way = "a b c: a:1 crate::b::d, b:1 crate::c::f, c:2 super::a::f";
-        assert_eq!(told(&[LIB, other, b, c]), [way]);
+        let circle = "a b c: a:1 crate::b::d, b:1 crate::c::f, c:2 super::a::f";
+        assert_eq!(circles_of(&[LIB, other, b, c]), [circle]);
     }
 
     #[test]
@@ -177,15 +177,15 @@ mod tests {
             ("pub use b::B;\nfn f(b: B) {}", "B"),
             ("use b::*;", "b"),
         ] {
-            let found = told(&[lib, ("a.rs", &parent(code)), child]);
+            let found = circles_of(&[lib, ("a.rs", &parent(code)), child]);
             assert_eq!(found.len(), 1, "{code}: {found:?}");
             assert!(found[0].starts_with("a/b a: a/b:1 super::A, a:"), "{code}: {found:?}");
             assert!(found[0].ends_with(&format!(" {name}")), "{code}: {found:?}");
         }
         for code in ["", "pub use b::B;", "pub(in crate::a) use b::{B as C, f};", "/* b::f() */"] {
-            assert_eq!(told(&[lib, ("a/mod.rs", &parent(code)), child]), [""; 0], "{code}");
+            assert_eq!(circles_of(&[lib, ("a/mod.rs", &parent(code)), child]), [""; 0], "{code}");
         }
-        assert_eq!(told(&[lib, ("a.rs", "mod b;\n"), child]), [""; 0]);
+        assert_eq!(circles_of(&[lib, ("a.rs", "mod b;\n"), child]), [""; 0]);
     }
 
     #[test]
@@ -195,22 +195,22 @@ mod tests {
         let b = ("b.rs", "use crate::a::C;\npub struct B;\n");
         let d = ("a/d.rs", "pub fn g() {}\n");
         let c = |code: &str| format!("pub struct C;\npub fn other() {{}}\n{code}");
-        let files = |b, c| told(&[lib, a, b, ("a/c.rs", c), d]);
+        let files = |b, c| circles_of(&[lib, a, b, ("a/c.rs", c), d]);
         let back = c("use crate::b::B;\n");
         assert_eq!(files(b, &back), ["a/c b: a/c:3 crate::b::B, b:1 crate::a::C"]);
         let renamed = ("b.rs", "fn f() { super::a::renamed() }\npub struct B;\n");
         assert_eq!(files(renamed, &back), ["a/c b: a/c:3 crate::b::B, b:1 super::a::renamed"]);
-        // What the file beside it has is no circle.
+        // An import from another child of the same module is no circle.
         assert_eq!(files(("b.rs", "use crate::a::g;\npub struct B;\n"), &back), [""; 0]);
         assert_eq!(files(b, &c("use super::g;\n")), [""; 0]);
     }
 
     #[test]
-    fn modules_in_braces_belong_to_their_file() {
+    fn inline_modules_belong_to_their_file() {
         let a = ("a.rs", "pub mod inner {\n    use super::super::b::B;\n    pub fn f() {}\n}\n");
         let b = ("b.rs", "pub struct B;\nfn f() { crate::a::inner::f() }\n");
-        let way = "a b: a:2 super::super::b::B, b:2 crate::a::inner::f";
-        assert_eq!(told(&[LIB, a, b]), [way]);
+        let circle = "a b: a:2 super::super::b::B, b:2 crate::a::inner::f";
+        assert_eq!(circles_of(&[LIB, a, b]), [circle]);
     }
 
     #[test]
@@ -229,7 +229,7 @@ mod tests {
         ] {
             let b = format!("{harmless}pub struct B;\n");
             let tests = ("b/tests.rs", "use crate::a::A;\n");
-            assert_eq!(told(&[LIB, a, ("b.rs", &b), tests]), [""; 0], "{harmless}");
+            assert_eq!(circles_of(&[LIB, a, ("b.rs", &b), tests]), [""; 0], "{harmless}");
         }
     }
 

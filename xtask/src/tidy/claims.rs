@@ -1,6 +1,6 @@
-//! What the pages promise to users of zkfarmer is tested.
+//! Tests exist for everything that the pages promise to users of zkfarmer.
 //!
-//! Every row and every item of these pages ends with a comment that names the tests:
+//! Every row and every list item of these pages ends with a comment that names its tests:
 //! `<!-- tested by: module::test, other::test -->`.
 
 use super::fault::Fault;
@@ -10,8 +10,12 @@ use std::path::{Path, PathBuf};
 const PAGES: [&str; 2] = ["docs/differences.md", "docs/migrating.md"];
 const MARK: &str = "<!-- tested by:";
 
-/// The rows and items that no test holds, and the names of tests that are not there.
-pub(super) fn unheld(path: &Path, text: &str, texts: &[(PathBuf, String)]) -> Vec<(usize, Fault)> {
+/// The rows and items that name no test, and the names of tests that do not exist.
+pub(super) fn untested(
+    path: &Path,
+    text: &str,
+    texts: &[(PathBuf, String)],
+) -> Vec<(usize, Fault)> {
     if !PAGES.iter().any(|page| path == Path::new(page)) {
         return Vec::new();
     }
@@ -31,7 +35,7 @@ pub(super) fn unheld(path: &Path, text: &str, texts: &[(PathBuf, String)]) -> Ve
     found
 }
 
-/// The rows of tables without their heads, and the items of lists with all their lines.
+/// All rows of tables, and all list items with all of their lines.
 fn claims(text: &str) -> Vec<(usize, String)> {
     let mut found: Vec<(usize, String)> = Vec::new();
     let mut is_item = false;
@@ -51,7 +55,7 @@ fn claims(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Whether a file is the module that the name starts with.
+/// Whether a file is the module of a test.
 fn is_in(path: &Path, name: &str) -> bool {
     let mut parts: Vec<&str> = name.split("::").collect();
     parts.pop();
@@ -66,7 +70,7 @@ fn is_in(path: &Path, name: &str) -> bool {
 fn has_test(text: &str, name: &str) -> bool {
     let function = format!("fn {}(", name.rsplit("::").next().unwrap_or(name));
     text.match_indices(&function).any(|(start, _)| {
-        // Attributes may stand between.
+        // Other attributes may be in between.
         let above = text[..start].rsplit_once("\n\n").map_or("", |(_, above)| above);
         above.contains("#[test]")
     })
@@ -77,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_and_items_name_tests_that_are_there() {
+    fn rows_and_items_name_tests_that_exist() {
         let source = "use x;\n\n#[test]\nfn it_holds() {}\n\nfn no_test() {}\n\n#[test]\n\
             #[expect(x)]\nfn so_does_this() {}\n";
         let texts = vec![(PathBuf::from("tests/e2e/tests/ctl/set.rs"), source.to_owned())];
@@ -85,15 +89,15 @@ mod tests {
             | 3 | 4 |\n\nprose\n\n- one\n  two <!-- tested by: ctl::set::it_holds,\n  \
             set::so_does_this -->\n- three <!-- tested by: ctl::set::no_test -->\n- four\n\
             - five <!-- tested by: get::it_holds -->\n";
-        let found = unheld(Path::new(PAGES[0]), page, &texts);
-        let lost = |name: &str| Fault::NoSuchTest { name: name.to_owned() };
+        let found = untested(Path::new(PAGES[0]), page, &texts);
+        let missing = |name: &str| Fault::NoSuchTest { name: name.to_owned() };
         let wanted = [
             (6, Fault::Untested),
-            (13, lost("ctl::set::no_test")),
+            (13, missing("ctl::set::no_test")),
             (14, Fault::Untested),
-            (15, lost("get::it_holds")),
+            (15, missing("get::it_holds")),
         ];
         assert_eq!(found, wanted);
-        assert_eq!(unheld(Path::new("README.md"), page, &texts), []);
+        assert_eq!(untested(Path::new("README.md"), page, &texts), []);
     }
 }

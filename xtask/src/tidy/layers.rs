@@ -1,4 +1,4 @@
-//! Imports in farm-core only go down.
+//! The layers of farm-core import only lower layers.
 
 use super::fault::Fault;
 use super::modules::module_of;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 const CORE: &str = "crates/farm-core/src";
 
-/// Each layer, and what it may know. What is not here may not be there.
+/// Each layer, and the layers that it may import. There are no other layers.
 const LAYERS: [(&str, &[&str]); 9] = [
     ("model", &[]),
     ("engine", &[]),
@@ -21,7 +21,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
 ];
 
 /// The imports of a file of farm-core that its layer must not have.
-pub(super) fn upward(path: &Path, text: &str) -> Vec<(usize, Fault)> {
+pub(super) fn upward_imports(path: &Path, text: &str) -> Vec<(usize, Fault)> {
     let Ok(inside) = path.strip_prefix(CORE) else { return Vec::new() };
     let parts: Vec<_> = inside.iter().filter_map(|part| part.to_str()).collect();
     let [first, ..] = parts.as_slice() else { return Vec::new() };
@@ -41,7 +41,7 @@ pub(super) fn upward(path: &Path, text: &str) -> Vec<(usize, Fault)> {
         let Some(name) = top_module(&[&module[..], &place.scope].concat(), path) else { continue };
         let is_layer = LAYERS.iter().any(|(layer, _)| *layer == name);
         if is_layer && name != layer && !allowed.contains(&name) {
-            let fault = Fault::Upward { from: layer.to_owned(), to: name.to_owned() };
+            let fault = Fault::UpwardImport { from: layer.to_owned(), to: name.to_owned() };
             found.push((place.line, fault));
         }
     }
@@ -49,7 +49,7 @@ pub(super) fn upward(path: &Path, text: &str) -> Vec<(usize, Fault)> {
     found
 }
 
-/// The name below the top of the crate that a path begins with, if it goes by the top.
+/// The top-level module of the crate that a path goes through, if it starts at the crate's root.
 fn top_module<'a>(module: &[&str], path: &[&'a str]) -> Option<&'a str> {
     let steps = path.iter().take_while(|name| **name == "super").count();
     let start = match *path.first()? {
@@ -65,18 +65,18 @@ mod tests {
     use super::*;
 
     fn faults(path: &str, text: &str) -> Vec<(usize, String)> {
-        let found = upward(&Path::new(CORE).join(path), text);
+        let found = upward_imports(&Path::new(CORE).join(path), text);
         found
             .into_iter()
             .map(|(line, fault)| match fault {
-                Fault::Upward { to, .. } => (line, to),
+                Fault::UpwardImport { to, .. } => (line, to),
                 other => (line, format!("{other:?}")),
             })
             .collect()
     }
 
     #[test]
-    fn imports_go_down_only() {
+    fn imports_only_go_down() {
         assert_eq!(faults("farm/roster.rs", "use crate::session::Client;\n"), []);
         assert_eq!(faults("cli/mod.rs", "use crate::{farm, host, session, model};\n"), []);
         let up = "use std::fmt;\nuse crate::farm::FarmView;\n";
@@ -86,14 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_looked_into() {
+    fn groups_are_searched() {
         let text = "use crate::{\n    codec::{json, cli},\n    model::Record,\n    session,\n};\n";
         assert_eq!(faults("codec/json.rs", text), [(4, "session".to_owned())]);
         assert_eq!(faults("model/a.rs", "use crate::{codec::x};"), [(1, "codec".to_owned())]);
     }
 
     #[test]
-    fn super_reaches_the_crate_as_well() {
+    fn super_may_reach_the_root() {
         assert_eq!(faults("model/mod.rs", "use super::farm::X;"), [(1, "farm".to_owned())]);
         assert_eq!(faults("model/a.rs", "use super::super::farm;"), [(1, "farm".to_owned())]);
         assert_eq!(faults("model/a.rs", "use super::farm::Farm;"), []);
@@ -107,10 +107,10 @@ mod tests {
     }
 
     #[test]
-    fn a_new_layer_has_to_be_entered() {
+    fn a_new_layer_has_to_be_added_to_the_table() {
         let told = faults("spare/mod.rs", "");
         assert!(told[0].1.contains("UnknownLayer"), "{told:?}");
         assert_eq!(faults("lib.rs", "pub use crate::cli::X;"), []);
-        assert_eq!(upward(Path::new("crates/zkctl/src/lib.rs"), "use crate::cli;"), []);
+        assert_eq!(upward_imports(Path::new("crates/zkctl/src/lib.rs"), "use crate::cli;"), []);
     }
 }

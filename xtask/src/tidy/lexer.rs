@@ -35,7 +35,7 @@ pub(super) fn is_part_of_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The token that a text starts with, if it is not blank or a comment, and its length in bytes.
+/// The token at the start of a text, unless it is blank or a comment, and its length in bytes.
 fn first_token(text: &str, first: char) -> (Option<Token<'_>>, usize) {
     if text.starts_with("//") {
         return (None, text.find('\n').unwrap_or(text.len()));
@@ -140,13 +140,13 @@ mod tests {
     }
 
     #[test]
-    fn code_is_told_from_comments() {
+    fn comments_are_left_out() {
         assert_eq!(shown("a // b\nc /* d /* e */\n f */ g\n//"), "1a 2c 3g");
         assert_eq!(shown("a::b{é}"), "1a 1:: 1b 1{ 1é 1}");
     }
 
     #[test]
-    fn strings_are_one_token_whatever_is_in_them() {
+    fn a_string_is_one_token_whatever_it_contains() {
         assert_eq!(shown(r#""a \" // b" c"#), r#"1"a \" // b" 1c"#);
         assert_eq!(shown(r##"br#"a " b"# r"\" c"##), r##"1"a " b" 1"\" 1c"##);
         assert_eq!(shown("\"a\nb\" c \"open"), "1\"a\nb\" 2c 2\"open\"");

@@ -1,14 +1,14 @@
-//! Links between documents lead somewhere, and so do the paths that they name.
+//! The links and the paths in documents lead to files that exist.
 
 use super::fault::Fault;
 use super::table::code_spans;
 use std::path::Path;
 
-/// A piece of code that starts like this is a path from the root.
+/// Code that starts with one of these is a path from the root.
 const TOP_DIRS: [&str; 4] = ["crates/", "docs/", "tests/", "xtask/"];
 
-/// The relative links of a document that lead to nothing.
-pub(super) fn dead(root: &Path, path: &Path, text: &str) -> Vec<(usize, Fault)> {
+/// The relative links and the paths of a document that lead to nothing.
+pub(super) fn dead_links(root: &Path, path: &Path, text: &str) -> Vec<(usize, Fault)> {
     let dir = root.join(path.parent().unwrap_or(Path::new("")));
     let mut found = Vec::new();
     let mut is_code = false;
@@ -27,8 +27,8 @@ pub(super) fn dead(root: &Path, path: &Path, text: &str) -> Vec<(usize, Fault)> 
                 found.push((number, Fault::DeadLink { target: target.to_owned() }));
             }
         }
-        let lost = named_paths(line).filter(|named| !root.join(named).exists());
-        found.extend(lost.map(|named| (number, Fault::DeadLink { target: named.to_owned() })));
+        let missing = named_paths(line).filter(|named| !root.join(named).exists());
+        found.extend(missing.map(|named| (number, Fault::DeadLink { target: named.to_owned() })));
     }
     found
 }
@@ -36,15 +36,15 @@ pub(super) fn dead(root: &Path, path: &Path, text: &str) -> Vec<(usize, Fault)> 
 /// The paths from the root that a line names between backticks.
 fn named_paths(line: &str) -> impl Iterator<Item = &str> {
     let is_path = |code: &&str| TOP_DIRS.iter().any(|dir| code.starts_with(dir));
-    // A pattern stands for many paths, and a blank makes it a command.
+    // A pattern stands for many paths, and code with a blank is a command.
     let is_one = |code: &&str| !code.contains(['*', '<', '{', ' ']);
     code_spans(line).filter(is_path).filter(is_one)
 }
 
-/// What the links of a line point to: `[text](target)` and `[name]: target`.
+/// The targets of the links of a line: `[text](target)` and `[name]: target`.
 fn targets(line: &str) -> Vec<&str> {
     let mut found = Vec::new();
-    // Text between backticks is code, and every other piece is between some.
+    // Every second piece is code between backticks.
     for prose in line.split('`').step_by(2) {
         for (start, _) in prose.match_indices("](") {
             let rest = &prose[start + 2..];
@@ -66,7 +66,7 @@ mod tests {
     use farm_harness::Scratch;
 
     #[test]
-    fn links_are_followed_from_their_document() {
+    fn links_are_relative_to_their_document() {
         let root = Scratch::new();
         root.write("docs/there.md", "");
         root.write("README.md", "");
@@ -74,20 +74,20 @@ mod tests {
             [web](https://example.org/x) [here](#part) `[code](gone.md)`\n\
             ```\n[fenced](gone.md)\n```\n\
             [`name`](gone.md) and [b](also/gone.md#x)\n[c]: lost.md\n";
-        let found = dead(root.path(), Path::new("docs/page.md"), text);
+        let found = dead_links(root.path(), Path::new("docs/page.md"), text);
         let dead = |line, target: &str| (line, Fault::DeadLink { target: target.to_owned() });
         let expected = [dead(6, "gone.md"), dead(6, "also/gone.md#x"), dead(7, "lost.md")];
         assert_eq!(found, expected);
     }
 
     #[test]
-    fn paths_from_the_root_are_followed_wherever_they_are_named() {
+    fn paths_are_relative_to_the_root() {
         let root = Scratch::new();
         root.write("docs/there.md", "");
         root.write("crates/x/src/lib.rs", "");
         let text = "| `crates/x/src/lib.rs` | `docs/` | `crates/x/src/gone.rs` |\n\
             `docs/<name>.md`, `crates/*/tests`, `xtask/run it`, crates/plain.rs\n";
-        let found = dead(root.path(), Path::new("docs/there.md"), text);
+        let found = dead_links(root.path(), Path::new("docs/there.md"), text);
         let target = "crates/x/src/gone.rs".to_owned();
         assert_eq!(found, [(1, Fault::DeadLink { target })]);
     }

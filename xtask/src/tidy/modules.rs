@@ -4,13 +4,13 @@ use super::syntax::{Import, Outline, Place, outline};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-/// So many imports may lead from one to the next; what takes more names itself.
+/// A chain of more imports than this is one of imports that name themselves.
 const IMPORTS_MAX: usize = 32;
 
 /// The text of each file, by its path.
 pub(super) type Texts<'a> = BTreeMap<&'a Path, &'a str>;
 
-/// A file that takes a name from another one.
+/// An import: a file uses a name that another file defines.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Edge<'a> {
     pub(super) from: &'a Path,
@@ -20,10 +20,10 @@ pub(super) struct Edge<'a> {
     pub(super) name: String,
 }
 
-/// A module by the names that lead to it from the top of the crate.
+/// The names that lead to a module from the root of the crate.
 type ModulePath<'a> = Vec<&'a str>;
 
-/// The modules of a crate, without those that are compiled for its unit tests alone.
+/// The modules of a crate, without those of its unit tests.
 #[derive(Debug, Default)]
 pub(super) struct Crate<'a> {
     modules: BTreeMap<ModulePath<'a>, Module<'a>>,
@@ -34,7 +34,7 @@ pub(super) struct Crate<'a> {
 struct Module<'a> {
     file: &'a Path,
     items: BTreeSet<&'a str>,
-    /// The names that its imports bring, and the paths of these imports.
+    /// The names that it imports, and their paths.
     imports: BTreeMap<&'a str, Vec<&'a str>>,
     globs: Vec<Vec<&'a str>>,
 }
@@ -46,7 +46,7 @@ enum Target<'a> {
     Item(&'a Path),
 }
 
-/// The module that a file is by its place below `src`; that of the root has no names.
+/// The module of a file, by its path below `src`. That of the root is empty.
 pub(super) fn module_of(inside_src: &Path) -> Option<ModulePath<'_>> {
     let mut names: Vec<_> = inside_src.iter().filter_map(|part| part.to_str()).collect();
     let name = names.pop()?.strip_suffix(".rs")?;
@@ -55,7 +55,7 @@ pub(super) fn module_of(inside_src: &Path) -> Option<ModulePath<'_>> {
 }
 
 impl<'a> Crate<'a> {
-    /// Reads the crate whose root is this file.
+    /// Reads the crate with this root file.
     pub(super) fn read(root: &'a Path, texts: &Texts<'a>) -> Self {
         let mut found = Self::default();
         let dir = root.parent().unwrap_or(Path::new("")).to_owned();
@@ -80,7 +80,7 @@ impl<'a> Crate<'a> {
                 };
                 let child = candidates.iter().find_map(|path| texts.get_key_value(path.as_path()));
                 let Some((&child, _)) = child else { continue };
-                // A file with a path of its own has its modules beside it.
+                // The child modules of a file with `#[path]` are in the same directory.
                 let child_dir = match declared.file {
                     Some(_) => child.parent().unwrap_or(Path::new("")).to_owned(),
                     None => inside.join(declared.name),
@@ -93,7 +93,7 @@ impl<'a> Crate<'a> {
         found
     }
 
-    /// Adds a file's module, and those in braces in it.
+    /// Adds the module of a file, and the inline modules in it.
     fn add(&mut self, file: &'a Path, module: &[&'a str], outline: &Outline<'a>) {
         let inline = outline.modules.iter().filter(|declared| declared.is_inline);
         let inline = inline.filter(|declared| !declared.place.is_test);
@@ -103,12 +103,12 @@ impl<'a> Crate<'a> {
             let (items, imports, globs) = Default::default();
             self.modules.insert(path, Module { file, items, imports, globs });
         }
-        for (place, name) in &outline.items {
+        for (place, name) in outline.items.iter().filter(|(place, _)| !place.is_test) {
             if let Some(module) = self.modules.get_mut(&around(module, place)) {
                 module.items.insert(name);
             }
         }
-        for import in &outline.imports {
+        for import in outline.imports.iter().filter(|import| !import.place.is_test) {
             let Some(module) = self.modules.get_mut(&around(module, &import.place)) else {
                 continue;
             };
@@ -119,8 +119,8 @@ impl<'a> Crate<'a> {
         }
     }
 
-    /// Every name that a file of the crate takes from another one, outside of tests. A
-    /// re-export takes nothing, unless the code around it uses the name.
+    /// All imports of one file from another one, outside of tests. A re-export is no import, unless
+    /// the code of the same file uses the name.
     pub(super) fn edges(&self) -> Vec<Edge<'a>> {
         let mut found = Vec::new();
         for (file, module, outline) in &self.files {
@@ -133,7 +133,7 @@ impl<'a> Crate<'a> {
             {
                 let target = match self.target(&around(module, place), path, 0) {
                     Some(Target::Item(file)) => Some(file),
-                    // Only `*` takes something from a module that is named.
+                    // A path to a module itself imports nothing, except with `*`.
                     Some(Target::Module(module)) if name.is_none() => {
                         self.modules.get(&module).map(|module| module.file)
                     }
@@ -147,8 +147,7 @@ impl<'a> Crate<'a> {
         found
     }
 
-    /// What a path leads to that is written in this module; nothing if it leads out of the
-    /// crate.
+    /// What a path in this module leads to; none if it leads out of the crate.
     fn target(&self, module: &[&'a str], path: &[&'a str], imports: usize) -> Option<Target<'a>> {
         let (first, mut rest) = path.split_first()?;
         let mut at = module.to_vec();
@@ -170,7 +169,7 @@ impl<'a> Crate<'a> {
             let here = self.modules.get(&at)?;
             let child = [&at[..], &[name]].concat();
             let is_module = self.modules.contains_key(&child);
-            // A function may have the name of the module that it is re-exported from.
+            // A re-exported function may have the same name as its module.
             if let Some(import) = here.imports.get(name)
                 && (after.is_empty() || !is_module)
             {
@@ -191,7 +190,7 @@ impl<'a> Crate<'a> {
         if imports == IMPORTS_MAX { None } else { self.target(module, path, imports + 1) }
     }
 
-    /// The file that defines the first name of a path, which is no module and no import here.
+    /// The file that defines the first name of a path, which is neither a module nor imported.
     fn item(
         &self,
         module: &[&'a str],
@@ -222,17 +221,17 @@ impl Module<'_> {
     }
 }
 
-/// The module around a place of a file that is this module.
+/// The module at a place in the file of a module.
 fn around<'a>(module: &[&'a str], place: &Place<'a>) -> ModulePath<'a> {
     [module, &place.scope].concat()
 }
 
-/// A module in braces is a directory for the files of the modules in it.
+/// An inline module is a directory for the files of the modules in it.
 fn scope_dirs<'p>(place: &'p Place<'_>) -> impl Iterator<Item = &'p std::ffi::OsStr> {
     place.scope.iter().map(|name| std::ffi::OsStr::new(*name))
 }
 
-/// A path without `..`.
+/// A path without `.` and `..`.
 fn normalized(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {

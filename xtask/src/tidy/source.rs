@@ -4,28 +4,28 @@ use super::fault::{Fault, LINES_MAX, UNSAFE, UNSAFE_FILE};
 use super::lexer::{Token, is_part_of_word, tokens};
 use std::path::Path;
 
-/// Names of files that collect what has no name of its own.
-const HOMELESS: [&str; 6] =
+/// File names that say nothing about the content.
+const VAGUE_NAMES: [&str; 6] =
     ["utils.rs", "util.rs", "helpers.rs", "common.rs", "manager.rs", "handler.rs"];
-/// Notes to oneself, which are work to do now or a page to write.
+/// Marks of unfinished work, and of debugging.
 pub(super) const NOTES: [&str; 4] =
     [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX"), concat!("dbg", "!")];
 
-/// Too long, or without a name worth it.
-pub(super) fn shape(path: &Path, text: &str) -> Vec<(usize, Fault)> {
+/// Checks the length and the name of a file.
+pub(super) fn size_and_name(path: &Path, text: &str) -> Vec<(usize, Fault)> {
     let mut found = Vec::new();
     let lines = text.lines().count();
     if lines > LINES_MAX {
         found.push((0, Fault::Long { lines }));
     }
-    if path.file_name().is_some_and(|name| HOMELESS.iter().any(|homeless| name == *homeless)) {
-        found.push((0, Fault::Homeless));
+    if path.file_name().is_some_and(|name| VAGUE_NAMES.iter().any(|vague| name == *vague)) {
+        found.push((0, Fault::VagueName));
     }
     found
 }
 
-/// Code that goes behind the compiler's back, where there may be none.
-pub(super) fn unguarded(path: &Path, text: &str) -> Vec<(usize, Fault)> {
+/// Unsafe code in files that must not have any.
+pub(super) fn unsafe_code(path: &Path, text: &str) -> Vec<(usize, Fault)> {
     if path == Path::new(UNSAFE_FILE) {
         return Vec::new();
     }
@@ -38,7 +38,7 @@ pub(super) fn unguarded(path: &Path, text: &str) -> Vec<(usize, Fault)> {
     lines.into_iter().map(|line| (line, Fault::Unsafe)).collect()
 }
 
-/// Notes to oneself.
+/// Marks of unfinished work.
 pub(super) fn notes(text: &str) -> Vec<(usize, Fault)> {
     let note_in = |line: &str| NOTES.into_iter().find(|word| has_word(line, word));
     let lines = text.lines().zip(1..);
@@ -47,8 +47,8 @@ pub(super) fn notes(text: &str) -> Vec<(usize, Fault)> {
         .collect()
 }
 
-/// A manifest of a package that goes its own way with lints.
-pub(super) fn lints(path: &Path, text: &str) -> Option<(usize, Fault)> {
+/// A manifest of a package that does not use the lints of the workspace.
+pub(super) fn missing_lints(path: &Path, text: &str) -> Option<(usize, Fault)> {
     let is_package = path.ends_with("Cargo.toml") && text.lines().any(|line| line == "[package]");
     let has_lints = text.contains("\n[lints]\nworkspace = true\n");
     (is_package && !has_lints).then_some((0, Fault::NoLints))
@@ -75,25 +75,25 @@ mod tests {
     }
 
     #[test]
-    fn one_file_alone_goes_behind_the_compilers_back() {
+    fn only_one_file_may_have_unsafe_code() {
         let text = format!("fine\n  {UNSAFE} {{ f() }}\n// {UNSAFE}\n#[expect({UNSAFE}_code)]\n");
-        assert_eq!(unguarded(Path::new("src/a.rs"), &text), [(2, Fault::Unsafe)]);
-        assert_eq!(unguarded(Path::new(UNSAFE_FILE), &text), []);
+        assert_eq!(unsafe_code(Path::new("src/a.rs"), &text), [(2, Fault::Unsafe)]);
+        assert_eq!(unsafe_code(Path::new(UNSAFE_FILE), &text), []);
     }
 
     #[test]
-    fn every_package_takes_the_lints_of_the_workspace() {
+    fn every_package_uses_the_lints_of_the_workspace() {
         let manifest = Path::new("crates/x/Cargo.toml");
-        assert!(lints(manifest, "[package]\nname = \"x\"\n").is_some());
-        assert!(lints(manifest, "[package]\n\n[lints]\nworkspace = true\n").is_none());
-        assert!(lints(manifest, "[workspace]\n").is_none());
+        assert!(missing_lints(manifest, "[package]\nname = \"x\"\n").is_some());
+        assert!(missing_lints(manifest, "[package]\n\n[lints]\nworkspace = true\n").is_none());
+        assert!(missing_lints(manifest, "[workspace]\n").is_none());
     }
 
     #[test]
-    fn shape_is_size_and_name() {
+    fn files_have_a_size_limit_and_a_name() {
         let longest = "\n".repeat(LINES_MAX);
-        assert_eq!(shape(Path::new("a.rs"), &longest), []);
-        assert_eq!(shape(Path::new("a.rs"), &format!("{longest}x")).len(), 1);
-        assert_eq!(shape(Path::new("src/helpers.rs"), ""), [(0, Fault::Homeless)]);
+        assert_eq!(size_and_name(Path::new("a.rs"), &longest), []);
+        assert_eq!(size_and_name(Path::new("a.rs"), &format!("{longest}x")).len(), 1);
+        assert_eq!(size_and_name(Path::new("src/helpers.rs"), ""), [(0, Fault::VagueName)]);
     }
 }

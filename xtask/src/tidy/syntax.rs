@@ -1,4 +1,4 @@
-//! What a Rust file declares, and which paths it names.
+//! The modules, items, imports and paths of a Rust file.
 
 use super::lexer::{Token, tokens};
 
@@ -7,7 +7,7 @@ const ITEMS: [&str; 7] = ["struct", "enum", "trait", "type", "fn", "const", "sta
 /// What may stand between `const` or `static` and the name of an item.
 const QUALIFIERS: [&str; 5] = ["fn", "unsafe", "async", "extern", "mut"];
 
-/// What tidy's rules know of a file.
+/// The parts of a file that tidy's rules need.
 #[derive(Debug, Default)]
 pub(super) struct Outline<'a> {
     pub(super) modules: Vec<Declared<'a>>,
@@ -16,13 +16,13 @@ pub(super) struct Outline<'a> {
     pub(super) mentions: Vec<Mention<'a>>,
 }
 
-/// Where in a file something stands.
+/// A place in a file.
 #[derive(Debug, Clone)]
 pub(super) struct Place<'a> {
     pub(super) line: usize,
-    /// The names of the modules in braces around it, from the outermost to the innermost.
+    /// The inline modules around it, from the outermost to the innermost.
     pub(super) scope: Vec<&'a str>,
-    /// It belongs to an item below `#[cfg(test)]`.
+    /// It is part of an item with `#[cfg(test)]`.
     pub(super) is_test: bool,
 }
 
@@ -32,23 +32,23 @@ pub(super) struct Declared<'a> {
     pub(super) place: Place<'a>,
     pub(super) name: &'a str,
     pub(super) is_inline: bool,
-    /// What `#[path = "..."]` says.
+    /// The value of `#[path = "..."]`.
     pub(super) file: Option<&'a str>,
 }
 
-/// One name of a `use`.
+/// One name that a `use` imports.
 #[derive(Debug)]
 pub(super) struct Import<'a> {
     pub(super) place: Place<'a>,
-    /// The path as it is written; it starts with an empty name if it is written `::name`.
+    /// The path as it is written. `::name` starts with an empty name.
     pub(super) path: Vec<&'a str>,
-    /// The name that it gets here; none for `*`.
+    /// The name that it has here; none for `*`.
     pub(super) name: Option<&'a str>,
-    /// It has a visibility of its own: `pub use`, `pub(super) use`.
+    /// It has a visibility, such as `pub use` or `pub(super) use`.
     pub(super) is_reexport: bool,
 }
 
-/// A path in code, or a single name that may be one of a type or a function.
+/// A path in code, or a single name that may be of a type, function or macro.
 #[derive(Debug)]
 pub(super) struct Mention<'a> {
     pub(super) place: Place<'a>,
@@ -78,11 +78,11 @@ struct Scanner<'t, 'a> {
     at: usize,
     /// How many braces are open.
     depth: usize,
-    /// The modules in braces that are open, each with the depth of what is in it.
+    /// The open inline modules, each with the depth of its content.
     scopes: Vec<(usize, &'a str)>,
-    /// Where the last item below `#[cfg(test)]` ends.
+    /// Where the last item with `#[cfg(test)]` ends.
     test_end: usize,
-    /// What the `#[path]` above the next module says.
+    /// The `#[path]` of the next module.
     file: Option<&'a str>,
     outline: Outline<'a>,
 }
@@ -124,7 +124,7 @@ impl<'a> Scanner<'_, 'a> {
                 self.at += 1;
             }
             Token::Word("pub") => {
-                // The path in `pub(in path)` says who may look, and imports nothing.
+                // The path in `pub(in path)` is no import.
                 self.at = if self.is_mark(self.at + 1, '(') {
                     self.after_group(self.at + 1)
                 } else {
@@ -162,7 +162,7 @@ impl<'a> Scanner<'_, 'a> {
         {
             self.file = Some(file);
         }
-        // The rest of an attribute is code like any other.
+        // The paths in an attribute count like any others.
         self.at += 1;
     }
 
@@ -182,7 +182,7 @@ impl<'a> Scanner<'_, 'a> {
         self.tokens.len()
     }
 
-    /// Where the item ends that starts at `start`, with further attributes or without.
+    /// Where the item ends that starts at `start`, perhaps with more attributes.
     fn after_item(&self, start: usize) -> usize {
         let mut at = start;
         while let Some(token) = self.token(at) {
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_and_modules_in_braces_are_told_apart() {
+    fn test_modules_and_inline_modules_are_marked() {
         let text = "a::a();\n#[cfg(test)]\n#[path = \"x.rs\"]\nmod b;\nmod c {\n  c::c();\n  \
             #[cfg(test)]\n  mod d { d::d(); }\n}\n#[cfg(test)]\nfn e(a: [u8; 2]) { e::e() }\nf::f();";
         let found = outline(text);

@@ -1,9 +1,9 @@
 //! The codecs, in this process.
 
 use crate::bench::error::BenchError;
-use crate::bench::stage::{host_name, record};
-use crate::bench::stats::{Taken, interleave};
+use crate::bench::stats::{TimingResult, interleave};
 use crate::bench::table::Row;
+use crate::bench::testbed::{host_name, record};
 use farm_core::codec::{TextFormat, encode_farm, json::decode_znode};
 use farm_core::model::{Farm, HostName};
 use std::hint::black_box;
@@ -13,7 +13,7 @@ const HOSTS: usize = 1_000;
 const ROUNDS: usize = 200;
 const WARM_UP_ROUNDS: usize = 20;
 
-/// Reads the records of all hosts, beside a copy of the same bytes.
+/// Decodes the records of all hosts. The limit: a copy of the same bytes.
 pub(super) fn decode_znodes(name: &'static str) -> Result<Row, BenchError> {
     let znodes: Vec<_> = (0..HOSTS).map(|index| record(index, 0)).collect();
     let bytes = znodes.concat().into_bytes();
@@ -23,7 +23,7 @@ pub(super) fn decode_znodes(name: &'static str) -> Result<Row, BenchError> {
         }
         Ok(())
     };
-    beside_a_copy(name, &bytes, decode)
+    compare_with_copy(name, &bytes, decode)
 }
 
 pub(super) fn encode_json(name: &'static str) -> Result<Row, BenchError> {
@@ -38,7 +38,7 @@ pub(super) fn encode_yaml(name: &'static str) -> Result<Row, BenchError> {
     encode(name, TextFormat::Yaml)
 }
 
-/// Writes the whole farm, beside a copy of the bytes that come out.
+/// Encodes the whole farm. The limit: a copy of the encoded bytes.
 fn encode(name: &'static str, format: TextFormat) -> Result<Row, BenchError> {
     let mut farm = Farm::default();
     for index in 0..HOSTS {
@@ -50,21 +50,21 @@ fn encode(name: &'static str, format: TextFormat) -> Result<Row, BenchError> {
         black_box(encode_farm(format, black_box(&farm)).map_err(BenchError::codec)?);
         Ok(())
     };
-    beside_a_copy(name, &bytes, encode)
+    compare_with_copy(name, &bytes, encode)
 }
 
-fn beside_a_copy(
+fn compare_with_copy(
     name: &'static str,
     bytes: &[u8],
     work: impl Fn() -> Result<(), BenchError>,
 ) -> Result<Row, BenchError> {
     let mut target = vec![0; bytes.len()];
-    let measured = || -> Taken {
+    let measured = || -> TimingResult {
         let start = Instant::now();
         work()?;
         Ok(start.elapsed())
     };
-    let limit = || -> Taken {
+    let limit = || -> TimingResult {
         let start = Instant::now();
         black_box(&mut target).copy_from_slice(black_box(bytes));
         Ok(start.elapsed())

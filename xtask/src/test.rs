@@ -1,19 +1,20 @@
-//! `test`: everything a change has to pass.
+//! `test`: every check and test that a change has to pass.
 //!
-//! **Invariant.** Nothing is skipped in silence: what can't run is a failure.
+//! **Invariant.** No check is skipped silently: one that can't run is a failure.
 
 use crate::command::{CommandError, line_of, run as run_command};
 use crate::failure::Failure;
 use crate::provision::{self, Need};
-use crate::step::{say, step};
+use crate::step::{eprint_line, step};
 use crate::{tidy, workspace};
 use farm_harness::toolbox::{self, Toolbox};
 use std::process::{Command, Stdio};
 
-/// The tools that are shipped.
+/// The released tools.
 const TOOLS: [&str; 4] = ["zkctl", "zkexec", "zkexport", "zkjoin"];
-/// The one that changes nothing on its host, and what it must not be built with.
+/// The tool that changes nothing on its host.
 const LEAN_TOOL: &str = "zkctl";
+/// What the lean tool must not be built with, as `cargo tree` shows it.
 const EXCESS: [&str; 5] = [
     "farm-core feature \"files\"",
     "farm-core feature \"process\"",
@@ -24,13 +25,13 @@ const EXCESS: [&str; 5] = [
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Test {
-    /// Leave out the end-to-end tests
+    /// Skip the end-to-end tests
     #[arg(long, conflicts_with = "only")]
     quick: bool,
-    /// Run only the end-to-end tests with NAME in their name, and no other check
+    /// Run only the end-to-end tests whose names contain NAME, and no other checks
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
-    /// Run the end-to-end tests N times (with --quick: all the others), and no other check,
+    /// Run the end-to-end tests (with --quick: all other tests) N times, and no other checks,
     /// and count the failures
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     repeat: Option<u32>,
@@ -54,21 +55,21 @@ pub(crate) fn run(test: &Test) -> Result<(), Failure> {
     }
     step("build", || cargo(&["build", "--workspace", "--bins"]))?;
     if let Some(name) = &test.only {
-        let mut command = tests(test, &toolbox);
+        let mut command = test_command(test, &toolbox);
         command.arg("--list");
         if !lists_tests(command)? {
             return Err(Failure::NoSuchTest { name: name.clone() });
         }
     }
-    let once = || run_command(&mut tests(test, &toolbox)).map_err(Failure::Command);
+    let once = || run_command(&mut test_command(test, &toolbox)).map_err(Failure::Command);
     match test.repeat {
-        Some(runs) => again_and_again(runs, once),
+        Some(runs) => repeat(runs, once),
         None => step("tests", once),
     }
 }
 
-/// The tests that are asked for.
-fn tests(test: &Test, toolbox: &Toolbox) -> Command {
+/// The command that runs the selected tests.
+fn test_command(test: &Test, toolbox: &Toolbox) -> Command {
     let mut command = cargo_test(toolbox);
     if test.quick {
         command.args(["--workspace", "--exclude", "farm-e2e"]);
@@ -78,32 +79,32 @@ fn tests(test: &Test, toolbox: &Toolbox) -> Command {
         command.arg("--workspace");
     }
     if test.repeat.is_some() {
-        // A run tells of all that fails, and does not end with the first program that does.
+        // Each run reports all failures instead of stopping at the first test program that fails.
         command.arg("--no-fail-fast");
     }
     command.arg("--").args(&test.only).args(&test.extra);
     command
 }
 
-fn again_and_again(runs: u32, once: impl Fn() -> Result<(), Failure>) -> Result<(), Failure> {
+fn repeat(runs: u32, once: impl Fn() -> Result<(), Failure>) -> Result<(), Failure> {
     let mut failed = 0;
     for number in 1..=runs {
         if let Err(failure) = step(&format!("run {number} of {runs}"), &once) {
-            say(&failure.to_string());
+            eprint_line(&failure.to_string());
             failed += 1;
         }
     }
-    say(&format!("{} passed, {failed} failed", runs - failed));
+    eprint_line(&format!("{} passed, {failed} failed", runs - failed));
     if failed == 0 { Ok(()) } else { Err(Failure::Flaky { failed, runs }) }
 }
 
-/// Checks a tool and the library with the features that this tool asks for; in a build of
-/// the whole workspace each tool has the features of all.
+/// Checks a tool and the library with the features that this tool enables. In a build of the
+/// whole workspace, the library has the features of all tools.
 fn check_alone(tool: &str) -> Result<(), Failure> {
     cargo(&["clippy", "--package", tool, "--package", "farm-core", "--", "-D", "warnings"])
 }
 
-/// Refuses a lean tool that is built with what it does not need.
+/// Fails if the lean tool is built with a crate or a feature that it must not need.
 fn check_lean() -> Result<(), Failure> {
     let tree = ["tree", "--package", LEAN_TOOL, "--edges", "normal,features", "--prefix", "none"];
     let mut command = workspace::cargo();
@@ -119,7 +120,7 @@ fn check_lean() -> Result<(), Failure> {
     }
 }
 
-/// The first line of a tree of crates and features that a lean tool has no use for.
+/// The first line of a `cargo tree` that names something the lean tool must not need.
 fn excess(tree: &str) -> Option<&str> {
     tree.lines().find(|line| EXCESS.iter().any(|excess| line.starts_with(excess)))
 }
@@ -128,11 +129,11 @@ fn cargo(arguments: &[&str]) -> Result<(), Failure> {
     Ok(run_command(workspace::cargo().args(arguments))?)
 }
 
-/// `cargo test` with everything the tests need to find.
+/// `cargo test` with the environment that the tests need.
 fn cargo_test(toolbox: &Toolbox) -> Command {
     let mut command = workspace::cargo();
     if toolbox::in_path("setpriv").is_some() {
-        // The test programs die with cargo, as cargo does with us, and their
+        // The test programs are killed with cargo, as cargo is with this process, and their
         // servers with them: a killed run leaves nothing behind.
         let runner = r#"target."cfg(unix)".runner=["setpriv", "--pdeathsig", "KILL", "--"]"#;
         command.args(["--config", runner]);
@@ -146,7 +147,7 @@ fn cargo_test(toolbox: &Toolbox) -> Command {
     command
 }
 
-/// True when the test program, asked for a list, names at least one test.
+/// True if the test program lists at least one test.
 fn lists_tests(mut command: Command) -> Result<bool, Failure> {
     command.stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = command.output().map_err(CommandError::not_started(&command))?;
@@ -158,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_lean_tool_must_not_have_is_found_in_its_tree() {
+    fn what_a_lean_tool_must_not_need_is_found_in_its_tree() {
         let lean = "zkctl v0.1.0 (/src)\nrustls feature \"tls12\"\nnix feature \"process\"\n";
         assert_eq!(excess(lean), None);
         for line in

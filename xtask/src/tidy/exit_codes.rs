@@ -1,9 +1,9 @@
-//! Every exit code that a page or a help text speaks of is in the table.
+//! Every exit code that a page or a help text mentions is in the table.
 
 use super::fault::{EXIT_CODES_PAGE, Fault};
 use std::path::{Path, PathBuf};
 
-/// What stands before a code.
+/// The phrases before an exit code.
 const PHRASES: [&str; 8] = [
     "exit code ",
     "exit codes ",
@@ -14,10 +14,10 @@ const PHRASES: [&str; 8] = [
     "then exit ",
     "end it with ",
 ];
-/// What stands before several codes, each with its meaning.
+/// The phrases before a list of exit codes with their meanings.
 const LISTS: [&str; 2] = ["**Exit codes.**", "Exit codes:"];
 
-/// The codes of a text that the table does not have.
+/// The exit codes of a text that are not in the table.
 pub(super) fn unknown(path: &Path, text: &str, texts: &[(PathBuf, String)]) -> Vec<(usize, Fault)> {
     let Some((_, page)) = texts.iter().find(|(path, _)| path == Path::new(EXIT_CODES_PAGE)) else {
         return Vec::new();
@@ -41,7 +41,7 @@ fn row(line: &str) -> Option<u32> {
     line.strip_prefix('|')?.split('|').next()?.trim().parse().ok()
 }
 
-/// The codes that are spoken of, and where.
+/// The exit codes that a text mentions, and their positions.
 fn mentions(text: &str) -> Vec<(usize, u32)> {
     let mut found = Vec::new();
     for phrase in PHRASES {
@@ -54,7 +54,7 @@ fn mentions(text: &str) -> Vec<(usize, u32)> {
         for (start, _) in text.match_indices(list) {
             let paragraph = &text[start + list.len()..];
             let paragraph = &paragraph[..paragraph.find("\n\n").unwrap_or(paragraph.len())];
-            // Up to the first full stop, each item is a code and its meaning.
+            // The list ends with the first full stop.
             let items = &paragraph[..paragraph.find(". ").unwrap_or(paragraph.len())];
             let mut at = start + list.len();
             for item in items.split_inclusive(',') {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_found_where_they_are_spoken_of() {
+    fn codes_are_found_where_they_are_mentioned() {
         let page = "| code | name |\n|---|---|\n| 0 | `Done` |\n| 2 | `Usage` |\n";
         let texts = vec![(PathBuf::from(EXIT_CODES_PAGE), page.to_owned())];
         let text = "It ends with 0.\nElse with exit code 3, and\n\n**Exit codes.** 0 done, 7 or so,\n\

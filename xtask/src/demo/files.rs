@@ -1,43 +1,43 @@
-//! Looking into the files that the tools write.
+//! Checks of the files that the tools write.
 
 use std::fs;
 use std::path::Path;
 
-/// The start of every host's name in the demo.
+/// What the name of every host of the demo starts with, in an exported file.
 const NAME_START: &str = "\"10.0.0.";
 
-/// Reads a file, or says why not.
-pub(super) fn text_of(path: &Path) -> Result<String, String> {
+/// Reads a file. The error names the path.
+pub(super) fn read_text(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// The part of an exported farm that is about one host, PHP or JSON.
-pub(super) fn part_about<'a>(text: &'a str, host: &str) -> Option<&'a str> {
+/// The part of an exported farm (PHP or JSON) that belongs to one host.
+fn host_section<'a>(text: &'a str, host: &str) -> Option<&'a str> {
     let name = format!("\"{host}\"");
     let start = text.find(&name)? + name.len();
     let rest = &text[start..];
     Some(&rest[..rest.find(NAME_START).unwrap_or(rest.len())])
 }
 
-/// Looks for a field of a host, written like `"enabled": "1"`, whatever stands
-/// between name and value.
+/// Checks that a host has this field, written like `"enabled": "1"` with anything between the
+/// name and the value.
 pub(super) fn has_field(path: &Path, host: &str, field: &str, value: &str) -> Result<(), String> {
-    let text = text_of(path)?;
-    let part = part_about(&text, host).ok_or_else(|| format!("no {host} in\n{text}"))?;
+    let text = read_text(path)?;
+    let section = host_section(&text, host).ok_or_else(|| format!("no {host} in\n{text}"))?;
     let (field, value) = (format!("\"{field}\""), format!("\"{value}\""));
-    let is_told = |line: &str| {
+    let is_wanted = |line: &str| {
         let line = line.trim_start();
         line.starts_with(&field) && line.trim_end_matches(',').ends_with(&value)
     };
-    if part.lines().any(is_told) { Ok(()) } else { Err(text) }
+    if section.lines().any(is_wanted) { Ok(()) } else { Err(text) }
 }
 
-/// Looks for these hosts, and for no others.
+/// Checks that the first hosts are in the file, and the others are not.
 pub(super) fn has_hosts(path: &Path, present: &[&str], absent: &[&str]) -> Result<(), String> {
-    let text = text_of(path)?;
-    let is_there = |host: &&&str| part_about(&text, host).is_some();
-    let is_right = present.iter().filter(is_there).count() == present.len()
-        && absent.iter().filter(is_there).count() == 0;
+    let text = read_text(path)?;
+    let is_present = |host: &&&str| host_section(&text, host).is_some();
+    let is_right = present.iter().filter(is_present).count() == present.len()
+        && absent.iter().filter(is_present).count() == 0;
     if is_right { Ok(()) } else { Err(text) }
 }
 
@@ -53,7 +53,7 @@ mod tests {
         \"10.0.0.2\": {\n    \"enabled\": \"1\",\n    \"weight\": \"10\"\n  }\n}\n";
 
     #[test]
-    fn a_field_is_found_with_its_host_only() {
+    fn a_field_is_found_at_its_host_only() {
         let scratch = Scratch::new();
         for text in [PHP, JSON] {
             let file = scratch.write("file", text);
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_there_or_not() {
+    fn hosts_are_present_or_absent() {
         let scratch = Scratch::new();
         for text in [PHP, JSON] {
             let file = scratch.write("file", text);

@@ -1,8 +1,8 @@
-//! Every word of the glossary says where it comes from.
+//! Every word of the glossary has an origin.
 //!
-//! The column `from` names those who use the word in this sense, separated by commas, each with
-//! a remark in parentheses or without: `ZooKeeper`, `Unix, systemd`, `Curator (PersistentNode)`.
-//! A word of our own says why no other one fits: `ours: REASON`.
+//! The column `from` lists the projects and fields that use the word in this sense, separated by
+//! commas, optionally with remarks in parentheses: `ZooKeeper`, `Unix, systemd`,
+//! `Curator (PersistentNode)`. A word of this project has a reason instead: `ours: REASON`.
 
 use super::fault::Fault;
 use super::table::tables;
@@ -14,7 +14,7 @@ const COLUMN: &str = "from";
 const OURS: &str = "ours:";
 /// The fewest words of a reason.
 const REASON_WORDS_MIN: usize = 3;
-/// Who may have coined a word that we use.
+/// The projects and fields that a word may come from.
 const ORIGINS: [&str; 30] = [
     "Ansible",
     "Consul",
@@ -49,7 +49,7 @@ const ORIGINS: [&str; 30] = [
 ];
 
 /// The words whose origin is missing or unknown.
-pub(super) fn unknown(path: &Path, text: &str) -> Vec<(usize, Fault)> {
+pub(super) fn missing(path: &Path, text: &str) -> Vec<(usize, Fault)> {
     if path != Path::new(PAGE) {
         return Vec::new();
     }
@@ -86,11 +86,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_comes_from_somebody_or_has_a_reason() {
+    fn a_word_has_a_known_origin_or_a_reason() {
         let told = |from: &str| {
             let page =
                 format!("| word | means | from |\n|---|---|---|\n| farm | hosts | {from} |\n");
-            unknown(Path::new(PAGE), &page)
+            missing(Path::new(PAGE), &page)
         };
         for from in [
             "ZooKeeper",
@@ -108,11 +108,11 @@ mod tests {
     }
 
     #[test]
-    fn the_column_has_to_be_there() {
+    fn the_column_is_required() {
         let page = "| word | means |\n|---|---|\n| farm | hosts |\n\n| other |\n|---|\n| x |\n";
-        let missing = (1, Fault::NoColumn { title: COLUMN });
-        assert_eq!(unknown(Path::new(PAGE), page), [missing]);
-        assert_eq!(unknown(Path::new("README.md"), page), []);
+        let no_column = (1, Fault::NoColumn { title: COLUMN });
+        assert_eq!(missing(Path::new(PAGE), page), [no_column]);
+        assert_eq!(missing(Path::new("README.md"), page), []);
     }
 
     #[test]

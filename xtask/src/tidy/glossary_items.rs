@@ -1,16 +1,16 @@
-//! What the glossary names is in the sources.
+//! The items that the glossary names exist in the sources.
 
 use super::fault::Fault;
 use super::table::{code_spans, tables};
 use std::path::{Path, PathBuf};
 
 const PAGE: &str = "docs/glossary.md";
-/// The column that names types and functions.
+/// The column with the names of items.
 const COLUMN: &str = "in the code";
 const KEYWORDS: [&str; 8] =
     ["struct ", "enum ", "fn ", "trait ", "type ", "mod ", "const ", "static "];
 
-/// The names of the glossary that nothing in the sources has.
+/// The names in the glossary that no item in the sources has.
 pub(super) fn unknown(path: &Path, text: &str, texts: &[(PathBuf, String)]) -> Vec<(usize, Fault)> {
     if path != Path::new(PAGE) {
         return Vec::new();
@@ -20,7 +20,9 @@ pub(super) fn unknown(path: &Path, text: &str, texts: &[(PathBuf, String)]) -> V
         let Some(column) = table.column(COLUMN) else { continue };
         for row in &table.rows {
             for name in code_spans(row.cell(column)) {
-                if !is_word(name) && !name.split("::").all(|part| is_defined(part, texts)) {
+                if !is_of_command_line(name)
+                    && !name.split("::").all(|part| is_defined(part, texts))
+                {
                     found.push((row.line, Fault::NoSuchItem { name: name.to_owned() }));
                 }
             }
@@ -29,8 +31,8 @@ pub(super) fn unknown(path: &Path, text: &str, texts: &[(PathBuf, String)]) -> V
     found
 }
 
-/// A word of a command line, such as FARM or --name, is no item.
-fn is_word(name: &str) -> bool {
+/// Whether a name is part of a command line, such as FARM or --name, and not an item.
+fn is_of_command_line(name: &str) -> bool {
     name.starts_with("--") || !name.contains(|c: char| c.is_ascii_lowercase())
 }
 
@@ -50,7 +52,7 @@ fn defines(text: &str, name: &str) -> bool {
         let (before, after) = (&text[..start], &text[start + name.len()..]);
         let ends = !after.starts_with(|c: char| c.is_alphanumeric() || c == '_');
         let line = &before[before.rfind('\n').map_or(0, |at| at + 1)..];
-        // A variant stands alone on its line, with what it holds.
+        // A variant is alone on its line, with its fields.
         let is_variant = || {
             let is_name = name.starts_with(|c: char| c.is_ascii_uppercase());
             let is_alone =
@@ -66,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_of_a_name_is_looked_for() {
+    fn every_part_of_a_name_is_searched() {
         let source = "pub mod health {\n    pub enum Verdict {\n        Fine,\n        Bad(u8),\n    }\n\
             pub const fn judge() {}\n}\n// Ghost,\n";
         let texts = vec![(PathBuf::from("crates/zk-x/src/lib.rs"), source.to_owned())];

@@ -1,13 +1,12 @@
-//! Making an unpacked tree work where it is.
+//! Makes an unpacked tree work in the directory where it is.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// Turns links from the top of the system into links inside the tree, where
-/// they lead to something.
-pub(super) fn mend_links(root: &Path) -> io::Result<()> {
+/// Turns absolute symlinks into relative ones if their targets are in the tree.
+pub(super) fn make_links_relative(root: &Path) -> io::Result<()> {
     let mut pending = vec![(root.to_owned(), PathBuf::new())];
     while let Some((dir, up)) = pending.pop() {
         for entry in fs::read_dir(&dir)? {
@@ -28,11 +27,11 @@ pub(super) fn mend_links(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a starter for the program that a package was unpacked for, if it is one.
-pub(super) fn write_starter_of(package: &str, root: &Path, bin: &Path) -> io::Result<()> {
+/// Writes a wrapper script for the program of a package, if it has one that we need.
+pub(super) fn write_wrapper_of(package: &str, root: &Path, bin: &Path) -> io::Result<()> {
     let (name, program, options) = match package {
         "default-jre-headless" => ("java", java_in(root), ""),
-        // Its configuration would name extensions that are not where it says.
+        // Without `-n` it would load extensions from paths outside of the tree.
         "php-cli" => ("php", php_in(root), " -n"),
         _ => return Ok(()),
     };
@@ -43,7 +42,7 @@ pub(super) fn write_starter_of(package: &str, root: &Path, bin: &Path) -> io::Re
         .filter(|dir| name_of(dir).contains("-linux-") && dir.is_dir())
         .collect();
     fs::create_dir_all(bin)?;
-    write_starter(&bin.join(name), &program, options, &libraries)
+    write_wrapper(&bin.join(name), &program, options, &libraries)
 }
 
 fn java_in(root: &Path) -> Option<PathBuf> {
@@ -59,8 +58,8 @@ fn php_in(root: &Path) -> Option<PathBuf> {
     entries(&root.join("usr/bin")).into_iter().find(is_php)
 }
 
-/// A script that becomes the program, with the libraries of its tree.
-fn write_starter(
+/// Writes a script that executes the program with the libraries of its tree.
+fn write_wrapper(
     path: &Path,
     program: &Path,
     options: &str,
@@ -72,17 +71,17 @@ fn write_starter(
         lines += &format!("LD_LIBRARY_PATH={}\nexport LD_LIBRARY_PATH\n", dirs.join(":"));
     }
     lines += &format!("exec {}{options} \"$@\"\n", quoted(program));
-    let fresh = path.with_extension("fresh");
-    File::create(&fresh)?.write_all(lines.as_bytes())?;
-    fs::set_permissions(&fresh, Permissions::from_mode(0o755))?;
-    fs::rename(fresh, path)
+    let temporary = path.with_extension("partial");
+    File::create(&temporary)?.write_all(lines.as_bytes())?;
+    fs::set_permissions(&temporary, Permissions::from_mode(0o755))?;
+    fs::rename(temporary, path)
 }
 
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
-/// What is in a directory, sorted; nothing if it is not there.
+/// The sorted entries of a directory; none if it does not exist.
 fn entries(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
@@ -100,7 +99,7 @@ mod tests {
     use farm_harness::{Scratch, Tool};
 
     #[test]
-    fn absolute_links_are_mended_if_they_lead_inside() {
+    fn absolute_links_become_relative_if_they_lead_into_the_tree() {
         let root = Scratch::new();
         root.write("etc/java/jvm.cfg", "inside");
         fs::create_dir_all(root.join("usr/lib/jvm")).unwrap();
@@ -108,7 +107,7 @@ mod tests {
         link("/etc/java/jvm.cfg", "usr/lib/jvm/jvm.cfg");
         link("/etc/passwd", "usr/lib/jvm/outside");
         link("../java/jvm.cfg", "etc/java/relative");
-        mend_links(root.path()).unwrap();
+        make_links_relative(root.path()).unwrap();
         assert_eq!(root.read("usr/lib/jvm/jvm.cfg").unwrap(), "inside");
         assert_eq!(
             fs::read_link(root.join("usr/lib/jvm/outside")).unwrap(),
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_starter_becomes_the_program_with_its_libraries() {
+    fn a_wrapper_runs_the_program_with_its_libraries() {
         let scratch = Scratch::new();
         let program = "#!/bin/sh\necho \"$LD_LIBRARY_PATH|$@\"\n";
         for name in ["it's/usr/bin/php8.2", "it's/usr/bin/phar8.2", "it's/usr/bin/php-config"] {
@@ -128,9 +127,9 @@ mod tests {
         }
         fs::create_dir_all(scratch.join("it's/usr/lib/x86_64-linux-gnu")).unwrap();
         let (root, bin) = (scratch.join("it's"), scratch.join("bin"));
-        write_starter_of("php-cli", &root, &bin).unwrap();
-        assert!(write_starter_of("default-jre-headless", &root, &bin).is_err());
-        write_starter_of("libzookeeper-java", &root, &bin).unwrap();
+        write_wrapper_of("php-cli", &root, &bin).unwrap();
+        assert!(write_wrapper_of("default-jre-headless", &root, &bin).is_err());
+        write_wrapper_of("libzookeeper-java", &root, &bin).unwrap();
         let output = Tool::program(scratch.join("bin/php")).args(["-r", "a b"]).run();
         let libraries = scratch.join("it's/usr/lib/x86_64-linux-gnu");
         output.ok().stdout_is(format!("{}|-n -r a b\n", libraries.display()));

@@ -1,6 +1,6 @@
-//! What the rows are measured on: a server of our own, farms, release binaries.
+//! The environment of all rows: a ZooKeeper server, generated farms, release binaries.
 //!
-//! **Invariant.** The server is started for this run and gone after it.
+//! **Invariant.** The server is started for this run and stopped after it.
 
 use super::error::BenchError;
 use farm_harness::{Ensemble, Options, Scratch, Tool, Zk};
@@ -10,18 +10,18 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Ten thousand hosts and their sessions, with room for the garbage.
+/// Enough for ten thousand hosts and their sessions, without frequent garbage collections.
 const HEAP_MB: u32 = 512;
 
-/// The place where all rows are measured.
-pub(super) struct Stage {
-    // Started for the first row that wants it: the codecs need no server.
+/// The environment in which all rows are measured.
+pub(super) struct Testbed {
+    // Started by the first row that needs it: the codecs need no server.
     ensemble: OnceCell<Ensemble>,
     scratch: Scratch,
     bin_dir: PathBuf,
 }
 
-impl Stage {
+impl Testbed {
     pub(super) fn new(bin_dir: PathBuf) -> Self {
         Self { ensemble: OnceCell::new(), scratch: Scratch::new(), bin_dir }
     }
@@ -39,22 +39,22 @@ impl Stage {
         Ok(self.ensemble()?.server(0).addr())
     }
 
-    /// What the server counts.
+    /// The counters of the server (`mntr`).
     pub(super) fn counters(&self) -> Result<String, BenchError> {
         Ok(self.ensemble()?.server(0).four_letter("mntr"))
     }
 
-    /// A bare client of the server.
+    /// A bare client, connected to the server.
     pub(super) fn zk(&self) -> Result<Zk, BenchError> {
         Ok(Zk::connect(self.addr()?)?)
     }
 
-    /// A path of our own on the disk.
+    /// A path in the temporary directory of this run.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.scratch.join(name)
     }
 
-    /// The farm with so many hosts, made by the first row that wants it.
+    /// The farm with so many hosts, created by the first row that needs it.
     pub(super) fn farm(&self, hosts: usize) -> Result<BenchFarm, BenchError> {
         let farm = BenchFarm { hosts };
         let mut zk = self.zk()?;
@@ -67,28 +67,28 @@ impl Stage {
         Ok(farm)
     }
 
-    /// A tool that is to run once, with no environment of ours.
+    /// A tool that exits by itself, with an empty environment.
     pub(super) fn once(&self, tool: &str) -> Result<Command, BenchError> {
         let mut command = Command::new(self.bin_dir.join(tool));
         command.env_clear().arg("--host").arg(self.addr()?.to_string());
         Ok(command)
     }
 
-    /// A tool that is to stay until it is dropped.
+    /// A tool that runs until it is dropped.
     pub(super) fn daemon(&self, tool: &str) -> Result<Tool, BenchError> {
         let host = self.addr()?.to_string();
         Ok(Tool::program(self.bin_dir.join(tool)).args(["--host", &host]))
     }
 }
 
-/// A farm of made-up hosts.
+/// A farm of generated hosts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BenchFarm {
     hosts: usize,
 }
 
 impl BenchFarm {
-    /// The first part of its path: the server counts by it.
+    /// The first part of its path: the server has counters for each.
     pub(super) fn namespace(self) -> String {
         format!("farm{}", self.hosts)
     }
@@ -102,12 +102,12 @@ impl BenchFarm {
     }
 }
 
-/// The name of a made-up host: an address, as zkjoin names them.
+/// The name of a generated host: an address, as zkjoin uses by default.
 pub(super) fn host_name(index: usize) -> String {
     format!("10.{}.{}.{}", index >> 16, index >> 8 & 255, index & 255)
 }
 
-/// The record of a made-up host; `serial` is what the rows change.
+/// The record of a generated host; `serial` is the field that the rows change.
 pub(super) fn record(index: usize, serial: u32) -> String {
     format!(
         "{{\"enabled\":\"1\",\"hostname\":\"db-{index:05}.example.org\",\
@@ -117,8 +117,8 @@ pub(super) fn record(index: usize, serial: u32) -> String {
     )
 }
 
-/// Lets so much time pass, for a daemon to come to rest.
-pub(super) fn rest(time: Duration) {
+/// Waits until a daemon has finished what follows a change.
+pub(super) fn settle(time: Duration) {
     let end = Instant::now() + time;
     loop {
         let left = end.saturating_duration_since(Instant::now());
@@ -137,7 +137,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn made_up_hosts_have_names_and_records_of_their_own() {
+    fn generated_hosts_have_names_and_records_of_their_own() {
         let names: BTreeSet<_> = (0..70_000).map(host_name).collect();
         assert_eq!(names.len(), 70_000);
         assert!(names.iter().all(|name| HostName::parse(name).is_ok()));

@@ -1,4 +1,4 @@
-//! Where the demo plays: a directory, a server, and the tools that run there.
+//! The environment of the demo: a directory, a server, and the tools that run there.
 
 use super::error::DemoError;
 use super::screen::Screen;
@@ -13,7 +13,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long an outcome may take on a machine that is busy with other things.
+/// How long an outcome may take, also on a busy machine.
 const OUTCOME_WAIT: Duration = Duration::from_secs(20);
 const LOG_LINES_MAX: usize = 20;
 
@@ -26,17 +26,17 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn ended(&mut self) -> Option<DemoError> {
-        let ended = || DemoError::Ended { line: self.line.clone(), log: tail(&self.log) };
-        (!self.running.is_running()).then(ended)
+    fn exited(&mut self) -> Option<DemoError> {
+        let exited = || DemoError::Exited { line: self.line.clone(), log: tail(&self.log) };
+        (!self.running.is_running()).then(exited)
     }
 }
 
-/// Everything that runs, and all there is of it on the disk.
+/// Everything that the demo starts, and the directory with all of its files.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct Sandbox {
     pub(super) screen: Screen,
-    // First the tools go, then the server, then the directory.
+    // Fields are dropped in this order: the tools, then the server, then the directory.
     daemons: Vec<Daemon>,
     ensemble: Ensemble,
     scratch: Scratch,
@@ -44,9 +44,9 @@ pub(super) struct Stage {
     path: String,
 }
 
-impl Stage {
-    pub(super) fn set() -> Result<Self, DemoError> {
-        // From here on there is something to clean up.
+impl Sandbox {
+    pub(super) fn start() -> Result<Self, DemoError> {
+        // From here on, a signal must not kill the process: there is something to clean up.
         let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(DemoError::Signals)?;
         let ensemble = Ensemble::try_with(&Options::default()).map_err(DemoError::Server)?;
         let rest = env::var("PATH").unwrap_or_default();
@@ -55,26 +55,26 @@ impl Stage {
         Ok(Self { screen, daemons: Vec::new(), ensemble, scratch, signals, path })
     }
 
-    /// The servers, as the tools are told.
+    /// The connect string of the server.
     pub(super) fn servers(&self) -> String {
         self.ensemble.connect_string()
     }
 
-    /// The path of something on the stage.
-    pub(super) fn join(&self, name: &str) -> PathBuf {
+    /// The path of a file in the directory.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.scratch.join(name)
     }
 
-    /// Writes a file on the stage.
+    /// Writes a file in the directory.
     pub(super) fn write(&self, name: &str, text: &str) {
         self.scratch.write(name, text);
     }
 
-    /// Shows a command, runs it, shows what it printed, and returns that.
+    /// Prints a command, runs it, prints its output, and returns the output.
     pub(super) fn command(&mut self, line: &str) -> Result<String, DemoError> {
         self.screen.command(line);
         let mut running = self.shell(line).spawn();
-        self.wait(line, || if running.is_running() { Err("it runs on") } else { Ok(()) })?;
+        self.wait(line, || if running.is_running() { Err("it is still running") } else { Ok(()) })?;
         let output = running.wait_exit();
         self.screen.output(&output.text());
         if output.code == Some(0) {
@@ -87,25 +87,26 @@ impl Stage {
         })
     }
 
-    /// Shows a command and leaves it running in the background.
-    pub(super) fn start(&mut self, line: &str, log: &str) {
+    /// Prints a command and starts it in the background.
+    pub(super) fn spawn(&mut self, line: &str, log: &str) {
         let line = format!("{line} 2> {log} &");
         self.screen.command(&line);
-        // The shell becomes the tool, so that the process is the tool's own.
+        // With `exec`, the process is that of the tool, and not that of a shell around it.
         let running = self.shell(&format!("exec {}", line.trim_end_matches(" &"))).spawn();
         self.daemons.push(Daemon { line, log: self.scratch.join(log), running });
     }
 
-    /// Shows the kill of a tool in the background, and does it.
+    /// Prints the command that kills a background tool, and runs it.
     pub(super) fn kill(&mut self, log: &str) -> Result<(), DemoError> {
         let log = self.scratch.join(log);
         let Some(index) = self.daemons.iter().position(|daemon| daemon.log == log) else {
-            let (what, seen) = (format!("a tool that logs to {}", log.display()), String::new());
-            return Err(DemoError::Unseen { what, seen, logs: self.logs() });
+            let (expected, seen) =
+                (format!("a tool that logs to {}", log.display()), String::new());
+            return Err(DemoError::TimedOut { expected, seen, logs: self.logs() });
         };
         let mut daemon = self.daemons.remove(index);
-        if let Some(ended) = daemon.ended() {
-            return Err(ended);
+        if let Some(error) = daemon.exited() {
+            return Err(error);
         }
         self.command(&format!("kill -9 {}", daemon.running.pid())).map(drop)
     }
@@ -113,31 +114,34 @@ impl Stage {
     /// Waits until the probe succeeds, and returns how long that took.
     pub(super) fn wait<E: ToString>(
         &mut self,
-        what: &str,
+        expected: &str,
         mut probe: impl FnMut() -> Result<(), E>,
     ) -> Result<Duration, DemoError> {
         let start = Instant::now();
-        let mut look = || {
+        let mut check = || {
             if self.signals.pending().next().is_some() {
                 return Ok(Err(DemoError::Interrupted));
             }
             if let Err(seen) = probe() {
-                let ended = self.daemons.iter_mut().find_map(Daemon::ended);
-                return ended.map(Err).ok_or_else(|| seen.to_string());
+                let exited = self.daemons.iter_mut().find_map(Daemon::exited);
+                return exited.map(Err).ok_or_else(|| seen.to_string());
             }
             Ok(Ok(()))
         };
-        match until(start + patience(OUTCOME_WAIT), &mut look) {
+        match until(start + patience(OUTCOME_WAIT), &mut check) {
             Ok(outcome) => outcome.map(|()| start.elapsed()),
-            Err(seen) => Err(DemoError::Unseen { what: what.to_owned(), seen, logs: self.logs() }),
+            Err(seen) => {
+                let expected = expected.to_owned();
+                Err(DemoError::TimedOut { expected, seen, logs: self.logs() })
+            }
         }
     }
 
-    /// Says how to play with what runs, and waits for Ctrl-C.
+    /// Prints how to use the running farm, and waits for Ctrl-C.
     pub(super) fn keep(&mut self) -> Result<(), DemoError> {
         let bin_dir = workspace::bin_dir().display().to_string();
         let dir = self.scratch.path().display().to_string();
-        self.screen.title("It all runs on. In another terminal:");
+        self.screen.title("Everything keeps running. In another terminal:");
         let lines =
             [format!("cd {dir}"), format!("export ZKHOST={} PATH={bin_dir}:$PATH", self.servers())];
         for line in lines {
@@ -155,17 +159,17 @@ impl Stage {
             self.screen.command(line);
         }
         self.screen.explain("");
-        self.screen.explain("Ctrl-C in this terminal ends all of it and removes the directory.");
+        self.screen.explain("Ctrl-C in this terminal stops everything and removes the directory.");
         self.signals.wait().for_each(drop);
         Ok(())
     }
 
-    /// Ends everything, the tools as their users would.
-    pub(super) fn clear(mut self) {
+    /// Stops everything, the tools with SIGTERM.
+    pub(super) fn stop(mut self) {
         for daemon in &mut self.daemons {
             if daemon.running.is_running() {
                 let process = Pid::from_raw(daemon.running.pid().cast_signed());
-                // It may end between our look and the signal.
+                // The process may exit between the check and the signal.
                 kill(process, Signal::SIGTERM).unwrap_or_default();
             }
         }
@@ -173,11 +177,11 @@ impl Stage {
             let is_running = |daemon: &mut Daemon| daemon.running.is_running();
             if self.daemons.iter_mut().any(is_running) { Err(()) } else { Ok(()) }
         };
-        // Who does not hear is killed on drop.
+        // A tool that is still running is killed on drop.
         until(Instant::now() + patience(Duration::from_secs(2)), &mut probe).unwrap_or_default();
     }
 
-    /// A command for the shell, with what the stage has in its environment.
+    /// A shell command that finds the tools and the server.
     pub(super) fn shell(&self, line: &str) -> Tool {
         Tool::program("sh")
             .args(["-c", line])
@@ -204,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_log_is_shown() {
+    fn the_last_lines_of_a_log_are_shown() {
         let scratch = Scratch::new();
         let text: String = (1..=LOG_LINES_MAX + 5).map(|number| format!("{number}\n")).collect();
         let shown = tail(&scratch.write("log", text));

@@ -1,4 +1,4 @@
-//! A chore of the workspace as somebody runs it, in a place of its own.
+//! Runs a task of `cargo xtask` in a directory of its own.
 
 use farm_harness::{Scratch, Tool};
 use std::env;
@@ -6,9 +6,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long a chore may take, or what is waited for in it.
-pub(crate) const CHORE_WAIT: Duration = Duration::from_secs(240);
-/// What the nested cargo and the server need to be the same as ours.
+/// How long a task may take, or any outcome of it.
+pub(crate) const TASK_WAIT: Duration = Duration::from_secs(240);
+/// The variables that the nested cargo and the server need.
 const KEPT_VARIABLES: [&str; 9] = [
     "CARGO",
     "CARGO_HOME",
@@ -21,24 +21,24 @@ const KEPT_VARIABLES: [&str; 9] = [
     "FARM_TEST_PATIENCE",
 ];
 
-/// The chore, with a place of its own for everything that it writes.
-pub(crate) fn chore(place: &Scratch, arguments: &[&str]) -> Tool {
+/// The task, with a directory for all files that it writes.
+pub(crate) fn task(dir: &Scratch, arguments: &[&str]) -> Tool {
     let kept = |tool: Tool, name: &str| match env::var_os(name) {
         Some(value) => tool.env(name, value),
         None => tool,
     };
     let tool = Tool::program(env!("CARGO_BIN_EXE_xtask")).args(arguments);
-    KEPT_VARIABLES.into_iter().fold(tool, kept).env("TMPDIR", place.path()).patience(CHORE_WAIT)
+    KEPT_VARIABLES.into_iter().fold(tool, kept).env("TMPDIR", dir.path()).patience(TASK_WAIT)
 }
 
-/// Nothing on the disk, and no process that was started there.
+/// Asserts that the directory is empty and no process runs in it.
 #[track_caller]
-pub(crate) fn assert_nothing_left(place: &Scratch) {
-    let left: Vec<_> = fs::read_dir(place.path()).expect("the place stays").flatten().collect();
+pub(crate) fn assert_nothing_left(dir: &Scratch) {
+    let left: Vec<_> = fs::read_dir(dir.path()).expect("the directory exists").flatten().collect();
     assert!(left.is_empty(), "{left:?}");
     let is_there = |process: &Path| {
         let cwd = fs::read_link(process.join("cwd")).unwrap_or_default();
-        cwd.to_string_lossy().starts_with(&*place.path().to_string_lossy())
+        cwd.to_string_lossy().starts_with(&*dir.path().to_string_lossy())
     };
     let processes =
         fs::read_dir("/proc").expect("this is Linux").flatten().map(|entry| entry.path());
