@@ -37,7 +37,7 @@ fn wrong_usage_is_one_line_that_names_the_thing() {
         (&[], "<FARM> <CONF>"),
         (&["/db"], "<CONF>"),
         (&["db", "x.json"], "\"db\" is no znode path"),
-        (&["/db", "x.txt"], "\"x.txt\" does not tell its format"),
+        (&["/db", "x.txt"], "cannot tell the format of \"x.txt\" from its name"),
         (&["/db", "x.json", "--name", "a/b"], "cannot hold '/'"),
         (&["/db", "x.json", "--settle", "soon"], "\"soon\""),
         (&["/db", "x.json", "-c", "--name", "a"], "cannot be used with"),

@@ -1,11 +1,12 @@
-//! How a process ends.
+//! The exit codes.
 //!
-//! **Invariant.** The numbers stand here and in `docs/exit-codes.md`, and a
-//! test holds the two together.
+//! **Invariant.** The numbers are listed here and in `docs/exit-codes.md`, and a
+//! test compares the two.
 
+use std::io;
 use std::process::ExitCode;
 
-/// What the exit code of a tool says.
+/// Why a tool ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Exit {
     /// Done.
@@ -20,28 +21,28 @@ pub enum Exit {
     Unreachable,
     /// A bug.
     Bug,
-    /// The output can't be written.
+    /// The output cannot be written.
     CannotWrite,
-    /// Others were quicker every time, or hold the name.
+    /// Other clients won every attempt, or one of them holds the name.
     Contended,
     /// Permission is missing.
     NotAllowed,
-    /// The configuration can't work.
+    /// The configuration cannot work.
     Configuration,
     /// ZooKeeper was reached, but the work was not done in time.
     Overdue,
-    /// A monitoring plugin: somebody should look.
+    /// A monitoring plugin reports WARNING.
     Warning,
-    /// A monitoring plugin: somebody has to act.
+    /// A monitoring plugin reports CRITICAL.
     Critical,
-    /// A monitoring plugin that can't tell.
+    /// A monitoring plugin does not know the state.
     Unknown,
-    /// Of zkexec: as its command ended, or why that could not be run.
+    /// The exit code of the command of zkexec, or why it could not be run.
     Child(u8),
 }
 
 impl Exit {
-    /// The number that the process ends with.
+    /// The exit code of the process.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -65,6 +66,24 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+/// The exit code after a failed write to the output. A reader that closed the pipe
+/// ends the tool, but is no error.
+#[must_use]
+pub fn unwritten(error: &io::Error) -> Exit {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Exit::Done,
+        _ => Exit::CannotWrite,
+    }
+}
+
+/// The exit code after a failed read of a file that the configuration names.
+pub(super) fn exit_for_read_error(error: &io::Error) -> Exit {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Exit::NotAllowed,
+        _ => Exit::Configuration,
     }
 }
 

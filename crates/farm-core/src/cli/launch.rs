@@ -1,11 +1,11 @@
 //! From `main` to the exit code.
 //!
-//! **Invariant.** Every end of a process but death by signal passes through
-//! here: wrong usage, help, failure, a reader that went away, a bug.
+//! **Invariant.** Every exit of a process, except death by a signal, passes through here:
+//! wrong usage, help, a failure, a closed pipe, a bug.
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::logging::tell;
+use super::logging::print_to_stderr;
 use super::plugin::{self, names_subcommand};
 use clap::Parser;
 use nix::sys::signal::SigSet;
@@ -15,23 +15,23 @@ use std::ffi::OsString;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::process::ExitCode;
 
-/// Reads the arguments, runs the tool and turns its end into an exit code.
+/// Parses the arguments, runs the tool and turns its result into an exit code.
 pub fn launch<A: Parser>(
     tool: &'static str,
     run: impl FnOnce(A) -> Result<Exit, Failure>,
 ) -> ExitCode {
-    keep_panics_short();
-    hear_signals();
-    let exit = end_of(tool, std::env::args_os(), run).unwrap_or_else(|failure| {
-        tell(log::Level::Error, &failure.told_by(tool));
+    install_panic_hook();
+    unblock_signals();
+    let exit = parse_and_run(tool, std::env::args_os(), run).unwrap_or_else(|failure| {
+        print_to_stderr(log::Level::Error, &failure.told_by(tool));
         failure.exit()
     });
     exit.into()
 }
 
-/// Does the same for a tool with a command that is a monitoring plugin: whatever
-/// keeps that command from an answer, be it wrong usage or a bug, is the answer
-/// that it does not know, on stdout and with [`Exit::Unknown`].
+/// Like [`launch`], for a tool that has a monitoring plugin as a subcommand. Any failure of
+/// that subcommand, from wrong usage to a bug, goes to stdout as UNKNOWN and ends with
+/// [`Exit::Unknown`].
 pub fn launch_with_plugin<A: Parser>(
     tool: &'static str,
     plugin: &str,
@@ -41,20 +41,21 @@ pub fn launch_with_plugin<A: Parser>(
     if !names_subcommand(&A::command(), &args, plugin) {
         return launch(tool, run);
     }
-    keep_panics_short();
-    end_of(tool, args.into_iter(), run).unwrap_or_else(|failure| plugin::fail(&failure)).into()
+    install_panic_hook();
+    parse_and_run(tool, args.into_iter(), run)
+        .unwrap_or_else(|failure| plugin::print_unknown(&failure))
+        .into()
 }
 
-/// Lets all signals in: who started us may have blocked some for reasons of its own, and
-/// TERM is to end us, and CHLD to tell of an end, whoever that was.
+/// Unblocks all signals: we inherit the mask of our parent, and need TERM and CHLD.
 ///
-/// Before there are threads, which have the same mask as who starts them.
-fn hear_signals() {
+/// Must run before the first thread starts, because a thread inherits the mask.
+fn unblock_signals() {
     // An empty mask can't be refused.
     let _ = SigSet::empty().thread_set_mask();
 }
 
-fn end_of<A: Parser>(
+fn parse_and_run<A: Parser>(
     tool: &str,
     args: impl Iterator<Item = OsString>,
     run: impl FnOnce(A) -> Result<Exit, Failure>,
@@ -62,31 +63,31 @@ fn end_of<A: Parser>(
     match A::try_parse_from(args) {
         Ok(args) => catch_unwind(AssertUnwindSafe(|| run(args)))
             .unwrap_or_else(|payload| Err(bug(payload.as_ref()))),
-        Err(error) => without_run(tool, &error),
+        Err(error) => report_clap(tool, &error),
     }
 }
 
-/// What clap has to say instead of arguments: help and version go to stdout,
-/// a mistake becomes one line and a hint like any other failure.
-fn without_run(tool: &str, error: &clap::Error) -> Result<Exit, Failure> {
+/// Prints help and version to stdout; turns a usage error into one line and a hint, like any
+/// other failure.
+fn report_clap(tool: &str, error: &clap::Error) -> Result<Exit, Failure> {
     if !error.use_stderr() {
         return error.print().map(|()| Exit::Done).map_err(Failure::of_stdout);
     }
-    let Shortened { what, tip, command } = shorten(&error.render().to_string());
+    let UsageError { what, tip, command } = parse_usage_error(&error.render().to_string());
     let command = command.unwrap_or_else(|| tool.to_owned());
     let hint = tip.unwrap_or_else(|| format!("{command} --help shows how it is used"));
     Err(Failure::new(Exit::Usage, what).hint(hint))
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Shortened {
+struct UsageError {
     what: String,
     tip: Option<String>,
     command: Option<String>,
 }
 
-/// What clap's text says: the mistake, its tip, and the command that was meant.
-fn shorten(rendered: &str) -> Shortened {
+/// Finds in clap's text the mistake, the tip, and the command it is about.
+fn parse_usage_error(rendered: &str) -> UsageError {
     let text = rendered.trim_start().trim_start_matches("error: ");
     let message = text.split("\n\n").next().unwrap_or_default();
     let words: Vec<&str> = message.lines().map(str::trim).collect();
@@ -94,25 +95,25 @@ fn shorten(rendered: &str) -> Shortened {
     let is_command = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
     let command = after("Usage: ")
         .map(|usage| usage.split(' ').take_while(is_command).collect::<Vec<_>>().join(" "));
-    Shortened { what: words.join(" "), tip: after("tip: ").map(str::to_owned), command }
+    UsageError { what: words.join(" "), tip: after("tip: ").map(str::to_owned), command }
 }
 
 thread_local! {
-    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// A panic on this thread becomes one line, told by [`launch`]; one on another
-/// thread is logged by its own name. Who asks for a backtrace gets it too.
-fn keep_panics_short() {
+/// Keeps a panic of the main thread for [`launch`], which prints it on one line, and logs a
+/// panic of any other thread under its name. `RUST_BACKTRACE` adds the usual output.
+fn install_panic_hook() {
     let main = std::thread::current().id();
-    let verbose = panic::take_hook();
+    let default_hook = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
-            verbose(info);
+            default_hook(info);
         }
         let thread = std::thread::current();
         if thread.id() == main {
-            PANIC.with(|panic| panic.replace(Some(summary(info))));
+            LAST_PANIC.with(|panic| panic.replace(Some(summary(info))));
         } else {
             let name = thread.name().unwrap_or("without a name");
             log::error!("thread {name} panicked: {}", summary(info));
@@ -134,7 +135,7 @@ fn message_of(payload: &(dyn Any + Send)) -> &str {
 }
 
 fn bug(payload: &(dyn Any + Send)) -> Failure {
-    let summary = PANIC.with(RefCell::take);
+    let summary = LAST_PANIC.with(RefCell::take);
     let what = summary.unwrap_or_else(|| message_of(payload).to_owned());
     Failure::new(Exit::Bug, format!("bug: {what}"))
         .hint("please report this line; RUST_BACKTRACE=1 shows more")
@@ -165,31 +166,31 @@ mod tests {
             ("", "", None, None),
         ];
         for (rendered, what, tip, command) in table {
-            let shortened = shorten(rendered);
-            assert_eq!(shortened.what, what);
-            assert_eq!(shortened.tip.as_deref(), tip);
-            assert_eq!(shortened.command.as_deref(), command);
+            let error = parse_usage_error(rendered);
+            assert_eq!(error.what, what);
+            assert_eq!(error.tip.as_deref(), tip);
+            assert_eq!(error.command.as_deref(), command);
         }
     }
 
     #[derive(clap::Parser)]
-    struct Nothing {}
+    struct NoArgs {}
 
-    fn end(run: impl FnOnce(Nothing) -> Result<Exit, Failure>) -> Result<Exit, Failure> {
-        end_of("zkctl", [OsString::from("zkctl")].into_iter(), run)
+    fn end(run: impl FnOnce(NoArgs) -> Result<Exit, Failure>) -> Result<Exit, Failure> {
+        parse_and_run("zkctl", [OsString::from("zkctl")].into_iter(), run)
     }
 
     #[test]
     fn a_panic_is_one_line_and_a_code_of_its_own() {
         let failure = end(|_| panic!("no\nway")).unwrap_err();
         assert_eq!(failure.exit(), Exit::Bug);
-        let told = failure.told_by("zkctl");
-        assert!(told.starts_with("zkctl: bug: no\\nway"), "{told}");
-        assert_eq!(told.lines().count(), 2, "{told}");
+        let text = failure.told_by("zkctl");
+        assert!(text.starts_with("zkctl: bug: no\\nway"), "{text}");
+        assert_eq!(text.lines().count(), 2, "{text}");
     }
 
     #[test]
-    fn what_the_tool_answers_is_how_it_ends() {
+    fn the_result_of_the_tool_is_the_result_of_the_launch() {
         assert_eq!(end(|_| Ok(Exit::No)).unwrap(), Exit::No);
         let failure = end(|_| Err(Failure::new(Exit::Overdue, "late"))).unwrap_err();
         assert_eq!(failure.exit(), Exit::Overdue);

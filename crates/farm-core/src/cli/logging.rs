@@ -1,8 +1,7 @@
-//! Everything that goes to stderr.
+//! The log and the error messages on stderr.
 //!
-//! **Invariant.** What is logged is one line, whatever text of strangers is in
-//! it, and nothing of the ZooKeeper library's own is ever logged: it prints
-//! session passwords.
+//! **Invariant.** Each record is one line, whatever foreign text it contains. The
+//! ZooKeeper library's own records are never logged: it prints session passwords.
 
 use crate::engine::{log_text, printable};
 use env_logger::fmt::Formatter;
@@ -11,10 +10,10 @@ use log::{Level, Log, Metadata, Record};
 use std::env;
 use std::io::{self, Write as _};
 
-/// The libraries that have no voice: what matters about them our session says itself.
-const MUTE: [&str; 3] = ["mio", "mio_extras", "zookeeper"];
+/// These libraries never log; the session layer logs what matters about them.
+const SILENCED: [&str; 3] = ["mio", "mio_extras", "zookeeper"];
 
-/// Starts logging to stderr, at the levels of this builder.
+/// Starts logging to stderr, at the builder's levels.
 pub(super) fn start(mut builder: Builder) {
     if is_journal() {
         builder.format(journal_line);
@@ -22,16 +21,16 @@ pub(super) fn start(mut builder: Builder) {
     } else {
         builder.format(dated_line);
     }
-    let shielded = Shielded(builder.build());
-    let level_max = shielded.0.filter();
+    let logger = FilteredLogger(builder.build());
+    let level_max = logger.0.filter();
     // A second start keeps the first logger: tests in one process share it.
-    if log::set_boxed_logger(Box::new(shielded)).is_ok() {
+    if log::set_boxed_logger(Box::new(logger)).is_ok() {
         log::set_max_level(level_max);
     }
 }
 
-/// Writes text to stderr as it is; a stderr that nobody reads is no reason to fail.
-pub(super) fn tell(level: Level, text: &str) {
+/// Writes text to stderr as it is. A closed stderr is not an error.
+pub(super) fn print_to_stderr(level: Level, text: &str) {
     let mut stderr = io::stderr().lock();
     let prefix = if is_journal() { priority(level) } else { "" };
     for line in text.lines() {
@@ -41,15 +40,15 @@ pub(super) fn tell(level: Level, text: &str) {
     }
 }
 
-struct Shielded(Logger);
+struct FilteredLogger(Logger);
 
-impl Log for Shielded {
+impl Log for FilteredLogger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        !is_mute(metadata.target()) && self.0.enabled(metadata)
+        !is_silenced(metadata.target()) && self.0.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !is_mute(record.target()) {
+        if !is_silenced(record.target()) {
             self.0.log(record);
         }
     }
@@ -59,9 +58,9 @@ impl Log for Shielded {
     }
 }
 
-fn is_mute(target: &str) -> bool {
+fn is_silenced(target: &str) -> bool {
     let library = target.split("::").next().unwrap_or(target);
-    MUTE.contains(&library)
+    SILENCED.contains(&library)
 }
 
 fn dated_line(line: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
@@ -84,12 +83,12 @@ const fn priority(level: Level) -> &'static str {
     }
 }
 
-/// Does stderr lead straight into the journal? systemd names the device and
-/// inode of the stream it made for us; a redirected stderr has another one.
+/// Is stderr connected to the journal? `JOURNAL_STREAM` holds the device and inode of
+/// the stream that systemd created; a redirected stderr has different ones.
 fn is_journal() -> bool {
-    let Some(announced) = env::var("JOURNAL_STREAM").ok() else { return false };
+    let Some(stream) = env::var("JOURNAL_STREAM").ok() else { return false };
     nix::sys::stat::fstat(io::stderr())
-        .is_ok_and(|stat| announced == format!("{}:{}", stat.st_dev, stat.st_ino))
+        .is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 #[cfg(test)]
@@ -98,12 +97,15 @@ mod tests {
     use log::kv::{ToValue, Value};
     use std::io::Read as _;
 
-    /// What such a logger writes of a record in which strangers have their say.
-    fn written(form: fn(&mut Formatter, &Record<'_>) -> io::Result<()>) -> String {
+    /// What a logger with this format writes for a record with foreign text in it.
+    fn written(format: fn(&mut Formatter, &Record<'_>) -> io::Result<()>) -> String {
         let (mut reader, writer) = io::pipe().unwrap();
         let target = env_logger::Target::Pipe(Box::new(writer));
-        let logger =
-            Builder::new().filter_level(log::LevelFilter::Warn).format(form).target(target).build();
+        let logger = Builder::new()
+            .filter_level(log::LevelFilter::Warn)
+            .format(format)
+            .target(target)
+            .build();
         let (path, why) = ("/db/a\nb", "no \"space\"\n<3>forged");
         let fields = [
             ("path", Value::from_display(&path)),
@@ -122,29 +124,29 @@ mod tests {
 
     #[test]
     fn fields_follow_the_message_on_one_line_whatever_is_in_them() {
-        let told = "the name is taken, waiting; path=/db/a\\nb wait_ms=7 znode=\"/db/a\\nb\" \
+        let text = "the name is taken, waiting; path=/db/a\\nb wait_ms=7 znode=\"/db/a\\nb\" \
                     why=\"no \"space\"\\n<3>forged\"\n";
-        assert_eq!(written(journal_line), format!("<4>{told}"));
+        assert_eq!(written(journal_line), format!("<4>{text}"));
         let dated = written(dated_line);
         let (time, line) = dated.split_once(' ').unwrap();
         assert!(time.ends_with('Z') && time.len() == "2026-11-22T12:12:25.939Z".len(), "{time}");
-        assert_eq!(line, format!("WARN  {told}"));
+        assert_eq!(line, format!("WARN  {text}"));
     }
 
     #[test]
-    fn the_library_that_prints_passwords_is_mute_whatever_the_filter_says() {
+    fn the_library_that_prints_passwords_never_logs_whatever_the_filter_says() {
         let mut builder = Builder::new();
         builder.parse_filters("trace,zookeeper=trace,zookeeper::io=trace,mio::poll=trace");
-        let logger = Shielded(builder.build());
-        let is_heard = |target: &str| {
+        let logger = FilteredLogger(builder.build());
+        let is_logged = |target: &str| {
             let metadata = Metadata::builder().level(Level::Error).target(target).build();
             logger.enabled(&metadata)
         };
         for target in ["zookeeper", "zookeeper::io", "mio::poll", "mio_extras::timer"] {
-            assert!(!is_heard(target), "{target}");
+            assert!(!is_logged(target), "{target}");
         }
         for target in ["zkctl", "farm_core::session", "zookeeper_like"] {
-            assert!(is_heard(target), "{target}");
+            assert!(is_logged(target), "{target}");
         }
     }
 }

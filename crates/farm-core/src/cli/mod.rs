@@ -1,10 +1,11 @@
 //! What every binary shares on its command line: options, exit codes, errors, logging.
 //!
 //! **Invariant.** Only this layer writes to stderr, and only
-//! [`launch`] turns an outcome into the end of a process.
+//! [`launch`] ends a process.
 
 mod args;
 mod exit;
+mod exit_reason;
 mod failure;
 mod launch;
 mod logging;
@@ -16,8 +17,9 @@ pub use args::{
     CONNECTION, ChangedCmdArg, CmdTimeoutArg, DurationError, FilterArg, FormatArg, LogArgs, Role,
     TimedCommand, WaitArg, ZkArgs, parse_duration,
 };
-pub use exit::Exit;
-pub use failure::{ExitReason, Failure, unwritten};
+pub use exit::{Exit, unwritten};
+pub use exit_reason::ExitReason;
+pub use failure::Failure;
 pub use launch::{launch, launch_with_plugin};
 pub use notify::Notifier;
 pub use plugin::plugin_text;

@@ -1,8 +1,8 @@
-//! What the service manager is told, if there is one.
+//! Messages to the service manager (`sd_notify`), if there is one.
 //!
-//! The protocol is one datagram per message to the socket that `NOTIFY_SOCKET`
-//! names. **Invariant.** Nothing here blocks or fails: a manager that does not
-//! listen is no reason to stop working.
+//! Each message is one datagram to the socket that `NOTIFY_SOCKET` names.
+//! **Invariant.** Nothing here blocks or fails: a tool works on when the service manager
+//! does not listen.
 
 use crate::engine::printable;
 use std::ffi::{OsStr, OsString};
@@ -12,37 +12,37 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::{env, io};
 
-const SOCKET: &str = "NOTIFY_SOCKET";
+const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
 
-/// Speaks to the service manager that started us.
+/// Sends messages to the service manager that started us.
 #[derive(Debug, Default)]
 pub struct Notifier {
-    line: Option<(UnixDatagram, SocketAddr)>,
+    socket: Option<(UnixDatagram, SocketAddr)>,
     status: String,
     is_ready: bool,
 }
 
 impl Notifier {
-    /// Finds the service manager; without one, nothing is sent.
+    /// Reads `NOTIFY_SOCKET`; without it, nothing is sent.
     #[must_use]
     pub fn from_environment() -> Self {
-        Self::speaking_to(env::var_os(SOCKET))
+        Self::with_socket(env::var_os(SOCKET_VARIABLE))
     }
 
-    fn speaking_to(address: Option<OsString>) -> Self {
+    fn with_socket(address: Option<OsString>) -> Self {
         let Some(address) = address.filter(|address| !address.is_empty()) else {
             return Self::default();
         };
         match open(&address) {
-            Ok(line) => Self { line: Some(line), ..Self::default() },
+            Ok(socket) => Self { socket: Some(socket), ..Self::default() },
             Err(error) => {
-                log::warn!("the service manager can't be told anything: {error}");
+                log::warn!("cannot use the socket of the service manager: {error}");
                 Self::default()
             }
         }
     }
 
-    /// Says that the tool's promise holds from now on. Said once.
+    /// Tells the service manager once that the tool is ready.
     pub fn ready(&mut self) {
         if !self.is_ready {
             self.is_ready = true;
@@ -50,10 +50,10 @@ impl Notifier {
         }
     }
 
-    /// Says in words what state the tool is in; the same words are not repeated.
+    /// Sends the state of the tool in words, unless it is the same as before.
     pub fn status(&mut self, status: &(impl Display + ?Sized)) {
-        // Nobody else needs it in words.
-        if self.line.is_none() {
+        // Saves formatting a status that nobody reads.
+        if self.socket.is_none() {
             return;
         }
         let status = status.to_string();
@@ -63,15 +63,15 @@ impl Notifier {
         }
     }
 
-    /// Says that the tool is about to end.
+    /// Tells the service manager that the tool is about to exit.
     pub fn stopping(&self) {
         self.send("STOPPING=1");
     }
 
     fn send(&self, message: &str) {
-        let Some((socket, address)) = &self.line else { return };
+        let Some((socket, address)) = &self.socket else { return };
         if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
-            log::debug!("the service manager was not told {message:?}: {error}");
+            log::debug!("cannot send {message:?} to the service manager: {error}");
         }
     }
 }
@@ -92,47 +92,47 @@ mod tests {
     use farm_harness::Scratch;
     use std::time::Duration;
 
-    fn hear(manager: &UnixDatagram) -> Option<String> {
+    fn receive(manager: &UnixDatagram) -> Option<String> {
         manager.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         let mut buffer = [0; 4096];
         let length = manager.recv(&mut buffer).ok()?;
         Some(String::from_utf8(buffer[..length].to_vec()).unwrap())
     }
 
-    fn tell_all(mut notifier: Notifier, manager: &UnixDatagram) {
+    fn send_all(mut notifier: Notifier, manager: &UnixDatagram) {
         notifier.status("waiting for ZooKeeper");
         notifier.ready();
         notifier.ready();
         notifier.status("3 hosts\nREADY=1");
         notifier.status("3 hosts\nREADY=1");
         notifier.stopping();
-        let heard: Vec<String> = std::iter::from_fn(|| hear(manager)).collect();
+        let received: Vec<String> = std::iter::from_fn(|| receive(manager)).collect();
         assert_eq!(
-            heard,
+            received,
             ["STATUS=waiting for ZooKeeper", "READY=1", "STATUS=3 hosts\\nREADY=1", "STOPPING=1"]
         );
     }
 
     #[test]
-    fn a_manager_with_a_path_hears_each_thing_once() {
+    fn a_manager_with_a_path_receives_each_message_once() {
         let scratch = Scratch::new();
         let path = scratch.join("socket");
         let manager = UnixDatagram::bind(&path).unwrap();
-        tell_all(Notifier::speaking_to(Some(path.into())), &manager);
+        send_all(Notifier::with_socket(Some(path.into())), &manager);
     }
 
     #[test]
-    fn a_manager_with_an_abstract_name_hears_too() {
+    fn a_manager_with_an_abstract_name_receives_them_too() {
         let name = format!("farm-core-notify-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let manager = UnixDatagram::bind_addr(&address).unwrap();
-        tell_all(Notifier::speaking_to(Some(format!("@{name}").into())), &manager);
+        send_all(Notifier::with_socket(Some(format!("@{name}").into())), &manager);
     }
 
     #[test]
-    fn without_a_manager_or_with_a_deaf_one_nothing_happens() {
+    fn a_missing_or_unreachable_manager_is_no_error() {
         for address in [None, Some(""), Some("/nowhere/at/all"), Some("@nobody"), Some("\0")] {
-            let mut notifier = Notifier::speaking_to(address.map(OsString::from));
+            let mut notifier = Notifier::with_socket(address.map(OsString::from));
             notifier.ready();
             notifier.status("well");
             notifier.stopping();

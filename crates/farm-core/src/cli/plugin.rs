@@ -1,37 +1,37 @@
-//! Commands that a monitoring system runs and whose first line it shows.
+//! Commands that a monitoring system runs as plugins; it shows their first line.
 //!
-//! **Invariant.** Such a command says something on stdout whatever happens to it,
-//! and nothing there but its own text is taken for a measured value.
+//! **Invariant.** A plugin always prints to stdout, also when it fails, and no foreign
+//! text in it is parsed as performance data.
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::logging::tell;
+use super::logging::print_to_stderr;
 use clap::{ArgAction, Command};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 
-/// Text without the sign that separates it from the measured values.
+/// Text without `|`, which separates the text of a plugin from its performance data.
 #[must_use]
 pub fn plugin_text(text: &str) -> String {
     text.replace('|', "\u{a6}")
 }
 
-/// Tells why the answer is not known.
-pub(super) fn fail(failure: &Failure) -> Exit {
-    let told = plugin_text(&failure.told_by("UNKNOWN"));
+/// Prints a failure as UNKNOWN.
+pub(super) fn print_unknown(failure: &Failure) -> Exit {
+    let text = plugin_text(&failure.told_by("UNKNOWN"));
     let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(told.as_bytes()).and_then(|()| stdout.flush());
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     if written.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {
-        tell(log::Level::Error, &told);
+        print_to_stderr(log::Level::Error, &text);
     }
-    // Only help and version get here when a reader went away.
+    // Only help and version can fail with `Done`: their reader closed the pipe.
     if failure.exit() == Exit::Done { Exit::Done } else { Exit::Unknown }
 }
 
-/// Is that subcommand meant, also if the arguments can't be read?
+/// Do the arguments name this subcommand? Also answers for arguments that clap rejects.
 ///
-/// The first name of a subcommand that is not the value of an option of the
-/// tool tells; without one, any word that is the name.
+/// The first word that names a subcommand decides, unless it is the value of an option of
+/// the tool. Without such a word, the name counts anywhere.
 pub(super) fn names_subcommand(command: &Command, args: &[OsString], name: &str) -> bool {
     let mut words = args.iter().skip(1);
     while let Some(word) = words.next() {
@@ -56,7 +56,7 @@ fn takes_next(command: &Command, word: &OsStr) -> bool {
         return options.any(|option| option.get_long() == Some(long));
     }
     let Some(cluster) = word.strip_prefix('-') else { return false };
-    // The value of the first option that takes one is the rest of the word, if there is any.
+    // In `-Hzk1` the rest of the word is the value, so the next word is not.
     let with_value: Vec<char> = options.filter_map(clap::Arg::get_short).collect();
     cluster.find(&with_value[..]).is_some_and(|at| cluster[at..].chars().nth(1).is_none())
 }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_taken_for_measured_values() {
+    fn plugin_text_has_no_separator_of_performance_data() {
         assert_eq!(plugin_text("a|b=1 |"), "a\u{a6}b=1 \u{a6}");
     }
 }

@@ -137,7 +137,7 @@ pub enum EditError<C> {
     #[error("the record can't be changed like this")]
     Refused(#[source] C),
     /// Other writers were quicker every time.
-    #[error("others changed {path} in between every time")]
+    #[error("others changed {path} during every attempt")]
     Contended {
         /// The znode.
         path: ZnodePath,

@@ -20,7 +20,7 @@ fn a_certificate_of_somebody_else_is_refused() {
     let site = named_otherwise("zk1.example.com");
     let told = format!(
         "{}: TLS: certificate is for another name: not 127.0.0.1 but zk1.example.com\nhint: \
-         --tls-server-name says",
+         set the expected name",
         site.addr()
     );
     fails(site.stranger("zkctl")).stderr_has(&told);
@@ -52,7 +52,7 @@ fn a_server_that_wants_a_certificate_says_so() {
     for protocol in ["TLSv1.2", "TLSv1.3"] {
         let site = Site::speaking(protocol, 1, true);
         let output = fails(site.stranger("zkctl"));
-        output.stderr_has("TLS: server ").stderr_has("hint: servers may want a certificate");
+        output.stderr_has("TLS: server ").stderr_has("hint: the servers may require a client certificate");
         let other = Authority::new("other").issue(&["client"]);
         let tool = site
             .stranger("zkctl")

@@ -1,11 +1,11 @@
-//! Who we are to ZooKeeper, and who may do what with the znodes that we create.
+//! Our credentials, and the access list of the znodes that we create.
 //!
-//! **Invariant.** A secret comes from a file, never from an argument or a variable,
-//! and goes to the servers alone: no error and no log line has any of it.
+//! **Invariant.** A secret comes from a file, never from an argument or a variable, and
+//! goes only to the servers: no error and no log line contains any of it.
 
-use super::connection::CONNECTION;
-use crate::cli::exit::Exit;
-use crate::cli::failure::{self, Failure};
+use super::heading::CONNECTION;
+use crate::cli::exit::{Exit, exit_for_read_error};
+use crate::cli::failure::Failure;
 use crate::session::{Acl, Auth};
 use clap::Args;
 use std::ffi::OsStr;
@@ -14,28 +14,28 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// What systemd calls the credentials that a unit may hand to a service.
-const CREDENTIAL: &str = "zk-auth";
+/// The name of the systemd credential that a unit may pass to a service.
+const SYSTEMD_CREDENTIAL: &str = "zk-auth";
 
-/// Far more than as many credentials as are taken.
+/// Far above the size of the largest number of credentials that we accept.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
-/// The bit of a file's mode that lets everybody read it.
-const READABLE_BY_ALL: u32 = 0o004;
+/// The mode bit that makes a file world-readable.
+const WORLD_READABLE: u32 = 0o004;
 
 /// Credentials and access list.
 #[derive(Debug, Clone, Args)]
 pub(super) struct AccessArgs {
-    /// Read credentials from FILE: lines like digest:user:password; without it from
+    /// Read credentials from FILE, one digest:user:password per line; the default is
     /// the systemd credential zk-auth, if there is one
     #[arg(long, value_name = "FILE", env = "ZK_AUTH_FILE", hide_env_values = true)]
     #[arg(global = true, help_heading = CONNECTION)]
     auth_file: Option<PathBuf>,
 
-    /// Who may use the znodes that are created: open (everybody), creator,
-    /// creator+read, or scheme:id:perms[,...]
-    // Text until it is needed: clap would show a wrong one, with the password that
-    // somebody may have put there.
+    /// Create znodes with this access list: open (everybody), creator, creator+read,
+    /// or scheme:id:perms[,...]
+    // Not parsed by clap, whose error would print a wrong value, and with it a password
+    // that it may contain.
     #[arg(long, value_name = "SPEC", default_value = "open", global = true)]
     #[arg(help_heading = CONNECTION)]
     acl: String,
@@ -57,26 +57,26 @@ impl AccessArgs {
     }
 }
 
-/// Those of the file that was named, else those that systemd hands over, else none.
+/// Those of the named file, else those from systemd, else none.
 fn credentials(file: Option<&Path>, directory: Option<&OsStr>) -> Result<Auth, Failure> {
     if let Some(path) = file {
-        return read_file(path).map_err(|error| unreadable(path, error))?;
+        return read_file(path).map_err(|error| cannot_read(path, error))?;
     }
     let Some(directory) = directory.filter(|directory| !directory.is_empty()) else {
         return Ok(Auth::default());
     };
-    let path = Path::new(directory).join(CREDENTIAL);
+    let path = Path::new(directory).join(SYSTEMD_CREDENTIAL);
     match read_file(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Auth::default()),
-        outcome => outcome.map_err(|error| unreadable(&path, error))?,
+        outcome => outcome.map_err(|error| cannot_read(&path, error))?,
     }
 }
 
 fn read_file(path: &Path) -> io::Result<Result<Auth, Failure>> {
     let mut file = File::open(path)?;
-    let about = file.metadata()?;
-    if about.is_file() && about.permissions().mode() & READABLE_BY_ALL != 0 {
-        log::warn!(file:? = path; "everybody can read our credentials: chmod o-r is due");
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.permissions().mode() & WORLD_READABLE != 0 {
+        log::warn!(file:? = path; "everybody can read our credentials: run chmod o-r on the file");
     }
     let mut bytes = Vec::new();
     file.by_ref().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
@@ -87,13 +87,13 @@ fn read_file(path: &Path) -> io::Result<Result<Auth, Failure>> {
         let path = path.display().to_string();
         Failure::from(error)
             .during(format!("cannot use the credentials of {path:?}"))
-            .hint("each line has to be like digest:user:password")
+            .hint("each line must look like digest:user:password")
     }))
 }
 
-fn unreadable(path: &Path, error: io::Error) -> Failure {
+fn cannot_read(path: &Path, error: io::Error) -> Failure {
     let what = format!("cannot read the credentials of {:?}", path.display().to_string());
-    Failure::new(failure::unreadable(&error), what).because(error)
+    Failure::new(exit_for_read_error(&error), what).because(error)
 }
 
 #[cfg(test)]
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_named_comes_before_what_systemd_hands_over() {
+    fn a_named_file_takes_precedence_over_the_systemd_credential() {
         let scratch = Scratch::new();
         let named = scratch.write("named", "digest:named:x");
         scratch.write("zk-auth", "digest:systemd:x");
@@ -128,13 +128,13 @@ mod tests {
     }
 
     #[test]
-    fn files_that_cannot_be_used_are_told_without_what_they_hold() {
+    fn an_error_about_a_file_shows_none_of_its_content() {
         let scratch = Scratch::new();
         let long = "digest:secret:secret\n".repeat(4000);
         scratch.write("bad", "digest:a:b\n\nsecret:secret\n");
         scratch.write("empty", "# secret\n");
         scratch.write("long", &long);
-        for (name, told) in [
+        for (name, reason) in [
             ("bad", "line 3: it does not begin with digest:"),
             ("empty", "it holds no credentials"),
             ("long", "file too large"),
@@ -145,15 +145,15 @@ mod tests {
             let failure = credentials(Some(&path), None).unwrap_err();
             assert_eq!(failure.exit(), Exit::Configuration, "{name}");
             let line = failure.told_by("tool");
-            assert!(line.contains(told) && line.contains(path.to_str().unwrap()), "{line}");
+            assert!(line.contains(reason) && line.contains(path.to_str().unwrap()), "{line}");
             assert!(!line.contains("secret") && !format!("{failure:?}").contains("secret"));
         }
-        let denied = unreadable(Path::new("/x"), io::ErrorKind::PermissionDenied.into());
+        let denied = cannot_read(Path::new("/x"), io::ErrorKind::PermissionDenied.into());
         assert_eq!(denied.exit(), Exit::NotAllowed);
     }
 
     #[test]
-    fn the_creator_has_to_be_somebody() {
+    fn an_acl_for_the_creator_needs_credentials() {
         let scratch = Scratch::new();
         let file = scratch.write("auth", "digest:a:b").display().to_string();
         let (auth, acl) = read(&["--auth-file", &file, "--acl", "creator"]).unwrap();

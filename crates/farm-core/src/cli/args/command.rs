@@ -1,4 +1,4 @@
-//! Commands that a tool runs: what, and for how long.
+//! Commands that a tool runs, and their time limit.
 
 use super::duration::parse_duration;
 use clap::Args;
@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The command that runs after a change.
 #[derive(Debug, Clone, Args)]
 pub struct ChangedCmdArg {
-    /// Run CMD with sh -c after CONF changed, and once at start
+    /// Run CMD with sh -c after each change of CONF, and once at start
     #[arg(long, value_name = "CMD")]
     pub changed_cmd: Option<String>,
 }
@@ -15,22 +15,22 @@ pub struct ChangedCmdArg {
 /// How long a command may take.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct CmdTimeoutArg {
-    /// End a CMD after this time
+    /// Stop a CMD that runs longer than this
     #[arg(long, value_name = "DUR", default_value = "60s", value_parser = parse_duration)]
     pub cmd_timeout: Duration,
 }
 
-/// A command and how long it may take.
+/// A command and its time limit.
 #[derive(Debug, Clone)]
 pub struct TimedCommand {
-    /// What a shell runs.
+    /// The command line for the shell.
     pub text: String,
-    /// It is ended then.
+    /// The command is stopped after this time.
     pub limit: Duration,
 }
 
 impl CmdTimeoutArg {
-    /// The command, if there is one, with this limit.
+    /// Adds this limit to the command, if there is one.
     #[must_use]
     pub fn on(self, text: Option<String>) -> Option<TimedCommand> {
         text.map(|text| TimedCommand { text, limit: self.cmd_timeout })

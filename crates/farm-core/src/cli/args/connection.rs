@@ -1,7 +1,8 @@
-//! How to reach ZooKeeper: the servers, the session, and what the other groups add.
+//! The options about the connection: servers, session, credentials and TLS.
 
 use super::access::AccessArgs;
 use super::duration::parse_duration;
+use super::heading::CONNECTION;
 use super::tls::TlsArgs;
 use crate::cli::failure::Failure;
 use crate::engine::chain;
@@ -9,13 +10,10 @@ use crate::session::{SESSION_TIMEOUT_LEAST, Servers, SessionOptions};
 use clap::Args;
 use std::time::Duration;
 
-/// The heading in the help of all options about the connection.
-pub const CONNECTION: &str = "Connection";
-
 /// How to reach ZooKeeper.
 #[derive(Debug, Clone, Args)]
 pub struct ZkArgs {
-    /// Name the servers: host:port[,host:port...][/chroot]
+    /// Connect to these servers: host:port[,host:port...][/chroot]
     #[arg(short = 'H', long = "host", value_name = "HOSTS", env = "ZKHOST", global = true)]
     #[arg(hide_env_values = true)]
     #[arg(default_value = "localhost:2181", value_parser = servers, help_heading = CONNECTION)]
@@ -27,7 +25,7 @@ pub struct ZkArgs {
     #[arg(default_value = "10s", value_parser = parse_duration, help_heading = CONNECTION)]
     session_timeout: Duration,
 
-    /// Give up after N rounds over all servers; 0 never gives up
+    /// Give up after N attempts at every server; 0 means never
     #[arg(short, long, value_name = "N", global = true, help_heading = CONNECTION)]
     retries: Option<u32>,
 
@@ -39,14 +37,13 @@ pub struct ZkArgs {
 }
 
 impl ZkArgs {
-    /// What the session wants to know, for a tool that makes so many blocking
-    /// requests at once. A session timeout that is too short is raised, with a warning;
-    /// the credentials are read here and never again.
+    /// The options of the session; `couriers` is the number of concurrent blocking requests.
+    /// Raises a session timeout that is too short, with a warning. Reads the credentials,
+    /// which are not read again later.
     ///
     /// # Errors
     ///
-    /// When there is an access list or a file of credentials that can't be used, or TLS
-    /// can't be spoken with what it is given.
+    /// When the access list, the credentials file or the TLS options cannot be used.
     pub fn config(&self, couriers: usize) -> Result<SessionOptions, Failure> {
         let (auth, acl) = self.access.read()?;
         if self.session_timeout < SESSION_TIMEOUT_LEAST {

@@ -1,8 +1,8 @@
-//! Durations as people type them.
+//! Durations on the command line.
 
 use std::time::Duration;
 
-/// The longest duration that we take: adding it to a clock can't overflow.
+/// The longest duration that we accept: adding it to a clock cannot overflow.
 const DURATION_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 const UNITS: [(&str, f64); 5] =
@@ -26,7 +26,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
         None if unit.is_empty() => 1.0,
         None => return refuse(DurationFault::Unit),
     };
-    // What `f64` takes beyond digits and a dot (signs, exponents) is refused here.
+    // `f64` would also accept signs and exponents.
     if !digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         return refuse(DurationFault::Number);
     }
@@ -37,7 +37,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     }
 }
 
-/// A text that is no duration.
+/// The text is not a duration.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 #[error("{text:?} is no duration: {fault}")]
 pub struct DurationError {

@@ -13,11 +13,11 @@ pub struct FilterArg {
 }
 
 impl FilterArg {
-    /// The filter, if one was asked for.
+    /// The filter, if there is one.
     ///
     /// # Errors
     ///
-    /// Wrong usage, with a picture that points at the mistake.
+    /// Wrong usage, with the filter and a caret under the mistake.
     pub fn filter(&self) -> Result<Option<Filter>, Failure> {
         Ok(self.filters.as_deref().map(Filter::parse).transpose()?)
     }
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_read_or_pointed_at() {
+    fn a_filter_is_parsed_or_its_mistake_is_marked() {
         assert!(tool(&[]).filter.filter().unwrap().is_none());
         assert!(tool(&["-F", "!maintenance,delay<60"]).filter.filter().unwrap().is_some());
         let failure = tool(&["-F", "a=1,<2"]).filter.filter().unwrap_err();

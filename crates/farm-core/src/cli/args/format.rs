@@ -9,23 +9,23 @@ use std::path::Path;
 /// The format of a file.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct FormatArg {
-    /// Take CONF to have this format: json, yaml, php or dir; without it the
-    /// extension of CONF decides, and an existing directory is dir
+    /// Format of CONF: json, yaml, php or dir; by default the extension of CONF
+    /// decides, and an existing directory is dir
     #[arg(short, long, value_name = "FORMAT")]
     format: Option<ExportFormat>,
 }
 
 impl FormatArg {
-    /// The format of the file: the one that was asked for, else the one that its name tells.
+    /// The format of the file: the one on the command line, else the one of its name.
     ///
     /// # Errors
     ///
-    /// Wrong usage when neither says anything.
+    /// Wrong usage when neither gives a format.
     pub fn of_file(self, conf: &Path) -> Result<ExportFormat, Failure> {
         let known = self.format.or_else(|| conf.is_dir().then_some(ExportFormat::Dir));
         known.or_else(|| ExportFormat::of_extension(conf)).ok_or_else(|| {
             let what =
-                format!("the name {:?} does not tell its format", conf.display().to_string());
+                format!("cannot tell the format of {:?} from its name", conf.display().to_string());
             Failure::new(Exit::Usage, what).hint("add --format json, yaml, php or dir")
         })
     }
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn the_format_is_what_was_asked_for_else_what_the_name_tells() {
+    fn the_format_is_that_of_the_option_else_that_of_the_name() {
         let table: [(&[&str], &str, Option<ExportFormat>); 5] = [
             (&["-f", "json"], "hosts.php", Some(ExportFormat::Text(TextFormat::Json))),
             (&[], "hosts.php", Some(ExportFormat::Text(TextFormat::Php))),

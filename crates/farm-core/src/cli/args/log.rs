@@ -6,7 +6,7 @@ use env_logger::Builder;
 use log::LevelFilter;
 use std::env;
 
-/// What the command line says about logging.
+/// The options about logging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
 pub struct LogArgs {
     /// Log more; repeat for still more
@@ -18,15 +18,15 @@ pub struct LogArgs {
     quiet: u8,
 }
 
-/// What kind of tool logs.
+/// The kind of tool, which sets its usual log level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// One that runs on: its log says what happens.
+    /// A tool that keeps running: it logs what happens.
     Daemon,
-    /// One that answers and ends: its log only warns.
+    /// A tool that answers and exits: it logs only warnings.
     Command,
-    /// One around another command, whose user wants to see that alone when asking
-    /// for silence.
+    /// A tool that runs another command: one `-q` leaves only errors, so that the user sees
+    /// the output of the command.
     Wrapper,
 }
 
@@ -40,17 +40,17 @@ impl Role {
 }
 
 impl LogArgs {
-    /// Starts logging to stderr, at the usual level of the role unless options
-    /// or `RUST_LOG` say otherwise.
+    /// Starts logging to stderr, at the usual level of the role unless options or `RUST_LOG`
+    /// change it.
     pub fn start(self, role: Role) {
         let mut builder = Builder::new();
         builder.filter_level(self.level(role));
         if self.is_default() {
             if role == Role::Command {
-                // Its failure tells in one line what the session would tell before.
+                // The error message of the command repeats what the session would warn of.
                 builder.filter_module("farm_core::session", LevelFilter::Error);
             }
-            // Who types -v or -q now means it more than an environment set up long ago.
+            // -v and -q take precedence over the environment.
             if let Ok(directives) = env::var("RUST_LOG") {
                 builder.parse_filters(&directives);
             }
@@ -58,7 +58,7 @@ impl LogArgs {
         logging::start(builder);
     }
 
-    /// Was more asked for than usual?
+    /// Is the level above the usual one?
     #[must_use]
     pub const fn is_verbose(self) -> bool {
         self.verbose > self.quiet

@@ -1,4 +1,4 @@
-//! The options that several tools have: a file for each group, and the values in them.
+//! The options that several tools share, a file for each group.
 
 mod access;
 mod command;
@@ -6,14 +6,16 @@ mod connection;
 mod duration;
 mod filter;
 mod format;
+mod heading;
 mod log;
 mod tls;
 mod wait;
 
 pub use command::{ChangedCmdArg, CmdTimeoutArg, TimedCommand};
-pub use connection::{CONNECTION, ZkArgs};
+pub use connection::ZkArgs;
 pub use duration::{DurationError, parse_duration};
 pub use filter::FilterArg;
 pub use format::FormatArg;
+pub use heading::CONNECTION;
 pub use log::{LogArgs, Role};
 pub use wait::WaitArg;

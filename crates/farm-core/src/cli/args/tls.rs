@@ -9,13 +9,13 @@ use clap::builder::FalseyValueParser;
 use std::path::PathBuf;
 
 const HEADING: &str = "TLS";
-const SWITCH: &str = "ZK_TLS";
+const TLS_VARIABLE: &str = "ZK_TLS";
 
 /// How to speak TLS with the servers.
 #[derive(Debug, Clone, Args)]
 pub(super) struct TlsArgs {
-    /// Speak TLS; the servers are named with their secure port
-    #[arg(long, env = SWITCH, value_parser = FalseyValueParser::new())]
+    /// Use TLS; --host must name the secure port of the servers
+    #[arg(long, env = TLS_VARIABLE, value_parser = FalseyValueParser::new())]
     #[arg(global = true, hide_env_values = true, help_heading = HEADING)]
     tls: bool,
 
@@ -24,12 +24,12 @@ pub(super) struct TlsArgs {
     #[arg(global = true, hide_env_values = true, help_heading = HEADING)]
     tls_ca: Option<PathBuf>,
 
-    /// Show this certificate to servers that ask for one (PEM)
+    /// Present this certificate to servers that ask for one (PEM)
     #[arg(long, value_name = "FILE", env = "ZK_TLS_CERT")]
     #[arg(global = true, hide_env_values = true, help_heading = HEADING)]
     tls_cert: Option<PathBuf>,
 
-    /// The private key of the certificate (PEM, not encrypted)
+    /// Use this private key for the certificate (PEM, not encrypted)
     #[arg(long, value_name = "FILE", env = "ZK_TLS_KEY")]
     #[arg(global = true, hide_env_values = true, help_heading = HEADING)]
     tls_key: Option<PathBuf>,
@@ -41,17 +41,17 @@ pub(super) struct TlsArgs {
 }
 
 impl TlsArgs {
-    /// What the session wants to know, if TLS is to be spoken at all.
+    /// The TLS configuration of the session, if TLS is on.
     ///
     /// # Errors
     ///
-    /// Wrong usage when options are missing, a configuration that can't work when a
-    /// file can't be used.
+    /// Wrong usage when an option is missing; a configuration error when a file cannot be
+    /// used.
     pub(super) fn read(&self, servers: &Servers) -> Result<Option<Tls>, Failure> {
         if !self.tls {
-            // Who says no on purpose may leave the rest of the environment as it is.
-            return match self.detail() {
-                Some(option) if std::env::var_os(SWITCH).is_none() => {
+            // ZK_TLS=0 turns TLS off, whatever else the environment sets.
+            return match self.option_in_use() {
+                Some(option) if std::env::var_os(TLS_VARIABLE).is_none() => {
                     Err(Failure::new(Exit::Usage, format!("{option} without --tls"))
                         .hint("add --tls, or set ZK_TLS=1; ZK_TLS=0 means no TLS"))
                 }
@@ -61,8 +61,8 @@ impl TlsArgs {
         let identity = match (&self.tls_cert, &self.tls_key) {
             (None, None) => None,
             (Some(cert), Some(key)) => Some(Identity { cert: cert.clone(), key: key.clone() }),
-            (Some(_), None) => return Err(half("--tls-cert", "--tls-key", "ZK_TLS_KEY")),
-            (None, Some(_)) => return Err(half("--tls-key", "--tls-cert", "ZK_TLS_CERT")),
+            (Some(_), None) => return Err(missing("--tls-cert", "--tls-key", "ZK_TLS_KEY")),
+            (None, Some(_)) => return Err(missing("--tls-key", "--tls-cert", "ZK_TLS_CERT")),
         };
         let tls =
             Tls { ca: self.tls_ca.clone(), identity, server_name: self.tls_server_name.clone() };
@@ -70,8 +70,8 @@ impl TlsArgs {
         Ok(Some(tls))
     }
 
-    /// An option that means nothing without TLS.
-    const fn detail(&self) -> Option<&'static str> {
+    /// The first given option that has no effect without TLS.
+    const fn option_in_use(&self) -> Option<&'static str> {
         match self {
             Self { tls_ca: Some(_), .. } => Some("--tls-ca"),
             Self { tls_cert: Some(_), .. } => Some("--tls-cert"),
@@ -82,7 +82,7 @@ impl TlsArgs {
     }
 }
 
-fn half(one: &str, other: &str, variable: &str) -> Failure {
+fn missing(one: &str, other: &str, variable: &str) -> Failure {
     Failure::new(Exit::Usage, format!("{one} without {other}"))
         .hint(format!("add {other}, or set {variable}; both may name the same file"))
 }

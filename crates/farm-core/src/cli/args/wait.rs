@@ -1,19 +1,19 @@
-//! `--wait`: for how long changes are gathered.
+//! `--wait`: how long changes are gathered.
 
 use super::duration::parse_duration;
 use crate::engine::Wait;
 use clap::Args;
 
-/// For how long changes are gathered.
+/// How long changes are gathered.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct WaitArg {
-    /// Gather changes that follow one another until it is quiet for MIN, at most for MAX
+    /// Gather changes until none comes for MIN, but no longer than MAX
     #[arg(short, long, value_name = "MIN[:MAX]")]
     #[arg(default_value = "50ms:500ms", value_parser = parse_wait)]
     pub wait: Wait,
 }
 
-/// Reads `MIN[:MAX]`. MIN alone leaves room for ten such spells.
+/// Parses `MIN[:MAX]`; MAX defaults to ten times MIN.
 fn parse_wait(text: &str) -> Result<Wait, String> {
     let both = text.split_once(':').map(|(min, max)| (min, Some(max)));
     let (min, max) = both.unwrap_or((text, None));

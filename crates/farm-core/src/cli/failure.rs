@@ -1,20 +1,15 @@
-//! What a person is told when a tool can't do what it was asked for.
+//! The error message of a tool.
 //!
-//! **Invariant.** A failure is told once, by [`launch`](super::launch): one
-//! line that says what failed, on what and why, and at most one line of hint.
+//! **Invariant.** [`launch`](super::launch) prints a failure once: one line that says
+//! what failed, on what and why, and at most one hint line.
 
-mod exit_code;
-
-pub(super) use exit_code::unreadable;
-pub use exit_code::{ExitReason, unwritten};
-
-use super::exit::Exit;
+use super::exit::{Exit, unwritten};
 use crate::engine::{chain, printable};
 use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// The end of a tool that did not do its work.
+/// Why a tool fails: its exit code and its message.
 #[derive(Debug)]
 pub struct Failure {
     exit: Exit,
@@ -24,7 +19,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure that says what could not be done.
+    /// A failure with its message.
     #[must_use]
     pub fn new(exit: Exit, what: impl Into<String>) -> Self {
         let what = what.into();
@@ -37,37 +32,37 @@ impl Failure {
         Self::new(unwritten(&error), "cannot write to stdout").because(error)
     }
 
-    /// A failure for want of what the system has to give before a tool can work at all:
-    /// a thread, signals, watches.
+    /// A failure because the system does not provide what every tool needs: a thread,
+    /// signals, watches.
     pub fn for_want_of<E: Error>(what: &'static str) -> impl FnOnce(E) -> Self {
         move |error| Self::new(Exit::Configuration, what).because(error)
     }
 
-    /// Adds the error that is the reason; its sources are told too.
+    /// Appends the cause, with its own chain of causes.
     #[must_use]
     pub fn because(self, cause: impl Error) -> Self {
         Self { what: format!("{}: {}", self.what, chain(&cause)), ..self }
     }
 
-    /// Puts what was being done in front.
+    /// Prepends what the tool was doing.
     #[must_use]
     pub fn during(self, what: impl fmt::Display) -> Self {
         Self { what: format!("{what}: {}", self.what), ..self }
     }
 
-    /// Adds lines that point at the mistake; they are told below the first line.
+    /// Adds lines that point at the mistake; they follow the first line.
     #[must_use]
     pub fn picture(self, picture: impl Into<String>) -> Self {
         Self { picture: Some(picture.into()), ..self }
     }
 
-    /// Names a next step.
+    /// Adds a next step for the user.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// The code that the process ends with.
+    /// The exit code of the process.
     #[must_use]
     pub const fn exit(&self) -> Exit {
         self.exit
@@ -79,22 +74,22 @@ impl Failure {
         printable(&self.what).into_owned()
     }
 
-    /// Everything that is told on stderr, with its final newline; nothing at
-    /// all when the reader of stdout went away.
+    /// The whole text for stderr, with its final newline; empty when the reader of
+    /// stdout closed the pipe.
     #[must_use]
     pub fn told_by(&self, tool: &str) -> String {
         if self.exit == Exit::Done {
             return String::new();
         }
-        let mut told = format!("{}: {}\n", printable(tool), self.line());
+        let mut text = format!("{}: {}\n", printable(tool), self.line());
         for line in self.picture.iter().flat_map(|picture| picture.lines()) {
-            told.push_str(&printable(line));
-            told.push('\n');
+            text.push_str(&printable(line));
+            text.push('\n');
         }
         if let Some(hint) = &self.hint {
-            told.push_str(&format!("hint: {}\n", printable(hint)));
+            text.push_str(&format!("hint: {}\n", printable(hint)));
         }
-        told
+        text
     }
 }
 
@@ -131,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_went_away_is_no_error() {
+    fn a_closed_pipe_is_no_error() {
         let failure = Failure::of_stdout(io::ErrorKind::BrokenPipe.into());
         assert_eq!((failure.exit(), failure.told_by("zkctl").as_str()), (Exit::Done, ""));
         let failure = Failure::of_stdout(io::ErrorKind::StorageFull.into());

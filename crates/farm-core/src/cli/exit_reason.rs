@@ -1,10 +1,10 @@
-//! Which exit code an error ends a tool with, and what to do about it.
+//! Which exit code and which hint each error has.
 //!
-//! **Invariant.** An error of farm-core has its code here, the same for all tools. An
-//! error of one tool has its own in that tool, and the code of what it is made of.
+//! **Invariant.** An error of farm-core has its exit code here, the same for all tools.
+//! An error of one tool has its exit code in that tool.
 
-use super::Failure;
-use crate::cli::exit::Exit;
+use super::exit::{Exit, exit_for_read_error};
+use super::failure::Failure;
 use crate::codec::{DecodeError, EncodeError};
 use crate::engine::chain;
 use crate::farm::EditError;
@@ -21,19 +21,18 @@ use crate::session::{
 };
 use std::convert::Infallible;
 use std::error::Error;
-use std::io;
 
 /// An error that a tool may end with.
 pub trait ExitReason: Error {
-    /// The code that it ends with.
+    /// The exit code.
     fn exit(&self) -> Exit;
 
-    /// A next step, if there is one to name.
+    /// A next step for the user, if one is known.
     fn hint(&self) -> Option<String> {
         None
     }
 
-    /// Is it hopeless until somebody changes something on purpose?
+    /// Does retrying fail until an operator changes something?
     fn is_permanent(&self) -> bool {
         matches!(self.exit(), Exit::NotAllowed | Exit::Configuration)
     }
@@ -41,11 +40,15 @@ pub trait ExitReason: Error {
 
 impl<E: ExitReason> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { hint: error.hint(), ..Self::new(error.exit(), chain(&error)) }
+        let failure = Self::new(error.exit(), chain(&error));
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     }
 }
 
-/// Errors that have one code, whatever is in them.
+/// Errors that always have the same exit code.
 macro_rules! always {
     ($($error:ty => $exit:ident),* $(,)?) => {$(
         impl ExitReason for $error {
@@ -68,29 +71,11 @@ always! {
     SizeError => Malformed,
 }
 
-/// The code for an answer that can't be written. A reader that went away had enough:
-/// that ends the tool, but it is no error.
-#[must_use]
-pub fn unwritten(error: &io::Error) -> Exit {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Exit::Done,
-        _ => Exit::CannotWrite,
-    }
-}
-
-/// The code for a file that the configuration names and that can't be read.
-pub(in crate::cli) fn unreadable(error: &io::Error) -> Exit {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => Exit::NotAllowed,
-        _ => Exit::Configuration,
-    }
-}
-
 impl From<FilterError> for Failure {
-    /// Wrong usage, with a picture that points at the mistake.
+    /// Wrong usage, with the filter and a caret under the mistake.
     fn from(error: FilterError) -> Self {
-        let told = error.to_string();
-        let (what, picture) = told.split_once('\n').unwrap_or((&told, ""));
+        let text = error.to_string();
+        let (what, picture) = text.split_once('\n').unwrap_or((&text, ""));
         Self::new(Exit::Usage, what).picture(picture)
     }
 }
@@ -132,9 +117,11 @@ impl ExitReason for ZoneError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Unknown { .. } => "zones have names like Europe/Berlin; UTC is always there",
-            Self::NoDatabase { .. } => "install the package tzdata, or take --tz UTC",
-            Self::System { .. } => "name one with --tz; UTC is always there",
+            Self::Unknown { .. } => {
+                "time zones have names like Europe/Berlin; UTC is always available"
+            }
+            Self::NoDatabase { .. } => "install the package tzdata, or use --tz UTC",
+            Self::System { .. } => "name one with --tz; UTC is always available",
         };
         Some(hint.to_owned())
     }
@@ -168,7 +155,7 @@ impl ExitReason for SessionError {
             Self::Unreachable { .. } => "name the servers with --host or in ZKHOST",
             Self::NoAuth(_) => "credentials come from --auth-file or ZK_AUTH_FILE",
             Self::AuthRefused(_) => "digest authentication may be switched off at the server",
-            Self::InvalidAcl(_) => "its schemes have to be ones that the server knows; see --acl",
+            Self::InvalidAcl(_) => "use only schemes that the server knows; see --acl",
             _ => return None,
         };
         Some(hint.to_owned())
@@ -190,7 +177,7 @@ impl<C: Into<Self>> From<EditError<C>> for Failure {
             }
             EditError::Refused(refusal) => refusal.into(),
             EditError::Contended { path } => {
-                let what = format!("others changed {path} in between every time");
+                let what = format!("others changed {path} during every attempt");
                 Self::new(Exit::Contended, what).hint("try again")
             }
         }
@@ -214,7 +201,7 @@ impl ExitReason for FileError {
 impl ExitReason for TlsError {
     fn exit(&self) -> Exit {
         match self {
-            Self::File { fault: FileFault::Read(error), .. } => unreadable(error),
+            Self::File { fault: FileFault::Read(error), .. } => exit_for_read_error(error),
             _ => Exit::Configuration,
         }
     }
@@ -225,17 +212,17 @@ impl ExitReason for TlsError {
                 "name the authorities with --tls-ca or in ZK_TLS_CA"
             }
             Self::File { fault: FileFault::NoKey, .. } => {
-                "openssl pkey -in KEY -out PLAIN-KEY takes a passphrase away"
+                "openssl pkey -in KEY -out PLAIN-KEY removes the passphrase"
             }
             Self::UnknownIssuer => "name the servers' authority with --tls-ca or in ZK_TLS_CA",
             Self::ServerName(_) | Self::OtherName { .. } => {
-                "--tls-server-name says which name to expect"
+                "set the expected name with --tls-server-name"
             }
             Self::NoTls | Self::HungUp => {
                 "name the secure port with --host or in ZKHOST, or leave out --tls"
             }
             Self::Refused(_) | Self::Dropped => {
-                "servers may want a certificate of ours: --tls-cert and --tls-key"
+                "the servers may require a client certificate: --tls-cert and --tls-key"
             }
             _ => return None,
         };
@@ -247,6 +234,7 @@ impl ExitReason for TlsError {
 mod tests {
     use super::*;
     use crate::session::ZnodePath;
+    use std::io;
     use std::time::Duration;
 
     #[test]
@@ -261,7 +249,7 @@ mod tests {
 
     #[cfg(feature = "turn")]
     #[test]
-    fn a_time_zone_that_can_not_be_had_is_a_configuration_with_a_next_step() {
+    fn a_time_zone_that_is_not_available_is_a_configuration_error_with_a_hint() {
         for name in ["", "Europe/Atlantis", "../../etc/passwd"] {
             let error = ZoneError::Unknown { name: name.to_owned() };
             assert_eq!(Failure::from(error).exit(), Exit::Configuration);
@@ -269,13 +257,13 @@ mod tests {
         let error = ZoneError::NoDatabase { name: "Europe/Berlin".to_owned() };
         let failure = Failure::from(error);
         assert_eq!(failure.exit(), Exit::Configuration);
-        let told = "zkexec: this machine has no time zones, so there is no \"Europe/Berlin\"\n\
-                    hint: install the package tzdata, or take --tz UTC\n";
-        assert_eq!(failure.told_by("zkexec"), told);
+        let message = "zkexec: this machine has no time zones, so there is no \"Europe/Berlin\"\n\
+                    hint: install the package tzdata, or use --tz UTC\n";
+        assert_eq!(failure.told_by("zkexec"), message);
     }
 
     #[test]
-    fn what_the_session_says_has_its_exit_code_and_one_line() {
+    fn a_session_error_has_its_exit_code_and_one_line() {
         let path = || ZnodePath::parse("/services/db").unwrap();
         let tried = Duration::from_secs(10);
         let table = [
@@ -290,16 +278,16 @@ mod tests {
             (SessionError::Unsupported, Exit::Configuration),
         ];
         for (error, exit) in table {
-            let told = format!("zkctl: {error}\n");
+            let line = format!("zkctl: {error}\n");
             let failure = Failure::from(error);
-            assert_eq!(failure.exit(), exit, "{told}");
-            assert!(failure.told_by("zkctl").starts_with(&told), "{told}");
-            assert!(failure.told_by("zkctl").lines().count() <= 2, "{told}");
+            assert_eq!(failure.exit(), exit, "{line}");
+            assert!(failure.told_by("zkctl").starts_with(&line), "{line}");
+            assert!(failure.told_by("zkctl").lines().count() <= 2, "{line}");
         }
     }
 
     #[test]
-    fn an_edit_fails_like_what_made_it_fail() {
+    fn an_edit_error_has_the_exit_code_of_its_cause() {
         let path = || ZnodePath::parse("/services/db").unwrap();
         let edit: EditError<Infallible> = EditError::Session(SessionError::NoNode(path()));
         assert_eq!(Failure::from(edit).exit(), Exit::No);
@@ -309,9 +297,10 @@ mod tests {
         let edit: EditError<Infallible> = EditError::Malformed { path: path(), source };
         assert_eq!(Failure::from(edit).exit(), Exit::Malformed);
     }
+
     #[cfg(feature = "files")]
     #[test]
-    fn a_file_fails_like_the_system_said() {
+    fn a_file_error_has_the_exit_code_of_its_errno() {
         let path = std::path::Path::new("/etc/app.conf");
         let io = |errno: i32| io::Error::from_raw_os_error(errno);
         let store = |errno| FileError::writing(path, io(errno));
@@ -321,16 +310,15 @@ mod tests {
             assert_eq!(store(errno).exit(), Exit::NotAllowed);
             assert_eq!(read(errno).exit(), Exit::NotAllowed);
         }
-        let is_lasting = |error: FileError| (error.exit(), error.is_permanent());
-        assert_eq!(is_lasting(store(full)), (Exit::CannotWrite, false));
+        let verdict = |error: FileError| (error.exit(), error.is_permanent());
+        assert_eq!(verdict(store(full)), (Exit::CannotWrite, false));
         let write = |fault: Fault| FileError::writing(path, fault);
-        assert_eq!(is_lasting(write(Fault::NotAFile)), (Exit::Configuration, true));
-        assert_eq!(is_lasting(write(Fault::RecordTooLarge)), (Exit::Malformed, false));
+        assert_eq!(verdict(write(Fault::NotAFile)), (Exit::Configuration, true));
+        assert_eq!(verdict(write(Fault::RecordTooLarge)), (Exit::Malformed, false));
         let missing = 2;
         assert_eq!(read(missing).exit(), Exit::CannotWrite);
-        let told = Failure::from(store(full)).told_by("zkexport");
         assert_eq!(
-            told,
+            Failure::from(store(full)).told_by("zkexport"),
             "zkexport: cannot write /etc/app.conf: No space left on device (os error 28)\n"
         );
     }
