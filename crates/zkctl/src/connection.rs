@@ -1,7 +1,7 @@
-//! The one conversation with ZooKeeper that a command has.
+//! The one session with ZooKeeper that a command opens.
 //!
-//! **Invariant.** It is over when its time is up, whatever the other side, the
-//! network or our own threads are waiting for.
+//! **Invariant.** It ends within its timeout, even if the server, the network or one of
+//! our threads hangs.
 
 use farm_core::cli::{Exit, Failure, ZkArgs};
 use farm_core::engine::Worker;
@@ -9,11 +9,11 @@ use farm_core::session::{Client, Session, SessionError, SessionOptions};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-/// How long after the end of the time the session may take to say what was wrong: it
-/// does so at once, but on a host that is out of breath "at once" takes a while.
-const LAST_WORD: Duration = Duration::from_millis(400);
+/// How long we wait for the session's own error after the timeout. It reports at once, but on
+/// an overloaded host that takes a while.
+const GRACE: Duration = Duration::from_millis(400);
 
-/// How to reach ZooKeeper, and for how long to try.
+/// How to connect to ZooKeeper, and the time limit of the command.
 #[derive(Debug)]
 pub(crate) struct Connection {
     zk: ZkArgs,
@@ -25,28 +25,28 @@ impl Connection {
         Self { zk, timeout }
     }
 
-    /// Opens a session, asks, and closes the session. `ask` is repeated when
-    /// the connection breaks in the middle; it is handed the end of its time.
+    /// Opens a session, calls `ask`, and closes the session. Calls `ask` again when the
+    /// connection breaks; its second argument is the deadline.
     pub(crate) fn ask<T: Send + 'static>(
         &self,
         ask: impl Fn(&Client, Instant) -> Result<T, SessionError> + Send + Sync + 'static,
     ) -> Result<T, Failure> {
-        let until = Instant::now() + self.timeout;
+        let deadline = Instant::now() + self.timeout;
         let config = self.zk.config(1)?;
         let (answer, answered) = channel();
-        let worker = Worker::start("session", move || converse(config, until, ask, &answer))
+        let worker = Worker::start("session", move || run_session(config, deadline, ask, &answer))
             .map_err(Failure::for_want_of("cannot start a thread"))?;
         let left = |until: Instant| until.saturating_duration_since(Instant::now());
-        let answer = match answered.recv_timeout(left(until + LAST_WORD)) {
+        let answer = match answered.recv_timeout(left(deadline + GRACE)) {
             Ok(answer) => answer.map_err(Failure::from),
             Err(RecvTimeoutError::Timeout) => Err(SessionError::Overdue(self.timeout).into()),
             Err(RecvTimeoutError::Disconnected) => {
                 Err(Failure::new(Exit::Bug, "bug: the thread of the session ended too early"))
             }
         };
-        // The thread drops its end when the session is closed. If that is not in
-        // time, the end of the process is as good a good-bye.
-        match answered.recv_timeout(left(until)) {
+        // The thread drops its end when the session is closed. If that takes too long, the
+        // exit of the process closes the connection.
+        match answered.recv_timeout(left(deadline)) {
             Err(RecvTimeoutError::Disconnected) => drop(worker),
             Ok(_) | Err(RecvTimeoutError::Timeout) => worker.leave(),
         }
@@ -54,22 +54,23 @@ impl Connection {
     }
 }
 
-fn converse<T: Send + 'static>(
+fn run_session<T: Send + 'static>(
     config: SessionOptions,
-    until: Instant,
+    deadline: Instant,
     ask: impl Fn(&Client, Instant) -> Result<T, SessionError> + Send + Sync + 'static,
     answer: &Sender<Result<T, SessionError>>,
 ) {
     let mut session = match Session::open(config, |_| ()) {
         Ok(session) => session,
-        // Who asked waits for an answer as long as there is time for one.
+        // The receiver may have given up already.
         Err(error) => return drop(answer.send(Err(error))),
     };
-    let patience = until.saturating_duration_since(Instant::now());
-    let said = session.call(patience, move |client| ask(client, until));
-    // Nobody is there to take a good-bye when the time is up.
-    let is_over = matches!(said, Err(SessionError::Unreachable { .. } | SessionError::Overdue(_)));
-    drop(answer.send(said));
+    let timeout = deadline.saturating_duration_since(Instant::now());
+    let result = session.call(timeout, move |client| ask(client, deadline));
+    // Then no server is left to close the session at.
+    let is_over =
+        matches!(result, Err(SessionError::Unreachable { .. } | SessionError::Overdue(_)));
+    drop(answer.send(result));
     if is_over {
         session.abandon();
     } else {

@@ -1,9 +1,9 @@
-//! How an answer is laid out, as asked for on the command line.
+//! The options about the format of an answer.
 
 use clap::{Args, ValueEnum};
 use farm_core::cli::{Exit, Failure};
 
-/// The options about the layout, the same for all commands.
+/// The options about the format, the same for all commands.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct OutputArgs {
     /// Format of the answer
@@ -19,19 +19,19 @@ pub(crate) struct OutputArgs {
     null: bool,
 }
 
-/// Whether rows have a line of names above them.
+/// Whether the first line has the names of the columns.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct HeaderArg {
-    /// Begin with a line of column names (-o tsv)
+    /// Print a first line with the names of the columns (-o tsv)
     #[arg(long)]
     header: bool,
 }
 
 impl HeaderArg {
-    /// Whether it is wanted of an answer that is laid out like this.
-    pub(crate) fn of(self, choice: Choice) -> Result<bool, Failure> {
+    /// Whether to print the header; wrong usage with a layout that has none.
+    pub(crate) fn with(self, choice: OutputFormat) -> Result<bool, Failure> {
         if self.header && choice.layout != Layout::Tsv {
-            return Err(Failure::new(Exit::Usage, "--header goes with -o tsv alone"));
+            return Err(Failure::new(Exit::Usage, "--header needs -o tsv"));
         }
         Ok(self.header)
     }
@@ -48,75 +48,80 @@ pub(crate) enum Layout {
 }
 
 impl Layout {
-    /// As it is typed.
+    /// The name on the command line.
     fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Does the answer come in lines that another sign can end?
+    /// Is the answer a list of lines, so that NUL can terminate them?
     const fn has_lines(self) -> bool {
         matches!(self, Self::Text | Self::Jsonl | Self::Tsv)
     }
 }
 
-/// What ends a line.
+/// What terminates a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum Terminator {
     Newline,
     Nul,
 }
 
-/// How one command shall lay out its answer.
+/// The format of one command's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Choice {
+pub(crate) struct OutputFormat {
     pub(crate) layout: Layout,
-    pub(crate) end: End,
+    pub(crate) terminator: Terminator,
 }
 
 impl OutputArgs {
-    /// The layout, if one was asked for.
-    pub(crate) fn asked(self) -> Result<Option<Layout>, Failure> {
+    /// The layout on the command line, if there is one.
+    fn requested(self) -> Result<Option<Layout>, Failure> {
         match self.output {
             Some(layout) if self.json && layout != Layout::Json => {
-                let what = format!("--json is not -o {}", layout.name());
-                Err(Failure::new(Exit::Usage, what).hint("give one of the two"))
+                let what = format!("--json contradicts -o {}", layout.name());
+                Err(Failure::new(Exit::Usage, what).hint("use only one of them"))
             }
             None if self.json => Ok(Some(Layout::Json)),
-            asked => Ok(asked),
+            layout => Ok(layout),
         }
     }
 
-    /// The layout of a command that can give all of them.
-    pub(crate) fn choose(self, command: &str) -> Result<Choice, Failure> {
-        self.choose_of(command, Layout::value_variants())
+    /// The format for a command that can print every layout.
+    pub(crate) fn choose(self, command: &str) -> Result<OutputFormat, Failure> {
+        self.choose_from(command, Layout::value_variants())
     }
 
-    /// The layout of a command that can give only some of them.
-    pub(crate) fn choose_of(self, command: &str, known: &[Layout]) -> Result<Choice, Failure> {
-        let layout = self.asked()?.unwrap_or(Layout::Text);
-        if !known.contains(&layout) {
-            let names: Vec<_> = known.iter().map(|layout| layout.name()).collect();
-            let what = format!("zkctl {command} does not give {}", layout.name());
-            let hint = format!("it gives {}", names.join(", "));
+    /// The format for a command that can print only some layouts.
+    pub(crate) fn choose_from(
+        self,
+        command: &str,
+        supported: &[Layout],
+    ) -> Result<OutputFormat, Failure> {
+        let layout = self.requested()?.unwrap_or(Layout::Text);
+        if !supported.contains(&layout) {
+            let names: Vec<_> = supported.iter().map(|layout| layout.name()).collect();
+            let what = format!("zkctl {command} cannot print {}", layout.name());
+            let hint = format!("it can print {}", names.join(", "));
             return Err(Failure::new(Exit::Usage, what).hint(hint));
         }
         if self.null && !layout.has_lines() {
-            let what = format!("-0 does not go with {}, which is one document", layout.name());
-            return Err(Failure::new(Exit::Usage, what).hint("add -o text, jsonl or tsv"));
+            let what = format!("-0 does not work with {}, which is one document", layout.name());
+            return Err(Failure::new(Exit::Usage, what).hint("use -o text, jsonl or tsv"));
         }
-        Ok(Choice { layout, end: if self.null { End::Nul } else { End::Newline } })
+        let terminator = if self.null { Terminator::Nul } else { Terminator::Newline };
+        Ok(OutputFormat { layout, terminator })
     }
 
-    /// For a command that answers nothing.
-    pub(crate) fn refuse(self, command: &str) -> Result<(), Failure> {
-        self.choose_of(command, &[Layout::Text])?;
+    /// Refuses all these options, for a command that prints no answer.
+    pub(crate) fn refuse_all(self, command: &str) -> Result<(), Failure> {
+        self.choose_from(command, &[Layout::Text])?;
         self.refuse_null(command)
     }
 
-    /// For an answer that is no list of lines.
+    /// Refuses `-0`, for an answer that is not a list of lines.
     pub(crate) fn refuse_null(self, command: &str) -> Result<(), Failure> {
         if self.null {
-            let what = format!("zkctl {command} prints no lines that -0 could end");
+            let what = format!("-0 needs a list of lines, which zkctl {command} does not print");
             return Err(Failure::new(Exit::Usage, what));
         }
         Ok(())
@@ -132,10 +137,10 @@ mod tests {
     }
 
     #[test]
-    fn the_layout_is_the_one_that_was_asked_for() {
+    fn the_layout_is_the_one_on_the_command_line() {
         for layout in Layout::value_variants().iter().copied() {
-            let choice = args(Some(layout), false, false).choose("ls").unwrap();
-            assert_eq!(choice, Choice { layout, end: End::Newline });
+            let format = args(Some(layout), false, false).choose("ls").unwrap();
+            assert_eq!(format, OutputFormat { layout, terminator: Terminator::Newline });
         }
         assert_eq!(args(None, false, false).choose("ls").unwrap().layout, Layout::Text);
         assert_eq!(args(None, true, false).choose("ls").unwrap().layout, Layout::Json);
@@ -144,9 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_command_can_not_give_is_wrong_usage() {
+    fn a_format_that_a_command_cannot_print_is_wrong_usage() {
         let refused = [
-            args(Some(Layout::Tsv), false, false).choose_of("check", &[Layout::Text, Layout::Json]),
+            args(Some(Layout::Tsv), false, false)
+                .choose_from("check", &[Layout::Text, Layout::Json]),
             args(Some(Layout::Text), true, false).choose("ls"),
             args(None, true, true).choose("ls"),
             args(Some(Layout::Yaml), false, true).choose("ls"),
@@ -155,15 +161,18 @@ mod tests {
             assert_eq!(failure.unwrap_err().exit(), Exit::Usage);
         }
         for wrong in [args(None, true, false), args(None, false, true)] {
-            assert_eq!(wrong.refuse("set").unwrap_err().exit(), Exit::Usage);
+            assert_eq!(wrong.refuse_all("set").unwrap_err().exit(), Exit::Usage);
         }
-        args(Some(Layout::Text), false, false).refuse("set").unwrap();
+        args(Some(Layout::Text), false, false).refuse_all("set").unwrap();
     }
 
     #[test]
     fn lines_can_end_with_nul_in_formats_that_have_lines() {
         for layout in [Layout::Text, Layout::Jsonl, Layout::Tsv] {
-            assert_eq!(args(Some(layout), false, true).choose("ls").unwrap().end, End::Nul);
+            assert_eq!(
+                args(Some(layout), false, true).choose("ls").unwrap().terminator,
+                Terminator::Nul
+            );
         }
     }
 }

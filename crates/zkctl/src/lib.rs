@@ -1,8 +1,7 @@
 //! List, read and change ZooKeeper farms in shell pipelines.
 //!
-//! **Invariant.** Every command checks what it was told before it connects,
-//! asks ZooKeeper in one go, and writes to stdout only when it has the whole
-//! answer.
+//! **Invariant.** Every command checks its arguments before it connects, opens one
+//! session, and writes to stdout only when it has the whole answer.
 
 mod commands;
 mod connection;
@@ -38,7 +37,7 @@ pub struct Args {
     #[command(flatten)]
     zk: ZkArgs,
 
-    /// Give up after this time in all
+    /// Limit the whole command to this time
     #[arg(short, long, value_name = "DUR", env = "ZK_TIMEOUT", hide_env_values = true)]
     #[arg(global = true)]
     #[arg(default_value = "10s", value_parser = parse_duration, help_heading = CONNECTION)]
@@ -65,16 +64,18 @@ enum Command {
 ///
 /// # Errors
 ///
-/// A [`Failure`] with the line to tell and the exit code.
+/// A [`Failure`] with the error message and the exit code.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     args.log.start(Role::Command);
     let (connection, output) = (Connection::new(args.zk, args.timeout), args.output);
     match args.command {
         Command::Ls(ls) => commands::ls(&ls, output, &connection),
         Command::Get(get) => commands::get(&get, output, &connection),
-        Command::Set(set) => output.refuse("set").and_then(|()| commands::set(&set, &connection)),
+        Command::Set(set) => {
+            output.refuse_all("set").and_then(|()| commands::set(&set, &connection))
+        }
         Command::Unset(unset) => {
-            output.refuse("unset").and_then(|()| commands::unset(&unset, &connection))
+            output.refuse_all("unset").and_then(|()| commands::unset(&unset, &connection))
         }
         Command::Check(check) => {
             commands::check(&check, output, args.log.is_verbose(), &connection)

@@ -1,6 +1,6 @@
-//! The answer, on stdout; nothing else in this program writes there.
+//! The answer on stdout. Only this module writes there.
 
-use crate::format::{Choice, End, Layout};
+use crate::format::{Layout, OutputFormat, Terminator};
 use farm_core::cli::{Failure, printable};
 use farm_core::codec::yaml;
 use farm_core::model::Value;
@@ -19,53 +19,53 @@ impl Output {
 }
 
 impl<W: Write> Output<W> {
-    /// What a test would see on stdout.
+    /// Writes to `sink` in place of stdout.
     #[cfg(test)]
     pub(crate) fn into(sink: W) -> Self {
         Self { stdout: BufWriter::new(sink) }
     }
 
-    /// A line as it is: it may be one of text that has several.
-    pub(crate) fn line(&mut self, text: &str, end: End) -> Result<(), Failure> {
+    /// Writes text as it is, with its terminator; it may have several lines.
+    pub(crate) fn line(&mut self, text: &str, end: Terminator) -> Result<(), Failure> {
         self.bytes(text.as_bytes())?;
         self.bytes(match end {
-            End::Newline => b"\n",
-            End::Nul => b"\0",
+            Terminator::Newline => b"\n",
+            Terminator::Nul => b"\0",
         })
     }
 
-    /// A line of a list: whatever text of strangers is in it, it stays one.
-    pub(crate) fn row(&mut self, text: &str, end: End) -> Result<(), Failure> {
+    /// Writes a line of a list; foreign text in it cannot add a line.
+    pub(crate) fn row(&mut self, text: &str, end: Terminator) -> Result<(), Failure> {
         match end {
-            End::Newline => self.line(&printable(text), end),
-            End::Nul => self.line(&text.replace('\0', "\\u{0}"), end),
+            Terminator::Newline => self.line(&printable(text), end),
+            Terminator::Nul => self.line(&text.replace('\0', "\\u{0}"), end),
         }
     }
 
-    /// Cells with tabs between them. Their own are escaped, and so is the
-    /// backslash, so that every cell can be read back.
+    /// Writes cells with tabs between them. Tabs and backslashes in a cell are escaped, so
+    /// that a program can read it back.
     pub(crate) fn cells<C: AsRef<str>>(
         &mut self,
         cells: impl IntoIterator<Item = C>,
-        end: End,
+        end: Terminator,
     ) -> Result<(), Failure> {
         let escaped: Vec<String> =
             cells.into_iter().map(|cell| escaped_cell(cell.as_ref())).collect();
         self.line(&escaped.join("\t"), end)
     }
 
-    /// All rows of a list; how each of them looks in text, in cells and as an object.
+    /// Writes all rows of a list; the functions give a row as text, as cells and as an object.
     pub(crate) fn list<T, C: AsRef<str>, I: IntoIterator<Item = C>>(
         &mut self,
-        choice: Choice,
+        format: OutputFormat,
         rows: &[T],
         line: impl Fn(&T) -> String,
         cells: impl Fn(&T) -> I,
         object: impl Fn(&T) -> Value,
     ) -> Result<(), Failure> {
-        let end = choice.end;
+        let end = format.terminator;
         let mut rows = rows.iter();
-        match choice.layout {
+        match format.layout {
             Layout::Text => rows.try_for_each(|row| self.row(&line(row), end)),
             Layout::Tsv => rows.try_for_each(|row| self.cells(cells(row), end)),
             Layout::Jsonl => rows.try_for_each(|row| self.json_line(&object(row), end)),
@@ -74,19 +74,19 @@ impl<W: Write> Output<W> {
         }
     }
 
-    /// A whole document in JSON, for people too.
+    /// Writes an indented JSON document.
     pub(crate) fn json(&mut self, value: &Value) -> Result<(), Failure> {
-        self.line(&escaped_json(&format!("{value:#}")), End::Newline)
+        self.line(&escaped_json(&format!("{value:#}")), Terminator::Newline)
     }
 
-    /// A document in JSON on one line.
-    pub(crate) fn json_line(&mut self, value: &Value, end: End) -> Result<(), Failure> {
+    /// Writes a JSON document on one line.
+    pub(crate) fn json_line(&mut self, value: &Value, end: Terminator) -> Result<(), Failure> {
         self.line(&escaped_json(&value.to_string()), end)
     }
 
     pub(crate) fn yaml(&mut self, value: &Value) -> Result<(), Failure> {
         let text = yaml::encode_value(value)
-            .map_err(|error| Failure::from(error).during("cannot show the answer"))?;
+            .map_err(|error| Failure::from(error).during("cannot print the answer"))?;
         self.bytes(&text)
     }
 
@@ -94,7 +94,7 @@ impl<W: Write> Output<W> {
         self.stdout.write_all(bytes).map_err(Failure::of_stdout)
     }
 
-    /// Writes what is left; an answer is complete only after this.
+    /// Flushes the output; the answer is complete only after this.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         self.stdout.flush().map_err(Failure::of_stdout)
     }
@@ -104,13 +104,13 @@ fn escaped_cell(text: &str) -> String {
     printable(&text.replace('\\', "\\\\")).into_owned()
 }
 
-/// JSON may have controls and line ends beyond ASCII as they are, but readers of
-/// lines and terminals take them for what they are. They stand in strings only.
+/// JSON allows control characters and line ends beyond ASCII, but terminals and line
+/// readers act on them. They occur only in strings, where they can be escaped.
 fn escaped_json(text: &str) -> String {
-    let is_steering = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
+    let is_control = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        if is_steering(character) {
+        if is_control(character) {
             escaped += &format!("\\u{:04x}", u32::from(character));
         } else {
             escaped.push(character);

@@ -3,7 +3,7 @@
 use farm_core::cli::{Exit, Failure};
 use std::io::{self, Read};
 
-/// No znode could hold more.
+/// A znode cannot hold more.
 const VALUE_BYTES_MAX: usize = 1_000_000;
 
 /// Reads all of stdin as one value, without its final newline.
@@ -14,7 +14,7 @@ pub(crate) fn read_value() -> Result<String, Failure> {
 fn read_from(source: &mut impl Read) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let bytes_max = u64::try_from(VALUE_BYTES_MAX).unwrap_or(u64::MAX);
-    // One byte for the newline, one to see that there is too much.
+    // One byte more for the newline, and one to detect a value that is too large.
     source.take(bytes_max + 2).read_to_end(&mut bytes).map_err(|error| {
         Failure::new(Exit::Malformed, "cannot read the value from stdin").because(error)
     })?;
@@ -53,7 +53,7 @@ mod tests {
             let failure = read_from(&mut input.as_bytes()).unwrap_err();
             assert_eq!(failure.exit(), Exit::Malformed);
         }
-        // An endless source ends the reading, not the memory.
+        // An endless source does not exhaust the memory.
         assert!(read_from(&mut io::repeat(b'x')).is_err());
     }
 

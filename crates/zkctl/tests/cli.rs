@@ -1,4 +1,4 @@
-//! What `zkctl` does before it meets a server, and when there is none.
+//! What `zkctl` does before it connects, and without a server.
 
 use farm_harness::patience;
 use std::ffi::OsStr;
@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// The program in an environment without any of its variables.
+/// The program with an empty environment.
 fn zkctl() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zkctl"));
     command.env_clear().stdin(Stdio::null());
@@ -26,7 +26,7 @@ fn assert_fails(output: &Output, code: i32, stderr: &str) {
     assert_eq!(output.status.code(), Some(code));
 }
 
-/// A port where nobody listens, and that no test can be given by chance.
+/// A port without a listener, which the system never assigns to a test.
 const CLOSED: &str = "127.0.0.1:1";
 
 #[test]
@@ -60,7 +60,7 @@ fn help_is_the_same_short_page_for_both_of_its_names() {
         assert!(widest <= Some(100), "{command}: {widest:?}");
         let options = short.lines().filter(|line| line.trim_start().starts_with('-'));
         for option in options {
-            // Two blanks or more stand between an option and what it does.
+            // Two spaces or more separate an option from its help text.
             let explained = option.trim_start().split_once("  ").map(|(_, text)| text.trim());
             assert!(explained.is_some_and(|text| !text.is_empty()), "{command}: {option}");
         }
@@ -82,7 +82,7 @@ fn version_goes_to_stdout() {
     assert_eq!(output.status.code(), Some(0));
 }
 
-/// Arguments, and what is told about them.
+/// Arguments, and the error message about them.
 const WRONG_USAGE: [(&[&str], &str); 12] = [
     (
         &[],
@@ -120,11 +120,11 @@ const WRONG_USAGE: [(&[&str], &str); 12] = [
         &["get", "/a/../b"],
         "zkctl: \"/a/../b\" is no znode path: it has a component that is '.' or '..'\n",
     ),
-    (&["set", "/a", "b"], "zkctl: no value for the field b\nhint: b= is the empty text\n"),
+    (&["set", "/a", "b"], "zkctl: no value for the field b\nhint: b= sets the empty text\n"),
     (
         &["set", "/a", "b", "c", "d"],
         "zkctl: \"d\" follows the value of b\n\
-         hint: several fields are set by FIELD=TEXT FIELD=TEXT\n",
+         hint: FIELD=TEXT FIELD=TEXT sets several fields\n",
     ),
     (
         &["set", "/a", "b=1", "c"],
@@ -174,7 +174,7 @@ fn arguments_that_are_no_text_are_wrong_usage() {
 }
 
 #[test]
-fn text_of_strangers_stays_on_the_line() {
+fn foreign_text_stays_on_the_line() {
     let output = run(&["get", "/a\n\u{1b}[2J"]);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
@@ -211,10 +211,10 @@ fn the_number_of_rounds_can_be_bounded() {
     let took = start.elapsed();
     assert_eq!(output.status.code(), Some(69));
     assert!(took < patience(Duration::from_secs(20)), "{took:?}");
-    // It says how long it tried, which is not how long it might have.
+    // The message has the time that it took, not the timeout.
     let stderr = String::from_utf8(output.stderr).unwrap();
-    let told = stderr.strip_prefix("zkctl: no ZooKeeper server reached in ").unwrap();
-    let (number, rest) = told.split_once(' ').unwrap();
+    let duration = stderr.strip_prefix("zkctl: no ZooKeeper server reached in ").unwrap();
+    let (number, rest) = duration.split_once(' ').unwrap();
     let unit = if rest.starts_with("ms: ") { 0.001 } else { 1.0 };
     assert!(number.parse::<f64>().unwrap() * unit <= took.as_secs_f64() + 0.1, "{stderr}");
 }
@@ -232,7 +232,7 @@ fn the_environment_names_servers_and_timeout() {
 
 #[test]
 fn a_silent_server_does_not_hold_us_beyond_the_timeout() {
-    // It takes the connection and never says a word.
+    // It accepts the connection and never answers.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let start = Instant::now();
@@ -243,7 +243,7 @@ fn a_silent_server_does_not_hold_us_beyond_the_timeout() {
 }
 
 #[test]
-fn a_reader_that_went_away_is_no_error() {
+fn a_closed_pipe_is_no_error() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let output = zkctl()
@@ -275,7 +275,7 @@ fn a_full_disk_is_an_error() {
 }
 
 #[test]
-fn a_stderr_that_nobody_reads_changes_nothing() {
+fn a_closed_stderr_changes_nothing() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let status = zkctl().args(["ls", "services"]).stderr(writer).status().unwrap();
@@ -297,7 +297,7 @@ fn a_value_on_stdin_that_is_no_text_is_refused_before_connecting() {
 }
 
 #[test]
-fn the_journal_is_told_the_priority() {
+fn the_journal_gets_the_priority() {
     let path = format!("{}/journal", env!("CARGO_TARGET_TMPDIR"));
     let journal = std::fs::File::create(&path).unwrap();
     let metadata = journal.metadata().unwrap();
@@ -305,8 +305,8 @@ fn the_journal_is_told_the_priority() {
     let status =
         zkctl().env("JOURNAL_STREAM", stream).args(["ls", "db"]).stderr(journal).status().unwrap();
     assert_eq!(status.code(), Some(2));
-    let told = std::fs::read_to_string(&path).unwrap();
-    assert!(told.starts_with("<3>zkctl: "), "{told}");
+    let logged = std::fs::read_to_string(&path).unwrap();
+    assert!(logged.starts_with("<3>zkctl: "), "{logged}");
 
     let output = zkctl().env("JOURNAL_STREAM", "1:2").args(["ls", "db"]).output().unwrap();
     assert!(output.stderr.starts_with(b"zkctl: "));

@@ -1,29 +1,29 @@
-//! What each command says about formats before it connects.
+//! How each command checks the format options before it connects.
 
 use std::process::{Command, Output, Stdio};
 
 fn run(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zkctl"));
-    // Who gets as far as to connect is told that nobody listens.
+    // A command that gets as far as connecting fails with 69: nothing listens there.
     command.env_clear().stdin(Stdio::null()).args(["-t", "50ms", "-H", "127.0.0.1:1"]);
     command.args(args).output().expect("zkctl was built with this test")
 }
 
 #[test]
-fn a_format_that_a_command_can_not_give_is_wrong_usage() {
+fn a_format_that_a_command_cannot_print_is_wrong_usage() {
     let table: [(&[&str], &str); 15] = [
-        (&["set", "/a", "b", "1", "-o", "json"], "zkctl set does not give json"),
-        (&["set", "/a", "b", "1", "--json"], "zkctl set does not give json"),
-        (&["unset", "/a", "b", "-o", "tsv"], "zkctl unset does not give tsv"),
+        (&["set", "/a", "b", "1", "-o", "json"], "zkctl set cannot print json"),
+        (&["set", "/a", "b", "1", "--json"], "zkctl set cannot print json"),
+        (&["unset", "/a", "b", "-o", "tsv"], "zkctl unset cannot print tsv"),
         (&["unset", "/a", "b", "-0"], "-0"),
         (&["ls", "/a", "-o", "php"], "invalid value 'php'"),
-        (&["ls", "/a", "-o", "yaml", "--json"], "--json is not -o yaml"),
-        (&["ls", "/a", "--json", "-0"], "-0 does not go with json"),
-        (&["ls", "/a", "--header"], "--header goes with -o tsv alone"),
-        (&["ls", "/a", "--header", "--json"], "--header goes with -o tsv alone"),
+        (&["ls", "/a", "-o", "yaml", "--json"], "--json contradicts -o yaml"),
+        (&["ls", "/a", "--json", "-0"], "-0 does not work with json"),
+        (&["ls", "/a", "--header"], "--header needs -o tsv"),
+        (&["ls", "/a", "--header", "--json"], "--header needs -o tsv"),
         (&["ls", "/a", "--sort", "a..b"], "wrong field \"a..b\""),
-        (&["get", "/a", "-f", "json", "-o", "yaml"], "zkctl get --format does not give yaml"),
-        (&["get", "/a", "--raw", "--json"], "zkctl get --raw does not give json"),
+        (&["get", "/a", "-f", "json", "-o", "yaml"], "zkctl get --format cannot print yaml"),
+        (&["get", "/a", "--raw", "--json"], "zkctl get --raw cannot print json"),
         (&["get", "/a", "--raw", "b"], "cannot be used with"),
         (&["get", "/a", "--stat", "--raw"], "cannot be used with"),
         (&["get", "/a", "-0"], "-0"),
@@ -38,7 +38,7 @@ fn a_format_that_a_command_can_not_give_is_wrong_usage() {
 }
 
 #[test]
-fn formats_that_go_get_as_far_as_to_the_server() {
+fn valid_formats_get_as_far_as_connecting() {
     let table: [&[&str]; 9] = [
         &["--json", "ls", "/a"],
         &["ls", "/a", "-o", "json", "--json"],

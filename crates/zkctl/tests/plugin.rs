@@ -1,12 +1,12 @@
-//! What `zkctl check` answers without a server: always one of the four codes of a
-//! plugin, always a line on stdout, always in time.
+//! `zkctl check` without a server always has an exit code of a plugin, prints a line to
+//! stdout, and ends in time.
 
 use farm_harness::patience;
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// A port where nobody listens, and that no test can be given by chance.
+/// A port without a listener, which the system never assigns to a test.
 const CLOSED: &str = "127.0.0.1:1";
 
 fn zkctl(args: &[&str]) -> Command {
@@ -36,9 +36,9 @@ fn wrong_usage_is_unknown() {
         (&["check", "/a", "-w", "5 %"], "\"5 %\" is neither"),
         (&["check", "/a", "--min-hosts", "-1"], "'-1'"),
         (&["check", "/a", "-F", "a|b=1,=2"], "a\u{a6}b=1,=2\n"),
-        (&["check", "/a", "-o", "tsv"], "zkctl check does not give tsv"),
+        (&["check", "/a", "-o", "tsv"], "zkctl check cannot print tsv"),
         (&["check", "/a", "-0"], "-0"),
-        (&["check", "/a", "-o", "text", "--json"], "--json is not -o text"),
+        (&["check", "/a", "-o", "text", "--json"], "--json contradicts -o text"),
         (&["-t", "soon", "check", "/a"], "\"soon\" is no duration"),
         (&["--bogus", "check", "/a"], "unexpected argument '--bogus'"),
         (&["-H", "zk1:x", "check", "/a"], "the port must be a number"),
@@ -70,10 +70,10 @@ fn other_commands_keep_their_codes() {
 
 #[test]
 fn no_server_is_unknown_within_the_timeout() {
-    // One that refuses, and one that takes the connection and never says a word.
-    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mute = mute.local_addr().unwrap().to_string();
-    for host in [CLOSED, &mute] {
+    // One port refuses the connection, and one accepts it and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().to_string();
+    for host in [CLOSED, &silent] {
         for args in [&["check", "/a"][..], &["check", "/a", "-v"], &["check", "/a", "-r", "1"]] {
             let start = Instant::now();
             let output = zkctl(&["-t", "400ms", "-H", host]).args(args).output().unwrap();
@@ -85,7 +85,7 @@ fn no_server_is_unknown_within_the_timeout() {
 }
 
 #[test]
-fn programs_are_told_in_json_what_is_unknown() {
+fn an_unknown_state_is_json_on_demand() {
     let output = zkctl(&["-t", "0.2", "-H", CLOSED, "check", "/a", "--json"]).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -96,7 +96,7 @@ fn programs_are_told_in_json_what_is_unknown() {
 }
 
 #[test]
-fn an_answer_that_can_not_be_written_is_unknown_and_told_elsewhere() {
+fn an_answer_that_cannot_be_written_is_unknown_and_goes_to_stderr() {
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = zkctl(&["check", "services"])
         .stdout(full)
@@ -115,7 +115,7 @@ fn an_answer_that_can_not_be_written_is_unknown_and_told_elsewhere() {
 }
 
 #[test]
-fn help_is_no_verdict_but_help() {
+fn help_of_the_plugin_is_help() {
     let output = zkctl(&["check", "--help"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stdout.starts_with(b"Examples:\n  zkctl check "));

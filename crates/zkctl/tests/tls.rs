@@ -1,4 +1,4 @@
-//! The options about TLS, as far as they can be wrong without a server.
+//! Mistakes in the TLS options that need no server to be found.
 
 use farm_harness::{Authority, Output, Scratch, Tool};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 const SYSTEM_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 fn zkctl() -> Tool {
-    // Nobody listens there; who gets that far ends with 69.
+    // Nothing listens there: a command that gets as far as connecting fails with 69.
     Tool::new("zkctl").env("ZKHOST", "127.0.0.1:1").args(["-t", "100ms", "ls", "/"])
 }
 
@@ -78,7 +78,7 @@ fn names_that_no_certificate_can_be_for_are_refused() {
         return;
     }
     let output = zkctl().env("ZKHOST", "zürich:2281").arg("--tls").run();
-    output.code(78).stderr_has("\nhint: --tls-server-name says which name to expect");
+    output.code(78).stderr_has("\nhint: set the expected name with --tls-server-name");
     zkctl().args(["--tls", "--tls-server-name", "10.0.0.1"]).run().code(69);
 }
 

@@ -1,7 +1,7 @@
-//! What `zkctl set` is told.
+//! Parses the words of `zkctl set`.
 //!
-//! **Invariant.** What it makes of a record is decided by [`Assignment`] alone; here
-//! words are read, and mistakes get their hints.
+//! **Invariant.** [`Assignment`] alone decides how a record changes; this module only
+//! parses words and adds hints to errors.
 
 use super::field::parse_field;
 use clap::ValueEnum;
@@ -12,16 +12,16 @@ use farm_core::model::{
 };
 use farm_core::session::ZnodePath;
 
-/// The types that a text can be read as.
+/// The types of `--type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Type {
+pub(super) enum ValueType {
     String,
     Number,
     Bool,
     Json,
 }
 
-impl Type {
+impl ValueType {
     const fn name(self) -> &'static str {
         match self {
             Self::String => "string",
@@ -31,9 +31,9 @@ impl Type {
         }
     }
 
-    /// The assignment with its text read as a value of this type. What came as JSON
-    /// has its type already.
-    pub(super) fn given_to(self, assignment: Assignment) -> Result<Assignment, Failure> {
+    /// Parses the text of the assignment as this type. Leaves an assignment from `:=` as
+    /// it is, because JSON has a type.
+    pub(super) fn convert(self, assignment: Assignment) -> Result<Assignment, Failure> {
         let Some(text) = assignment.as_text() else { return Ok(assignment) };
         let value = match self {
             Self::String => Some(Value::String(text.to_owned())),
@@ -50,15 +50,15 @@ impl Type {
     }
 }
 
-/// The words after the path.
+/// The parsed words after the path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Assignments {
     Known(Vec<Assignment>),
     FromStdin(FieldPath),
 }
 
-/// Reads `FIELD VALUE`, or `FIELD=TEXT` and `FIELD:=JSON` as often as wanted;
-/// the first word tells which of the two it is.
+/// Parses `FIELD VALUE`, or any number of `FIELD=TEXT` and `FIELD:=JSON`. The first word
+/// decides between the two forms.
 pub(super) fn parse_words(words: &[String]) -> Result<Assignments, Failure> {
     let usage = |what: String| Failure::new(Exit::Usage, what);
     if words.first().is_some_and(|word| word.contains('=')) {
@@ -73,9 +73,9 @@ pub(super) fn parse_words(words: &[String]) -> Result<Assignments, Failure> {
         }
         [] => Err(usage("no field is named".to_owned())),
         [field] => Err(usage(format!("no value for the field {field}"))
-            .hint(format!("{field}= is the empty text"))),
+            .hint(format!("{field}= sets the empty text"))),
         [field, _, more, ..] => Err(usage(format!("{more:?} follows the value of {field}"))
-            .hint("several fields are set by FIELD=TEXT FIELD=TEXT")),
+            .hint("FIELD=TEXT FIELD=TEXT sets several fields")),
     }
 }
 
@@ -88,20 +88,20 @@ fn parse_assignment(word: &str) -> Result<Assignment, Failure> {
             }
             AssignmentError::Field { source, .. } => failure.because(source),
             AssignmentError::Json { name, source } => {
-                failure.because(source).hint(format!("{name}= takes plain text"))
+                failure.because(source).hint(format!("{name}=TEXT sets plain text"))
             }
         }
     })
 }
 
-/// An assignment that the record of a znode can't take.
+/// An assignment that cannot be made to the record of a znode.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct CannotSet {
     pub(super) path: ZnodePath,
     pub(super) error: SetError,
 }
 
-/// Makes the assignments, in their order.
+/// Makes the assignments in order.
 pub(super) fn apply(
     record: &mut Record,
     assignments: &[Assignment],
@@ -110,15 +110,15 @@ pub(super) fn apply(
     Ok(made?.into_iter().flatten().collect())
 }
 
-impl From<Refusal> for Failure {
-    fn from(Refusal { path, error }: Refusal) -> Self {
+impl From<CannotSet> for Failure {
+    fn from(CannotSet { path, error }: CannotSet) -> Self {
         let hint = match &error {
             SetError::OverObject(field) => Some(format!(
                 "name a field in it, like {field}.NAME, or replace it with {field}:='{{...}}'"
             )),
             SetError::OverList(field) => Some(format!("replace it with {field}:='[...]'")),
             SetError::ThroughScalar(field) => {
-                Some(format!("take it away first with zkctl unset {path} {field}"))
+                Some(format!("remove it first with zkctl unset {path} {field}"))
             }
             SetError::NoField | SetError::TooDeep(_) | SetError::Reserved(_) => None,
         };
@@ -198,35 +198,35 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_is_asked_for_is_the_type() {
-        for (wanted, text, value) in [
-            (Type::String, "1", Some(json!("1"))),
-            (Type::Number, "1", Some(json!(1))),
-            (Type::Number, "one", None),
-            (Type::Number, "", None),
-            (Type::Bool, "0", Some(json!(false))),
-            (Type::Bool, "no", None),
-            (Type::Json, "[1, null]", Some(json!([1, null]))),
-            (Type::Json, "[1", None),
+    fn the_value_has_the_requested_type() {
+        for (value_type, text, value) in [
+            (ValueType::String, "1", Some(json!("1"))),
+            (ValueType::Number, "1", Some(json!(1))),
+            (ValueType::Number, "one", None),
+            (ValueType::Number, "", None),
+            (ValueType::Bool, "0", Some(json!(false))),
+            (ValueType::Bool, "no", None),
+            (ValueType::Json, "[1, null]", Some(json!([1, null]))),
+            (ValueType::Json, "[1", None),
         ] {
-            // Whatever type the field has now.
+            // The type that the field has now does not matter.
             for present in [json!("x"), json!(7), json!(null)] {
-                let typed = wanted.given_to(Assignment::text(field("f"), text.to_owned()));
+                let typed = value_type.convert(Assignment::text(field("f"), text.to_owned()));
                 let Some(value) = &value else {
-                    assert_eq!(typed.unwrap_err().exit(), Exit::Usage, "{wanted:?} {text:?}");
+                    assert_eq!(typed.unwrap_err().exit(), Exit::Usage, "{value_type:?} {text:?}");
                     continue;
                 };
                 let mut host = record(json!({"f": present}));
                 assert_eq!(apply(&mut host, &[typed.unwrap()]), Ok(Vec::new()));
-                assert_eq!(host, record(json!({"f": value})), "{wanted:?} {text:?}");
+                assert_eq!(host, record(json!({"f": value})), "{value_type:?} {text:?}");
             }
         }
         let [as_json] = &parsed(&["f:=1"])[..] else { panic!("one assignment") };
-        assert_eq!(Type::String.given_to(as_json.clone()).unwrap(), *as_json);
+        assert_eq!(ValueType::String.convert(as_json.clone()).unwrap(), *as_json);
     }
 
     #[test]
-    fn what_would_lose_fields_is_refused_with_a_hint() {
+    fn an_assignment_that_would_lose_fields_is_refused_with_a_hint() {
         let table = [
             ("o=1", SetError::OverObject(field("o"))),
             ("o:=1", SetError::OverObject(field("o"))),
@@ -238,9 +238,8 @@ mod tests {
         ];
         for (word, error) in table {
             let mut host = record(json!({"o": {"x": 1}, "l": [1], "s": "text"}));
-            let refusal = apply(&mut host, &parsed(&[word])).unwrap_err();
-            assert_eq!(refusal, error, "{word}");
-            let failure = Failure::from(Refusal { path: ZnodePath::root(), error });
+            assert_eq!(apply(&mut host, &parsed(&[word])).unwrap_err(), error, "{word}");
+            let failure = Failure::from(CannotSet { path: ZnodePath::root(), error });
             assert_eq!(failure.exit(), Exit::Malformed);
             assert!(failure.told_by("zkctl").contains("\nhint: "), "{word}");
         }

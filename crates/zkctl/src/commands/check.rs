@@ -1,12 +1,12 @@
-//! `zkctl check`: is a farm well? A monitoring plugin.
+//! `zkctl check`: a monitoring plugin for the health of a farm.
 //!
-//! **Invariant.** Only what was read of the farm makes a verdict; whatever was
-//! not read, or makes no sense, is answered by "unknown".
+//! **Invariant.** OK, WARNING and CRITICAL need a farm record that was read and makes
+//! sense; everything else is UNKNOWN.
 
-use super::children::Below;
+use super::children::Subtree;
 use super::get::malformed;
 use crate::connection::Connection;
-use crate::format::{Choice, End, Layout, OutputArgs};
+use crate::format::{Layout, OutputArgs, OutputFormat, Terminator};
 use crate::output::Output;
 use clap::Args;
 use farm_core::cli::{Exit, Failure, FilterArg, plugin_text, printable};
@@ -26,9 +26,9 @@ Examples:
   zkctl check /services/db -F 'mysql.replication_delay<60' --min-hosts 3 -v";
 
 const NOTES: &str = "\
-A host runs if it is there, its record can be read, and the filter in the field
-running_filter of the farm's record keeps it, and so does -F. The field size of
-that record is the number of hosts there should be. -v names the hosts that fail.
+A host runs if its znode exists, its record can be read, and two filters keep it:
+-F, and the one in the field running_filter of the farm's record. The field size of
+that record is the expected number of hosts. -v names the failing hosts.
 Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; no others.";
 
 /// Tell whether enough hosts of a farm run, as a Nagios plugin
@@ -39,17 +39,17 @@ pub(crate) struct CheckArgs {
     #[arg(value_name = "FARM")]
     farm: String,
 
-    /// So many failing hosts are CRITICAL
+    /// CRITICAL if at least this many hosts fail
     #[arg(short = 'c', long = "max-failed-node", value_name = "N|N%")]
     #[arg(default_value = "10%", value_parser = Allowance::parse, allow_hyphen_values = true)]
     critical: Allowance,
 
-    /// So many failing hosts are a WARNING
+    /// WARNING if at least this many hosts fail
     #[arg(short = 'w', long = "warn-failed-node", value_name = "N|N%")]
     #[arg(value_parser = Allowance::parse, allow_hyphen_values = true)]
     warning: Option<Allowance>,
 
-    /// Fewer running hosts are CRITICAL
+    /// CRITICAL if fewer than this many hosts run
     #[arg(long, value_name = "N")]
     min_hosts: Option<u32>,
 
@@ -63,59 +63,59 @@ pub(crate) fn check(
     is_verbose: bool,
     connection: &Connection,
 ) -> Result<Exit, Failure> {
-    let choice = output.choose_of("check", &[Layout::Text, Layout::Json])?;
+    let format = output.choose_from("check", &[Layout::Text, Layout::Json])?;
     output.refuse_null("check")?;
     let limits = Limits {
         critical: args.critical.clone(),
         warning: args.warning.clone(),
         hosts_min: args.min_hosts.map(u64::from),
     };
-    let report = match look(args, connection) {
+    let report = match read_farm(args, connection) {
         Ok(farm) => Report::of(&farm, &limits, is_verbose),
-        Err(failure) if choice.layout == Layout::Json => Report::unknown(&failure, &limits),
+        Err(failure) if format.layout == Layout::Json => Report::unknown(&failure, &limits),
         Err(failure) => return Err(failure),
     };
-    match report.tell(choice, Output::open()) {
-        // The exit code is an answer too, and it needs no reader.
+    match report.print(format, Output::open()) {
+        // The reader closed the pipe; the exit code still gives the verdict.
         Err(failure) if failure.exit() == Exit::Done => Ok(report.exit),
-        told => told.map(|()| report.exit),
+        result => result.map(|()| report.exit),
     }
 }
 
-/// What was read of a farm.
-struct Seen {
+/// A farm as it was read.
+struct FarmState {
     size: u64,
-    /// Every host that is there, and what is wrong with it.
+    /// Every host that has a znode, and why it fails if it does.
     hosts: Vec<(String, Option<String>)>,
 }
 
-fn look(args: &CheckArgs, connection: &Connection) -> Result<Seen, Failure> {
+fn read_farm(args: &CheckArgs, connection: &Connection) -> Result<FarmState, Failure> {
     let path = ZnodePath::parse(&args.farm)?;
     let own_filter = args.filter.filter()?;
-    let asked = path.clone();
+    let target = path.clone();
     let (farm, hosts) = connection.ask(move |client, _| {
-        let below = Below::read(client, &asked, Depth::CHILDREN, Contents::All)?;
-        let mut hosts = below.children(client)?;
-        hosts.retain(|host| host.place.name != COMMON);
-        Ok((below.top()?.clone(), hosts))
+        let subtree = Subtree::read(client, &target, Depth::CHILDREN, Contents::All)?;
+        let mut hosts = subtree.children(client)?;
+        hosts.retain(|host| host.location.name != COMMON);
+        Ok((subtree.top()?.clone(), hosts))
     })?;
     let record = farm.map_err(|error| malformed(&path, &error))?;
     let size = farm_size(&record).map_err(|error| {
         Failure::from(error)
             .during(format!("the size of {path} is unknown"))
-            .hint(format!("zkctl set {path} size:=N tells how many hosts there should be"))
+            .hint(format!("zkctl set {path} size:=N sets the expected number of hosts"))
     })?;
     let farm_filter = running_filter(&record).map_err(|error| bad_filter(&path, error))?;
     let filters: Vec<&Filter> = farm_filter.iter().chain(&own_filter).collect();
     let hosts = hosts.into_iter().map(|host| {
-        let trouble = match host.content {
+        let problem = match host.content {
             Err(why) => Some(why),
             Ok(record) if filters.iter().all(|filter| filter.keeps(&record)) => None,
             Ok(_) => Some("the filter does not keep it".to_owned()),
         };
-        (host.place.name, trouble)
+        (host.location.name, problem)
     });
-    Ok(Seen { size, hosts: hosts.collect() })
+    Ok(FarmState { size, hosts: hosts.collect() })
 }
 
 fn bad_filter(path: &ZnodePath, error: RunningFilterError) -> Failure {
@@ -126,7 +126,7 @@ fn bad_filter(path: &ZnodePath, error: RunningFilterError) -> Failure {
     }
 }
 
-/// The answer in both of its forms.
+/// The answer in both formats.
 struct Report {
     exit: Exit,
     lines: Vec<String>,
@@ -134,9 +134,9 @@ struct Report {
 }
 
 impl Report {
-    fn of(seen: &Seen, limits: &Limits, is_verbose: bool) -> Self {
-        let states = seen.hosts.iter().map(|(name, trouble)| (name.clone(), trouble.is_none()));
-        let health = Health::of(seen.size, states);
+    fn of(farm: &FarmState, limits: &Limits, is_verbose: bool) -> Self {
+        let states = farm.hosts.iter().map(|(name, problem)| (name.clone(), problem.is_none()));
+        let health = Health::of(farm.size, states);
         let verdict = Verdict::of(&health, limits);
         let (running, size, failing) = (health.running(), health.size(), health.failing());
         let critical = &limits.critical;
@@ -150,8 +150,8 @@ impl Report {
         let perfdata = perfdata(&health, limits);
         let mut lines = vec![format!("{line} | {perfdata}")];
         if is_verbose {
-            let troubles = seen.hosts.iter().filter_map(|(name, why)| Some((name, why.as_ref()?)));
-            lines.extend(troubles.map(|(name, why)| trouble_line(name, why)));
+            let problems = farm.hosts.iter().filter_map(|(name, why)| Some((name, why.as_ref()?)));
+            lines.extend(problems.map(|(name, why)| problem_line(name, why)));
             let missing = health.missing();
             lines.extend((missing > 0).then(|| format!("{missing} more not there")));
         }
@@ -188,20 +188,20 @@ impl Report {
         Self { exit: Exit::Unknown, lines: Vec::new(), json }
     }
 
-    fn tell(&self, choice: Choice, mut output: Output<impl Write>) -> Result<(), Failure> {
-        if choice.layout == Layout::Json {
-            // One line: a monitoring system shows no more.
-            output.json_line(&self.json, End::Newline)?;
+    fn print(&self, format: OutputFormat, mut output: Output<impl Write>) -> Result<(), Failure> {
+        if format.layout == Layout::Json {
+            // Monitoring systems show only the first line.
+            output.json_line(&self.json, Terminator::Newline)?;
         } else {
             for line in &self.lines {
-                output.line(line, End::Newline)?;
+                output.line(line, Terminator::Newline)?;
             }
         }
         output.finish()
     }
 }
 
-fn trouble_line(name: &str, why: &str) -> String {
+fn problem_line(name: &str, why: &str) -> String {
     plugin_text(&printable(&format!("{name}: {why}")))
 }
 
@@ -219,10 +219,10 @@ mod tests {
     use farm_core::model::{Map, Record};
     use serde_json::json;
 
-    fn seen(size: u64, running: usize, failed: &[(&str, &str)]) -> Seen {
-        let well = (0..running).map(|number| (format!("10.0.0.{number}"), None));
-        let ill = failed.iter().map(|(name, why)| ((*name).to_owned(), Some((*why).to_owned())));
-        Seen { size, hosts: well.chain(ill).collect() }
+    fn farm(size: u64, running: usize, failed: &[(&str, &str)]) -> FarmState {
+        let running = (0..running).map(|number| (format!("10.0.0.{number}"), None));
+        let failed = failed.iter().map(|(name, why)| ((*name).to_owned(), Some((*why).to_owned())));
+        FarmState { size, hosts: running.chain(failed).collect() }
     }
 
     fn limits(critical: &str, warning: Option<&str>, hosts_min: Option<u64>) -> Limits {
@@ -231,65 +231,65 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_tells_all_and_ends_with_what_was_measured() {
+    fn the_first_line_ends_with_the_performance_data() {
         let table = [
             (
-                seen(17, 16, &[]),
+                farm(17, 16, &[]),
                 limits("10%", None, None),
                 Exit::Done,
                 "OK: 16/17 nodes running, 1 nodes failing, max allowed 10% \
                  | running=16;;;0;17 failing=1;;1.7;0;17",
             ),
             (
-                seen(17, 15, &[("10.0.1.1", "ill")]),
+                farm(17, 15, &[("10.0.1.1", "ill")]),
                 limits("3", Some("5%"), None),
                 Exit::Warning,
                 "WARNING: 15/17 nodes running, 2 nodes failing, max allowed 3 \
                  | running=15;;;0;17 failing=2;0.85;3;0;17",
             ),
             (
-                seen(3, 2, &[]),
+                farm(3, 2, &[]),
                 limits("50%", None, Some(3)),
                 Exit::Critical,
                 "CRITICAL: 2/3 nodes running, 1 nodes failing, max allowed 50%, at least 3 needed \
                  | running=2;;3:;0;3 failing=1;;1.5;0;3",
             ),
         ];
-        for (seen, limits, exit, line) in table {
-            let report = Report::of(&seen, &limits, false);
+        for (farm, limits, exit, line) in table {
+            let report = Report::of(&farm, &limits, false);
             assert_eq!((report.exit, report.lines), (exit, vec![line.to_owned()]));
         }
     }
 
     #[test]
-    fn the_hosts_that_fail_are_named_on_demand() {
-        let seen = seen(5, 1, &[("a|x=1", "no\nway"), ("b", "the filter does not keep it")]);
-        let report = Report::of(&seen, &limits("10%", None, None), true);
+    fn verbose_names_the_failing_hosts() {
+        let farm = farm(5, 1, &[("a|x=1", "no\nway"), ("b", "the filter does not keep it")]);
+        let report = Report::of(&farm, &limits("10%", None, None), true);
         let more = ["a\u{a6}x=1: no\\nway", "b: the filter does not keep it", "2 more not there"];
         assert_eq!(report.lines[1..], more);
         assert_eq!(report.json["failed"], json!(["a|x=1", "b"]));
-        let all_there = Report::of(&self::seen(1, 1, &[]), &limits("10%", None, None), true);
+        let all_there = Report::of(&self::farm(1, 1, &[]), &limits("10%", None, None), true);
         assert_eq!(all_there.lines.len(), 1);
     }
 
     #[test]
     fn both_formats_look_like_their_golden_files() {
         let failed = [("10.0.1.1", "the filter does not keep it")];
-        let report = Report::of(&seen(17, 14, &failed), &limits("25%", Some("2"), Some(5)), true);
+        let report = Report::of(&farm(17, 14, &failed), &limits("25%", Some("2"), Some(5)), true);
         for (layout, golden) in [
             (Layout::Text, include_str!("../../tests/golden/check.txt")),
             (Layout::Json, include_str!("../../tests/golden/check.json")),
         ] {
-            let mut shown = Vec::new();
-            let choice = Choice { layout, end: End::Newline };
-            report.tell(choice, Output::into(&mut shown)).unwrap();
-            assert_eq!(String::from_utf8(shown).unwrap(), golden);
+            let mut printed = Vec::new();
+            let format = OutputFormat { layout, terminator: Terminator::Newline };
+            report.print(format, Output::into(&mut printed)).unwrap();
+            assert_eq!(String::from_utf8(printed).unwrap(), golden);
         }
         assert_eq!(report.exit, Exit::Warning);
     }
 
     #[test]
-    fn a_filter_that_the_farm_names_in_vain_is_told_with_the_farm() {
+    fn an_error_in_the_running_filter_names_the_farm() {
         let path = ZnodePath::parse("/services/db").unwrap();
         for nonsense in [json!("=1"), json!(1), json!(["enabled=1"])] {
             let fields = Map::from_iter([("running_filter".to_owned(), nonsense)]);

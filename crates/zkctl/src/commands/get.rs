@@ -1,9 +1,9 @@
 //! `zkctl get`: one record, or one field of it.
 
-use super::field::{parse_field, shown};
+use super::field::{parse_field, value_text};
 use super::znode_stat::full;
 use crate::connection::Connection;
-use crate::format::{Choice, End, Layout, OutputArgs};
+use crate::format::{Layout, OutputArgs, OutputFormat, Terminator};
 use crate::output::Output;
 use clap::{Args, ValueEnum};
 use farm_core::cli::{Exit, ExitReason, Failure};
@@ -23,7 +23,7 @@ Examples:
   zkctl get /services/db/1.2.3.4 --stat";
 
 const NOTES: &str = "\
-A field that is a string is printed as it is, every other one as JSON.";
+A string field is printed as it is, any other field as JSON.";
 
 /// Print the record of a znode, or one field of it
 #[derive(Debug, Args)]
@@ -33,11 +33,11 @@ pub(crate) struct GetArgs {
     #[arg(value_name = "PATH")]
     path: String,
 
-    /// Print this field alone; a.b is the field b inside a
+    /// Print only this field; a.b is the field b inside a
     #[arg(value_name = "FIELD")]
     field: Option<String>,
 
-    /// Format of the record as a file [default: yaml]
+    /// Print the record in this file format [default: yaml]
     #[arg(short, long, value_name = "FORMAT", value_enum, conflicts_with = "field")]
     format: Option<FileFormat>,
 
@@ -49,7 +49,7 @@ pub(crate) struct GetArgs {
     #[arg(long, conflicts_with_all = ["field", "format"])]
     raw: bool,
 
-    /// Print what the server knows about the znode
+    /// Print the metadata of the znode
     #[arg(long, conflicts_with_all = ["field", "format", "raw"])]
     stat: bool,
 }
@@ -71,30 +71,30 @@ impl From<FileFormat> for TextFormat {
     }
 }
 
-/// What of a znode is asked for, and how it shall look.
-enum Question {
+/// What to print of a znode, and in which format.
+enum Query {
     Raw,
-    Stat(Choice),
+    Stat(OutputFormat),
     File(FileFormat),
-    Record(Choice),
-    Field(FieldPath, Option<String>, Choice),
+    Record(OutputFormat),
+    Field(FieldPath, Option<String>, OutputFormat),
 }
 
 impl GetArgs {
-    fn question(&self, output: OutputArgs) -> Result<Question, Failure> {
+    fn query(&self, output: OutputArgs) -> Result<Query, Failure> {
         if self.raw || self.format.is_some() {
             let option = if self.raw { "get --raw" } else { "get --format" };
-            output.refuse(option)?;
-            return Ok(self.format.map_or(Question::Raw, Question::File));
+            output.refuse_all(option)?;
+            return Ok(self.format.map_or(Query::Raw, Query::File));
         }
-        let choice = output.choose("get")?;
+        let format = output.choose("get")?;
         if let Some(field) = &self.field {
-            return Ok(Question::Field(parse_field(field)?, self.default.clone(), choice));
+            return Ok(Query::Field(parse_field(field)?, self.default.clone(), format));
         }
-        if choice.layout == Layout::Text {
+        if format.layout == Layout::Text {
             output.refuse_null("get without a field")?;
         }
-        Ok(if self.stat { Question::Stat(choice) } else { Question::Record(choice) })
+        Ok(if self.stat { Query::Stat(format) } else { Query::Record(format) })
     }
 }
 
@@ -104,26 +104,26 @@ pub(crate) fn get(
     connection: &Connection,
 ) -> Result<Exit, Failure> {
     let path = ZnodePath::parse(&args.path)?;
-    let question = args.question(output)?;
-    let asked = path.clone();
-    let found = connection.ask(move |client, _| read(client, &asked))?;
+    let query = args.query(output)?;
+    let target = path.clone();
+    let found = connection.ask(move |client, _| read(client, &target))?;
     let mut output = Output::open();
-    match question {
-        Question::Raw => output.bytes(&found?.data)?,
-        Question::Stat(choice) => show(&full(&found?.stat), choice, &mut output)?,
-        Question::File(format) => {
+    match query {
+        Query::Raw => output.bytes(&found?.data)?,
+        Query::Stat(format) => show(&full(&found?.stat), format, &mut output)?,
+        Query::File(format) => {
             let record = decode(&path, &found?)?;
             let text = encode_record(format, &record)
-                .map_err(|error| Failure::from(error).during(format!("cannot show {path}")))?;
+                .map_err(|error| Failure::from(error).during(format!("cannot print {path}")))?;
             output.bytes(&text)?;
         }
-        Question::Record(choice) => {
+        Query::Record(format) => {
             let record = decode(&path, &found?)?;
-            show(&Value::Object(record.into_map()), choice, &mut output)?;
+            show(&Value::Object(record.into_map()), format, &mut output)?;
         }
-        Question::Field(field, default, choice) => {
+        Query::Field(field, default, format) => {
             let value = field_of(&path, found, &field, default)?;
-            show_field(&field, &value, choice, &mut output)?;
+            show_field(&field, &value, format, &mut output)?;
         }
     }
     output.finish()?;
@@ -148,16 +148,20 @@ fn field_of(
     Ok(value)
 }
 
-/// A whole object; as text it is YAML, in rows every field has one.
-fn show(value: &Value, choice: Choice, output: &mut Output<impl Write>) -> Result<(), Failure> {
-    match choice.layout {
+/// Prints a whole object: YAML as text, a row per field as tsv.
+fn show(
+    value: &Value,
+    format: OutputFormat,
+    output: &mut Output<impl Write>,
+) -> Result<(), Failure> {
+    match format.layout {
         Layout::Text | Layout::Yaml => output.yaml(value),
         Layout::Json => output.json(value),
-        Layout::Jsonl => output.json_line(value, choice.end),
+        Layout::Jsonl => output.json_line(value, format.terminator),
         Layout::Tsv => {
             let record = value.as_object().cloned().map(Record::from_map).unwrap_or_default();
             for (field, value) in record.leaves() {
-                output.cells([field.to_string(), shown(value)], choice.end)?;
+                output.cells([field.to_string(), value_text(value)], format.terminator)?;
             }
             Ok(())
         }
@@ -167,18 +171,18 @@ fn show(value: &Value, choice: Choice, output: &mut Output<impl Write>) -> Resul
 fn show_field(
     field: &FieldPath,
     value: &Value,
-    choice: Choice,
+    format: OutputFormat,
     output: &mut Output<impl Write>,
 ) -> Result<(), Failure> {
-    match (choice.layout, choice.end) {
-        (Layout::Text, End::Newline) => output.line(&shown(value), End::Newline),
-        (Layout::Text, End::Nul) => output.row(&shown(value), End::Nul),
-        (Layout::Tsv, end) => output.cells([field.to_string(), shown(value)], end),
-        (Layout::Json | Layout::Jsonl | Layout::Yaml, _) => show(value, choice, output),
+    match (format.layout, format.terminator) {
+        (Layout::Text, Terminator::Newline) => output.line(&value_text(value), Terminator::Newline),
+        (Layout::Text, Terminator::Nul) => output.row(&value_text(value), Terminator::Nul),
+        (Layout::Tsv, end) => output.cells([field.to_string(), value_text(value)], end),
+        (Layout::Json | Layout::Jsonl | Layout::Yaml, _) => show(value, format, output),
     }
 }
 
-/// The znode, or the error that says that there is none.
+/// The znode, or `NoNode` as the inner error, which `--default` can answer.
 fn read(client: &Client, path: &ZnodePath) -> Result<Result<Znode, SessionError>, SessionError> {
     match client.get(path, Watch::No) {
         Ok(znode) => Ok(Ok(znode)),
@@ -200,12 +204,13 @@ mod tests {
     use super::*;
     use farm_core::session::Stat;
 
-    fn shown_as(layout: Layout, value: &Value) -> String {
-        let mut shown = Vec::new();
-        let mut output = Output::into(&mut shown);
-        show(value, Choice { layout, end: End::Newline }, &mut output).unwrap();
+    fn printed(layout: Layout, value: &Value) -> String {
+        let mut printed = Vec::new();
+        let mut output = Output::into(&mut printed);
+        let format = OutputFormat { layout, terminator: Terminator::Newline };
+        show(value, format, &mut output).unwrap();
         output.finish().unwrap();
-        String::from_utf8(shown).unwrap()
+        String::from_utf8(printed).unwrap()
     }
 
     #[test]
@@ -224,33 +229,33 @@ mod tests {
             (Layout::Json, &full(&stat), include_str!("../../tests/golden/get-stat.json")),
         ];
         for (layout, value, golden) in table {
-            let shown = shown_as(layout, value);
-            assert_eq!(shown, golden, "{layout:?}:\n{shown}");
+            let printed = printed(layout, value);
+            assert_eq!(printed, golden, "{layout:?}:\n{printed}");
         }
     }
 
     #[test]
-    fn a_field_is_bare_as_text_and_typed_in_json() {
+    fn a_field_is_unquoted_as_text_and_typed_in_json() {
         let field = FieldPath::parse("a.b").unwrap();
-        let shown = |layout, end, value: &Value| {
-            let mut shown = Vec::new();
-            let mut output = Output::into(&mut shown);
-            show_field(&field, value, Choice { layout, end }, &mut output).unwrap();
+        let printed = |layout, terminator, value: &Value| {
+            let mut printed = Vec::new();
+            let mut output = Output::into(&mut printed);
+            show_field(&field, value, OutputFormat { layout, terminator }, &mut output).unwrap();
             output.finish().unwrap();
-            String::from_utf8(shown).unwrap()
+            String::from_utf8(printed).unwrap()
         };
         let text = Value::from("x\ny\0");
         for (layout, end, expected) in [
-            (Layout::Text, End::Newline, "x\ny\0\n"),
-            (Layout::Text, End::Nul, "x\ny\\u{0}\0"),
-            (Layout::Json, End::Newline, "\"x\\ny\\u0000\"\n"),
-            (Layout::Jsonl, End::Nul, "\"x\\ny\\u0000\"\0"),
-            (Layout::Tsv, End::Newline, "a.b\tx\\ny\\u{0}\n"),
-            (Layout::Yaml, End::Newline, "\"x\\ny\\0\"\n"),
+            (Layout::Text, Terminator::Newline, "x\ny\0\n"),
+            (Layout::Text, Terminator::Nul, "x\ny\\u{0}\0"),
+            (Layout::Json, Terminator::Newline, "\"x\\ny\\u0000\"\n"),
+            (Layout::Jsonl, Terminator::Nul, "\"x\\ny\\u0000\"\0"),
+            (Layout::Tsv, Terminator::Newline, "a.b\tx\\ny\\u{0}\n"),
+            (Layout::Yaml, Terminator::Newline, "\"x\\ny\\0\"\n"),
         ] {
-            assert_eq!(shown(layout, end, &text), expected, "{layout:?} {end:?}");
+            assert_eq!(printed(layout, end, &text), expected, "{layout:?} {end:?}");
         }
-        assert_eq!(shown(Layout::Text, End::Newline, &Value::from(7)), "7\n");
-        assert_eq!(shown(Layout::Json, End::Newline, &Value::Null), "null\n");
+        assert_eq!(printed(Layout::Text, Terminator::Newline, &Value::from(7)), "7\n");
+        assert_eq!(printed(Layout::Json, Terminator::Newline, &Value::Null), "null\n");
     }
 }

@@ -1,15 +1,15 @@
 //! The rows of `zkctl ls`, in all formats.
 
 use super::children::Child;
-use super::field::shown;
+use super::field::value_text;
 use super::znode_stat::{COLUMNS, columns, object, short};
-use crate::format::{Choice, Layout};
+use crate::format::{Layout, OutputFormat};
 use crate::output::Output;
 use farm_core::cli::Failure;
 use farm_core::model::{FieldPath, Filter, Rank, Record, Value};
 use std::io::Write;
 
-/// What is shown of every child, and of which.
+/// Which children are shown, in which order, and what of each.
 #[derive(Debug, Default)]
 pub(super) struct View {
     pub(super) fields: Option<Vec<FieldPath>>,
@@ -20,7 +20,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Must the children be read, or are their names enough?
+    /// Does the answer need the data of the children, and not only their names?
     pub(super) const fn needs_content(&self, layout: Layout) -> bool {
         let is_plain = matches!(layout, Layout::Text | Layout::Tsv);
         !is_plain
@@ -34,8 +34,8 @@ impl View {
         self.fields.as_deref().unwrap_or_default()
     }
 
-    /// Chooses and sorts. One whose record can't be read passes no filter.
-    pub(super) fn arrange(&self, mut children: Vec<Child>) -> Vec<Child> {
+    /// Filters and sorts. A child whose record cannot be read passes no filter.
+    pub(super) fn select(&self, mut children: Vec<Child>) -> Vec<Child> {
         for why in children.iter().filter_map(|child| child.content.as_ref().err()) {
             log::warn!("{why}");
         }
@@ -53,24 +53,24 @@ impl View {
     pub(super) fn show(
         &self,
         children: &[Child],
-        choice: Choice,
+        format: OutputFormat,
         output: &mut Output<impl Write>,
     ) -> Result<(), Failure> {
-        if self.has_header && choice.layout == Layout::Tsv {
-            output.cells(self.header(), choice.end)?;
+        if self.has_header && format.layout == Layout::Tsv {
+            output.cells(self.header(), format.terminator)?;
         }
         let (line, cells) = (|child: &Child| self.line(child), |child: &Child| self.cells(child));
-        output.list(choice, children, line, cells, |child| self.object(child))
+        output.list(format, children, line, cells, |child| self.object(child))
     }
 
     fn line(&self, child: &Child) -> String {
         let record = child.content.as_ref().ok();
-        let shown: Vec<String> = self
+        let fields: Vec<String> = self
             .fields()
             .iter()
-            .filter_map(|field| Some(format!("{field}={}", shown(record?.get(field)?))))
+            .filter_map(|field| Some(format!("{field}={}", value_text(record?.get(field)?))))
             .collect();
-        let line = format!("{:<20} {}", child.place.name, shown.join(", "));
+        let line = format!("{:<20} {}", child.location.name, fields.join(", "));
         let line = line.trim_end_matches(' ');
         if !self.is_long {
             return line.to_owned();
@@ -86,22 +86,22 @@ impl View {
     }
 
     fn cells(&self, child: &Child) -> Vec<String> {
-        let mut cells = vec![child.place.name.clone()];
+        let mut cells = vec![child.location.name.clone()];
         if self.is_long {
             cells.extend(columns(child.stat.as_ref()));
         }
         let record = child.content.as_ref().ok();
-        let value = |field| record.and_then(|record| record.get(field)).map(shown);
+        let value = |field| record.and_then(|record| record.get(field)).map(value_text);
         cells.extend(self.fields().iter().map(|field| value(field).unwrap_or_default()));
         cells
     }
 
     fn object(&self, child: &Child) -> Value {
-        let path = child.place.path.as_ref().map_or(Value::Null, |path| path.to_string().into());
+        let path = child.location.path.as_ref().map_or(Value::Null, |path| path.to_string().into());
         let mut row = object([
             ("v", Value::from(1)),
             ("path", path),
-            ("name", Value::from(child.place.name.as_str())),
+            ("name", Value::from(child.location.name.as_str())),
             ("stat", child.stat.as_ref().map_or(Value::Null, short)),
             ("data", Value::Null),
         ]);
@@ -112,11 +112,11 @@ impl View {
         row
     }
 
-    /// The record with only those fields that were asked for.
+    /// The record with only the fields of `--fields`.
     fn projected(&self, record: &Record) -> Record {
         let Some(fields) = &self.fields else { return record.clone() };
         let mut fields: Vec<&FieldPath> = fields.iter().collect();
-        // A field inside of another one that is shown as a whole is there already.
+        // Shorter paths first: a field inside one that is taken whole is there already.
         fields.sort_by_key(|field| field.keys().len());
         let mut projected = Record::new();
         for field in fields {
@@ -132,7 +132,7 @@ impl View {
 mod tests {
     use super::*;
     use crate::commands::children::{Location, decode};
-    use crate::format::End;
+    use crate::format::Terminator;
     use farm_core::session::{Stat, ZnodePath};
     use serde_json::json;
 
@@ -140,7 +140,7 @@ mod tests {
         let path = ZnodePath::root().child(name).unwrap();
         let content = decode(&path, znode.as_bytes());
         Child {
-            place: Location { name: name.to_owned(), path: Ok(path) },
+            location: Location { name: name.to_owned(), path: Ok(path) },
             content,
             stat: Some(Stat::default()),
         }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_stand_in_the_column_of_their_field() {
+    fn cells_are_in_the_column_of_their_field() {
         let table = [
             ("hostname,none,off", DB, vec!["h", "db-01", "", "null"]),
             ("mysql,size", DB, vec!["h", "{\"delay\":1.50}", "3"]),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_hold_the_fields_that_were_asked_for() {
+    fn objects_have_the_requested_fields() {
         let data = |fields, znode| view(fields, "", "").object(&child("h", znode))["data"].clone();
         let znode = r#"{"a":{"b":1,"c":2},"d":[1],"e":"x"}"#;
         let table = [
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_choose_and_malformed_children_pass_none() {
+    fn filters_select_and_malformed_children_pass_none() {
         let names = |view: View| {
             let children = vec![
                 child("b10", r#"{"enabled":"1","n":10}"#),
@@ -230,8 +230,8 @@ mod tests {
                 child("c9", r#"{"enabled":"0","n":"9"}"#),
                 child("d", "{}"),
             ];
-            let kept = view.arrange(children);
-            kept.into_iter().map(|child| child.place.name).collect::<Vec<_>>()
+            let kept = view.select(children);
+            kept.into_iter().map(|child| child.location.name).collect::<Vec<_>>()
         };
         assert_eq!(names(view("", "", "")), ["b10", "broken", "c9", "d"]);
         assert_eq!(names(view("", "enabled=1", "")), ["b10"]);
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(names(view("", "", "n")), ["c9", "b10", "broken", "d"]);
     }
 
-    /// A farm with all that is awkward in a list.
+    /// A farm with names and data that need escaping.
     fn farm() -> Vec<Child> {
         let stat = Stat {
             mzxid: 0x1_0000_002a,
@@ -261,12 +261,12 @@ mod tests {
         ]
     }
 
-    fn shown_as(layout: Layout, end: End, view: &View) -> String {
-        let mut shown = Vec::new();
-        let mut output = Output::into(&mut shown);
-        view.show(&farm(), Choice { layout, end }, &mut output).unwrap();
+    fn printed(layout: Layout, terminator: Terminator, view: &View) -> String {
+        let mut printed = Vec::new();
+        let mut output = Output::into(&mut printed);
+        view.show(&farm(), OutputFormat { layout, terminator }, &mut output).unwrap();
         output.finish().unwrap();
-        String::from_utf8(shown).unwrap()
+        String::from_utf8(printed).unwrap()
     }
 
     #[test]
@@ -287,23 +287,25 @@ mod tests {
             (Layout::Yaml, view("", "", ""), include_str!("../../tests/golden/ls.yaml")),
         ];
         for (layout, view, golden) in table {
-            let shown = shown_as(layout, End::Newline, &view);
-            assert_eq!(shown, golden, "{layout:?}:\n{shown}");
+            let printed = printed(layout, Terminator::Newline, &view);
+            assert_eq!(printed, golden, "{layout:?}:\n{printed}");
         }
     }
 
     #[test]
-    fn nul_ends_lines_in_place_of_newlines() {
+    fn nul_terminates_lines_in_place_of_newlines() {
         let narrow = view("hostname", "", "");
-        let lines: Vec<String> =
-            shown_as(Layout::Text, End::Nul, &narrow).split('\0').map(str::to_owned).collect();
+        let lines: Vec<String> = printed(Layout::Text, Terminator::Nul, &narrow)
+            .split('\0')
+            .map(str::to_owned)
+            .collect();
         assert_eq!(lines.len(), farm().len() + 1);
         assert_eq!(lines[1], "1.2.3.5              hostname=a\tb\nc\\d");
         assert_eq!(lines[2], "broken\u{2028}");
         for layout in [Layout::Jsonl, Layout::Tsv] {
-            let shown = shown_as(layout, End::Nul, &narrow);
-            assert_eq!(shown.matches('\0').count(), farm().len());
-            assert!(!shown.contains('\n'));
+            let printed = printed(layout, Terminator::Nul, &narrow);
+            assert_eq!(printed.matches('\0').count(), farm().len());
+            assert!(!printed.contains('\n'));
         }
     }
 }

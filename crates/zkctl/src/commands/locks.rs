@@ -1,9 +1,9 @@
 //! `zkctl locks`: who holds and who waits in a rolling-restart group.
 //!
-//! **Invariant.** What is deleted is a contender of the group that was named, and the
-//! very one that was there when the command looked.
+//! **Invariant.** `--break` deletes only a contender of the named group, and only the znode
+//! that the command read first, not a later one with the same name.
 
-use super::lineup::{Contended, Seen, show, show_broken};
+use super::contenders::{ContenderZnode, QueueEntry, show, show_broken};
 use crate::connection::Connection;
 use crate::format::{HeaderArg, OutputArgs};
 use crate::output::Output;
@@ -21,19 +21,19 @@ Examples:
   zkctl locks services/db --break ex0000000012";
 
 const NOTES: &str = "\
-A contender is shown by its group, whether it holds or waits, its ID, since when
-it stands in line, its host and pid, and why. One of a member written in Ruby
-says nothing of itself: its session is shown.";
+Each line shows a contender: its group, whether it holds or waits, its ID, when it
+joined the queue, its host and pid, and why. A member written in Ruby stores no
+data; the line shows its session in place of its host.";
 
 /// Show who holds and who waits in rolling-restart groups
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES, after_help = NOTES)]
 pub(crate) struct LocksArgs {
-    /// Show this group alone
+    /// Show only this group
     #[arg(value_name = "NAME")]
     name: Option<String>,
 
-    /// Delete the contender with this ID from the group: its turn is over
+    /// Delete the contender with this ID from the group, which ends its turn
     #[arg(long = "break", value_name = "ID", requires = "name", conflicts_with = "header")]
     broken: Option<String>,
 
@@ -48,13 +48,13 @@ pub(crate) fn locks(
 ) -> Result<Exit, Failure> {
     let group = args.name.as_deref().map(GroupName::parse).transpose()?;
     if let (Some(id), Some(group)) = (&args.broken, &group) {
-        output.refuse("locks --break")?;
+        output.refuse_all("locks --break")?;
         return break_contender(group, id, connection);
     }
-    let choice = output.choose("locks")?;
-    let has_header = args.header.of(choice)?;
-    let asked = group.clone();
-    let contenders = connection.ask(move |client, _| match &asked {
+    let format = output.choose("locks")?;
+    let has_header = args.header.with(format)?;
+    let target = group.clone();
+    let contenders = connection.ask(move |client, _| match &target {
         Some(group) => in_group(client, group),
         None => in_all_groups(client).map(Some),
     })?;
@@ -63,7 +63,7 @@ pub(crate) fn locks(
         (None, group) => return Err(no_group(group.as_ref())),
     };
     let mut output = Output::open();
-    show(&contenders, choice, has_header, &mut output)?;
+    show(&contenders, format, has_header, &mut output)?;
     output.finish()?;
     Ok(Exit::Done)
 }
@@ -71,11 +71,11 @@ pub(crate) fn locks(
 fn no_group(group: Option<&GroupName>) -> Failure {
     let name = group.map(ToString::to_string).unwrap_or_default();
     Failure::new(Exit::No, format!("there is no group {name}"))
-        .hint("zkctl locks shows all groups in which somebody holds or waits")
+        .hint("zkctl locks shows all groups that have a contender")
 }
 
-fn in_all_groups(client: &Client) -> Result<Vec<Contended>, SessionError> {
-    // A name of ours can always be read; if not, nobody can have groups there.
+fn in_all_groups(client: &Client) -> Result<Vec<QueueEntry>, SessionError> {
+    // Cannot fail: the path is a constant.
     let Ok(all) = GroupName::all() else { return Ok(Vec::new()) };
     let names = match client.children(&all, Watch::No) {
         Ok(names) => names,
@@ -86,83 +86,89 @@ fn in_all_groups(client: &Client) -> Result<Vec<Contended>, SessionError> {
     for name in names {
         match GroupName::parse(&name) {
             Ok(group) => match in_group(client, &group) {
-                Err(error @ SessionError::NoAuth(_)) => log::warn!("a group is left out: {error}"),
+                Err(error @ SessionError::NoAuth(_)) => log::warn!("leaving out a group: {error}"),
                 found => contenders.extend(found?.unwrap_or_default()),
             },
-            Err(error) => log::warn!("a group is left out: {error}"),
+            Err(error) => log::warn!("leaving out a group: {error}"),
         }
     }
     Ok(contenders)
 }
 
-/// All contenders of a group, in order; `None` if there is no such group.
-fn in_group(client: &Client, group: &GroupName) -> Result<Option<Vec<Contended>>, SessionError> {
+/// All contenders of a group, in order; `None` if the group does not exist.
+fn in_group(client: &Client, group: &GroupName) -> Result<Option<Vec<QueueEntry>>, SessionError> {
     let names = match client.children(group.directory(), Watch::No) {
         Ok(names) => names,
         Err(SessionError::NoNode(_)) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let line = Queue::of(names);
-    let path =
-        |place: &Contender| Some((place.clone(), group.directory().child(place.name()).ok()?));
-    let (places, paths): (Vec<_>, Vec<_>) = line.places().iter().filter_map(path).unzip();
+    let queue = Queue::of(names);
+    let path = |contender: &Contender| {
+        Some((contender.clone(), group.directory().child(contender.name()).ok()?))
+    };
+    let (contenders, paths): (Vec<_>, Vec<_>) = queue.places().iter().filter_map(path).unzip();
     let mut found = Vec::new();
-    for ((place, path), read) in places.into_iter().zip(&paths).zip(client.get_many(&paths)?) {
-        found.extend(seen(client, path, read)?.map(|seen| (place, seen)));
+    for ((contender, path), read) in
+        contenders.into_iter().zip(&paths).zip(client.get_many(&paths)?)
+    {
+        found.extend(znode_from(client, path, read)?.map(|znode| (contender, znode)));
     }
-    Ok(Some(Contended::in_order(group, found)))
+    Ok(Some(QueueEntry::in_order(group, found)))
 }
 
-/// Reads a contender, as far as that is allowed; `None` if it is gone.
-fn look(client: &Client, path: &ZnodePath) -> Result<Option<Seen>, SessionError> {
-    seen(client, path, client.get(path, Watch::No))
+/// Reads a contender; `None` if it is gone.
+fn read(client: &Client, path: &ZnodePath) -> Result<Option<ContenderZnode>, SessionError> {
+    znode_from(client, path, client.get(path, Watch::No))
 }
 
-fn seen(
+/// The contender from the answer to a read; without its data if we may not read that.
+fn znode_from(
     client: &Client,
     path: &ZnodePath,
-    read: Result<Znode, SessionError>,
-) -> Result<Option<Seen>, SessionError> {
-    match read {
-        Ok(znode) => Ok(Some(Seen { card: ContenderInfo::read(&znode.data), stat: znode.stat })),
+    answer: Result<Znode, SessionError>,
+) -> Result<Option<ContenderZnode>, SessionError> {
+    match answer {
+        Ok(Znode { data, stat }) => {
+            Ok(Some(ContenderZnode { info: ContenderInfo::read(&data), stat }))
+        }
         Err(SessionError::NoNode(_)) => Ok(None),
         Err(SessionError::NoAuth(_)) => {
             let stat = client.exists(path, Watch::No)?;
-            Ok(stat.map(|stat| Seen { card: ContenderInfo::default(), stat }))
+            Ok(stat.map(|stat| ContenderZnode { info: ContenderInfo::default(), stat }))
         }
         Err(error) => Err(error),
     }
 }
 
 fn break_contender(group: &GroupName, id: &str, connection: &Connection) -> Result<Exit, Failure> {
-    let no_such = || {
+    let not_found = || {
         Failure::new(Exit::No, format!("{group} has no contender {id}"))
             .hint(format!("zkctl locks {group} shows their IDs"))
     };
-    let place = Contender::parse(id).ok_or_else(no_such)?;
-    // A name of no znode is the name of no contender either.
-    let path = group.directory().child(id).map_err(|_| no_such())?;
-    let target = OnceLock::new();
+    let contender = Contender::parse(id).ok_or_else(not_found)?;
+    // An invalid znode name is not the name of a contender.
+    let path = group.directory().child(id).map_err(|_| not_found())?;
+    let first_read = OnceLock::new();
     let broken = connection.ask(move |client, _| {
         loop {
-            let Some(seen) = look(client, &path)? else {
-                // It may be gone because the answer to our delete was lost.
-                return Ok(target.get().cloned());
+            let Some(znode) = read(client, &path)? else {
+                // Our delete may have succeeded, and its answer was lost.
+                return Ok(first_read.get().cloned());
             };
-            let target: &Seen = target.get_or_init(|| seen.clone());
-            if target.stat.czxid != seen.stat.czxid {
+            let target: &ContenderZnode = first_read.get_or_init(|| znode.clone());
+            if target.stat.czxid != znode.stat.czxid {
                 return Ok(Some(target.clone()));
             }
-            match client.delete(&path, Some(seen.stat.version)) {
+            match client.delete(&path, Some(znode.stat.version)) {
                 Ok(()) | Err(SessionError::NoNode(_)) => return Ok(Some(target.clone())),
                 Err(SessionError::BadVersion(_)) => {}
                 Err(error) => return Err(error),
             }
         }
     })?;
-    let seen = broken.ok_or_else(no_such)?;
+    let znode = broken.ok_or_else(not_found)?;
     let mut output = Output::open();
-    show_broken(group, &place, &seen, &mut output)?;
+    show_broken(group, &contender, &znode, &mut output)?;
     output.finish()?;
     Ok(Exit::Done)
 }

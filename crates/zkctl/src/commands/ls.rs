@@ -1,6 +1,6 @@
 //! `zkctl ls`: the children of a znode.
 
-use super::children::Below;
+use super::children::Subtree;
 use super::field::parse_field;
 use super::listing::View;
 use crate::connection::Connection;
@@ -45,7 +45,7 @@ pub(crate) struct LsArgs {
     #[arg(short = 'R', long)]
     recursive: bool,
 
-    /// Sort by a field, numbers as numbers, or by name
+    /// Sort by this field (numbers numerically), or by name
     #[arg(long, value_name = "FIELD", default_value = "name")]
     sort: String,
 
@@ -58,8 +58,8 @@ pub(crate) fn ls(
     output: OutputArgs,
     connection: &Connection,
 ) -> Result<Exit, Failure> {
-    let choice = output.choose("ls")?;
-    let has_header = args.header.of(choice)?;
+    let format = output.choose("ls")?;
+    let has_header = args.header.with(format)?;
     let path = ZnodePath::parse(&args.path)?;
     let view = View {
         fields: args.fields.as_deref().map(parse_fields).transpose()?,
@@ -69,12 +69,12 @@ pub(crate) fn ls(
         has_header,
     };
     let depth = if args.recursive { Depth::SUBTREE } else { Depth::CHILDREN };
-    let needs_content = view.needs_content(choice.layout);
+    let needs_content = view.needs_content(format.layout);
     let contents = if needs_content { Contents::Below } else { Contents::Names };
     let children = connection
-        .ask(move |client, _| Below::read(client, &path, depth, contents)?.children(client))?;
+        .ask(move |client, _| Subtree::read(client, &path, depth, contents)?.children(client))?;
     let mut output = Output::open();
-    view.show(&view.arrange(children), choice, &mut output)?;
+    view.show(&view.select(children), format, &mut output)?;
     output.finish()?;
     Ok(Exit::Done)
 }

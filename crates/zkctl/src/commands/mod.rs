@@ -1,11 +1,11 @@
-//! One file per command: its options, its question, its answer.
+//! One file per command, with its options, its requests and its answer.
 
 mod assignment;
 mod check;
 mod children;
+mod contenders;
 mod field;
 mod get;
-mod lineup;
 mod listing;
 mod locks;
 mod ls;

@@ -1,4 +1,4 @@
-//! `zkctl unset`: fields taken out of a record.
+//! `zkctl unset`: removes fields of a record.
 
 use super::field::parse_field;
 use crate::connection::Connection;
@@ -28,7 +28,7 @@ pub(crate) struct UnsetArgs {
     #[arg(value_name = "FIELD", required = true)]
     fields: Vec<String>,
 
-    /// Change nothing and exit with 1 if one of them is not there
+    /// Change nothing and exit with 1 if a field is missing
     #[arg(long)]
     strict: bool,
 }
@@ -37,18 +37,18 @@ pub(crate) fn unset(args: &UnsetArgs, connection: &Connection) -> Result<Exit, F
     let path = ZnodePath::parse(&args.path)?;
     let fields = args.fields.iter().map(|text| parse_field(text));
     let fields = fields.collect::<Result<Vec<_>, _>>()?;
-    // When the connection broke after the fields were there, they may be gone
-    // because we removed them: then a missing one is no reason to complain.
+    // When the connection breaks after we saw all fields, we may have removed them. A
+    // missing field is no error then.
     let is_strict = AtomicBool::new(args.strict);
-    let at = path.clone();
-    let edited = connection.ask(move |client, until| {
+    let target = path.clone();
+    let edited = connection.ask(move |client, deadline| {
         let mut has_removed = false;
         let change = |record: &mut Record| {
             let removed = remove(record, &fields, is_strict.load(Ordering::Relaxed));
             has_removed |= removed.is_ok();
             Ok::<_, Infallible>(removed)
         };
-        match edit_record(client, &at, until, change) {
+        match edit_record(client, &target, deadline, change) {
             Err(EditError::Session(error)) => {
                 is_strict.fetch_and(!has_removed, Ordering::Relaxed);
                 Err(error)
@@ -63,7 +63,7 @@ fn absent(path: &ZnodePath, field: &FieldPath) -> Failure {
     Failure::new(Exit::No, format!("{path} has no field {field}"))
 }
 
-/// Removes the fields; if it is strict and one of them is not there, none but it is answered.
+/// Removes the fields. If `is_strict` and one is missing, removes none and returns that one.
 fn remove(record: &mut Record, fields: &[FieldPath], is_strict: bool) -> Result<(), FieldPath> {
     if is_strict && let Some(field) = fields.iter().find(|field| record.get(field).is_none()) {
         return Err(field.clone());
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_fields_are_no_matter() {
+    fn absent_fields_are_no_error() {
         let mut record = host();
         remove(&mut record, &fields(&["a.b", "z", "d.e", "a.b"]), false).unwrap();
         assert_eq!(serde_json::Value::Object(record.into_map()), json!({"a": {"c": 2}, "d": "x"}));

@@ -1,4 +1,4 @@
-//! What a server knows about a znode, as people and programs read it.
+//! The metadata of a znode, as text and as JSON.
 
 use farm_core::model::{Map, Value};
 use farm_core::session::Stat;
@@ -6,7 +6,7 @@ use farm_core::session::Stat;
 /// The names of the columns of [`columns`].
 pub(super) const COLUMNS: [&str; 5] = ["kind", "version", "bytes", "children", "mtime"];
 
-/// The part of the metadata that lists show; what is not known is a dash.
+/// The part of the metadata that lists show; dashes when it is unknown.
 pub(super) fn columns(stat: Option<&Stat>) -> [String; 5] {
     let Some(stat) = stat else { return [const { String::new() }; 5].map(|_| "-".to_owned()) };
     let kind = if stat.ephemeral_owner == 0 { "persistent" } else { "ephemeral" };
@@ -51,12 +51,12 @@ pub(super) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
     Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-/// A time of a server as a date, whatever clock that server has.
+/// A server's time as a date; works for any value of the server's clock.
 pub(super) fn utc(time_ms: i64) -> String {
     const DAY_SECONDS: i64 = 86_400;
     let seconds = time_ms.div_euclid(1000);
     let (days, second) = (seconds.div_euclid(DAY_SECONDS), seconds.rem_euclid(DAY_SECONDS));
-    // Counted in years that begin in March, a leap day is the last day of its year.
+    // In years that begin in March, a leap day is the last day of its year.
     const ERA_DAYS: i64 = 146_097;
     let from_march = days + 719_468;
     let (era, day) = (from_march.div_euclid(ERA_DAYS), from_march.rem_euclid(ERA_DAYS));
@@ -100,7 +100,7 @@ mod tests {
         ] {
             assert_eq!(utc(time_ms), date);
         }
-        // The clocks of servers can be anything.
+        // A server's clock may have any value.
         for time_ms in [i64::MIN, i64::MAX] {
             assert!(utc(time_ms).ends_with('Z'));
         }

@@ -84,7 +84,7 @@ fn nobody_is_an_empty_answer_and_no_group_is_a_no() {
     let mut site = Site::new("nobody_is_an_empty_answer_and_no_group_is_a_no");
     site.run(&["locks"]).ok().stdout_is("").stderr_is("");
     site.run(&["locks", "--json"]).ok().stdout_is("[]\n");
-    let hint = "zkctl locks shows all groups in which somebody holds or waits";
+    let hint = "zkctl locks shows all groups that have a contender";
     let line = "there is no group services__db";
     assert_fails_with_hint(&site.run(&["locks", GROUP]), 1, line, hint);
     site.create(DIRECTORY, "");
@@ -145,6 +145,6 @@ fn what_is_forbidden_is_shown_as_far_as_it_may_be() {
     assert_forbidden(&site.run(&["locks", GROUP]), &site, DIRECTORY);
     site.create("/_zklocking/free/ex1", "");
     let rest = site.run(&["locks", "-o", "tsv"]);
-    rest.ok().stderr_has("a group is left out: not authorised");
+    rest.ok().stderr_has("leaving out a group: not authorised");
     assert!(rest.text().starts_with("free\tholds\tex1\t"), "{rest}");
 }

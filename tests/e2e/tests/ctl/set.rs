@@ -41,7 +41,7 @@ fn a_value_that_can_not_keep_its_kind_draws_one_warning() {
     for (word, field, was) in [("n=007", "n", "number"), ("b=yes", "b", "bool")] {
         let output = site.run(&["set", HOST, word]);
         let warning =
-            format!("{field} was a {was}, it is a string now; {field}:=JSON keeps the type");
+            format!("{field} was a {was} and is now a string; {field}:=JSON keeps the type");
         output.ok().stdout_is("").stderr_has(&warning);
         assert_eq!(output.stderr.lines().count(), 1, "{output}");
     }
@@ -91,7 +91,7 @@ fn what_would_lose_fields_is_refused() {
     assert_eq!(refused(&["o", "1"]), over_object);
     assert_eq!(refused(&["o:=1"]), over_object);
     assert_eq!(refused(&["l", "1"]), "hint: replace it with l:='[...]'");
-    let through = "hint: take it away first with zkctl unset /db/web1 a";
+    let through = "hint: remove it first with zkctl unset /db/web1 a";
     assert_eq!(refused(&["a.b", "1"]), through);
     // All or nothing.
     assert_eq!(refused(&["new=1", "a.b.c=1"]), through);
