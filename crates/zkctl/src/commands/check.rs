@@ -26,9 +26,9 @@ Examples:
   zkctl check /services/db -F 'mysql.replication_delay<60' --min-hosts 3 -v";
 
 const NOTES: &str = "\
-A host runs if its znode exists, its record can be read, and two filters keep it:
--F, and the one in the field running_filter of the farm's record. The field size of
-that record is the expected number of hosts. -v names the failing hosts.
+A host runs if its znode exists, its record can be read, and it passes -F and the
+filter in the field running_filter of the farm's record. The field size of that
+record is the expected number of hosts. -v names the failing hosts.
 Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; no others.";
 
 /// Tell whether enough hosts of a farm run, as a Nagios plugin

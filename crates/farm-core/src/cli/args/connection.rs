@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How to reach ZooKeeper.
 #[derive(Debug, Clone, Args)]
 pub struct ZkArgs {
-    /// Connect to these servers: host:port[,host:port...][/chroot]
+    /// Use these servers: host:port[,host:port...][/chroot]
     #[arg(short = 'H', long = "host", value_name = "HOSTS", env = "ZKHOST", global = true)]
     #[arg(hide_env_values = true)]
     #[arg(default_value = "localhost:2181", value_parser = servers, help_heading = CONNECTION)]

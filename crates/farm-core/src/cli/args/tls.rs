@@ -14,7 +14,7 @@ const TLS_VARIABLE: &str = "ZK_TLS";
 /// How to speak TLS with the servers.
 #[derive(Debug, Clone, Args)]
 pub(super) struct TlsArgs {
-    /// Use TLS; --host must name the secure port of the servers
+    /// Use TLS; --host must name the servers' secure port
     #[arg(long, env = TLS_VARIABLE, value_parser = FalseyValueParser::new())]
     #[arg(global = true, hide_env_values = true, help_heading = HEADING)]
     tls: bool,
