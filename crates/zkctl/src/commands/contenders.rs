@@ -62,7 +62,7 @@ impl QueueEntry {
     ) -> Vec<Self> {
         let queue = Queue::of(found.iter().map(|(contender, _)| contender.name()));
         let mut found: BTreeMap<Contender, ContenderZnode> = found.into_iter().collect();
-        // Members written in Ruby do not state the number of holders, which is one.
+        // A member that does not state how many may hold, like one in Ruby, allows one.
         let holders = |contender: &Contender| {
             let stated = found.get(contender).and_then(|znode| znode.info.holders);
             stated.map_or(1, std::num::NonZero::get)
