@@ -1,9 +1,9 @@
-//! `zkexec`: a command with config files from ZooKeeper, restarted when they change,
+//! `zkexec` runs a command with config files from ZooKeeper and restarts it when they change,
 //! one host at a time.
 //!
-//! `rollout` decides when new content is put in place and the child taken down for it;
-//! `mirror` knows what ZooKeeper has and what is on the disk; what may keep us waiting is a
-//! [turn](farm_core::farm::turn). `runner` does it all.
+//! `mirror` reads the znodes and writes the files. `rollout` decides when new content is put in
+//! place and when the child is restarted. A [turn](farm_core::farm::turn) waits for the lock and
+//! the gates. `runner` is the main loop that connects them.
 
 mod mirror;
 mod options;
@@ -19,7 +19,7 @@ use farm_core::cli::{Exit, Failure, Role};
 ///
 /// # Errors
 ///
-/// What kept the child from being started.
+/// Why the child could not be started.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     args.log.start(Role::Wrapper);
     runner::Runner::start(args.config()?)?.run()

@@ -23,28 +23,27 @@ Examples:
   zkexec -m /etc/app.conf=/conf/app,check='app --test {}' -l app --on-failed-restart rollback -e app
   zkexec -e app -l app -m /etc/app.conf=/conf/app --allowed-hours 22-6,Sat,Sun --tz Europe/Paris";
 
-/// How many requests are under way at once.
-const COURIERS: usize = 4;
+/// The most requests to ZooKeeper at once.
+const REQUEST_THREADS: usize = 4;
 
-const CMD_TIMEOUT: &str =
-    "End a command of ours (--alert, check=, --on-change cmd:) after this time";
+const CMD_TIMEOUT: &str = "Stop a command of --alert, check= or --on-change cmd: after this time";
 
 /// Run a command with config files from ZooKeeper, and restart it when they change
 ///
-/// The files are there before the command runs for the first time. With --lock, the
-/// members of a group restart in turn: the next one only after this one works.
+/// The files are written before the command runs for the first time. With --lock, the
+/// members of a group restart in turn: each one only after the one before works.
 #[derive(Debug, Parser)]
 #[command(name = "zkexec", version, max_term_width = 100, before_help = EXAMPLES)]
 #[command(mut_arg("host", |arg| arg.short('c').long("cluster").visible_alias("host")))]
 #[command(mut_arg("retries", |arg| arg.short(None)))]
 #[command(mut_arg("wait", |arg| arg.default_value("100ms:2s")))]
 #[command(mut_arg("cmd_timeout", |arg| arg.help(CMD_TIMEOUT)))]
-#[command(mut_arg("quiet", |arg| arg.short('s').long("silent").help("Log errors alone")))]
+#[command(mut_arg("quiet", |arg| arg.short('s').long("silent").help("Log only errors")))]
 pub struct Args {
     #[command(flatten)]
     child: ChildArgs,
 
-    /// Keep the file LOCAL equal to ZNODE; more follows after commas: optional, mode=, owner=, check=
+    /// Keep the file LOCAL equal to ZNODE; options after commas: optional, mode=, owner=, check=
     #[arg(short, long = "mirror", value_name = "LOCAL=ZNODE")]
     mirrors: Vec<MirrorSpec>,
 
@@ -54,7 +53,7 @@ pub struct Args {
     #[command(flatten)]
     limit: CmdTimeoutArg,
 
-    /// Start with the files that are there if ZooKeeper is silent for DUR
+    /// Start with the existing files if ZooKeeper does not answer within DUR
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     start_without_zk: Option<Duration>,
 
@@ -70,12 +69,12 @@ pub struct Args {
     #[command(flatten)]
     zk: ZkArgs,
 
-    /// How much to log; read before anything else.
+    /// How much to log; used before the other options are checked.
     #[command(flatten)]
     pub log: LogArgs,
 }
 
-/// What runs.
+/// The command to run.
 #[derive(Debug, clap::Args)]
 struct ChildArgs {
     /// Run CMD with sh -c
@@ -93,7 +92,7 @@ struct ChildArgs {
     argv: Vec<OsString>,
 }
 
-/// What a change of its files means for it.
+/// How the command is stopped, and what happens to it when files change.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "The command")]
 struct ChangeArgs {
@@ -101,7 +100,7 @@ struct ChangeArgs {
     #[arg(long, value_name = "SIGNAL", default_value = "TERM", value_parser = signal)]
     stop_signal: Signal,
 
-    /// Kill what is left of it after this time
+    /// Kill what is left of the command after this time
     #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration)]
     kill_timeout: Duration,
 
@@ -110,7 +109,7 @@ struct ChangeArgs {
     on_change: OnChange,
 }
 
-/// How well it is.
+/// How the command's health is checked.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Health")]
 struct HealthArgs {
@@ -122,15 +121,15 @@ struct HealthArgs {
     #[arg(short = 'i', long, value_name = "DUR", default_value = "30", value_parser = parse_duration)]
     health_interval: Duration,
 
-    /// Give it this time to become healthy; without --health, to show that it stays up
+    /// Give the command this time to become healthy; without --health, it must stay up this long
     #[arg(short = 'd', long, value_name = "DUR", default_value = "30", value_parser = parse_duration)]
     health_delay: Duration,
 
-    /// Take a check that is not done in DUR for a failed one
+    /// Count a check that takes longer than DUR as failed
     #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration)]
     health_timeout: Duration,
 
-    /// Believe in health after N good checks in a row
+    /// Consider the command healthy after N good checks in a row
     #[arg(long, value_name = "N", default_value = "1")]
     health_rise: NonZeroU32,
 
@@ -138,12 +137,12 @@ struct HealthArgs {
     #[arg(long, value_name = "N", default_value = "1")]
     health_fall: NonZeroU32,
 
-    /// Run CMD when the command fails, its health does, or new files do not work
+    /// Run CMD when the command fails, a health check fails, or new files do not work
     #[arg(short, long, value_name = "CMD")]
     alert: Option<String>,
 }
 
-/// When it may be restarted.
+/// When the command may be restarted.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Rolling restarts")]
 struct TurnArgs {
@@ -160,15 +159,15 @@ struct TurnArgs {
     #[arg(requires = "lock")]
     soak: Duration,
 
-    /// What to do when new files do not work: hold on, or rollback to the ones before
+    /// What to do when new files do not work: hold, or rollback to the previous files
     #[arg(long, value_name = "WHAT", default_value = "hold", value_parser = on_failure)]
     on_failed_restart: OnFailure,
 
-    /// Set FIELD of ZNODE to VALUE before the command is stopped, and back once it works again
+    /// Set FIELD of ZNODE to VALUE before stopping the command, and restore it once it works again
     #[arg(long, value_name = "ZNODE:FIELD=VALUE", value_parser = Drain::parse)]
     drain: Option<Drain>,
 
-    /// Stop the command only if at most MAX_FAILED (10%) hosts of FARM fail then, this one included
+    /// Stop the command only if at most MAX_FAILED (10%) hosts of FARM then fail, this one included
     #[arg(long, value_name = "FARM[:MAX_FAILED]", value_parser = RequireHealthy::parse)]
     require_healthy: Option<RequireHealthy>,
 
@@ -192,14 +191,14 @@ pub(crate) struct ChildConfig {
 /// The commands that run beside the child.
 #[derive(Debug)]
 pub(crate) struct CommandsConfig {
-    /// How long they may take, but for health checks.
+    /// The time limit of all but the health check.
     pub(crate) limit: Duration,
-    /// What checks the child's health, and how.
+    /// The health check and its policy.
     pub(crate) health: Option<(String, HealthPolicy)>,
     pub(crate) alert: Option<String>,
 }
 
-/// What the options come to.
+/// The configuration made from the options.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) session: SessionOptions,
@@ -219,22 +218,22 @@ impl Args {
             Some(command) => Program::Shell(command),
             None => Program::Argv(child.argv),
         };
-        // Without any time at all, a restart would have failed before its first check.
-        let is_at_once = health.health.is_some() && health.health_delay.is_zero();
+        // With no delay, a restart would fail before its first check has ended.
+        let has_no_delay = health.health.is_some() && health.health_delay.is_zero();
         let rollout = RolloutOptions {
             is_locked: turn.lock.is_some(),
             has_health: health.health.is_some(),
-            delay: if is_at_once { health.health_timeout } else { health.health_delay },
+            delay: if has_no_delay { health.health_timeout } else { health.health_delay },
             soak: turn.soak,
             on_change: change.on_change,
             on_failure: turn.on_failed_restart,
             drains: turn.drain.is_some(),
         };
-        let turn = turn.terms()?;
+        let turn = turn.options()?;
         check_places(&self.mirrors)
             .map_err(|overlap| Failure::new(Exit::Usage, overlap.to_string()))?;
         Ok(Config {
-            session: self.zk.config(COURIERS)?,
+            session: self.zk.config(REQUEST_THREADS)?,
             child: ChildConfig {
                 program,
                 stop_signal: change.stop_signal,
@@ -265,7 +264,7 @@ impl HealthArgs {
 }
 
 impl TurnArgs {
-    fn terms(self) -> Result<turn::TurnOptions, Failure> {
+    fn options(self) -> Result<turn::TurnOptions, Failure> {
         let zone = || self.tz.as_deref().map_or_else(Zone::system, Zone::named);
         let hours = self.allowed_hours.map(|hours| zone().map(|zone| Schedule::new(hours, zone)));
         Ok(turn::TurnOptions {
@@ -286,12 +285,12 @@ fn on_change(text: &str) -> Result<OnChange, String> {
             Some(command) => Ok(OnChange::Command(command.to_owned())),
             None => signal(text)
                 .map(OnChange::Signal)
-                .map_err(|error| format!("{error}; or it is restart, none or cmd:CMD")),
+                .map_err(|error| format!("{error}; other values are restart, none and cmd:CMD")),
         },
     }
 }
 
-/// Reads `TERM`, `SIGTERM` or `15`, in whatever case.
+/// Parses `TERM`, `SIGTERM` or `15`, in any case.
 fn signal(text: &str) -> Result<Signal, String> {
     let name = text.to_ascii_uppercase();
     let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
@@ -303,7 +302,7 @@ fn on_failure(text: &str) -> Result<OnFailure, String> {
     match text {
         "hold" => Ok(OnFailure::Hold),
         "rollback" => Ok(OnFailure::RollBack),
-        _ => Err("it is hold or rollback".to_owned()),
+        _ => Err("it must be hold or rollback".to_owned()),
     }
 }
 

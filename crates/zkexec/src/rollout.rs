@@ -1,11 +1,11 @@
-//! The turn: when new content is put in place and the child taken down for it.
+//! Decides when new content is put in place and when the child is restarted for it.
 //!
-//! Pure: what happens comes in as events with their time, what is to be done goes
-//! out as actions. `docs/zkexec.md` draws it.
+//! A pure state machine: events with their time go in, actions come out. `docs/zkexec.md` has a
+//! diagram.
 //!
-//! **Invariant.** A child that works is only taken down while the permit is held
-//! and the gates are open, new content is only put in place then, and what was
-//! taken down is started again whatever becomes of the permit.
+//! **Invariant.** A child that works is stopped, and new content is put in place, only while the
+//! permit is held and the gates are open. A child that was stopped is started again even if the
+//! permit is lost.
 
 mod child;
 mod contents;
@@ -15,53 +15,53 @@ mod prepare;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use event::{Action, Alarm, Event, Gates, OnChange, OnFailure, RolloutOptions};
+pub(crate) use event::{Action, AlertReason, Event, Gates, OnChange, OnFailure, RolloutOptions};
 pub(crate) use phase::Phase;
 
 use contents::Contents;
 use farm_core::engine::Backoff;
-use phase::{Child, Permit};
+use phase::{ChildState, PermitState};
 use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_secs(1);
 const RETRY_MOST: Duration = Duration::from_secs(60);
 
-/// The machine. See the module's page.
+/// The state machine; see the module documentation.
 #[derive(Debug)]
 pub(crate) struct Rollout<C> {
-    terms: RolloutOptions,
+    options: RolloutOptions,
     phase: Phase,
-    permit: Permit,
-    child: Child,
+    permit: PermitState,
+    child: ChildState,
     gates: Gates,
     contents: Contents<C>,
     is_confirmed: bool,
-    /// The child is to be confirmed by then.
+    /// The deadline for the child to be confirmed.
     confirm_by: Option<Instant>,
     is_drained: bool,
-    /// What runs was put back after a failure.
+    /// The child runs on files that were put back after a failure.
     is_rolled_back: bool,
-    /// That the files can't be written has been told.
-    is_trouble_told: bool,
+    /// An alert about files that can't be written was raised; it is not repeated.
+    is_write_failure_alerted: bool,
     backoff: Backoff,
     actions: Vec<Action<C>>,
 }
 
 impl<C: Clone + PartialEq> Rollout<C> {
-    /// A rollout before the first start.
-    pub(crate) const fn new(terms: RolloutOptions, gates: Gates) -> Self {
+    /// Creates a rollout before the first start.
+    pub(crate) const fn new(options: RolloutOptions, gates: Gates) -> Self {
         Self {
-            terms,
-            phase: Phase::Unbegun,
-            permit: Permit::None,
-            child: Child::Down,
+            options,
+            phase: Phase::NotStarted,
+            permit: PermitState::None,
+            child: ChildState::Down,
             gates,
             contents: Contents::none(),
             is_confirmed: false,
             confirm_by: None,
             is_drained: false,
             is_rolled_back: false,
-            is_trouble_told: false,
+            is_write_failure_alerted: false,
             backoff: Backoff::new(RETRY_LEAST, RETRY_MOST),
             actions: Vec::new(),
         }
@@ -71,17 +71,17 @@ impl<C: Clone + PartialEq> Rollout<C> {
         self.phase
     }
 
-    /// What the child runs on.
+    /// The content that the child runs on.
     pub(crate) const fn running(&self) -> Option<&C> {
         self.contents.running.as_ref()
     }
 
-    /// Whether the permit is ours.
+    /// Whether this member holds the permit.
     pub(crate) fn is_holder(&self) -> bool {
-        self.permit == Permit::Held
+        self.permit == PermitState::Held
     }
 
-    /// Whether the child is known to work on what it runs on.
+    /// Whether the child is known to work on its content.
     pub(crate) const fn is_confirmed(&self) -> bool {
         self.is_confirmed
     }
@@ -96,13 +96,13 @@ impl<C: Clone + PartialEq> Rollout<C> {
         }
     }
 
-    /// Takes one event.
+    /// Handles one event.
     pub(crate) fn step(&mut self, now: Instant, event: Event<C>) -> Vec<Action<C>> {
         if event.awaited_in().is_some_and(|phase| phase != self.phase) {
             return Vec::new();
         }
         match event {
-            Event::Begun(content) => self.begun(content),
+            Event::FirstStarted(content) => self.first_started(content),
             Event::Recognised(content) => self.contents.recognise(content),
             Event::Wanted(content) => self.wanted(content),
             Event::Granted => self.granted(),
@@ -111,10 +111,10 @@ impl<C: Clone + PartialEq> Rollout<C> {
             Event::Staged => self.advance(),
             Event::Refused => self.refused(),
             Event::StageFailed | Event::InstallFailed => self.cannot_write(now),
-            Event::Gates(gates) => self.take_gates(gates),
+            Event::Gates(gates) => self.gates_changed(gates),
             Event::Drained => self.drained(),
             Event::Installed => self.installed(),
-            Event::LeaseOver => self.lease_over(),
+            Event::PermitUnconfirmed => self.permit_unconfirmed(),
             Event::PutBack => self.put_back(),
             Event::PutBackFailed => self.stay_paused(),
             Event::Ended { is_success } => self.ended(is_success),
@@ -134,14 +134,14 @@ impl<C: Clone + PartialEq> Rollout<C> {
         self.actions.push(action);
     }
 
-    /// Is another step of the turn ours to take?
+    /// Whether the next step of a turn is allowed.
     fn may_act(&self) -> bool {
-        !self.terms.is_locked || self.permit == Permit::Held
+        !self.options.is_locked || self.permit == PermitState::Held
     }
 
-    /// Is there content to try: neither what runs nor known not to work?
-    fn has_news(&self) -> bool {
-        let is_running = self.contents.is_in_place() && self.child != Child::Down;
+    /// Whether the wanted content neither runs nor is known to fail.
+    fn has_untried_content(&self) -> bool {
+        let is_running = self.contents.is_in_place() && self.child != ChildState::Down;
         !is_running && !self.contents.is_known_to_fail()
     }
 
@@ -149,9 +149,9 @@ impl<C: Clone + PartialEq> Rollout<C> {
         self.is_confirmed && self.contents.is_in_place()
     }
 
-    fn begun(&mut self, content: C) {
-        self.child = Child::Up;
-        // The first start is no turn: how well it goes concerns nobody else.
+    fn first_started(&mut self, content: C) {
+        self.child = ChildState::Up;
+        // The first start needs no confirmation: no other member waits for it.
         self.is_confirmed = true;
         self.contents.begin(content);
         self.phase = Phase::Settled;
@@ -168,8 +168,8 @@ impl<C: Clone + PartialEq> Rollout<C> {
                 self.decide();
             }
             Phase::Unconfirmed | Phase::Applying | Phase::Paused { .. } => self.reconsider(),
-            // The answer is on its way, or the step has to be finished first.
-            Phase::Unbegun
+            // A read will return the new content, or the current step has to finish first.
+            Phase::NotStarted
             | Phase::OffHours
             | Phase::Queued
             | Phase::Rereading
@@ -185,13 +185,13 @@ impl<C: Clone + PartialEq> Rollout<C> {
         }
     }
 
-    /// Begins a turn, if there is a reason for one.
+    /// Begins a turn if the wanted content is not running and confirmed.
     fn begin(&mut self) {
         if self.is_settled() {
             self.phase = Phase::Settled;
         } else if !self.gates.is_in_hours {
             self.phase = Phase::OffHours;
-        } else if self.terms.is_locked {
+        } else if self.options.is_locked {
             self.phase = Phase::Queued;
             self.ask();
         } else {
@@ -199,10 +199,10 @@ impl<C: Clone + PartialEq> Rollout<C> {
         }
     }
 
-    /// While the child is not confirmed, new content is tried without giving the
-    /// permit away; without a permit, one is needed first.
+    /// Tries newer content while the child is not confirmed, without giving the permit back. If
+    /// the permit was lost, asks for a new one first.
     fn reconsider(&mut self) {
-        if self.has_news() {
+        if self.has_untried_content() {
             if self.may_act() { self.stage() } else { self.ask() }
         } else if self.is_settled() {
             self.finish();
@@ -214,29 +214,29 @@ impl<C: Clone + PartialEq> Rollout<C> {
             return;
         }
         match self.child {
-            Child::Up => {
+            ChildState::Up => {
                 self.take_down();
                 self.leave();
             }
-            Child::Going => self.leave(),
-            Child::Down => {
+            ChildState::Stopping => self.leave(),
+            ChildState::Down => {
                 self.leave();
                 self.end();
             }
         }
     }
 
-    /// Nothing is left of the child.
+    /// Ends zkexec: the child and its descendants are gone.
     fn end(&mut self) {
         self.restore();
         self.act(Action::End);
     }
 
-    /// Who waits makes room at once. Who holds the permit keeps it until its child
-    /// is gone: the end of the session gives it back.
+    /// A member that waits leaves the queue at once. One that holds the permit keeps it until its
+    /// child is gone: the end of the session frees it.
     fn leave(&mut self) {
         self.phase = Phase::Leaving;
-        if self.permit == Permit::Asked {
+        if self.permit == PermitState::Asked {
             self.give_back();
         }
         self.contents.staged = None;
@@ -247,7 +247,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
         match self.phase {
             Phase::Unconfirmed if self.confirm_by.is_some_and(|by| by <= now) => {
                 self.confirm_by = None;
-                if self.terms.has_health {
+                if self.options.has_health {
                     self.config_failure();
                 } else {
                     self.confirmed(now);

@@ -1,13 +1,14 @@
-//! The loop of `zkexec`: what the machines want is done here, and what happens is
-//! brought to them.
+//! The main loop of `zkexec`. It passes events to the state machines and performs their
+//! actions.
 //!
-//! **Invariant.** The main thread owns everything, waits only for its inbox, and starts
-//! every process: a child dies with the thread that started it. What comes up while the
-//! rollout steps is queued, and never handled within that step.
+//! **Invariant.** The main thread owns all state, waits only for its inbox, and starts every
+//! process: a child dies with the thread that started it. An event that arises during a step of
+//! the rollout is queued and handled after that step.
 
 mod alerts;
 mod boot;
 mod commands;
+mod event;
 mod perform;
 mod stager;
 mod supervisor;
@@ -15,14 +16,15 @@ mod wanted;
 
 use crate::mirror::{self, Content};
 use crate::options::Config;
-use crate::rollout::{Alarm, Event as Step, OnFailure, Rollout};
+use crate::rollout::{AlertReason, Event as Step, OnFailure, Rollout};
 use crate::status::Status;
 use boot::{Boot, Start};
 use commands::Commands;
+use event::Event;
 use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::engine::{Inbox, LogOnce, Signals, inbox};
-use farm_core::farm::turn::{Answer as TurnAnswer, Event as TurnEvent, Turn};
-use farm_core::process::command::{Executor, Finished};
+use farm_core::farm::turn::{Event as TurnEvent, Turn};
+use farm_core::process::command::Executor;
 use farm_core::process::tree::Pid;
 use farm_core::session::{self, Session, SessionError};
 use nix::sys::signal::Signal::{
@@ -32,31 +34,20 @@ use stager::Stager;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use supervisor::Supervisor;
-use wanted::Wanted;
+use wanted::WantedContent;
 
-/// How many events are taken in a row before what is due is done.
+/// The most events handled in a row before timers are checked.
 const EVENTS_MAX: usize = 1000;
 
-/// How long the end waits until the host is in service again.
-const RESTORE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long zkexec waits at exit for `--drain` to be restored.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How zkexec ends when it fails itself while there is a child, as shells and their like do.
-const OUR_FAULT: u8 = 125;
+/// The exit code for a failure of zkexec itself after the child was started, as with `env` and
+/// `nohup`.
+const ZKEXEC_FAILED: u8 = 125;
 
 /// The signals that zkexec acts on itself or passes on to its child.
 const CAUGHT: [Signal; 8] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD, SIGCONT];
-
-#[derive(Debug)]
-enum Event {
-    Session(session::Event),
-    Signal(i32),
-    MirrorSource(mirror::Answer),
-    Turn(TurnAnswer),
-    HealthChecked(Finished),
-    Alerted(Finished),
-    ChildTold(Finished),
-    FilesChecked(Finished),
-}
 
 pub(crate) struct Runner {
     inbox: Inbox<Event>,
@@ -64,18 +55,18 @@ pub(crate) struct Runner {
     had_contact: bool,
     boot: Boot,
     rollout: Rollout<Content>,
-    /// What the rollout is still to be told.
+    /// Events that the rollout has not handled yet.
     events: VecDeque<Step<Content>>,
-    /// Why a turn has to wait before the child is touched.
-    barred_by: LogOnce,
+    /// Logs each obstacle to a turn once.
+    obstacle_log: LogOnce,
     turn: Turn,
-    wanted: Wanted,
+    wanted: WantedContent,
     stager: Stager,
     child: Supervisor,
     commands: Commands,
-    /// The child is gone for good: all is over by then at the latest, and once the last alert
-    /// is.
-    over_by: Option<Instant>,
+    /// Set once the child has ended for good. zkexec waits until then for `--drain` to be
+    /// restored, and exits when the last alert has finished as well.
+    exit_by: Option<Instant>,
     notifier: Notifier,
     _signals: Signals,
 }
@@ -86,13 +77,13 @@ impl Runner {
         let child = Supervisor::new(config.child)?;
         let caught = CAUGHT.map(|signal| signal as i32);
         let signals = Signals::forward(&caught, outbox.posting(Event::Signal))
-            .map_err(Failure::for_want_of("no signals"))?;
-        let check = Executor::new(config.commands.limit, outbox.posting(Event::FilesChecked));
+            .map_err(Failure::for_want_of("cannot catch signals"))?;
+        let check = Executor::new(config.commands.limit, outbox.posting(Event::FileCheckFinished));
         let commands = Commands::new(config.commands, config.rollout.on_change.clone(), &outbox);
         let can_put_back = config.rollout.on_failure == OnFailure::RollBack;
         let stager = Stager::new(config.mirrors.clone(), check, can_put_back)?;
         log::info!("connecting to {}", config.session.servers);
-        let wanted = Wanted::new(config.mirrors, config.wait, outbox.clone());
+        let wanted = WantedContent::new(config.mirrors, config.wait, outbox.clone());
         let session = Session::open(config.session, outbox.posting(Event::Session))?;
         let now = Instant::now();
         let turn = Turn::new(now, config.turn, outbox.posting(Event::Turn));
@@ -103,25 +94,25 @@ impl Runner {
             boot: Boot::new(now, config.start_without_zk),
             rollout: Rollout::new(config.rollout, turn.gates()),
             events: VecDeque::new(),
-            barred_by: LogOnce::default(),
+            obstacle_log: LogOnce::default(),
             turn,
             wanted,
             stager,
             child,
             commands,
-            over_by: None,
+            exit_by: None,
             notifier: Notifier::from_environment(),
             _signals: signals,
         })
     }
 
     pub(crate) fn run(mut self) -> Result<Exit, Failure> {
-        let end = self.begin(Instant::now()).and_then(|()| self.go_on());
+        let end = self.begin(Instant::now()).and_then(|()| self.event_loop());
         self.notifier.stopping();
         self.child.terminal.take_back();
-        // They end with us, before ZooKeeper is told that we are gone.
+        // The commands are killed before the session closes and the lock becomes free.
         drop(self.commands);
-        // Who never had contact has nobody to say good-bye to.
+        // Without a connection there is no session to close.
         if self.had_contact {
             self.session.close();
         } else {
@@ -130,21 +121,21 @@ impl Runner {
         match end {
             Err(failure) if self.child.pid.is_some() => {
                 log::error!("{}", failure.line());
-                Ok(Exit::Child(OUR_FAULT))
+                Ok(Exit::Child(ZKEXEC_FAILED))
             }
             end => end,
         }
     }
 
-    /// Starts the child at once if no file has to be there first.
+    /// Starts the child at once if there are no mirrors.
     fn begin(&mut self, now: Instant) -> Result<(), Failure> {
         let content = self.wanted.mirrors.is_empty().then(|| Content::of(Vec::new()));
         self.boot(now, Ok(content))
     }
 
-    fn go_on(&mut self) -> Result<Exit, Failure> {
+    fn event_loop(&mut self) -> Result<Exit, Failure> {
         loop {
-            self.say_status();
+            self.notify_status();
             let mut next = self.inbox.next(self.deadline());
             let mut taken = 0;
             while let Some(event) = next {
@@ -153,8 +144,8 @@ impl Runner {
                 next = if taken < EVENTS_MAX { self.inbox.take() } else { None };
             }
             self.tick(Instant::now())?;
-            self.say_what_bars();
-            if let Some(by) = self.over_by
+            self.log_obstacle();
+            if let Some(by) = self.exit_by
                 && (self.turn.is_idle() || by <= Instant::now())
                 && self.commands.alerts.as_ref().is_none_or(|alerts| !alerts.is_busy())
             {
@@ -163,7 +154,7 @@ impl Runner {
         }
     }
 
-    fn say_status(&mut self) {
+    fn notify_status(&mut self) {
         if self.child.processes.is_up() && self.commands.is_well() {
             self.notifier.ready();
         }
@@ -181,8 +172,8 @@ impl Runner {
 
     fn deadline(&self) -> Option<Instant> {
         [
-            // Once it has passed only the last alert is waited for.
-            self.over_by.filter(|by| *by > Instant::now()),
+            // After that only the last alert is waited for, which posts an event.
+            self.exit_by.filter(|by| *by > Instant::now()),
             self.boot.deadline(),
             self.rollout.deadline(),
             self.wanted.debounce.deadline().filter(|_| self.boot.is_done()),
@@ -205,23 +196,23 @@ impl Runner {
             Event::Signal(signal) => self.signal(now, signal),
             Event::MirrorSource(answer) => self.source(now, mirror::Event::Answered(answer)),
             Event::Turn(answer) => self.turn(now, TurnEvent::Answered(answer)),
-            Event::HealthChecked(finished) => {
-                // A child that has ended is not well, whatever its check says: what tells
-                // of its end may be behind this one.
+            Event::HealthCheckFinished(finished) => {
+                // The child may have ended although its SIGCHLD is still in the inbox. A check
+                // that succeeded must not confirm it then.
                 self.reap(now)?;
-                let step = self.commands.checked(now, &finished, &self.child);
+                let step = self.commands.health_check_finished(now, &finished, &self.child);
                 self.feed(now, step)
             }
-            Event::Alerted(finished) => {
+            Event::AlertFinished(finished) => {
                 let alerts = self.commands.alerts.iter_mut();
                 alerts.for_each(|alerts| alerts.finished(now, &finished));
                 Ok(())
             }
-            Event::ChildTold(finished) => {
-                let step = self.commands.told(now, &finished);
+            Event::ChangeCommandFinished(finished) => {
+                let step = self.commands.change_command_finished(now, &finished);
                 self.feed(now, step)
             }
-            Event::FilesChecked(finished) => match self.stager.finished(now, &finished) {
+            Event::FileCheckFinished(finished) => match self.stager.finished(now, &finished) {
                 Some(outcome) if self.boot.is_done() => self.feed(now, [Step::from(&outcome)]),
                 Some(outcome) => {
                     let start = self.boot.staged(now, outcome, &mut self.stager);
@@ -235,8 +226,8 @@ impl Runner {
     fn tick(&mut self, now: Instant) -> Result<(), Failure> {
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|due| due <= now);
         if is_due(self.child.processes.deadline()) {
-            let news = self.child.processes.tick(now, &self.others());
-            let steps = self.child.learn(news);
+            let news = self.child.processes.tick(now, &self.other_pids());
+            let steps = self.child.handle(news);
             self.feed(now, steps)?;
         }
         self.stager.executor.tick(now);
@@ -273,7 +264,7 @@ impl Runner {
             session::Event::AuthRefused(trouble) if !self.boot.is_done() => {
                 return Err(SessionError::AuthRefused(trouble.clone()).into());
             }
-            // The session logs it and tries on; the child does not care.
+            // The session logs it and keeps trying; the child runs on.
             session::Event::GaveUp(_) | session::Event::AuthRefused(_) => return Ok(()),
             session::Event::Suspended(_) | session::Event::Lost | session::Event::Hint(_) => {}
         }
@@ -289,8 +280,8 @@ impl Runner {
     fn signal(&mut self, now: Instant, signal: i32) -> Result<(), Failure> {
         match Signal::try_from(signal) {
             Ok(SIGCHLD) => return self.reap(now),
-            // Typed, while a shell had given us the terminal without a word: it is meant
-            // for the child.
+            // A shell had moved zkexec to the foreground without a SIGCONT. The Ctrl-C was
+            // meant for the child.
             Ok(SIGINT) if self.child.terminal.resume() => self.child.processes.signal(SIGINT),
             Ok(SIGTERM | SIGINT) => return self.stop(now),
             Ok(SIGCONT) => drop(self.child.terminal.resume()),
@@ -301,8 +292,8 @@ impl Runner {
     }
 
     fn stop(&mut self, now: Instant) -> Result<(), Failure> {
-        if self.boot.is_stopping || self.over_by.is_some() {
-            // Asked twice: there is no time left.
+        if self.boot.is_stopping || self.exit_by.is_some() {
+            // The second request kills at once.
             self.child.processes.kill(now);
             self.commands.alerts = None;
             return Ok(());
@@ -313,28 +304,28 @@ impl Runner {
     }
 
     fn reap(&mut self, now: Instant) -> Result<(), Failure> {
-        let news = self.child.processes.reap(&self.others());
-        let steps = self.child.learn(news);
+        let news = self.child.processes.reap(&self.other_pids());
+        let steps = self.child.handle(news);
         self.feed(now, steps)
     }
 
-    /// The processes that are not the supervisor's to reap.
-    fn others(&self) -> Vec<Pid> {
+    /// The processes that the supervisor must not reap.
+    fn other_pids(&self) -> Vec<Pid> {
         self.commands.pids().chain(self.stager.executor.pid()).collect()
     }
 
-    /// Starts the child, if the first start is that far.
+    /// Starts the child once `start` has its content.
     fn boot(&mut self, now: Instant, start: Start) -> Result<(), Failure> {
         let Some(content) = start? else { return Ok(()) };
         self.boot.started();
         if self.child.start::<Content>() != Step::Started {
-            self.commands.alert(now, Alarm::Exit, &self.child);
-            self.over_by = Some(now + RESTORE_PATIENCE);
+            self.commands.alert(now, AlertReason::Exit, &self.child);
+            self.exit_by = Some(now + RESTORE_TIMEOUT);
             return Ok(());
         }
         self.commands.checkup.iter_mut().for_each(|checkup| checkup.begin(now));
-        // ZooKeeper may have moved on while the files were written.
+        // The znodes may have changed while the files were written.
         let latest = self.wanted.latest.clone().map(Step::Wanted);
-        self.feed(now, [Step::Begun(content)].into_iter().chain(latest))
+        self.feed(now, [Step::FirstStarted(content)].into_iter().chain(latest))
     }
 }

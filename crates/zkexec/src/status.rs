@@ -1,22 +1,22 @@
-//! What zkexec is doing, for whoever looks on.
+//! The status line for the service manager.
 
 use crate::rollout::Phase;
 use std::fmt;
 
-/// The state of a zkexec.
+/// What zkexec is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     /// No server has answered yet.
     Connecting,
-    /// The files of the first start are read, written or checked.
+    /// The files for the first start are being read, written or checked.
     Preparing,
     /// The child has been started.
     Started {
-        /// Where its rollout is.
+        /// The phase of its rollout.
         phase: Phase,
-        /// Whether the child is known to work on what it runs on.
+        /// Whether the child is known to work on its files.
         is_confirmed: bool,
-        /// Whether the permit is ours.
+        /// Whether this zkexec holds the permit.
         is_holder: bool,
     },
 }
@@ -29,7 +29,7 @@ impl fmt::Display for Status {
             Self::Started { phase, is_confirmed, is_holder } => (phase, is_confirmed, is_holder),
         };
         f.write_str(match phase {
-            Phase::Unbegun | Phase::Settled => "running",
+            Phase::NotStarted | Phase::Settled => "running",
             Phase::OffHours => "running; new content waits for the allowed hours",
             Phase::Queued => "running; new content waits for the lock",
             Phase::Rereading | Phase::Staging | Phase::Draining | Phase::Installing => {
@@ -40,14 +40,16 @@ impl fmt::Display for Status {
             Phase::Applying | Phase::Unconfirmed | Phase::Restoring => {
                 "running on new content, not confirmed yet"
             }
-            Phase::Soaking { .. } => "running on new content, confirmed; keeping the lock a while",
+            Phase::Soaking { .. } => {
+                "running on new content, confirmed; keeping the lock for --soak"
+            }
             Phase::Paused { .. } if !is_confirmed => {
-                "paused: the new content does not work; waiting for other"
+                "paused: the new content does not work; waiting for other content"
             }
             Phase::Paused { .. } if is_holder => {
-                "running, holding the lock: the new content is no good; waiting for other"
+                "running, holding the lock after a config failure; waiting for other content"
             }
-            Phase::Paused { .. } => "running; the new content is no good; waiting for other",
+            Phase::Paused { .. } => "running after a config failure; waiting for other content",
             Phase::Leaving => "stopping",
         })
     }

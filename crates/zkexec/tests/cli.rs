@@ -1,13 +1,13 @@
-//! What `zkexec` does before it meets a server, and when there is none.
+//! What `zkexec` does before it connects to a server, and when it can't.
 
 use farm_harness::{Scratch, Signal, Tool, patience};
 use std::fs;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-/// A port where nobody listens, and that no test can be given by chance.
+/// A port where nothing listens, and that the kernel never assigns to a test.
 const CLOSED: &str = "127.0.0.1:1";
-/// Below this, nobody has to wait for anything.
+/// What happens within this time happens without any wait.
 const SOON: Duration = Duration::from_secs(1);
 
 fn zkexec() -> Tool {
@@ -61,9 +61,9 @@ fn wrong_usage_is_one_line_and_a_hint() {
         (&["-e", "x", "--stop-signal", "FOO"], "there is no such signal\n"),
         (&["-e", "x", "--stop-signal", "0"], "there is no such signal\n"),
         (&["-e", "x", "--kill-timeout", "never"], "it must start with a number"),
-        (&["-e", "x", "--on-change", "reload"], "or it is restart, none or cmd:CMD\n"),
+        (&["-e", "x", "--on-change", "reload"], "; other values are restart, none and cmd:CMD\n"),
         (&["-e", "x", "--on-change", "cmd:"], "there is no command after cmd:\n"),
-        (&["-e", "x", "--on-failed-restart", "retry"], "it is hold or rollback\n"),
+        (&["-e", "x", "--on-failed-restart", "retry"], "it must be hold or rollback\n"),
         (&["-e", "x", "--concurrency", "2"], "were not provided: --lock <NAME>\n"),
         (&["-e", "x", "-l", "a", "--concurrency", "0"], "--concurrency"),
         (&["-e", "x", "-l", ""], "--lock"),
@@ -161,7 +161,7 @@ fn silent_is_silent_and_verbose_is_not() {
             .stderr_is("err\n");
     }
     zkexec().args(["-e", "exit 4"]).run().code(4).stderr_has("forking exit 4\n");
-    // What keeps it from working is told all the same.
+    // Errors are printed all the same.
     zkexec().args(["-s", "--", "no-such-program"]).run().code(127).stderr_has("cannot run no-such");
 }
 
@@ -177,7 +177,7 @@ fn a_directory_of_somebody_else_is_refused_before_anything_else() {
 
 #[test]
 fn half_a_lookup_of_options_is_no_child() {
-    // What follows the two dashes is the child's, whatever it looks like.
+    // Everything after the two dashes belongs to the child, even if it looks like an option.
     zkexec().args(["--", "echo", "--help", "-m", "x"]).run().ok().stdout_is("--help -m x\n");
     zkexec().args(["-e", "echo $0 $#"]).run().ok().stdout_is("sh 0\n");
 }

@@ -1,11 +1,11 @@
-//! What the pages tell people to type is what zkexec takes.
+//! zkexec accepts every command line on the documentation pages.
 
 use clap::Parser;
 use std::fs;
 use std::path::Path;
 use zkexec::Args;
 
-/// The words of a line as a shell would see them, without what a shell would put in.
+/// Splits a line into words as a shell does, without expanding anything.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -25,7 +25,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// The lines in the fenced parts of a page that call zkexec, continued ones as one.
+/// The zkexec command lines in the code blocks of a page, with continued lines joined.
 fn calls(page: &str) -> Vec<String> {
     let mut found = Vec::new();
     for part in page.split("```").skip(1).step_by(2) {

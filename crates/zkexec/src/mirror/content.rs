@@ -1,6 +1,6 @@
 //! The bytes of all mirrors together.
 //!
-//! **Invariant.** A content never prints what is in it: configuration has secrets.
+//! **Invariant.** `Debug` never prints the bytes: configuration contains secrets.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,23 +9,24 @@ use std::sync::Arc;
 /// The files of a mirrored subtree, by their paths below its directory.
 pub(crate) type Leaves = BTreeMap<String, Arc<[u8]>>;
 
-/// What all mirrors held at one moment, in the order of their options; cheap to clone.
+/// The content of all mirrors at one time, in the order of the `--mirror` options. Cheap to
+/// clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Content(Arc<[Mirrored]>);
 
-/// What one mirror held.
+/// The content of one mirror.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Mirrored {
-    /// There was no such znode since we began to look; whatever file there is stays.
+    /// The znode has never existed since zkexec started; an existing file stays as it is.
     Absent,
-    /// The bytes of the znode, maybe none.
+    /// The bytes of the znode, possibly none.
     Bytes(Arc<[u8]>),
     /// The files of a subtree.
     Tree(Arc<Leaves>),
 }
 
 impl Content {
-    /// A content with one entry per mirror.
+    /// Creates a content with one entry per mirror.
     #[must_use]
     pub(crate) fn of(mirrored: Vec<Mirrored>) -> Self {
         Self(mirrored.into())
@@ -37,7 +38,7 @@ impl Content {
         &self.0
     }
 
-    /// The positions of the mirrors that hold something else in `other`.
+    /// The positions of the mirrors that differ in `other`.
     pub(crate) fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = usize> + 'a {
         let pairs = self.0.iter().zip(other.0.iter()).enumerate();
         pairs.filter(|(_, (one, other))| one != other).map(|(position, _)| position)

@@ -1,14 +1,14 @@
-//! What is on the disk.
+//! The local files of all mirrors.
 //!
-//! **Invariant.** Other bytes get into the files by [`Files::install`] and
-//! [`Backups::put_back`] alone, and each of the two does all of it or nothing.
+//! **Invariant.** Only [`Files::install`] and [`Backups::put_back`] change the files. A failed
+//! installation leaves them all as they were; a failed `put_back` can be repeated.
 
 #[cfg(test)]
 mod tests;
 
 use super::{Content, MirrorSpec, Mirrored};
 use farm_core::cli::{Exit, ExitReason, chain};
-use farm_core::files::backup::Backup as PreviousFile;
+use farm_core::files::backup::Backup as FileBackup;
 use farm_core::files::error::{Fault, FileError};
 use farm_core::files::file::read;
 use farm_core::files::marker::OwnershipMarker;
@@ -17,38 +17,38 @@ use farm_core::files::tree::{OwnedDir, StagedTree, TreeBackup};
 use farm_core::process::command::{Environment, about_file};
 use std::path::PathBuf;
 
-/// The mark on the directory of a subtree.
-const MARK: OwnershipMarker = OwnershipMarker {
+/// The file that marks the directory of a subtree as written by zkexec.
+const MARKER: OwnershipMarker = OwnershipMarker {
     name: ".zkexec",
     text: b"Written by zkexec: other files here are removed.\n",
 };
 
-/// The local side of all mirrors.
+/// The local files of all mirrors.
 #[derive(Debug)]
 pub(crate) struct Files {
     mirrors: Vec<MirrorSpec>,
 }
 
 impl Files {
-    /// The files of these mirrors; nothing is looked at yet.
+    /// Creates the files of these mirrors, without touching the disk.
     #[must_use]
     pub(crate) fn new(mirrors: Vec<MirrorSpec>) -> Self {
         Self { mirrors }
     }
 
-    /// Refuses directories that are somebody else's, and removes what an earlier run
-    /// that was killed has left. To be called before anything is staged; a directory
-    /// that is not there yet is made when there is something to put into it.
+    /// Refuses directories that zkexec does not own, and removes temporary files of an earlier run
+    /// that was killed. Call it before staging. A missing directory is created when files are
+    /// installed in it.
     ///
     /// # Errors
     ///
-    /// [`FilesError`] for a directory that can't be ours.
+    /// [`FilesError`] for a directory that is not owned.
     pub(crate) fn claim(&self) -> Result<(), FilesError> {
         for mirror in &self.mirrors {
             if !mirror.is_tree {
-                // What is in the way of the file itself shows when it is written.
+                // Errors of the file itself are reported when it is written.
                 if let Err(error) = sweep(&mirror.local) {
-                    log::debug!("cannot look for left-overs: {}", chain(&error));
+                    log::debug!("cannot remove temporary files: {}", chain(&error));
                 }
             } else if mirror.local.symlink_metadata().is_ok() {
                 owned_dir(mirror).claim()?;
@@ -57,18 +57,18 @@ impl Files {
         Ok(())
     }
 
-    /// Whether there is something at every place, for a child that can't wait for
-    /// ZooKeeper. What may be missing there may be missing here.
+    /// Whether all files exist, so that a child can be started without ZooKeeper. Those of
+    /// optional mirrors may be missing.
     #[must_use]
-    pub(crate) fn are_there(&self) -> bool {
+    pub(crate) fn all_exist(&self) -> bool {
         self.mirrors.iter().all(|mirror| mirror.is_optional || mirror.local.exists())
     }
 
-    /// Whether the files hold just this.
+    /// Whether the files hold exactly this content.
     ///
     /// # Errors
     ///
-    /// [`FilesError`] when that can't be known.
+    /// [`FilesError`] when the files can't be read.
     pub(crate) fn matches(&self, content: &Content) -> Result<bool, FilesError> {
         for (mirror, mirrored) in self.mirrors.iter().zip(content.mirrored()) {
             let holds = match mirrored {
@@ -76,7 +76,7 @@ impl Files {
                 Mirrored::Bytes(bytes) => match read(&mirror.local, bytes.len()) {
                     Ok(found) => *found == **bytes,
                     Err(FileError { fault: Fault::TooLarge { .. }, .. }) => false,
-                    // What we may not read we may still replace.
+                    // A file without read permission may still be replaced.
                     Err(error) if error.is_missing() || error.is_permission() => false,
                     Err(error) => return Err(error.into()),
                 },
@@ -89,12 +89,12 @@ impl Files {
         Ok(true)
     }
 
-    /// Writes beside the files what they shall hold. A file that holds it already is
-    /// left alone but for its mode and owner.
+    /// Writes the content to new files beside the current ones. A file that has this content
+    /// already only gets its mode and owner.
     ///
     /// # Errors
     ///
-    /// [`FilesError`]; no file has other bytes, and none is left behind.
+    /// [`FilesError`]; the files are unchanged, and no new file is left behind.
     pub(crate) fn stage(&self, content: &Content) -> Result<Staged, FilesError> {
         let mut staged = Staged { items: Vec::new() };
         for (mirror, mirrored) in self.mirrors.iter().zip(content.mirrored()) {
@@ -113,35 +113,35 @@ impl Files {
         Ok(staged)
     }
 
-    /// Puts all that is staged in the place of what is there.
+    /// Replaces the files with the staged ones.
     ///
     /// # Errors
     ///
-    /// [`FilesError`]; what had its place already was put back.
+    /// [`FilesError`]; files that were replaced before the error have been put back.
     pub(crate) fn install(&self, staged: Staged) -> Result<Backups, FilesError> {
-        let mut previous = Backups { layers: Vec::new() };
+        let mut backups = Backups { layers: Vec::new() };
         for (_, item) in staged.items {
             let layer = match item {
                 Item::File(file) => file.install_over().map(Layer::File),
                 Item::Tree(tree) => tree.install().map(Layer::Tree),
             };
             match layer {
-                Ok(layer) => previous.layers.push(layer),
+                Ok(layer) => backups.layers.push(layer),
                 Err(error) => {
-                    previous.put_back()?;
+                    backups.put_back()?;
                     return Err(error.into());
                 }
             }
         }
-        Ok(previous)
+        Ok(backups)
     }
 }
 
 fn owned_dir(mirror: &MirrorSpec) -> OwnedDir {
-    OwnedDir { path: mirror.local.clone(), marker: MARK, options: mirror.options }
+    OwnedDir { path: mirror.local.clone(), marker: MARKER, options: mirror.options }
 }
 
-/// New files, down on the disk. Dropped, they are removed.
+/// New files on the disk, not yet in place. Dropping it removes them.
 #[derive(Debug)]
 pub(crate) struct Staged {
     items: Vec<(MirrorSpec, Item)>,
@@ -153,14 +153,14 @@ enum Item {
     Tree(StagedTree),
 }
 
-/// A command that has to succeed before staged files are installed.
+/// The check of one mirror, which has to succeed before the staged files are installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StagedCheck {
-    /// The file or directory it is about.
+    /// The file or directory that is checked.
     pub(crate) local: PathBuf,
     /// The command, with the name of the staged file in it.
     pub(crate) command: String,
-    /// What it finds in its environment.
+    /// The variables of its environment.
     pub(crate) environment: Environment,
 }
 
@@ -170,11 +170,11 @@ impl Staged {
         self.items.iter().map(|(mirror, _)| &mirror.local)
     }
 
-    /// The checks of what will change, in the order of the mirrors.
+    /// The checks of the files that will change, in the order of the mirrors.
     ///
     /// # Errors
     ///
-    /// [`FilesError::Name`] when a staged file lies where a command can't be told of.
+    /// [`FilesError::Name`] when the path of a staged file can't be passed to a command.
     pub(crate) fn checks(&self) -> Result<Vec<StagedCheck>, FilesError> {
         let mut checks = Vec::new();
         for (mirror, item) in &self.items {
@@ -192,29 +192,27 @@ impl Staged {
     }
 }
 
-/// The files as they were before. Dropped, they are forgotten.
+/// The previous files of an installation. Dropping it removes them.
 #[derive(Debug)]
 pub(crate) struct Backups {
-    /// The newest last.
+    /// In the order of installation.
     layers: Vec<Layer>,
 }
 
 #[derive(Debug)]
 enum Layer {
-    File(PreviousFile),
+    File(FileBackup),
     Tree(TreeBackup),
 }
 
 impl Backups {
-    /// Adds what was there before a later installation: both are undone together.
+    /// Adds the backups of a later installation, so that both are undone together.
     pub(crate) fn absorb(&mut self, later: Self) {
         self.layers.extend(later.layers);
     }
 
-    /// Puts the files back as they were: bytes, mode and owner, and none where there
-    /// was none.
-    ///
-    /// After a failure it can be tried again.
+    /// Restores the bytes, modes and owners of the previous files, and removes files that did not
+    /// exist. It can be repeated after a failure.
     ///
     /// # Errors
     ///
@@ -231,14 +229,14 @@ impl Backups {
     }
 }
 
-/// Why the files could not be what they should.
+/// Why files could not be read, staged, installed or put back.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FilesError {
     /// A file or a directory could not be read or written.
     #[error("{}", chain(.0))]
     File(FileError),
-    /// This path is no text, and can't be given to a command.
-    #[error("cannot check {}: its name is no text", .0.display())]
+    /// The path is not UTF-8 and can't be passed to a command.
+    #[error("cannot check {}: its name is not UTF-8", .0.display())]
     Name(PathBuf),
 }
 
@@ -254,11 +252,11 @@ impl ExitReason for FilesError {
         match self {
             Self::File(FileError { fault: Fault::NotOurs { marker }, path, .. }) => {
                 let marker = path.join(marker);
-                Some(format!("all files in it may go once there is a file {}", marker.display()))
+                Some(format!("create {} to let zkexec remove all other files", marker.display()))
             }
             Self::File(error) if error.is_missing() => {
                 let parent = error.path.parent().filter(|parent| !parent.exists())?;
-                Some(format!("the directory {} has to be there first", parent.display()))
+                Some(format!("the directory {} must exist first", parent.display()))
             }
             Self::File(_) | Self::Name(_) => None,
         }

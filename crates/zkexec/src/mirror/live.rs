@@ -20,7 +20,7 @@ struct Follower {
     source: MirrorSource,
     files: Files,
     scratch: Scratch,
-    told: Vec<String>,
+    news: Vec<String>,
 }
 
 impl Follower {
@@ -31,7 +31,7 @@ impl Follower {
             mirrors.iter().map(|text| format!("{top}/{text}").parse().unwrap()).collect();
         let live = Live::open(server, 3);
         let (source, files) = (MirrorSource::new(&specs), Files::new(specs));
-        Self { live, source, files, scratch, told: Vec::new() }
+        Self { live, source, files, scratch, news: Vec::new() }
     }
 
     /// Turns the loop until it is so.
@@ -39,7 +39,7 @@ impl Follower {
     fn until(&mut self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
         let deadline = Instant::now() + patience(PATIENCE);
         while !is_so(self) {
-            assert!(Instant::now() < deadline, "{what}: {:?} {:?}", self.told, self.listing());
+            assert!(Instant::now() < deadline, "{what}: {:?} {:?}", self.news, self.listing());
             self.turn(deadline);
         }
     }
@@ -65,13 +65,15 @@ impl Follower {
             Action::Tell(News::Complete(content) | News::Changed(content)) => {
                 self.install(&content);
             }
-            Action::Tell(News::Missing(path)) => self.told.push(format!("missing {path}")),
-            Action::Tell(News::Deleted(path)) => self.told.push(format!("deleted {path}")),
+            Action::Tell(News::Missing(path)) => self.news.push(format!("missing {path}")),
+            Action::Tell(News::Deleted(path)) => self.news.push(format!("deleted {path}")),
             Action::Tell(News::Unreadable(path, why)) => {
-                self.told.push(format!("unreadable {path}: {why}"));
+                self.news.push(format!("unreadable {path}: {why}"));
             }
-            Action::Tell(News::Skipped(path, _)) => self.told.push(format!("skipped {path}")),
-            Action::Tell(News::Overlooked(path)) => self.told.push(format!("overlooked {path}")),
+            Action::Tell(News::Skipped(path, _)) => self.news.push(format!("skipped {path}")),
+            Action::Tell(News::BytesIgnored(path)) => {
+                self.news.push(format!("bytes ignored {path}"))
+            }
         }
     }
 
@@ -133,7 +135,7 @@ fn a_change_costs_one_read_and_is_a_file() {
     server.delete("/t/x");
     follower.holds(&[("a", &large), ("t/d/y", b""), ("t/z", b"\0\xff")]);
     assert_eq!(reads(&server), before + 3);
-    assert_eq!(follower.told, Vec::<String>::new());
+    assert_eq!(follower.news, Vec::<String>::new());
 }
 
 #[test]
@@ -145,17 +147,17 @@ fn what_is_missing_is_noticed_when_it_comes() {
         }
         server.put("/deep", b"");
         let mut follower = Follower::start(&server.addr(), &["a=/deep/a", "t/=/t/"]);
-        follower.until("both are missed", |follower| follower.told.len() == 2);
+        follower.until("both are missed", |follower| follower.news.len() == 2);
         assert_eq!(follower.listing().len(), 0);
         server.put("/deep/a", b"1");
         server.put("/t", b"");
         server.put("/t/x", b"2");
         follower.holds(&[("a", b"1"), ("t/x", b"2")]);
-        follower.told.clear();
+        follower.news.clear();
         for path in ["/deep/a", "/t/x", "/t"] {
             assert!(server.delete(path));
         }
-        follower.until("both are gone", |follower| follower.told.len() == 2);
+        follower.until("both are gone", |follower| follower.news.len() == 2);
         follower.holds(&[("a", b"1"), ("t/x", b"2")]);
         server.put("/deep/a", b"3");
         follower.holds(&[("a", b"3"), ("t/x", b"2")]);
@@ -170,11 +172,11 @@ fn what_is_forbidden_stays_and_its_end_is_noticed_at_once() {
     follower.holds(&[("a", b"1")]);
     server.lock("/a", "digest", b"user:password");
     server.put("/a", b"2");
-    follower.until("it is told", |follower| follower.told == ["unreadable /a: not authorised: /a"]);
+    follower.until("it is told", |follower| follower.news == ["unreadable /a: not authorised: /a"]);
     follower.holds(&[("a", b"1")]);
     // Nobody tells of another access list. That it goes is told to everybody.
     server.delete("/a");
-    follower.until("it is gone", |follower| follower.told.last().unwrap() == "deleted /a");
+    follower.until("it is gone", |follower| follower.news.last().unwrap() == "deleted /a");
     follower.holds(&[("a", b"1")]);
 }
 

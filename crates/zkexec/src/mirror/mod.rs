@@ -1,10 +1,10 @@
 //! Local files that hold what znodes hold.
 //!
-//! [`MirrorSource`] knows what ZooKeeper has, [`Files`] what the disk has; between the two
-//! travels a [`Content`], the bytes of all mirrors together.
+//! [`MirrorSource`] follows the znodes, [`Files`] reads and writes the local files. A
+//! [`Content`], the bytes of all mirrors together, goes from the one to the other.
 //!
-//! **Invariant.** Reading never writes: a file gets other bytes in
-//! [`Files::install`] and [`Backups::put_back`] alone, all files or none.
+//! **Invariant.** Only [`Files::install`] and [`Backups::put_back`] change files, and each changes
+//! all of them or none.
 
 mod content;
 mod files;

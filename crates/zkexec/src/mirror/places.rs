@@ -1,13 +1,13 @@
-//! Whether mirrors get into one another's way.
+//! Checks that no two mirrors write to the same place.
 //!
-//! **Invariant.** What is refused here is refused whatever way the path is written:
-//! with dots, doubled slashes or links.
+//! **Invariant.** A conflict is found however the paths are written: with dots, double slashes or
+//! symbolic links.
 
 use super::MirrorSpec;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Two mirrors that can't both be.
+/// A conflict between two mirrors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Overlap {
     /// Both are the same file or directory.
@@ -36,7 +36,7 @@ impl fmt::Display for Overlap {
 
 impl std::error::Error for Overlap {}
 
-/// Makes sure that no two mirrors write to the same place.
+/// Checks that no two mirrors write to the same place.
 ///
 /// # Errors
 ///
@@ -61,7 +61,7 @@ pub(crate) fn check_places(mirrors: &[MirrorSpec]) -> Result<(), Overlap> {
     Ok(())
 }
 
-/// The path without links and dots, as far as it leads to something.
+/// Resolves links and dots in the part of the path that exists.
 fn real(path: &Path) -> PathBuf {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut missing = Vec::new();

@@ -1,12 +1,10 @@
-//! What is mirrored to where: the value of `--mirror`.
+//! The value of `--mirror`: `LOCAL=ZNODE[,optional][,mode=M][,owner=O][,check=CMD]`, or
+//! `LOCAL/=ZNODE/…` for a subtree. It is parsed in three steps:
 //!
-//! `LOCAL=ZNODE[,optional][,mode=M][,owner=O][,check=CMD]`, or `LOCAL/=ZNODE/…` for a
-//! subtree. It is read like this:
-//!
-//! 1. From the first `,check=` that follows a `=/`, everything up to the end is CMD.
-//! 2. In what is before it, the last `=/` parts LOCAL from ZNODE: LOCAL may have
-//!    `=` and commas in it, and ZNODE may have `=`.
-//! 3. ZNODE ends at its first comma; options follow, in any order, each once.
+//! 1. The first `,check=` after a `=/` starts CMD, which takes the rest of the text.
+//! 2. The last `=/` before CMD separates LOCAL from ZNODE: LOCAL may contain `=` and commas, and
+//!    ZNODE may contain `=`.
+//! 3. ZNODE ends at its first comma. The options follow, in any order, each at most once.
 //!
 //! **Invariant.** LOCAL ends in a plain name, and a slash ends both sides or none.
 
@@ -26,11 +24,11 @@ pub(crate) struct MirrorSpec {
     pub(crate) znode: ZnodePath,
     /// Whether it is a subtree.
     pub(crate) is_tree: bool,
-    /// Whether the znode may be missing.
+    /// Whether the znode may be missing at the first start.
     pub(crate) is_optional: bool,
     /// How files are written.
     pub(crate) options: WriteOptions,
-    /// A command that new bytes have to pass before they become the file.
+    /// The command that has to accept new bytes before they are installed.
     pub(crate) check: Option<String>,
 }
 
@@ -102,31 +100,31 @@ fn both_ends(local: &str, znode: &str) -> Result<(PathBuf, ZnodePath, bool), Spe
     Ok((PathBuf::from(local.trim_end_matches('/')), znode?, is_tree))
 }
 
-/// Why a text is no mirror.
+/// Why a value of `--mirror` is invalid.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub(crate) enum SpecError {
-    /// There is no `=/` in it.
+    /// It contains no `=/`.
     #[error("it must be LOCAL=/ZNODE")]
     NoZnode,
     /// LOCAL does not end in the name of a file or a directory.
     #[error("{0:?} does not name a file")]
     Local(String),
-    /// ZNODE is no path of a znode.
+    /// ZNODE is not a valid path.
     #[error(transparent)]
     Znode(#[from] PathError),
     /// One side ends with a slash, the other does not.
     #[error("a subtree is LOCAL/=/ZNODE/, with a slash at the end of both")]
     HalfATree,
-    /// There is no such option.
-    #[error("{0:?} is not an option: there are optional, mode=M, owner=O and check=CMD")]
+    /// An option is unknown.
+    #[error("{0:?} is not an option; the options are optional, mode=M, owner=O and check=CMD")]
     Option(String),
-    /// The option is there already.
+    /// An option is given twice.
     #[error("{0} is given twice")]
     Twice(String),
-    /// A mode or an owner that can't be.
+    /// A mode or an owner is invalid.
     #[error(transparent)]
     WriteOptions(#[from] WriteOptionsError),
-    /// A check without a command.
+    /// `check=` has no command.
     #[error("check= needs a command")]
     NoCommand,
 }

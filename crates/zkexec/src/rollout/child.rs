@@ -1,42 +1,42 @@
-//! The child is touched: stopped, started, told; whether it works, and what follows.
+//! The steps that affect the child: stop, start, notify, and what follows if it works or fails.
 //!
-//! **Invariant.** It is started only when nothing is left of the one before.
+//! **Invariant.** A child is started only when the previous one and its descendants are gone.
 
-use super::phase::{Child, Permit, Phase};
-use super::{Action, Alarm, OnChange, OnFailure, Rollout};
+use super::phase::{ChildState, PermitState, Phase};
+use super::{Action, AlertReason, OnChange, OnFailure, Rollout};
 use std::time::{Duration, Instant};
 
 impl<C: Clone + PartialEq> Rollout<C> {
     pub(super) fn installed(&mut self) {
         self.backoff.reset();
-        self.is_trouble_told = false;
+        self.is_write_failure_alerted = false;
         self.contents.running = self.contents.staged.take();
         self.is_confirmed = false;
         self.is_rolled_back = false;
-        self.touch_child();
+        self.restart_or_notify();
     }
 
-    /// Makes the child see what is in the files now.
-    pub(super) fn touch_child(&mut self) {
+    /// Restarts the child, or notifies it, so that it uses the new files.
+    pub(super) fn restart_or_notify(&mut self) {
         match self.child {
-            Child::Down => self.start(),
-            Child::Up if self.terms.on_change != OnChange::Restart => {
+            ChildState::Down => self.start(),
+            ChildState::Up if self.options.on_change != OnChange::Restart => {
                 self.phase = Phase::Applying;
-                self.act(Action::RestHealth);
+                self.act(Action::PauseHealth);
                 self.act(Action::Apply);
             }
-            Child::Up => {
+            ChildState::Up => {
                 self.phase = Phase::Stopping;
                 self.take_down();
             }
-            Child::Going => self.phase = Phase::Stopping,
+            ChildState::Stopping => self.phase = Phase::Stopping,
         }
     }
 
     pub(super) fn take_down(&mut self) {
-        self.child = Child::Going;
+        self.child = ChildState::Stopping;
         self.act(Action::StopChild);
-        self.act(Action::RestHealth);
+        self.act(Action::PauseHealth);
     }
 
     pub(super) fn start(&mut self) {
@@ -45,7 +45,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
     }
 
     pub(super) fn started(&mut self, now: Instant) {
-        self.child = Child::Up;
+        self.child = ChildState::Up;
         if self.phase == Phase::Leaving {
             self.take_down();
         } else {
@@ -54,36 +54,36 @@ impl<C: Clone + PartialEq> Rollout<C> {
     }
 
     pub(super) fn await_confirmation(&mut self, now: Instant) {
-        self.confirm_by = Some(now + self.terms.delay);
+        self.confirm_by = Some(now + self.options.delay);
         self.phase = Phase::Unconfirmed;
         self.act(Action::CheckHealth);
         self.reconsider();
     }
 
     pub(super) fn start_failed(&mut self) {
-        self.child = Child::Down;
+        self.child = ChildState::Down;
         if self.phase == Phase::Leaving {
             self.end();
-        } else if self.terms.is_locked {
+        } else if self.options.is_locked {
             self.config_failure();
         } else {
-            self.act(Action::Alert(Alarm::Exit));
+            self.act(Action::Alert(AlertReason::Exit));
             self.phase = Phase::Leaving;
             self.end();
         }
     }
 
     pub(super) fn applied(&mut self, now: Instant, is_success: bool) {
-        let is_told = self.phase == Phase::Applying;
-        // The command is tried again by itself, and may succeed later.
+        let is_expected = self.phase == Phase::Applying;
+        // The runner retries a failed command, which may succeed during the pause.
         let is_late = matches!(self.phase, Phase::Paused { .. }) && !self.is_confirmed;
-        if is_told && !is_success {
+        if is_expected && !is_success {
             self.config_failure();
-        } else if (is_told || is_late) && is_success {
+        } else if (is_expected || is_late) && is_success {
             self.await_confirmation(now);
-            let is_done = match &self.terms.on_change {
+            let is_done = match &self.options.on_change {
                 OnChange::Nothing => true,
-                OnChange::Command(_) => !self.terms.has_health,
+                OnChange::Command(_) => !self.options.has_health,
                 OnChange::Restart | OnChange::Signal(_) => false,
             };
             if is_done && self.phase == Phase::Unconfirmed {
@@ -93,28 +93,29 @@ impl<C: Clone + PartialEq> Rollout<C> {
     }
 
     pub(super) fn ended(&mut self, is_success: bool) {
-        if self.child != Child::Up {
+        if self.child != ChildState::Up {
             return;
         }
-        // What it has left behind goes too.
+        // Its descendants are stopped as well.
         self.take_down();
         if self.phase == Phase::Leaving {
             return;
         }
-        // Who soaks still holds the permit, so that nobody meets the same fate.
+        // While soaking, the permit is still held: a failure then keeps the content from the
+        // other members.
         let is_soaking = matches!(self.phase, Phase::Restoring | Phase::Soaking { .. });
-        let is_restart = self.terms.is_locked && (!self.is_confirmed || is_soaking);
+        let is_restart = self.options.is_locked && (!self.is_confirmed || is_soaking);
         if is_restart && !is_success {
             self.child_failed();
             return;
         }
         if !is_success {
-            self.act(Action::Alert(Alarm::Exit));
+            self.act(Action::Alert(AlertReason::Exit));
         }
         self.leave();
     }
 
-    /// The child failed before it was confirmed.
+    /// Handles a child that failed before it was confirmed, or while its member soaked.
     pub(super) fn child_failed(&mut self) {
         match self.phase {
             Phase::Unconfirmed
@@ -122,16 +123,16 @@ impl<C: Clone + PartialEq> Rollout<C> {
             | Phase::Restoring
             | Phase::Soaking { .. }
             | Phase::Paused { .. } => self.config_failure(),
-            // The next content is on its way already.
-            _ => self.act(Action::Alert(Alarm::Config)),
+            // Newer content is being prepared already.
+            _ => self.act(Action::Alert(AlertReason::Config)),
         }
     }
 
     pub(super) fn gone(&mut self) {
-        if self.child != Child::Going {
+        if self.child != ChildState::Stopping {
             return;
         }
-        self.child = Child::Down;
+        self.child = ChildState::Down;
         match self.phase {
             Phase::Stopping => self.start(),
             Phase::Leaving => self.end(),
@@ -140,8 +141,8 @@ impl<C: Clone + PartialEq> Rollout<C> {
     }
 
     pub(super) fn config_failure(&mut self) {
-        self.act(Action::Alert(Alarm::Config));
-        let can_roll_back = self.terms.on_failure == OnFailure::RollBack
+        self.act(Action::Alert(AlertReason::Config));
+        let can_roll_back = self.options.on_failure == OnFailure::RollBack
             && !self.is_rolled_back
             && !self.contents.is_good();
         self.is_confirmed = false;
@@ -164,12 +165,12 @@ impl<C: Clone + PartialEq> Rollout<C> {
     pub(super) fn put_back(&mut self) {
         self.contents.running.clone_from(&self.contents.good);
         self.is_rolled_back = true;
-        self.touch_child();
+        self.restart_or_notify();
     }
 
     pub(super) fn healthy(&mut self, now: Instant) {
-        let is_told = !matches!(self.phase, Phase::Applying | Phase::Leaving);
-        if self.child == Child::Up && !self.is_confirmed && is_told {
+        let can_confirm = !matches!(self.phase, Phase::Applying | Phase::Leaving);
+        if self.child == ChildState::Up && !self.is_confirmed && can_confirm {
             self.confirmed(now);
         }
     }
@@ -178,7 +179,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
         self.is_confirmed = true;
         self.confirm_by = None;
         if self.is_rolled_back {
-            // It works on the old content; the new one is still no good.
+            // The old content works; the new content still does not.
             self.restore();
             if matches!(self.phase, Phase::Unconfirmed | Phase::Paused { .. }) {
                 self.stay_paused();
@@ -192,7 +193,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
             }
             Phase::Unconfirmed | Phase::Paused { .. } => self.soak(now),
             // Newer content is being prepared already.
-            _ => self.keep(),
+            _ => self.mark_good(),
         }
     }
 
@@ -202,24 +203,24 @@ impl<C: Clone + PartialEq> Rollout<C> {
     }
 
     pub(super) fn soak(&mut self, now: Instant) {
-        if self.terms.soak > Duration::ZERO && self.permit == Permit::Held {
-            self.phase = Phase::Soaking { until: now + self.terms.soak };
+        if self.options.soak > Duration::ZERO && self.permit == PermitState::Held {
+            self.phase = Phase::Soaking { until: now + self.options.soak };
         } else {
             self.finish();
         }
     }
 
-    /// What runs works: it is what would be put back.
-    fn keep(&mut self) {
-        if self.is_confirmed && self.contents.keep() {
-            self.act(Action::Keep);
+    /// Records that the running content works, so that a rollback would return to it.
+    fn mark_good(&mut self) {
+        if self.is_confirmed && self.contents.mark_good() {
+            self.act(Action::MarkGood);
         }
     }
 
-    /// Ends the turn, and begins the next one if there is a reason.
+    /// Ends the turn, and begins the next one if newer content is waiting.
     pub(super) fn finish(&mut self) {
         self.restore();
-        self.keep();
+        self.mark_good();
         self.contents.staged = None;
         self.contents.failed = None;
         self.is_rolled_back = false;

@@ -1,17 +1,17 @@
-//! The contents that a rollout knows.
+//! The contents that a rollout keeps track of.
 
-/// The content that is wanted, the one in the files, and those known to work or to fail.
+/// The wanted content, the installed one, and those known to work or to fail.
 #[derive(Debug)]
 pub(super) struct Contents<C> {
-    /// What ZooKeeper has.
+    /// The content in ZooKeeper.
     pub(super) wanted: Option<C>,
-    /// What is in the files, and what the child was started on.
+    /// The content of the files, which the child was started on.
     pub(super) running: Option<C>,
-    /// What worked last.
+    /// The content that worked last.
     pub(super) good: Option<C>,
-    /// What is being staged.
+    /// The content that is being staged.
     pub(super) staged: Option<C>,
-    /// What is known not to work.
+    /// The content that is known to fail.
     pub(super) failed: Option<C>,
 }
 
@@ -20,14 +20,14 @@ impl<C: Clone + PartialEq> Contents<C> {
         Self { wanted: None, running: None, good: None, staged: None, failed: None }
     }
 
-    /// The first child runs on this.
+    /// Records the content of the first start.
     pub(super) fn begin(&mut self, content: C) {
         self.running = Some(content.clone());
         self.good = Some(content.clone());
         self.wanted.get_or_insert(content);
     }
 
-    /// What the child runs on turns out to be this.
+    /// Records that the existing files, on which the child was started, have this content.
     pub(super) fn recognise(&mut self, content: C) {
         if self.is_good() {
             self.good = Some(content.clone());
@@ -35,7 +35,7 @@ impl<C: Clone + PartialEq> Contents<C> {
         self.running = Some(content);
     }
 
-    /// Is what is wanted what is in the files?
+    /// Whether the files have the wanted content.
     pub(super) fn is_in_place(&self) -> bool {
         self.wanted == self.running
     }
@@ -44,17 +44,17 @@ impl<C: Clone + PartialEq> Contents<C> {
         self.wanted == self.staged
     }
 
-    /// Has what is wanted been tried, and did it not work?
+    /// Whether the wanted content was tried and failed.
     pub(super) fn is_known_to_fail(&self) -> bool {
         self.failed.is_some() && self.wanted == self.failed
     }
 
-    /// Has what is in the files been tried, and did it not work?
+    /// Whether the content of the files was tried and failed.
     pub(super) fn has_failed(&self) -> bool {
         self.failed == self.running
     }
 
-    /// Is what is in the files what worked last?
+    /// Whether the files have the content that worked last.
     pub(super) fn is_good(&self) -> bool {
         self.good == self.running
     }
@@ -65,13 +65,13 @@ impl<C: Clone + PartialEq> Contents<C> {
         self.staged.clone()
     }
 
-    /// Marks the content in the files as good; returns whether it was not before.
-    pub(super) fn keep(&mut self) -> bool {
-        let is_news = !self.is_good();
-        if is_news {
+    /// Marks the content of the files as good; returns whether that is new.
+    pub(super) fn mark_good(&mut self) -> bool {
+        let is_new = !self.is_good();
+        if is_new {
             self.good.clone_from(&self.running);
             self.failed = None;
         }
-        is_news
+        is_new
     }
 }

@@ -1,4 +1,4 @@
-//! What a rollout is told, and what it wants done.
+//! The options, events and actions of a rollout.
 
 pub(crate) use farm_core::farm::turn::Gates;
 
@@ -6,117 +6,120 @@ use super::Phase;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
-/// What a rollout is asked to be.
+/// The options of a rollout.
 #[derive(Debug, Clone)]
 pub(crate) struct RolloutOptions {
-    /// Whether there is a group that takes turns.
+    /// Whether this member belongs to a group (`--lock`).
     pub(crate) is_locked: bool,
-    /// Whether somebody checks the child's health: the first success confirms it.
+    /// Whether there is a health check; its first success confirms the child.
     pub(crate) has_health: bool,
-    /// How long the child may take until it is confirmed, or has to stay up.
+    /// How long the child may take to be confirmed; without a health check, how long it has to
+    /// stay up.
     pub(crate) delay: Duration,
-    /// How long the permit is kept after that.
+    /// How long the permit is kept after the confirmation.
     pub(crate) soak: Duration,
-    /// What a change means for the child.
+    /// How the child is made to use changed files.
     pub(crate) on_change: OnChange,
     /// What follows a config failure.
     pub(crate) on_failure: OnFailure,
-    /// Whether something is to be drained before the child is taken down.
+    /// Whether this host is drained before the child is stopped.
     pub(crate) drains: bool,
 }
 
-/// What a change means for the child.
+/// How the child is made to use changed files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OnChange {
-    /// It is stopped and started.
+    /// It is restarted.
     Restart,
-    /// It sees for itself.
+    /// It watches the files itself.
     Nothing,
     /// It gets this signal.
     Signal(Signal),
-    /// This command tells it.
+    /// This command notifies it.
     Command(String),
 }
 
 /// What follows a config failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnFailure {
-    /// The child stays as it is, up or down, until there is new content.
+    /// The child stays as it is, up or down, until there is other content.
     Hold,
-    /// The content that worked is put back, and the child runs on that.
+    /// The files that worked last are put back, and the child runs on them.
     RollBack,
 }
 
-/// What happened. `C` is the content of all mirrors together.
+/// An event. `C` is the content of all mirrors together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event<C> {
-    /// The first child runs, on this content.
-    Begun(C),
-    /// What the child runs on, and nobody knew, turns out to be this.
+    /// The first child was started on this content.
+    FirstStarted(C),
+    /// The child was started on existing files, and they turn out to have this content.
     Recognised(C),
-    /// ZooKeeper has this content, and has been quiet for a while.
+    /// ZooKeeper has this content, and it has not changed for `--wait`.
     Wanted(C),
-    /// The permit is ours.
+    /// This member now holds the permit.
     Granted,
-    /// We hold no permit any more, and stand in no queue.
+    /// This member has lost the permit, or its place in the queue.
     PermitLost,
-    /// What ZooKeeper has, read after the permit was granted.
+    /// The content in ZooKeeper, read after the permit was granted.
     Reread(C),
-    /// The content is on the disk, checked, and not yet in place.
+    /// The new files are on the disk and checked, but not in place.
     Staged,
-    /// Its check says no.
+    /// A check refuses the content.
     Refused,
-    /// It can't be written.
+    /// The new files can't be written.
     StageFailed,
-    /// What the gates say has changed.
+    /// A gate has opened or closed.
     Gates(Gates),
-    /// Drained.
+    /// This host is out of service.
     Drained,
     /// The new files are in place.
     Installed,
-    /// They could not be put there; the old ones still are.
+    /// The new files could not be put in place; the old ones still are.
     InstallFailed,
-    /// The permit may be another's by now: nothing was put in place.
-    LeaseOver,
-    /// The files that worked are in place again.
+    /// It is not certain that this member still holds the permit; nothing was put in place.
+    PermitUnconfirmed,
+    /// The files that worked last are in place again.
     PutBack,
-    /// They could not be put there.
+    /// They could not be put back.
     PutBackFailed,
     /// The child has ended.
     Ended {
-        /// With exit status 0.
+        /// Whether its exit code is 0.
         is_success: bool,
     },
-    /// So has all that descended from it.
+    /// The child and all its descendants are gone.
     Gone,
-    /// The child runs.
+    /// The child was started.
     Started,
-    /// It could not be started.
+    /// The child could not be started.
     StartFailed,
-    /// The child was told of the change, or could not be.
+    /// The attempt to notify the child of the new files has ended.
     Applied {
-        /// It was.
+        /// Whether the child was notified.
         is_success: bool,
     },
-    /// A health check has found the child well.
+    /// A health check has succeeded.
     Healthy,
-    /// What was drained is as it was.
+    /// This host is back in service.
     Restored,
-    /// We are to end.
+    /// zkexec is to stop.
     Stop,
-    /// Time has passed.
+    /// A deadline may have passed.
     Tick,
 }
 
 impl<C> Event<C> {
-    /// The phase to which this is the answer, if it is one. Once that is over, nobody waits
-    /// for it any more.
+    /// The phase that waits for this answer, if it is one. In any other phase the answer is out
+    /// of date and ignored.
     pub(super) const fn awaited_in(&self) -> Option<Phase> {
         match self {
-            Self::Begun(_) => Some(Phase::Unbegun),
+            Self::FirstStarted(_) => Some(Phase::NotStarted),
             Self::Reread(_) => Some(Phase::Rereading),
             Self::Staged | Self::Refused | Self::StageFailed => Some(Phase::Staging),
-            Self::Installed | Self::InstallFailed | Self::LeaseOver => Some(Phase::Installing),
+            Self::Installed | Self::InstallFailed | Self::PermitUnconfirmed => {
+                Some(Phase::Installing)
+            }
             Self::PutBack | Self::PutBackFailed => Some(Phase::PuttingBack),
             Self::Restored => Some(Phase::Restoring),
             _ => None,
@@ -124,19 +127,19 @@ impl<C> Event<C> {
     }
 }
 
-/// Why somebody is alerted.
+/// The reason for an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Alarm {
-    /// The child ended by itself, and not well.
+pub(crate) enum AlertReason {
+    /// The child failed by itself or could not be started.
     Exit,
-    /// Its health failed, which no rollout tells.
+    /// A health check failed. The rollout never raises this one.
     Health,
-    /// New content does not work, or can't be put in place.
+    /// New content does not work or can't be put in place.
     Config,
 }
 
-impl Alarm {
-    /// As those who are alerted are told.
+impl AlertReason {
+    /// The value of `ZKEXEC_EVENT`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Exit => "exit",
@@ -146,41 +149,41 @@ impl Alarm {
     }
 }
 
-/// What is to be done.
+/// An action for the runner to perform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action<C> {
-    /// Stand in the queue for the permit.
+    /// Join the queue for the permit.
     Ask,
-    /// Leave the queue, or give the permit to the next.
+    /// Leave the queue, or give the permit back.
     GiveBack,
-    /// Read what ZooKeeper has now; answered with [`Event::Reread`].
+    /// Read the znodes again; answered by [`Event::Reread`].
     Reread,
-    /// Put the content on the disk and have it checked.
+    /// Write the content beside the files and check it.
     Stage(C),
-    /// Forget what is staged.
+    /// Remove what is staged.
     Unstage,
-    /// Take us out of service.
+    /// Take this host out of service.
     Drain,
-    /// Take us into service again; answered with [`Event::Restored`].
+    /// Put this host back into service; answered by [`Event::Restored`].
     Restore,
-    /// If we still have contact: put what is staged in place.
+    /// Put the staged files in place if this member surely still holds the permit.
     Install,
-    /// Put the files back that worked.
+    /// Put the files that worked last back in place.
     PutBack,
-    /// What is in place works: it is what would be put back.
-    Keep,
-    /// Stop the child and all that descends from it; ends with [`Event::Gone`].
+    /// The installed files work: from now on a rollback would put these back.
+    MarkGood,
+    /// Stop the child and its descendants; ends with [`Event::Gone`].
     StopChild,
     /// Start the child.
     StartChild,
-    /// Tell the child of the change.
+    /// Notify the child of the new files.
     Apply,
-    /// Check its health from now on, at once first.
+    /// Check the child's health at once, and regularly from then on.
     CheckHealth,
-    /// No checks while there is no child to check.
-    RestHealth,
-    /// Alert somebody.
-    Alert(Alarm),
-    /// Nothing is left to do: end as the child did.
+    /// Suspend the health checks until [`Action::CheckHealth`].
+    PauseHealth,
+    /// Run the alert command.
+    Alert(AlertReason),
+    /// End zkexec with the child's exit code.
     End,
 }

@@ -1,70 +1,70 @@
-//! Where a rollout is.
+//! The phase of a rollout, and the states of its permit and its child.
 
 use std::time::Instant;
 
-/// Where in its turn a rollout is.
+/// The phase of a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// No child has run yet.
-    Unbegun,
-    /// What runs is what is wanted.
+    /// The first child has not been started yet.
+    NotStarted,
+    /// The child runs on the wanted content.
     Settled,
-    /// A turn is wanted, at a time at which none is allowed.
+    /// New content waits for the allowed hours.
     OffHours,
-    /// In the queue for the permit.
+    /// Waiting in the queue for the permit.
     Queued,
-    /// The permit is ours: does the change still stand?
+    /// The permit is held; the znodes are read again.
     Rereading,
-    /// The content is written beside the files, and checked.
+    /// The new files are written beside the old ones and checked.
     Staging,
-    /// Ready, and a gate is closed.
+    /// The new files are ready, but a gate is closed.
     Blocked,
-    /// We are taken out of service.
+    /// This host is being taken out of service.
     Draining,
-    /// The files are put in place.
+    /// The new files are being put in place.
     Installing,
-    /// The child is being stopped, to be started again.
+    /// The child is being stopped, and is started again after that.
     Stopping,
-    /// The child is being told of new files.
+    /// The child is being notified of the new files.
     Applying,
-    /// The files that worked are put back.
+    /// The files that worked last are being put back.
     PuttingBack,
-    /// The child runs on the new content, well or not.
+    /// The child runs on the new content and is not known to work yet.
     Unconfirmed,
-    /// We are taken into service again.
+    /// This host is being put back into service.
     Restoring,
-    /// All is well; the next one has to wait a little.
+    /// The child works; the permit is kept a little longer.
     Soaking {
-        /// Until then.
+        /// When the permit is given back.
         until: Instant,
     },
-    /// The content is no good, or can't be put in place.
+    /// The content does not work or can't be put in place.
     Paused {
-        /// When to try the same again.
+        /// When to try the same content again.
         retry_at: Option<Instant>,
     },
-    /// We are to end, or the child has.
+    /// zkexec was told to stop, or the child has ended.
     Leaving,
 }
 
-/// How we stand with the permit.
+/// Whether the permit was requested or is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Permit {
-    /// It is not asked for.
+pub(super) enum PermitState {
+    /// It was not requested.
     None,
-    /// We are in the queue.
+    /// This member is in the queue.
     Asked,
-    /// It is ours.
+    /// This member holds it.
     Held,
 }
 
-/// How the child is.
+/// The state of the child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Child {
+pub(super) enum ChildState {
     /// It runs.
     Up,
-    /// It, or something of it, is being stopped.
-    Going,
-    /// There is none, and nothing is left of one.
+    /// The child or one of its descendants is being stopped.
+    Stopping,
+    /// There is no child, and none of its descendants are left.
     Down,
 }

@@ -15,7 +15,7 @@ pub(super) const COMMAND: OnChange = OnChange::Command(String::new());
 
 pub(super) const OPEN: Gates = Gates { is_in_hours: true, can_spare_us: true };
 
-pub(super) fn terms() -> RolloutOptions {
+pub(super) fn options() -> RolloutOptions {
     RolloutOptions {
         is_locked: true,
         has_health: true,
@@ -28,22 +28,22 @@ pub(super) fn terms() -> RolloutOptions {
 }
 
 /// A rollout, and a clock that stands still unless it is told otherwise.
-pub(super) struct Stage {
+pub(super) struct Fixture {
     pub(super) rollout: Rollout<Content>,
     pub(super) now: Instant,
 }
 
-impl Stage {
+impl Fixture {
     /// A child that runs on content 0.
-    pub(super) fn new(terms: RolloutOptions) -> Self {
-        Self::with_gates(terms, OPEN)
+    pub(super) fn new(options: RolloutOptions) -> Self {
+        Self::with_gates(options, OPEN)
     }
 
-    pub(super) fn with_gates(terms: RolloutOptions, gates: Gates) -> Self {
-        let mut stage = Self { rollout: Rollout::new(terms, gates), now: Instant::now() };
-        assert_eq!(stage.step(Event::Begun(0)), []);
-        assert_eq!(stage.rollout.phase(), Phase::Settled);
-        stage
+    pub(super) fn with_gates(options: RolloutOptions, gates: Gates) -> Self {
+        let mut fixture = Self { rollout: Rollout::new(options, gates), now: Instant::now() };
+        assert_eq!(fixture.step(Event::FirstStarted(0)), []);
+        assert_eq!(fixture.rollout.phase(), Phase::Settled);
+        fixture
     }
 
     pub(super) fn step(&mut self, event: Event<Content>) -> Vec<Action<Content>> {
@@ -58,12 +58,12 @@ impl Stage {
     /// Up to the moment at which the child is told to stop, for new content.
     pub(super) fn take_down(&mut self, content: Content) {
         self.step(Event::Wanted(content));
-        if self.rollout.terms.is_locked {
+        if self.rollout.options.is_locked {
             assert_eq!(self.step(Event::Granted), [Action::Reread]);
             assert_eq!(self.step(Event::Reread(content)), [Action::Stage(content)]);
         }
         assert_eq!(self.step(Event::Staged), [Action::Install]);
-        assert_eq!(self.step(Event::Installed), [Action::StopChild, Action::RestHealth]);
+        assert_eq!(self.step(Event::Installed), [Action::StopChild, Action::PauseHealth]);
         assert_eq!(self.rollout.phase(), Phase::Stopping);
     }
 

@@ -1,23 +1,23 @@
-//! The command that alerts somebody.
+//! The command of `--alert`.
 //!
-//! **Invariant.** Every alarm runs the command once, one after the other; a flood of
-//! them is cut short, and says so.
+//! **Invariant.** Each alert runs the command once, one at a time. Alerts beyond
+//! `WAITING_MAX` are dropped and logged.
 
-use crate::rollout::Alarm;
+use crate::rollout::AlertReason;
 use farm_core::process::command::{Environment, Executor, Finished};
 use log::Level;
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How many alarms may wait; what else happens meanwhile is more of the same.
+/// The most alerts that may wait.
 const WAITING_MAX: usize = 100;
 
-/// Who alerts.
+/// The queue of alerts and the command that is running.
 #[derive(Debug)]
 pub(super) struct Alerts {
     command: String,
-    /// Driven by the loop.
+    /// The main loop calls its `tick`.
     pub(super) executor: Executor,
     waiting: VecDeque<Environment>,
 }
@@ -31,18 +31,18 @@ impl Alerts {
         Self { command, executor: Executor::new(limit, post), waiting: VecDeque::new() }
     }
 
-    /// Runs the command for this, now or after the ones before. `status` is how the
-    /// child ended, if it did.
+    /// Runs the command, now or after the alerts before. `status` is the exit code of the child,
+    /// if it has ended.
     pub(super) fn raise(
         &mut self,
         now: Instant,
-        alarm: Alarm,
+        reason: AlertReason,
         pid: Option<Pid>,
         status: Option<u8>,
     ) {
-        let event = alarm.name();
+        let event = reason.name();
         if self.waiting.len() == WAITING_MAX {
-            log::warn!(event; "too many alarms at once, one is dropped");
+            log::warn!(event; "too many alerts are waiting; one is dropped");
             return;
         }
         let text = |value: Option<String>| value.unwrap_or_default();
@@ -65,7 +65,7 @@ impl Alerts {
         }
     }
 
-    /// Takes the end of a run.
+    /// Handles the end of a run.
     pub(super) fn finished(&mut self, now: Instant, finished: &Finished) {
         let Some(verdict) = self.executor.finished(finished) else { return };
         if let Err(failed) = verdict {
@@ -75,7 +75,7 @@ impl Alerts {
         self.advance(now);
     }
 
-    /// Whether somebody is still to be alerted.
+    /// Whether an alert is still running.
     pub(super) fn is_busy(&self) -> bool {
         self.executor.pid().is_some()
     }

@@ -1,6 +1,6 @@
-//! The first start: the files are there before the child is.
+//! The first start: the files are written before the child is started.
 //!
-//! It is no turn and needs no permit: a host that comes up takes what ZooKeeper has.
+//! It needs no turn and no permit: a host that boots uses the content that is in ZooKeeper.
 
 use super::stager::{Outcome, Stager};
 use crate::mirror::{Content, FilesError};
@@ -12,69 +12,74 @@ use std::time::{Duration, Instant};
 const RETRY_LEAST: Duration = Duration::from_millis(500);
 const RETRY_MOST: Duration = Duration::from_secs(30);
 
-/// The content on which the child is to be started now, if it is.
+/// The content to start the child on, once the files are in place.
 pub(super) type Start = Result<Option<Content>, Failure>;
 
-/// How far the first start is.
+/// The state of the first start.
 #[derive(Debug)]
 pub(super) struct Boot {
-    stage: Stage,
-    /// When to start with the files that are there.
-    impatient_at: Option<Instant>,
-    /// When to try again to write the files.
+    state: State,
+    /// When to start on the existing files.
+    start_without_zk_at: Option<Instant>,
+    /// When to write the files again after a failure.
     retry: Retry,
-    /// We are to end: nothing is started any more.
+    /// zkexec is shutting down: no child is started any more.
     pub(super) is_stopping: bool,
 }
 
 #[derive(Debug)]
-enum Stage {
-    /// ZooKeeper has to tell what is to be in the files.
+enum State {
+    /// The znodes are being read.
     Reading,
-    /// That is being written and checked.
+    /// The files are being written and checked.
     Staging(Content),
     /// The child has been started.
     Done,
 }
 
 impl Boot {
-    pub(super) fn new(now: Instant, patience: Option<Duration>) -> Self {
+    pub(super) fn new(now: Instant, start_without_zk: Option<Duration>) -> Self {
         Self {
-            stage: Stage::Reading,
-            impatient_at: patience.map(|patience| now + patience),
+            state: State::Reading,
+            start_without_zk_at: start_without_zk.map(|wait| now + wait),
             retry: Retry::new(RETRY_LEAST, RETRY_MOST),
             is_stopping: false,
         }
     }
 
-    /// What is in files that nobody has compared with ZooKeeper.
-    pub(super) fn unknown() -> Content {
+    /// Stands for files that have not been compared with ZooKeeper.
+    pub(super) fn unknown_content() -> Content {
         Content::of(Vec::new())
     }
 
     pub(super) const fn is_done(&self) -> bool {
-        matches!(self.stage, Stage::Done)
+        matches!(self.state, State::Done)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match self.stage {
-            Stage::Reading => self.impatient_at,
-            Stage::Staging(_) => self.retry.deadline(),
-            Stage::Done => None,
+        match self.state {
+            State::Reading => self.start_without_zk_at,
+            State::Staging(_) => self.retry.deadline(),
+            State::Done => None,
         }
     }
 
-    /// The child is being started.
+    /// Ends the first start: the child is being started.
     pub(super) fn started(&mut self) {
-        self.stage = Stage::Done;
+        self.state = State::Done;
     }
 
-    /// ZooKeeper has this content.
-    pub(super) fn read(&mut self, now: Instant, content: &Content, stager: &mut Stager) -> Start {
-        let is_new = match &self.stage {
-            Stage::Reading => true,
-            Stage::Staging(staged) => staged != content,
-            Stage::Done => false,
+    /// Stages the content that was read, if that is new.
+    pub(super) fn content_read(
+        &mut self,
+        now: Instant,
+        content: &Content,
+        stager: &mut Stager,
+    ) -> Start {
+        let is_new = match &self.state {
+            State::Reading => true,
+            State::Staging(staged) => staged != content,
+            State::Done => false,
         };
         if is_new && !self.is_stopping {
             return self.stage(now, content.clone(), stager);
@@ -85,32 +90,32 @@ impl Boot {
     fn stage(&mut self, now: Instant, content: Content, stager: &mut Stager) -> Start {
         self.retry.cancel();
         let outcome = stager.stage(now, &content);
-        self.stage = Stage::Staging(content);
+        self.state = State::Staging(content);
         outcome.map_or(Ok(None), |outcome| self.staged(now, outcome, stager))
     }
 
-    /// The content is on the disk, or not.
+    /// Handles the result of staging.
     pub(super) fn staged(&mut self, now: Instant, outcome: Outcome, stager: &mut Stager) -> Start {
-        let Stage::Staging(content) = &self.stage else { return Ok(None) };
+        let State::Staging(content) = &self.state else { return Ok(None) };
         if self.is_stopping {
             return Ok(None);
         }
         match outcome {
             Outcome::Ready => match stager.install() {
                 Ok(()) => {
-                    stager.keep();
+                    stager.forget_backups();
                     Ok(Some(content.clone()))
                 }
                 Err(error) => self.try_later(now, error),
             },
             Outcome::Failed(error) => self.try_later(now, error),
-            Outcome::Refused if stager.files.are_there() => {
-                log::error!("starting with the files that are there");
-                Ok(Some(Self::unknown()))
+            Outcome::Refused if stager.files.all_exist() => {
+                log::error!("starting with the existing files");
+                Ok(Some(Self::unknown_content()))
             }
             Outcome::Refused => {
-                Err(Failure::new(Exit::Malformed, "the check refuses what ZooKeeper has")
-                    .hint("and there are no files from before to start with"))
+                Err(Failure::new(Exit::Malformed, "the check refuses the content in ZooKeeper")
+                    .hint("there are no earlier files to start with"))
             }
         }
     }
@@ -123,38 +128,38 @@ impl Boot {
         Ok(None)
     }
 
-    /// Time has passed; `latest` is what ZooKeeper has.
+    /// Handles a timer; `latest` is the content that was read last.
     pub(super) fn tick(
         &mut self,
         now: Instant,
         latest: Option<&Content>,
         stager: &mut Stager,
     ) -> Start {
-        match &self.stage {
-            Stage::Reading => {
-                self.impatient_at = None;
-                if stager.files.are_there() {
-                    log::warn!("ZooKeeper is silent, starting with the files that are there");
-                    return Ok(Some(Self::unknown()));
+        match &self.state {
+            State::Reading => {
+                self.start_without_zk_at = None;
+                if stager.files.all_exist() {
+                    log::warn!("ZooKeeper does not answer; starting with the existing files");
+                    return Ok(Some(Self::unknown_content()));
                 }
-                log::warn!("ZooKeeper is silent, and not all files are there: waiting on");
+                log::warn!("ZooKeeper does not answer and some files do not exist; still waiting");
                 Ok(None)
             }
-            Stage::Staging(content) => {
+            State::Staging(content) => {
                 let content = latest.unwrap_or(content).clone();
                 self.stage(now, content, stager)
             }
-            Stage::Done => Ok(None),
+            State::Done => Ok(None),
         }
     }
 
-    /// A znode that has to be there is not.
-    pub(super) fn lacks(&self, path: ZnodePath) -> Result<(), Failure> {
+    /// Handles a required znode that does not exist.
+    pub(super) fn znode_missing(&self, path: ZnodePath) -> Result<(), Failure> {
         if self.is_done() {
-            log::warn!(znode:% = path; "there is no such znode, its file stays");
+            log::warn!(znode:% = path; "no such znode; its file stays");
             return Ok(());
         }
         Err(Failure::from(SessionError::NoNode(path))
-            .hint("a mirror that may be missing is LOCAL=ZNODE,optional"))
+            .hint("LOCAL=ZNODE,optional allows a znode to be missing"))
     }
 }

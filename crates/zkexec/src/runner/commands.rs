@@ -1,10 +1,10 @@
-//! The commands that run beside the child: health checks, alerts, what tells it of a change.
+//! The commands that run beside the child: health checks, alerts, and `--on-change cmd:`.
 
-use super::Event;
 use super::alerts::Alerts;
+use super::event::Event;
 use super::supervisor::Supervisor;
 use crate::options::CommandsConfig;
-use crate::rollout::{Alarm, Event as Step, OnChange};
+use crate::rollout::{AlertReason, Event as Step, OnChange};
 use farm_core::engine::Outbox;
 use farm_core::process::command::Finished;
 use farm_core::process::health::{Checkup, Finding};
@@ -12,36 +12,38 @@ use farm_core::process::hook::Hook;
 use farm_core::process::tree::Pid;
 use std::time::Instant;
 
-/// The commands of one zkexec.
+/// The health check, the alerts, and the command of `--on-change`.
 #[derive(Debug)]
 pub(super) struct Commands {
     pub(super) checkup: Option<Checkup>,
     was_healthy: bool,
     pub(super) alerts: Option<Alerts>,
     on_change: OnChange,
-    /// Where a change is told by a command.
+    /// The command of `--on-change cmd:`.
     hook: Option<Hook>,
 }
 
 impl Commands {
-    /// Nothing runs yet.
+    /// Starts none of them yet.
     pub(super) fn new(config: CommandsConfig, on_change: OnChange, outbox: &Outbox<Event>) -> Self {
         let CommandsConfig { limit, health, alert } = config;
         let checkup = health.map(|(command, policy)| {
-            Checkup::new(command, policy, outbox.posting(Event::HealthChecked))
+            Checkup::new(command, policy, outbox.posting(Event::HealthCheckFinished))
         });
         let alerts =
-            alert.map(|command| Alerts::new(command, limit, outbox.posting(Event::Alerted)));
+            alert.map(|command| Alerts::new(command, limit, outbox.posting(Event::AlertFinished)));
         let hook = match &on_change {
-            OnChange::Command(command) => {
-                Some(Hook::new(command.clone(), limit, outbox.posting(Event::ChildTold)))
-            }
+            OnChange::Command(command) => Some(Hook::new(
+                command.clone(),
+                limit,
+                outbox.posting(Event::ChangeCommandFinished),
+            )),
             OnChange::Restart | OnChange::Nothing | OnChange::Signal(_) => None,
         };
         Self { checkup, was_healthy: false, alerts, on_change, hook }
     }
 
-    /// Whether nothing is known against the child.
+    /// Whether a health check has succeeded, or there is none.
     pub(super) const fn is_well(&self) -> bool {
         self.checkup.is_none() || self.was_healthy
     }
@@ -53,7 +55,7 @@ impl Commands {
         [checkup, alerts, hook].into_iter().flatten().min()
     }
 
-    /// The processes that are reaped here.
+    /// The processes that these commands reap.
     pub(super) fn pids(&self) -> impl Iterator<Item = Pid> {
         let checkup = self.checkup.as_ref().and_then(Checkup::pid);
         let alerts = self.alerts.as_ref().and_then(|alerts| alerts.executor.pid());
@@ -61,7 +63,8 @@ impl Commands {
         [checkup, alerts, hook].into_iter().flatten()
     }
 
-    /// Tells the child of the change; the outcome, unless a command has to end first.
+    /// Notifies the child of changed files; returns the result unless a command has to finish
+    /// first.
     pub(super) fn apply<C>(&mut self, now: Instant, child: &Supervisor) -> Option<Step<C>> {
         match &self.on_change {
             OnChange::Signal(signal) => {
@@ -80,19 +83,19 @@ impl Commands {
         Some(Step::Applied { is_success: true })
     }
 
-    pub(super) fn alert(&mut self, now: Instant, alarm: Alarm, child: &Supervisor) {
-        if alarm == Alarm::Config {
+    pub(super) fn alert(&mut self, now: Instant, reason: AlertReason, child: &Supervisor) {
+        if reason == AlertReason::Config {
             log::error!("config failure: the new content does not work");
         }
-        let has_ended = alarm != Alarm::Health && !child.processes.is_up();
+        let has_ended = reason != AlertReason::Health && !child.processes.is_up();
         let status = if has_ended { child.exit_code } else { None };
         if let Some(alerts) = &mut self.alerts {
-            alerts.raise(now, alarm, child.pid, status);
+            alerts.raise(now, reason, child.pid, status);
         }
     }
 
-    /// Takes the end of a health check.
-    pub(super) fn checked<C>(
+    /// Handles the end of a health check.
+    pub(super) fn health_check_finished<C>(
         &mut self,
         now: Instant,
         finished: &Finished,
@@ -102,13 +105,17 @@ impl Commands {
         self.found(now, finding, child)
     }
 
-    /// Takes the end of the command that tells the child of a change.
-    pub(super) fn told<C>(&mut self, now: Instant, finished: &Finished) -> Option<Step<C>> {
+    /// Handles the end of the command of `--on-change`.
+    pub(super) fn change_command_finished<C>(
+        &mut self,
+        now: Instant,
+        finished: &Finished,
+    ) -> Option<Step<C>> {
         let is_success = self.hook.as_mut()?.finished(now, finished)?;
         Some(Step::Applied { is_success })
     }
 
-    /// Does what is due.
+    /// Starts a health check or a retry, or ends a command, if that is due.
     pub(super) fn tick<C>(&mut self, now: Instant, child: &Supervisor) -> Option<Step<C>> {
         if let Some(alerts) = &mut self.alerts {
             alerts.executor.tick(now);
@@ -124,7 +131,7 @@ impl Commands {
         match finding {
             Finding::Nothing => None,
             Finding::Failing => {
-                self.alert(now, Alarm::Health, child);
+                self.alert(now, AlertReason::Health, child);
                 None
             }
             Finding::Healthy => {

@@ -1,4 +1,4 @@
-//! What the rollout wants done.
+//! Performs the actions of the rollout.
 
 use super::{Boot, Runner};
 use crate::mirror::{self, Content, News};
@@ -9,11 +9,11 @@ use farm_core::farm::turn::{FarmVerdict, News as TurnNews, Obstacle, UnknownReas
 use farm_core::process::health::Checkup;
 use std::time::Instant;
 
-/// What came up, and the rollout is to be told.
+/// Events for the rollout.
 type Steps = Result<Vec<Step<Content>>, Failure>;
 
 impl Runner {
-    /// Brings events to the rollout, each when all is done that came of the one before.
+    /// Passes events to the rollout, each after everything that followed from the one before.
     pub(super) fn feed(
         &mut self,
         now: Instant,
@@ -26,7 +26,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Lets the rollout take one step after the other until nothing is left to do here.
+    /// Steps the rollout until the queue is empty.
     fn pump(&mut self, now: Instant) -> Result<(), Failure> {
         while let Some(event) = self.events.pop_front() {
             for action in self.rollout.step(now, event) {
@@ -36,12 +36,12 @@ impl Runner {
         Ok(())
     }
 
-    /// Does it, and queues what came of it if that is known at once.
+    /// Performs an action, and queues its result if that is known at once.
     fn perform(&mut self, now: Instant, action: Action<Content>) -> Result<(), Failure> {
         match action {
             Action::Ask => {
-                let why = self.wanted.reason(self.rollout.running());
-                self.queue_turn(now, TurnEvent::Ask { why });
+                let reason = self.wanted.reason(self.rollout.running());
+                self.queue_turn(now, TurnEvent::Ask { why: reason });
             }
             Action::GiveBack => self.queue_turn(now, TurnEvent::GiveBack),
             Action::Reread => {
@@ -57,7 +57,7 @@ impl Runner {
                 self.events.extend(outcome.as_ref().map(Step::from));
             }
             Action::PutBack => {
-                log::warn!("putting the files back that worked");
+                log::warn!("putting back the files that worked last");
                 let is_done = self.stager.put_back().is_ok();
                 self.events.push_back(if is_done { Step::PutBack } else { Step::PutBackFailed });
             }
@@ -65,13 +65,13 @@ impl Runner {
             Action::StartChild => self.events.push_back(self.child.start()),
             Action::Apply => self.events.extend(self.commands.apply(now, &self.child)),
             Action::Unstage => self.stager.discard(),
-            Action::Keep => self.stager.keep(),
+            Action::MarkGood => self.stager.forget_backups(),
             Action::CheckHealth => {
                 self.commands.checkup.iter_mut().for_each(|checkup| checkup.begin_at_once(now));
             }
-            Action::RestHealth => self.commands.checkup.iter_mut().for_each(Checkup::rest),
-            Action::Alert(alarm) => self.commands.alert(now, alarm, &self.child),
-            Action::End => self.over_by = Some(now + super::RESTORE_PATIENCE),
+            Action::PauseHealth => self.commands.checkup.iter_mut().for_each(Checkup::rest),
+            Action::Alert(reason) => self.commands.alert(now, reason, &self.child),
+            Action::End => self.exit_by = Some(now + super::RESTORE_TIMEOUT),
         }
         Ok(())
     }
@@ -104,8 +104,8 @@ impl Runner {
                 Err(_) => Step::InstallFailed,
             },
             TurnNews::Unconfirmed if is_installing => {
-                log::warn!("no contact with ZooKeeper, the turn has to wait");
-                Step::LeaseOver
+                log::warn!("no connection to ZooKeeper; the turn waits");
+                Step::PermitUnconfirmed
             }
             TurnNews::Confirmed | TurnNews::Unconfirmed => return None,
         })
@@ -122,36 +122,38 @@ impl Runner {
             match news {
                 News::Complete(content) => steps.extend(self.complete(now, content)?),
                 News::Changed(content) => self.wanted.changed(now, content),
-                News::Missing(path) => self.boot.lacks(path)?,
+                News::Missing(path) => self.boot.znode_missing(path)?,
                 News::Unreadable(path, why) if !self.boot.is_done() && why.is_permanent() => {
                     return Err(Failure::from(why).during(format!("cannot mirror {path}")));
                 }
                 News::Unreadable(path, why) => {
                     let why = chain(&why);
-                    log::warn!(znode:% = path; "a znode can't be read, its file stays: {why}");
+                    log::warn!(znode:% = path; "a znode can't be read; its file stays: {why}");
                 }
                 News::Deleted(path) => {
-                    log::warn!(znode:% = path; "a znode is gone, its file stays");
+                    log::warn!(znode:% = path; "a znode was deleted; its file stays");
                 }
-                News::Skipped(path, why) => log::warn!(znode:% = path; "left out: {why}"),
-                News::Overlooked(path) => {
-                    log::info!(znode:% = path; "it has children: its own bytes are left out");
+                News::Skipped(path, why) => {
+                    log::warn!(znode:% = path; "a znode is left out: {why}")
+                }
+                News::BytesIgnored(path) => {
+                    log::info!(znode:% = path; "a znode has children; its own bytes are left out");
                 }
             }
         }
         Ok(steps)
     }
 
-    /// ZooKeeper's side has been read.
+    /// Handles a complete read of the mirrors.
     fn complete(&mut self, now: Instant, content: Content) -> Steps {
         let is_new = self.wanted.replace(&content);
         if !self.boot.is_done() {
-            let start = self.boot.read(now, &content, &mut self.stager);
+            let start = self.boot.content_read(now, &content, &mut self.stager);
             return self.boot(now, start).map(|()| Vec::new());
         }
         let mut steps = Vec::new();
-        // Nobody knew what the child runs on.
-        let is_unknown = self.rollout.running() == Some(&Boot::unknown());
+        // The child was started on files that had not been compared with ZooKeeper.
+        let is_unknown = self.rollout.running() == Some(&Boot::unknown_content());
         if is_unknown && !self.wanted.mirrors.is_empty() && self.stager.holds(&content) {
             steps.push(Step::Recognised(content.clone()));
         }
@@ -164,15 +166,15 @@ impl Runner {
         Ok(steps)
     }
 
-    /// Says why a turn stands still before the child is touched, as often as that changes.
-    pub(super) fn say_what_bars(&mut self) {
-        let is_barred = self.rollout.phase() == Phase::Blocked;
-        match is_barred.then(|| self.turn.obstacle()).flatten() {
+    /// Logs why a turn may not stop the child yet, once per reason.
+    pub(super) fn log_obstacle(&mut self) {
+        let is_blocked = self.rollout.phase() == Phase::Blocked;
+        match is_blocked.then(|| self.turn.obstacle()).flatten() {
             Some(Obstacle::Farm(FarmVerdict::Unknown(UnknownReason::Reading))) => {}
             Some(obstacle @ (Obstacle::Farm(_) | Obstacle::OffHours)) => {
-                log::warn!(logger: self.barred_by, "the command is not stopped yet: {obstacle}");
+                log::warn!(logger: self.obstacle_log, "the command is not stopped yet: {obstacle}");
             }
-            _ => self.barred_by.clear(),
+            _ => self.obstacle_log.clear(),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! New content on its way into the files: staged, checked, put in place, put back.
+//! Stages new content, checks it, installs it, and puts the previous files back.
 //!
-//! **Invariant.** What is staged is removed unless it is installed, and what would be
-//! put back is what worked last.
+//! **Invariant.** Staged files are removed unless they are installed. The backups hold the files
+//! that worked last.
 
 use crate::mirror::{Backups, Content, Files, FilesError, MirrorSpec, Staged, StagedCheck};
 use crate::rollout::Event as Step;
@@ -12,12 +12,12 @@ use log::Level;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// What became of content that was to be staged.
+/// The result of staging.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// It can be installed.
+    /// The content can be installed.
     Ready,
-    /// A check says no.
+    /// A check refuses it.
     Refused,
     /// It can't be written.
     Failed(FilesError),
@@ -33,20 +33,20 @@ impl<C> From<&Outcome> for Step<C> {
     }
 }
 
-/// Who brings content into the files.
+/// Brings content into the files.
 #[derive(Debug)]
 pub(super) struct Stager {
     pub(super) files: Files,
-    /// Of the checks; driven by the loop.
+    /// Runs the checks; the main loop calls its `tick`.
     pub(super) executor: Executor,
     staged: Option<Staged>,
-    /// The commands that have not looked at it yet.
+    /// The checks that have not run yet.
     checks: VecDeque<StagedCheck>,
-    /// Whether anything may have to be put back.
+    /// Whether backups are kept at all: only for `--on-failed-restart rollback`.
     can_put_back: bool,
-    /// What was in the files when they worked.
-    previous: Option<Backups>,
-    trouble: LogOnce,
+    /// The files that worked last.
+    backups: Option<Backups>,
+    error_log: LogOnce,
 }
 
 impl Stager {
@@ -63,17 +63,17 @@ impl Stager {
             staged: None,
             checks: VecDeque::new(),
             can_put_back,
-            previous: None,
-            trouble: LogOnce::default(),
+            backups: None,
+            error_log: LogOnce::default(),
         })
     }
 
-    /// Whether the files hold just this, as far as can be told.
+    /// Whether the files hold exactly this content; false if they can't be read.
     pub(super) fn holds(&self, content: &Content) -> bool {
         self.files.matches(content).unwrap_or(false)
     }
 
-    /// Stages the content; `None` while it is being checked.
+    /// Stages the content; returns `None` while a check runs.
     pub(super) fn stage(&mut self, now: Instant, content: &Content) -> Option<Outcome> {
         self.discard();
         let staged = self.files.stage(content);
@@ -84,7 +84,7 @@ impl Stager {
                 self.check_next(now)
             }
             Err(error) => {
-                self.tell(&error);
+                self.log_error(&error);
                 Some(Outcome::Failed(error))
             }
         }
@@ -103,12 +103,12 @@ impl Stager {
         None
     }
 
-    /// Takes the end of a check.
+    /// Handles the end of a check.
     pub(super) fn finished(&mut self, now: Instant, finished: &Finished) -> Option<Outcome> {
         match self.executor.finished(finished)? {
             Ok(()) => self.check_next(now),
             Err(failed) => {
-                log::warn!("the new content is refused, the files stay: {}", failed.reason);
+                log::warn!("the check refuses the new content; the files stay: {}", failed.reason);
                 failed.log_said(Level::Warn, "the check");
                 self.discard();
                 Some(Outcome::Refused)
@@ -116,45 +116,45 @@ impl Stager {
         }
     }
 
-    /// Forgets what is staged.
+    /// Cancels the checks and removes what is staged.
     pub(super) fn discard(&mut self) {
         self.executor.cancel();
         self.checks.clear();
         self.staged = None;
     }
 
-    /// Puts what is staged in place.
+    /// Replaces the files with what is staged.
     pub(super) fn install(&mut self) -> Result<(), FilesError> {
         let Some(staged) = self.staged.take() else { return Ok(()) };
         for local in staged.locals() {
             log::info!("updating {}", local.display());
         }
-        let previous = self.files.install(staged).inspect_err(|error| self.tell(error))?;
-        self.trouble.clear();
-        match &mut self.previous {
-            // The child is not to find beside its files what nobody will need.
-            _ if !self.can_put_back => drop(previous),
-            // Of several tries the first one took the place of what worked.
-            Some(first) => first.absorb(previous),
-            None => self.previous = Some(previous),
+        let backups = self.files.install(staged).inspect_err(|error| self.log_error(error))?;
+        self.error_log.clear();
+        match &mut self.backups {
+            // Dropped at once, so that no backup files lie beside the files of the child.
+            _ if !self.can_put_back => drop(backups),
+            // After several attempts, the first backup is the one of the files that worked.
+            Some(first) => first.absorb(backups),
+            None => self.backups = Some(backups),
         }
         Ok(())
     }
 
-    /// What is in place works.
-    pub(super) fn keep(&mut self) {
-        self.previous = None;
+    /// Drops the backups: the installed files work.
+    pub(super) fn forget_backups(&mut self) {
+        self.backups = None;
     }
 
-    /// Puts back what worked.
+    /// Puts back the files that worked last.
     pub(super) fn put_back(&mut self) -> Result<(), FilesError> {
-        let undone = self.previous.as_mut().map_or(Ok(()), Backups::put_back);
-        undone.inspect_err(|error| self.tell(error))?;
-        self.previous = None;
+        let undone = self.backups.as_mut().map_or(Ok(()), Backups::put_back);
+        undone.inspect_err(|error| self.log_error(error))?;
+        self.backups = None;
         Ok(())
     }
 
-    fn tell(&self, error: &FilesError) {
-        log::error!(logger: self.trouble, "{}; trying again", chain(error));
+    fn log_error(&self, error: &FilesError) {
+        log::error!(logger: self.error_log, "{}; trying again", chain(error));
     }
 }

@@ -1,7 +1,7 @@
-//! The child: started, signalled, stopped, and what became of it.
+//! Starts, signals and stops the child, and records how it ended.
 //!
-//! **Invariant.** Every process is started by the main thread: a child dies with the thread
-//! that started it.
+//! **Invariant.** The main thread starts every process: a child dies with the thread that
+//! started it.
 
 use crate::options::ChildConfig;
 use crate::rollout::Event as Step;
@@ -10,34 +10,34 @@ use farm_core::process::terminal::Terminal;
 use farm_core::process::tree::{News, Pid, ProcessTree};
 use std::time::Instant;
 
-/// The child, and what is known of the one that ran last.
+/// The child, or the exit code of the last one.
 #[derive(Debug)]
 pub(super) struct Supervisor {
     config: ChildConfig,
     pub(super) processes: ProcessTree,
     pub(super) terminal: Terminal,
-    /// The process that ran last.
+    /// The child that was started last.
     pub(super) pid: Option<Pid>,
-    /// How the last child ended, or why it could not be started.
+    /// The exit code of the last child, or of the failure to start it.
     pub(super) exit_code: Option<u8>,
-    is_told_to_end: bool,
+    is_stopping: bool,
 }
 
 impl Supervisor {
     pub(super) fn new(config: ChildConfig) -> Result<Self, Failure> {
         let processes =
-            ProcessTree::new().map_err(Failure::for_want_of("cannot look after a command"))?;
+            ProcessTree::new().map_err(Failure::for_want_of("cannot supervise a command"))?;
         Ok(Self {
             config,
             processes,
             terminal: Terminal::of_stdin(),
             pid: None,
             exit_code: None,
-            is_told_to_end: false,
+            is_stopping: false,
         })
     }
 
-    /// Starts the child on what is in the files.
+    /// Starts the child.
     pub(super) fn start<C>(&mut self) -> Step<C> {
         log::info!("forking {}", self.config.program);
         match self.processes.start(&self.config.program, &[], &self.terminal) {
@@ -45,7 +45,7 @@ impl Supervisor {
                 log::info!("forked {pid}");
                 self.pid = Some(pid);
                 self.exit_code = None;
-                self.is_told_to_end = false;
+                self.is_stopping = false;
                 Step::Started
             }
             Err(error) => {
@@ -56,26 +56,26 @@ impl Supervisor {
         }
     }
 
-    /// Asks it to end; the answer if there is nothing to end.
+    /// Stops the child and its descendants; returns an event if none are left.
     pub(super) fn stop<C>(&mut self, now: Instant) -> Option<Step<C>> {
-        self.is_told_to_end = true;
+        self.is_stopping = true;
         self.processes.stop(now, self.config.stop_signal, self.config.kill_timeout);
         self.processes.is_gone().then_some(Step::Gone)
     }
 
-    /// Takes what became of the process tree.
-    pub(super) fn learn<C>(&mut self, news: Vec<News>) -> Vec<Step<C>> {
+    /// Handles changes in the process tree.
+    pub(super) fn handle<C>(&mut self, news: Vec<News>) -> Vec<Step<C>> {
         let mut steps = Vec::new();
         for news in news {
             match news {
-                News::Ended(fate) => {
-                    self.exit_code = Some(u8::try_from(fate.exit_code()).unwrap_or(u8::MAX));
-                    if fate.is_success() || self.is_told_to_end {
-                        log::info!("command ended: {fate}");
+                News::Ended(status) => {
+                    self.exit_code = Some(u8::try_from(status.exit_code()).unwrap_or(u8::MAX));
+                    if status.is_success() || self.is_stopping {
+                        log::info!("command ended: {status}");
                     } else {
-                        log::warn!("command failed: {fate}");
+                        log::warn!("command failed: {status}");
                     }
-                    steps.push(Step::Ended { is_success: fate.is_success() });
+                    steps.push(Step::Ended { is_success: status.is_success() });
                 }
                 News::Gone => steps.push(Step::Gone),
                 News::Stopped(signal) if self.terminal.is_for_us(signal) => {
@@ -85,7 +85,7 @@ impl Supervisor {
             }
         }
         if self.processes.is_stuck() {
-            // Nothing more can be done about it, and a child that is down helps nobody.
+            // A process that cannot be killed must not keep the next child from starting.
             steps.push(Step::Gone);
         }
         steps

@@ -1,28 +1,28 @@
-//! What ZooKeeper wants in the files, and whether it has been quiet since.
+//! The content that the files should have, and whether it has stopped changing.
 
-use super::Event;
+use super::event::Event;
 use crate::mirror::{self, Action, Content, MirrorSource, MirrorSpec, News};
 use farm_core::engine::{Debounce, Outbox, Wait};
 use farm_core::session::Session;
 use std::time::Instant;
 
-/// How many znodes are named as the reason of a turn.
+/// The most znodes named in the reason for a turn.
 const NAMES_MAX: usize = 3;
 
-/// The contents that are wanted.
+/// The content in ZooKeeper.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct WantedContent {
     pub(super) mirrors: Vec<MirrorSpec>,
     pub(super) source: MirrorSource,
-    /// The latest that was read.
+    /// The content that was read last.
     pub(super) latest: Option<Content>,
-    /// Runs while it is other than what was taken last, and has not been quiet since.
+    /// Pending from a change until nothing has changed for `--wait`.
     pub(super) debounce: Debounce,
     outbox: Outbox<Event>,
 }
 
-impl Wanted {
-    /// Nothing is known yet.
+impl WantedContent {
+    /// Nothing has been read yet.
     pub(super) fn new(mirrors: Vec<MirrorSpec>, wait: Wait, outbox: Outbox<Event>) -> Self {
         for mirror in &mirrors {
             log::info!("registering callback on {}", mirror.znode);
@@ -31,23 +31,24 @@ impl Wanted {
         Self { mirrors, source, latest: None, debounce: Debounce::new(wait), outbox }
     }
 
-    /// ZooKeeper has this content now.
+    /// Records a change.
     pub(super) fn changed(&mut self, now: Instant, content: Content) {
         self.latest = Some(content);
         self.debounce.changed(now);
     }
 
-    /// Takes what was read as the latest; returns whether that is other than before.
+    /// Records a complete read; returns whether the content differs from the previous one.
     pub(super) fn replace(&mut self, content: &Content) -> bool {
         self.latest.replace(content.clone()).as_ref() != Some(content)
     }
 
-    /// The latest, if it has changed and been quiet since.
+    /// The latest content, if it has changed and `--wait` is over.
     pub(super) fn take(&mut self, now: Instant) -> Option<Content> {
         self.debounce.take(now).then(|| self.latest.clone()).flatten()
     }
 
-    /// What others are told that a turn is for, when the child runs on that content.
+    /// The reason for a turn, shown to others in the lock: the znodes that differ from the
+    /// content that the child runs on.
     pub(super) fn reason(&self, running: Option<&Content>) -> String {
         let (Some(from), Some(to)) = (running, self.latest.as_ref()) else {
             return "new content".to_owned();
@@ -62,22 +63,22 @@ impl Wanted {
         format!("new content of {}{more}", names.join(", "))
     }
 
-    /// Lets the source take one event, and asks what has to be asked.
+    /// Passes an event to the source and sends its requests.
     pub(super) fn step(
         &mut self,
         now: Instant,
         session: &Session,
         event: mirror::Event,
     ) -> Vec<News> {
-        let mut told = Vec::new();
+        let mut all_news = Vec::new();
         for action in self.source.step(now, event) {
             match action {
                 Action::Ask(request) => {
                     request.dispatch(session, self.outbox.posting(Event::MirrorSource));
                 }
-                Action::Tell(news) => told.push(news),
+                Action::Tell(news) => all_news.push(news),
             }
         }
-        told
+        all_news
     }
 }

@@ -54,7 +54,7 @@ fn who_asks_for_it_starts_on_the_files_that_are_there() {
     let running = stage.zkexec(&args).args(["-e", NOTES]).spawn();
     assert_eq!(stage.wait_starts(1).1, "old");
     assert!(begun.elapsed() >= Duration::from_millis(300));
-    running.wait_log("ZooKeeper is silent, starting with the files that are there");
+    running.wait_log("ZooKeeper does not answer; starting with the existing files");
     proxy.pass();
     assert_eq!(stage.wait_starts(2).1, "new");
     stop(running);
@@ -107,7 +107,7 @@ fn a_znode_that_turns_out_to_be_missing_leaves_a_child_that_runs() {
     let running = stage.zkexec(&args).args(["-e", NOTES]).spawn();
     stage.wait_starts(1);
     proxy.accept();
-    running.wait_log("there is no such znode, its file stays");
+    running.wait_log("no such znode; its file stays");
     assert_eq!(stage.found(), ["old"]);
     stage.zk.create("/conf", "new").unwrap();
     assert_eq!(stage.wait_starts(2).1, "new");

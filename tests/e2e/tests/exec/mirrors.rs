@@ -129,7 +129,7 @@ fn a_znode_that_goes_leaves_file_and_child_and_one_line() {
     let running = stage.start(&[]);
     let (pid, _) = stage.wait_starts(1);
     stage.zk.delete("/conf").unwrap();
-    running.wait_log("a znode is gone, its file stays; znode=/conf");
+    running.wait_log("a znode was deleted; its file stays; znode=/conf");
     steadily(WHILE, "the child runs on", || match stage.starts().len() {
         1 if super::processes::is_alive(pid) => Ok(()),
         other => Err(other),

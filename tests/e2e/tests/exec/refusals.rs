@@ -42,7 +42,7 @@ fn a_znode_that_is_closed_later_keeps_its_file_and_is_read_once_it_is_open() {
     stage.zk.set("/conf", "b").unwrap();
     // Of what may not be read, servers tell nothing; a new session looks for itself.
     proxy.expire().unwrap();
-    running.wait_log("a znode can't be read, its file stays");
+    running.wait_log("a znode can't be read; its file stays");
     assert_eq!(stage.found(), ["a"]);
     stage.zk.set_acl("/conf", Acl::Open).unwrap();
     assert_eq!(stage.wait_starts(2).1, "b");

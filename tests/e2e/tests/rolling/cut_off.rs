@@ -220,7 +220,7 @@ fn while_its_content_is_checked_nothing_is_stopped_and_it_queues_again() {
         // It may go on now, as far as it knows.
         check.open();
         if fault == Fault::Silence {
-            story.member.wait_log("no contact with ZooKeeper, the turn has to wait");
+            story.member.wait_log("no connection to ZooKeeper; the turn waits");
         }
         story.goes_on_before_the_stop();
     });

@@ -193,19 +193,19 @@ fn what_cannot_be_staged_leaves_nothing_staged() {
     let scratch = Scratch::new();
     scratch.write("foreign/file", "x");
     let top = scratch.path().display();
-    for (spec, content, exit, told, hint) in [
+    for (spec, content, exit, reason, hint) in [
         (
             "none/b=/b",
             bytes("1"),
             Exit::CannotWrite,
             "none/b: No such file",
-            "none has to be there first",
+            "none must exist first",
         ),
         ("a/b=/b", bytes("1"), Exit::CannotWrite, "a/b: Not a directory", ""),
         ("foreign=/b", bytes("1"), Exit::Configuration, "not a regular file", ""),
         ("foreign/=/b/", tree(&[]), Exit::Configuration, "no file .zkexec", "foreign/.zkexec"),
         ("a/=/b/", tree(&[]), Exit::Configuration, "is not a directory", ""),
-        ("none/t/=/b/", tree(&[]), Exit::CannotWrite, "none/t: No such", "none has to be there"),
+        ("none/t/=/b/", tree(&[]), Exit::CannotWrite, "none/t: No such", "none must exist"),
     ] {
         let files = mirrors(&scratch, &["a=/a", spec]);
         drop(install(&mirrors(&scratch, &["a=/a"]), vec![bytes("old")]));
@@ -213,7 +213,7 @@ fn what_cannot_be_staged_leaves_nothing_staged() {
         let error = files.stage(&Content::of(vec![bytes("new"), content])).unwrap_err();
         assert_eq!(error.exit(), exit, "{spec}: {error}");
         let failure = Failure::from(error).told_by("zkexec");
-        assert!(failure.contains(told) && failure.contains(hint), "{spec}: {failure}");
+        assert!(failure.contains(reason) && failure.contains(hint), "{spec}: {failure}");
         assert!(failure.contains(&top.to_string()), "{failure}");
         assert_eq!(listing(scratch.path()), before, "{spec}");
     }

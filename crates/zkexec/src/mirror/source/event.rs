@@ -1,4 +1,4 @@
-//! What goes into the source and what comes out of it.
+//! The events, actions and news of the source.
 
 use crate::mirror::Content;
 use farm_core::codec::dir::Refusal as NameRefusal;
@@ -6,17 +6,17 @@ use farm_core::session::cache::{self, Refusal};
 use farm_core::session::{self, ReaderEvent, Session, ZnodePath};
 use std::sync::Arc;
 
-/// What happened.
+/// An event for the source.
 pub(crate) type Event = ReaderEvent<Answer>;
 
-/// A request for one of the znodes or subtrees.
+/// A request to read one of the znodes or subtrees.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(super) unit: usize,
     pub(super) request: cache::Request<Arc<[u8]>>,
 }
 
-/// An answer to it.
+/// The answer to a [`Request`].
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(super) unit: usize,
@@ -24,31 +24,32 @@ pub(crate) struct Answer {
 }
 
 impl Request {
-    /// Has a courier ask; `post` is called with the answer, on its thread.
+    /// Sends the request; a request thread calls `post` with the answer.
     pub(crate) fn dispatch(self, session: &Session, post: impl FnOnce(Answer) + Send + 'static) {
         let Self { unit, request } = self;
         request.dispatch(session, move |answer| post(Answer { unit, answer }));
     }
 }
 
-/// What has to be done.
+/// An action for the runner to perform.
 pub(crate) type Action = session::Action<Request, News>;
 
-/// What is known now.
+/// A change in what is known about the mirrors.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// Everything was read since the latest contact, or since it was wanted again.
+    /// Everything was read since the latest connection or the latest [`Event::Refresh`].
     Complete(Content),
-    /// After [`News::Complete`]: something else is there now.
+    /// After [`News::Complete`]: the content has changed.
     Changed(Content),
-    /// A znode that is needed has never been there. It is told once, and waited for.
+    /// A required znode has never existed. Reported once; the source waits for it.
     Missing(ZnodePath),
-    /// A znode is gone; what it held last stays in the content.
+    /// A znode was deleted; its last bytes stay in the content.
     Deleted(ZnodePath),
-    /// From now on this can't be read; what it held last stays in the content.
+    /// A znode or subtree can no longer be read; its last bytes stay in the content.
     Unreadable(ZnodePath, Refusal),
-    /// A znode of a subtree whose name can't be a file's; it is left out.
+    /// A znode of a subtree is left out, because its name can't be a file name.
     Skipped(ZnodePath, NameRefusal),
-    /// The first znode of a subtree with children and bytes; the bytes are left out.
-    Overlooked(ZnodePath),
+    /// A znode of a subtree has children as well as bytes, and the bytes are left out. Reported
+    /// for the first one only.
+    BytesIgnored(ZnodePath),
 }

@@ -1,7 +1,7 @@
-//! Which files the znodes of a subtree become.
+//! Maps the znodes of a subtree to files.
 //!
-//! **Invariant.** No file lies below another, and every part of a path is a plain
-//! file name: who writes them stays inside the directory.
+//! **Invariant.** No file lies below another, and every component of a path is a plain file name,
+//! so all files lie inside the directory.
 
 use crate::mirror::Leaves;
 use farm_core::codec::dir::{DEPTH_MAX, Refusal, check_name};
@@ -9,17 +9,17 @@ use farm_core::session::ZnodePath;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-/// What the znodes come to.
+/// The files of a subtree, and the znodes that become none.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
     pub(super) leaves: Leaves,
-    /// Znodes with names that can't be files'; each stands for all below it too.
+    /// Znodes whose names can't be file names; everything below them is left out too.
     pub(super) refused: BTreeMap<ZnodePath, Refusal>,
-    /// The first znode that has children and bytes.
-    pub(super) overlooked: Option<ZnodePath>,
+    /// The first znode that has both children and bytes.
+    pub(super) bytes_ignored: Option<ZnodePath>,
 }
 
-/// A znode with children is a directory, any other one a file.
+/// A znode with children becomes a directory, any other one a file.
 pub(super) fn lay_out(top: &ZnodePath, nodes: &BTreeMap<&ZnodePath, &Arc<[u8]>>) -> Layout {
     let prefix = if top.is_root() { 0 } else { top.as_str().len() };
     let below = |path: &'_ ZnodePath| -> String {
@@ -29,7 +29,7 @@ pub(super) fn lay_out(top: &ZnodePath, nodes: &BTreeMap<&ZnodePath, &Arc<[u8]>>)
     for path in nodes.keys() {
         let mut above = path.as_str();
         while let Some((parent, _)) = above.rsplit_once('/') {
-            // What is above a known directory is known too.
+            // The parents of a known directory are known too.
             if parent.len() <= prefix || !folders.insert(parent) {
                 break;
             }
@@ -45,14 +45,14 @@ pub(super) fn lay_out(top: &ZnodePath, nodes: &BTreeMap<&ZnodePath, &Arc<[u8]>>)
             }
         } else if !folders.contains(path.as_str()) {
             layout.leaves.insert(relative, Arc::clone(bytes));
-        } else if layout.overlooked.is_none() && !bytes.is_empty() {
-            layout.overlooked = Some((*path).clone());
+        } else if layout.bytes_ignored.is_none() && !bytes.is_empty() {
+            layout.bytes_ignored = Some((*path).clone());
         }
     }
     layout
 }
 
-/// Why a path can't be a file's, and how much of it leads to the reason.
+/// Why a path can't be that of a file, and the length of its prefix up to the bad name.
 fn refusal(relative: &str) -> Option<(usize, Refusal)> {
     let mut length = 0;
     for (depth, name) in relative.split('/').enumerate() {
@@ -80,7 +80,7 @@ mod tests {
         (
             layout.leaves.into_iter().map(leaf).collect(),
             layout.refused.into_iter().map(|(path, why)| format!("{path}: {why:?}")).collect(),
-            layout.overlooked.map(|path| path.to_string()),
+            layout.bytes_ignored.map(|path| path.to_string()),
         )
     }
 
@@ -88,16 +88,16 @@ mod tests {
     fn leaves_are_files_and_the_bytes_of_the_others_are_overlooked() {
         let nodes =
             [("/t/a", "own"), ("/t/a/b", "1"), ("/t/a-b", "2"), ("/t/c", ""), ("/t/d/e/f", "3")];
-        let (leaves, refused, overlooked) = laid_out("/t", &nodes);
+        let (leaves, refused, bytes_ignored) = laid_out("/t", &nodes);
         assert_eq!(leaves, ["a-b=2", "a/b=1", "c=", "d/e/f=3"]);
-        assert_eq!((refused, overlooked.as_deref()), (vec![], Some("/t/a")));
+        assert_eq!((refused, bytes_ignored.as_deref()), (vec![], Some("/t/a")));
         let (leaves, _, _) = laid_out("/", &[("/x", "1"), ("/y/z", "2"), ("/y", "")]);
         assert_eq!(leaves, ["x=1", "y/z=2"]);
     }
 
     #[test]
     fn a_file_never_lies_below_a_file() {
-        // The one in between is not known yet.
+        // The znode in between has not been read yet.
         let (leaves, _, _) = laid_out("/t", &[("/t/a", "x"), ("/t/a/b/c", "y")]);
         assert_eq!(leaves, ["a/b/c=y"]);
     }

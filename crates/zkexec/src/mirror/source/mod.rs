@@ -1,9 +1,9 @@
-//! What ZooKeeper has for the mirrors: a view of one [cache](farm_core::session::cache)
-//! for each znode or subtree.
+//! Follows the znodes of all mirrors, with one [cache](farm_core::session::cache) for each znode
+//! or subtree.
 //!
-//! **Invariant.** A content is told to be complete only when everything in it was
-//! read since the latest contact, or was there and can't be read now. What went or
-//! can't be read keeps its last bytes.
+//! **Invariant.** A content is reported as complete only when everything in it was read since the
+//! latest connection, or was read before and can't be read now. Deleted and unreadable znodes keep
+//! their last bytes.
 
 mod event;
 mod layout;
@@ -24,33 +24,34 @@ use unit::Unit;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// No contact: what was read may be out of date.
-    Away,
-    /// Reading.
+    /// No connection: what was read may be out of date.
+    Disconnected,
+    /// The znodes are being read.
     Loading,
-    /// All there is.
+    /// Everything has been read.
     Complete,
 }
 
-/// The machine. See the module's page.
+/// The state machine; see the module documentation.
 #[derive(Debug)]
 pub(crate) struct MirrorSource {
     state: State,
-    /// Which unit a mirror shows, and whether it may be missing.
+    /// For each mirror the index of its unit, and whether the znode may be missing.
     mirrors: Vec<(usize, bool)>,
     units: Vec<Unit>,
-    told: Option<Content>,
+    /// The content that was reported last.
+    reported: Option<Content>,
     actions: Vec<Action>,
 }
 
 impl MirrorSource {
-    /// A source of these mirrors, about which nothing is known yet.
+    /// Creates a source for these mirrors that has read nothing yet.
     #[must_use]
     pub(crate) fn new(specs: &[MirrorSpec]) -> Self {
         let mut units: Vec<Unit> = Vec::new();
         let mut mirrors = Vec::new();
         for spec in specs {
-            let index = units.iter().position(|unit| unit.is_of(spec)).unwrap_or_else(|| {
+            let index = units.iter().position(|unit| unit.is_for(spec)).unwrap_or_else(|| {
                 units.push(Unit::new(spec));
                 units.len() - 1
             });
@@ -59,7 +60,7 @@ impl MirrorSource {
             }
             mirrors.push((index, spec.is_optional));
         }
-        Self { state: State::Away, mirrors, units, told: None, actions: Vec::new() }
+        Self { state: State::Disconnected, mirrors, units, reported: None, actions: Vec::new() }
     }
 
     /// When [`Event::Tick`] is due.
@@ -68,14 +69,16 @@ impl MirrorSource {
         self.units.iter().filter_map(Unit::deadline).min()
     }
 
-    /// Takes one event.
+    /// Handles one event.
     pub(crate) fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
         use cache::Event as Cached;
         let is_changed = match event {
             Event::Session(event) => {
                 match event {
                     session::Event::Connected { .. } => self.state = State::Loading,
-                    session::Event::Suspended(_) | session::Event::Lost => self.state = State::Away,
+                    session::Event::Suspended(_) | session::Event::Lost => {
+                        self.state = State::Disconnected
+                    }
                     session::Event::Hint(_)
                     | session::Event::GaveUp(_)
                     | session::Event::AuthRefused(_) => {}
@@ -93,7 +96,7 @@ impl MirrorSource {
                 self.unit(now, unit, Cached::Answered(answer))
             }
         };
-        self.settle(is_changed);
+        self.report(is_changed);
         std::mem::take(&mut self.actions)
     }
 
@@ -105,7 +108,7 @@ impl MirrorSource {
         is_changed
     }
 
-    /// Brings an event to a unit; tells whether the unit shows something else now.
+    /// Passes an event to a unit; returns whether its value changed.
     fn unit(&mut self, now: Instant, index: usize, event: cache::Event<Arc<[u8]>>) -> bool {
         let Some(unit) = self.units.get_mut(index) else { return false };
         let is_changed = unit.step(now, index, event, &mut self.actions);
@@ -115,27 +118,28 @@ impl MirrorSource {
         is_changed
     }
 
-    fn settle(&mut self, is_changed: bool) {
+    /// Reports the content if it is complete for the first time, or has changed.
+    fn report(&mut self, is_changed: bool) {
         let is_read = self.units.iter().all(Unit::is_settled);
         let is_completed = self.state == State::Loading && is_read;
         let is_update = self.state == State::Complete && is_changed;
         if !is_completed && !is_update {
             return;
         }
-        let Some(content) = self.whole() else { return };
+        let Some(content) = self.current_content() else { return };
         if is_completed {
             self.state = State::Complete;
             self.actions.push(Action::Tell(News::Complete(content.clone())));
-        } else if self.told.as_ref() == Some(&content) {
+        } else if self.reported.as_ref() == Some(&content) {
             return;
         } else {
             self.actions.push(Action::Tell(News::Changed(content.clone())));
         }
-        self.told = Some(content);
+        self.reported = Some(content);
     }
 
-    /// What all mirrors hold; `None` while one of them can't be without what is missing.
-    fn whole(&self) -> Option<Content> {
+    /// The content of all mirrors; `None` while a required znode is missing.
+    fn current_content(&self) -> Option<Content> {
         let held = |(index, is_optional): &(usize, bool)| match self.units.get(*index)?.value() {
             Some(Mirrored::Absent) if !is_optional => None,
             value => value.cloned(),

@@ -1,6 +1,6 @@
-//! The source by tables, and against a server of the mind.
+//! The source step by step, and against an in-memory server.
 
-mod bench;
+mod fixture;
 mod single;
 mod storm;
 mod subtree;

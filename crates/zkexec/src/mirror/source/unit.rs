@@ -1,4 +1,4 @@
-//! A znode or a subtree, for all the mirrors that show it.
+//! A unit is a znode or a subtree with all the mirrors that show it.
 
 use super::event::{Action, News, Request};
 use super::tree::Tree;
@@ -13,16 +13,16 @@ pub(super) const ZNODES_MAX: usize = 10_000;
 /// The most bytes that they may hold together.
 pub(super) const BYTES_MAX: usize = 64 << 20;
 
-/// The machine. See the module's page.
+/// A state machine over the cache of one znode or subtree.
 #[derive(Debug)]
 pub(super) struct Unit {
     path: ZnodePath,
-    /// Some mirror can't be without it.
+    /// Some mirror of it is not optional.
     pub(super) is_required: bool,
     cache: Cache<Arc<[u8]>>,
     /// The files of a subtree.
     tree: Option<Tree>,
-    /// What was there last; nothing before it was read for the first time.
+    /// The value that was read last; `None` before the first read.
     value: Option<Mirrored>,
     is_gone: bool,
     is_unreadable: bool,
@@ -32,7 +32,7 @@ impl Unit {
     pub(super) fn new(spec: &MirrorSpec) -> Self {
         let path = spec.znode.clone();
         let scope = match spec.is_tree {
-            // Files that belong together are replaced together or not at all.
+            // The files of a subtree belong together, so a part of them is never shown.
             true => Scope::new(path.clone(), Depth::SUBTREE, Contents::Below)
                 .within(Limits { znodes: ZNODES_MAX, bytes: BYTES_MAX })
                 .all_or_nothing(),
@@ -49,8 +49,8 @@ impl Unit {
         }
     }
 
-    /// Does that mirror show this?
-    pub(super) fn is_of(&self, spec: &MirrorSpec) -> bool {
+    /// Whether that mirror shows this znode or subtree.
+    pub(super) fn is_for(&self, spec: &MirrorSpec) -> bool {
         self.path == spec.znode && self.tree.is_some() == spec.is_tree
     }
 
@@ -58,7 +58,7 @@ impl Unit {
         self.value.as_ref()
     }
 
-    /// Is known what there is, as far as it can be read?
+    /// Whether it was read, is missing, or can't be read.
     pub(super) const fn is_settled(&self) -> bool {
         matches!(self.cache.state(), State::Complete | State::Missing | State::Refused)
     }
@@ -76,7 +76,7 @@ impl Unit {
         tree.and_then(Tree::deadline).into_iter().chain(self.cache.deadline()).min()
     }
 
-    /// Takes one event; tells whether it shows something else now.
+    /// Handles one event; returns whether the value changed.
     pub(super) fn step(
         &mut self,
         now: Instant,
@@ -101,22 +101,22 @@ impl Unit {
 
     fn learn(&mut self, now: Instant, news: cache::News, actions: &mut Vec<Action>) -> bool {
         match (news, &mut self.tree) {
-            (cache::News::Added(_) | cache::News::Changed(_), Some(tree)) => tree.came(),
-            (cache::News::Removed(..), Some(tree)) => tree.went(now),
+            (cache::News::Added(_) | cache::News::Changed(_), Some(tree)) => tree.znode_changed(),
+            (cache::News::Removed(..), Some(tree)) => tree.znode_removed(now),
             (cache::News::Added(_) | cache::News::Changed(_) | cache::News::Complete, None) => {
-                self.is_there();
+                self.mark_present();
                 let Some(znode) = self.cache.top() else { return false };
                 let bytes = Arc::clone(&znode.data);
-                return self.show(Mirrored::Bytes(bytes));
+                return self.set_value(Mirrored::Bytes(bytes));
             }
             (cache::News::Complete, Some(_)) => {
-                self.is_there();
+                self.mark_present();
                 return self.lay_out(now, actions);
             }
             (cache::News::Missing, _) => return self.gone(now, actions),
             (cache::News::Refused(why), _) => self.refused(why, actions),
-            // One znode has none below it, and of a subtree nothing is left out or has
-            // trouble of its own.
+            // A single znode has no descendants, and a subtree is all or nothing: its znodes
+            // are never ignored or unreadable one by one.
             (
                 cache::News::Removed(..)
                 | cache::News::Suspended
@@ -128,13 +128,13 @@ impl Unit {
         false
     }
 
-    fn is_there(&mut self) {
+    fn mark_present(&mut self) {
         self.is_gone = false;
         self.is_unreadable = false;
     }
 
-    /// Tells whether it showed something else before.
-    fn show(&mut self, value: Mirrored) -> bool {
+    /// Returns whether the value changed.
+    fn set_value(&mut self, value: Mirrored) -> bool {
         let is_other = self.value.as_ref() != Some(&value);
         self.value = Some(value);
         is_other
@@ -145,7 +145,7 @@ impl Unit {
         let news = tree.lay_out(now, &self.path, &self.cache);
         actions.extend(news.into_iter().map(Action::Tell));
         let leaves = Arc::clone(tree.leaves());
-        self.show(Mirrored::Tree(leaves))
+        self.set_value(Mirrored::Tree(leaves))
     }
 
     fn gone(&mut self, now: Instant, actions: &mut Vec<Action>) -> bool {
@@ -156,20 +156,20 @@ impl Unit {
             if self.is_required && !was_gone {
                 actions.push(Action::Tell(News::Missing(self.path.clone())));
             }
-            return self.show(Mirrored::Absent);
+            return self.set_value(Mirrored::Absent);
         }
         if !was_gone {
             actions.push(Action::Tell(News::Deleted(self.path.clone())));
         }
         let Some(tree) = &mut self.tree else { return false };
-        tree.top_went(now);
+        tree.top_removed(now);
         let leaves = Arc::clone(tree.leaves());
-        self.show(Mirrored::Tree(leaves))
+        self.set_value(Mirrored::Tree(leaves))
     }
 
     fn refused(&mut self, why: Refusal, actions: &mut Vec<Action>) {
         if let Some(tree) = &mut self.tree {
-            tree.rest();
+            tree.pause();
         }
         if !std::mem::replace(&mut self.is_unreadable, true) {
             actions.push(Action::Tell(News::Unreadable(self.path.clone(), why)));

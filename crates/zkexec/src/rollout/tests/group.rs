@@ -9,16 +9,16 @@ const STEPS: usize = 400;
 const CHANGES: [OnChange; 4] = [OnChange::Restart, OnChange::Restart, HUP, COMMAND];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Child {
+enum ChildState {
     Down,
     Up,
-    Going,
+    Stopping,
 }
 
 struct Member {
     rollout: Rollout<Content>,
     inbox: VecDeque<Event<Content>>,
-    child: Child,
+    child: ChildState,
     /// What is in its files, what it was before, and what is staged.
     files: Content,
     kept: Content,
@@ -45,22 +45,22 @@ impl World {
     fn new(seed: u64, has_faults: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let holders = rng.usize(1..3);
-        let terms = RolloutOptions {
+        let options = RolloutOptions {
             on_failure: if rng.bool() { OnFailure::Hold } else { OnFailure::RollBack },
             on_change: rng.choice(&CHANGES).expect("there are some").clone(),
             has_health: rng.bool(),
             soak: Duration::from_secs(rng.u64(0..2) * 5),
             drains: rng.bool(),
-            ..terms()
+            ..options()
         };
         let now = Instant::now();
         let member = || {
-            let mut rollout = Rollout::new(terms.clone(), OPEN);
-            rollout.step(now, Event::Begun(0));
+            let mut rollout = Rollout::new(options.clone(), OPEN);
+            rollout.step(now, Event::FirstStarted(0));
             Member {
                 rollout,
                 inbox: VecDeque::new(),
-                child: Child::Up,
+                child: ChildState::Up,
                 files: 0,
                 kept: 0,
                 staged: None,
@@ -93,7 +93,7 @@ impl World {
                 // Health is found by chance, and only where there is some.
                 let who = self.rng.usize(0..self.members.len());
                 let member = &mut self.members[who];
-                if member.child == Child::Up && member.files.is_multiple_of(2) {
+                if member.child == ChildState::Up && member.files.is_multiple_of(2) {
                     member.inbox.push_back(Event::Healthy);
                 }
             }
@@ -159,7 +159,7 @@ impl World {
     fn deliver(&mut self, who: usize, event: Event<Content>) {
         let now = self.now;
         if event == Event::Gone {
-            self.members[who].child = Child::Down;
+            self.members[who].child = ChildState::Down;
         }
         for action in self.members[who].rollout.step(now, event) {
             self.perform(who, action);
@@ -192,7 +192,9 @@ impl World {
                 member.staged = None;
                 member.inbox.retain(|event| !matches!(event, Event::Staged | Event::StageFailed));
             }
-            Action::Install if !is_holder || fails => member.inbox.push_back(Event::LeaseOver),
+            Action::Install if !is_holder || fails => {
+                member.inbox.push_back(Event::PermitUnconfirmed)
+            }
             Action::Install => {
                 member.files = member.staged.take().expect("something is staged");
                 // As in the runner: nothing comes in between.
@@ -202,7 +204,7 @@ impl World {
                 member.files = member.kept;
                 self.deliver(who, Event::PutBack);
             }
-            Action::Keep => member.kept = member.files,
+            Action::MarkGood => member.kept = member.files,
             Action::Drain => {
                 member.is_drained = true;
                 member.inbox.push_back(Event::Drained);
@@ -212,36 +214,37 @@ impl World {
                 member.inbox.push_back(Event::Restored);
             }
             Action::StopChild => {
-                if member.child == Child::Up {
+                if member.child == ChildState::Up {
                     member.is_down_by_right = is_holder;
                 }
-                member.child = Child::Going;
+                member.child = ChildState::Stopping;
                 member.inbox.retain(|event| !matches!(event, Event::Ended { .. }));
                 member.inbox.push_back(Event::Ended { is_success: true });
                 member.inbox.push_back(Event::Gone);
             }
             Action::StartChild => {
-                assert_eq!(member.child, Child::Down, "two children at once");
-                member.child = Child::Up;
+                assert_eq!(member.child, ChildState::Down, "two children at once");
+                member.child = ChildState::Up;
                 member.is_down_by_right = false;
                 self.deliver(who, Event::Started);
                 let member = &mut self.members[who];
-                if member.files % 2 == 1 && (self.rng.bool() || !member.rollout.terms.has_health) {
+                if member.files % 2 == 1 && (self.rng.bool() || !member.rollout.options.has_health)
+                {
                     member.inbox.push_back(Event::Ended { is_success: false });
                 }
             }
             Action::End => panic!("nobody was told to end"),
             // An answer about an earlier child is nobody's business.
-            Action::RestHealth => member.inbox.retain(|event| *event != Event::Healthy),
+            Action::PauseHealth => member.inbox.retain(|event| *event != Event::Healthy),
             Action::Apply => {
                 let is_good = member.files.is_multiple_of(2);
-                let is_success = is_good || member.rollout.terms.on_change == HUP;
+                let is_success = is_good || member.rollout.options.on_change == HUP;
                 // It was told of something else in time.
                 let is_old =
                     |event: &_| matches!(event, Event::Applied { .. } | Event::Ended { .. });
                 member.inbox.retain(|event| !is_old(event));
                 member.inbox.push_back(Event::Applied { is_success });
-                if !is_good && (self.rng.bool() || !member.rollout.terms.has_health) {
+                if !is_good && (self.rng.bool() || !member.rollout.options.has_health) {
                     member.inbox.push_back(Event::Ended { is_success: false });
                 }
             }
@@ -271,7 +274,7 @@ impl World {
                     self.deliver(who, event);
                 }
                 let member = &self.members[who];
-                if member.child == Child::Up && member.files.is_multiple_of(2) {
+                if member.child == ChildState::Up && member.files.is_multiple_of(2) {
                     self.deliver(who, Event::Healthy);
                 }
             }
@@ -285,7 +288,7 @@ impl World {
         }
         for member in &self.members {
             assert_eq!((member.rollout.phase(), member.files), (Phase::Settled, 8));
-            assert_eq!((member.child, member.is_drained), (Child::Up, false));
+            assert_eq!((member.child, member.is_drained), (ChildState::Up, false));
         }
         assert!(self.queue.is_empty(), "somebody still queues");
     }

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 const PAGE: &str = include_str!("../../../../../docs/zkexec.md");
 
 /// A rollout in each of its phases, with a child on content 0 or 2.
-fn phases() -> Vec<Stage> {
-    let mut stages = vec![
-        Stage { rollout: Rollout::new(terms(), OPEN), now: Instant::now() },
-        Stage::new(terms()),
+fn phases() -> Vec<Fixture> {
+    let mut fixtures = vec![
+        Fixture { rollout: Rollout::new(options(), OPEN), now: Instant::now() },
+        Fixture::new(options()),
         off_hours(),
     ];
     let way = [
@@ -21,40 +21,40 @@ fn phases() -> Vec<Stage> {
         Event::Installed,
     ];
     for length in 1..=way.len() {
-        let mut stage = Stage::new(RolloutOptions { drains: true, ..terms() });
+        let mut fixture = Fixture::new(RolloutOptions { drains: true, ..options() });
         for event in way.iter().take(length) {
-            stage.step(event.clone());
+            fixture.step(event.clone());
         }
-        stages.push(stage);
+        fixtures.push(fixture);
     }
-    let mut barred = Stage::with_gates(terms(), Gates { can_spare_us: false, ..OPEN });
+    let mut barred = Fixture::with_gates(options(), Gates { can_spare_us: false, ..OPEN });
     for event in way.iter().take(4) {
         barred.step(event.clone());
     }
-    let mut applying = Stage::new(RolloutOptions { on_change: COMMAND, ..terms() });
+    let mut applying = Fixture::new(RolloutOptions { on_change: COMMAND, ..options() });
     for event in [Event::Wanted(2), Event::Granted, Event::Reread(2), Event::Staged] {
         applying.step(event);
     }
     applying.step(Event::Installed);
     let mut putting_back =
-        Stage::new(RolloutOptions { on_failure: OnFailure::RollBack, ..terms() });
+        Fixture::new(RolloutOptions { on_failure: OnFailure::RollBack, ..options() });
     putting_back.restart(2);
     putting_back.after(30 * SECOND);
-    let mut unconfirmed = Stage::new(terms());
+    let mut unconfirmed = Fixture::new(options());
     unconfirmed.restart(2);
-    let mut restoring = Stage::new(RolloutOptions { drains: true, ..terms() });
+    let mut restoring = Fixture::new(RolloutOptions { drains: true, ..options() });
     way.into_iter().for_each(|event| drop(restoring.step(event)));
     restoring.come_up();
     restoring.step(Event::Healthy);
-    let mut soaking = Stage::new(RolloutOptions { soak: SECOND, ..terms() });
+    let mut soaking = Fixture::new(RolloutOptions { soak: SECOND, ..options() });
     soaking.restart(2);
     soaking.step(Event::Healthy);
-    let mut paused = Stage::new(terms());
+    let mut paused = Fixture::new(options());
     paused.restart(2);
     paused.after(30 * SECOND);
-    let mut leaving = Stage::new(terms());
+    let mut leaving = Fixture::new(options());
     leaving.step(Event::Stop);
-    stages.extend([
+    fixtures.extend([
         barred,
         applying,
         putting_back,
@@ -64,17 +64,17 @@ fn phases() -> Vec<Stage> {
         paused,
         leaving,
     ]);
-    stages
+    fixtures
 }
 
-fn off_hours() -> Stage {
-    let mut stage = Stage::with_gates(terms(), Gates { is_in_hours: false, ..OPEN });
-    stage.step(Event::Wanted(2));
-    stage
+fn off_hours() -> Fixture {
+    let mut fixture = Fixture::with_gates(options(), Gates { is_in_hours: false, ..OPEN });
+    fixture.step(Event::Wanted(2));
+    fixture
 }
 
-fn name(stage: &Stage) -> String {
-    let shown = format!("{:?}", stage.rollout.phase());
+fn name(fixture: &Fixture) -> String {
+    let shown = format!("{:?}", fixture.rollout.phase());
     shown.split(' ').next().unwrap_or_default().to_owned()
 }
 
@@ -96,9 +96,9 @@ fn table(head: &str) -> BTreeMap<String, Vec<String>> {
 
 /// Does the event in that phase, with what belongs to it.
 fn outcome(phase: &str, event: &Event<Content>) -> String {
-    let mut stage = phases().into_iter().find(|stage| name(stage) == phase).expect("a phase");
-    stage.step(event.clone());
-    name(&stage)
+    let mut fixture = phases().into_iter().find(|fixture| name(fixture) == phase).expect("a phase");
+    fixture.step(event.clone());
+    name(&fixture)
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn the_end_is_the_same_from_everywhere() {
     for phase in phases().iter().map(name) {
         assert_eq!(outcome(&phase, &Event::Stop), "Leaving", "{phase}");
         // Where the child is not up, or told to end, it can't end by itself.
-        if !matches!(phase.as_str(), "Unbegun" | "Stopping") {
+        if !matches!(phase.as_str(), "NotStarted" | "Stopping") {
             assert_eq!(outcome(&phase, &ENDED), "Leaving", "{phase}");
         }
     }
@@ -153,24 +153,25 @@ fn the_end_is_the_same_from_everywhere() {
 #[test]
 fn what_else_the_table_says_is_so() {
     // The content that runs is wanted again, before the turn has come.
-    for mut stage in [off_hours(), queued()] {
-        stage.step(Event::Wanted(0));
-        assert_eq!(name(&stage), "Settled");
+    for mut fixture in [off_hours(), queued()] {
+        fixture.step(Event::Wanted(0));
+        assert_eq!(name(&fixture), "Settled");
     }
-    let mut stage = Stage::new(RolloutOptions { on_failure: OnFailure::RollBack, ..terms() });
-    stage.restart(2);
-    stage.step(FAILED);
-    assert_eq!(name(&stage), "PuttingBack");
+    let mut fixture = Fixture::new(RolloutOptions { on_failure: OnFailure::RollBack, ..options() });
+    fixture.restart(2);
+    fixture.step(FAILED);
+    assert_eq!(name(&fixture), "PuttingBack");
     for has_health in [true, false] {
-        let mut stage = Stage::new(RolloutOptions { is_locked: false, has_health, ..terms() });
-        stage.restart(2);
-        stage.step(FAILED);
-        assert_eq!(name(&stage), "Leaving");
+        let mut fixture =
+            Fixture::new(RolloutOptions { is_locked: false, has_health, ..options() });
+        fixture.restart(2);
+        fixture.step(FAILED);
+        assert_eq!(name(&fixture), "Leaving");
     }
 }
 
-fn queued() -> Stage {
-    let mut stage = Stage::new(terms());
-    stage.step(Event::Wanted(2));
-    stage
+fn queued() -> Fixture {
+    let mut fixture = Fixture::new(options());
+    fixture.step(Event::Wanted(2));
+    fixture
 }

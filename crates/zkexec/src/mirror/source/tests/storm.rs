@@ -5,7 +5,7 @@
 //! chance.
 
 use super::super::*;
-use super::bench::{Bench, away, connected, forbidden, hint};
+use super::fixture::{Fixture, away, connected, forbidden, hint};
 use farm_core::session::cache::{Ask, Found, Outcome};
 use farm_core::session::{Change, SessionError, Stat, Watch, Znode, ZnodePath};
 use farm_harness::{MemoryServer, Noted, code};
@@ -94,37 +94,37 @@ fn storm(seed: u64) {
     let mut rng = Rng::with_seed(seed);
     fastrand::seed(seed);
     let mut server = MemoryServer::new(rng.u8(..3) == 0);
-    let mut bench = Bench::new(&MIRRORS);
+    let mut fixture = Fixture::new(&MIRRORS);
     let mut answers: Vec<Late> = Vec::new();
     let mut notes_seen = 0;
-    bench.step(connected(true));
+    fixture.step(connected(true));
     let steps = rng.u64(50..400);
     for step in 0.. {
         assert!(step < 100_000, "seed {seed}: it never rests");
         let is_over = step >= steps;
-        let is_idle = bench.asked.is_empty() && answers.is_empty();
+        let is_idle = fixture.asked.is_empty() && answers.is_empty();
         if is_over && is_idle && server.is_quiet() {
-            let Some(due) = bench.source.deadline() else { break };
-            bench.now = due.max(bench.now);
-            bench.step(Event::Tick);
+            let Some(due) = fixture.source.deadline() else { break };
+            fixture.now = due.max(fixture.now);
+            fixture.step(Event::Tick);
             continue;
         }
         match rng.u8(..40) {
             0..12 if !is_over => act(&mut server, &mut rng, step),
-            12 if !is_over => bench.step(Event::Refresh),
+            12 if !is_over => fixture.step(Event::Refresh),
             13 if !is_over => {
                 let is_new = rng.bool();
-                bench.step(away());
+                fixture.step(away());
                 server.disconnect(is_new);
                 if rng.bool() {
                     act(&mut server, &mut rng, 1_000_000 + step);
                 }
                 server.reconnect();
                 notes_seen = server.notes_sent();
-                bench.step(connected(is_new));
+                fixture.step(connected(is_new));
             }
-            14..22 if !bench.asked.is_empty() => {
-                let request = bench.asked.remove(rng.usize(..bench.asked.len()));
+            14..22 if !fixture.asked.is_empty() => {
+                let request = fixture.asked.remove(rng.usize(..fixture.asked.len()));
                 let is_failing = !is_over && rng.u8(..25) == 0;
                 let outcome = match is_failing {
                     true => failed(request.request.ask(), &mut rng),
@@ -135,21 +135,21 @@ fn storm(seed: u64) {
             22..30 => {
                 if let Some((number, at, noted)) = server.next_note() {
                     notes_seen = number;
-                    bench.step(event_of(&at, noted));
+                    fixture.step(event_of(&at, noted));
                 }
             }
             30..38 if !answers.is_empty() => {
                 let index = rng.usize(..answers.len());
                 if answers[index].0 <= notes_seen {
                     let (_, request, outcome) = answers.remove(index);
-                    bench.deliver(&request, outcome);
+                    fixture.deliver(&request, outcome);
                 }
             }
-            38.. => bench.pass(rng.u64(..2000)),
+            38.. => fixture.pass(rng.u64(..2000)),
             _ => {}
         }
     }
-    compare(seed, &bench.source, &server);
+    compare(seed, &fixture.source, &server);
 }
 
 fn compare(seed: u64, source: &MirrorSource, server: &MemoryServer) {
@@ -165,7 +165,7 @@ fn compare(seed: u64, source: &MirrorSource, server: &MemoryServer) {
             assert_eq!(unit.value(), expected.as_ref(), "seed {seed}: {at}");
         }
     }
-    let whole = source.whole();
+    let whole = source.current_content();
     assert_eq!(source.is_complete(), whole.is_some(), "seed {seed}");
     if whole.is_some() {
         assert_eq!(source.content(), whole.as_ref(), "seed {seed}");

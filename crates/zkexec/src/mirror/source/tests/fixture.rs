@@ -12,7 +12,7 @@ use std::time::Duration;
 impl MirrorSource {
     /// The content that was told last.
     pub(crate) const fn content(&self) -> Option<&Content> {
-        self.told.as_ref()
+        self.reported.as_ref()
     }
 
     /// Whether that was read since the latest contact and the latest [`Event::Refresh`].
@@ -23,11 +23,11 @@ impl MirrorSource {
 
 pub(super) type Nodes = BTreeMap<ZnodePath, Arc<[u8]>>;
 
-pub(super) struct Bench {
+pub(super) struct Fixture {
     pub(super) source: MirrorSource,
     pub(super) now: Instant,
     pub(super) asked: Vec<Request>,
-    told: Vec<String>,
+    news: Vec<String>,
     /// The server numbers what it is asked to write; here every read finds a new write.
     writes: i64,
 }
@@ -74,32 +74,32 @@ pub(super) fn shown(content: &Content) -> String {
     content.mirrored().iter().map(mirrored).collect::<Vec<_>>().join("|")
 }
 
-impl Bench {
+impl Fixture {
     pub(super) fn new(mirrors: &[&str]) -> Self {
         let specs: Vec<MirrorSpec> = mirrors.iter().map(|text| text.parse().unwrap()).collect();
         let source = MirrorSource::new(&specs);
-        Self { source, now: Instant::now(), asked: Vec::new(), told: Vec::new(), writes: 0 }
+        Self { source, now: Instant::now(), asked: Vec::new(), news: Vec::new(), writes: 0 }
     }
 
     /// Connected, and asked about everything.
     pub(super) fn connected(mirrors: &[&str]) -> Self {
-        let mut bench = Self::new(mirrors);
-        bench.step(connected(true));
-        bench
+        let mut fixture = Self::new(mirrors);
+        fixture.step(connected(true));
+        fixture
     }
 
     pub(super) fn step(&mut self, event: Event) {
         for action in self.source.step(self.now, event) {
             match action {
                 Action::Ask(request) => self.asked.push(request),
-                Action::Tell(news) => self.told.push(match news {
+                Action::Tell(news) => self.news.push(match news {
                     News::Complete(content) => format!("complete {}", shown(&content)),
                     News::Changed(content) => format!("changed {}", shown(&content)),
                     News::Missing(path) => format!("missing {path}"),
                     News::Deleted(path) => format!("deleted {path}"),
                     News::Unreadable(path, why) => format!("unreadable {path}: {why}"),
                     News::Skipped(path, why) => format!("skipped {path}: {why}"),
-                    News::Overlooked(path) => format!("overlooked {path}"),
+                    News::BytesIgnored(path) => format!("bytes ignored {path}"),
                 }),
             }
         }
@@ -109,8 +109,8 @@ impl Bench {
         self.step(hint(at, change));
     }
 
-    pub(super) fn told(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.told)
+    pub(super) fn take_news(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.news)
     }
 
     /// The requests without an answer. A walk through the subtree begins with a list of

@@ -1,0 +1,19 @@
+//! The events of the main loop.
+
+use crate::mirror;
+use farm_core::farm::turn;
+use farm_core::process::command::Finished;
+use farm_core::session;
+
+/// What a thread posts to the inbox of the main loop.
+#[derive(Debug)]
+pub(super) enum Event {
+    Session(session::Event),
+    Signal(i32),
+    MirrorSource(mirror::Answer),
+    Turn(turn::Answer),
+    HealthCheckFinished(Finished),
+    AlertFinished(Finished),
+    ChangeCommandFinished(Finished),
+    FileCheckFinished(Finished),
+}
