@@ -87,7 +87,7 @@ fn wrong_usage_is_one_line_and_a_hint() {
 }
 
 #[test]
-fn a_time_zone_that_is_none_is_a_configuration_that_can_not_work() {
+fn an_unknown_time_zone_is_exit_code_78() {
     let args = ["-e", "touch ran", "--allowed-hours", "22-6", "--tz", "Nowhere/At_All"];
     let scratch = Scratch::new();
     let output = zkexec().args(args).cwd(scratch.path()).run();
@@ -110,7 +110,7 @@ fn retries_end_a_wait_for_the_first_files_with_69() {
 }
 
 #[test]
-fn a_child_that_runs_is_not_ended_for_want_of_a_server() {
+fn a_running_child_goes_on_without_a_server() {
     let scratch = Scratch::new();
     let child = "while [ ! -e go ]; do sleep 0.05; done; exit 3";
     let mut running = zkexec().args(["--retries", "1", "-e", child]).cwd(scratch.path()).spawn();
@@ -151,7 +151,7 @@ fn both_names_of_the_servers_are_the_same_option() {
 }
 
 #[test]
-fn silent_is_silent_and_verbose_is_not() {
+fn silent_logs_nothing_but_errors() {
     for flag in ["-s", "--silent"] {
         zkexec()
             .args([flag, "-e", "echo out; echo err >&2; exit 4"])
@@ -166,7 +166,7 @@ fn silent_is_silent_and_verbose_is_not() {
 }
 
 #[test]
-fn a_directory_of_somebody_else_is_refused_before_anything_else() {
+fn a_directory_of_another_owner_is_refused_before_anything_else() {
     let scratch = Scratch::new();
     let precious = scratch.write("etc/passwd", "root");
     let output = zkexec().args(["-m", "etc/=/etc/", "-e", "touch ran"]).cwd(scratch.path()).run();
@@ -176,7 +176,7 @@ fn a_directory_of_somebody_else_is_refused_before_anything_else() {
 }
 
 #[test]
-fn half_a_lookup_of_options_is_no_child() {
+fn arguments_after_the_dashes_belong_to_the_child() {
     // Everything after the two dashes belongs to the child, even if it looks like an option.
     zkexec().args(["--", "echo", "--help", "-m", "x"]).run().ok().stdout_is("--help -m x\n");
     zkexec().args(["-e", "echo $0 $#"]).run().ok().stdout_is("sh 0\n");

@@ -1,4 +1,4 @@
-//! Mirrors, from a server to the disk.
+//! Mirrors from a fake server to the disk.
 
 use super::{Action, Answer, Content, Event, Files, MirrorSource, MirrorSpec, News};
 use farm_core::session::live::{Live, Post};
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 type Listing = BTreeMap<String, Vec<u8>>;
 
-/// Follows the server, and installs every content at once.
+/// Mirrors the server and installs every content at once.
 struct Follower {
     live: Live<Answer>,
     source: MirrorSource,
@@ -34,7 +34,7 @@ impl Follower {
         Self { live, source, files, scratch, news: Vec::new() }
     }
 
-    /// Turns the loop until it is so.
+    /// Runs the loop until the condition holds.
     #[track_caller]
     fn until(&mut self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
         let deadline = Instant::now() + patience(PATIENCE);
@@ -44,7 +44,7 @@ impl Follower {
         }
     }
 
-    /// Takes one event, if there is one before the deadline.
+    /// Handles one event, if there is one before the deadline.
     fn turn(&mut self, deadline: Instant) {
         let due = self.source.deadline().map_or(deadline, |due| due.min(deadline));
         let event = match self.live.next(due) {
@@ -165,16 +165,18 @@ fn what_is_missing_is_noticed_when_it_comes() {
 }
 
 #[test]
-fn what_is_forbidden_stays_and_its_end_is_noticed_at_once() {
+fn an_unreadable_file_stays_and_a_deletion_is_noticed_at_once() {
     let server = FakeServer::start();
     server.put("/a", b"1");
     let mut follower = Follower::start(&server.addr(), &["a=/a"]);
     follower.holds(&[("a", b"1")]);
     server.lock("/a", "digest", b"user:password");
     server.put("/a", b"2");
-    follower.until("it is told", |follower| follower.news == ["unreadable /a: not authorised: /a"]);
+    follower.until("the refusal is reported", |follower| {
+        follower.news == ["unreadable /a: not authorised: /a"]
+    });
     follower.holds(&[("a", b"1")]);
-    // Nobody tells of another access list. That it goes is told to everybody.
+    // No watch fires for a changed access list, but one does for the deletion.
     server.delete("/a");
     follower.until("it is gone", |follower| follower.news.last().unwrap() == "deleted /a");
     follower.holds(&[("a", b"1")]);
@@ -206,7 +208,7 @@ fn a_read_that_is_cut_is_made_again() {
     assert_eq!(server.connections_accepted(), 2);
 }
 
-/// What the disk has to hold of what the server has.
+/// The files that the disk must have.
 fn expected(server: &FakeServer, follower: &Follower) -> Option<Listing> {
     let mut all = Listing::new();
     let mut left = vec!["t".to_owned()];
@@ -217,9 +219,9 @@ fn expected(server: &FakeServer, follower: &Follower) -> Option<Listing> {
         }
         left.extend(children.iter().map(|child| format!("{name}/{child}")));
     }
-    // One that is gone keeps what it had.
-    let kept = || follower.listing().remove("a");
-    all.insert("a".to_owned(), server.get("/a").or_else(kept)?);
+    // The file of a deleted znode stays.
+    let old = || follower.listing().remove("a");
+    all.insert("a".to_owned(), server.get("/a").or_else(old)?);
     Some(all)
 }
 
@@ -246,7 +248,7 @@ fn churn(seed: u64, is_old: bool) {
             }
             _ => {}
         }
-        // Now and then somebody looks.
+        // The follower handles a few events in between.
         for _ in 0..rng.u8(..4) {
             follower.turn(Instant::now() + Duration::from_millis(1));
         }

@@ -117,8 +117,8 @@ mod tests {
         let top = scratch.path().display();
         let inside = "lies in the directory of another";
         for (one, other) in [("d/=/a/", "d/x=/b"), ("d/x=/b", "d/=/a/"), ("d/=/a/", "d/e/=/b/")] {
-            let told = check(&[format!("{top}/{one}"), format!("{top}/{other}")]).unwrap_err();
-            assert!(told.to_string().contains(inside), "{told}");
+            let error = check(&[format!("{top}/{one}"), format!("{top}/{other}")]).unwrap_err();
+            assert!(error.to_string().contains(inside), "{error}");
         }
         for (one, other) in [("d/=/a/", "dx=/b"), ("x/a=/b", "x/b=/b"), ("d/=/a/", "e/=/a/")] {
             let mirrors = [format!("{top}/{one}"), format!("{top}/{other}")];

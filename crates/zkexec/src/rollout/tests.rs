@@ -5,7 +5,7 @@ mod group;
 mod page;
 mod stories;
 
-/// Content is a number here: even ones work, odd ones don't.
+/// A content is a number here: even numbers work, odd ones fail.
 pub(super) type Content = u32;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -27,14 +27,14 @@ pub(super) fn options() -> RolloutOptions {
     }
 }
 
-/// A rollout, and a clock that stands still unless it is told otherwise.
+/// A rollout with a clock that only the test advances.
 pub(super) struct Fixture {
     pub(super) rollout: Rollout<Content>,
     pub(super) now: Instant,
 }
 
 impl Fixture {
-    /// A child that runs on content 0.
+    /// A rollout whose child runs on content 0.
     pub(super) fn new(options: RolloutOptions) -> Self {
         Self::with_gates(options, OPEN)
     }
@@ -55,7 +55,7 @@ impl Fixture {
         self.step(Event::Tick)
     }
 
-    /// Up to the moment at which the child is told to stop, for new content.
+    /// Takes a turn for new content up to the stop of the child.
     pub(super) fn take_down(&mut self, content: Content) {
         self.step(Event::Wanted(content));
         if self.rollout.options.is_locked {
@@ -67,7 +67,7 @@ impl Fixture {
         assert_eq!(self.rollout.phase(), Phase::Stopping);
     }
 
-    /// Up to the moment at which the child runs on it.
+    /// Takes a turn up to the start of the child on the new content.
     pub(super) fn restart(&mut self, content: Content) {
         self.take_down(content);
         self.come_up();

@@ -134,7 +134,7 @@ impl Runner {
                     log::warn!(znode:% = path; "a znode was deleted; its file stays");
                 }
                 News::Skipped(path, why) => {
-                    log::warn!(znode:% = path; "a znode is left out: {why}")
+                    log::warn!(znode:% = path; "a znode is left out: {why}");
                 }
                 News::BytesIgnored(path) => {
                     log::info!(znode:% = path; "a znode has children; its own bytes are left out");

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 impl Staged {
-    /// Whether there is nothing to install: the files hold it all.
+    /// Whether there is nothing to install.
     fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
@@ -39,12 +39,12 @@ fn install(files: &Files, mirrored: Vec<Mirrored>) -> Backups {
     let content = Content::of(mirrored);
     let staged = files.stage(&content).unwrap();
     assert_eq!(staged.is_empty(), files.matches(&content).unwrap());
-    let previous = files.install(staged).unwrap();
+    let backups = files.install(staged).unwrap();
     assert!(files.matches(&content).unwrap());
-    previous
+    backups
 }
 
-/// All files below with their contents, hidden ones too.
+/// All files below with their contents and inodes, hidden ones too.
 fn listing(path: &Path) -> Vec<String> {
     let mut all = Vec::new();
     let mut left = vec![path.to_owned()];
@@ -74,7 +74,7 @@ fn without_inodes(path: &Path) -> Vec<String> {
 }
 
 #[test]
-fn bytes_are_bytes_whatever_they_are_and_however_many() {
+fn any_bytes_are_written_exactly() {
     let scratch = Scratch::new();
     let files = mirrors(&scratch, &["conf=/z"]);
     let binary: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
@@ -90,8 +90,8 @@ fn what_is_not_there_leaves_the_file_as_it_is() {
     let scratch = Scratch::new();
     scratch.write("a", "kept");
     let files = mirrors(&scratch, &["a=/a,optional", "b=/b,optional", "t/=/t/,optional"]);
-    let previous = install(&files, vec![Mirrored::Absent, Mirrored::Absent, Mirrored::Absent]);
-    assert!(previous.is_empty());
+    let backups = install(&files, vec![Mirrored::Absent, Mirrored::Absent, Mirrored::Absent]);
+    assert!(backups.is_empty());
     assert_eq!(without_inodes(scratch.path()), ["a=kept"]);
 }
 
@@ -136,19 +136,19 @@ fn everything_comes_back_exactly_as_it_was() {
     drop(install(&mirrors(&scratch, &["t/=/t/"]), vec![tree(&[("x", "1"), ("y/z", "2")])]));
     let before = listing(scratch.path());
     let content = vec![bytes("A"), bytes("B"), tree(&[("x/new", "3")]), bytes("same")];
-    let mut previous = install(&files, content.clone());
+    let mut backups = install(&files, content.clone());
     let expected = ["new=B", "old=A", "same=same", "t/.zkexec", "t/x/new=3"];
     let visible = |line: &String| !line.contains(".zk-");
-    let shown = without_inodes(scratch.path()).into_iter().filter(visible).collect::<Vec<_>>();
-    assert_eq!(shown, expected);
-    previous.put_back().unwrap();
-    assert!(previous.is_empty());
-    drop(previous);
+    let names = without_inodes(scratch.path()).into_iter().filter(visible).collect::<Vec<_>>();
+    assert_eq!(names, expected);
+    backups.put_back().unwrap();
+    assert!(backups.is_empty());
+    drop(backups);
     assert_eq!(listing(scratch.path()), before);
     let mode = fs::metadata(scratch.join("old")).unwrap().mode() & 0o7777;
     assert_eq!(mode, 0o640);
 
-    // Two steps forward, one back.
+    // Two installations are undone at once.
     let mut first = install(&files, content);
     first.absorb(install(&files, vec![bytes("AA"), bytes("B"), tree(&[]), bytes("other")]));
     first.put_back().unwrap();
@@ -157,7 +157,7 @@ fn everything_comes_back_exactly_as_it_was() {
 }
 
 #[test]
-fn what_is_forgotten_leaves_nothing() {
+fn dropped_staging_leaves_nothing() {
     let scratch = Scratch::new();
     let files = mirrors(&scratch, &["a=/a", "t/=/t/"]);
     drop(install(&files, vec![bytes("1"), tree(&[("x", "1")])]));
@@ -178,7 +178,7 @@ fn a_failure_in_the_middle_leaves_all_files_as_they_were() {
     drop(install(&mirrors(&scratch, &["t/=/t/"]), vec![tree(&[("x", "1")])]));
     let content = vec![bytes("2"), tree(&[("y", "2")]), bytes("2"), bytes("2"), bytes("2")];
     let staged = files.stage(&Content::of(content)).unwrap();
-    // A file that becomes a directory in the last moment.
+    // A file becomes a directory before the installation.
     fs::remove_file(scratch.join("c")).unwrap();
     fs::create_dir(scratch.join("c")).unwrap();
     let before: Vec<_> =
@@ -227,7 +227,7 @@ fn a_foreign_directory_is_refused_before_anything_is_done() {
     let error = files.claim().unwrap_err();
     assert!(error.is_permanent(), "{error}");
     assert_eq!(without_inodes(scratch.path()), ["foreign/file=x"]);
-    // As the hint says.
+    // The hint suggests this file.
     scratch.write("foreign/.zkexec", "");
     files.claim().unwrap();
     assert!(!scratch.join("new").exists());
@@ -260,7 +260,7 @@ fn a_check_sees_the_new_bytes_and_its_own_name_is_one_word() {
     let staged = files.stage(&Content::of(content)).unwrap();
     let checks = staged.checks().unwrap();
     assert_eq!(checks.len(), 2);
-    for (check, said) in checks.iter().zip(["", "12"]) {
+    for (check, output) in checks.iter().zip(["", "12"]) {
         let shell = Command::new("sh")
             .args(["-c", &check.command])
             .envs(check.environment.iter().map(|(name, value)| (name, value)))
@@ -268,10 +268,10 @@ fn a_check_sees_the_new_bytes_and_its_own_name_is_one_word() {
             .output()
             .unwrap();
         assert!(shell.status.success(), "{check:?} {shell:?}");
-        assert_eq!(String::from_utf8(shell.stdout).unwrap(), said);
+        assert_eq!(String::from_utf8(shell.stdout).unwrap(), output);
     }
     assert!(!scratch.join("pwned").exists());
     assert_eq!(checks[1].local, scratch.join("t"));
-    // Nothing is seen of it before it is installed.
+    // The file is unchanged until the installation.
     assert_eq!(fs::read(scratch.join(name).join("conf")).unwrap(), b"old");
 }

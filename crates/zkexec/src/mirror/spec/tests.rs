@@ -1,4 +1,4 @@
-//! Mirrors as they are typed, by accident and on purpose.
+//! Values of `--mirror`, valid and invalid.
 
 use super::*;
 use std::path::Path;
@@ -44,7 +44,7 @@ fn options_come_in_any_order_and_the_check_is_all_that_is_left() {
     let plain = self::spec("a=/z");
     assert_eq!((plain.is_optional, plain.check), (false, None));
     assert_eq!(plain.options, WriteOptions::default());
-    // Before a `=/`, it belongs to the name.
+    // A `,check=` before the `=/` belongs to the name.
     assert_eq!(self::spec("a,check=b=/z").local, Path::new("a,check=b"));
     assert_eq!(self::spec("a=/z,check=a,check=b").check.as_deref(), Some("a,check=b"));
 }
@@ -100,7 +100,7 @@ fn everything_else_is_refused_with_a_reason() {
 }
 
 #[test]
-fn whatever_is_typed_nothing_breaks_and_names_stay_plain() {
+fn random_text_never_panics_and_names_stay_plain() {
     let pieces =
         ["=/", "/", "=", ",", "a", "é", "..", ".", "optional", "mode=600", ",check=", "\0"];
     let mut rng = fastrand::Rng::with_seed(7);

@@ -1,4 +1,4 @@
-//! Whole groups, with everything happening in any order.
+//! Whole groups, with events in random order.
 
 use super::*;
 use fastrand::Rng;
@@ -19,12 +19,12 @@ struct Member {
     rollout: Rollout<Content>,
     inbox: VecDeque<Event<Content>>,
     child: ChildState,
-    /// What is in its files, what it was before, and what is staged.
+    /// The content of its files, the one that worked last, and the staged one.
     files: Content,
-    kept: Content,
+    good: Content,
     staged: Option<Content>,
-    /// It was taken down under a permit that it has not lost since.
-    is_down_by_right: bool,
+    /// It was stopped under a permit that it has not lost since.
+    is_stopped_with_permit: bool,
     is_drained: bool,
 }
 
@@ -32,11 +32,11 @@ struct World {
     rng: Rng,
     now: Instant,
     members: Vec<Member>,
-    /// Who stands in the queue, in its order.
+    /// The members in the queue, in its order.
     queue: Vec<usize>,
     holders: usize,
     wanted: Content,
-    /// Sessions end, disks are full, leases run out.
+    /// Sessions end, disks are full, leases expire.
     has_faults: bool,
     had_faults: bool,
 }
@@ -62,9 +62,9 @@ impl World {
                 inbox: VecDeque::new(),
                 child: ChildState::Up,
                 files: 0,
-                kept: 0,
+                good: 0,
                 staged: None,
-                is_down_by_right: false,
+                is_stopped_with_permit: false,
                 is_drained: false,
             }
         };
@@ -81,8 +81,8 @@ impl World {
         }
     }
 
-    fn is_holder(&self, who: usize) -> bool {
-        self.queue.iter().take(self.holders).any(|holder| *holder == who)
+    fn is_holder(&self, index: usize) -> bool {
+        self.queue.iter().take(self.holders).any(|holder| *holder == index)
     }
 
     fn turn(&mut self) {
@@ -90,24 +90,24 @@ impl World {
             0 => self.publish(),
             1 => self.advance(),
             2 => {
-                // Health is found by chance, and only where there is some.
-                let who = self.rng.usize(0..self.members.len());
-                let member = &mut self.members[who];
+                // A health check succeeds at a random time, if the content works.
+                let index = self.rng.usize(0..self.members.len());
+                let member = &mut self.members[index];
                 if member.child == ChildState::Up && member.files.is_multiple_of(2) {
                     member.inbox.push_back(Event::Healthy);
                 }
             }
             3 if self.has_faults => self.lose_a_session(),
             4 if self.has_faults => {
-                let who = self.rng.usize(0..self.members.len());
+                let index = self.rng.usize(0..self.members.len());
                 let gates = Gates { is_in_hours: self.rng.bool(), can_spare_us: self.rng.bool() };
-                self.members[who].inbox.push_back(Event::Gates(gates));
+                self.members[index].inbox.push_back(Event::Gates(gates));
             }
             _ => {
                 self.grant();
-                let who = self.rng.usize(0..self.members.len());
-                if let Some(event) = self.members[who].inbox.pop_front() {
-                    self.deliver(who, event);
+                let index = self.rng.usize(0..self.members.len());
+                if let Some(event) = self.members[index].inbox.pop_front() {
+                    self.deliver(index, event);
                 }
             }
         }
@@ -123,22 +123,22 @@ impl World {
     fn advance(&mut self) {
         let next = self.members.iter().filter_map(|member| member.rollout.deadline()).min();
         self.now = next.unwrap_or(self.now).max(self.now);
-        for who in 0..self.members.len() {
-            // Bad content shows before anybody believes in it.
-            while self.members[who].inbox.contains(&Event::Ended { is_success: false })
-                && let Some(event) = self.members[who].inbox.pop_front()
+        for index in 0..self.members.len() {
+            // Bad content fails before a timer confirms it.
+            while self.members[index].inbox.contains(&Event::Ended { is_success: false })
+                && let Some(event) = self.members[index].inbox.pop_front()
             {
-                self.deliver(who, event);
+                self.deliver(index, event);
             }
-            if self.members[who].rollout.deadline().is_some_and(|due| due <= self.now) {
-                self.deliver(who, Event::Tick);
+            if self.members[index].rollout.deadline().is_some_and(|due| due <= self.now) {
+                self.deliver(index, Event::Tick);
             }
         }
     }
 
     fn grant(&mut self) {
-        for who in self.queue.iter().take(self.holders) {
-            let member = &mut self.members[*who];
+        for index in self.queue.iter().take(self.holders) {
+            let member = &mut self.members[*index];
             if !member.rollout.is_holder() && !member.inbox.contains(&Event::Granted) {
                 member.inbox.push_back(Event::Granted);
             }
@@ -146,40 +146,40 @@ impl World {
     }
 
     fn lose_a_session(&mut self) {
-        let who = self.rng.usize(0..self.members.len());
-        if self.queue.contains(&who) {
-            self.queue.retain(|other| *other != who);
-            let member = &mut self.members[who];
+        let index = self.rng.usize(0..self.members.len());
+        if self.queue.contains(&index) {
+            self.queue.retain(|other| *other != index);
+            let member = &mut self.members[index];
             member.inbox.retain(|event| *event != Event::Granted);
             member.inbox.push_back(Event::PermitLost);
-            member.is_down_by_right = false;
+            member.is_stopped_with_permit = false;
         }
     }
 
-    fn deliver(&mut self, who: usize, event: Event<Content>) {
+    fn deliver(&mut self, index: usize, event: Event<Content>) {
         let now = self.now;
         if event == Event::Gone {
-            self.members[who].child = ChildState::Down;
+            self.members[index].child = ChildState::Down;
         }
-        for action in self.members[who].rollout.step(now, event) {
-            self.perform(who, action);
+        for action in self.members[index].rollout.step(now, event) {
+            self.perform(index, action);
         }
         self.check();
     }
 
-    fn perform(&mut self, who: usize, action: Action<Content>) {
-        let (wanted, is_holder) = (self.wanted, self.is_holder(who));
+    fn perform(&mut self, index: usize, action: Action<Content>) {
+        let (wanted, is_holder) = (self.wanted, self.is_holder(index));
         let fails = self.has_faults && self.rng.usize(0..8) == 0;
-        let member = &mut self.members[who];
+        let member = &mut self.members[index];
         match action {
-            // Its session is over, and it has not heard of that: nobody hears it either.
+            // Its session is over, but it does not know yet: the request goes nowhere.
             Action::Ask if member.inbox.contains(&Event::PermitLost) => {}
             Action::Ask => {
-                assert!(!self.queue.contains(&who), "asked twice");
-                self.queue.push(who);
+                assert!(!self.queue.contains(&index), "a member queues twice");
+                self.queue.push(index);
             }
             Action::GiveBack => {
-                self.queue.retain(|other| *other != who);
+                self.queue.retain(|other| *other != index);
                 member.inbox.retain(|event| *event != Event::Granted);
             }
             Action::Reread => member.inbox.push_back(Event::Reread(wanted)),
@@ -193,18 +193,18 @@ impl World {
                 member.inbox.retain(|event| !matches!(event, Event::Staged | Event::StageFailed));
             }
             Action::Install if !is_holder || fails => {
-                member.inbox.push_back(Event::PermitUnconfirmed)
+                member.inbox.push_back(Event::PermitUnconfirmed);
             }
             Action::Install => {
                 member.files = member.staged.take().expect("something is staged");
-                // As in the runner: nothing comes in between.
-                self.deliver(who, Event::Installed);
+                // As in the runner, no other event comes in between.
+                self.deliver(index, Event::Installed);
             }
             Action::PutBack => {
-                member.files = member.kept;
-                self.deliver(who, Event::PutBack);
+                member.files = member.good;
+                self.deliver(index, Event::PutBack);
             }
-            Action::MarkGood => member.kept = member.files,
+            Action::MarkGood => member.good = member.files,
             Action::Drain => {
                 member.is_drained = true;
                 member.inbox.push_back(Event::Drained);
@@ -215,7 +215,7 @@ impl World {
             }
             Action::StopChild => {
                 if member.child == ChildState::Up {
-                    member.is_down_by_right = is_holder;
+                    member.is_stopped_with_permit = is_holder;
                 }
                 member.child = ChildState::Stopping;
                 member.inbox.retain(|event| !matches!(event, Event::Ended { .. }));
@@ -225,21 +225,21 @@ impl World {
             Action::StartChild => {
                 assert_eq!(member.child, ChildState::Down, "two children at once");
                 member.child = ChildState::Up;
-                member.is_down_by_right = false;
-                self.deliver(who, Event::Started);
-                let member = &mut self.members[who];
+                member.is_stopped_with_permit = false;
+                self.deliver(index, Event::Started);
+                let member = &mut self.members[index];
                 if member.files % 2 == 1 && (self.rng.bool() || !member.rollout.options.has_health)
                 {
                     member.inbox.push_back(Event::Ended { is_success: false });
                 }
             }
-            Action::End => panic!("nobody was told to end"),
-            // An answer about an earlier child is nobody's business.
+            Action::End => panic!("no member was told to stop"),
+            // The result of a check of an earlier child is ignored.
             Action::PauseHealth => member.inbox.retain(|event| *event != Event::Healthy),
             Action::Apply => {
                 let is_good = member.files.is_multiple_of(2);
                 let is_success = is_good || member.rollout.options.on_change == HUP;
-                // It was told of something else in time.
+                // Newer files replace the ones of an earlier notification.
                 let is_old =
                     |event: &_| matches!(event, Event::Applied { .. } | Event::Ended { .. });
                 member.inbox.retain(|event| !is_old(event));
@@ -253,14 +253,14 @@ impl World {
     }
 
     fn check(&self) {
-        let down = self.members.iter().filter(|member| member.is_down_by_right).count();
+        let down = self.members.iter().filter(|member| member.is_stopped_with_permit).count();
         assert!(down <= self.holders, "{down} children are down at once");
-        let spoilt = self.members.iter().filter(|member| member.files % 2 == 1).count();
-        assert!(self.had_faults || spoilt <= self.holders, "{spoilt} have bad content");
+        let bad = self.members.iter().filter(|member| member.files % 2 == 1).count();
+        assert!(self.had_faults || bad <= self.holders, "{bad} have bad content");
     }
 
-    /// Good content at last, and nothing else happens.
-    fn settle(&mut self) {
+    /// Publishes good content and runs without faults until every member has it.
+    fn come_to_rest(&mut self) {
         self.has_faults = false;
         self.wanted = 8;
         for member in &mut self.members {
@@ -269,13 +269,13 @@ impl World {
         }
         for _ in 0..10_000 {
             self.grant();
-            for who in 0..self.members.len() {
-                while let Some(event) = self.members[who].inbox.pop_front() {
-                    self.deliver(who, event);
+            for index in 0..self.members.len() {
+                while let Some(event) = self.members[index].inbox.pop_front() {
+                    self.deliver(index, event);
                 }
-                let member = &self.members[who];
+                let member = &self.members[index];
                 if member.child == ChildState::Up && member.files.is_multiple_of(2) {
-                    self.deliver(who, Event::Healthy);
+                    self.deliver(index, Event::Healthy);
                 }
             }
             let is_quiet = self.members.iter().all(|member| member.inbox.is_empty());
@@ -290,21 +290,21 @@ impl World {
             assert_eq!((member.rollout.phase(), member.files), (Phase::Settled, 8));
             assert_eq!((member.child, member.is_drained), (ChildState::Up, false));
         }
-        assert!(self.queue.is_empty(), "somebody still queues");
+        assert!(self.queue.is_empty(), "a member still queues");
     }
 }
 
 fn run(has_faults: bool) {
     let start: u64 = fastrand::u64(..);
     for seed in farm_harness::seeds(300).map(|number| start.wrapping_add(number)) {
-        let told = std::panic::catch_unwind(|| {
+        let result = std::panic::catch_unwind(|| {
             let mut world = World::new(seed, has_faults);
             for _ in 0..STEPS {
                 world.turn();
             }
-            world.settle();
+            world.come_to_rest();
         });
-        assert!(told.is_ok(), "seed {seed}");
+        assert!(result.is_ok(), "seed {seed}");
     }
 }
 

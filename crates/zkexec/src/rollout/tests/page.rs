@@ -1,4 +1,4 @@
-//! `docs/zkexec.md` says what the machine does.
+//! The tables of `docs/zkexec.md` match the state machine.
 
 use super::*;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ fn phases() -> Vec<Fixture> {
         Fixture::new(options()),
         off_hours(),
     ];
-    let way = [
+    let turn = [
         Event::Wanted(2),
         Event::Granted,
         Event::Reread(2),
@@ -20,16 +20,16 @@ fn phases() -> Vec<Fixture> {
         Event::Drained,
         Event::Installed,
     ];
-    for length in 1..=way.len() {
+    for length in 1..=turn.len() {
         let mut fixture = Fixture::new(RolloutOptions { drains: true, ..options() });
-        for event in way.iter().take(length) {
+        for event in turn.iter().take(length) {
             fixture.step(event.clone());
         }
         fixtures.push(fixture);
     }
-    let mut barred = Fixture::with_gates(options(), Gates { can_spare_us: false, ..OPEN });
-    for event in way.iter().take(4) {
-        barred.step(event.clone());
+    let mut blocked = Fixture::with_gates(options(), Gates { can_spare_us: false, ..OPEN });
+    for event in turn.iter().take(4) {
+        blocked.step(event.clone());
     }
     let mut applying = Fixture::new(RolloutOptions { on_change: COMMAND, ..options() });
     for event in [Event::Wanted(2), Event::Granted, Event::Reread(2), Event::Staged] {
@@ -43,7 +43,7 @@ fn phases() -> Vec<Fixture> {
     let mut unconfirmed = Fixture::new(options());
     unconfirmed.restart(2);
     let mut restoring = Fixture::new(RolloutOptions { drains: true, ..options() });
-    way.into_iter().for_each(|event| drop(restoring.step(event)));
+    turn.into_iter().for_each(|event| drop(restoring.step(event)));
     restoring.come_up();
     restoring.step(Event::Healthy);
     let mut soaking = Fixture::new(RolloutOptions { soak: SECOND, ..options() });
@@ -55,7 +55,7 @@ fn phases() -> Vec<Fixture> {
     let mut leaving = Fixture::new(options());
     leaving.step(Event::Stop);
     fixtures.extend([
-        barred,
+        blocked,
         applying,
         putting_back,
         unconfirmed,
@@ -74,12 +74,12 @@ fn off_hours() -> Fixture {
 }
 
 fn name(fixture: &Fixture) -> String {
-    let shown = format!("{:?}", fixture.rollout.phase());
-    shown.split(' ').next().unwrap_or_default().to_owned()
+    let phase = format!("{:?}", fixture.rollout.phase());
+    phase.split(' ').next().unwrap_or_default().to_owned()
 }
 
-/// The rows of the table with this head, by the state that they are about: the first
-/// state that each of the other cells names.
+/// The rows of the table with this head: the state in the first column, and the first state
+/// that each other cell names.
 fn table(head: &str) -> BTreeMap<String, Vec<String>> {
     let (_, rest) = PAGE.split_once(head).expect("the table is on the page");
     let rows = rest.lines().skip(2).take_while(|line| line.starts_with('|'));
@@ -94,7 +94,7 @@ fn table(head: &str) -> BTreeMap<String, Vec<String>> {
     .collect()
 }
 
-/// Does the event in that phase, with what belongs to it.
+/// The phase after the event, which happens in `phase`.
 fn outcome(phase: &str, event: &Event<Content>) -> String {
     let mut fixture = phases().into_iter().find(|fixture| name(fixture) == phase).expect("a phase");
     fixture.step(event.clone());
@@ -107,7 +107,7 @@ fn the_table_of_states_has_all_of_them() {
     let mut real: Vec<String> = phases().iter().map(name).collect();
     real.sort();
     assert_eq!(named, real);
-    // One that is missing here would be missing on the page, too.
+    // A phase that `phases` lacks would be missing on the page, too.
     let source = sources();
     let (_, variants) = source.split_once("enum Phase {").expect("the phases");
     let variants = variants.split("\n}").next().unwrap_or_default();
@@ -117,7 +117,7 @@ fn the_table_of_states_has_all_of_them() {
     assert_eq!(variants.lines().filter(is_variant).count(), real.len());
 }
 
-/// The machine's own files.
+/// The source text of the state machine.
 fn sources() -> String {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = std::fs::read_dir(dir.join("rollout")).unwrap();
@@ -140,10 +140,10 @@ fn what_comes_from_outside_leads_where_the_table_says() {
 }
 
 #[test]
-fn the_end_is_the_same_from_everywhere() {
+fn a_stop_leads_to_leaving_from_every_phase() {
     for phase in phases().iter().map(name) {
         assert_eq!(outcome(&phase, &Event::Stop), "Leaving", "{phase}");
-        // Where the child is not up, or told to end, it can't end by itself.
+        // A child that does not run, or is being stopped, can't end by itself.
         if !matches!(phase.as_str(), "NotStarted" | "Stopping") {
             assert_eq!(outcome(&phase, &ENDED), "Leaving", "{phase}");
         }
@@ -152,7 +152,7 @@ fn the_end_is_the_same_from_everywhere() {
 
 #[test]
 fn what_else_the_table_says_is_so() {
-    // The content that runs is wanted again, before the turn has come.
+    // The running content is wanted again before the turn has come.
     for mut fixture in [off_hours(), queued()] {
         fixture.step(Event::Wanted(0));
         assert_eq!(name(&fixture), "Settled");

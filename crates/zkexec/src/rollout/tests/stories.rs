@@ -1,4 +1,4 @@
-//! Single members, one event after the other.
+//! A single member, event by event.
 
 use super::*;
 use Action as A;
@@ -21,7 +21,7 @@ fn a_change_is_a_turn_from_asking_to_giving_back() {
 }
 
 #[test]
-fn without_a_group_nobody_is_asked() {
+fn without_a_group_no_permit_is_needed() {
     let mut fixture = Fixture::new(RolloutOptions { is_locked: false, ..options() });
     assert_eq!(fixture.step(E::Wanted(2)), [A::Stage(2)]);
     fixture.step(E::Staged);
@@ -53,7 +53,7 @@ fn the_newest_content_is_what_is_put_in_place() {
     assert_eq!(fixture.step(E::Wanted(8)), []);
     fixture.step(E::Staged);
     fixture.step(E::Installed);
-    // Too late for this time.
+    // Too late for this turn.
     assert_eq!(fixture.step(E::Wanted(10)), []);
     fixture.step(ENDED);
     fixture.step(E::Gone);
@@ -67,7 +67,7 @@ fn a_child_that_fails_on_new_content_pauses_the_group() {
     assert_eq!(fixture.step(FAILED), [A::StopChild, A::PauseHealth, A::Alert(AlertReason::Config)]);
     assert_eq!(fixture.step(E::Gone), []);
     assert_eq!((fixture.rollout.phase(), fixture.rollout.is_holder()), (PAUSED, true));
-    // The same again is no reason to try.
+    // The same content is not tried again.
     assert_eq!(fixture.step(E::Wanted(1)), []);
     assert_eq!(fixture.step(E::Wanted(2)), [A::Stage(2)]);
     assert_eq!(fixture.step(E::Staged), [A::Install]);
@@ -100,7 +100,7 @@ fn newer_content_takes_the_place_of_what_is_not_confirmed() {
     let mut fixture = Fixture::new(options());
     fixture.restart(1);
     assert_eq!(fixture.step(E::Wanted(2)), [A::Stage(2)]);
-    // The old try fails meanwhile.
+    // The earlier content fails in the meantime.
     assert_eq!(fixture.step(FAILED), [A::StopChild, A::PauseHealth, A::Alert(AlertReason::Config)]);
     assert_eq!(fixture.step(E::Staged), [A::Install]);
     assert_eq!(fixture.step(E::Installed), []);
@@ -118,7 +118,7 @@ fn rolling_back_costs_one_restart_and_keeps_the_permit() {
     fixture.step(E::Started);
     assert_eq!(fixture.step(E::Healthy), []);
     assert_eq!((fixture.rollout.phase(), fixture.rollout.is_holder()), (PAUSED, true));
-    // What is known not to work is not tried again; what works is the end of it.
+    // The failed content is not tried again; the content that works ends the turn.
     assert_eq!(fixture.step(E::Wanted(1)), []);
     assert_eq!(fixture.step(E::Wanted(0)), [A::GiveBack]);
     assert_eq!(fixture.rollout.phase(), Phase::Settled);
@@ -132,7 +132,7 @@ fn rolling_back_an_unwell_child_stops_it_first() {
     assert_eq!(fixture.step(E::PutBack), [A::StopChild, A::PauseHealth]);
     fixture.come_up();
     fixture.step(E::Healthy);
-    // The next one that fails is rolled back to the same.
+    // The next content that fails is rolled back to the same files.
     assert_eq!(fixture.step(E::Wanted(3)), [A::Stage(3)]);
     fixture.step(E::Staged);
     fixture.step(E::Installed);
@@ -141,7 +141,7 @@ fn rolling_back_an_unwell_child_stops_it_first() {
 }
 
 #[test]
-fn what_was_put_back_and_fails_too_is_left_alone() {
+fn files_that_were_put_back_and_fail_too_stay() {
     let mut fixture = Fixture::new(RolloutOptions { on_failure: OnFailure::RollBack, ..options() });
     fixture.restart(1);
     fixture.step(FAILED);
@@ -150,12 +150,12 @@ fn what_was_put_back_and_fails_too_is_left_alone() {
     fixture.step(E::Started);
     assert_eq!(fixture.step(FAILED), [A::StopChild, A::PauseHealth, A::Alert(AlertReason::Config)]);
     assert_eq!(fixture.step(E::Gone), []);
-    // Who asks for the old content by name wants it tried.
+    // The old content is tried when ZooKeeper has it again.
     assert_eq!(fixture.step(E::Wanted(0)), [A::Stage(0)]);
 }
 
 #[test]
-fn an_end_without_complaint_is_the_end_also_of_an_unconfirmed_child() {
+fn an_unconfirmed_child_that_exits_with_0_ends_zkexec() {
     let mut fixture = Fixture::new(options());
     fixture.restart(2);
     assert_eq!(fixture.step(ENDED), [A::StopChild, A::PauseHealth, A::Unstage]);
@@ -163,7 +163,7 @@ fn an_end_without_complaint_is_the_end_also_of_an_unconfirmed_child() {
 }
 
 #[test]
-fn a_child_that_ends_by_itself_is_the_end() {
+fn a_child_that_ends_by_itself_ends_zkexec() {
     for is_locked in [true, false] {
         let mut fixture = Fixture::new(RolloutOptions { is_locked, ..options() });
         let end = [A::StopChild, A::PauseHealth, A::Alert(AlertReason::Exit), A::Unstage];
@@ -177,7 +177,7 @@ fn a_child_that_ends_by_itself_is_the_end() {
 }
 
 #[test]
-fn who_waits_makes_room_at_once_when_told_to_stop() {
+fn a_waiting_member_leaves_the_queue_at_once_on_stop() {
     let mut fixture = Fixture::new(options());
     fixture.step(E::Wanted(2));
     assert_eq!(fixture.step(E::Stop), [A::StopChild, A::PauseHealth, A::GiveBack, A::Unstage]);
@@ -194,8 +194,8 @@ fn a_stop_in_the_middle_of_a_restart_starts_nothing() {
     assert_eq!(fixture.step(E::Stop), [A::Unstage]);
     fixture.step(ENDED);
     assert_eq!(fixture.step(E::Gone), [A::End]);
-    let mut unbegun: Rollout<Content> = Rollout::new(options(), OPEN);
-    assert!(unbegun.step(Instant::now(), E::Stop).contains(&A::End));
+    let mut not_started: Rollout<Content> = Rollout::new(options(), OPEN);
+    assert!(not_started.step(Instant::now(), E::Stop).contains(&A::End));
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_permit_that_is_lost_after_the_stop_leaves_no_child_down() {
 
     fixture.restart(4);
     fixture.step(E::PermitLost);
-    // No further step without a new one.
+    // The next step needs a new permit.
     assert_eq!(fixture.step(E::Wanted(6)), [A::Ask]);
     assert_eq!(fixture.step(E::Wanted(8)), []);
     assert_eq!(fixture.step(E::Granted), [A::Reread]);
@@ -235,7 +235,7 @@ fn a_permit_that_is_lost_after_the_stop_leaves_no_child_down() {
 }
 
 #[test]
-fn who_is_stuck_stays_in_the_queue() {
+fn a_paused_member_stays_in_the_queue() {
     let mut fixture = Fixture::new(options());
     fixture.restart(1);
     fixture.step(FAILED);
@@ -269,7 +269,7 @@ fn files_that_cannot_be_written_are_tried_again() {
     fixture.now = due;
     assert_eq!(fixture.step(E::Tick), [A::Stage(2)]);
     fixture.step(E::Staged);
-    // Told once.
+    // The alert is raised once.
     assert_eq!(fixture.step(E::InstallFailed), [A::Unstage]);
     assert!(fixture.rollout.deadline().unwrap() - due < RETRY_MOST);
     assert!(fixture.rollout.is_holder());
@@ -302,7 +302,7 @@ fn a_child_that_fails_while_its_group_soaks_pauses_it() {
 }
 
 #[test]
-fn outside_of_the_hours_nobody_queues() {
+fn a_member_does_not_queue_outside_the_hours() {
     let shut = Gates { is_in_hours: false, ..OPEN };
     let mut fixture = Fixture::with_gates(options(), shut);
     assert_eq!(fixture.step(E::Wanted(2)), []);
@@ -322,7 +322,7 @@ fn new_content_is_taken_after_one_that_was_taken_back_and_hours_that_came_and_we
     let mut fixture = Fixture::new(options());
     fixture.step(E::Wanted(2));
     fixture.step(E::Granted);
-    // Taken back while it is read again, and then the session ends.
+    // The change is taken back during the read, and then the session ends.
     fixture.step(E::Wanted(0));
     fixture.step(E::PermitLost);
     fixture.step(E::Gates(shut));
@@ -369,7 +369,7 @@ fn draining_comes_before_the_stop_and_ends_with_health() {
 }
 
 #[test]
-fn what_was_drained_in_vain_is_restored() {
+fn a_drain_without_a_restart_is_restored() {
     let mut fixture = Fixture::new(RolloutOptions { drains: true, ..options() });
     fixture.step(E::Wanted(2));
     fixture.step(E::Granted);
@@ -386,8 +386,8 @@ fn what_was_drained_in_vain_is_restored() {
 }
 
 #[test]
-fn a_child_that_may_be_told_is_not_stopped() {
-    let told = |on_change| {
+fn a_child_that_is_notified_of_changes_is_not_stopped() {
+    let notified = |on_change| {
         let mut fixture = Fixture::new(RolloutOptions { on_change, ..options() });
         fixture.step(E::Wanted(2));
         fixture.step(E::Granted);
@@ -396,13 +396,13 @@ fn a_child_that_may_be_told_is_not_stopped() {
         assert_eq!(fixture.step(E::Installed), [A::PauseHealth, A::Apply]);
         fixture
     };
-    let mut fixture = told(OnChange::Nothing);
+    let mut fixture = notified(OnChange::Nothing);
     let done = [A::CheckHealth, A::MarkGood, A::GiveBack];
     assert_eq!(fixture.step(E::Applied { is_success: true }), done);
-    let mut fixture = told(HUP);
+    let mut fixture = notified(HUP);
     assert_eq!(fixture.step(E::Applied { is_success: true }), [A::CheckHealth]);
     assert_eq!(fixture.step(E::Healthy), [A::MarkGood, A::GiveBack]);
-    let mut fixture = told(COMMAND);
+    let mut fixture = notified(COMMAND);
     assert_eq!(fixture.step(E::Applied { is_success: false }), [A::Alert(AlertReason::Config)]);
     assert!(fixture.rollout.is_holder());
     assert_eq!(fixture.step(E::Applied { is_success: true }), [A::CheckHealth]);

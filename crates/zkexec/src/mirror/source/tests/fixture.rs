@@ -1,4 +1,4 @@
-//! A source, what it asks and what it tells.
+//! A source with its requests and its news.
 
 use super::super::*;
 use farm_core::session::cache::{Ask, Found, Outcome};
@@ -10,12 +10,12 @@ use std::ops::Bound;
 use std::time::Duration;
 
 impl MirrorSource {
-    /// The content that was told last.
+    /// The content that was reported last.
     pub(crate) const fn content(&self) -> Option<&Content> {
         self.reported.as_ref()
     }
 
-    /// Whether that was read since the latest contact and the latest [`Event::Refresh`].
+    /// Whether it was read since the latest connection and the latest [`Event::Refresh`].
     pub(crate) const fn is_complete(&self) -> bool {
         matches!(self.state, State::Complete)
     }
@@ -26,9 +26,9 @@ pub(super) type Nodes = BTreeMap<ZnodePath, Arc<[u8]>>;
 pub(super) struct Fixture {
     pub(super) source: MirrorSource,
     pub(super) now: Instant,
-    pub(super) asked: Vec<Request>,
+    pub(super) requests: Vec<Request>,
     news: Vec<String>,
-    /// The server numbers what it is asked to write; here every read finds a new write.
+    /// The number of the last write (`mzxid`); here every read finds a new one.
     writes: i64,
 }
 
@@ -78,10 +78,10 @@ impl Fixture {
     pub(super) fn new(mirrors: &[&str]) -> Self {
         let specs: Vec<MirrorSpec> = mirrors.iter().map(|text| text.parse().unwrap()).collect();
         let source = MirrorSource::new(&specs);
-        Self { source, now: Instant::now(), asked: Vec::new(), news: Vec::new(), writes: 0 }
+        Self { source, now: Instant::now(), requests: Vec::new(), news: Vec::new(), writes: 0 }
     }
 
-    /// Connected, and asked about everything.
+    /// A source that is connected and has sent its first requests.
     pub(super) fn connected(mirrors: &[&str]) -> Self {
         let mut fixture = Self::new(mirrors);
         fixture.step(connected(true));
@@ -91,7 +91,7 @@ impl Fixture {
     pub(super) fn step(&mut self, event: Event) {
         for action in self.source.step(self.now, event) {
             match action {
-                Action::Ask(request) => self.asked.push(request),
+                Action::Ask(request) => self.requests.push(request),
                 Action::Tell(news) => self.news.push(match news {
                     News::Complete(content) => format!("complete {}", shown(&content)),
                     News::Changed(content) => format!("changed {}", shown(&content)),
@@ -113,10 +113,10 @@ impl Fixture {
         std::mem::take(&mut self.news)
     }
 
-    /// The requests without an answer. A walk through the subtree begins with a list of
-    /// its top.
-    pub(super) fn asks(&self) -> Vec<String> {
-        self.asked.iter().map(|request| self.name(request)).collect()
+    /// The requests without an answer. A walk through a subtree begins with the list of its
+    /// top.
+    pub(super) fn request_names(&self) -> Vec<String> {
+        self.requests.iter().map(|request| self.name(request)).collect()
     }
 
     fn name(&self, request: &Request) -> String {
@@ -140,11 +140,11 @@ impl Fixture {
         self.step(Event::Answered(Answer { unit: *unit, answer: request.answer(outcome) }));
     }
 
-    /// Answers the oldest question.
+    /// Answers the oldest request.
     #[track_caller]
     pub(super) fn answer(&mut self, outcome: Outcome<Arc<[u8]>>) {
-        assert!(!self.asked.is_empty(), "nothing is asked");
-        let request = self.asked.remove(0);
+        assert!(!self.requests.is_empty(), "there is no request");
+        let request = self.requests.remove(0);
         self.deliver(&request, outcome);
     }
 
@@ -154,7 +154,7 @@ impl Fixture {
         Found { bytes: bytes.len(), znode: Znode { data: bytes, stat } }
     }
 
-    /// The oldest question is a read of znodes, all of which hold this.
+    /// Answers the oldest request, a read, with this text for each znode.
     #[track_caller]
     pub(super) fn found(&mut self, text: &str) {
         self.found_bytes(&bytes(text));
@@ -162,9 +162,10 @@ impl Fixture {
 
     #[track_caller]
     pub(super) fn found_bytes(&mut self, bytes: &Arc<[u8]>) {
-        let Some(Ask::Read(paths, _)) = self.asked.first().map(|first| first.request.ask().clone())
+        let Some(Ask::Read(paths, _)) =
+            self.requests.first().map(|first| first.request.ask().clone())
         else {
-            panic!("not the question: {:?}", self.asks());
+            panic!("not a read: {:?}", self.request_names());
         };
         let read = paths.iter().map(|_| Ok(self.read(Arc::clone(bytes), 0))).collect();
         self.answer(Outcome::Read(read));
@@ -175,14 +176,14 @@ impl Fixture {
         self.found(text);
     }
 
-    /// The oldest question is a read of a znode that is not there.
+    /// Answers the oldest request, a read: the znode does not exist.
     #[track_caller]
     pub(super) fn nothing(&mut self) {
         self.unread(&SessionError::NoNode(path("/gone")));
         self.awaited(false);
     }
 
-    /// The oldest question is a read of a znode that must not be read.
+    /// Answers the oldest request, a read: it is not allowed.
     #[track_caller]
     pub(super) fn refused(&mut self, at: &str) {
         self.unread(&forbidden(at));
@@ -191,27 +192,27 @@ impl Fixture {
 
     #[track_caller]
     pub(super) fn unread(&mut self, error: &SessionError) {
-        let count = match self.asked.first().map(|first| first.request.ask().clone()) {
+        let count = match self.requests.first().map(|first| first.request.ask().clone()) {
             Some(Ask::Read(paths, _)) => paths.len(),
-            _ => panic!("not the question: {:?}", self.asks()),
+            _ => panic!("not a read: {:?}", self.request_names()),
         };
         self.answer(Outcome::Read((0..count).map(|_| Err(error.clone())).collect()));
     }
 
-    /// Where no persistent watch covers it, a watch is left on what can't be read.
+    /// Answers the request for a one-shot watch on a znode that can't be read, if there is one.
     fn awaited(&mut self, is_there: bool) {
         let is_await = |request: &Request| matches!(request.request.ask(), Ask::Await(_));
-        if let Some(index) = self.asked.iter().position(is_await) {
-            let request = self.asked.remove(index);
+        if let Some(index) = self.requests.iter().position(is_await) {
+            let request = self.requests.remove(index);
             self.deliver(&request, Outcome::Await(Ok(is_there)));
         }
     }
 
-    /// The oldest question begins a walk, which finds these znodes and no others.
+    /// Answers the walk that the oldest request begins with exactly these znodes.
     #[track_caller]
     pub(super) fn walked(&mut self, pairs: &[(&str, &str)]) {
         let nodes = nodes(pairs);
-        let first = self.asked.remove(0);
+        let first = self.requests.remove(0);
         self.walk(&first, &nodes);
     }
 
@@ -226,14 +227,14 @@ impl Fixture {
                 }
                 other => panic!("not a part of a walk: {other:?}"),
             };
-            let asked = self.asked.len();
+            let count = self.requests.len();
             self.deliver(&request, outcome);
-            // What follows from it; to list the top again is another walk.
+            // New requests belong to this walk, unless they list the top again.
             let top = self.source.units[request.unit].path().clone();
             let is_walk =
                 |next: &mut Request| matches!(next.request.ask(), Ask::List(at, _) if *at == top);
-            let mut next = self.asked.split_off(asked);
-            self.asked.extend(next.extract_if(.., is_walk));
+            let mut next = self.requests.split_off(count);
+            self.requests.extend(next.extract_if(.., is_walk));
             left.extend(next);
         }
     }
@@ -244,15 +245,15 @@ impl Fixture {
         Ok(self.read(bytes, num_children))
     }
 
-    /// The oldest question begins a walk of a subtree that is not there.
+    /// Answers the oldest request, the start of a walk: the top does not exist.
     #[track_caller]
     pub(super) fn walked_nowhere(&mut self) {
-        assert!(self.asks()[0].starts_with("walk"), "{:?}", self.asks());
+        assert!(self.request_names()[0].starts_with("walk"), "{:?}", self.request_names());
         self.answer(Outcome::List(Err(SessionError::NoNode(path("/gone")))));
         self.awaited(false);
     }
 
-    /// Lets time pass; what is due is done.
+    /// Advances the clock and fires the timer if it is due.
     pub(super) fn pass(&mut self, ms: u64) {
         self.now += Duration::from_millis(ms);
         if self.source.deadline().is_some_and(|due| due <= self.now) {
@@ -265,7 +266,7 @@ fn strings(paths: &[ZnodePath]) -> Vec<String> {
     paths.iter().map(ToString::to_string).collect()
 }
 
-/// The names of the children of a znode; a znode that is named has all above it.
+/// The names of the children of a znode; the parents of every znode exist.
 fn children(nodes: &Nodes, parent: &ZnodePath) -> Vec<String> {
     let prefix = format!("{}/", parent.as_str().trim_end_matches('/'));
     let below = nodes

@@ -1,4 +1,4 @@
-//! Mirrors of one znode.
+//! Mirrors of single znodes.
 
 use super::super::*;
 use super::fixture::{Fixture, away, bytes, connected};
@@ -10,12 +10,12 @@ const NONE: Vec<String> = Vec::new();
 #[test]
 fn nothing_is_complete_before_everything_was_read() {
     let mut fixture = Fixture::connected(&["a=/a", "b=/b"]);
-    assert_eq!(fixture.asks(), ["read /a", "read /b"]);
+    assert_eq!(fixture.request_names(), ["read /a", "read /b"]);
     fixture.found("1");
     assert_eq!((fixture.take_news(), fixture.source.is_complete()), (NONE, false));
     fixture.found("");
     assert_eq!(fixture.take_news(), ["complete 1|"]);
-    assert!(fixture.source.is_complete() && fixture.asks().is_empty());
+    assert!(fixture.source.is_complete() && fixture.request_names().is_empty());
     assert_eq!(fixture.source.deadline(), None);
 }
 
@@ -26,20 +26,23 @@ fn one_change_is_one_read_and_no_change_is_no_news() {
     fixture.found("2");
     fixture.take_news();
     fixture.hint("/a", Change::Data);
-    assert_eq!((fixture.asks(), fixture.take_news()), (vec!["read /a".to_owned()], NONE));
+    assert_eq!((fixture.request_names(), fixture.take_news()), (vec!["read /a".to_owned()], NONE));
     fixture.found("3");
-    assert_eq!((fixture.asks(), fixture.take_news()), (NONE, vec!["changed 3|2".to_owned()]));
+    assert_eq!(
+        (fixture.request_names(), fixture.take_news()),
+        (NONE, vec!["changed 3|2".to_owned()])
+    );
     fixture.hint("/a", Change::Data);
     fixture.found("3");
     assert_eq!(fixture.take_news(), NONE);
-    // Emptied is not gone.
+    // An empty znode is not a deleted one.
     fixture.hint("/b", Change::Data);
     fixture.found("");
     assert_eq!(fixture.take_news(), ["changed 3|"]);
 }
 
 #[test]
-fn hints_about_others_cost_nothing() {
+fn hints_about_other_znodes_cause_no_read() {
     let mut fixture = Fixture::connected(&["a=/a"]);
     fixture.found("1");
     for (at, change) in [
@@ -50,13 +53,13 @@ fn hints_about_others_cost_nothing() {
     ] {
         fixture.hint(at, change);
     }
-    assert_eq!(fixture.asks(), NONE);
+    assert_eq!(fixture.request_names(), NONE);
 }
 
 #[test]
 fn two_mirrors_of_one_znode_cost_one_read() {
     let mut fixture = Fixture::connected(&["a=/z", "b=/z,optional"]);
-    assert_eq!(fixture.asks(), ["read /z"]);
+    assert_eq!(fixture.request_names(), ["read /z"]);
     fixture.nothing();
     assert_eq!(fixture.take_news(), ["missing /z"]);
     fixture.hint("/z", Change::Created);
@@ -65,7 +68,7 @@ fn two_mirrors_of_one_znode_cost_one_read() {
 }
 
 #[test]
-fn a_missing_znode_is_told_once_and_waited_for() {
+fn a_missing_znode_is_reported_once_and_waited_for() {
     let mut fixture = Fixture::connected(&["a=/a", "b=/b"]);
     fixture.found("1");
     fixture.nothing();
@@ -109,12 +112,12 @@ fn what_is_deleted_keeps_its_last_bytes() {
     fixture.hint("/a", Change::Deleted);
     fixture.nothing();
     assert_eq!(fixture.take_news(), ["deleted /a"]);
-    // Over a new contact too, and once is enough.
+    // The bytes outlast a new connection, and the deletion is reported once.
     fixture.step(away());
     fixture.step(connected(true));
     fixture.nothing();
     assert_eq!(fixture.take_news(), ["complete 1"]);
-    // Back with what it had is no change; with anything else it is.
+    // The znode comes back with its old bytes, which is no change, then with others.
     fixture.hint("/a", Change::Created);
     fixture.found("1");
     assert_eq!(fixture.take_news(), NONE);
@@ -126,23 +129,26 @@ fn what_is_deleted_keeps_its_last_bytes() {
 }
 
 #[test]
-fn a_hint_during_a_read_is_one_further_read_however_many_there_are() {
+fn any_number_of_hints_during_a_read_cause_one_further_read() {
     let mut fixture = Fixture::connected(&["a=/a"]);
     for _ in 0..3 {
         fixture.hint("/a", Change::Data);
     }
-    assert_eq!(fixture.asks(), ["read /a"]);
+    assert_eq!(fixture.request_names(), ["read /a"]);
     fixture.found("1");
     assert_eq!(
-        (fixture.asks(), fixture.take_news()),
+        (fixture.request_names(), fixture.take_news()),
         (vec!["read /a".to_owned()], vec!["complete 1".to_owned()])
     );
     fixture.found("2");
-    assert_eq!((fixture.asks(), fixture.take_news()), (NONE, vec!["changed 2".to_owned()]));
+    assert_eq!(
+        (fixture.request_names(), fixture.take_news()),
+        (NONE, vec!["changed 2".to_owned()])
+    );
 }
 
 #[test]
-fn one_that_seems_gone_while_it_is_hinted_at_may_be_back() {
+fn a_missing_znode_with_a_newer_hint_is_read_again() {
     let mut fixture = Fixture::connected(&["a=/a"]);
     fixture.found("1");
     fixture.take_news();
@@ -155,18 +161,18 @@ fn one_that_seems_gone_while_it_is_hinted_at_may_be_back() {
 }
 
 #[test]
-fn every_contact_reads_everything_again() {
+fn every_connection_reads_everything_again() {
     let mut fixture = Fixture::connected(&["a=/a", "b=/b"]);
     fixture.found("1");
-    let stale = fixture.asked.remove(0);
+    let stale = fixture.requests.remove(0);
     fixture.step(away());
     let old = fixture.read(bytes("old"), 0);
     fixture.deliver(&stale, Outcome::Read(vec![Ok(old)]));
     fixture.hint("/a", Change::Data);
     fixture.step(Event::Refresh);
-    assert_eq!((fixture.asks(), fixture.take_news()), (NONE, NONE));
+    assert_eq!((fixture.request_names(), fixture.take_news()), (NONE, NONE));
     fixture.step(connected(false));
-    assert_eq!(fixture.asks(), ["read /a", "read /b"]);
+    assert_eq!(fixture.request_names(), ["read /a", "read /b"]);
     let old = fixture.read(bytes("old"), 0);
     fixture.deliver(&stale, Outcome::Read(vec![Ok(old)]));
     fixture.found("1");
@@ -179,12 +185,12 @@ fn every_contact_reads_everything_again() {
 }
 
 #[test]
-fn read_again_means_after_the_wish() {
+fn a_refresh_is_a_read_that_begins_after_it() {
     let mut fixture = Fixture::connected(&["a=/a"]);
     fixture.found("1");
     fixture.take_news();
     fixture.hint("/a", Change::Data);
-    let before = fixture.asked.remove(0);
+    let before = fixture.requests.remove(0);
     fixture.step(Event::Refresh);
     let earlier = fixture.read(bytes("2"), 0);
     fixture.deliver(&before, Outcome::Read(vec![Ok(earlier)]));
@@ -194,7 +200,7 @@ fn read_again_means_after_the_wish() {
 }
 
 #[test]
-fn what_is_forbidden_keeps_its_bytes_is_told_once_and_tried_again() {
+fn an_unreadable_znode_keeps_its_bytes_is_reported_once_and_tried_again() {
     let mut fixture = Fixture::connected(&["a=/a"]);
     fixture.found("1");
     fixture.take_news();
@@ -217,7 +223,7 @@ fn what_is_forbidden_keeps_its_bytes_is_told_once_and_tried_again() {
         (fixture.take_news(), fixture.source.deadline()),
         (vec!["changed 2".to_owned()], None)
     );
-    // From then on it is news again.
+    // The next refusal is reported again.
     fixture.hint("/a", Change::Data);
     fixture.refused("/a");
     assert_eq!(fixture.take_news().len(), 1);
@@ -225,7 +231,7 @@ fn what_is_forbidden_keeps_its_bytes_is_told_once_and_tried_again() {
 }
 
 #[test]
-fn what_was_always_forbidden_is_never_complete() {
+fn a_znode_that_was_never_readable_keeps_the_content_incomplete() {
     let mut fixture = Fixture::connected(&["a=/a", "b=/b"]);
     fixture.refused("/a");
     fixture.found("2");
@@ -237,10 +243,10 @@ fn what_was_always_forbidden_is_never_complete() {
 }
 
 #[test]
-fn a_read_that_the_link_lost_is_repeated_without_a_word() {
+fn a_read_that_a_disconnect_lost_is_repeated_silently() {
     let mut fixture = Fixture::connected(&["a=/a"]);
     fixture.unread(&SessionError::Disconnected);
-    assert_eq!((fixture.take_news(), fixture.asks()), (NONE, NONE));
+    assert_eq!((fixture.take_news(), fixture.request_names()), (NONE, NONE));
     fixture.pass(1000);
     fixture.found("1");
     assert_eq!(fixture.take_news(), ["complete 1"]);
@@ -249,13 +255,16 @@ fn a_read_that_the_link_lost_is_repeated_without_a_word() {
 #[test]
 fn no_mirrors_are_complete_at_once() {
     let mut fixture = Fixture::connected(&[]);
-    assert_eq!((fixture.take_news(), fixture.asks()), (vec!["complete ".to_owned()], NONE));
+    assert_eq!(
+        (fixture.take_news(), fixture.request_names()),
+        (vec!["complete ".to_owned()], NONE)
+    );
 }
 
 #[test]
-fn an_answer_to_nobody_is_no_panic() {
+fn an_answer_to_no_request_does_not_panic() {
     let mut fixture = Fixture::connected(&["a=/a", "t/=/t/"]);
-    let requests = fixture.asked.clone();
+    let requests = fixture.requests.clone();
     for request in &requests {
         for unit in 0..3 {
             let mut astray = request.clone();

@@ -1,8 +1,7 @@
-//! Whatever happens in whatever order, the source ends with what the server has.
+//! After random events in random order, the source has the content of the server.
 //!
-//! The server here keeps what a real one promises: a watch tells before any later
-//! answer does, and a subtree is not read in one moment. Everything else is left to
-//! chance.
+//! The in-memory server keeps the guarantees of a real one: a watch event arrives before the
+//! answer to any later request, and a subtree is not read atomically. Everything else is random.
 
 use super::super::*;
 use super::fixture::{Fixture, away, connected, forbidden, hint};
@@ -36,7 +35,7 @@ fn failed(ask: &Ask, rng: &mut Rng) -> Outcome<Arc<[u8]>> {
     }
 }
 
-/// What a courier does.
+/// Answers a request as a request thread does.
 fn perform(server: &mut MemoryServer, ask: &Ask) -> Outcome<Arc<[u8]>> {
     let no_node = |at: &ZnodePath, why| {
         assert_eq!(why, code::NO_NODE);
@@ -75,7 +74,7 @@ fn event_of(at: &str, noted: Noted) -> Event {
     hint(at, change)
 }
 
-/// What the mirror of a subtree must hold, worked out another way than the source does.
+/// The files that a mirrored subtree must have, computed in another way than the source does.
 fn expected_tree(server: &MemoryServer, top: &str) -> Option<BTreeMap<String, Arc<[u8]>>> {
     server.data(top)?;
     let leaf = |at: &String| {
@@ -87,7 +86,7 @@ fn expected_tree(server: &MemoryServer, top: &str) -> Option<BTreeMap<String, Ar
     Some(server.below(top).iter().filter_map(leaf).collect())
 }
 
-/// An answer, with how much watches had told before it was made.
+/// An answer, with the number of watch events sent before it.
 type Late = (u64, Request, Outcome<Arc<[u8]>>);
 
 fn storm(seed: u64) {
@@ -102,7 +101,7 @@ fn storm(seed: u64) {
     for step in 0.. {
         assert!(step < 100_000, "seed {seed}: it never rests");
         let is_over = step >= steps;
-        let is_idle = fixture.asked.is_empty() && answers.is_empty();
+        let is_idle = fixture.requests.is_empty() && answers.is_empty();
         if is_over && is_idle && server.is_quiet() {
             let Some(due) = fixture.source.deadline() else { break };
             fixture.now = due.max(fixture.now);
@@ -123,8 +122,8 @@ fn storm(seed: u64) {
                 notes_seen = server.notes_sent();
                 fixture.step(connected(is_new));
             }
-            14..22 if !fixture.asked.is_empty() => {
-                let request = fixture.asked.remove(rng.usize(..fixture.asked.len()));
+            14..22 if !fixture.requests.is_empty() => {
+                let request = fixture.requests.remove(rng.usize(..fixture.requests.len()));
                 let is_failing = !is_over && rng.u8(..25) == 0;
                 let outcome = match is_failing {
                     true => failed(request.request.ask(), &mut rng),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const NONE: Vec<String> = Vec::new();
 
-/// A subtree that was read.
+/// A source that has read a subtree.
 fn complete(pairs: &[(&str, &str)]) -> Fixture {
     let mut fixture = Fixture::connected(&["t/=/t/"]);
     fixture.answer(Outcome::Arm(Ok(())));
@@ -23,12 +23,12 @@ fn complete(pairs: &[(&str, &str)]) -> Fixture {
 #[test]
 fn the_watch_is_set_before_anything_is_read() {
     let mut fixture = Fixture::connected(&["t/=/t/"]);
-    assert_eq!(fixture.asks(), ["arm /t"]);
+    assert_eq!(fixture.request_names(), ["arm /t"]);
     fixture.answer(Outcome::Arm(Ok(())));
-    assert_eq!(fixture.asks(), ["walk /t"]);
+    assert_eq!(fixture.request_names(), ["walk /t"]);
     fixture.walked(&[("/t/a", "1"), ("/t/d", ""), ("/t/d/b", "2")]);
     assert_eq!(fixture.take_news(), ["complete {a=1 d/b=2}"]);
-    assert_eq!((fixture.asks(), fixture.source.deadline()), (NONE, None));
+    assert_eq!((fixture.request_names(), fixture.source.deadline()), (NONE, None));
 }
 
 #[test]
@@ -37,42 +37,42 @@ fn the_watch_lasts_as_long_as_the_session() {
     for (is_new, asks) in [(false, "walk /t"), (true, "arm /t")] {
         fixture.step(away());
         fixture.step(connected(is_new));
-        assert_eq!(fixture.asks(), [asks]);
-        fixture.asked.clear();
+        assert_eq!(fixture.request_names(), [asks]);
+        fixture.requests.clear();
     }
 }
 
 #[test]
-fn one_change_is_one_read_and_what_went_costs_none() {
+fn a_change_is_one_read_and_a_deletion_none() {
     let mut fixture = complete(&[("/t/a", "1"), ("/t/b", "2")]);
-    for (at, change, text, told) in [
+    for (at, change, text, changed) in [
         ("/t/a", Change::Data, "3", "changed {a=3 b=2}"),
         ("/t/c", Change::Created, "4", "changed {a=3 b=2 c=4}"),
         ("/t/c/d", Change::Created, "5", "changed {a=3 b=2 c/d=5}"),
     ] {
         fixture.hint(at, change);
-        assert_eq!(fixture.asks(), [format!("look {at}")]);
+        assert_eq!(fixture.request_names(), [format!("look {at}")]);
         fixture.looked(text);
         fixture.pass(10);
-        assert_eq!(fixture.asks(), NONE);
+        assert_eq!(fixture.request_names(), NONE);
         let expected = if at == "/t/c/d" {
-            // It had bytes of its own before it had a child.
-            vec!["bytes ignored /t/c".to_owned(), told.to_owned()]
+            // It had bytes before it had a child.
+            vec!["bytes ignored /t/c".to_owned(), changed.to_owned()]
         } else {
-            vec![told.to_owned()]
+            vec![changed.to_owned()]
         };
         assert_eq!(fixture.take_news(), expected);
     }
     fixture.hint("/t/c/d", Change::Deleted);
     fixture.pass(10);
     assert_eq!(
-        (fixture.asks(), fixture.take_news()),
+        (fixture.request_names(), fixture.take_news()),
         (NONE, vec!["changed {a=3 b=2 c=4}".to_owned()])
     );
 }
 
 #[test]
-fn hints_that_say_nothing_about_a_file_cost_nothing() {
+fn hints_about_no_file_cause_no_read() {
     let mut fixture = complete(&[("/t/a", "1")]);
     for (at, change) in [
         ("/t", Change::Data),
@@ -83,29 +83,32 @@ fn hints_that_say_nothing_about_a_file_cost_nothing() {
     ] {
         fixture.hint(at, change);
     }
-    assert_eq!((fixture.asks(), fixture.take_news()), (NONE, NONE));
+    assert_eq!((fixture.request_names(), fixture.take_news()), (NONE, NONE));
     let mut fixture = Fixture::connected(&["all/=/"]);
     fixture.answer(Outcome::Arm(Ok(())));
     fixture.walked(&[]);
     fixture.hint("/x", Change::Created);
-    assert_eq!(fixture.asks(), ["look /x"]);
+    assert_eq!(fixture.request_names(), ["look /x"]);
 }
 
 #[test]
-fn what_is_hinted_at_while_all_is_read_is_read_after_it() {
+fn a_hint_during_a_full_read_is_followed_by_a_read() {
     let mut fixture = complete(&[("/t/a", "1")]);
     fixture.step(Event::Refresh);
     fixture.hint("/t/a", Change::Data);
     fixture.hint("/t/b", Change::Deleted);
-    assert_eq!(fixture.asks(), ["walk /t"]);
+    assert_eq!(fixture.request_names(), ["walk /t"]);
     fixture.answer(Outcome::List(Ok(vec!["a".to_owned()])));
-    // Nothing was read of them before the hint.
-    assert_eq!((fixture.take_news(), fixture.asks()), (NONE, vec!["look /t/a /t/b".to_owned()]));
+    // They were not read before the hint.
+    assert_eq!(
+        (fixture.take_news(), fixture.request_names()),
+        (NONE, vec!["look /t/a /t/b".to_owned()])
+    );
     let read = fixture.read(bytes("2"), 0);
     fixture.hint("/t/a", Change::Data);
     fixture.answer(Outcome::Read(vec![Ok(read), Err(SessionError::NoNode(path("/t/b")))]));
     assert_eq!(
-        (fixture.take_news(), fixture.asks()),
+        (fixture.take_news(), fixture.request_names()),
         (vec!["complete {a=2}".to_owned()], vec!["look /t/a".to_owned()])
     );
     fixture.looked("3");
@@ -114,14 +117,14 @@ fn what_is_hinted_at_while_all_is_read_is_read_after_it() {
 }
 
 #[test]
-fn read_again_means_after_the_wish() {
+fn a_refresh_is_a_read_that_begins_after_it() {
     let mut fixture = complete(&[("/t/a", "1")]);
     fixture.step(Event::Refresh);
-    let before = fixture.asked.remove(0);
+    let before = fixture.requests.remove(0);
     fixture.step(Event::Refresh);
     fixture.deliver(&before, Outcome::List(Ok(vec!["a".to_owned()])));
     assert_eq!((fixture.take_news(), fixture.source.is_complete()), (NONE, false));
-    assert_eq!(fixture.asks(), ["walk /t", "look /t/a"]);
+    assert_eq!(fixture.request_names(), ["walk /t", "look /t/a"]);
     fixture.walked(&[("/t/a", "3")]);
     assert_eq!((fixture.take_news(), fixture.source.is_complete()), (NONE, false));
     fixture.looked("3");
@@ -129,7 +132,7 @@ fn read_again_means_after_the_wish() {
 }
 
 #[test]
-fn many_changes_are_told_in_a_few_steps() {
+fn many_changes_are_reported_in_a_few_steps() {
     let count = 2000;
     let names: Vec<String> = (0..count).map(|number| format!("/t/{number}")).collect();
     let pairs: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "x")).collect();
@@ -137,16 +140,16 @@ fn many_changes_are_told_in_a_few_steps() {
     for name in &names {
         fixture.hint(name, Change::Data);
     }
-    assert_eq!(fixture.asked.len(), 64);
-    while !fixture.asked.is_empty() {
+    assert_eq!(fixture.requests.len(), 64);
+    while !fixture.requests.is_empty() {
         fixture.looked("y");
-        // A courier is no faster.
+        // A request takes at least this long.
         fixture.now += Duration::from_micros(50);
     }
     fixture.pass(1000);
-    let told = fixture.take_news();
-    assert!(told.len() < 10, "{}", told.len());
-    assert!(!told.last().unwrap().contains("=x"));
+    let news = fixture.take_news();
+    assert!(news.len() < 10, "{}", news.len());
+    assert!(!news.last().unwrap().contains("=x"));
     assert_eq!(fixture.source.deadline(), None);
 }
 
@@ -154,42 +157,42 @@ fn many_changes_are_told_in_a_few_steps() {
 fn an_older_server_is_watched_znode_by_znode() {
     let mut fixture = Fixture::connected(&["t/=/t/", "u/=/u/"]);
     fixture.answer(Outcome::Arm(Err(SessionError::Unsupported)));
-    // It hangs up as well.
+    // The server closes the connection as well.
     fixture.step(away());
-    fixture.asked.clear();
+    fixture.requests.clear();
     fixture.step(connected(false));
-    assert_eq!(fixture.asks(), ["walk /t watching", "walk /u watching"]);
+    assert_eq!(fixture.request_names(), ["walk /t watching", "walk /u watching"]);
     fixture.walked(&[("/t/a", "1")]);
     fixture.walked(&[]);
     assert_eq!(fixture.take_news(), ["complete {a=1}|{}"]);
     fixture.hint("/t/a", Change::Data);
-    assert_eq!(fixture.asks(), ["look /t/a watching"]);
+    assert_eq!(fixture.request_names(), ["look /t/a watching"]);
     fixture.looked("2");
-    // A znode that goes is told of, and so is the list that it stood in.
+    // The deletion of a znode sends an event for it and one for its parent's children.
     fixture.hint("/t/a", Change::Deleted);
     fixture.hint("/t", Change::Children);
-    assert_eq!(fixture.asks(), ["walk /t watching"]);
+    assert_eq!(fixture.request_names(), ["walk /t watching"]);
     fixture.hint("/t", Change::Children);
     fixture.walked(&[]);
-    // Something happened since it was asked.
-    assert_eq!(fixture.asks(), ["walk /t watching"]);
+    // There was a hint after the request.
+    assert_eq!(fixture.request_names(), ["walk /t watching"]);
     fixture.walked(&[("/t/b", "3")]);
     fixture.pass(10);
     assert_eq!(fixture.take_news().last().unwrap(), "changed {b=3}|{}");
-    // A new session may be with a newer server.
+    // The next session may be with a newer server.
     fixture.step(away());
     fixture.step(connected(true));
-    assert_eq!(fixture.asks(), ["arm /t", "arm /u"]);
+    assert_eq!(fixture.request_names(), ["arm /t", "arm /u"]);
 }
 
 #[test]
-fn a_missing_subtree_is_waited_for_and_an_empty_one_is_there() {
+fn the_source_waits_for_a_missing_subtree_and_accepts_an_empty_one() {
     let mut fixture = Fixture::connected(&["t/=/t/"]);
     fixture.answer(Outcome::Arm(Ok(())));
     fixture.walked_nowhere();
     assert_eq!(fixture.take_news(), ["missing /t"]);
     fixture.hint("/t", Change::Created);
-    assert_eq!(fixture.asks(), ["walk /t"]);
+    assert_eq!(fixture.request_names(), ["walk /t"]);
     fixture.walked(&[]);
     assert_eq!(fixture.take_news(), ["complete {}"]);
 }
@@ -197,7 +200,7 @@ fn a_missing_subtree_is_waited_for_and_an_empty_one_is_there() {
 #[test]
 fn a_subtree_that_is_deleted_keeps_what_it_had() {
     let mut fixture = complete(&[("/t/a", "1"), ("/t/d", ""), ("/t/d/b", "2"), ("/t/d/c", "3")]);
-    // A znode goes, and long after that the rest, one by one as ZooKeeper does it.
+    // One znode is deleted, and much later the rest, one by one.
     fixture.hint("/t/d/c", Change::Deleted);
     fixture.pass(5000);
     assert_eq!(fixture.take_news(), ["changed {a=1 d/b=2}"]);
@@ -209,7 +212,7 @@ fn a_subtree_that_is_deleted_keeps_what_it_had() {
     fixture.hint("/t", Change::Deleted);
     fixture.walked_nowhere();
     assert_eq!(fixture.take_news(), ["deleted /t", "changed {a=1 d/b=2}"]);
-    // It stays so over a new contact, and until it is back.
+    // The files stay over a new connection, until the subtree is back.
     fixture.step(away());
     fixture.step(connected(false));
     fixture.walked_nowhere();
@@ -224,7 +227,7 @@ fn a_subtree_that_is_deleted_keeps_what_it_had() {
 fn a_read_that_was_under_way_does_not_bring_a_part_of_it_back() {
     let mut fixture = complete(&[("/t/a", "1"), ("/t/b", "2")]);
     fixture.hint("/t/a", Change::Data);
-    let late = fixture.asked.remove(0);
+    let late = fixture.requests.remove(0);
     for at in ["/t/a", "/t/b", "/t"] {
         fixture.hint(at, Change::Deleted);
     }
@@ -233,11 +236,11 @@ fn a_read_that_was_under_way_does_not_bring_a_part_of_it_back() {
     fixture.deliver(&late, Outcome::Read(vec![Ok(earlier)]));
     fixture.pass(1000);
     assert_eq!(fixture.source.content().map(super::fixture::shown).unwrap(), "{a=1 b=2}");
-    assert_eq!(fixture.asks(), NONE);
+    assert_eq!(fixture.request_names(), NONE);
 }
 
 #[test]
-fn what_is_not_a_file_is_told_once() {
+fn a_znode_that_becomes_no_file_is_reported_once() {
     let mut fixture = Fixture::connected(&["t/=/t/"]);
     fixture.answer(Outcome::Arm(Ok(())));
     let pairs = [("/t/.x", "1"), ("/t/.x/y", "2"), ("/t/d", "own"), ("/t/d/e", "3")];
@@ -247,7 +250,7 @@ fn what_is_not_a_file_is_told_once() {
     fixture.step(Event::Refresh);
     fixture.walked(&pairs);
     assert_eq!(fixture.take_news(), ["complete {d/e=3}"]);
-    // What is in no file changes none.
+    // Znodes that are no files change no file.
     fixture.hint("/t/.x", Change::Data);
     fixture.looked("9");
     fixture.hint("/t/d", Change::Data);
@@ -263,8 +266,8 @@ fn one_forbidden_znode_keeps_the_subtree_as_it_was() {
     fixture.refused("/t/a");
     assert_eq!(fixture.take_news(), ["unreadable /t: not authorised: /t/a"]);
     fixture.hint("/t/b", Change::Data);
-    assert_eq!((fixture.asks(), fixture.take_news()), (NONE, NONE));
-    // Something happened: it is tried within a second.
+    assert_eq!((fixture.request_names(), fixture.take_news()), (NONE, NONE));
+    // After the hint it is tried within a second.
     fixture.pass(1000);
     fixture.walked(&[("/t/a", "3"), ("/t/b", "4")]);
     assert_eq!(fixture.take_news(), ["changed {a=3 b=4}"]);
@@ -295,23 +298,26 @@ fn a_subtree_beyond_its_bounds_keeps_what_it_had() {
 }
 
 #[test]
-fn one_that_comes_back_at_once_was_never_away() {
+fn a_znode_that_is_recreated_at_once_stays_in_the_content() {
     let mut fixture = complete(&[("/t/a", "1"), ("/t/b", "2")]);
     fixture.hint("/t/a", Change::Data);
     fixture.hint("/t/a", Change::Deleted);
     fixture.hint("/t/a", Change::Created);
     fixture.nothing();
     fixture.pass(1000);
-    assert_eq!((fixture.take_news(), fixture.asks()), (NONE, vec!["look /t/a".to_owned()]));
+    assert_eq!(
+        (fixture.take_news(), fixture.request_names()),
+        (NONE, vec!["look /t/a".to_owned()])
+    );
     fixture.looked("3");
     assert_eq!(fixture.take_news(), ["changed {a=3 b=2}"]);
 }
 
 #[test]
-fn an_answer_that_comes_after_two_readings_of_all_is_not_the_last_word() {
+fn an_answer_older_than_two_full_reads_is_not_final() {
     let mut fixture = complete(&[("/t/a", "1")]);
     fixture.hint("/t/a", Change::Data);
-    let late = fixture.asked.remove(0);
+    let late = fixture.requests.remove(0);
     fixture.hint("/t", Change::Created);
     fixture.hint("/t/a", Change::Data);
     fixture.hint("/t", Change::Created);
@@ -319,7 +325,7 @@ fn an_answer_that_comes_after_two_readings_of_all_is_not_the_last_word() {
     fixture.walked(&[("/t/a", "3")]);
     let earlier = fixture.read(bytes("2"), 0);
     fixture.deliver(&late, Outcome::Read(vec![Ok(earlier)]));
-    assert_eq!(fixture.asks(), ["look /t/a"]);
+    assert_eq!(fixture.request_names(), ["look /t/a"]);
     fixture.looked("3");
     fixture.pass(1000);
     assert_eq!(fixture.take_news().last().unwrap(), "changed {a=3}");
