@@ -83,33 +83,33 @@ impl MirrorSource {
                     | session::Event::GaveUp(_)
                     | session::Event::AuthRefused(_) => {}
                 }
-                self.each(now, || Cached::Session(event.clone()))
+                self.step_all(now, || Cached::Session(event.clone()))
             }
             Event::Refresh => {
                 if self.state == State::Complete {
                     self.state = State::Loading;
                 }
-                self.each(now, || Cached::Refresh)
+                self.step_all(now, || Cached::Refresh)
             }
-            Event::Tick => self.each(now, || Cached::Tick),
+            Event::Tick => self.step_all(now, || Cached::Tick),
             Event::Answered(Answer { unit, answer }) => {
-                self.unit(now, unit, Cached::Answered(answer))
+                self.step_unit(now, unit, Cached::Answered(answer))
             }
         };
         self.report(is_changed);
         std::mem::take(&mut self.actions)
     }
 
-    fn each(&mut self, now: Instant, event: impl Fn() -> cache::Event<Arc<[u8]>>) -> bool {
+    fn step_all(&mut self, now: Instant, event: impl Fn() -> cache::Event<Arc<[u8]>>) -> bool {
         let mut is_changed = false;
         for index in 0..self.units.len() {
-            is_changed |= self.unit(now, index, event());
+            is_changed |= self.step_unit(now, index, event());
         }
         is_changed
     }
 
     /// Passes an event to a unit; returns whether its value changed.
-    fn unit(&mut self, now: Instant, index: usize, event: cache::Event<Arc<[u8]>>) -> bool {
+    fn step_unit(&mut self, now: Instant, index: usize, event: cache::Event<Arc<[u8]>>) -> bool {
         let Some(unit) = self.units.get_mut(index) else { return false };
         let is_changed = unit.step(now, index, event, &mut self.actions);
         if unit.is_watching_each() {
@@ -118,9 +118,9 @@ impl MirrorSource {
         is_changed
     }
 
-    /// Reports the content if it is complete for the first time, or has changed.
+    /// Reports the content if it has become complete or has changed.
     fn report(&mut self, is_changed: bool) {
-        let is_read = self.units.iter().all(Unit::is_settled);
+        let is_read = self.units.iter().all(Unit::is_resolved);
         let is_completed = self.state == State::Loading && is_read;
         let is_update = self.state == State::Complete && is_changed;
         if !is_completed && !is_update {

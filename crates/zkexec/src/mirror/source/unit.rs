@@ -59,7 +59,7 @@ impl Unit {
     }
 
     /// Whether it was read, is missing, or can't be read.
-    pub(super) const fn is_settled(&self) -> bool {
+    pub(super) const fn is_resolved(&self) -> bool {
         matches!(self.cache.state(), State::Complete | State::Missing | State::Refused)
     }
 

@@ -154,7 +154,7 @@ fn storm(seed: u64) {
 fn compare(seed: u64, source: &MirrorSource, server: &MemoryServer) {
     for unit in &source.units {
         let at = unit.path().as_str();
-        assert!(unit.is_settled() && !unit.is_unreadable(), "seed {seed}: {at}");
+        assert!(unit.is_resolved() && !unit.is_unreadable(), "seed {seed}: {at}");
         let expected = match unit.is_tree() {
             true => expected_tree(server, at).map(|leaves| Mirrored::Tree(leaves.into())),
             false => server.data(at).map(|data| Mirrored::Bytes(data.into())),
