@@ -137,11 +137,11 @@ impl Runner {
         loop {
             self.notify_status();
             let mut next = self.inbox.next(self.deadline());
-            let mut taken = 0;
+            let mut handled = 0;
             while let Some(event) = next {
-                self.take(event)?;
-                taken += 1;
-                next = if taken < EVENTS_MAX { self.inbox.take() } else { None };
+                self.handle(event)?;
+                handled += 1;
+                next = if handled < EVENTS_MAX { self.inbox.take() } else { None };
             }
             self.tick(Instant::now())?;
             self.log_obstacle();
@@ -155,7 +155,7 @@ impl Runner {
     }
 
     fn notify_status(&mut self) {
-        if self.child.processes.is_up() && self.commands.is_well() {
+        if self.child.processes.is_up() && self.commands.is_healthy() {
             self.notifier.ready();
         }
         let status = match (self.boot.is_done(), self.had_contact) {
@@ -189,7 +189,7 @@ impl Runner {
         .min()
     }
 
-    fn take(&mut self, event: Event) -> Result<(), Failure> {
+    fn handle(&mut self, event: Event) -> Result<(), Failure> {
         let now = Instant::now();
         match event {
             Event::Session(event) => self.session_event(now, event),

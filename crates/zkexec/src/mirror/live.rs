@@ -40,12 +40,12 @@ impl Follower {
         let deadline = Instant::now() + patience(PATIENCE);
         while !is_so(self) {
             assert!(Instant::now() < deadline, "{what}: {:?} {:?}", self.news, self.listing());
-            self.turn(deadline);
+            self.step(deadline);
         }
     }
 
     /// Handles one event, if there is one before the deadline.
-    fn turn(&mut self, deadline: Instant) {
+    fn step(&mut self, deadline: Instant) {
         let due = self.source.deadline().map_or(deadline, |due| due.min(deadline));
         let event = match self.live.next(due) {
             None => Event::Tick,
@@ -72,7 +72,7 @@ impl Follower {
             }
             Action::Tell(News::Skipped(path, _)) => self.news.push(format!("skipped {path}")),
             Action::Tell(News::BytesIgnored(path)) => {
-                self.news.push(format!("bytes ignored {path}"))
+                self.news.push(format!("bytes ignored {path}"));
             }
         }
     }
@@ -250,7 +250,7 @@ fn churn(seed: u64, is_old: bool) {
         }
         // The follower handles a few events in between.
         for _ in 0..rng.u8(..4) {
-            follower.turn(Instant::now() + Duration::from_millis(1));
+            follower.step(Instant::now() + Duration::from_millis(1));
         }
     }
     follower.until(&format!("seed {seed} old {is_old}"), |follower| {

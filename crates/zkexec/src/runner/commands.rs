@@ -44,7 +44,7 @@ impl Commands {
     }
 
     /// Whether a health check has succeeded, or there is none.
-    pub(super) const fn is_well(&self) -> bool {
+    pub(super) const fn is_healthy(&self) -> bool {
         self.checkup.is_none() || self.was_healthy
     }
 
@@ -102,7 +102,7 @@ impl Commands {
         child: &Supervisor,
     ) -> Option<Step<C>> {
         let finding = self.checkup.as_mut()?.finished(now, finished);
-        self.found(now, finding, child)
+        self.handle_finding(now, finding, child)
     }
 
     /// Handles the end of the command of `--on-change`.
@@ -124,10 +124,15 @@ impl Commands {
             hook.tick(now);
         }
         let finding = self.checkup.as_mut()?.tick(now);
-        self.found(now, finding, child)
+        self.handle_finding(now, finding, child)
     }
 
-    fn found<C>(&mut self, now: Instant, finding: Finding, child: &Supervisor) -> Option<Step<C>> {
+    fn handle_finding<C>(
+        &mut self,
+        now: Instant,
+        finding: Finding,
+        child: &Supervisor,
+    ) -> Option<Step<C>> {
         match finding {
             Finding::Nothing => None,
             Finding::Failing => {

@@ -77,7 +77,7 @@ impl MirrorSource {
                 match event {
                     session::Event::Connected { .. } => self.state = State::Loading,
                     session::Event::Suspended(_) | session::Event::Lost => {
-                        self.state = State::Disconnected
+                        self.state = State::Disconnected;
                     }
                     session::Event::Hint(_)
                     | session::Event::GaveUp(_)

@@ -85,7 +85,7 @@ impl World {
         self.queue.iter().take(self.holders).any(|holder| *holder == index)
     }
 
-    fn turn(&mut self) {
+    fn step(&mut self) {
         match self.rng.usize(0..20) {
             0 => self.publish(),
             1 => self.advance(),
@@ -300,7 +300,7 @@ fn run(has_faults: bool) {
         let result = std::panic::catch_unwind(|| {
             let mut world = World::new(seed, has_faults);
             for _ in 0..STEPS {
-                world.turn();
+                world.step();
             }
             world.come_to_rest();
         });

@@ -156,12 +156,12 @@ impl Fixture {
 
     /// Answers the oldest request, a read, with this text for each znode.
     #[track_caller]
-    pub(super) fn found(&mut self, text: &str) {
-        self.found_bytes(&bytes(text));
+    pub(super) fn answer_read(&mut self, text: &str) {
+        self.answer_read_bytes(&bytes(text));
     }
 
     #[track_caller]
-    pub(super) fn found_bytes(&mut self, bytes: &Arc<[u8]>) {
+    pub(super) fn answer_read_bytes(&mut self, bytes: &Arc<[u8]>) {
         let Some(Ask::Read(paths, _)) =
             self.requests.first().map(|first| first.request.ask().clone())
         else {
@@ -171,27 +171,22 @@ impl Fixture {
         self.answer(Outcome::Read(read));
     }
 
-    #[track_caller]
-    pub(super) fn looked(&mut self, text: &str) {
-        self.found(text);
-    }
-
     /// Answers the oldest request, a read: the znode does not exist.
     #[track_caller]
-    pub(super) fn nothing(&mut self) {
-        self.unread(&SessionError::NoNode(path("/gone")));
-        self.awaited(false);
+    pub(super) fn answer_missing(&mut self) {
+        self.answer_error(&SessionError::NoNode(path("/gone")));
+        self.answer_await(false);
     }
 
     /// Answers the oldest request, a read: it is not allowed.
     #[track_caller]
-    pub(super) fn refused(&mut self, at: &str) {
-        self.unread(&forbidden(at));
-        self.awaited(true);
+    pub(super) fn answer_refused(&mut self, at: &str) {
+        self.answer_error(&forbidden(at));
+        self.answer_await(true);
     }
 
     #[track_caller]
-    pub(super) fn unread(&mut self, error: &SessionError) {
+    pub(super) fn answer_error(&mut self, error: &SessionError) {
         let count = match self.requests.first().map(|first| first.request.ask().clone()) {
             Some(Ask::Read(paths, _)) => paths.len(),
             _ => panic!("not a read: {:?}", self.request_names()),
@@ -200,7 +195,7 @@ impl Fixture {
     }
 
     /// Answers the request for a one-shot watch on a znode that can't be read, if there is one.
-    fn awaited(&mut self, is_there: bool) {
+    fn answer_await(&mut self, is_there: bool) {
         let is_await = |request: &Request| matches!(request.request.ask(), Ask::Await(_));
         if let Some(index) = self.requests.iter().position(is_await) {
             let request = self.requests.remove(index);
@@ -210,7 +205,7 @@ impl Fixture {
 
     /// Answers the walk that the oldest request begins with exactly these znodes.
     #[track_caller]
-    pub(super) fn walked(&mut self, pairs: &[(&str, &str)]) {
+    pub(super) fn answer_walk(&mut self, pairs: &[(&str, &str)]) {
         let nodes = nodes(pairs);
         let first = self.requests.remove(0);
         self.walk(&first, &nodes);
@@ -247,10 +242,10 @@ impl Fixture {
 
     /// Answers the oldest request, the start of a walk: the top does not exist.
     #[track_caller]
-    pub(super) fn walked_nowhere(&mut self) {
+    pub(super) fn answer_walk_missing(&mut self) {
         assert!(self.request_names()[0].starts_with("walk"), "{:?}", self.request_names());
         self.answer(Outcome::List(Err(SessionError::NoNode(path("/gone")))));
-        self.awaited(false);
+        self.answer_await(false);
     }
 
     /// Advances the clock and fires the timer if it is due.

@@ -13,7 +13,7 @@ const NONE: Vec<String> = Vec::new();
 fn complete(pairs: &[(&str, &str)]) -> Fixture {
     let mut fixture = Fixture::connected(&["t/=/t/"]);
     fixture.answer(Outcome::Arm(Ok(())));
-    fixture.walked(pairs);
+    fixture.answer_walk(pairs);
     assert!(fixture.source.is_complete());
     fixture.take_news();
     fixture.pass(1000);
@@ -26,7 +26,7 @@ fn the_watch_is_set_before_anything_is_read() {
     assert_eq!(fixture.request_names(), ["arm /t"]);
     fixture.answer(Outcome::Arm(Ok(())));
     assert_eq!(fixture.request_names(), ["walk /t"]);
-    fixture.walked(&[("/t/a", "1"), ("/t/d", ""), ("/t/d/b", "2")]);
+    fixture.answer_walk(&[("/t/a", "1"), ("/t/d", ""), ("/t/d/b", "2")]);
     assert_eq!(fixture.take_news(), ["complete {a=1 d/b=2}"]);
     assert_eq!((fixture.request_names(), fixture.source.deadline()), (NONE, None));
 }
@@ -52,7 +52,7 @@ fn a_change_is_one_read_and_a_deletion_none() {
     ] {
         fixture.hint(at, change);
         assert_eq!(fixture.request_names(), [format!("look {at}")]);
-        fixture.looked(text);
+        fixture.answer_read(text);
         fixture.pass(10);
         assert_eq!(fixture.request_names(), NONE);
         let expected = if at == "/t/c/d" {
@@ -86,7 +86,7 @@ fn hints_about_no_file_cause_no_read() {
     assert_eq!((fixture.request_names(), fixture.take_news()), (NONE, NONE));
     let mut fixture = Fixture::connected(&["all/=/"]);
     fixture.answer(Outcome::Arm(Ok(())));
-    fixture.walked(&[]);
+    fixture.answer_walk(&[]);
     fixture.hint("/x", Change::Created);
     assert_eq!(fixture.request_names(), ["look /x"]);
 }
@@ -111,7 +111,7 @@ fn a_hint_during_a_full_read_is_followed_by_a_read() {
         (fixture.take_news(), fixture.request_names()),
         (vec!["complete {a=2}".to_owned()], vec!["look /t/a".to_owned()])
     );
-    fixture.looked("3");
+    fixture.answer_read("3");
     fixture.pass(10);
     assert_eq!(fixture.take_news().last().unwrap(), "changed {a=3}");
 }
@@ -125,9 +125,9 @@ fn a_refresh_is_a_read_that_begins_after_it() {
     fixture.deliver(&before, Outcome::List(Ok(vec!["a".to_owned()])));
     assert_eq!((fixture.take_news(), fixture.source.is_complete()), (NONE, false));
     assert_eq!(fixture.request_names(), ["walk /t", "look /t/a"]);
-    fixture.walked(&[("/t/a", "3")]);
+    fixture.answer_walk(&[("/t/a", "3")]);
     assert_eq!((fixture.take_news(), fixture.source.is_complete()), (NONE, false));
-    fixture.looked("3");
+    fixture.answer_read("3");
     assert_eq!(fixture.take_news(), ["complete {a=3}"]);
 }
 
@@ -142,7 +142,7 @@ fn many_changes_are_reported_in_a_few_steps() {
     }
     assert_eq!(fixture.requests.len(), 64);
     while !fixture.requests.is_empty() {
-        fixture.looked("y");
+        fixture.answer_read("y");
         // A request takes at least this long.
         fixture.now += Duration::from_micros(50);
     }
@@ -162,21 +162,21 @@ fn an_older_server_is_watched_znode_by_znode() {
     fixture.requests.clear();
     fixture.step(connected(false));
     assert_eq!(fixture.request_names(), ["walk /t watching", "walk /u watching"]);
-    fixture.walked(&[("/t/a", "1")]);
-    fixture.walked(&[]);
+    fixture.answer_walk(&[("/t/a", "1")]);
+    fixture.answer_walk(&[]);
     assert_eq!(fixture.take_news(), ["complete {a=1}|{}"]);
     fixture.hint("/t/a", Change::Data);
     assert_eq!(fixture.request_names(), ["look /t/a watching"]);
-    fixture.looked("2");
+    fixture.answer_read("2");
     // The deletion of a znode sends an event for it and one for its parent's children.
     fixture.hint("/t/a", Change::Deleted);
     fixture.hint("/t", Change::Children);
     assert_eq!(fixture.request_names(), ["walk /t watching"]);
     fixture.hint("/t", Change::Children);
-    fixture.walked(&[]);
+    fixture.answer_walk(&[]);
     // There was a hint after the request.
     assert_eq!(fixture.request_names(), ["walk /t watching"]);
-    fixture.walked(&[("/t/b", "3")]);
+    fixture.answer_walk(&[("/t/b", "3")]);
     fixture.pass(10);
     assert_eq!(fixture.take_news().last().unwrap(), "changed {b=3}|{}");
     // The next session may be with a newer server.
@@ -189,11 +189,11 @@ fn an_older_server_is_watched_znode_by_znode() {
 fn the_source_waits_for_a_missing_subtree_and_accepts_an_empty_one() {
     let mut fixture = Fixture::connected(&["t/=/t/"]);
     fixture.answer(Outcome::Arm(Ok(())));
-    fixture.walked_nowhere();
+    fixture.answer_walk_missing();
     assert_eq!(fixture.take_news(), ["missing /t"]);
     fixture.hint("/t", Change::Created);
     assert_eq!(fixture.request_names(), ["walk /t"]);
-    fixture.walked(&[]);
+    fixture.answer_walk(&[]);
     assert_eq!(fixture.take_news(), ["complete {}"]);
 }
 
@@ -210,16 +210,16 @@ fn a_subtree_that_is_deleted_keeps_what_it_had() {
     }
     assert_eq!(fixture.take_news().last().unwrap(), "changed {}");
     fixture.hint("/t", Change::Deleted);
-    fixture.walked_nowhere();
+    fixture.answer_walk_missing();
     assert_eq!(fixture.take_news(), ["deleted /t", "changed {a=1 d/b=2}"]);
     // The files stay over a new connection, until the subtree is back.
     fixture.step(away());
     fixture.step(connected(false));
-    fixture.walked_nowhere();
+    fixture.answer_walk_missing();
     assert_eq!(fixture.take_news(), ["complete {a=1 d/b=2}"]);
     fixture.hint("/t", Change::Created);
     fixture.hint("/t/a", Change::Created);
-    fixture.walked(&[("/t/a", "9")]);
+    fixture.answer_walk(&[("/t/a", "9")]);
     assert_eq!(fixture.take_news(), ["changed {a=9}"]);
 }
 
@@ -231,7 +231,7 @@ fn a_read_that_was_under_way_does_not_bring_a_part_of_it_back() {
     for at in ["/t/a", "/t/b", "/t"] {
         fixture.hint(at, Change::Deleted);
     }
-    fixture.walked_nowhere();
+    fixture.answer_walk_missing();
     let earlier = fixture.read(bytes("5"), 0);
     fixture.deliver(&late, Outcome::Read(vec![Ok(earlier)]));
     fixture.pass(1000);
@@ -244,17 +244,17 @@ fn a_znode_that_becomes_no_file_is_reported_once() {
     let mut fixture = Fixture::connected(&["t/=/t/"]);
     fixture.answer(Outcome::Arm(Ok(())));
     let pairs = [("/t/.x", "1"), ("/t/.x/y", "2"), ("/t/d", "own"), ("/t/d/e", "3")];
-    fixture.walked(&pairs);
+    fixture.answer_walk(&pairs);
     let dot = "skipped /t/.x: a name with a leading dot is left alone";
     assert_eq!(fixture.take_news(), [dot, "bytes ignored /t/d", "complete {d/e=3}"]);
     fixture.step(Event::Refresh);
-    fixture.walked(&pairs);
+    fixture.answer_walk(&pairs);
     assert_eq!(fixture.take_news(), ["complete {d/e=3}"]);
     // Znodes that are no files change no file.
     fixture.hint("/t/.x", Change::Data);
-    fixture.looked("9");
+    fixture.answer_read("9");
     fixture.hint("/t/d", Change::Data);
-    fixture.looked("other");
+    fixture.answer_read("other");
     fixture.pass(1000);
     assert_eq!(fixture.take_news(), NONE);
 }
@@ -263,13 +263,13 @@ fn a_znode_that_becomes_no_file_is_reported_once() {
 fn one_forbidden_znode_keeps_the_subtree_as_it_was() {
     let mut fixture = complete(&[("/t/a", "1"), ("/t/b", "2")]);
     fixture.hint("/t/a", Change::Data);
-    fixture.refused("/t/a");
+    fixture.answer_refused("/t/a");
     assert_eq!(fixture.take_news(), ["unreadable /t: not authorised: /t/a"]);
     fixture.hint("/t/b", Change::Data);
     assert_eq!((fixture.request_names(), fixture.take_news()), (NONE, NONE));
     // After the hint it is tried within a second.
     fixture.pass(1000);
-    fixture.walked(&[("/t/a", "3"), ("/t/b", "4")]);
+    fixture.answer_walk(&[("/t/a", "3"), ("/t/b", "4")]);
     assert_eq!(fixture.take_news(), ["changed {a=3 b=4}"]);
     assert_eq!(fixture.source.deadline(), None);
 }
@@ -280,19 +280,19 @@ fn a_subtree_beyond_its_bounds_keeps_what_it_had() {
     let pairs: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "")).collect();
     let mut fixture = complete(&pairs);
     fixture.hint("/t/one-more", Change::Created);
-    fixture.looked("");
+    fixture.answer_read("");
     assert_eq!(fixture.take_news(), ["unreadable /t: more than 10000 znodes"]);
     fixture.pass(1000);
     fixture.answer(Outcome::List(Ok((0..=ZNODES_MAX).map(|number| number.to_string()).collect())));
     assert_eq!(fixture.take_news(), NONE);
     fixture.hint("/t/one-more", Change::Deleted);
     fixture.pass(1000);
-    fixture.walked(&pairs[1..]);
+    fixture.answer_walk(&pairs[1..]);
     assert_eq!(fixture.take_news().len(), 1);
 
     let mut fixture = complete(&[("/t/a", "1")]);
     fixture.hint("/t/a", Change::Data);
-    fixture.found_bytes(&vec![0; BYTES_MAX + 1].into());
+    fixture.answer_read_bytes(&vec![0; BYTES_MAX + 1].into());
     assert_eq!(fixture.take_news(), ["unreadable /t: more than 67108864 bytes"]);
     assert_eq!(fixture.source.content().map(super::fixture::shown).unwrap(), "{a=1}");
 }
@@ -303,13 +303,13 @@ fn a_znode_that_is_recreated_at_once_stays_in_the_content() {
     fixture.hint("/t/a", Change::Data);
     fixture.hint("/t/a", Change::Deleted);
     fixture.hint("/t/a", Change::Created);
-    fixture.nothing();
+    fixture.answer_missing();
     fixture.pass(1000);
     assert_eq!(
         (fixture.take_news(), fixture.request_names()),
         (NONE, vec!["look /t/a".to_owned()])
     );
-    fixture.looked("3");
+    fixture.answer_read("3");
     assert_eq!(fixture.take_news(), ["changed {a=3 b=2}"]);
 }
 
@@ -321,12 +321,12 @@ fn an_answer_older_than_two_full_reads_is_not_final() {
     fixture.hint("/t", Change::Created);
     fixture.hint("/t/a", Change::Data);
     fixture.hint("/t", Change::Created);
-    fixture.walked(&[("/t/a", "2")]);
-    fixture.walked(&[("/t/a", "3")]);
+    fixture.answer_walk(&[("/t/a", "2")]);
+    fixture.answer_walk(&[("/t/a", "3")]);
     let earlier = fixture.read(bytes("2"), 0);
     fixture.deliver(&late, Outcome::Read(vec![Ok(earlier)]));
     assert_eq!(fixture.request_names(), ["look /t/a"]);
-    fixture.looked("3");
+    fixture.answer_read("3");
     fixture.pass(1000);
     assert_eq!(fixture.take_news().last().unwrap(), "changed {a=3}");
 }
