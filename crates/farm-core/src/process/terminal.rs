@@ -1,9 +1,9 @@
 //! The foreground of the terminal, lent to the child.
 //!
-//! A terminal sends what is typed, and the signals of Ctrl-C and Ctrl-Z, to one group, its
-//! foreground. The child is to have it exactly when we would have it without the child.
+//! A terminal sends its input, and the signals of Ctrl-C and Ctrl-Z, to one process group, the
+//! foreground. The child has the foreground whenever we would have it if there were no child.
 //!
-//! **Invariant.** The foreground is taken from nobody but us and our process tree: when the shell
+//! **Invariant.** We take the foreground only from ourselves and our process tree. While the shell
 //! has it, it stays there until the shell gives it to us.
 
 use nix::errno::Errno;
@@ -14,12 +14,12 @@ use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
-/// The terminal that our stdin is, if it is one and controls us.
+/// Our stdin, if that is our controlling terminal.
 ///
-/// Belongs to the main thread; all copies are the one terminal.
+/// For use on the main thread; all clones share one state.
 #[derive(Debug, Clone, Default)]
 pub struct Terminal {
-    /// Our own group, if there is a terminal for it.
+    /// Our own process group, if there is a terminal.
     ours: Option<Pid>,
     state: Rc<State>,
 }
@@ -28,39 +28,39 @@ pub struct Terminal {
 struct State {
     /// The group of the latest child.
     child: Cell<Option<Pid>>,
-    /// Whether that child was given the foreground, and it was not taken back.
+    /// Whether that child has got the foreground and we have not taken it back.
     is_lent: Cell<bool>,
 }
 
 impl Terminal {
-    /// Looks at stdin. If that is not the terminal which controls us, there is nothing to
-    /// lend, now and later.
+    /// Looks at stdin once. If that is not our controlling terminal, there is never a foreground
+    /// to lend.
     #[must_use]
     pub fn of_stdin() -> Self {
-        // Fails for all that is no terminal, and for one that controls others.
+        // Fails if stdin is no terminal, or the controlling terminal of another session.
         let has_one = tcgetpgrp(io::stdin()).is_ok();
-        let ours = Some(getpgrp()).filter(|group| has_one && is_number(*group));
+        let ours = Some(getpgrp()).filter(|group| has_one && is_visible(*group));
         Self { ours, state: Rc::default() }
     }
 
-    /// A terminal that is none.
+    /// No terminal.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Whether there is any foreground to lend.
+    /// Whether there is a terminal.
     pub(super) const fn is_there(&self) -> bool {
         self.ours.is_some()
     }
 
-    /// Whether a child that starts now is to be the foreground.
+    /// Whether a child that starts now shall get the foreground.
     pub(super) fn is_for_child(&self) -> bool {
         self.take_back();
         self.is_there() && self.ours == foreground()
     }
 
-    /// Remembers whom the terminal is for.
+    /// Remembers the child, and whether it has the foreground.
     pub(super) fn started(&self, child: Pid, is_lent: bool) {
         self.state.child.set(Some(child));
         self.state.is_lent.set(is_lent);
@@ -73,57 +73,56 @@ impl Terminal {
         self.take_back();
     }
 
-    /// Whether a child that was stopped by this signal shall stop us too: because it had
-    /// the foreground, so that nobody could type anything any more, or because it wants it.
+    /// Whether the signal that stopped the child shall stop us too. It shall if the child has the
+    /// foreground, where it would block all input, or if it was stopped for using the terminal.
     ///
-    /// A child without a terminal that somebody stopped is that one's business.
+    /// If there is no terminal, a stopped child is left to whoever stopped it.
     #[must_use]
     pub fn is_for_us(&self, signal: i32) -> bool {
-        let wants = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
-        let has = self.state.is_lent.get() && foreground() == self.state.child.get();
-        self.is_there() && (has || wants.into_iter().any(|want| want as i32 == signal))
+        let of_terminal = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
+        let has_foreground = self.state.is_lent.get() && foreground() == self.state.child.get();
+        let is_of_terminal = of_terminal.into_iter().any(|stop| stop as i32 == signal);
+        self.is_there() && (has_foreground || is_of_terminal)
     }
 
-    /// Makes us the foreground again, if it was lent: before we end, and as long as there is
-    /// no child.
+    /// Takes the foreground back if it was lent: before we end, and while there is no child.
     pub fn take_back(&self) {
         let Some(ours) = self.ours.filter(|_| self.state.is_lent.replace(false)) else { return };
         let holder = foreground();
-        // Who stopped us from outside has made the shell take it, behind our back.
+        // If somebody else stopped us, the shell has taken the foreground, and keeps it.
         if holder.is_some_and(|group| Some(group) == self.state.child.get() || is_empty(group)) {
             give_to(ours);
         }
     }
 
-    /// Stops us as Ctrl-Z would have without a child in the foreground: our whole group,
-    /// for a pipeline stops as one. Returns when we are continued.
+    /// Stops us as Ctrl-Z would if we had the foreground: our whole group, because a pipeline
+    /// stops as one. Returns when we are continued.
     ///
-    /// If the terminal is ours all the while, the child only has to be given it: bash tells
-    /// nobody when it fetches a job that runs in the background.
+    /// If we have the foreground, this only lends it to the child and continues the child: bash
+    /// sends no CONT when it brings a job that runs in the background to the foreground.
     ///
-    /// Nothing happens when no shell is there that could continue us (an orphaned group), or
-    /// when we are the first process of a container: then the child just runs on.
+    /// We are not stopped if no shell could continue us (an orphaned process group), or if we are
+    /// the first process of a container. Then this only continues the child.
     ///
-    /// Of no use but on the main thread, which alone is sure to be stopped before the call
+    /// Call this on the main thread: no other thread is certain to be stopped before the call
     /// returns.
     pub fn suspend_ourselves(&self) {
         if !self.is_there() || self.resume_in_foreground() {
             return;
         }
         self.take_back();
-        // Zero is our own group, whatever its number is.
+        // Zero stands for our own group.
         if let Err(e) = kill(Pid::from_raw(0), Signal::SIGTSTP) {
-            log::debug!("cannot be stopped: {e}");
+            log::debug!("cannot stop our process group: {e}");
         }
         self.resume_in_foreground();
     }
 
-    /// We were continued (CONT): lends the terminal to the child if the shell has given it
-    /// to us, and continues the child. Whether it was lent.
+    /// We got a CONT: lends the foreground to the child if the shell has given it to us, and
+    /// continues the child. Returns whether it was lent.
     ///
-    /// Also for one that was sent to the background, and is fetched back later: most shells
-    /// say so by this signal alone. For bash, which does not, ask here when INT comes: if the
-    /// terminal was ours, what was typed was meant for the child.
+    /// Most shells send a CONT also when they bring a running job to the foreground. bash does
+    /// not, so call this on INT too: if we had the foreground, the Ctrl-C was for the child.
     pub fn resume(&self) -> bool {
         let is_lent = self.lend();
         if self.is_there() {
@@ -140,7 +139,7 @@ impl Terminal {
         is_lent
     }
 
-    /// Gives the foreground to the child if it is ours; whether it was.
+    /// Gives the foreground to the child if we have it; returns whether we had.
     pub(super) fn lend(&self) -> bool {
         let is_ours = self.is_there() && self.ours == foreground();
         let Some(child) = self.child().filter(|_| is_ours) else { return false };
@@ -151,12 +150,12 @@ impl Terminal {
 
     fn continue_child(&self) {
         if let Some(child) = self.child() {
-            // It may have ended, and its group with it.
+            // The child may have ended, and its group with it.
             let _ = killpg(child, Signal::SIGCONT);
         }
     }
 
-    /// The group of the child, unless that is reaped and its number perhaps another's.
+    /// The group of the child, unless it is reaped: then another process may have its pid.
     fn child(&self) -> Option<Pid> {
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         self.state.child.get().filter(|child| waitid(Id::Pid(*child), look) != Err(Errno::ECHILD))
@@ -164,30 +163,30 @@ impl Terminal {
 }
 
 fn foreground() -> Option<Pid> {
-    tcgetpgrp(io::stdin()).ok().filter(|group| is_number(*group))
+    tcgetpgrp(io::stdin()).ok().filter(|group| is_visible(*group))
 }
 
-/// A group outside our pid namespace has the number 0 here, and group 1 can't be signalled:
-/// that would mean everybody.
-fn is_number(group: Pid) -> bool {
+/// A group outside our pid namespace is reported as 0.
+fn is_visible(group: Pid) -> bool {
     group.as_raw() > 0
 }
 
+/// Group 1 is not probed: kill(2) takes -1 for all processes.
 fn is_empty(group: Pid) -> bool {
     group.as_raw() > 1 && killpg(group, None) == Err(Errno::ESRCH)
 }
 
-/// Hands the foreground to a group of our session. From the background this would stop us,
-/// were TTOU not blocked.
+/// Gives the foreground to a group of our session. In the background this call would stop us if
+/// TTOU were not blocked.
 fn give_to(group: Pid) {
     let mut held = SigSet::empty();
     held.add(Signal::SIGTTOU);
     let mask = held.thread_swap_mask(SigmaskHow::SIG_BLOCK);
     if let Err(e) = tcsetpgrp(io::stdin(), group) {
-        log::debug!(group:%; "the terminal can't be handed over: {e}");
+        log::debug!(group:%; "the terminal can't be given to the group: {e}");
     }
     if let Ok(mask) = mask {
-        // The mask is one that this thread had: it can't be refused.
+        // It was this thread's mask, so the kernel accepts it.
         let _ = mask.thread_set_mask();
     }
 }

@@ -1,14 +1,14 @@
 //! How long one run may take, and how it is ended when it takes longer.
 //!
-//! Pure: the time comes in, the signal for its process group goes out. **Invariant.** Each
+//! Pure: the time goes in, and the signal for the process group comes out. **Invariant.** Each
 //! signal is sent once, and KILL is the last one.
 
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
-/// How long a command may go on after it was told to end.
+/// How long a command may go on after the TERM.
 const GRACE: Duration = Duration::from_secs(5);
-/// The same for one whose end nobody wants to know.
+/// The same for a cancelled command.
 const CANCEL_GRACE: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Limit {
     state: State,
-    /// Whether the command is asked to end before it is killed.
+    /// Whether the command gets a TERM before the KILL.
     has_grace: bool,
 }
 
@@ -39,12 +39,12 @@ impl Limit {
         }
     }
 
-    /// Whether the command was told to end.
+    /// Whether the command has got a signal.
     pub(super) const fn is_over(&self) -> bool {
         matches!(self.state, State::Terminated { .. } | State::Killed)
     }
 
-    /// Nobody wants to know its end any more; the signal that is due, if one is.
+    /// Ends the command before its limit; returns the signal that is due, if any.
     pub(super) fn cancel(&mut self, now: Instant) -> Option<Signal> {
         if let State::Running { until } = &mut self.state {
             *until = now;
@@ -56,7 +56,7 @@ impl Limit {
         signal
     }
 
-    /// Takes the time; the signal that is due, if one is.
+    /// Returns the signal that is due, if any.
     pub(super) fn tick(&mut self, now: Instant) -> Option<Signal> {
         match self.state {
             State::Running { until } if until <= now && self.has_grace => {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_cancelled_has_less_time_and_is_asked_once() {
+    fn a_cancelled_command_has_less_time_and_gets_one_term() {
         let start = Instant::now();
         let mut limit = Limit::new(start + LIMIT, true);
         assert_eq!(limit.cancel(start), Some(Signal::SIGTERM));

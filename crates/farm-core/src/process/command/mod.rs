@@ -1,56 +1,38 @@
 //! The runner of commands: each in a shell, in a group of its own, within a time limit.
 //!
-//! **Invariant.** Of one executor at most one command runs at any time, none is run again
-//! without being asked, and none outlives the executor. Only who drops it waits for the end of
-//! a command.
+//! **Invariant.** An executor runs at most one command at a time, runs none again by itself, and
+//! none outlives it. Only dropping the executor waits for the end of a command.
 
 mod limit;
+mod outcome;
 mod run;
 mod shell;
 
+pub use outcome::Failed;
 pub use shell::{Environment, about_file};
 
 use crate::engine::Post;
 use limit::Limit;
-use log::Level;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use run::{Outcome, Run};
+use outcome::Outcome;
+use run::Run;
 use std::time::{Duration, Instant};
 
-/// Some run has ended; for [`Executor::finished`].
+/// A run has ended. Hand this to [`Executor::finished`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
     pub(super) run: u64,
 }
 
-/// Why a command counts as failed: it did not exit with 0, or took too long.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failed {
-    /// How it ended.
-    pub reason: String,
-    /// The last lines of what it said, safe to log.
-    pub said: Vec<String>,
-}
-
-impl Failed {
-    /// Logs what it said, line by line, as the words of `who`.
-    pub fn log_said(&self, level: Level, who: &str) {
-        for line in &self.said {
-            log::log!(level, "{who} said: {line}");
-        }
-    }
-}
-
-/// Runs a command when asked, once, within a time limit.
+/// Runs a command once per request, within a time limit.
 ///
-/// It has no thread that waits for its deadlines: the loop that owns it asks for
-/// [`Executor::deadline`], calls [`Executor::tick`] when that has passed, and hands over
-/// the [`Finished`] that it was posted.
+/// No thread waits for its deadlines: the loop that owns it calls [`Executor::tick`] when
+/// [`Executor::deadline`] has passed, and hands it each [`Finished`] that was posted.
 #[derive(Debug)]
 pub struct Executor {
     limit: Duration,
-    /// Whether a command that is over its time is asked to end before it is killed.
+    /// Whether a command that takes too long gets a TERM before the KILL.
     has_grace: bool,
     running: Option<Running>,
     runs: u64,
@@ -68,39 +50,36 @@ struct Running {
 /// What follows the end of a run.
 #[derive(Debug)]
 enum Then {
-    Tell,
-    /// It was cancelled.
+    /// Its outcome is returned.
+    Report,
+    /// Nothing: it was cancelled.
     Nothing,
-    /// It was overtaken.
-    Begin {
-        command: String,
-        environment: Environment,
-    },
+    /// The next command begins: that one has replaced it.
+    Begin { command: String, environment: Environment },
 }
 
 impl Executor {
-    /// One whose commands may take `limit`; `post` is called on another thread when one
-    /// ends.
+    /// Each command may take `limit`; `post` is called on another thread when one ends.
     #[must_use]
     pub fn new(limit: Duration, post: impl Fn(Finished) + Send + Sync + 'static) -> Self {
         Self { limit, has_grace: true, running: None, runs: 0, post: Post::new(post) }
     }
 
-    /// Has commands killed when their time is over or nobody wants to know any more, at
-    /// once: for a judgement that somebody waits for, by commands that only look.
+    /// Kills commands at once when they take too long or are cancelled, without a TERM first.
+    /// This is for checks, which change nothing and whose verdict is waited for.
     #[must_use]
     pub const fn without_grace(mut self) -> Self {
         self.has_grace = false;
         self
     }
 
-    /// Runs `sh -c command`. One that still runs is cancelled, and this one begins when that
-    /// is gone.
+    /// Runs `sh -c command`. If another command still runs, it is cancelled, and this one begins
+    /// when that one has ended.
     ///
     /// # Errors
     ///
-    /// What the system said when there could be no such process. Of one that begins later
-    /// [`Executor::finished`] tells that.
+    /// When the system can't start the process. For a command that begins later,
+    /// [`Executor::finished`] reports the error.
     pub fn start(
         &mut self,
         now: Instant,
@@ -126,27 +105,27 @@ impl Executor {
         let (number, post) = (self.runs, self.post.clone());
         let run = Run::start(command, environment, move || post.post(Finished { run: number }))?;
         let limit = Limit::new(now + self.limit, self.has_grace);
-        self.running = Some(Running { number, run, limit, then: Then::Tell });
+        self.running = Some(Running { number, run, limit, then: Then::Report });
         Ok(())
     }
 
-    /// Takes the end of a run, and tells whether it succeeded; `None` if it was not the
-    /// one that counts.
+    /// Takes the end of a run and returns whether it succeeded; `None` if the run was cancelled,
+    /// replaced or not ours.
     pub fn finished(&mut self, finished: &Finished) -> Option<Result<(), Failed>> {
         self.end(finished).map(|outcome| outcome.verdict())
     }
 
-    /// As [`Executor::finished`], with the exit status also of a command that took too long.
+    /// As [`Executor::finished`], but keeps the exit status of a command that took too long.
     pub(super) fn end(&mut self, finished: &Finished) -> Option<Outcome> {
         let Running { run, limit, then, .. } =
             self.running.take_if(|running| running.number == finished.run)?;
         if limit.is_over() {
-            // The shell took the hint, but what it had started may not have.
+            // The shell has ended, but the processes that it started may have ignored the TERM.
             run.signal(Signal::SIGKILL);
         }
         let outcome = run.end(limit.is_over().then_some(self.limit));
         match then {
-            Then::Tell => Some(outcome),
+            Then::Report => Some(outcome),
             Then::Nothing => None,
             Then::Begin { command, environment } => {
                 self.begin(Instant::now(), &command, &environment).err().map(Outcome::unstarted)
@@ -154,8 +133,8 @@ impl Executor {
         }
     }
 
-    /// Has a command that runs end, and tells nothing of it. It is asked now, and killed by
-    /// [`Executor::tick`] if it does not listen.
+    /// Ends the command that runs, if any, and discards its outcome. It gets a TERM now, and
+    /// [`Executor::tick`] kills it if it ignores that.
     pub fn cancel(&mut self) {
         if let Some(Running { run, limit, then, .. }) = &mut self.running {
             *then = Then::Nothing;
@@ -169,13 +148,13 @@ impl Executor {
         self.running.as_ref().and_then(|running| running.limit.deadline())
     }
 
-    /// The process of the command, cancelled or not, as long as there is one to reap.
+    /// The pid of the command, cancelled or not, until it is reaped.
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {
         self.running.as_ref().map(|running| running.run.pid())
     }
 
-    /// Does what is due, if anything is; tells whether a command was just asked to end.
+    /// Does what is due; returns whether a command that took too long has just got its TERM.
     pub fn tick(&mut self, now: Instant) -> bool {
         let Some(Running { run, limit, .. }) = &mut self.running else { return false };
         let signal = limit.tick(now);
@@ -202,45 +181,45 @@ mod tests {
     use nix::errno::Errno;
     use nix::sys::signal::kill;
 
-    /// Says that it runs, and does not listen.
+    /// Creates a file when it runs, and ignores TERM.
     const DEAF: &str = "trap '' TERM; : >\"$ZK_FILE\"; while :; do sleep 1000; done";
 
-    struct Bench {
-        check: Executor,
+    struct Fixture {
+        executor: Executor,
         inbox: Inbox<Finished>,
     }
 
-    impl Bench {
+    impl Fixture {
         fn new(limit: Duration) -> Self {
             let (inbox, outbox) = inbox();
-            Self { check: Executor::new(limit, move |end| outbox.post(end)), inbox }
+            Self { executor: Executor::new(limit, move |end| outbox.post(end)), inbox }
         }
 
         fn verdict_on(&mut self, command: &str) -> Result<(), Failed> {
             let environment = vec![("ZK_FILE", "/x y".to_owned())];
-            self.check.start(Instant::now(), command, &environment).unwrap();
+            self.executor.start(Instant::now(), command, &environment).unwrap();
             self.verdict()
         }
 
-        /// Starts one that does not listen; its process.
+        /// Starts a command that ignores TERM; returns its pid.
         fn start_deaf(&mut self) -> Pid {
             let scratch = Scratch::new();
             let file = scratch.join("up");
             let environment = vec![("ZK_FILE", file.to_str().unwrap().to_owned())];
-            self.check.start(Instant::now(), DEAF, &environment).unwrap();
+            self.executor.start(Instant::now(), DEAF, &environment).unwrap();
             eventually("it runs", || if file.exists() { Ok(()) } else { Err("not yet") });
-            self.check.pid().unwrap()
+            self.executor.pid().unwrap()
         }
 
-        /// Lets time pass until no command is left.
-        fn settle(&mut self) {
-            while let Some(pid) = self.check.pid() {
+        /// Runs the executor until no command is left.
+        fn wait_until_idle(&mut self) {
+            while let Some(pid) = self.executor.pid() {
                 let deadline = Instant::now() + farm_harness::patience(Duration::from_secs(20));
-                match self.inbox.next(Some(self.check.deadline().unwrap_or(deadline))) {
-                    Some(end) => assert_eq!(self.check.finished(&end), None),
+                match self.inbox.next(Some(self.executor.deadline().unwrap_or(deadline))) {
+                    Some(end) => assert_eq!(self.executor.finished(&end), None),
                     None => {
-                        assert!(Instant::now() < deadline, "{pid} is left: {:?}", self.check);
-                        self.check.tick(Instant::now());
+                        assert!(Instant::now() < deadline, "{pid} is left: {:?}", self.executor);
+                        self.executor.tick(Instant::now());
                     }
                 }
             }
@@ -249,92 +228,92 @@ mod tests {
         fn verdict(&mut self) -> Result<(), Failed> {
             let patience = Instant::now() + farm_harness::patience(Duration::from_secs(20));
             loop {
-                assert!(Instant::now() < patience, "no verdict: {:?}", self.check);
-                let deadline = self.check.deadline().unwrap_or(patience).min(patience);
+                assert!(Instant::now() < patience, "no verdict: {:?}", self.executor);
+                let deadline = self.executor.deadline().unwrap_or(patience).min(patience);
                 let verdict = self.inbox.next(Some(deadline));
-                if let Some(verdict) = verdict.and_then(|end| self.check.finished(&end)) {
+                if let Some(verdict) = verdict.and_then(|end| self.executor.finished(&end)) {
                     return verdict;
                 }
-                self.check.tick(Instant::now());
+                self.executor.tick(Instant::now());
             }
         }
     }
 
     #[test]
     fn the_exit_status_is_the_verdict_and_the_last_lines_the_reason() {
-        let mut bench = Bench::new(Duration::from_secs(60));
-        assert_eq!(bench.verdict_on("test \"$ZK_FILE\" = '/x y'"), Ok(()));
+        let mut fixture = Fixture::new(Duration::from_secs(60));
+        assert_eq!(fixture.verdict_on("test \"$ZK_FILE\" = '/x y'"), Ok(()));
         let said = vec!["line 1".to_owned(), "line 2".to_owned()];
         let refused = Err(Failed { reason: "exit status 3".to_owned(), said });
-        assert_eq!(bench.verdict_on("echo line 1; echo line 2 >&2; exit 3"), refused);
-        // Nothing is tried again on its own.
-        assert_eq!(bench.check.deadline(), None);
-        assert_eq!(bench.verdict_on("true"), Ok(()));
+        assert_eq!(fixture.verdict_on("echo line 1; echo line 2 >&2; exit 3"), refused);
+        // The executor tries nothing again by itself.
+        assert_eq!(fixture.executor.deadline(), None);
+        assert_eq!(fixture.verdict_on("true"), Ok(()));
     }
 
     #[test]
-    fn a_check_over_its_limit_refuses_whatever_it_ends_with() {
-        let mut bench = Bench::new(Duration::from_millis(200));
-        let verdict = bench.verdict_on("trap 'exit 0' TERM; sleep 100 & wait");
+    fn a_command_over_its_limit_fails_whatever_its_exit_status() {
+        let mut fixture = Fixture::new(Duration::from_millis(200));
+        let verdict = fixture.verdict_on("trap 'exit 0' TERM; sleep 100 & wait");
         let reason = "not done in 200ms".to_owned();
         assert_eq!(verdict, Err(Failed { reason, said: Vec::new() }));
     }
 
     #[test]
-    fn without_grace_the_limit_is_the_end_of_a_command_that_does_not_listen() {
-        let mut bench = Bench::new(Duration::from_millis(200));
-        bench.check.has_grace = false;
+    fn without_grace_a_command_that_ignores_term_ends_at_the_limit() {
+        let mut fixture = Fixture::new(Duration::from_millis(200));
+        fixture.executor.has_grace = false;
         let deaf = "trap '' TERM; while :; do sleep 1000; done";
         let begun = Instant::now();
         let reason = "not done in 200ms".to_owned();
-        assert_eq!(bench.verdict_on(deaf), Err(Failed { reason, said: Vec::new() }));
-        bench.check.start(Instant::now(), deaf, &[]).unwrap();
-        bench.check.cancel();
+        assert_eq!(fixture.verdict_on(deaf), Err(Failed { reason, said: Vec::new() }));
+        fixture.executor.start(Instant::now(), deaf, &[]).unwrap();
+        fixture.executor.cancel();
         let took = begun.elapsed();
         assert!(took < farm_harness::patience(Duration::from_secs(3)), "{took:?}");
     }
 
     #[test]
-    fn a_check_that_was_overtaken_says_nothing() {
-        let mut bench = Bench::new(Duration::from_secs(60));
-        bench.check.start(Instant::now(), "sleep 100", &[]).unwrap();
-        assert_eq!(bench.verdict_on("exit 0"), Ok(()));
+    fn a_command_that_was_replaced_has_no_verdict() {
+        let mut fixture = Fixture::new(Duration::from_secs(60));
+        fixture.executor.start(Instant::now(), "sleep 100", &[]).unwrap();
+        assert_eq!(fixture.verdict_on("exit 0"), Ok(()));
     }
 
     #[test]
-    fn a_cancelled_command_keeps_nobody_waiting_and_is_named_until_it_is_reaped() {
-        let mut bench = Bench::new(Duration::from_secs(60));
-        let pid = bench.start_deaf();
-        bench.check.cancel();
-        // It is still there, so nobody has waited for its end.
-        assert_eq!((kill(pid, None), bench.check.pid()), (Ok(()), Some(pid)));
-        assert!(bench.check.deadline().is_some());
-        bench.settle();
-        assert_eq!((kill(pid, None), bench.check.deadline()), (Err(Errno::ESRCH), None));
+    fn a_cancel_does_not_wait_and_the_pid_is_known_until_it_is_reaped() {
+        let mut fixture = Fixture::new(Duration::from_secs(60));
+        let pid = fixture.start_deaf();
+        fixture.executor.cancel();
+        // It still runs, so the cancel did not wait for its end.
+        assert_eq!((kill(pid, None), fixture.executor.pid()), (Ok(()), Some(pid)));
+        assert!(fixture.executor.deadline().is_some());
+        fixture.wait_until_idle();
+        assert_eq!((kill(pid, None), fixture.executor.deadline()), (Err(Errno::ESRCH), None));
     }
 
     #[test]
-    fn who_overtakes_a_command_begins_when_that_is_gone() {
-        let mut bench = Bench::new(Duration::from_secs(60));
-        let pid = bench.start_deaf();
-        bench.check.start(Instant::now(), "echo overtaken as well; exit 3", &[]).unwrap();
+    fn a_command_that_replaces_another_begins_when_that_one_has_ended() {
+        let mut fixture = Fixture::new(Duration::from_secs(60));
+        let pid = fixture.start_deaf();
+        fixture.executor.start(Instant::now(), "echo replaced as well; exit 3", &[]).unwrap();
         let command = format!("! kill -0 {pid}");
-        bench.check.start(Instant::now(), &command, &[]).unwrap();
-        assert_eq!((kill(pid, None), bench.check.pid()), (Ok(()), Some(pid)));
-        assert_eq!(bench.verdict(), Ok(()));
+        fixture.executor.start(Instant::now(), &command, &[]).unwrap();
+        assert_eq!((kill(pid, None), fixture.executor.pid()), (Ok(()), Some(pid)));
+        assert_eq!(fixture.verdict(), Ok(()));
 
-        bench.start_deaf();
-        bench.check.start(Instant::now(), "exit 0", &[]).unwrap();
-        bench.check.cancel();
-        bench.settle();
+        fixture.start_deaf();
+        fixture.executor.start(Instant::now(), "exit 0", &[]).unwrap();
+        fixture.executor.cancel();
+        fixture.wait_until_idle();
     }
 
     #[test]
     fn a_cancelled_command_does_not_outlive_the_executor() {
-        let mut bench = Bench::new(Duration::from_secs(60));
-        let pid = bench.start_deaf();
-        bench.check.cancel();
-        drop(bench);
+        let mut fixture = Fixture::new(Duration::from_secs(60));
+        let pid = fixture.start_deaf();
+        fixture.executor.cancel();
+        drop(fixture);
         assert_eq!(kill(pid, None), Err(Errno::ESRCH));
     }
 

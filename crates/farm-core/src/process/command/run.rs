@@ -1,11 +1,11 @@
 //! One run of a command.
 //!
-//! **Invariant.** The process is not reaped before we have stopped to signal its
-//! group: its number can't become another's meanwhile.
+//! **Invariant.** The process is reaped only after the last signal to its group, so the kernel
+//! can't have given the pid to another process.
 
-use super::Failed;
-use crate::engine::{Worker, shown};
-use crate::process::OURS;
+use super::outcome::Outcome;
+use crate::engine::Worker;
+use crate::process::service_manager;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
@@ -14,20 +14,17 @@ use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::fd::AsFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 /// How much of the end of the output is kept.
 const OUTPUT_BYTES_MAX: usize = 64 << 10;
-/// How much of its output may still be in the pipe when a command has ended.
+/// How much is read from the pipe at most after the command has ended.
 const PIPE_BYTES_MAX: usize = 1 << 20;
-const LINE_CHARS_MAX: usize = 500;
-/// How many of the last lines of a failed command are logged.
-const LINES_MAX: usize = 10;
 
-/// A command while it runs, until it is reaped.
+/// A command from its start until it is reaped.
 #[derive(Debug)]
 pub(super) struct Run {
     child: Child,
@@ -36,15 +33,6 @@ pub(super) struct Run {
     // The waiter ends with the process, the reader with the waiter.
     _waiter: Worker,
     _reader: Worker,
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub(in crate::process) struct Outcome {
-    status: io::Result<ExitStatus>,
-    output: VecDeque<u8>,
-    /// The time that it was given, if it was ended for taking longer.
-    overrun: Option<Duration>,
 }
 
 impl Run {
@@ -59,12 +47,12 @@ impl Run {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(command).process_group(0);
         shell.stdin(Stdio::null()).stdout(output_end.try_clone()?).stderr(output_end);
-        for name in OURS {
+        for name in service_manager::VARIABLES {
             shell.env_remove(name);
         }
         shell.envs(environment.iter().map(|(name, value)| (name, value)));
         let mut child = shell.spawn()?;
-        // It holds ends of the pipe; the reader would wait for them.
+        // It holds write ends of the pipe, and the reader would wait for their close.
         drop(shell);
 
         let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
@@ -77,102 +65,56 @@ impl Run {
                 Ok(Self { child, group, output: receiver, _waiter: waiter, _reader: reader })
             }
             Err(e) => {
-                end_group(group, Signal::SIGKILL);
+                signal_group(group, Signal::SIGKILL);
                 child.wait()?;
                 Err(e)
             }
         }
     }
 
-    /// The process, which can't have been reaped.
+    /// The pid of the process, which is not reaped yet.
     pub(super) const fn pid(&self) -> Pid {
         self.group
     }
 
     pub(super) fn signal(&self, signal: Signal) {
-        end_group(self.group, signal);
+        signal_group(self.group, signal);
     }
 
-    /// Reaps the process, which has ended, by itself or because it took longer than given.
+    /// Reaps the process, which has ended. `overrun` is the time limit if it was ended for that.
     pub(super) fn end(mut self, overrun: Option<Duration>) -> Outcome {
         let output = self.output.try_recv().unwrap_or_default();
         Outcome { status: self.child.wait(), output, overrun }
     }
 
-    /// Waits for the end of the process, but no longer than given, and ends the whole group.
+    /// Waits for the end of the process, at most for `grace`, and kills the whole group.
     pub(super) fn kill_after(mut self, grace: Duration) {
-        // The output comes when the process has ended; either way the rest goes now.
+        // The reader sends the output when the process has ended.
         drop(self.output.recv_timeout(grace));
-        end_group(self.group, Signal::SIGKILL);
+        signal_group(self.group, Signal::SIGKILL);
         if let Err(e) = self.child.wait() {
             log::debug!("a command could not be reaped: {e}");
         }
     }
 }
 
-impl Outcome {
-    /// Of a command that could not be started.
-    pub(super) const fn unstarted(error: io::Error) -> Self {
-        Self { status: Err(error), output: VecDeque::new(), overrun: None }
-    }
-
-    /// Whether it counts as done: one that took too long does not, however it ended.
-    pub(in crate::process) fn verdict(&self) -> Result<(), Failed> {
-        match self.overrun {
-            None => self.exit(),
-            Some(limit) => Err(self.failed(format!("not done in {limit:?}"))),
-        }
-    }
-
-    /// How it ended, in time or not.
-    pub(in crate::process) fn exit(&self) -> Result<(), Failed> {
-        let is_success = self.status.as_ref().is_ok_and(ExitStatus::success);
-        if is_success { Ok(()) } else { Err(self.failed(self.reason())) }
-    }
-
-    fn failed(&self, reason: String) -> Failed {
-        Failed { reason, said: self.last_lines(LINES_MAX) }
-    }
-
-    fn reason(&self) -> String {
-        match &self.status {
-            Ok(status) => match (status.code(), status.signal()) {
-                (Some(code), _) => format!("exit status {code}"),
-                (None, Some(signal)) => format!("killed by signal {signal}"),
-                (None, None) => status.to_string(),
-            },
-            Err(e) => e.to_string(),
-        }
-    }
-
-    /// The last lines that say something, safe to log.
-    pub(super) fn last_lines(&self, lines_max: usize) -> Vec<String> {
-        let bytes: Vec<u8> = self.output.iter().copied().collect();
-        let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> =
-            text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-        let last = lines.iter().skip(lines.len().saturating_sub(lines_max));
-        last.map(|line| line.chars().take(LINE_CHARS_MAX).map(shown).collect()).collect()
-    }
-}
-
-fn end_group(group: Pid, signal: Signal) {
+fn signal_group(group: Pid, signal: Signal) {
     match killpg(group, signal) {
         Ok(()) | Err(Errno::ESRCH) => {}
         Err(e) => log::warn!(pid:% = group; "a command can't be signalled: {e}"),
     }
 }
 
-/// Waits for the end of the process and leaves it to be reaped by its owner.
+/// Waits for the end of the process without reaping it.
 fn wait_for(pid: Pid, over: PipeWriter) {
     while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR) {}
     drop(over);
 }
 
-/// Reads what the command says until it ends.
+/// Reads the output of the command until the command ends.
 ///
-/// Not until the pipe closes: what the command has left running in the
-/// background may hold it open for ever.
+/// Not until the pipe closes: a process that the command leaves in the background may hold it
+/// open for ever.
 fn collect(
     mut output: PipeReader,
     over: &PipeReader,
@@ -186,13 +128,13 @@ fn collect(
         let interest = if is_open { PollFlags::POLLIN } else { PollFlags::empty() };
         let mut fds =
             [PollFd::new(over.as_fd(), PollFlags::POLLIN), PollFd::new(output.as_fd(), interest)];
-        // A pipe that is closed would be reported again and again.
+        // poll(2) would report a closed pipe again and again.
         let watched = if is_open { &mut fds[..] } else { &mut fds[..1] };
         match poll(watched, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(e) => {
                 log::warn!("the output of a command can't be read: {e}");
-                // Its end is all that is left to wait for, and that is the end of this pipe.
+                // Only the end of the command is left to wait for; it closes this pipe.
                 drop((&*over).read(&mut [0]));
                 break;
             }
@@ -200,22 +142,22 @@ fn collect(
         let is_over = fds[0].any().unwrap_or(false);
         let has_output = is_open && fds[1].any().unwrap_or(false);
         if has_output && left > 0 {
-            let count = take(&mut output, &mut last);
+            let count = read_piece(&mut output, &mut last);
             is_open = count != Some(0);
-            // A talkative child of the command must not keep us from seeing its end.
+            // A background process that writes on and on must not hide the command's end.
             left -= if is_over { count.unwrap_or(0).min(left) } else { 0 };
         } else if is_over {
             break;
         }
     }
-    // The owner may be gone: then nobody asks.
+    // The owner may be gone, and with it the receiver.
     drop(sender.send(last));
     ended();
 }
 
-/// Takes a piece that is there, and says how long it is: nothing at the end,
-/// `None` if it is to be tried again.
-fn take(output: &mut PipeReader, last: &mut VecDeque<u8>) -> Option<usize> {
+/// Reads what is there and returns how much: 0 at the end of the pipe, `None` after an
+/// interrupted call.
+fn read_piece(output: &mut PipeReader, last: &mut VecDeque<u8>) -> Option<usize> {
     let mut piece = [0; 4096];
     match output.read(&mut piece) {
         Ok(count) => {

@@ -1,19 +1,19 @@
-//! When health is checked, and what the answers mean.
+//! When health is checked, and what the results mean.
 //!
-//! Pure: the checks themselves are made elsewhere. **Invariant.** Between two checks there
-//! is an answer, and an answer about what ran before the last begin or rest is ignored.
+//! Pure: it runs no check itself. **Invariant.** A check is due only after the result of the one
+//! before, and a result from before the last begin or rest is ignored.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-/// How health is judged.
+/// When health is checked, and how it is judged.
 #[derive(Debug, Clone, Copy)]
 pub struct HealthPolicy {
     /// From the end of one check to the next.
     pub interval: Duration,
     /// How long one check may take.
     pub limit: Duration,
-    /// The time after a start in which failures raise no alert.
+    /// How long after a start failures raise no alert.
     pub delay: Duration,
     /// How many successes in a row mean that it is healthy.
     pub rise: NonZeroU32,
@@ -21,23 +21,23 @@ pub struct HealthPolicy {
     pub fall: NonZeroU32,
 }
 
-/// What follows from an answer.
+/// What follows from the result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {
-    /// It is well.
+    /// The child is healthy.
     Healthy,
-    /// It is not well, and its time to start is over.
+    /// The child is unhealthy, and the delay after its start is over.
     Failing,
-    /// Not enough to say anything.
+    /// Neither is certain yet.
     Nothing,
 }
 
-/// The machine. See the module's page.
+/// The state machine.
 #[derive(Debug)]
 pub(super) struct Health {
     policy: HealthPolicy,
-    /// Failures up to then are no reason for an alert.
-    calm_until: Option<Instant>,
+    /// Failures before this time raise no alert.
+    lenient_until: Option<Instant>,
     next: Option<Instant>,
     is_checking: bool,
     successes: u32,
@@ -46,27 +46,35 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) const fn new(policy: HealthPolicy) -> Self {
-        Self { policy, calm_until: None, next: None, is_checking: false, successes: 0, failures: 0 }
+        Self {
+            policy,
+            lenient_until: None,
+            next: None,
+            is_checking: false,
+            successes: 0,
+            failures: 0,
+        }
     }
 
-    /// It was started for the first time: it gets its time before the first check.
+    /// The first start: the first check comes after the delay.
     pub(super) fn begin(&mut self, now: Instant) {
-        self.watch(now, self.policy.delay);
+        self.schedule(now, self.policy.delay);
     }
 
-    /// It was started again, or told of a change: somebody waits for the answer.
+    /// A restart, or the signal of a change: the first check comes at once, because a turn waits
+    /// for its result.
     pub(super) fn begin_at_once(&mut self, now: Instant) {
-        self.watch(now, Duration::ZERO);
+        self.schedule(now, Duration::ZERO);
     }
 
-    fn watch(&mut self, now: Instant, first: Duration) {
-        self.calm_until = Some(now + self.policy.delay);
+    fn schedule(&mut self, now: Instant, first: Duration) {
+        self.lenient_until = Some(now + self.policy.delay);
         self.next = Some(now + first);
         self.is_checking = false;
         (self.successes, self.failures) = (0, 0);
     }
 
-    /// There is nothing to check. An answer that is still on its way counts for nothing.
+    /// Nothing is checked any more. The result of a check that still runs is ignored.
     pub(super) const fn rest(&mut self) {
         self.next = None;
         self.is_checking = false;
@@ -77,14 +85,14 @@ impl Health {
         self.next
     }
 
-    /// Whether a check is to be made now; who is told so makes it.
+    /// Whether a check is due now; if so, the caller has to make it.
     pub(super) fn is_due(&mut self, now: Instant) -> bool {
         let is_due = self.next.take_if(|next| *next <= now).is_some();
         self.is_checking |= is_due;
         is_due
     }
 
-    /// Takes the answer of a check.
+    /// Takes the result of a check.
     pub(super) fn answered(&mut self, now: Instant, is_success: bool) -> Finding {
         if !std::mem::take(&mut self.is_checking) {
             return Finding::Nothing;
@@ -98,8 +106,8 @@ impl Health {
         }
         self.successes = 0;
         self.failures = self.failures.saturating_add(1);
-        let is_calm = self.calm_until.is_some_and(|until| now < until);
-        let is_failing = self.failures >= self.policy.fall.get() && !is_calm;
+        let is_lenient = self.lenient_until.is_some_and(|until| now < until);
+        let is_failing = self.failures >= self.policy.fall.get() && !is_lenient;
         if is_failing { Finding::Failing } else { Finding::Nothing }
     }
 }
@@ -128,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_child_has_its_time_and_then_each_interval_counts_from_the_end() {
+    fn the_first_check_comes_after_the_delay_and_intervals_count_from_the_end() {
         let now = Instant::now();
         let mut health = health(1, 1);
         assert_eq!(health.deadline(), None);
@@ -146,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_restart_it_is_checked_at_once_and_nobody_is_alarmed_too_early() {
+    fn after_a_restart_the_first_check_comes_at_once_and_failures_are_no_alert_yet() {
         let now = Instant::now();
         let mut health = health(1, 1);
         health.begin_at_once(now);
@@ -156,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn rise_and_fall_count_what_comes_in_a_row() {
+    fn rise_and_fall_count_results_in_a_row() {
         let now = Instant::now();
         let mut health = health(2, 3);
         health.begin(now);
@@ -174,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_about_an_earlier_child_says_nothing() {
+    fn a_result_about_an_earlier_child_is_ignored() {
         let now = Instant::now();
         let mut health = health(1, 1);
         health.begin_at_once(now);

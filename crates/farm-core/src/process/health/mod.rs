@@ -1,6 +1,7 @@
-//! Health checks: a command that tells whether something is well, at each interval.
+//! Health checks: a command that runs at each interval and shows whether the child is healthy.
 //!
-//! **Invariant.** One check at a time, killed at its limit: somebody waits for its answer.
+//! **Invariant.** One check runs at a time, and it is killed at its limit, because a turn may wait
+//! for its result.
 
 mod machine;
 
@@ -12,10 +13,9 @@ use machine::Health;
 use nix::unistd::Pid;
 use std::time::Instant;
 
-/// The health checks of one thing.
+/// The health checks of the child.
 ///
-/// The loop that owns it drives it as it drives an [`Executor`], and learns what the
-/// answers mean.
+/// The loop that owns it drives it like an [`Executor`], and gets a [`Finding`] after each check.
 #[derive(Debug)]
 pub struct Checkup {
     command: String,
@@ -24,8 +24,8 @@ pub struct Checkup {
 }
 
 impl Checkup {
-    /// Checks by `sh -c command`, none before one of the two begins; `post` is called on
-    /// another thread when a check ends.
+    /// Checks with `sh -c command`, from [`Checkup::begin`] or [`Checkup::begin_at_once`] on;
+    /// `post` is called on another thread when a check ends.
     #[must_use]
     pub fn new(
         command: String,
@@ -36,17 +36,17 @@ impl Checkup {
         Self { command, health: Health::new(policy), check }
     }
 
-    /// What is to be checked was started for the first time.
+    /// The child was started for the first time: the first check comes after the delay.
     pub fn begin(&mut self, now: Instant) {
         self.health.begin(now);
     }
 
-    /// It was started again, or told of a change: somebody waits for the answer.
+    /// The child was restarted, or got the signal of a change: the first check comes at once.
     pub fn begin_at_once(&mut self, now: Instant) {
         self.health.begin_at_once(now);
     }
 
-    /// There is nothing to check.
+    /// There is nothing to check now.
     pub fn rest(&mut self) {
         self.health.rest();
         self.check.cancel();
@@ -65,7 +65,7 @@ impl Checkup {
         self.health.answered(now, verdict.is_ok())
     }
 
-    /// The process of the check, as long as there is one to reap.
+    /// The pid of the check, until it is reaped.
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {
         self.check.pid()
@@ -77,7 +77,7 @@ impl Checkup {
         [self.health.deadline(), self.check.deadline()].into_iter().flatten().min()
     }
 
-    /// Does what is due. What can't be started has failed.
+    /// Does what is due. A check that can't be started counts as failed.
     pub fn tick(&mut self, now: Instant) -> Finding {
         self.check.tick(now);
         if !self.health.is_due(now) {

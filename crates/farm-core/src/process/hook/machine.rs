@@ -1,24 +1,23 @@
 //! When to run a command, and when to run it again.
 //!
-//! Pure: what happens comes in as events with their time, and the environment of the run
-//! that is to begin goes out. **Invariant.** Between a run and its `Finished` there is no
-//! other run.
+//! Pure: events go in with their time, and the environment of the next run comes out.
+//! **Invariant.** No run begins before the `Finished` of the one before.
 
 use crate::engine::Backoff;
 use crate::process::command::Environment;
 use std::time::Instant;
 
-/// The variable that tells a command why it runs.
+/// The variable that holds the reason for the run.
 const REASON: &str = "ZK_EVENT";
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Event {
-    /// There is a change to tell the command of.
+    /// Something changed, and the command shall run.
     Requested(Environment),
     /// The command has ended.
     Finished {
-        /// With exit status 0, and in time.
+        /// Whether it exited with 0, in time.
         is_success: bool,
     },
     /// Time has passed.
@@ -38,11 +37,11 @@ enum State {
     },
 }
 
-/// The life of a hook.
+/// The state machine of a hook.
 #[derive(Debug)]
 pub(super) struct HookMachine {
     state: State,
-    /// What was asked for while the command ran.
+    /// The latest request that came while the command ran.
     next: Option<Environment>,
     backoff: Backoff,
 }
@@ -65,7 +64,7 @@ impl HookMachine {
         !matches!(self.state, State::Idle)
     }
 
-    /// Takes what happened; the environment of the run that is to begin now, if any.
+    /// Takes an event; returns the environment of the run that begins now, if one does.
     pub(super) fn step(&mut self, now: Instant, event: Event) -> Option<Environment> {
         match (std::mem::replace(&mut self.state, State::Idle), event) {
             (State::Idle | State::Waiting { .. }, Event::Requested(environment)) => {
@@ -91,7 +90,7 @@ impl HookMachine {
                 state @ (State::Idle | State::Running { .. } | State::Waiting { .. }),
                 Event::Tick,
             )
-            // Nothing of ours runs: an end of something that was started before.
+            // Nothing runs, so this is the end of an earlier run.
             | (state @ (State::Idle | State::Waiting { .. }), Event::Finished { .. }) => {
                 self.stay(state)
             }
@@ -133,7 +132,7 @@ mod tests {
         vec![("ZK_PATH", "/farm".to_owned()), (REASON, reason.to_owned())]
     }
 
-    fn asked(reason: &str) -> Event {
+    fn requested(reason: &str) -> Event {
         Event::Requested(env(reason))
     }
 
@@ -142,13 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn requests_while_it_runs_are_one_further_run_with_the_last_environment() {
+    fn requests_during_a_run_are_one_further_run_with_the_last_environment() {
         let now = Instant::now();
         let mut machine = HookMachine::new();
         assert_eq!(machine.deadline(), None);
-        assert_eq!(machine.step(now, asked("start")), started("start"));
+        assert_eq!(machine.step(now, requested("start")), started("start"));
         for n in 0..100 {
-            assert_eq!(machine.step(now, asked(&format!("change{n}"))), None);
+            assert_eq!(machine.step(now, requested(&format!("change{n}"))), None);
         }
         assert_eq!(machine.step(now, OK), started("change99"));
         assert!(machine.is_busy());
@@ -161,7 +160,7 @@ mod tests {
     fn a_command_that_failed_is_tried_again() {
         let start = Instant::now();
         let mut machine = HookMachine::new();
-        machine.step(start, asked("change"));
+        machine.step(start, requested("change"));
         assert_eq!(machine.deadline(), None);
         assert_eq!(machine.step(start, FAILED), None);
         let again = machine.deadline().unwrap();
@@ -172,7 +171,7 @@ mod tests {
     fn failures_are_tried_again_ever_more_slowly_until_one_succeeds() {
         let mut now = Instant::now();
         let mut machine = HookMachine::new();
-        machine.step(now, asked("change"));
+        machine.step(now, requested("change"));
         let mut most = Duration::ZERO;
         for _ in 0..20 {
             assert_eq!(machine.step(now, FAILED), None);
@@ -185,7 +184,7 @@ mod tests {
         }
         assert!(most >= Backoff::MOST / 2, "{most:?}");
         assert_eq!(machine.step(now, OK), None);
-        machine.step(now, asked("change"));
+        machine.step(now, requested("change"));
         machine.step(now, FAILED);
         assert!(machine.deadline().unwrap() - now <= Backoff::LEAST);
     }
@@ -194,15 +193,15 @@ mod tests {
     fn newer_data_does_not_wait_for_the_retry() {
         let now = Instant::now();
         let mut machine = HookMachine::new();
-        machine.step(now, asked("start"));
+        machine.step(now, requested("start"));
         assert_eq!(machine.step(now, FAILED), None);
-        assert_eq!(machine.step(now, asked("change")), started("change"));
-        machine.step(now, asked("change2"));
+        assert_eq!(machine.step(now, requested("change")), started("change"));
+        machine.step(now, requested("change2"));
         assert_eq!(machine.step(now, FAILED), started("change2"));
     }
 
     #[test]
-    fn a_retry_says_so_also_to_a_command_without_a_reason() {
+    fn a_retry_has_a_reason_even_if_the_first_run_had_none() {
         let now = Instant::now();
         let mut machine = HookMachine::new();
         machine.step(now, Event::Requested(Vec::new()));
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stray_end_changes_nothing() {
+    fn the_end_of_an_earlier_run_changes_nothing() {
         let now = Instant::now();
         let mut machine = HookMachine::new();
         assert_eq!(machine.step(now, OK), None);

@@ -1,7 +1,6 @@
-//! Hooks: the command that runs after a change, and again if it fails.
+//! Hooks: a command that runs after a change, and again if it fails.
 //!
-//! **Invariant.** Of one hook at most one command runs at any time, and none
-//! outlives the hook.
+//! **Invariant.** A hook runs at most one command at a time, and none outlives the hook.
 
 mod machine;
 
@@ -11,10 +10,9 @@ use machine::{Event, HookMachine};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
-/// Runs a command after changes: never two at once, within a time limit, again
-/// after a failure.
+/// Runs a command after changes: never two at once, within a time limit, again after a failure.
 ///
-/// The loop that owns it drives it as it drives an [`Executor`].
+/// The loop that owns it drives it like an [`Executor`].
 #[derive(Debug)]
 pub struct Hook {
     command: String,
@@ -33,15 +31,15 @@ impl Hook {
         Self { command, executor: Executor::new(limit, post), machine: HookMachine::new() }
     }
 
-    /// Something changed: runs the command now, or once more after the one that runs.
+    /// Something changed: runs the command now, or once more after the current run.
     ///
-    /// Of several requests that wait, the last environment counts.
+    /// Requests that come during a run are one further run, with the environment of the last.
     pub fn request(&mut self, now: Instant, environment: Environment) {
         self.step(now, Event::Requested(environment));
     }
 
-    /// Takes the end of a run; `Some(true)` if the command exited with 0, `None` if
-    /// this was no run of ours.
+    /// Takes the end of a run; `Some(true)` if the command exited with 0, `None` if the run is not
+    /// ours.
     pub fn finished(&mut self, now: Instant, finished: &Finished) -> Option<bool> {
         let outcome = self.executor.end(finished)?;
         let exit = outcome.exit();
@@ -62,7 +60,7 @@ impl Hook {
         self.executor.deadline().or(self.machine.deadline())
     }
 
-    /// Does what is due, if anything is.
+    /// Does what is due.
     pub fn tick(&mut self, now: Instant) {
         if self.executor.tick(now) {
             log::warn!(cmd:? = self.command; "command takes too long, ending it");
@@ -70,13 +68,13 @@ impl Hook {
         self.step(now, Event::Tick);
     }
 
-    /// Whether a command runs, or will run without being asked again.
+    /// Whether the command runs, or will run again by itself.
     #[must_use]
     pub const fn is_busy(&self) -> bool {
         self.machine.is_busy()
     }
 
-    /// The process of the command, as long as there is one to reap.
+    /// The pid of the command, until it is reaped.
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {
         self.executor.pid()
@@ -86,7 +84,7 @@ impl Hook {
         let Some(environment) = self.machine.step(now, event) else { return };
         if let Err(e) = self.executor.start(now, &self.command, &environment) {
             log::warn!(cmd:? = self.command; "command can't be started: {e}");
-            // One level deep: after a failure the machine waits.
+            // This recurses once: after a failure the machine waits.
             self.step(now, Event::Finished { is_success: false });
         }
     }

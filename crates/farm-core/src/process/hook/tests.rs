@@ -3,12 +3,12 @@ use crate::engine::{Inbox, inbox};
 use farm_harness::{Scratch, eventually};
 use std::fs;
 
-struct Runner {
+struct Fixture {
     hook: Hook,
     inbox: Inbox<Finished>,
 }
 
-impl Runner {
+impl Fixture {
     fn new(command: &str, limit: Duration) -> Self {
         let (inbox, outbox) = inbox();
         Self { hook: Hook::new(command.to_owned(), limit, move |end| outbox.post(end)), inbox }
@@ -19,14 +19,14 @@ impl Runner {
         self.hook.request(Instant::now(), environment);
     }
 
-    /// The loop of a daemon, until a run has ended.
+    /// Runs the loop of a daemon until a run has ended; returns whether it succeeded.
     fn next_end(&mut self) -> bool {
         let patience = Instant::now() + farm_harness::patience(Duration::from_secs(20));
         loop {
             assert!(Instant::now() < patience, "no run ended: {:?}", self.hook);
             let deadline = self.hook.deadline().unwrap_or(patience).min(patience);
             if let Some(end) = self.inbox.next(Some(deadline)) {
-                return self.hook.finished(Instant::now(), &end).expect("a run of ours");
+                return self.hook.finished(Instant::now(), &end).expect("the run is ours");
             }
             self.hook.tick(Instant::now());
         }
@@ -36,7 +36,7 @@ impl Runner {
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn is_alive(pid: &str) -> bool {
-    // A zombie that init has not reaped yet is as good as gone.
+    // A zombie that init has not reaped yet counts as gone.
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
@@ -55,12 +55,12 @@ fn a_command_runs_in_a_shell_of_its_own_group_with_its_environment() {
          test $(ps -o pgid= -p $$) = $$ && echo own group; }} > {}",
         out.display()
     );
-    let mut runner = Runner::new(&command, MINUTE);
-    runner.request("change; echo injected");
-    assert!(runner.next_end());
+    let mut fixture = Fixture::new(&command, MINUTE);
+    fixture.request("change; echo injected");
+    assert!(fixture.next_end());
     let wanted = "change; echo injected\nunset unset\nown group\n";
     assert_eq!(scratch.read("out").unwrap(), wanted);
-    assert!(!runner.hook.is_busy());
+    assert!(!fixture.hook.is_busy());
 }
 
 #[test]
@@ -70,17 +70,17 @@ fn changes_during_a_run_are_one_further_run() {
     let gate = scratch.join("gate");
     nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let command = format!("echo $ZK_EVENT >> {}; read x < {}", log.display(), gate.display());
-    let mut runner = Runner::new(&command, MINUTE);
-    runner.request("start");
+    let mut fixture = Fixture::new(&command, MINUTE);
+    fixture.request("start");
     for n in 1..=5 {
-        runner.request(&format!("change{n}"));
+        fixture.request(&format!("change{n}"));
     }
     for _ in 0..2 {
         fs::OpenOptions::new().write(true).open(&gate).unwrap().write_line();
-        assert!(runner.next_end());
+        assert!(fixture.next_end());
     }
     assert_eq!(scratch.read("log").unwrap(), "start\nchange5\n");
-    assert!(!runner.hook.is_busy());
+    assert!(!fixture.hook.is_busy());
 }
 
 trait WriteLine {
@@ -99,11 +99,11 @@ fn a_failed_command_is_tried_again_until_it_succeeds() {
     let (flag, log) = (scratch.join("flag"), scratch.join("log"));
     let (flag, log) = (flag.display(), log.display());
     let command = format!("echo $ZK_EVENT >> {log}; test -e {flag} || {{ touch {flag}; exit 3; }}");
-    let mut runner = Runner::new(&command, MINUTE);
-    runner.request("change");
-    assert!(!runner.next_end());
-    assert!(runner.hook.is_busy());
-    assert!(runner.next_end());
+    let mut fixture = Fixture::new(&command, MINUTE);
+    fixture.request("change");
+    assert!(!fixture.next_end());
+    assert!(fixture.hook.is_busy());
+    assert!(fixture.next_end());
     assert_eq!(scratch.read("log").unwrap(), "change\nretry\n");
 }
 
@@ -111,40 +111,40 @@ fn a_failed_command_is_tried_again_until_it_succeeds() {
 fn a_command_over_its_limit_ends_with_its_children() {
     let scratch = Scratch::new();
     let (one, two) = (scratch.join("one"), scratch.join("two"));
-    // The child does not care for TERM; the shell does.
+    // The child ignores TERM; the shell does not.
     let command = format!(
         "sh -c 'trap \"\" TERM; echo $$ > {}; exec sleep 100' & echo $$ > {}; wait",
         one.display(),
         two.display()
     );
-    let mut runner = Runner::new(&command, Duration::from_secs(2));
-    runner.request("change");
-    assert!(!runner.next_end());
+    let mut fixture = Fixture::new(&command, Duration::from_secs(2));
+    fixture.request("change");
+    assert!(!fixture.next_end());
     wait_until_gone(&scratch, "one");
     wait_until_gone(&scratch, "two");
 }
 
 #[test]
 fn a_command_over_its_limit_is_tried_again_whatever_it_ends_with() {
-    let mut runner =
-        Runner::new("trap 'exit 0' TERM; sleep 100 & wait", Duration::from_millis(200));
-    runner.request("change");
-    runner.next_end();
-    assert!(runner.hook.is_busy());
-    assert!(runner.hook.deadline().is_some());
+    let mut fixture =
+        Fixture::new("trap 'exit 0' TERM; sleep 100 & wait", Duration::from_millis(200));
+    fixture.request("change");
+    fixture.next_end();
+    assert!(fixture.hook.is_busy());
+    assert!(fixture.hook.deadline().is_some());
 }
 
 #[test]
 fn a_background_child_that_holds_the_output_open_delays_nothing() {
     let scratch = Scratch::new();
     let pid = scratch.join("pid");
-    let mut runner = Runner::new(&format!("sleep 100 & echo $! > {}", pid.display()), MINUTE);
+    let mut fixture = Fixture::new(&format!("sleep 100 & echo $! > {}", pid.display()), MINUTE);
     let start = Instant::now();
-    runner.request("change");
-    assert!(runner.next_end());
+    fixture.request("change");
+    assert!(fixture.next_end());
     assert!(start.elapsed() < Duration::from_secs(50));
     let pid = scratch.read("pid").unwrap();
-    // A service that a hook has started goes on.
+    // A service that the hook has started goes on.
     assert!(is_alive(&pid));
     let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
@@ -159,33 +159,33 @@ fn dropping_the_hook_ends_the_whole_group_in_bounded_time() {
         one.display(),
         two.display()
     );
-    let mut runner = Runner::new(&command, MINUTE);
-    runner.request("change");
+    let mut fixture = Fixture::new(&command, MINUTE);
+    fixture.request("change");
     let started = || match scratch.read("two") {
         Ok(text) if text.ends_with('\n') => Ok(()),
         other => Err(format!("{other:?}")),
     };
     eventually("started", started);
     let start = Instant::now();
-    drop(runner);
+    drop(fixture);
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     wait_until_gone(&scratch, "one");
     wait_until_gone(&scratch, "two");
 }
 
 #[test]
-fn an_end_of_another_run_is_nobodys() {
-    let mut runner = Runner::new("exit 0", MINUTE);
-    assert_eq!(runner.hook.finished(Instant::now(), &Finished { run: 5 }), None);
-    runner.request("change");
-    assert_eq!(runner.hook.finished(Instant::now(), &Finished { run: 5 }), None);
-    assert!(runner.next_end());
+fn the_end_of_an_unknown_run_is_ignored() {
+    let mut fixture = Fixture::new("exit 0", MINUTE);
+    assert_eq!(fixture.hook.finished(Instant::now(), &Finished { run: 5 }), None);
+    fixture.request("change");
+    assert_eq!(fixture.hook.finished(Instant::now(), &Finished { run: 5 }), None);
+    assert!(fixture.next_end());
 }
 
 #[test]
 fn a_nul_in_the_environment_is_a_failed_run_and_no_panic() {
-    let mut runner = Runner::new("exit 0", MINUTE);
-    runner.request("nul\0");
-    assert!(runner.hook.is_busy());
-    assert!(runner.hook.deadline().is_some());
+    let mut fixture = Fixture::new("exit 0", MINUTE);
+    fixture.request("nul\0");
+    assert!(fixture.hook.is_busy());
+    assert!(fixture.hook.deadline().is_some());
 }

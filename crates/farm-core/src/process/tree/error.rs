@@ -1,4 +1,4 @@
-//! Why there is no child.
+//! Errors of starting a child.
 
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
@@ -10,25 +10,25 @@ pub enum StartError {
     /// There is no such program.
     #[error("cannot run {}", .program.display())]
     NotFound {
-        /// As it was given.
+        /// The program as it was given.
         program: OsString,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
-    /// There is one, and it can't be run.
+    /// The program exists, but it can't be run.
     #[error("cannot run {}", .program.display())]
     NotExecutable {
-        /// As it was given.
+        /// The program as it was given.
         program: OsString,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
-    /// The system has no process to give.
+    /// The system could not create a process.
     #[error("cannot start a process")]
     NoProcess(#[source] io::Error),
-    /// The child of before still lives.
+    /// The previous child is not reaped yet.
     #[error("the child is still up")]
     StillUp,
 }
@@ -38,14 +38,14 @@ impl StartError {
         let program = program.to_owned();
         match cause.raw_os_error().map(Errno::from_raw) {
             Some(Errno::ENOENT) => Self::NotFound { program, cause },
-            // Of fork and its surroundings, and of a text that is none to the system.
+            // Errors of fork(2) and of what precedes it; no errno means a NUL in an argument.
             Some(Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE | Errno::ESRCH)
             | None => Self::NoProcess(cause),
             Some(_) => Self::NotExecutable { program, cause },
         }
     }
 
-    /// The exit code by which shells tell of this.
+    /// The exit code that a shell reports for this error.
     #[must_use]
     pub const fn exit(&self) -> u8 {
         match self {

@@ -1,12 +1,12 @@
 //! The child and all that descends from it.
 //!
-//! We are the subreaper: whatever loses its parent below us becomes our own child. So a
-//! process tree is gone when we have no children left, and it is brought to its end from the top:
-//! who dies hands its children to us.
+//! We are the subreaper: a descendant whose parent ends becomes our own child. So the process
+//! tree is gone when we have no children left, and a stop works from the top down: each process
+//! that ends hands its children to us.
 //!
-//! **Invariant.** A signal goes to a process that we have not reaped, or to the group of one:
-//! no number of theirs can have become another's. The commands that we run ourselves are
-//! neither signalled nor reaped.
+//! **Invariant.** Signals go only to processes that we have not reaped, and to their groups, so
+//! the kernel can't have given the pid to another process. The commands that we run ourselves
+//! are neither signalled nor reaped here.
 
 mod error;
 mod orphans;
@@ -14,6 +14,7 @@ mod probe_timer;
 mod shutdown;
 mod spawn;
 mod table;
+mod target;
 
 pub use error::StartError;
 pub use nix::sys::signal::Signal;
@@ -21,29 +22,25 @@ pub use nix::unistd::Pid;
 pub use spawn::Program;
 
 use super::terminal::Terminal;
-use crate::engine::Boottime;
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::signal::{kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::getpid;
-use orphans::Target;
+use orphans::Orphans;
 use probe_timer::ProbeTimer;
 use shutdown::{Shutdown, Termination};
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
 use std::time::{Duration, Instant};
-use table::ProcessTable;
+use target::send_to_child;
 
 /// How the child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// By itself, with this code.
+    /// It exited with this code.
     Exited(i32),
-    /// By this signal.
+    /// This signal killed it.
     Killed(i32),
 }
 
@@ -55,7 +52,7 @@ impl ExitStatus {
         }
     }
 
-    /// The code by which shells tell of it: 128 and the signal for one that was killed.
+    /// The exit code that a shell reports: 128 plus the signal for a child that was killed.
     #[must_use]
     pub const fn exit_code(self) -> i32 {
         match self {
@@ -80,98 +77,69 @@ impl std::fmt::Display for ExitStatus {
     }
 }
 
-/// What became of the process tree.
+/// What happened to the process tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News {
-    /// The child has ended, and is reaped.
+    /// The child has ended and is reaped.
     Ended(ExitStatus),
-    /// The child was stopped by this signal, and lives.
+    /// This signal stopped (suspended) the child.
     Stopped(i32),
-    /// The child goes on.
+    /// The child was continued.
     Continued,
     /// The child, its group and every descendant are gone.
     Gone,
 }
 
-/// What a child counts as whose end somebody else has reaped, as the system does when CHLD
-/// is ignored: our fault, not the child's.
+/// The exit code that we report for a child that somebody else has reaped, as the kernel does
+/// when CHLD is ignored: the failure is ours, not the child's.
 const UNSEEN: i32 = 125;
 
 /// The child and its descendants; at most one child at a time.
 ///
-/// Has no thread and no handler: the loop that owns it calls [`ProcessTree::reap`] on every
-/// CHLD, and [`ProcessTree::tick`] when [`ProcessTree::deadline`] has passed. Dropped with a child,
-/// it kills that child's group. The terminal is taken back whenever a child has ended.
+/// It has no thread and no signal handler: the loop that owns it calls [`ProcessTree::reap`] on
+/// every CHLD, and [`ProcessTree::tick`] when [`ProcessTree::deadline`] has passed. When it is
+/// dropped, it kills the child's group. Whenever the child has ended, it takes the terminal back.
 #[derive(Debug)]
 pub struct ProcessTree {
-    table: ProcessTable,
     child: Option<Child>,
     terminal: Terminal,
     terminal_probe: ProbeTimer,
-    /// Whether there may be anybody: from a start until the process tree was seen to be gone.
+    /// Whether there may be processes: from a start until the process tree is known to be gone.
     may_have_processes: bool,
     shutdown: Shutdown,
-    /// Who has got the stop signal.
-    asked: BTreeSet<Target>,
-    /// When to look at orphans of whose end nothing would tell us.
-    orphan_probe: ProbeTimer,
-    /// When the child was asked to end.
-    asked_at: Boottime,
-    /// Since when there are only orphans.
-    orphaned_at: Option<Instant>,
-    /// Which of them have got it once more.
-    asked_again: BTreeSet<Pid>,
-    /// What we had as children before we were this program: `exec > >(logger)` in a script
-    /// leaves one. Reaped, and no part of the process tree.
-    inherited: BTreeSet<Pid>,
-    /// Of whom it was said that they can't be signalled.
-    refused: BTreeSet<Pid>,
-    has_logged_stuck: bool,
-    has_logged_unlisted: bool,
+    orphans: Orphans,
 }
 
 impl ProcessTree {
-    /// A process tree without anybody in it; makes us the one to whom orphans fall.
+    /// An empty process tree; makes us the subreaper of all our descendants.
     ///
-    /// One per process, before any command is run.
+    /// Create one per process, before any command runs.
     ///
     /// # Errors
     ///
-    /// When the kernel does not let us be that.
+    /// When the kernel refuses to make us a subreaper.
     pub fn new() -> io::Result<Self> {
         set_child_subreaper(true)?;
-        let table = ProcessTable::of(getpid());
-        // Without a list there are most likely none; they would only be stopped too early.
-        let inherited = table.children().unwrap_or_default().into_iter().collect();
         Ok(Self {
-            table,
             child: None,
             terminal: Terminal::none(),
             terminal_probe: ProbeTimer::none(),
             may_have_processes: false,
             shutdown: Shutdown::none(),
-            asked: BTreeSet::new(),
-            orphan_probe: ProbeTimer::none(),
-            asked_at: Boottime::UNKNOWN,
-            orphaned_at: None,
-            asked_again: BTreeSet::new(),
-            inherited,
-            refused: BTreeSet::new(),
-            has_logged_stuck: false,
-            has_logged_unlisted: false,
+            orphans: Orphans::new(),
         })
     }
 
     /// Starts the child: in a group of its own, with our stdin, stdout and stderr, no signal
-    /// blocked, and the foreground of the terminal if that is ours.
+    /// blocked, and the foreground of the terminal if we have it.
     ///
-    /// The kernel kills it when the calling thread ends, so call from the main thread. (It
-    /// forgets to if the program is setuid, or changes its user.) What is left of a former
-    /// child stays in the process tree, and is no longer being stopped.
+    /// The kernel kills the child when the calling thread ends, so call this from the main
+    /// thread. (It does not if the program is setuid or changes its user.) The descendants of an
+    /// earlier child stay in the process tree, but a stop of them does not go on.
     ///
     /// # Errors
     ///
-    /// When there is no such program, it can't be run, or no process can be had.
+    /// When there is no such program, it can't be run, or the system has no process for it.
     pub fn start(
         &mut self,
         program: &Program,
@@ -186,7 +154,7 @@ impl ProcessTree {
         let child = match spawned {
             Ok(child) => child,
             Err(e) => {
-                // It had the terminal already when its program turned out not to run.
+                // The child already had the terminal when its program could not be executed.
                 terminal.failed(takes_foreground);
                 return Err(e);
             }
@@ -202,26 +170,26 @@ impl ProcessTree {
         Ok(pid)
     }
 
-    /// The child, until it is reaped.
+    /// The pid of the child, until it is reaped.
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {
         self.child.as_ref().map(spawn::pid_of)
     }
 
-    /// Whether the child has not been reaped.
+    /// Whether there is a child that is not reaped yet.
     #[must_use]
     pub const fn is_up(&self) -> bool {
         self.child.is_some()
     }
 
-    /// Whether nobody is left; also before the first start.
+    /// Whether no process is left; also true before the first start.
     #[must_use]
     pub const fn is_gone(&self) -> bool {
         !self.may_have_processes
     }
 
-    /// Whether something has been killed for seconds and is still there: it hangs in the
-    /// kernel, or belongs to a user whom we may not signal. A log line has told its name.
+    /// Whether a process is still there seconds after the kill: it hangs in the kernel, or we may
+    /// not signal its user's processes. The log names it.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         self.may_have_processes && self.shutdown.is_stuck()
@@ -236,34 +204,24 @@ impl ProcessTree {
         }
     }
 
-    /// Asks the process tree to end: the child's group now; once the child has ended, whatever is
-    /// left, each group once. All are killed after `kill_timeout`.
+    /// Asks the process tree to end: signals the child's group now, and once the child has ended,
+    /// each remaining group once. Kills everything after `kill_timeout`.
     ///
-    /// [`News::Gone`] tells that it is done, unless [`ProcessTree::is_gone`] holds already.
+    /// [`News::Gone`] reports the end, unless [`ProcessTree::is_gone`] is true already.
     pub fn stop(&mut self, now: Instant, signal: Signal, kill_timeout: Duration) {
         if !self.may_have_processes || self.shutdown.termination() == Termination::Kill {
             return;
         }
         self.shutdown.ask(now, signal, kill_timeout);
-        self.asked.clear();
-        self.asked_at = Boottime::now();
-        if let Some(pid) = self.pid() {
-            self.asked.insert(Target::Group(pid));
+        self.orphans.begin_stop(now, self.pid());
+        if self.is_up() {
             self.signal(signal);
-            // One that is stopped would sleep until it is killed.
+            // A stopped child would sleep until it is killed.
             self.signal(Signal::SIGCONT);
-        } else {
-            self.watch_orphans(now);
         }
     }
 
-    fn watch_orphans(&mut self, now: Instant) {
-        self.orphan_probe = ProbeTimer::begin(now);
-        self.orphaned_at = Some(now);
-        self.asked_again.clear();
-    }
-
-    /// Kills the whole process tree: the child's group now, the others at the next
+    /// Kills the whole process tree: the child's group now, all others at the next
     /// [`ProcessTree::tick`], which is due at once.
     pub fn kill(&mut self, now: Instant) {
         if self.may_have_processes {
@@ -278,7 +236,7 @@ impl ProcessTree {
         let terminal_probe = self.terminal_probe.deadline().filter(|_| self.is_up());
         let is_asking =
             matches!(self.shutdown.termination(), Termination::Graceful(_)) && !self.is_up();
-        let orphan_probe = self.orphan_probe.deadline().filter(|_| is_asking);
+        let orphan_probe = self.orphans.deadline().filter(|_| is_asking);
         let shutdown = orphan_probe.into_iter().chain(self.shutdown.deadline());
         terminal_probe.into_iter().chain(shutdown.filter(|_| self.may_have_processes)).min()
     }
@@ -290,36 +248,33 @@ impl ProcessTree {
             self.terminal.lend();
         }
         let mut news = self.reap(others);
-        if !self.is_up() && self.orphan_probe.is_due(now) {
-            self.ask_again(now, others);
+        if !self.is_up() && self.orphans.is_probe_due(now) {
+            self.orphans.ask_again(now, &self.shutdown, others);
             news.extend(self.reap(others));
         }
         news
     }
 
-    /// Reaps what has ended, goes on with a stop, and tells what became of the process tree.
+    /// Reaps what has ended, continues a stop, and returns what happened.
     ///
-    /// `others` are the commands that we run ourselves and whose owners reap them, with all
-    /// that they started and still look after. What such a command leaves behind when it
-    /// ends counts as process tree.
+    /// `others` are the commands that we run ourselves and whose owners reap them. Their
+    /// descendants belong to the process tree only once the command has ended.
     pub fn reap(&mut self, others: &[Pid]) -> Vec<News> {
         let mut news = Vec::new();
         loop {
-            self.look_at_child(&mut news);
+            self.check_child(&mut news);
             match next_to_reap() {
                 Ok(None) => break,
                 Ok(Some(pid)) if self.pid() == Some(pid) => {}
-                Ok(Some(pid)) if !others.contains(&pid) => self.reap_one(pid),
-                // What has ended behind such a one is not told before that is reaped.
+                Ok(Some(pid)) if !others.contains(&pid) => self.orphans.reap_one(pid),
+                // The kernel reports no other one before its owner has reaped this one.
                 Ok(Some(_)) | Err(_) => {
-                    let mut pids = self.orphans(others).unwrap_or_default();
-                    pids.extend(&self.inherited);
-                    pids.into_iter().for_each(|pid| self.reap_one(pid));
+                    self.orphans.reap_all(self.pid(), others);
                     break;
                 }
             }
         }
-        if self.may_have_processes && self.end_orphans(others) {
+        if self.may_have_processes && self.orphans.end(self.pid(), &self.shutdown, others) {
             self.may_have_processes = false;
             self.forget_stop();
             news.push(News::Gone);
@@ -329,15 +284,10 @@ impl ProcessTree {
 
     fn forget_stop(&mut self) {
         self.shutdown = Shutdown::none();
-        self.asked.clear();
-        self.orphan_probe = ProbeTimer::none();
-        self.orphaned_at = None;
-        self.asked_again.clear();
-        self.refused.clear();
-        self.has_logged_stuck = false;
+        self.orphans.forget_stop();
     }
 
-    fn look_at_child(&mut self, news: &mut Vec<News>) {
+    fn check_child(&mut self, news: &mut Vec<News>) {
         let Some(child) = &mut self.child else { return };
         let pid = spawn::pid_of(child);
         let changes = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG;
@@ -345,23 +295,23 @@ impl ProcessTree {
             match waitid(Id::Pid(pid), changes) {
                 Ok(WaitStatus::Stopped(_, signal)) => news.push(News::Stopped(signal as i32)),
                 Ok(WaitStatus::Continued(_)) => news.push(News::Continued),
-                // Nothing new, or it has ended: then there is nothing to see in this way.
+                // No change, or the child has ended, which `try_wait` reports below.
                 Ok(_) | Err(_) => break,
             }
         }
-        // Not through `nix`, which has no word for an end by a real-time signal.
-        let fate = match child.try_wait() {
+        // Not with `nix`, which can't represent a real-time signal.
+        let status = match child.try_wait() {
             Ok(None) => return,
             Ok(Some(status)) => ExitStatus::of(status),
             Err(e) => {
-                log::error!(pid:%; "the end of the child was not seen: {e}");
+                log::error!(pid:%; "the exit status of the child is unknown: {e}");
                 ExitStatus::Exited(UNSEEN)
             }
         };
         self.child = None;
         self.terminal.take_back();
-        self.watch_orphans(Instant::now());
-        news.push(News::Ended(fate));
+        self.orphans.begin_probing(Instant::now());
+        news.push(News::Ended(status));
     }
 }
 
@@ -372,18 +322,13 @@ impl Drop for ProcessTree {
     }
 }
 
-/// The next process that has ended; it stays unreaped.
+/// The next process that has ended; it is not reaped.
 fn next_to_reap() -> Result<Option<Pid>, Errno> {
     let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     match waitid(Id::All, look) {
         Ok(status) => Ok(status.pid().filter(|pid| pid.as_raw() > 0)),
         Err(Errno::ECHILD) => Ok(None),
-        // There is one, and `nix` has no word for how it ended.
+        // There is one, but `nix` can't represent how it ended.
         Err(e) => Err(e),
     }
-}
-
-fn send_to_child(pid: Pid, signal: Signal) -> Result<(), Errno> {
-    // The group is empty if the child has left it.
-    killpg(pid, signal).or_else(|_| kill(pid, signal))
 }

@@ -1,63 +1,116 @@
-//! Strays: what has fallen to us because its parent is gone.
+//! Orphans: processes that became our children because their parent has ended.
 //!
-//! A stop asks each group once, which two kinds of process miss: one that a shell with a trap
-//! was just forking catches the signal and loses it with its next program, and one that is
-//! forked later joins a group that was asked already. They would keep a restart waiting for
-//! the whole kill timeout and die without cleaning up, which one run in a hundred of a busy
-//! test did; the kill ends them in any case. So the young, and they alone, are asked a second
-//! time: many older programs give up their clean end when they are asked twice. The price
-//! is at most three reads of `/proc/PID/stat` for each orphan that is left after [`LINGERING`].
+//! A stop signals each group once, and that misses two kinds of process. A shell with a trap may
+//! have been forking one: it catches the signal and loses it when it executes its program. And
+//! one that is forked later joins a group that has the signal already. Both would hold up a
+//! restart for the whole kill timeout and then die without cleaning up; one run in a hundred of
+//! a busy test did. So orphans that were started about when the stop began get the signal a
+//! second time. Older ones do not: many programs skip their cleanup when they are signalled
+//! twice. The price is at most three reads of `/proc/PID/stat` for each orphan that is left after
+//! [`LINGERING`].
 
-use super::shutdown::Termination;
-use super::{ProcessTree, send_to_child};
+use super::probe_timer::ProbeTimer;
+use super::shutdown::{Shutdown, Termination};
+use super::table::ProcessTable;
+use super::target::{Target, send_to_child};
 use crate::engine::Boottime;
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
-use nix::unistd::{Pid, getpgid, getpgrp};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{Pid, getpid};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// Who is left so long after the child has most likely not heard that it shall end.
+/// An orphan that is left this long after the child has most likely missed the signal.
 const LINGERING: Duration = Duration::from_millis(200);
 
-/// Who was started so short a time before the child was asked may have been a copy of its
-/// parent at that moment.
+/// A process that was started at most this long before the stop may still have been a copy of
+/// its parent when the signal came.
 const YOUTH: Duration = Duration::from_millis(100);
 
-/// A group with one of ours in it, or a process alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Target {
-    Group(Pid),
-    One(Pid),
+/// Our children except the child itself, and what was done to them.
+#[derive(Debug)]
+pub(super) struct Orphans {
+    table: ProcessTable,
+    /// The children that we had before we executed this program: `exec > >(logger)` in a script
+    /// leaves one. We reap them, but they are not part of the process tree.
+    inherited: BTreeSet<Pid>,
+    /// The targets that have got the stop signal.
+    asked: BTreeSet<Target>,
+    /// When the stop began.
+    asked_at: Boottime,
+    /// Since when there is no child, only orphans.
+    since: Option<Instant>,
+    /// The orphans that have got the stop signal a second time.
+    asked_again: BTreeSet<Pid>,
+    /// When to look for orphans whose end no signal would report.
+    probe: ProbeTimer,
+    /// The orphans that can't be signalled, as the log says already.
+    refused: BTreeSet<Pid>,
+    has_logged_stuck: bool,
+    has_logged_unlisted: bool,
 }
 
-impl Target {
-    /// The group of a process of ours, if all in it are the process tree's.
-    fn of(pid: Pid, others: &[Pid]) -> Self {
-        match getpgid(Some(pid)) {
-            // 0 is a group outside our pid namespace; 1 would be everybody.
-            Ok(group) if group.as_raw() > 1 && group != getpgrp() && !others.contains(&group) => {
-                Self::Group(group)
-            }
-            Ok(_) | Err(_) => Self::One(pid),
+impl Orphans {
+    pub(super) fn new() -> Self {
+        let table = ProcessTable::of(getpid());
+        // Without a list there are most likely none; the only harm is that a stop reaches them.
+        let inherited = table.children().unwrap_or_default().into_iter().collect();
+        Self {
+            table,
+            inherited,
+            asked: BTreeSet::new(),
+            asked_at: Boottime::UNKNOWN,
+            since: None,
+            asked_again: BTreeSet::new(),
+            probe: ProbeTimer::none(),
+            refused: BTreeSet::new(),
+            has_logged_stuck: false,
+            has_logged_unlisted: false,
         }
     }
 
-    fn send(self, signal: Signal) -> Result<(), Errno> {
-        match self {
-            Self::Group(group) => killpg(group, signal),
-            Self::One(pid) => kill(pid, signal),
+    /// A stop begins, with a signal to the child's group if there is a child.
+    pub(super) fn begin_stop(&mut self, now: Instant, child: Option<Pid>) {
+        self.asked.clear();
+        self.asked_at = Boottime::now();
+        match child {
+            Some(pid) => drop(self.asked.insert(Target::Group(pid))),
+            None => self.begin_probing(now),
         }
     }
-}
 
-impl ProcessTree {
-    /// Our children but the child and those that others look after; `None` if nobody knows.
-    pub(super) fn orphans(&mut self, others: &[Pid]) -> Option<Vec<Pid>> {
-        if !self.is_up() && others.is_empty() && self.inherited.is_empty() && has_no_child() {
+    /// From now on there are only orphans, and probes look for those that are left.
+    pub(super) fn begin_probing(&mut self, now: Instant) {
+        self.probe = ProbeTimer::begin(now);
+        self.since = Some(now);
+        self.asked_again.clear();
+    }
+
+    /// No stop is under way any more.
+    pub(super) fn forget_stop(&mut self) {
+        self.asked.clear();
+        self.probe = ProbeTimer::none();
+        self.since = None;
+        self.asked_again.clear();
+        self.refused.clear();
+        self.has_logged_stuck = false;
+    }
+
+    /// When [`Orphans::is_probe_due`] will be true.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.probe.deadline()
+    }
+
+    pub(super) fn is_probe_due(&mut self, now: Instant) -> bool {
+        self.probe.is_due(now)
+    }
+
+    /// Our children except the child and `others`; `None` if they can't be listed.
+    fn list(&mut self, child: Option<Pid>, others: &[Pid]) -> Option<Vec<Pid>> {
+        if child.is_none() && others.is_empty() && self.inherited.is_empty() && has_no_child() {
             return Some(Vec::new());
         }
-        let child = self.pid();
         match self.table.children() {
             Ok(mut pids) => {
                 pids.retain(|pid| {
@@ -67,18 +120,18 @@ impl ProcessTree {
             }
             Err(e) => {
                 if !std::mem::replace(&mut self.has_logged_unlisted, true) {
-                    log::error!("cannot see what the child leaves behind: /proc: {e}");
+                    log::error!("cannot list what the child leaves behind: /proc: {e}");
                 }
                 None
             }
         }
     }
 
-    /// Reaps a process of ours if it has ended.
+    /// Reaps one of our children if it has ended.
     pub(super) fn reap_one(&mut self, pid: Pid) {
         match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
-            Ok(nix::sys::wait::WaitStatus::StillAlive) => {}
-            // Also the error that `nix` makes of a signal that it has no word for.
+            Ok(WaitStatus::StillAlive) => {}
+            // `nix` also returns an error for a signal that it does not know.
             Ok(_) | Err(_) => {
                 self.inherited.remove(&pid);
                 self.refused.remove(&pid);
@@ -86,15 +139,22 @@ impl ProcessTree {
         }
     }
 
-    /// Does to the orphans what is now to be done to them; whether the process tree is gone.
-    pub(super) fn end_orphans(&mut self, others: &[Pid]) -> bool {
-        let termination = self.shutdown.termination();
-        if self.is_up() && termination != Termination::Kill {
-            // Until the child has ended it may need them to end well.
+    /// Reaps every orphan that has ended, and every inherited child.
+    pub(super) fn reap_all(&mut self, child: Option<Pid>, others: &[Pid]) {
+        let mut pids = self.list(child, others).unwrap_or_default();
+        pids.extend(&self.inherited);
+        pids.into_iter().for_each(|pid| self.reap_one(pid));
+    }
+
+    /// Takes the stop one step further; returns whether the process tree is gone.
+    pub(super) fn end(&mut self, child: Option<Pid>, shutdown: &Shutdown, others: &[Pid]) -> bool {
+        let termination = shutdown.termination();
+        if child.is_some() && termination != Termination::Kill {
+            // The child may need them until it has ended.
             return false;
         }
-        let orphans = self.orphans(others);
-        if !self.is_up() && orphans.as_ref().is_some_and(Vec::is_empty) {
+        let orphans = self.list(child, others);
+        if child.is_none() && orphans.as_ref().is_some_and(Vec::is_empty) {
             return true;
         }
         let orphans = orphans.unwrap_or_default();
@@ -104,31 +164,32 @@ impl ProcessTree {
                 orphans.iter().for_each(|pid| self.ask(*pid, others, signal));
             }
             Termination::Kill => {
-                let child = self.pid();
                 if let Some(pid) = child {
                     let sent = send_to_child(pid, Signal::SIGKILL);
                     self.log_refusal(pid, sent);
                 }
                 for pid in &orphans {
-                    // By groups, for nobody in a group can fork past that.
+                    // The whole group at once, so that no member can fork and escape.
                     let sent = Target::of(*pid, others).send(Signal::SIGKILL);
                     let sent = sent.or_else(|_| kill(*pid, Signal::SIGKILL));
                     self.log_refusal(*pid, sent);
                 }
-                self.log_stuck(child.iter().chain(&orphans));
+                if shutdown.is_stuck() {
+                    self.log_stuck(child.iter().chain(&orphans));
+                }
             }
         }
         false
     }
 
-    /// Asks the young ones that are still here a while after the child by themselves: see the
+    /// Signals the young orphans that have outlived the child for a while a second time: see the
     /// module's page.
-    pub(super) fn ask_again(&mut self, now: Instant, others: &[Pid]) {
-        let Termination::Graceful(signal) = self.shutdown.termination() else { return };
-        if self.orphaned_at.is_none_or(|since| now.saturating_duration_since(since) < LINGERING) {
+    pub(super) fn ask_again(&mut self, now: Instant, shutdown: &Shutdown, others: &[Pid]) {
+        let Termination::Graceful(signal) = shutdown.termination() else { return };
+        if self.since.is_none_or(|since| now.saturating_duration_since(since) < LINGERING) {
             return;
         }
-        for pid in self.orphans(others).unwrap_or_default() {
+        for pid in self.list(None, others).unwrap_or_default() {
             if self.is_young(pid) && self.asked_again.insert(pid) {
                 self.log_refusal(pid, Target::One(pid).send(signal));
                 let _ = Target::One(pid).send(Signal::SIGCONT);
@@ -146,7 +207,7 @@ impl ProcessTree {
         let target = Target::of(pid, others);
         if self.asked.insert(target) {
             self.log_refusal(pid, target.send(signal));
-            // One that is stopped would sleep until it is killed.
+            // A stopped process would sleep until it is killed.
             let _ = target.send(Signal::SIGCONT);
         }
     }
@@ -162,7 +223,7 @@ impl ProcessTree {
     }
 
     fn log_stuck<'a>(&mut self, left: impl Iterator<Item = &'a Pid>) {
-        if self.shutdown.is_stuck() && !std::mem::replace(&mut self.has_logged_stuck, true) {
+        if !std::mem::replace(&mut self.has_logged_stuck, true) {
             for pid in left {
                 let name = self.table.name_of(*pid);
                 log::warn!(pid:%, name:?; "killed, and still there");

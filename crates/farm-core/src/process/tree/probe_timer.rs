@@ -1,16 +1,16 @@
-//! A few looks at what nothing tells us of, ever more seldom, and no more.
+//! A few probes at growing intervals, for changes that nothing reports to us.
 //!
-//! At a child that starts at a terminal: a shell gives that to a pipeline once for every
-//! program in it, and the last of these may come when our child has it already. At what a
-//! child has left behind: one that was just being forked may have gone to a group of its own
-//! after all groups were asked to end.
+//! One is the terminal of a child that starts: a shell gives it to a pipeline once per program,
+//! and may do so for the last one when our child has it already. The other is the orphans: a
+//! process that was being forked may have moved to a group of its own after all groups had the
+//! stop signal.
 
 use std::time::{Duration, Instant};
 
 const FIRST: Duration = Duration::from_millis(20);
 const LAST: Duration = Duration::from_secs(2);
 
-/// When to look.
+/// The time of the next probe.
 #[derive(Debug)]
 pub(super) struct ProbeTimer {
     next: Option<(Instant, Duration)>,
@@ -42,16 +42,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_a_few_looks_ever_more_seldom() {
+    fn probes_are_few_and_ever_further_apart() {
         let start = Instant::now();
         let mut timer = ProbeTimer::begin(start);
         assert!(!timer.is_due(start));
-        let mut looks = Vec::new();
+        let mut probes = Vec::new();
         while let Some(at) = timer.deadline() {
             assert!(timer.is_due(at));
-            looks.push((at - start).as_millis());
+            probes.push((at - start).as_millis());
         }
-        assert_eq!(looks, [20, 80, 260, 800, 2420]);
+        assert_eq!(probes, [20, 80, 260, 800, 2420]);
         assert!(!timer.is_due(start + Duration::from_secs(60)));
     }
 }

@@ -1,35 +1,35 @@
-//! How a process tree is brought to its end: asked first, killed when its time is over.
+//! The stop of a process tree: a signal first, a kill after the timeout.
 //!
-//! Pure: the time comes in, what is to be done goes out. **Invariant.** Nobody is killed
-//! before the time that was given, and nobody is asked after it.
+//! Pure: the time goes in, and what to do comes out. **Invariant.** Nothing is killed before the
+//! timeout unless a kill is requested, and nothing is asked to end after it.
 
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
-/// Between two rounds of killing, at first and at most. What dies tells us so; the rounds
-/// are for what slipped through.
+/// The shortest and the longest pause between two rounds of kills. A process that dies causes a
+/// CHLD; the rounds are for those that the first kill missed.
 const PAUSE_LEAST: Duration = Duration::from_millis(50);
 const PAUSE_MOST: Duration = Duration::from_secs(5);
 
-/// What is being done to the process tree.
+/// How the process tree is being ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Termination {
-    /// Nothing.
+    /// It is not.
     None,
-    /// It is asked to end, each process once.
+    /// Each process gets this signal once.
     Graceful(Signal),
-    /// It is killed, each process as often as we see it.
+    /// Each process is killed as often as we see it.
     Kill,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Idle,
-    Asking { signal: Signal, look_at: Option<Instant>, kill_at: Instant },
+    Asking { signal: Signal, check_at: Option<Instant>, kill_at: Instant },
     Killing { again_at: Instant, pause: Duration },
 }
 
-/// The end of a process tree, as far as it has come.
+/// The progress of a stop.
 #[derive(Debug)]
 pub(super) struct Shutdown {
     state: State,
@@ -40,35 +40,34 @@ impl Shutdown {
         Self { state: State::Idle }
     }
 
-    /// Begins, or asks again; the time that was given once is not made longer.
+    /// Begins a stop, or asks again; a second call can only bring the kill forward.
     ///
-    /// There is a look at the process tree at once, for there may be nobody whose end would
-    /// bring one about.
-    pub(super) fn ask(&mut self, now: Instant, signal: Signal, patience: Duration) {
-        // Far beyond every clock: as good as never.
+    /// A tick is due at once: without a process there would be no CHLD to continue the stop.
+    pub(super) fn ask(&mut self, now: Instant, signal: Signal, kill_timeout: Duration) {
+        // A year is as good as never, and does not overflow the clock.
         let far = now + Duration::from_secs(86400 * 365);
-        let kill_at = now.checked_add(patience).map_or(far, |at| at.min(far));
+        let kill_at = now.checked_add(kill_timeout).map_or(far, |at| at.min(far));
         let kill_at = match self.state {
             State::Killing { .. } => return,
             State::Asking { kill_at: before, .. } => before.min(kill_at),
             State::Idle => kill_at,
         };
-        self.state = State::Asking { signal, look_at: Some(now), kill_at };
+        self.state = State::Asking { signal, check_at: Some(now), kill_at };
     }
 
-    /// Time is over.
+    /// Begins the kill, whether the timeout has passed or not.
     pub(super) fn kill(&mut self, now: Instant) {
         if !matches!(self.state, State::Killing { .. }) {
             self.state = State::Killing { again_at: now, pause: PAUSE_LEAST };
         }
     }
 
-    /// Takes the time.
+    /// Does what is due.
     pub(super) fn tick(&mut self, now: Instant) {
         match self.state {
             State::Asking { kill_at, .. } if kill_at <= now => self.kill(now),
-            State::Asking { signal, look_at: Some(at), kill_at } if at <= now => {
-                self.state = State::Asking { signal, look_at: None, kill_at };
+            State::Asking { signal, check_at: Some(at), kill_at } if at <= now => {
+                self.state = State::Asking { signal, check_at: None, kill_at };
             }
             State::Idle | State::Asking { .. } | State::Killing { .. } => {}
         }
@@ -84,7 +83,9 @@ impl Shutdown {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Idle => None,
-            State::Asking { look_at, kill_at, .. } => Some(look_at.unwrap_or(kill_at).min(kill_at)),
+            State::Asking { check_at, kill_at, .. } => {
+                Some(check_at.unwrap_or(kill_at).min(kill_at))
+            }
             State::Killing { again_at, .. } => Some(again_at),
         }
     }
@@ -97,7 +98,7 @@ impl Shutdown {
         }
     }
 
-    /// Whether it has been killed for so long that it would be gone if it could be.
+    /// Whether the kills have gone on for so long that what is left can't be killed.
     pub(super) fn is_stuck(&self) -> bool {
         matches!(self.state, State::Killing { pause: PAUSE_MOST, .. })
     }
@@ -110,7 +111,7 @@ mod tests {
     const S: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_family_is_asked_until_its_time_is_over_and_killed_ever_more_seldom() {
+    fn a_process_tree_is_asked_until_the_timeout_and_then_killed_ever_more_seldom() {
         let start = Instant::now();
         let mut shutdown = Shutdown::none();
         assert_eq!((shutdown.termination(), shutdown.deadline()), (Termination::None, None));
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_again_gives_no_more_time_and_may_give_less() {
+    fn asking_again_never_extends_the_timeout_and_may_shorten_it() {
         let start = Instant::now();
         for (first, second, kept) in [(3 * S, 9 * S, 3 * S), (9 * S, 3 * S, 4 * S)] {
             let mut shutdown = Shutdown::none();
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_at_all_is_a_kill_at_the_first_look() {
+    fn a_timeout_of_zero_is_a_kill_at_the_first_tick() {
         let start = Instant::now();
         let mut shutdown = Shutdown::none();
         shutdown.ask(start, Signal::SIGTERM, Duration::ZERO);
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_patience_does_not_overflow() {
+    fn an_endless_timeout_does_not_overflow() {
         let mut shutdown = Shutdown::none();
         shutdown.ask(Instant::now(), Signal::SIGTERM, Duration::MAX);
         shutdown.tick(Instant::now());

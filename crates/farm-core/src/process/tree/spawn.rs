@@ -1,11 +1,11 @@
-//! How the child comes to be.
+//! Starting the child.
 //!
-//! **Invariant.** From the first instruction of its program on, the child leads a group of
-//! its own, holds the foreground if it is to have it, has no signal blocked or caught, and
-//! dies when we do. This is the only file with unsafe code in it.
+//! **Invariant.** From the first instruction of its program on, the child leads a group of its
+//! own, has the foreground if it was requested, has no signal blocked or caught, and dies when we
+//! do. This is the only file with unsafe code.
 
 use super::error::StartError;
-use crate::process::OURS;
+use crate::process::service_manager;
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
@@ -55,21 +55,21 @@ impl fmt::Display for Program {
     }
 }
 
-/// Starts the program; its input and output are ours.
+/// Starts the program with our stdin, stdout and stderr.
 pub(super) fn spawn(
     program: &Program,
     environment: &[(OsString, OsString)],
     takes_foreground: bool,
 ) -> Result<Child, StartError> {
     let mut command = program.command();
-    for name in OURS {
+    for name in service_manager::VARIABLES {
         command.env_remove(name);
     }
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.process_group(0);
     prepare(&mut command, takes_foreground);
-    // Between the fork and the program our handlers are the child's too, and a signal of the
-    // terminal would be lost in them.
+    // Between fork and exec the child has our signal handlers, and a signal of the terminal
+    // would be lost in them.
     let spawned = with_signals_held(|| command.spawn());
     spawned.map_err(|cause| StartError::new(program.name(), cause))
 }
@@ -78,21 +78,21 @@ fn with_signals_held<T>(work: impl FnOnce() -> T) -> T {
     let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
     let done = work();
     if let Ok(mask) = mask {
-        // The mask is one that this thread had: it can't be refused.
+        // It was this thread's mask, so the kernel accepts it.
         let _ = mask.thread_set_mask();
     }
     done
 }
 
-/// Has the child do what can only be done in it, between the fork and the program.
+/// Adds the steps that only the child itself can take, between fork and exec.
 #[expect(unsafe_code, reason = "nothing else runs in the child before its program")]
 fn prepare(command: &mut Command, takes_foreground: bool) {
     let parent = getpid();
-    // Taken here, for the first to ask for it allocates.
+    // Taken here, because the first call allocates.
     let stdin = io::stdin();
     let ready = move || {
-        // prctl(2), then getppid(2): had we died before the first, the child would by now
-        // have another parent, and no signal to come.
+        // In this order: if we died before prctl(2), no signal will come, but getppid(2) shows
+        // that the child has another parent.
         set_pdeathsig(Signal::SIGKILL)?;
         if getppid() != parent {
             return Err(Errno::ESRCH.into());
@@ -109,13 +109,14 @@ fn prepare(command: &mut Command, takes_foreground: bool) {
     unsafe { command.pre_exec(ready) };
 }
 
-/// From the background, where a new group is, this would stop us, were TTOU not blocked.
+/// A new group is in the background, where this call would stop us if TTOU were not blocked.
 fn take_foreground(stdin: &Stdin) {
-    // The terminal may have hung up meanwhile, which is no reason not to start.
+    // The terminal may have hung up; the child starts all the same.
     let _ = tcsetpgrp(stdin, getpid());
 }
 
-/// Gives every signal its default, unless it was ignored before our time, and lets them in.
+/// Resets every signal to its default, except those that we were started with as ignored, and
+/// unblocks them all.
 #[expect(unsafe_code, reason = "a handler of ours may not run in the child")]
 fn restore_signals() -> io::Result<()> {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
@@ -123,11 +124,11 @@ fn restore_signals() -> io::Result<()> {
         if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
             continue;
         }
-        // SAFETY: no handler is installed, only defaults and what was there before; and
+        // SAFETY: this installs no handler, only the default or the earlier disposition, and
         // sigaction(2) is safe in a signal handler.
         unsafe {
             let before = sigaction(signal, &default)?;
-            // Our runtime ignores PIPE, so nobody can tell what it was.
+            // The Rust runtime ignores PIPE, so what we were started with is unknown.
             if matches!(before.handler(), SigHandler::SigIgn) && signal != Signal::SIGPIPE {
                 sigaction(signal, &before)?;
             }
@@ -137,7 +138,7 @@ fn restore_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// The process as the system knows it.
+/// The pid of the child, in the type of `nix`.
 pub(super) fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX))
 }

@@ -1,8 +1,7 @@
-//! Who our children are.
+//! The list of our children, from /proc.
 //!
-//! **Invariant.** If a process below us is there all the while we look, or any of its
-//! forebears is, we find a child. For each has a forebear that is our child, and that one
-//! stays in the list, dead or alive, until we reap it ourselves.
+//! **Invariant.** While we have a descendant, the list is not empty: every descendant has an
+//! ancestor that is our child, and a child stays listed, dead or alive, until we reap it.
 
 use crate::engine::shown;
 use nix::unistd::{Pid, SysconfVar, sysconf};
@@ -11,11 +10,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where they stand behind the name: the parent's number, and the time of the start.
+/// Positions after the name in /proc/PID/stat: the parent's pid, and the start time.
 const PARENT: usize = 1;
 const START: usize = 19;
 
-/// The processes as the kernel lists them.
+/// The processes that /proc lists.
 #[derive(Debug)]
 pub(super) struct ProcessTable {
     proc: PathBuf,
@@ -27,22 +26,22 @@ impl ProcessTable {
         Self { proc: PathBuf::from("/proc"), parent }
     }
 
-    /// All children, also those that have ended and are not reaped.
+    /// All children, including those that have ended and are not reaped.
     pub(super) fn children(&self) -> io::Result<Vec<Pid>> {
         match self.listed() {
-            // Not every kernel is built with that list.
+            // Not every kernel is built with the `children` files.
             Err(e) if e.kind() == io::ErrorKind::NotFound => self.found(),
             listed => listed,
         }
     }
 
-    /// What a process calls itself, to be told to people.
+    /// The name of a process, for the log.
     pub(super) fn name_of(&self, pid: Pid) -> String {
         let name = fs::read_to_string(self.proc.join(pid.to_string()).join("comm"));
         name.unwrap_or_default().trim_end().chars().map(shown).collect()
     }
 
-    /// When a process was started, on the clock that counts since the machine was.
+    /// When a process was started, as the time since boot.
     pub(super) fn started(&self, pid: Pid) -> Option<Duration> {
         let stat = fs::read(self.proc.join(pid.to_string()).join("stat")).ok()?;
         let ticks: u64 = word_after_name(&stat, START)?.parse().ok()?;
@@ -51,7 +50,7 @@ impl ProcessTable {
         Some(Duration::from_millis(ticks.saturating_mul(1000) / per_second))
     }
 
-    /// From the lists that the kernel keeps per thread.
+    /// Reads the `children` files, one per thread.
     fn listed(&self) -> io::Result<Vec<Pid>> {
         let mut children = Vec::new();
         for thread in fs::read_dir(self.proc.join("self/task"))? {
@@ -61,13 +60,13 @@ impl ProcessTable {
         Ok(children)
     }
 
-    /// From a look at every process there is.
+    /// Looks at every process for its parent.
     fn found(&self) -> io::Result<Vec<Pid>> {
         let mut children = Vec::new();
         for process in fs::read_dir(&self.proc)? {
             let process = process?;
             let Some(pid) = process.file_name().to_str().and_then(pid) else { continue };
-            // One that has gone meanwhile was no child of ours.
+            // A process that is gone by now was not our child: we have not reaped it.
             let Ok(stat) = fs::read(process.path().join("stat")) else { continue };
             if parent_in(&stat) == Some(self.parent) {
                 children.push(pid);
@@ -90,8 +89,8 @@ fn parent_in(stat: &[u8]) -> Option<Pid> {
     word_after_name(stat, PARENT).and_then(pid)
 }
 
-/// Of the line that proc(5) describes, a word behind the name, which may itself contain
-/// anything.
+/// A word after the name in the line that proc(5) describes. The name may contain any
+/// character, including `)`.
 fn word_after_name(stat: &[u8], position: usize) -> Option<&str> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_can_not_pretend_to_be_a_parent() {
+    fn a_name_can_not_be_taken_for_a_parent() {
         let table: [(&[u8], Option<i32>); 6] = [
             (b"12 (cat) S 7 12 12 0 -1", Some(7)),
             (b"12 (a) S 1 (b) S 8 12", Some(8)),
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_start_is_told_since_the_machine_started() {
+    fn the_start_time_counts_from_boot() {
         let proc = Scratch::new();
         let zeros = "0 ".repeat(17);
         proc.write("12/stat", format!("12 (a) b) S 7 {zeros}250 9"));
