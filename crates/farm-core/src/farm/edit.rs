@@ -1,7 +1,6 @@
 //! Changing one record while others change it too.
 //!
-//! **Invariant.** A write replaces exactly the version that was read, so no
-//! update of anybody is ever lost.
+//! **Invariant.** A write replaces exactly the version that was read, so no update is ever lost.
 
 use crate::codec::DecodeError;
 use crate::codec::json::{decode_znode, encode_znode};
@@ -10,24 +9,23 @@ use crate::model::Record;
 use crate::session::{Client, CreateMode, SessionError, Stat, Watch, ZnodePath};
 use std::time::{Duration, Instant};
 
-/// The waits between two attempts: about one round trip at first, and long
-/// enough in the end that dozens of writers get out of each other's way.
+/// The waits between two attempts: about one round trip at first, and at most long enough for
+/// dozens of writers to avoid each other.
 const WAIT_MIN: Duration = Duration::from_millis(4);
 const WAIT_MAX: Duration = Duration::from_millis(200);
 
-/// Changes the record of a znode, again and again on a fresh copy until no
-/// other writer got in between or the time is up.
+/// Changes the record of a znode. If another writer changes it in between, tries again on a fresh
+/// copy until `until`.
 ///
-/// `change` may run many times, so it must do nothing but edit the record it is
-/// handed. Nothing is written if the record is the same afterwards.
+/// `change` may run many times, so it must only edit the record that it gets. Nothing is written
+/// if it leaves the record as it was.
 ///
 /// # Errors
 ///
-/// [`EditError::Session`] when ZooKeeper says no or is not there (a lost
-/// connection included: the write may have happened, and calling again is
-/// safe if `change` may run twice); [`EditError::Malformed`] when the znode
-/// holds no record; [`EditError::Refused`] with what `change` refused; and
-/// [`EditError::Contended`] when others were quicker until the time was up.
+/// [`EditError::Session`] when ZooKeeper refuses a request or the connection is lost (then the
+/// write may have happened, and a second call is safe if `change` may run twice);
+/// [`EditError::Malformed`] when the znode holds no record; [`EditError::Refused`] with the error
+/// of `change`; and [`EditError::Contended`] when other writers came first until `until`.
 pub fn edit_record<T, C>(
     client: &Client,
     path: &ZnodePath,
@@ -38,9 +36,9 @@ pub fn edit_record<T, C>(
     edit_znode(client, path, until, Absent::Refuse, change)
 }
 
-/// Does the same for a change that wants to know the znode, and decides whether it is
-/// written, or created with all that is missing above it. `change` is told nothing about
-/// a znode that is not there, and handed an empty record.
+/// As [`edit_record`], but `change` also gets the znode's [`Stat`] and decides whether to write.
+/// With [`Absent::Create`], a missing znode is created together with its missing parents; for that
+/// one, `change` gets no stat and an empty record.
 ///
 /// # Errors
 ///
@@ -96,12 +94,12 @@ fn create(client: &Client, path: &ZnodePath, data: &[u8]) -> Result<(), SessionE
     }
 }
 
-/// What becomes of a change to a znode that is not there.
+/// What to do if the znode does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Absent {
-    /// It fails.
+    /// Fail.
     Refuse,
-    /// It makes the znode.
+    /// Create the znode.
     Create,
 }
 
@@ -110,19 +108,19 @@ fn wait_until(wake: Instant) {
     inbox.next(Some(wake));
 }
 
-/// What a change wants done with its copy of the record, and what it answers.
+/// What to do with the changed copy of the record, and the result of the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit<T> {
-    /// Write it, unless it is as it was.
+    /// Write it, if it has changed.
     Write(T),
-    /// Forget it: the znode stays as it is, or missing.
+    /// Drop it: the znode stays as it is, or missing.
     Leave(T),
 }
 
 /// Why a record could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError<C> {
-    /// ZooKeeper says no, or is not there.
+    /// ZooKeeper refused a request, or the connection was lost.
     #[error("cannot change the record")]
     Session(#[source] SessionError),
     /// The znode holds no record.
@@ -130,10 +128,10 @@ pub enum EditError<C> {
     Malformed {
         /// The znode.
         path: ZnodePath,
-        /// What is wrong with its bytes.
+        /// Why its bytes are no record.
         source: DecodeError,
     },
-    /// The change can't be made to this record.
+    /// `change` refused this record.
     #[error("the record can't be changed like this")]
     Refused(#[source] C),
     /// Other writers were quicker every time.

@@ -1,38 +1,38 @@
 //! The znode that this process keeps alive.
 //!
-//! These are blocking operations for a courier. Each can be repeated: one that a
-//! broken link left half done finds its own work when it runs again.
+//! These operations block, so they run on a request thread. Each can be repeated: if a lost
+//! connection interrupts one, it finds what it has done when it runs again.
 //!
-//! **Invariant.** A znode that another session owns is replaced, never overwritten:
-//! it would vanish with its owner.
+//! **Invariant.** A znode of another session is replaced, never overwritten: an overwritten one
+//! would vanish with that session.
 
 use crate::session::{Client, CreateMode, SessionError, SessionId, Watch, Znode, ZnodePath};
 
-/// How often a claim is begun anew when others create and delete the same znode.
+/// How often a claim starts again when others create and delete the same znode.
 const RACES_MAX: usize = 20;
 
 /// How a claim ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// The znode is there and ours; this is what it holds now.
+    /// Our session owns the znode.
     Ours {
-        /// As it was read after it became ours.
+        /// The znode, as it was read after it became ours.
         znode: Znode,
-        /// What stood there before and was replaced.
+        /// The znode that it replaced, if any.
         replaced: Option<Znode>,
     },
-    /// It belongs to somebody else, and was left alone.
+    /// Another session owns the znode, and it was left alone.
     Taken {
-        /// As it was read.
+        /// The znode, as it was read.
         znode: Znode,
     },
 }
 
-/// Makes sure that an ephemeral znode of this session stands at that path.
+/// Makes sure that an ephemeral znode of this session exists at the path.
 ///
-/// What stands there already and is ours is left as it is. What belongs to another
-/// session is replaced in one transaction if `is_left_over` says so, so that nobody
-/// sees the znode missing. In every case but an error a watch is left.
+/// A znode that is ours already stays as it is. A znode of another session is replaced if
+/// `is_left_over` says so, in one transaction, so that no client sees it missing. Unless there is
+/// an error, a watch is left.
 ///
 /// # Errors
 ///
@@ -77,8 +77,8 @@ pub fn claim(
     Err(SessionError::NodeExists(path.clone()))
 }
 
-/// Makes sure that a persistent znode stands at that path, created with this data if
-/// it is missing; what stands there already is left as it is. A watch is left.
+/// Makes sure that a persistent znode exists at the path: creates it with this data if it is
+/// missing, and leaves it as it is otherwise. A watch is left.
 ///
 /// # Errors
 ///
@@ -103,16 +103,16 @@ pub fn share(client: &Client, path: &ZnodePath, data: &[u8]) -> Result<Share, Se
     }
 }
 
-/// How sharing a znode ended; in either case it was read afterwards.
+/// How sharing a znode ended, with the znode as it was read afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Share {
     /// It was missing, and we created it.
     Created(Znode),
-    /// It was there.
+    /// It existed.
     Found(Znode),
 }
 
-/// Reads the znode and leaves a watch, whether it is there or not.
+/// Reads the znode and leaves a watch, whether it exists or not.
 ///
 /// # Errors
 ///
@@ -124,14 +124,14 @@ pub fn look(client: &Client, path: &ZnodePath) -> Result<Option<Znode>, SessionE
             Err(SessionError::NoNode(_)) => {}
             Err(error) => return Err(error),
         }
-        // Reading what is not there leaves no watch; asking whether it is there does.
+        // A read of a missing znode leaves no watch, but exists() does.
         if client.exists(path, Watch::Yes)?.is_none() {
             return Ok(None);
         }
     }
 }
 
-/// Tells whether the znode lives with that session.
+/// Whether the session owns the (ephemeral) znode.
 #[must_use]
 pub const fn is_owned_by(znode: &Znode, session: SessionId) -> bool {
     znode.stat.ephemeral_owner == session.0

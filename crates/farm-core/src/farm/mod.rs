@@ -1,8 +1,8 @@
-//! Farms over a session: the farm view, our own entry, edits of one record, the
-//! farm's size, and whose turn it is in a group.
+//! Farms over a session: the farm view, our own entry, edits of one record, the farm's size, and
+//! the turns of a group.
 //!
-//! **Invariant.** What was read is never written over: every change of a record is
-//! a compare-and-set against the version that it was made from.
+//! **Invariant.** No update of another writer is lost: every change of a record is a
+//! compare-and-set against the version that it is based on.
 
 mod edit;
 mod entry;

@@ -1,21 +1,19 @@
-//! The lock of a rolling restart: a turn for so many members of a group at once.
+//! The lock of a rolling restart: a limited number of members of a group hold a permit at once.
 //!
-//! A pure machine: it is told what happened and answers with what to ask and what
-//! there is to know. A member stands in line with a contender, an ephemeral znode that
-//! the server numbers, and has its turn when fewer contenders come before its own
-//! than may hold a permit. It watches its own contender and those directly before it,
-//! not the line, so a turn that ends wakes only those whom it concerns. Names and order
-//! are those of the Ruby gem `zk`, so members written in Ruby can stand in the
-//! same line.
+//! A pure state machine: events go in, requests and news come out. A member queues with a
+//! contender, an ephemeral sequential znode, and its permit is granted when fewer contenders than
+//! the limit come before its own. It watches its own contender and the nearest ones before it,
+//! not the whole queue, so the end of a turn wakes only the members that it concerns. Names and
+//! order are those of the Ruby gem `zk`, so members written in Ruby can queue with ours.
 //!
-//! **Invariant.** There is one contender of ours at most, and it is found again after
-//! any failure by the session that owns it. The permit is told to be granted only by
-//! what was read in the present contact. A session has one permit per group.
+//! **Invariant.** We have at most one contender, and after any failure we find it again by the
+//! session that owns it. Only what was read over the current connection grants the permit. A
+//! session has one permit per group.
 
-mod asked;
 mod contender_info;
 mod event;
 mod group;
+mod pending;
 mod queue;
 mod request;
 mod standing;
@@ -30,9 +28,9 @@ pub use request::{Answer, Request};
 
 use crate::engine::Retry;
 use crate::session::{self, Hint, SessionError, SessionId, Stat, Watch};
-use asked::{Asked, Task};
-use request::{Ask, Lineup, Neighbour, Outcome, Presence};
-use standing::{Own, Standing, Turn};
+use pending::{Pending, Task};
+use request::{Ask, ListQueue, Neighbour, Outcome, Presence};
+use standing::{Own, PermitState, Standing};
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -40,61 +38,60 @@ use std::time::{Duration, Instant};
 const RETRY_LEAST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(60);
 
-/// The machine. See the module's page.
+/// The state machine.
 #[derive(Debug)]
 pub struct Permit {
     group: GroupName,
     holders: NonZeroU32,
-    contender: MemberId,
-    /// The session of the present contact.
+    member: MemberId,
+    /// The session, while it is connected.
     session: Option<SessionId>,
-    /// Is there a session at all, so that one can be over?
+    /// Whether there is a session, connected or not, that can be lost.
     is_begun: bool,
-    /// The number of the present contact, or of the latest one.
+    /// Counts the connections; the number of the latest one.
     contact: u64,
-    /// What a permit is wanted for.
-    wish: Option<String>,
-    /// The contender has to go before anything else.
+    /// Why the owner wants a permit, if it does.
+    reason: Option<String>,
+    /// Whether our contender has to be deleted before anything else.
     is_leaving: bool,
     own: Own,
-    asked: Asked,
-    /// The request that shall prove that the permit is ours.
+    pending: Pending,
+    /// The ticket of the request that proves that we hold the permit.
     proving: Option<u64>,
     retry: Retry,
     is_refused: bool,
-    has_told_unequal: bool,
+    has_reported_unequal: bool,
     actions: Vec<Action>,
 }
 
 impl Permit {
-    /// A permit of that group, of which so many may be held at once. Nothing is asked
-    /// for yet.
+    /// A permit of the group, of which `holders` may be held at once. It is not requested yet.
     #[must_use]
-    pub const fn new(group: GroupName, holders: NonZeroU32, contender: MemberId) -> Self {
+    pub const fn new(group: GroupName, holders: NonZeroU32, member: MemberId) -> Self {
         Self {
             group,
             holders,
-            contender,
+            member,
             session: None,
             is_begun: false,
             contact: 0,
-            wish: None,
+            reason: None,
             is_leaving: false,
             own: Own::Absent,
-            asked: Asked::NOTHING,
+            pending: Pending::NOTHING,
             proving: None,
             retry: Retry::new(RETRY_LEAST, RETRY_MOST),
             is_refused: false,
-            has_told_unequal: false,
+            has_reported_unequal: false,
             actions: Vec::new(),
         }
     }
 
-    /// Is it our turn? Without contact it may be another's already: the lease tells.
+    /// Whether we hold the permit. While disconnected, another member may hold it already: ask
+    /// the lease.
     #[must_use]
     pub const fn is_held(&self) -> bool {
-        let is_ours =
-            matches!(&self.own, Own::There(standing) if matches!(standing.turn, Turn::Held));
+        let is_ours = matches!(&self.own, Own::There(standing) if matches!(standing.state, PermitState::Held));
         is_ours && !self.is_leaving
     }
 
@@ -113,11 +110,11 @@ impl Permit {
             Event::Session(session::Event::Suspended(_)) => self.suspended(),
             Event::Session(session::Event::Lost) => self.session_over(),
             Event::Session(session::Event::Hint(hint)) => self.hint(&hint),
-            // There was no contact before either.
+            // There is no connection in either case.
             Event::Session(session::Event::GaveUp(_) | session::Event::AuthRefused(_)) => {}
             Event::Answered(answer) => self.answered(now, answer),
             Event::Ask { why } => {
-                self.wish.get_or_insert(why);
+                self.reason.get_or_insert(why);
             }
             Event::Confirm => self.confirm(),
             Event::GiveBack => self.give_back(),
@@ -125,7 +122,7 @@ impl Permit {
                 self.retry.take(now);
             }
         }
-        self.go_on();
+        self.ask_next();
         std::mem::take(&mut self.actions)
     }
 
@@ -146,9 +143,8 @@ impl Permit {
     fn suspended(&mut self) {
         self.session = None;
         self.retry.reset();
-        // One that changes something is answered too, and that answer may be all that
-        // tells the name of our contender.
-        self.asked.forget(|task| task != Task::Changing);
+        // A change still gets an answer, and only that may give the name of our contender.
+        self.pending.forget(|task| task != Task::Changing);
         if let Own::There(standing) = &mut self.own {
             standing.forget();
         }
@@ -157,19 +153,19 @@ impl Permit {
     fn session_over(&mut self) {
         self.suspended();
         self.is_begun = false;
-        self.asked.forget(|_| true);
+        self.pending.forget(|_| true);
         self.gone();
-        // Nothing had come of it yet; but after the end of a session nothing that was
-        // asked for before goes on by itself.
-        if self.wish.take().is_some() {
+        // Even if there was no contender yet: after the end of a session the owner has to ask
+        // again.
+        if self.reason.take().is_some() {
             self.tell(News::Lost);
         }
     }
 
-    /// No contender of ours is there, for sure.
+    /// Our contender certainly does not exist.
     fn gone(&mut self) {
         self.own = Own::Absent;
-        // It would be about one that is no more.
+        // That request is about a contender that is gone.
         self.proving = None;
         if std::mem::take(&mut self.is_leaving) {
             self.tell(News::Left);
@@ -180,24 +176,24 @@ impl Permit {
     fn deleted(&mut self) {
         let was_leaving = self.is_leaving;
         self.gone();
-        if !was_leaving && self.wish.take().is_some() {
+        if !was_leaving && self.reason.take().is_some() {
             self.tell(News::Lost);
         }
     }
 
     fn give_back(&mut self) {
-        self.wish = None;
+        self.reason = None;
         self.is_leaving = true;
         self.proving = None;
         self.retry.cancel();
-        // What is being read is of no interest any more, and must not delay the end.
-        self.asked.forget(|task| task == Task::Reading);
+        // The answer to a read is not needed any more, and must not delay the delete.
+        self.pending.forget(|task| task == Task::Reading);
     }
 
     fn confirm(&mut self) {
         match &self.own {
             Own::There(standing) if self.is_held() => {
-                let prove = Ask::Prove(standing.place.clone());
+                let prove = Ask::Prove(standing.contender.clone());
                 self.proving = Some(self.ask(prove));
             }
             Own::There(_) | Own::Absent | Own::Unsure => self.tell(News::Unconfirmed),
@@ -218,20 +214,20 @@ impl Permit {
             return;
         }
         let Some(name) = hint.path.name() else { return };
-        if name == standing.place.name() {
+        if name == standing.contender.name() {
             standing.is_seen = false;
-        } else if let Turn::Waiting { is_read, watched, .. } = &mut standing.turn {
-            let Some(place) = Contender::parse(name) else { return };
-            if watched.remove(&place) {
+        } else if let PermitState::Waiting { is_read, watched, .. } = &mut standing.state {
+            let Some(contender) = Contender::parse(name) else { return };
+            if watched.remove(&contender) {
                 *is_read = false;
             }
         }
-        self.asked.touch(name);
+        self.pending.touch(name);
     }
 
-    /// Asks for the next thing that is missing, if nothing is being waited for.
-    fn go_on(&mut self) {
-        if self.asked.is_waiting() {
+    /// Sends the next request that is needed, unless one is under way.
+    fn ask_next(&mut self) {
+        if self.pending.is_waiting() {
             return;
         }
         if self.is_leaving && matches!(self.own, Own::Absent) {
@@ -241,21 +237,21 @@ impl Permit {
             return;
         }
         let Some(session) = self.session else { return };
-        let (task, ask) = match (&self.own, &self.wish) {
+        let (task, ask) = match (&self.own, &self.reason) {
             (Own::Absent, None) => return,
             (Own::Absent, Some(why)) => {
-                let card = ContenderInfo::of(&self.contender, why, self.holders);
-                (Task::Changing, Ask::Create(card))
+                let info = ContenderInfo::of(&self.member, why, self.holders);
+                (Task::Changing, Ask::Create(info))
             }
             (Own::Unsure, _) => (Task::Finding, Ask::Find(session)),
             (Own::There(standing), _) if self.is_leaving => {
-                let place = standing.place.clone();
+                let contender = standing.contender.clone();
                 if standing.is_seen {
-                    (Task::Changing, Ask::Delete(place))
+                    (Task::Changing, Ask::Delete(contender))
                 } else {
-                    // Its name may be another's by now: numbers begin again when the
-                    // directory is removed.
-                    (Task::Finding, Ask::Look(place, Lineup::Unwanted))
+                    // Another member's contender may have this name by now: the numbers start
+                    // again when the directory is removed.
+                    (Task::Finding, Ask::Look(contender, ListQueue::No))
                 }
             }
             (Own::There(standing), _) => match standing.next_look() {
@@ -264,11 +260,11 @@ impl Permit {
             },
         };
         let ticket = self.ask(ask);
-        self.asked.wait_for(ticket, self.contact, task);
+        self.pending.wait_for(ticket, self.contact, task);
     }
 
     fn ask(&mut self, ask: Ask) -> u64 {
-        let ticket = self.asked.ticket();
+        let ticket = self.pending.ticket();
         self.actions.push(Action::Ask(Request { ticket, group: self.group.clone(), ask }));
         ticket
     }
@@ -281,36 +277,36 @@ impl Permit {
             }
             return;
         }
-        let Some(request) = self.asked.take(ticket) else {
-            // Cards that were read for their own sake, or an answer that nobody wants.
+        let Some(request) = self.pending.take(ticket) else {
+            // The neighbours of a granted permit, or an answer that is not needed any more.
             if let Outcome::Read(Ok(neighbours)) = outcome {
-                self.compare(&neighbours);
+                self.compare_holders(&neighbours);
             }
             return;
         };
         let is_present = self.session.is_some() && request.contact == self.contact;
         let failure = match outcome {
-            // Nobody else can have its name before it has been seen to be ours.
-            Outcome::Create(Ok(place)) => {
-                self.own = Own::There(Standing::at(place, is_present));
+            // Right after the create, no other contender can have this name.
+            Outcome::Create(Ok(contender)) => {
+                self.own = Own::There(Standing::at(contender, is_present));
                 None
             }
             Outcome::Create(Err(error)) => {
                 self.own = if is_denied(&error) { Own::Absent } else { Own::Unsure };
                 Some(error)
             }
-            Outcome::Find(Ok(Some(place))) => {
-                self.own = Own::There(Standing::at(place, true));
+            Outcome::Find(Ok(Some(contender))) => {
+                self.own = Own::There(Standing::at(contender, true));
                 return;
             }
             Outcome::Find(Ok(None)) => return self.gone(),
             Outcome::Find(Err(error)) => Some(error),
             Outcome::Look(seen) => seen.map(|seen| self.looked(seen, &request.touched)).err(),
-            Outcome::Read(cards) => {
-                cards.map(|cards| self.neighbours_read(&cards, &request.touched)).err()
-            }
+            Outcome::Read(neighbours) => neighbours
+                .map(|neighbours| self.neighbours_read(&neighbours, &request.touched))
+                .err(),
             Outcome::Delete(deleted) => deleted.map(|()| self.gone()).err(),
-            // Answered above.
+            // Handled above.
             Outcome::Prove(_) => None,
         };
         match failure {
@@ -323,7 +319,7 @@ impl Permit {
     }
 
     fn failed(&mut self, now: Instant, error: SessionError, is_present: bool) {
-        // Of an earlier contact: the present one may do better at once.
+        // After a failure over an earlier connection, the current one is tried at once.
         if is_present {
             self.retry.failed(now);
         }
@@ -335,18 +331,21 @@ impl Permit {
     fn looked(&mut self, seen: Option<(Stat, Queue)>, touched: &BTreeSet<String>) {
         let (Own::There(standing), Some(session)) = (&mut self.own, self.session) else { return };
         let ours = seen.filter(|(stat, _)| stat.ephemeral_owner == session.0);
-        let Some((stat, line)) = ours else { return self.deleted() };
-        standing.is_seen = !touched.contains(standing.place.name());
-        let place = standing.place.clone();
-        let Turn::Waiting { is_read, ahead, nearest, watched } = &mut standing.turn else { return };
-        // Without ours in it, it was deleted in between: looking again tells.
-        if self.is_leaving || !standing.is_seen || !line.contains(&place) {
+        let Some((stat, queue)) = ours else { return self.deleted() };
+        standing.is_seen = !touched.contains(standing.contender.name());
+        let contender = standing.contender.clone();
+        let PermitState::Waiting { is_read, ahead, nearest, watched } = &mut standing.state else {
+            return;
+        };
+        // If our contender is not in the queue, it was deleted after the first read; the next look
+        // shows that.
+        if self.is_leaving || !standing.is_seen || !queue.contains(&contender) {
             return;
         }
-        let before = line.before(&place);
+        let before = queue.before(&contender);
         let holders = usize::try_from(self.holders.get()).unwrap_or(usize::MAX);
         if before.len() < holders {
-            standing.turn = Turn::Held;
+            standing.state = PermitState::Held;
             let before = before.to_vec();
             self.tell(News::Granted { id: stat.czxid });
             if !before.is_empty() {
@@ -356,43 +355,43 @@ impl Permit {
         }
         *is_read = true;
         *nearest = before[before.len() - holders..].iter().cloned().collect();
-        watched.retain(|place| nearest.contains(place));
+        watched.retain(|contender| nearest.contains(contender));
         if ahead.replace(before.len()) != Some(before.len()) {
             let ahead = before.len();
             self.tell(News::Waiting { ahead });
         }
     }
 
-    fn neighbours_read(&mut self, cards: &[Neighbour], touched: &BTreeSet<String>) {
-        self.compare(cards);
+    fn neighbours_read(&mut self, neighbours: &[Neighbour], touched: &BTreeSet<String>) {
+        self.compare_holders(neighbours);
         let Own::There(standing) = &mut self.own else { return };
-        let Turn::Waiting { is_read, watched, .. } = &mut standing.turn else { return };
-        for Neighbour { place, presence } in cards {
-            // One that changed since may have told it before its card came.
-            let is_watched = *presence != Presence::Gone && !touched.contains(place.name());
+        let PermitState::Waiting { is_read, watched, .. } = &mut standing.state else { return };
+        for Neighbour { contender, presence } in neighbours {
+            // Its watch may have fired before this answer came.
+            let is_watched = *presence != Presence::Gone && !touched.contains(contender.name());
             if is_watched {
-                watched.insert(place.clone());
+                watched.insert(contender.clone());
             } else {
                 *is_read = false;
             }
         }
     }
 
-    fn compare(&mut self, cards: &[Neighbour]) {
-        let stated = cards.iter().filter_map(|neighbour| match neighbour.presence {
+    fn compare_holders(&mut self, neighbours: &[Neighbour]) {
+        let stated = neighbours.iter().filter_map(|neighbour| match neighbour.presence {
             Presence::There { holders } => holders,
             Presence::Gone => None,
         });
         let ours = self.holders;
         if let Some(theirs) = stated.into_iter().find(|theirs| *theirs != ours)
-            && !std::mem::replace(&mut self.has_told_unequal, true)
+            && !std::mem::replace(&mut self.has_reported_unequal, true)
         {
             self.tell(News::UnequalHolders { ours, theirs });
         }
     }
 }
 
-/// Tells whether the server said that nothing was created.
+/// Whether the server says that it created nothing.
 const fn is_denied(error: &SessionError) -> bool {
     matches!(
         error,

@@ -1,22 +1,22 @@
-//! The most hosts a farm has ever had, which `check` measures it by.
+//! The largest number of hosts that a farm has ever had, which `zkctl check` compares it with.
 
 use crate::codec::json;
 use crate::model::raise_size;
 use crate::session::{Client, SessionError, Watch, ZnodePath};
 
-/// The name of the entry that all hosts share; it is no host.
+/// The name of the znode that all hosts of a farm share. It is not a host.
 pub const COMMON: &str = "common";
 
-/// What came of keeping the size.
+/// The result of [`keep_size`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// It is at least the number of hosts.
+    /// The size is at least the number of hosts.
     Kept,
-    /// The farm's own record is malformed, and was left alone.
+    /// The farm's own znode holds no record, and was left alone.
     Malformed,
 }
 
-/// Raises the farm's `size` to the number of hosts it has now.
+/// Raises the farm's `size` to the number of hosts that it has now.
 ///
 /// # Errors
 ///

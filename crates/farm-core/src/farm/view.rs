@@ -1,8 +1,8 @@
 //! All hosts of a farm, kept fresh: a view of a [`cache`] of the farm's children.
 //!
-//! **Invariant.** The farm is told to be complete only when every host that was
-//! listed has been read since the latest contact. A host that can't be read keeps
-//! its last good record, and a farm that is gone keeps its last good hosts.
+//! **Invariant.** The farm is complete only when every listed host has been read over the current
+//! connection. A host that can't be read keeps its last good record, and a farm that is gone keeps
+//! its last good hosts.
 
 #[cfg(test)]
 mod tests;
@@ -18,29 +18,29 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A request on behalf of a farm view.
+/// A request to ZooKeeper.
 pub type Request = cache::Request<Decoded>;
-/// An answer to it.
+/// The answer to a request.
 pub type Answer = cache::Answer<Decoded>;
 /// What happened.
 pub type Event = cache::Event<Decoded>;
-/// What has to be done.
+/// What to do.
 pub type Action = session::Action<Request, News>;
 
-/// What is known now.
+/// What has changed.
 #[derive(Debug)]
 pub enum News {
-    /// This host came, went or has another record; [`farm`](FarmView::farm) says which.
+    /// This host came, went or has another record; [`farm`](FarmView::farm) shows which.
     Changed(HostName),
-    /// Every host has been read: [`farm`](FarmView::farm) is the farm.
+    /// Every host has been read: [`farm`](FarmView::farm) is complete.
     Complete,
-    /// There is no such farm.
+    /// The farm does not exist.
     Missing,
-    /// The farm can't be listed; it is tried again.
+    /// The farm can't be listed; the listing is tried again.
     Refused(Refusal),
-    /// From now on this host can't be read.
+    /// This host can't be read any more.
     Unreadable(HostName, Unreadable),
-    /// A znode that is no host, because of its name.
+    /// A znode whose name no host can have is skipped.
     Skipped(String, HostNameError),
 }
 
@@ -50,28 +50,28 @@ pub enum Unreadable {
     /// Its bytes are no record.
     #[error("it holds no record")]
     Malformed(#[source] Arc<DecodeError>),
-    /// ZooKeeper does not hand them out.
+    /// ZooKeeper refuses to read it.
     #[error(transparent)]
     Refused(SessionError),
 }
 
-/// The machine. See the module's page.
+/// The state machine.
 #[derive(Debug)]
 pub struct FarmView {
     cache: Cache<Decoded>,
     farm: Farm,
-    /// Hosts that can't be read, which is told once.
+    /// Hosts that can't be read; each is reported once.
     unreadable: BTreeSet<HostName>,
 }
 
 impl FarmView {
-    /// A farm view of the farm at this path, about which nothing is known yet.
+    /// A view of the farm at this path, which is not read yet.
     #[must_use]
     pub fn new(path: ZnodePath) -> Self {
         Self::of(path, Contents::Below)
     }
 
-    /// One that reads the farm's own record too.
+    /// A view that reads the farm's own record too.
     #[must_use]
     pub fn with_own_record(path: ZnodePath) -> Self {
         Self::of(path, Contents::All)
@@ -92,7 +92,7 @@ impl FarmView {
         &self.farm
     }
 
-    /// Every host that is there, with its record if it can be read.
+    /// Every host of the farm, with its record if that can be read.
     pub fn hosts(&self) -> impl Iterator<Item = (HostName, Option<&Record>)> {
         self.cache.below().filter_map(|(path, _)| {
             let name = host_name(path)?;
@@ -101,7 +101,7 @@ impl FarmView {
         })
     }
 
-    /// The farm's own record, of a farm view that reads it; `None` before it was read.
+    /// The farm's own record, if this view reads it; `None` before it was read.
     #[must_use]
     pub fn own_record(&self) -> Option<Result<&Record, Unreadable>> {
         if let Some(error) = self.cache.top_trouble() {
@@ -117,7 +117,7 @@ impl FarmView {
         self.cache.refusal()
     }
 
-    /// How much of it is known to be true.
+    /// How much of the farm is up to date.
     #[must_use]
     pub const fn state(&self) -> State {
         self.cache.state()
@@ -132,14 +132,14 @@ impl FarmView {
     /// Takes one event.
     pub fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
         let actions = self.cache.step(now, event).into_iter();
-        let told = |action| match action {
+        let action = |action| match action {
             cache::Action::Ask(request) => Some(Action::Ask(request)),
-            cache::Action::Tell(news) => self.learn(news).map(Action::Tell),
+            cache::Action::Tell(news) => self.take_news(news).map(Action::Tell),
         };
-        actions.filter_map(told).collect()
+        actions.filter_map(action).collect()
     }
 
-    fn learn(&mut self, news: cache::News) -> Option<News> {
+    fn take_news(&mut self, news: cache::News) -> Option<News> {
         match news {
             cache::News::Added(path) | cache::News::Changed(path) => self.read(&path),
             cache::News::Removed(path, _) => {
@@ -163,7 +163,7 @@ impl FarmView {
     }
 
     fn read(&mut self, path: &ZnodePath) -> Option<News> {
-        // The farm's own record is no host.
+        // The farm's own record is not a host.
         if !self.cache.is_below(path) {
             return None;
         }
@@ -178,14 +178,14 @@ impl FarmView {
                 Some(News::Changed(host))
             }
             Err(error) => {
-                let why = Unreadable::Malformed(Arc::clone(error));
-                self.unreadable(host, why)
+                let reason = Unreadable::Malformed(Arc::clone(error));
+                self.unreadable(host, reason)
             }
         }
     }
 
-    fn unreadable(&mut self, host: HostName, why: Unreadable) -> Option<News> {
-        self.unreadable.insert(host.clone()).then_some(News::Unreadable(host, why))
+    fn unreadable(&mut self, host: HostName, reason: Unreadable) -> Option<News> {
+        self.unreadable.insert(host.clone()).then_some(News::Unreadable(host, reason))
     }
 }
 

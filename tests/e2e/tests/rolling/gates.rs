@@ -164,7 +164,7 @@ fn a_farm_that_can_spare_no_host_keeps_the_child_up_and_lets_it_go_when_it_recov
     let member = site.zkexec(0).more(&["--require-healthy", "/farm:1"]);
     let running = site.start(&member, "v1");
     site.publish("v2");
-    running.wait_log("not stopped yet: 2 of 4 hosts would fail with this one, 1 may");
+    running.wait_log("not stopped yet: 2 of 4 hosts would fail, this one included, but only 1 may");
     steadily(Duration::from_millis(400), "the child is kept up", || {
         let is = (site.eye.marks_of(0).contains(&Mark::Stopping), site.file(0), site.line().len());
         if is == (false, "v1".to_owned(), 1) { Ok(()) } else { Err(format!("{is:?}")) }

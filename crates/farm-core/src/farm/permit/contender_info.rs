@@ -1,10 +1,10 @@
-//! What a contender says of itself.
+//! The content of a contender's znode.
 
 use crate::codec::json::{decode_znode, encode_znode};
 use crate::model::{Map, Record, Value};
 use std::num::NonZeroU32;
 
-/// How many characters of a text are kept; one line of a list has no room for more.
+/// How many characters of a text are kept: more would not fit in one line of a list.
 const TEXT_CHARS_MAX: usize = 200;
 
 /// Who asks for a permit.
@@ -19,30 +19,30 @@ pub struct MemberId {
 /// The content of a contender's znode. A member written in Ruby leaves it empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContenderInfo {
-    /// The host it is on.
+    /// The host of the member.
     pub host: Option<String>,
-    /// The process on that host.
+    /// The pid of the member on that host.
     pub pid: Option<u64>,
-    /// Since when it stands in line, in milliseconds since 1970, by the host's clock.
+    /// Since when it is in the queue, in milliseconds since 1970, by the host's clock.
     pub since_ms: Option<i64>,
-    /// What it wants the permit for.
+    /// Why it wants the permit.
     pub why: Option<String>,
-    /// How many it lets hold a permit at once.
+    /// How many members at once it lets hold a permit.
     pub holders: Option<NonZeroU32>,
 }
 
 impl ContenderInfo {
-    pub(super) fn of(contender: &MemberId, why: &str, holders: NonZeroU32) -> Self {
+    pub(super) fn of(member: &MemberId, why: &str, holders: NonZeroU32) -> Self {
         Self {
-            host: Some(shortened(&contender.host)),
-            pid: Some(contender.pid.into()),
+            host: Some(shortened(&member.host)),
+            pid: Some(member.pid.into()),
             since_ms: None,
             why: Some(shortened(why)),
             holders: Some(holders),
         }
     }
 
-    /// Takes from the bytes what makes sense. Anybody may have written them.
+    /// Reads the valid fields of the bytes, which may come from any client.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Self {
         let Ok(record) = decode_znode(bytes) else { return Self::default() };
@@ -80,22 +80,22 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn card() -> ContenderInfo {
-        let contender = MemberId { host: "db-01".to_owned(), pid: 4711 };
-        let card = ContenderInfo::of(&contender, "config changed", NonZeroU32::new(2).unwrap());
-        ContenderInfo { since_ms: Some(1_700_000_000_123), ..card }
+    fn info() -> ContenderInfo {
+        let member = MemberId { host: "db-01".to_owned(), pid: 4711 };
+        let info = ContenderInfo::of(&member, "config changed", NonZeroU32::new(2).unwrap());
+        ContenderInfo { since_ms: Some(1_700_000_000_123), ..info }
     }
 
     #[test]
-    fn a_card_is_json_and_reads_back() {
+    fn the_info_is_json_and_reads_back() {
         let json =
             r#"{"host":"db-01","n":2,"pid":4711,"since":1700000000123,"why":"config changed"}"#;
-        assert_eq!(String::from_utf8(card().bytes()).unwrap(), json);
-        assert_eq!(ContenderInfo::read(json.as_bytes()), card());
+        assert_eq!(String::from_utf8(info().bytes()).unwrap(), json);
+        assert_eq!(ContenderInfo::read(json.as_bytes()), info());
     }
 
     #[test]
-    fn what_makes_no_sense_is_left_out() {
+    fn invalid_fields_are_left_out() {
         let deep = "[".repeat(100_000);
         for bytes in ["", "nonsense", "[1]", "7", "{\"host\":", &deep, "\u{0}\u{1b}[2J"] {
             assert_eq!(ContenderInfo::read(bytes.as_bytes()), ContenderInfo::default());
@@ -111,9 +111,9 @@ mod tests {
     #[test]
     fn long_texts_are_cut_when_they_are_written_and_when_they_are_read() {
         let long = "ü".repeat(300_000);
-        let contender = MemberId { host: long.clone(), pid: 1 };
-        assert!(ContenderInfo::of(&contender, &long, NonZeroU32::MIN).bytes().len() < 1000);
-        let card = ContenderInfo::read(format!("{{\"why\":\"{long}\"}}").as_bytes());
-        assert_eq!(card.why, Some("ü".repeat(TEXT_CHARS_MAX)));
+        let member = MemberId { host: long.clone(), pid: 1 };
+        assert!(ContenderInfo::of(&member, &long, NonZeroU32::MIN).bytes().len() < 1000);
+        let info = ContenderInfo::read(format!("{{\"why\":\"{long}\"}}").as_bytes());
+        assert_eq!(info.why, Some("ü".repeat(TEXT_CHARS_MAX)));
     }
 }

@@ -1,6 +1,6 @@
-//! What goes into the permit and what comes out of it.
+//! Events for the permit, and its actions and news.
 
-use super::{Answer, Request};
+use super::request::{Answer, Request};
 use crate::session::{self, SessionError};
 use std::num::NonZeroU32;
 
@@ -11,56 +11,54 @@ pub enum Event {
     Session(session::Event),
     /// A request was answered.
     Answered(Answer),
-    /// The owner wants a turn: the permit shall be waited for.
+    /// The owner wants a permit.
     Ask {
-        /// What for, as others shall read it.
+        /// The reason, for other people to read.
         why: String,
     },
-    /// The owner is about to do what only a holder may: is the permit ours, for sure?
-    /// Answered once, unless the permit is lost or given back before.
+    /// The owner is about to do what only a holder may, and wants proof that it holds the permit.
+    /// Answered once, unless the permit is lost or given back first.
     Confirm,
-    /// The owner wants none any more, whether it waits or holds.
+    /// The owner does not want the permit any more, whether it waits for it or holds it.
     GiveBack,
     /// The deadline has passed.
     Tick,
 }
 
-/// What has to be done.
+/// What to do.
 pub type Action = session::Action<Request, News>;
 
-/// What is known now.
+/// What has changed.
 #[derive(Debug, Clone)]
 pub enum News {
-    /// It is others' turn.
+    /// We wait in the queue.
     Waiting {
-        /// How many contenders come before ours, those whose turn it is included. It
-        /// is looked up when one of the nearest goes, not for everyone far ahead.
+        /// How many contenders come before ours, holders included. It is counted again only when
+        /// one of the nearest goes, not for each one far ahead.
         ahead: usize,
     },
-    /// It is our turn.
+    /// We hold the permit.
     Granted {
-        /// The transaction that created our contender: a number that grows from turn
-        /// to turn.
+        /// The zxid of the create of our contender, which grows from turn to turn.
         id: i64,
     },
-    /// Answer to [`Event::Confirm`]: the leader of the servers knows our contender and
-    /// our session, which from the question on lives for its whole timeout.
+    /// Answer to [`Event::Confirm`]: the ZooKeeper leader knows our contender and our session,
+    /// which lives for its whole timeout from the time of the request.
     Confirmed,
-    /// Answer to [`Event::Confirm`]: it can't be said now.
+    /// Answer to [`Event::Confirm`]: there is no proof now.
     Unconfirmed,
-    /// It was asked for, waited for or held, and is not any more: the session is over,
-    /// or somebody deleted the contender. The owner has to ask again.
+    /// The request for the permit, or the permit, is lost: the session is over, or somebody
+    /// deleted the contender. The owner has to ask again.
     Lost,
-    /// It is given back: no contender of ours is left.
+    /// The permit is given back: we have no contender any more.
     Left,
-    /// Somebody in the group lets another number of members hold a permit at once.
-    /// Told once.
+    /// Another member lets a different number of members hold a permit at once. Reported once.
     UnequalHolders {
-        /// The number that we allow.
+        /// Our number.
         ours: NonZeroU32,
-        /// The number that they allow.
+        /// The number of the other member.
         theirs: NonZeroU32,
     },
-    /// ZooKeeper refuses what is needed. It is tried again; told once until it works.
+    /// ZooKeeper refuses a request. It is tried again, and reported once until it works.
     Refused(SessionError),
 }

@@ -1,12 +1,12 @@
-//! Where the lock of a group is: as the Ruby gem `zk` lays it out.
+//! Where the lock of a group is, in the layout of the Ruby gem `zk`.
 
 use crate::session::{PathError, ZnodePath};
 use std::fmt;
 
-/// The znode below which every group has a directory.
+/// The parent of every group's directory.
 const LOCKS: &str = "_zklocking";
 
-/// What the names of the contenders begin with that want the lock for themselves.
+/// The prefix of the names of contenders for an exclusive lock.
 const EXCLUSIVE: &str = "ex";
 
 /// The name of a rolling-restart group, and the directory of its lock.
@@ -17,15 +17,15 @@ pub struct GroupName {
 }
 
 impl GroupName {
-    /// Reads a name. A slash in it is two underscores in ZooKeeper, so `a/b` and
-    /// `a__b` are the same group.
+    /// Parses a name. A slash in it becomes two underscores in ZooKeeper, so `a/b` and `a__b` are
+    /// the same group.
     ///
     /// # Errors
     ///
     /// When no znode can have that name.
     pub fn parse(name: &str) -> Result<Self, PathError> {
         let directory = Self::all()?.child(&name.replace('/', "__"))?;
-        // With room for a number, so that the server can answer with the whole.
+        // The longest name that the server can make of it has to be valid too.
         directory.child(&format!("{EXCLUSIVE}-{}", u32::MAX))?;
         let prefix = directory.child(EXCLUSIVE)?;
         Ok(Self { directory, prefix })
@@ -35,7 +35,7 @@ impl GroupName {
     ///
     /// # Errors
     ///
-    /// None in fact: the name is one that a znode can have.
+    /// Never: the name is a valid one.
     pub fn all() -> Result<ZnodePath, PathError> {
         ZnodePath::root().child(LOCKS)
     }
@@ -46,7 +46,7 @@ impl GroupName {
         &self.directory
     }
 
-    /// What the paths of our contenders begin with.
+    /// The start of the paths of our contenders.
     pub(super) const fn prefix(&self) -> &ZnodePath {
         &self.prefix
     }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_znode_can_be_called_is_no_group() {
+    fn a_name_that_no_znode_can_have_is_no_group() {
         for name in ["", ".", "..", "a\nb", "a\0", &"x".repeat(4090)] {
             GroupName::parse(name).unwrap_err();
         }

@@ -1,37 +1,37 @@
-//! The one request that is waited for.
+//! The request whose answer the permit waits for; there is at most one.
 
 use std::collections::BTreeSet;
 
-/// What a request is for, and so what becomes of it when things change.
+/// What a request is for, which decides when its answer is not needed any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
-    /// It may change what there is: its answer counts whenever it comes.
+    /// It changes a znode, so its answer always counts.
     Changing,
-    /// It finds what has to be known before anything else.
+    /// It finds our contender, which everything else depends on.
     Finding,
-    /// It only reads, and is made again when wanted.
+    /// It only reads, and can be repeated.
     Reading,
 }
 
 #[derive(Debug)]
-pub(super) struct UnderWay {
+pub(super) struct PendingRequest {
     ticket: u64,
-    /// The contact that it was made in.
+    /// The number of the connection over which it was sent.
     pub(super) contact: u64,
     task: Task,
-    /// What hints have told of since.
+    /// The znodes that hints named since.
     pub(super) touched: BTreeSet<String>,
 }
 
-/// Gives out tickets, and knows which answer is still wanted.
+/// Gives out tickets, and knows which answer is still needed.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct Pending {
     next_ticket: u64,
-    under_way: Option<UnderWay>,
+    request: Option<PendingRequest>,
 }
 
-impl Asked {
-    pub(super) const NOTHING: Self = Self { next_ticket: 0, under_way: None };
+impl Pending {
+    pub(super) const NOTHING: Self = Self { next_ticket: 0, request: None };
 
     pub(super) const fn ticket(&mut self) -> u64 {
         self.next_ticket += 1;
@@ -39,26 +39,26 @@ impl Asked {
     }
 
     pub(super) fn wait_for(&mut self, ticket: u64, contact: u64, task: Task) {
-        self.under_way = Some(UnderWay { ticket, contact, task, touched: BTreeSet::new() });
+        self.request = Some(PendingRequest { ticket, contact, task, touched: BTreeSet::new() });
     }
 
     pub(super) const fn is_waiting(&self) -> bool {
-        self.under_way.is_some()
+        self.request.is_some()
     }
 
-    /// The answer is of no use any more if the request is for such a task.
+    /// Drops the request if its task is one of those: its answer is not needed any more.
     pub(super) fn forget(&mut self, is_moot: impl Fn(Task) -> bool) {
-        self.under_way.take_if(|request| is_moot(request.task));
+        self.request.take_if(|request| is_moot(request.task));
     }
 
     pub(super) fn touch(&mut self, name: &str) {
-        if let Some(request) = &mut self.under_way {
+        if let Some(request) = &mut self.request {
             request.touched.insert(name.to_owned());
         }
     }
 
-    /// What an answer with that ticket is to, if it is still wanted.
-    pub(super) fn take(&mut self, ticket: u64) -> Option<UnderWay> {
-        self.under_way.take_if(|request| request.ticket == ticket)
+    /// The request that an answer with this ticket is for, if it is still needed.
+    pub(super) fn take(&mut self, ticket: u64) -> Option<PendingRequest> {
+        self.request.take_if(|request| request.ticket == ticket)
     }
 }

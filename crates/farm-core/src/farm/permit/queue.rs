@@ -1,23 +1,23 @@
 //! The order of the contenders.
 //!
-//! **Invariant.** Who comes before whom is decided by names alone, and by the same
-//! rule as the Ruby gem's: the number at the end, whatever stands before it. So
-//! every member of a group sees the same order.
+//! **Invariant.** The order depends on the names alone, by the rule of the Ruby gem: the number at
+//! the end of the name counts, and the text before it does not. So every member of a group sees
+//! the same order.
 
 use std::cmp::Ordering;
 
-/// What a contender wants, by its name.
+/// The kind of lock that a contender wants, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A turn of its own.
+    /// An exclusive lock.
     Exclusive,
-    /// A turn together with others of this kind: the gem has such locks too.
+    /// A lock shared with others of this kind, as the gem has too.
     Shared,
-    /// Nobody knows; it stands in line like the others.
+    /// Unknown; it counts in the queue like the others.
     Foreign,
 }
 
-/// A contender's name, and where that puts it.
+/// A contender's name, and its place in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contender {
     name: String,
@@ -26,8 +26,8 @@ pub struct Contender {
 }
 
 impl Contender {
-    /// Reads the name of a child of a group's directory; `None` if it is no
-    /// contender, since it does not end in a number that a server gives.
+    /// Parses the name of a child of a group's directory; `None` if it is not a contender because
+    /// it does not end in a sequence number.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let head = name.trim_end_matches(|character: char| character.is_ascii_digit());
@@ -37,7 +37,7 @@ impl Contender {
             (Some("sh"), Some(rest)) => (Kind::Shared, rest),
             _ => (Kind::Foreign, ""),
         };
-        // The server counts in 32 bits with a sign, and goes on below zero.
+        // The server counts with a signed 32-bit number, which overflows below zero.
         let number: i64 = digits.parse().ok()?;
         let number = if sign == "-" { -number } else { number };
         let number = i32::try_from(number).ok()?.cast_unsigned();
@@ -50,7 +50,7 @@ impl Contender {
         &self.name
     }
 
-    /// What it wants.
+    /// The kind of lock that it wants.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
@@ -59,7 +59,7 @@ impl Contender {
 
 impl Ord for Contender {
     fn cmp(&self, other: &Self) -> Ordering {
-        // Two with the same number were made by hand. Some order has to be.
+        // Two with the same number were made by hand; any fixed order will do.
         self.number.cmp(&other.number).then_with(|| self.name.cmp(&other.name))
     }
 }
@@ -75,46 +75,46 @@ impl PartialOrd for Contender {
 pub struct Queue(Vec<Contender>);
 
 impl Queue {
-    /// Takes the contenders out of the names of a directory's children.
+    /// Collects the contenders among the children of a directory.
     pub fn of<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Self {
-        let mut places: Vec<Contender> =
+        let mut contenders: Vec<Contender> =
             names.into_iter().filter_map(|name| Contender::parse(name.as_ref())).collect();
-        places.sort_unstable();
-        Self(places)
+        contenders.sort_unstable();
+        Self(contenders)
     }
 
-    /// All places, in order.
+    /// All contenders, in order.
     #[must_use]
     pub fn places(&self) -> &[Contender] {
         &self.0
     }
 
-    /// Is that one of them?
+    /// Whether the contender is in the queue.
     #[must_use]
-    pub fn contains(&self, place: &Contender) -> bool {
-        self.0.binary_search(place).is_ok()
+    pub fn contains(&self, contender: &Contender) -> bool {
+        self.0.binary_search(contender).is_ok()
     }
 
-    /// Those that come before it, the nearest last.
+    /// The contenders before this one, the nearest last.
     #[must_use]
-    pub fn before(&self, place: &Contender) -> &[Contender] {
-        &self.0[..self.0.partition_point(|other| other < place)]
+    pub fn before(&self, contender: &Contender) -> &[Contender] {
+        &self.0[..self.0.partition_point(|other| other < contender)]
     }
 
-    /// Tells of each place in order whether it is its turn, by its own rule:
-    /// `holders` says how many turns at once it believes in.
+    /// For each contender in order, whether it is its turn by its own rule: `holders` is how many
+    /// members at once it lets hold a permit.
     pub fn turns<'a>(
         &'a self,
         holders: impl Fn(&Contender) -> u32 + 'a,
     ) -> impl Iterator<Item = (&'a Contender, bool)> {
         let mut is_shareable = true;
-        self.0.iter().zip(0_u32..).map(move |(place, ahead)| {
-            let is_turn = match place.kind {
+        self.0.iter().zip(0_u32..).map(move |(contender, ahead)| {
+            let is_turn = match contender.kind {
                 Kind::Shared => is_shareable,
-                Kind::Exclusive | Kind::Foreign => ahead < holders(place),
+                Kind::Exclusive | Kind::Foreign => ahead < holders(contender),
             };
-            is_shareable &= place.kind != Kind::Exclusive;
-            (place, is_turn)
+            is_shareable &= contender.kind != Kind::Exclusive;
+            (contender, is_turn)
         })
     }
 }
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_at_the_end_is_the_place_whatever_stands_before_it() {
+    fn the_number_at_the_end_is_the_order_whatever_precedes_it() {
         let names = [
             "ex-0000000001",
             "sh0000000007",
@@ -137,8 +137,8 @@ mod tests {
             "ex5",
             "6ü6",
         ];
-        let line = Queue::of(names);
-        let order: Vec<&str> = line.places().iter().map(Contender::name).collect();
+        let queue = Queue::of(names);
+        let order: Vec<&str> = queue.places().iter().map(Contender::name).collect();
         assert_eq!(
             order,
             [
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn names_without_a_number_of_a_server_are_no_contenders() {
+    fn names_without_a_sequence_number_are_no_contenders() {
         let huge = "9".repeat(100_000);
         for name in
             ["", "ex", "sh", "ex-", "ex-foo", "ex1x", "ex2147483648", "ex-2147483649", "ex٣", &huge]
@@ -167,17 +167,17 @@ mod tests {
     }
 
     #[test]
-    fn equal_numbers_have_an_order_all_the_same() {
+    fn equal_numbers_are_ordered_by_name() {
         let (a, b) = (Contender::parse("ex7").unwrap(), Contender::parse("ex0000000007").unwrap());
         assert!(b < a);
-        let line = Queue::of(["ex7", "ex0000000007"]);
-        assert_eq!(line.before(&a), [b]);
-        assert!(line.contains(&a));
-        assert!(!line.contains(&Contender::parse("sh7").unwrap()));
+        let queue = Queue::of(["ex7", "ex0000000007"]);
+        assert_eq!(queue.before(&a), [b]);
+        assert!(queue.contains(&a));
+        assert!(!queue.contains(&Contender::parse("sh7").unwrap()));
     }
 
     #[test]
-    fn turns_are_by_everybodys_own_rule() {
+    fn each_contender_has_its_turn_by_its_own_rule() {
         let turns = |names: &[&str], holders: u32| -> Vec<bool> {
             Queue::of(names).turns(|_| holders).map(|(_, is_turn)| is_turn).collect()
         };

@@ -1,74 +1,74 @@
-//! Our contender, and what is known of those before it.
+//! Our contender, and what we know about those before it.
 
 use super::queue::Contender;
-use super::request::{Ask, Lineup};
+use super::request::{Ask, ListQueue};
 use crate::session::Watch;
 use std::collections::BTreeSet;
 
-/// Our contender, as far as is known.
+/// Our contender.
 #[derive(Debug)]
 pub(super) enum Own {
-    /// None.
+    /// There is none.
     Absent,
-    /// A create may have happened or not.
+    /// It is unknown whether a create has happened.
     Unsure,
-    /// It was there when we looked last.
+    /// It existed when we looked last.
     There(Standing),
 }
 
 #[derive(Debug)]
 pub(super) struct Standing {
-    pub(super) place: Contender,
-    /// Known to be ours in the present contact, and nothing told of it since.
+    pub(super) contender: Contender,
+    /// Whether it was seen to be ours over the current connection, with no hint about it since.
     pub(super) is_seen: bool,
-    pub(super) turn: Turn,
+    pub(super) state: PermitState,
 }
 
 #[derive(Debug)]
-pub(super) enum Turn {
-    /// Others come before.
+pub(super) enum PermitState {
+    /// Too many others come before us.
     Waiting {
-        /// Has the line been read, and nothing told of a change since?
+        /// Whether the queue was read, with no hint about a change since.
         is_read: bool,
         ahead: Option<usize>,
-        /// Those whose end may make it our turn.
+        /// The contenders before us whose end may grant us the permit.
         nearest: BTreeSet<Contender>,
-        /// Those of them with a watch on them that has not told anything.
+        /// Those of `nearest` that have a watch which has not fired.
         watched: BTreeSet<Contender>,
     },
-    /// It is ours.
+    /// We hold the permit.
     Held,
 }
 
 impl Standing {
-    /// Waiting there; nothing is known of those before it.
-    pub(super) fn at(place: Contender, is_seen: bool) -> Self {
+    /// A contender that waits; nothing is known about those before it.
+    pub(super) fn at(contender: Contender, is_seen: bool) -> Self {
         let (nearest, watched) = (BTreeSet::new(), BTreeSet::new());
         Self {
-            place,
+            contender,
             is_seen,
-            turn: Turn::Waiting { is_read: false, ahead: None, nearest, watched },
+            state: PermitState::Waiting { is_read: false, ahead: None, nearest, watched },
         }
     }
 
-    /// What was read may be out of date, and the watches are gone.
+    /// The connection is lost: what was read may be out of date, and the watches are gone.
     pub(super) fn forget(&mut self) {
         self.is_seen = false;
-        if let Turn::Waiting { is_read, watched, .. } = &mut self.turn {
+        if let PermitState::Waiting { is_read, watched, .. } = &mut self.state {
             *is_read = false;
             watched.clear();
         }
     }
 
-    /// What has to be read next to know whose turn it is, if anything.
+    /// The next read that is needed to know whether the permit is ours, if any.
     pub(super) fn next_look(&self) -> Option<Ask> {
-        let place = || self.place.clone();
-        match &self.turn {
-            Turn::Held => (!self.is_seen).then(|| Ask::Look(place(), Lineup::Unwanted)),
-            Turn::Waiting { is_read, .. } if !is_read || !self.is_seen => {
-                Some(Ask::Look(place(), Lineup::Wanted))
+        let contender = || self.contender.clone();
+        match &self.state {
+            PermitState::Held => (!self.is_seen).then(|| Ask::Look(contender(), ListQueue::No)),
+            PermitState::Waiting { is_read, .. } if !is_read || !self.is_seen => {
+                Some(Ask::Look(contender(), ListQueue::Yes))
             }
-            Turn::Waiting { nearest, watched, .. } => {
+            PermitState::Waiting { nearest, watched, .. } => {
                 let unwatched: Vec<Contender> = nearest.difference(watched).cloned().collect();
                 (!unwatched.is_empty()).then_some(Ask::Read(unwatched, Watch::Yes))
             }

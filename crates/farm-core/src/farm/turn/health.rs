@@ -1,10 +1,10 @@
-//! How the farm is that this host belongs to, kept fresh.
+//! The health of the farm that this host belongs to, kept fresh.
 //!
-//! A pure machine around a [`FarmView`] that reads the farm's own record too, which tells
-//! how many hosts there should be and which of them run.
+//! A pure state machine around a [`FarmView`] that reads the farm's own record too, which holds the
+//! size of the farm and the filter for running hosts.
 //!
-//! **Invariant.** What is judged was read since the latest contact, all of it. As long
-//! as anything is not known, the verdict is that nobody knows.
+//! **Invariant.** A verdict is based only on what was read over the current connection. While
+//! anything is missing, the verdict is [`FarmVerdict::Unknown`].
 
 mod require;
 #[cfg(test)]
@@ -24,33 +24,32 @@ use verdict::VerdictRules;
 
 pub(crate) use crate::farm::view::{Answer, Event};
 
-/// The machine. See the module's page.
+/// The state machine.
 #[derive(Debug)]
 pub(crate) struct FarmHealth {
     required: RequireHealthy,
     this: ThisHost,
-    /// This host has been seen among the others.
+    /// Whether this host has been seen in the farm.
     was_seen: bool,
     view: FarmView,
 }
 
 impl FarmHealth {
-    /// The farm that has to be well, about which nothing is known yet.
+    /// The farm that has to be healthy, which is not read yet.
     #[must_use]
     pub(crate) fn new(required: RequireHealthy, this: ThisHost) -> Self {
         let view = FarmView::with_own_record(required.farm.clone());
         Self { required, this, was_seen: false, view }
     }
 
-    /// May this host be taken out of the farm, as far as is known now? To have it
-    /// judged by what is true now, send [`Event::Refresh`] and wait until it is known
-    /// again.
+    /// Whether this host may be taken out of the farm, by what was read last. For a fresh verdict,
+    /// send [`Event::Refresh`] and wait until the verdict is known again.
     #[must_use]
     pub(crate) fn verdict(&self) -> FarmVerdict {
-        self.terms().map_or_else(FarmVerdict::Unknown, |terms| self.judge(&terms))
+        self.rules().map_or_else(FarmVerdict::Unknown, |rules| self.judge(&rules))
     }
 
-    fn terms(&self) -> Result<VerdictRules, UnknownReason> {
+    fn rules(&self) -> Result<VerdictRules, UnknownReason> {
         match self.view.state() {
             State::Away => return Err(UnknownReason::Away),
             State::Missing => return Err(UnknownReason::NoFarm),
@@ -72,11 +71,11 @@ impl FarmHealth {
         })
     }
 
-    fn judge(&self, terms: &VerdictRules) -> FarmVerdict {
+    fn judge(&self, rules: &VerdictRules) -> FarmVerdict {
         let hosts: Vec<(HostName, Option<&Record>)> = self.view.hosts().collect();
         let hosts = hosts.iter().map(|(name, record)| (name.as_str(), *record));
         let hosts = hosts.filter(|(name, _)| *name != COMMON);
-        FarmVerdict::of(terms, hosts, &self.this, self.was_seen, &self.required.max_failed)
+        FarmVerdict::of(rules, hosts, &self.this, self.was_seen, &self.required.max_failed)
     }
 
     /// When [`Event::Tick`] is due.
@@ -85,16 +84,16 @@ impl FarmHealth {
         self.view.deadline()
     }
 
-    /// Takes one event; the answer is what to ask.
+    /// Takes one event; returns the requests that follow.
     pub(crate) fn step(&mut self, now: Instant, event: Event) -> Vec<view::Request> {
         let mut requests = Vec::new();
         for action in self.view.step(now, event) {
             match action {
                 Action::Ask(request) => requests.push(request),
-                // It has gone.
+                // The host has left the farm.
                 Action::Tell(News::Changed(host))
                     if self.view.farm().get(host.as_str()).is_none() => {}
-                // One that can't be read fails, and is judged with the others.
+                // An unreadable host counts as failing.
                 Action::Tell(News::Changed(host) | News::Unreadable(host, _)) => {
                     let record = self.view.farm().get(host.as_str());
                     self.was_seen |= self.this.is(host.as_str(), record);

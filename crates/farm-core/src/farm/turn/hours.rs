@@ -1,8 +1,7 @@
-//! When the child may be taken down, by the clock on the wall.
+//! The hours at which the child may be stopped, in local time.
 //!
-//! **Invariant.** Open or closed depends on the local weekday and hour alone, so an
-//! hour that a change of the clocks repeats counts twice, and one that it leaves out
-//! never comes.
+//! **Invariant.** Only the local weekday and hour count. So an hour that a change of the clocks
+//! repeats is open twice, and one that it skips never opens.
 
 #[cfg(test)]
 mod tests;
@@ -16,33 +15,33 @@ use std::time::{Duration, SystemTime};
 const HOURS_A_DAY: u32 = 24;
 const DAYS: [&str; 7] =
     ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-/// How many letters of a day are enough.
+/// The length of the short form of a day.
 const DAY_LETTERS: usize = 3;
 
-/// The longest time until the clock is looked at again: it may have been set, and a
-/// machine that slept has not counted the time.
+/// The longest time until the clock is read again: somebody may have set it, or the machine may
+/// have slept.
 const LOOK_AGAIN_MOST: Duration = Duration::from_secs(60);
-/// A wait that ends a little early must not become many.
+/// The shortest time, so that a wait that ends a little early does not become many.
 const LOOK_AGAIN_LEAST: Duration = Duration::from_millis(1);
 
-/// A week has 168 hours; a zone may skip a whole day, and change its clocks meanwhile.
+/// A week has 168 hours. A zone may skip a whole day, and changes of its clocks add steps.
 const STEPS_MAX: usize = 2 * 168 + 32;
 
-/// The hours of a week at which something is allowed.
+/// The allowed hours of a week.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedHours {
-    /// A bit per hour, for each day from Monday on.
+    /// One bit per hour, for each day from Monday on.
     open: [u32; 7],
 }
 
 impl AllowedHours {
-    /// Reads ranges of hours and days, separated by commas: `22-6,Sat,Sun`. It is
-    /// allowed whenever one of them says so. `22-6` goes on after midnight, `0-24` is
-    /// always, `Mon-Fri` is a range of days.
+    /// Parses ranges of hours and days, separated by commas: `22-6,Sat,Sun`. The allowed hours are
+    /// the union of the items. `22-6` spans midnight, `0-24` is the whole day, and `Mon-Fri` is a
+    /// range of days.
     ///
     /// # Errors
     ///
-    /// [`HoursError`], which names the item and what is wrong with it.
+    /// [`HoursError`], with the item and what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, HoursError> {
         let mut open = [0; 7];
         for item in text.split(',').map(str::trim) {
@@ -66,7 +65,7 @@ impl AllowedHours {
 
 const ALL_DAY: u32 = (1 << HOURS_A_DAY) - 1;
 
-/// A bit for each hour of a range.
+/// One bit for each hour of a range.
 fn hours(item: &str) -> Result<u32, HoursFault> {
     let Some((from, to)) = item.split_once('-') else { return Err(HoursFault::NoRange) };
     let (from, to) = (hour(from)?, hour(to)?);
@@ -87,7 +86,7 @@ fn hour(text: &str) -> Result<u32, HoursFault> {
     hour.ok_or_else(|| HoursFault::NoHour(text.to_owned()))
 }
 
-/// The days of a range, or the one that is named.
+/// The days of a range, or a single day.
 fn days(item: &str) -> Result<Vec<usize>, HoursFault> {
     if item.is_empty() {
         return Err(HoursFault::Empty);
@@ -107,7 +106,7 @@ fn day(text: &str) -> Result<usize, HoursFault> {
     found.ok_or_else(|| HoursFault::NoDay(text.to_owned()))
 }
 
-/// A mistake in one of the items.
+/// Why one of the items is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoursError {
     item: String,
@@ -132,15 +131,18 @@ impl fmt::Display for HoursError {
                 f.write_str("a range of hours, like 22-6, or a day, like Sat, is missing")
             }
             HoursFault::NoRange => {
-                write!(f, "{item:?} is no range of hours: it needs a start and an end, like 22-6")
+                write!(
+                    f,
+                    "{item:?} is not a range of hours: it needs a start and an end, like 22-6"
+                )
             }
             HoursFault::NoHour(text) => {
-                write!(f, "{text:?} in {item:?} is no hour: there are 0 to 24, and no minutes")
+                write!(f, "{text:?} in {item:?} is not an hour: use 0 to 24, without minutes")
             }
-            HoursFault::Start => write!(f, "{item:?} starts at the end of the day: that is 0"),
-            HoursFault::Nothing => write!(f, "{item:?} is no time at all: always is 0-24"),
+            HoursFault::Start => write!(f, "{item:?} starts at 24: use 0 for midnight"),
+            HoursFault::Nothing => write!(f, "{item:?} is empty: use 0-24 for the whole day"),
             HoursFault::NoDay(text) => {
-                write!(f, "{text:?} is no day: there are Mon, Tue, Wed, Thu, Fri, Sat and Sun")
+                write!(f, "{text:?} is not a day: use Mon, Tue, Wed, Thu, Fri, Sat or Sun")
             }
         }
     }
@@ -148,7 +150,7 @@ impl fmt::Display for HoursError {
 
 impl Error for HoursError {}
 
-/// Allowed hours, on the clocks of a zone.
+/// The allowed hours, in the local time of a zone.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     hours: AllowedHours,
@@ -156,13 +158,13 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// These hours, on the clocks of that zone.
+    /// These hours, in the local time of the zone.
     #[must_use]
     pub const fn new(hours: AllowedHours, zone: Zone) -> Self {
         Self { hours, zone }
     }
 
-    /// Is it allowed now? A time that no calendar has is never allowed.
+    /// Whether the time is within the allowed hours. A time beyond the calendar never is.
     #[must_use]
     pub fn is_open(&self, now: SystemTime) -> bool {
         Timestamp::try_from(now).is_ok_and(|now| self.is_open_at(now))
@@ -174,7 +176,7 @@ impl Schedule {
         self.hours.holds(day, u32::from(local.hour().unsigned_abs()))
     }
 
-    /// When that changes next; `None` if it never does.
+    /// When [`Schedule::is_open`] changes next; `None` if it never does.
     #[must_use]
     pub fn next_change(&self, now: SystemTime) -> Option<SystemTime> {
         let mut at = Timestamp::try_from(now).ok()?;
@@ -188,8 +190,7 @@ impl Schedule {
         None
     }
 
-    /// The next moment at which the local hour is another one: the hour is over, or
-    /// the clocks change.
+    /// The next time at which the local hour changes: at its end, or when the clocks change.
     fn next_step(&self, at: Timestamp) -> Option<Timestamp> {
         let local = self.zone.local(at);
         let past = i64::from(local.minute()) * 60 + i64::from(local.second());
@@ -199,8 +200,8 @@ impl Schedule {
         Some(self.zone.next_transition(at).map_or(hour_end, |change| change.min(hour_end)))
     }
 
-    /// How long to wait at most before asking again, whether something changes or not:
-    /// a clock can be set, and a machine can sleep.
+    /// How long to wait at most before the next look at the clock, even without a change: the
+    /// clock can be set, and the machine can sleep.
     #[must_use]
     pub fn look_again(&self, now: SystemTime) -> Duration {
         let change = self.next_change(now).and_then(|at| at.duration_since(now).ok());

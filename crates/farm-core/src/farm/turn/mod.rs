@@ -1,11 +1,10 @@
-//! A turn of a rolling restart: may this host act now, and if not, what keeps it from it?
+//! A turn of a rolling restart: whether this host may act now, and if not, why.
 //!
-//! A [`Turn`] drives what has to be asked: the [`Permit`] of the group, the [`Schedule`] of
-//! the allowed hours, the health of a farm that has to bear it, and the field that takes this
-//! host out of the rotation meanwhile. What the answers are good for its owner decides.
+//! A [`Turn`] drives the [`Permit`] of the group, the [`Schedule`] of the allowed hours, the health
+//! of the farm, and the field that takes this host out of the rotation. Its owner decides what to
+//! do with the answers.
 //!
-//! **Invariant.** Whatever is not known keeps the owner from acting: no hour, no farm, no
-//! field and no permit that can't be told.
+//! **Invariant.** While any of these is unknown, the owner may not act.
 
 mod drain;
 mod health;
@@ -39,46 +38,46 @@ pub struct Group {
     pub holders: NonZeroU32,
 }
 
-/// What a turn takes; what is `None` never keeps anybody.
+/// The conditions of a turn; `None` is always met.
 #[derive(Debug, Default)]
 pub struct TurnOptions {
-    /// Whose turn it is.
+    /// The group whose permit is needed.
     pub group: Option<Group>,
-    /// The hours at which it may begin.
+    /// The hours at which a turn may begin.
     pub hours: Option<Schedule>,
-    /// The farm that has to bear it.
+    /// The farm that has to be healthy.
     pub health: Option<RequireHealthy>,
     /// The field that takes this host out of the rotation.
     pub drain: Option<Drain>,
 }
 
-/// What may keep a host at work from being taken down.
+/// The conditions that are checked before a running child is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gates {
-    /// It is a time at which that is allowed.
+    /// Whether the time is within the allowed hours.
     pub is_in_hours: bool,
-    /// The farm can bear it.
+    /// Whether the farm is healthy enough without this host.
     pub can_spare_us: bool,
 }
 
-/// What happened, or is wanted.
+/// What happened, or what the owner wants.
 #[derive(Debug)]
 pub enum Event {
-    /// Something about the session.
+    /// Something happened to the session.
     Session(session::Event),
     /// A request was answered.
     Answered(Answer),
-    /// The permit shall be waited for.
+    /// The owner wants a permit.
     Ask {
-        /// What for, as others shall read it.
+        /// The reason, for other people to read.
         why: String,
     },
-    /// No permit is wanted any more, whether it is waited for or held.
+    /// The owner does not want the permit any more, whether it waits for it or holds it.
     GiveBack,
     /// The owner is about to do what only a holder may. Answered by [`News::Confirmed`] or
     /// [`News::Unconfirmed`], unless the permit is lost or given back before.
     Confirm,
-    /// Everything that is known of the farm shall be read again.
+    /// Read the whole farm again.
     Refresh,
     /// Take this host out of the rotation.
     Drain,
@@ -88,7 +87,7 @@ pub enum Event {
     Tick,
 }
 
-/// An answer to one of the requests.
+/// The answer to a request.
 #[derive(Debug)]
 pub struct Answer(Reply);
 
@@ -99,22 +98,22 @@ enum Reply {
     Drain(drain::Answer),
 }
 
-/// What is known now.
+/// What has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News {
-    /// The permit is ours.
+    /// We hold the permit.
     Granted,
-    /// We hold no permit any more, and stand in no queue.
+    /// We do not hold the permit any more, and are not in the queue.
     Lost,
-    /// The permit is ours for sure, or none is needed.
+    /// We certainly hold the permit, or need none.
     Confirmed,
-    /// The permit may be another's by now.
+    /// Another member may hold the permit by now.
     Unconfirmed,
-    /// Hours or health have changed.
+    /// The hours or the health of the farm have changed.
     Gates(Gates),
     /// This host is out of the rotation, or was never in it.
     Drained,
-    /// It is back, as far as can be.
+    /// This host is back in the rotation, or will be when its znode is back.
     Restored,
 }
 
@@ -123,39 +122,39 @@ fn this_process() -> MemberId {
     MemberId { host, pid: std::process::id() }
 }
 
-/// Allowed hours, and when to look at the clock.
+/// The allowed hours, and when to look at the clock again.
 #[derive(Debug)]
 struct Hours {
     schedule: Schedule,
-    look_at: Instant,
+    check_at: Instant,
 }
 
-/// The component. See the module's page.
+/// The component that checks all conditions.
 ///
-/// The loop that owns it brings it the events, a tick when [`Turn::deadline`] has passed, and
-/// the [`Answer`]s that it was posted.
+/// The loop that owns it hands it the events, a tick when [`Turn::deadline`] has passed, and the
+/// [`Answer`]s that were posted.
 #[derive(Debug)]
 pub struct Turn {
     permit: Option<Permit>,
     hours: Option<Hours>,
     health: Option<FarmHealth>,
     drainer: Option<Drainer>,
-    /// What the owner was told last.
+    /// As reported last.
     gates: Gates,
     post: Post<Reply>,
     news: Vec<News>,
 }
 
 impl Turn {
-    /// Nothing is asked for yet. `post` is called with answers, on other threads.
+    /// No permit is requested yet. `post` is called with each answer, on another thread.
     #[must_use]
     pub fn new(
         now: Instant,
-        terms: TurnOptions,
+        options: TurnOptions,
         post: impl Fn(Answer) + Send + Sync + 'static,
     ) -> Self {
-        let TurnOptions { group, hours, health, drain } = terms;
-        let hours = hours.map(|schedule| Hours { schedule, look_at: now });
+        let TurnOptions { group, hours, health, drain } = options;
+        let hours = hours.map(|schedule| Hours { schedule, check_at: now });
         let mut turn = Self {
             permit: group.map(|group| Permit::new(group.name, group.holders, this_process())),
             hours,
@@ -165,19 +164,18 @@ impl Turn {
             post: Post::new(move |reply| post(Answer(reply))),
             news: Vec::new(),
         };
-        turn.gates = turn.look(SystemTime::now());
+        turn.gates = turn.gates_at(SystemTime::now());
         turn
     }
 
-    /// What the owner was told last of hours and health.
+    /// Hours and health, as reported last.
     #[must_use]
     pub const fn gates(&self) -> Gates {
         self.gates
     }
 
-    /// What keeps this host from acting, if anything does: the first of hours, permit, health
-    /// and drain. A permit counts as held until it is known to be lost; whoever acts has it
-    /// confirmed before.
+    /// The first condition that is not met, if any, in the order hours, permit, health, drain. A
+    /// permit counts as held until it is known to be lost, so have it confirmed before you act.
     #[must_use]
     pub fn obstacle(&self) -> Option<Obstacle> {
         self.obstacle_at(SystemTime::now())
@@ -201,7 +199,7 @@ impl Turn {
         (!is_drained).then_some(Obstacle::NotDrained)
     }
 
-    /// Whether nothing is left to drain or to restore.
+    /// Whether there is nothing to restore, and no drain under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.drainer.as_ref().is_none_or(Drainer::is_idle)
@@ -214,19 +212,19 @@ impl Turn {
             self.permit.as_ref().and_then(Permit::deadline),
             self.health.as_ref().and_then(FarmHealth::deadline),
             self.drainer.as_ref().and_then(Drainer::deadline),
-            self.hours.as_ref().map(|hours| hours.look_at),
+            self.hours.as_ref().map(|hours| hours.check_at),
         ]
         .into_iter()
         .flatten()
         .min()
     }
 
-    /// Takes one event, and asks what has to be asked.
+    /// Takes one event, and dispatches the requests that follow.
     pub fn step(&mut self, now: Instant, session: &Session, event: Event) -> Vec<News> {
         match event {
             Event::Session(event) => {
-                // The permit hears first that a session is over: nobody acts on what another
-                // may hold by then.
+                // The permit comes first: when the session is over, another member may hold it, and
+                // no other part may act on it any more.
                 self.permit(now, session, permit::Event::Session(event.clone()));
                 self.drain(now, session, drain::Event::Session(event.clone()));
                 self.health(now, session, health::Event::Session(event));
@@ -243,7 +241,7 @@ impl Turn {
             Event::Refresh => self.health(now, session, health::Event::Refresh),
             Event::Drain => self.drain(now, session, drain::Event::Drain),
             Event::Restore => self.drain(now, session, drain::Event::Restore),
-            // A part that has nothing due ignores it.
+            // Parts that have nothing due ignore it.
             Event::Tick => {
                 self.permit(now, session, permit::Event::Tick);
                 self.drain(now, session, drain::Event::Tick);
@@ -287,7 +285,7 @@ impl Turn {
                 request.dispatch(session, self.post.posting(Reply::Health));
             }
         }
-        self.look_at_gates(now);
+        self.check_gates(now);
     }
 
     fn drain(&mut self, now: Instant, session: &Session, event: drain::Event) {
@@ -309,20 +307,20 @@ impl Turn {
         }
     }
 
-    fn look(&self, clock: SystemTime) -> Gates {
+    fn gates_at(&self, clock: SystemTime) -> Gates {
         Gates {
             is_in_hours: self.hours.as_ref().is_none_or(|hours| hours.schedule.is_open(clock)),
             can_spare_us: self.health.as_ref().is_none_or(|health| health.verdict().is_allowed()),
         }
     }
 
-    /// Tells what hours and health say, if that has changed.
-    fn look_at_gates(&mut self, now: Instant) {
+    /// Reports hours and health if they have changed.
+    fn check_gates(&mut self, now: Instant) {
         let clock = SystemTime::now();
-        if let Some(Hours { schedule, look_at }) = &mut self.hours {
-            *look_at = now + schedule.look_again(clock);
+        if let Some(Hours { schedule, check_at }) = &mut self.hours {
+            *check_at = now + schedule.look_again(clock);
         }
-        let gates = self.look(clock);
+        let gates = self.gates_at(clock);
         if gates == self.gates {
             return;
         }

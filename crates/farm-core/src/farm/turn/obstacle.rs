@@ -1,16 +1,16 @@
-//! What keeps a host from acting.
+//! Why a turn has to wait.
 
-use super::FarmVerdict;
+use super::health::FarmVerdict;
 use std::fmt;
 
-/// Why a turn has to wait.
+/// The condition of a turn that is not met.
 #[derive(Debug, Clone)]
 pub enum Obstacle {
-    /// It is no allowed hour.
+    /// The time is outside the allowed hours.
     OffHours,
-    /// The permit is not ours.
+    /// We do not hold the permit.
     NoPermit,
-    /// The farm can't spare this host, or it is not known whether it can.
+    /// The farm can't spare this host, or its health is unknown.
     Farm(FarmVerdict),
     /// This host is still in the rotation.
     NotDrained,
@@ -19,8 +19,8 @@ pub enum Obstacle {
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OffHours => f.write_str("it is no allowed hour"),
-            Self::NoPermit => f.write_str("it is others' turn"),
+            Self::OffHours => f.write_str("the time is outside the allowed hours"),
+            Self::NoPermit => f.write_str("this member does not hold the lock"),
             Self::Farm(verdict) => verdict.fmt(f),
             Self::NotDrained => f.write_str("this host is not drained yet"),
         }

@@ -1,4 +1,4 @@
-//! What the log says of a turn.
+//! The log lines of a turn.
 
 use super::drain::{self, Restored};
 use super::health::FarmVerdict;
@@ -31,19 +31,19 @@ pub(super) fn drain(news: &drain::News) {
             if let Some(retyped) = drained.retyped() {
                 log::warn!("{} was {}, and is a string now", retyped.field, retyped.was);
             }
-            log::info!("drained");
+            log::info!("drained this host");
         }
         drain::News::NotThere => log::warn!("there is nothing to drain: no such znode"),
         drain::News::Failing(error) => {
             log::warn!("cannot drain, trying again: {}", chain(error));
         }
         drain::News::Restored(restored) => {
-            let how = match restored {
-                Restored::Back => "as it was",
-                Restored::Overruled => "somebody has changed it meanwhile",
-                Restored::Untouched => "it was never set",
+            let outcome = match restored {
+                Restored::Back => "the field has its former value",
+                Restored::Overruled => "the field keeps the value of another writer",
+                Restored::Untouched => "the field was never set",
             };
-            log::info!("restored: {how}");
+            log::info!("restored: {outcome}");
         }
         drain::News::Postponed => log::warn!("there is nothing to restore: no such znode"),
     }

@@ -1,7 +1,7 @@
-//! Whose clocks count.
+//! The time zone of the allowed hours.
 //!
-//! **Invariant.** A zone that was asked for and is not known is an error, never
-//! another zone: a restart at the wrong hour is what this is there to prevent.
+//! **Invariant.** An unknown zone is an error and never replaced by another one, because a restart
+//! could then happen at the wrong hour.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -14,16 +14,16 @@ use std::path::Path;
 const LOCALTIME: &str = "/etc/localtime";
 const UTC: &str = "UTC";
 
-/// A time zone, as it was when it was read.
+/// A time zone, with the rules that the database had when it was read.
 #[derive(Debug, Clone)]
 pub struct Zone(TimeZone);
 
 impl Zone {
-    /// The zone of that name, like `Europe/Berlin`. `UTC` needs no database.
+    /// The zone of this name, like `Europe/Berlin`. `UTC` needs no database.
     ///
     /// # Errors
     ///
-    /// [`ZoneError::Unknown`]; [`ZoneError::NoDatabase`] on a machine that knows no zone.
+    /// [`ZoneError::Unknown`]; [`ZoneError::NoDatabase`] on a machine without zones.
     pub fn named(name: &str) -> Result<Self, ZoneError> {
         Self::named_in(jiff::tz::db(), name)
     }
@@ -42,22 +42,22 @@ impl Zone {
         })
     }
 
-    /// The zone of this system: the one of `TZ`, else that of `/etc/localtime`, else UTC.
+    /// The zone of this system: that of `TZ`, else that of `/etc/localtime`, else UTC.
     ///
     /// # Errors
     ///
-    /// [`ZoneError::System`] when one of the two names a zone that can't be had.
+    /// [`ZoneError::System`] when one of the two names a zone that can't be read.
     pub fn system() -> Result<Self, ZoneError> {
         let is_named_by_environment = std::env::var_os("TZ").is_some();
         match TimeZone::try_system() {
             Ok(zone) => Ok(Self(zone)),
             Err(_) if is_named_by_environment => Err(ZoneError::System { of: "TZ" }),
-            Err(_) => Self::without(Path::new(LOCALTIME)),
+            Err(_) => Self::fallback(Path::new(LOCALTIME)),
         }
     }
 
-    /// A system that does not say, or says UTC and has no database.
-    fn without(localtime: &Path) -> Result<Self, ZoneError> {
+    /// UTC if `localtime` is missing, or names UTC on a system without a database.
+    fn fallback(localtime: &Path) -> Result<Self, ZoneError> {
         match fs::read_link(localtime) {
             Ok(target) if target.file_name() == Some(OsStr::new(UTC)) => Ok(Self(TimeZone::UTC)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self(TimeZone::UTC)),
@@ -65,18 +65,18 @@ impl Zone {
         }
     }
 
-    /// What the clocks show then.
+    /// The local time at this moment.
     pub(super) fn local(&self, at: Timestamp) -> DateTime {
         self.0.to_datetime(at)
     }
 
-    /// When the clocks change next.
+    /// When the clocks change next: summer time, or a new offset.
     pub(super) fn next_transition(&self, after: Timestamp) -> Option<Timestamp> {
         Some(self.0.following(after).next()?.timestamp())
     }
 }
 
-/// Why there is no such zone.
+/// Why a zone can't be had.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum ZoneError {
     /// No zone has that name.
@@ -85,16 +85,16 @@ pub enum ZoneError {
         /// The name.
         name: String,
     },
-    /// This machine knows no zones at all.
-    #[error("this machine has no time zones, so there is no {name:?}")]
+    /// This machine has no zones at all.
+    #[error("this machine has no time zone database, so it does not know {name:?}")]
     NoDatabase {
-        /// The zone that was asked for.
+        /// The name.
         name: String,
     },
-    /// The system names a zone that can't be had.
+    /// The system names a zone that can't be read.
     #[error("the time zone that {of} names can't be read")]
     System {
-        /// Where it does.
+        /// Where: `TZ` or `/etc/localtime`.
         of: &'static str,
     },
 }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_zones_has_utc_and_says_so() {
+    fn a_machine_without_zones_has_only_utc() {
         let nothing = TimeZoneDatabase::none();
         assert!(Zone::named_in(&nothing, "UTC").is_ok());
         let error = Zone::named_in(&nothing, "Europe/Berlin").unwrap_err();
@@ -133,18 +133,18 @@ mod tests {
     }
 
     #[test]
-    fn a_system_that_says_nothing_is_in_utc_and_one_that_lies_is_in_no_zone() {
+    fn a_system_without_localtime_is_in_utc_and_an_unreadable_one_is_an_error() {
         let etc = Scratch::new();
         let link = |name: &str, target: &str| {
             symlink(target, etc.path().join(name)).unwrap();
-            Zone::without(&etc.path().join(name)).map(|zone| zone.to_string())
+            Zone::fallback(&etc.path().join(name)).map(|zone| zone.to_string())
         };
-        assert_eq!(Zone::without(&etc.path().join("gone")).unwrap().to_string(), "UTC");
+        assert_eq!(Zone::fallback(&etc.path().join("gone")).unwrap().to_string(), "UTC");
         assert_eq!(link("utc", "/gone/zoneinfo/Etc/UTC").unwrap(), "UTC");
-        let lie = ZoneError::System { of: LOCALTIME };
-        assert_eq!(link("berlin", "/gone/zoneinfo/Europe/Berlin"), Err(lie.clone()));
+        let unreadable = ZoneError::System { of: LOCALTIME };
+        assert_eq!(link("berlin", "/gone/zoneinfo/Europe/Berlin"), Err(unreadable.clone()));
         etc.write("garbage", "no zone");
-        assert_eq!(Zone::without(&etc.path().join("garbage")).unwrap_err(), lie);
+        assert_eq!(Zone::fallback(&etc.path().join("garbage")).unwrap_err(), unreadable);
         assert!(Zone::system().is_ok());
     }
 }

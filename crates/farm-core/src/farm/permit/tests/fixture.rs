@@ -1,12 +1,12 @@
-//! A permit on the bench: what it asks and tells, by short names.
+//! A permit whose requests and news are short texts.
 
 use super::super::*;
 use crate::session::{Change, ZnodePath};
 
 impl Permit {
-    /// Has it been asked for, and not been granted yet?
+    /// Whether the owner wants the permit and does not have it yet.
     pub(super) const fn is_waiting(&self) -> bool {
-        self.wish.is_some() && !self.is_held()
+        self.reason.is_some() && !self.is_held()
     }
 }
 
@@ -16,7 +16,7 @@ pub(super) fn group() -> GroupName {
     GroupName::parse("web").unwrap()
 }
 
-pub(super) fn place(name: &str) -> Contender {
+pub(super) fn contender(name: &str) -> Contender {
     Contender::parse(name).unwrap()
 }
 
@@ -52,7 +52,7 @@ pub(super) fn holders(count: u32) -> NonZeroU32 {
     NonZeroU32::new(count).unwrap()
 }
 
-pub(super) fn told(news: &News) -> String {
+pub(super) fn text_of(news: &News) -> String {
     match news {
         News::Waiting { ahead } => format!("waiting behind {ahead}"),
         News::Granted { id } => format!("granted {id}"),
@@ -66,53 +66,53 @@ pub(super) fn told(news: &News) -> String {
 }
 
 fn asked(ask: &Ask) -> String {
-    let names = |places: &[Contender]| {
-        places.iter().map(|place| place.name().to_owned()).collect::<Vec<_>>().join(" ")
+    let names = |contenders: &[Contender]| {
+        contenders.iter().map(|contender| contender.name().to_owned()).collect::<Vec<_>>().join(" ")
     };
     match ask {
         Ask::Create(_) => "create".to_owned(),
         Ask::Find(session) => format!("find {session}"),
-        Ask::Look(place, Lineup::Wanted) => format!("look {} and line", place.name()),
-        Ask::Look(place, Lineup::Unwanted) => format!("look {}", place.name()),
-        Ask::Read(places, watch) => format!("read {} {watch:?}", names(places)),
-        Ask::Delete(place) => format!("delete {}", place.name()),
-        Ask::Prove(place) => format!("prove {}", place.name()),
+        Ask::Look(contender, ListQueue::Yes) => format!("look {} and queue", contender.name()),
+        Ask::Look(contender, ListQueue::No) => format!("look {}", contender.name()),
+        Ask::Read(contenders, watch) => format!("read {} {watch:?}", names(contenders)),
+        Ask::Delete(contender) => format!("delete {}", contender.name()),
+        Ask::Prove(contender) => format!("prove {}", contender.name()),
     }
 }
 
-/// A permit with what it asked and told, by short names.
-pub(super) struct Bench {
+/// A permit, its open requests and its news.
+pub(super) struct Fixture {
     pub(super) permit: Permit,
     pub(super) now: Instant,
     pub(super) open: Vec<Request>,
-    told: Vec<String>,
+    news: Vec<String>,
 }
 
-impl Bench {
+impl Fixture {
     pub(super) fn new(count: u32) -> Self {
-        let contender = MemberId { host: "h".to_owned(), pid: 1 };
-        let permit = Permit::new(group(), holders(count), contender);
-        Self { permit, now: Instant::now(), open: Vec::new(), told: Vec::new() }
+        let member = MemberId { host: "h".to_owned(), pid: 1 };
+        let permit = Permit::new(group(), holders(count), member);
+        Self { permit, now: Instant::now(), open: Vec::new(), news: Vec::new() }
     }
 
-    /// One with contact.
+    /// A permit with a connection.
     pub(super) fn connected(count: u32) -> Self {
-        let mut bench = Self::new(count);
-        bench.contact(true);
-        bench
+        let mut fixture = Self::new(count);
+        fixture.contact(true);
+        fixture
     }
 
-    /// One that has `ex5` in this line, and has read everything.
-    pub(super) fn in_line(count: u32, line: &[&str]) -> Self {
-        let mut bench = Self::connected(count);
-        bench.step(ask());
-        bench.create("ex5");
-        bench.look(line);
-        while bench.asks().first().is_some_and(|ask| ask.starts_with("read")) {
-            bench.read(Presence::There { holders: None });
+    /// A permit that has `ex5` in this queue, and has read everything.
+    pub(super) fn in_queue(count: u32, queue: &[&str]) -> Self {
+        let mut fixture = Self::connected(count);
+        fixture.step(ask());
+        fixture.create("ex5");
+        fixture.look(queue);
+        while fixture.asks().first().is_some_and(|ask| ask.starts_with("read")) {
+            fixture.read(Presence::There { holders: None });
         }
-        bench.told.clear();
-        bench
+        fixture.news.clear();
+        fixture
     }
 
     pub(super) fn contact(&mut self, is_new: bool) {
@@ -123,7 +123,7 @@ impl Bench {
         for action in self.permit.step(self.now, event) {
             match action {
                 Action::Ask(request) => self.open.push(request),
-                Action::Tell(news) => self.told.push(told(&news)),
+                Action::Tell(news) => self.news.push(text_of(&news)),
             }
         }
     }
@@ -137,8 +137,8 @@ impl Bench {
         self.open.iter().map(|request| asked(&request.ask)).collect()
     }
 
-    pub(super) fn take_told(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.told)
+    pub(super) fn take_news(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.news)
     }
 
     /// Answers the oldest open request.
@@ -149,22 +149,23 @@ impl Bench {
 
     pub(super) fn create(&mut self, name: &str) {
         assert_eq!(self.asks(), ["create"]);
-        self.answer(Outcome::Create(Ok(place(name))));
+        self.answer(Outcome::Create(Ok(contender(name))));
     }
 
-    /// Ours is there, and this is the line.
-    pub(super) fn look(&mut self, line: &[&str]) {
+    /// Our contender exists, and this is the queue.
+    pub(super) fn look(&mut self, queue: &[&str]) {
         assert!(self.asks()[0].starts_with("look "), "{:?}", self.asks());
         let stat = Stat { czxid: 77, ephemeral_owner: SESSION, ..Stat::default() };
-        self.answer(Outcome::Look(Ok(Some((stat, Queue::of(line))))));
+        self.answer(Outcome::Look(Ok(Some((stat, Queue::of(queue))))));
     }
 
-    /// All those that were asked about are like that.
+    /// All neighbours that are being read have this presence.
     pub(super) fn read(&mut self, presence: Presence) {
-        let Ask::Read(places, _) = self.open[0].ask.clone() else {
-            panic!("no cards are read: {:?}", self.asks())
+        let Ask::Read(contenders, _) = self.open[0].ask.clone() else {
+            panic!("no neighbours are read: {:?}", self.asks())
         };
-        let cards = places.into_iter().map(|place| Neighbour { place, presence }).collect();
-        self.answer(Outcome::Read(Ok(cards)));
+        let neighbours =
+            contenders.into_iter().map(|contender| Neighbour { contender, presence }).collect();
+        self.answer(Outcome::Read(Ok(neighbours)));
     }
 }

@@ -1,32 +1,32 @@
-//! A server of the mind with one group on it.
+//! A model of a server with one group.
 //!
-//! It keeps what a real one promises: a watch tells before any later answer does, and
-//! what goes through the leader comes back after all that went there before. A create
-//! whose answer is lost may still happen later, until the session's next write.
+//! It has the guarantees of a real one: the hint of a watch comes before any later answer, and the
+//! answer to a write comes after all earlier writes of the session. A create whose answer is lost
+//! may still happen later, until the next write of the session.
 
 use super::*;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Who a contender of a member written in Ruby belongs to.
+/// The session of all members written in Ruby.
 pub(super) const RUBY: i64 = -1;
 
 #[derive(Debug, Default)]
 pub(super) struct Server {
-    pub(super) contenders: BTreeMap<Contender, Contended>,
+    pub(super) contenders: BTreeMap<Contender, Entry>,
     next_number: i32,
     zxid: i64,
-    /// Creates that were sent, and whose connection broke.
+    /// The sessions of creates that were sent before the connection broke.
     late: Vec<i64>,
     pub(super) clients: BTreeMap<i64, Client>,
 }
 
 #[derive(Debug)]
-pub(super) struct Contended {
+pub(super) struct Entry {
     pub(super) owner: i64,
     pub(super) czxid: i64,
 }
 
-/// What the server keeps of a session's connection.
+/// The state of a session's connection.
 #[derive(Debug, Default)]
 pub(super) struct Client {
     watches: BTreeSet<Contender>,
@@ -35,52 +35,52 @@ pub(super) struct Client {
 }
 
 impl Server {
-    pub(super) fn line(&self) -> Queue {
+    pub(super) fn queue(&self) -> Queue {
         Queue::of(self.contenders.keys().map(Contender::name))
     }
 
     pub(super) fn of_session(&self, session: i64) -> Vec<Contender> {
-        let owned = self.contenders.iter().filter(|(_, contended)| contended.owner == session);
-        owned.map(|(place, _)| place.clone()).collect()
+        let owned = self.contenders.iter().filter(|(_, entry)| entry.owner == session);
+        owned.map(|(contender, _)| contender.clone()).collect()
     }
 
-    fn tell(&mut self, place: &Contender) {
+    fn fire_watches(&mut self, contender: &Contender) {
         for client in self.clients.values_mut() {
-            if client.watches.remove(place) {
+            if client.watches.remove(contender) {
                 client.hints_sent += 1;
-                client.hints.push_back((client.hints_sent, place.clone()));
+                client.hints.push_back((client.hints_sent, contender.clone()));
             }
         }
     }
 
     pub(super) fn create(&mut self, owner: i64) -> Contender {
-        let place = bench::place(&format!("ex{:010}", self.next_number));
+        let contender = fixture::contender(&format!("ex{:010}", self.next_number));
         self.next_number += 1;
         self.zxid += 1;
-        self.contenders.insert(place.clone(), Contended { owner, czxid: self.zxid });
-        self.tell(&place);
-        place
+        self.contenders.insert(contender.clone(), Entry { owner, czxid: self.zxid });
+        self.fire_watches(&contender);
+        contender
     }
 
-    pub(super) fn delete(&mut self, place: &Contender) {
-        if self.contenders.remove(place).is_some() {
-            self.tell(place);
+    pub(super) fn delete(&mut self, contender: &Contender) {
+        if self.contenders.remove(contender).is_some() {
+            self.fire_watches(contender);
         }
     }
 
-    /// As the gem does after a turn: numbers begin again.
+    /// As the gem does after a turn: the numbers start again.
     pub(super) fn remove_directory(&mut self) {
         if self.contenders.is_empty() {
             self.next_number = 0;
         }
     }
 
-    /// A create is on its way although nobody waits for it.
+    /// A create whose answer is lost will still happen.
     pub(super) fn delay_create(&mut self, session: i64) {
         self.late.push(session);
     }
 
-    /// All that the session sent before is done now.
+    /// Does all creates that the session has sent before.
     pub(super) fn catch_up(&mut self, session: i64) {
         while let Some(index) = self.late.iter().position(|late| *late == session) {
             self.late.remove(index);
@@ -92,7 +92,7 @@ impl Server {
         self.late.first().copied()
     }
 
-    /// Ends the session's connection; says how many hints were sent to it.
+    /// Ends the session's connection; returns how many hints were sent over it.
     pub(super) fn cut(&mut self, session: i64) -> u64 {
         let Some(client) = self.clients.get_mut(&session) else { return 0 };
         client.watches.clear();
@@ -103,35 +103,35 @@ impl Server {
     pub(super) fn expire(&mut self, session: i64) {
         self.late.retain(|late| *late != session);
         self.clients.remove(&session);
-        for place in self.of_session(session) {
-            self.delete(&place);
+        for contender in self.of_session(session) {
+            self.delete(&contender);
         }
     }
 
-    fn watch(&mut self, session: i64, place: &Contender) {
+    fn watch(&mut self, session: i64, contender: &Contender) {
         if let Some(client) = self.clients.get_mut(&session) {
-            client.watches.insert(place.clone());
+            client.watches.insert(contender.clone());
         }
     }
 }
 
-/// A request under way, one step after the other: others get in between.
+/// A request under way, done in steps, so that others come in between.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) request: Request,
     pub(super) session: i64,
     seen: Option<Stat>,
-    cards: Vec<Neighbour>,
+    neighbours: Vec<Neighbour>,
     listed: Option<Vec<Contender>>,
     found: Option<Contender>,
 }
 
 impl Job {
     pub(super) const fn new(request: Request, session: i64) -> Self {
-        Self { request, session, seen: None, cards: Vec::new(), listed: None, found: None }
+        Self { request, session, seen: None, neighbours: Vec::new(), listed: None, found: None }
     }
 
-    /// Does the next step; the outcome after the last one.
+    /// Does the next step; returns the outcome after the last one.
     pub(super) fn advance(&mut self, server: &mut Server) -> Option<Outcome> {
         let session = self.session;
         match &self.request.ask {
@@ -139,46 +139,46 @@ impl Job {
                 server.catch_up(session);
                 Some(Outcome::Create(Ok(server.create(session))))
             }
-            Ask::Prove(place) => {
+            Ask::Prove(contender) => {
                 server.catch_up(session);
-                let is_there = server.contenders.contains_key(place);
+                let is_there = server.contenders.contains_key(contender);
                 let missing = || SessionError::NoNode(ZnodePath::root());
                 Some(Outcome::Prove(is_there.then_some(()).ok_or_else(missing)))
             }
-            Ask::Delete(place) => {
+            Ask::Delete(contender) => {
                 server.catch_up(session);
-                server.delete(place);
+                server.delete(contender);
                 Some(Outcome::Delete(Ok(())))
             }
-            Ask::Look(place, lineup) => {
+            Ask::Look(contender, list_queue) => {
                 if let Some(stat) = self.seen {
-                    return Some(Outcome::Look(Ok(Some((stat, server.line())))));
+                    return Some(Outcome::Look(Ok(Some((stat, server.queue())))));
                 }
-                server.watch(session, place);
-                let stat = server.contenders.get(place).map(|contended| Stat {
-                    czxid: contended.czxid,
-                    ephemeral_owner: contended.owner,
+                server.watch(session, contender);
+                let stat = server.contenders.get(contender).map(|entry| Stat {
+                    czxid: entry.czxid,
+                    ephemeral_owner: entry.owner,
                     ..Stat::default()
                 });
                 self.seen = stat;
-                match (stat, lineup) {
+                match (stat, list_queue) {
                     (None, _) => Some(Outcome::Look(Ok(None))),
-                    (Some(stat), Lineup::Unwanted) => {
+                    (Some(stat), ListQueue::No) => {
                         Some(Outcome::Look(Ok(Some((stat, Queue::default())))))
                     }
-                    (Some(_), Lineup::Wanted) => None,
+                    (Some(_), ListQueue::Yes) => None,
                 }
             }
-            Ask::Read(places, watch) => {
-                let place = places[self.cards.len()].clone();
+            Ask::Read(contenders, watch) => {
+                let contender = contenders[self.neighbours.len()].clone();
                 let presence =
-                    if server.contenders.contains_key(&place) { THERE } else { Presence::Gone };
+                    if server.contenders.contains_key(&contender) { THERE } else { Presence::Gone };
                 if *watch == Watch::Yes && presence == THERE {
-                    server.watch(session, &place);
+                    server.watch(session, &contender);
                 }
-                self.cards.push(Neighbour { place, presence });
-                (self.cards.len() == places.len())
-                    .then(|| Outcome::Read(Ok(std::mem::take(&mut self.cards))))
+                self.neighbours.push(Neighbour { contender, presence });
+                (self.neighbours.len() == contenders.len())
+                    .then(|| Outcome::Read(Ok(std::mem::take(&mut self.neighbours))))
             }
             Ask::Find(_) => self.find(server),
         }
@@ -187,25 +187,25 @@ impl Job {
     fn find(&mut self, server: &mut Server) -> Option<Outcome> {
         let Some(listed) = &mut self.listed else {
             server.catch_up(self.session);
-            self.listed = Some(server.line().places().to_vec());
+            self.listed = Some(server.queue().places().to_vec());
             return None;
         };
         if listed.is_empty() {
             return Some(Outcome::Find(Ok(self.found.take())));
         }
-        let place = listed.remove(0);
-        let owner = server.contenders.get(&place).map(|contended| contended.owner);
+        let contender = listed.remove(0);
+        let owner = server.contenders.get(&contender).map(|entry| entry.owner);
         if owner == Some(self.session) {
             match &self.found {
-                None => self.found = Some(place),
-                Some(_) => server.delete(&place),
+                None => self.found = Some(contender),
+                Some(_) => server.delete(&contender),
             }
         }
         None
     }
 }
 
-/// The failure of a request that nobody answers.
+/// The failure of a request that gets no answer.
 pub(super) fn unanswered(request: &Request) -> Outcome {
     match request.ask {
         Ask::Create(_) => Outcome::Create(disconnected()),
@@ -217,6 +217,6 @@ pub(super) fn unanswered(request: &Request) -> Outcome {
     }
 }
 
-pub(super) fn hint_of(place: &Contender) -> Event {
-    hint(place.name(), Change::Deleted)
+pub(super) fn hint_of(contender: &Contender) -> Event {
+    hint(contender.name(), Change::Deleted)
 }

@@ -1,16 +1,16 @@
-//! Whatever happens in whatever order: never too many turns at once, one contender
-//! each, in the order of the line, and nobody waits for what has happened already.
+//! Random events in random order: there are never too many holders at once, each member has one
+//! contender, the order is that of the queue, and no member waits for ever.
 
 use super::model::{Client, Job, RUBY, Server, hint_of, unanswered};
 use super::*;
-use bench::group;
 use fastrand::Rng;
+use fixture::group;
 use std::collections::VecDeque;
 
 #[derive(Debug)]
 enum Inbound {
     Hint(u64, Contender),
-    /// After so many hints, heard or lost on the way.
+    /// The number of hints before it, received or lost.
     Suspended(u64),
     Lost,
     Connected {
@@ -18,16 +18,16 @@ enum Inbound {
     },
 }
 
-/// A member: its permit, its end of the wire, and what its owner wants.
+/// A member: its permit, its connection, and what its owner wants.
 #[derive(Debug)]
 struct Member {
     permit: Permit,
     session: i64,
-    /// Does a server carry the session now, whatever the member knows of it?
+    /// Whether the session is connected, even if the member does not know yet.
     is_up: bool,
     inbox: VecDeque<Inbound>,
     jobs: Vec<Job>,
-    /// Each with how many hints the server had sent before it.
+    /// Each with the number of hints that the server had sent before it.
     answers: Vec<(u64, Answer)>,
     hints_seen: u64,
     has_asked: bool,
@@ -61,9 +61,9 @@ impl Storm {
             rng,
         };
         for _ in 0..storm.rng.usize(2..=5) {
-            let contender = MemberId { host: "h".to_owned(), pid: 1 };
+            let id = MemberId { host: "h".to_owned(), pid: 1 };
             let mut member = Member {
-                permit: Permit::new(group(), holders(count), contender),
+                permit: Permit::new(group(), holders(count), id),
                 session: 0,
                 is_up: false,
                 inbox: VecDeque::new(),
@@ -115,7 +115,12 @@ impl Storm {
                         News::Left => std::mem::take(&mut member.is_leaving),
                         News::UnequalHolders { .. } | News::Refused(_) => false,
                     };
-                    assert!(is_expected, "seed {}: {}, {member:#?}", self.seed, bench::told(&news));
+                    assert!(
+                        is_expected,
+                        "seed {}: {}, {member:#?}",
+                        self.seed,
+                        fixture::text_of(&news)
+                    );
                 }
             }
         }
@@ -138,8 +143,7 @@ impl Storm {
         }
     }
 
-    /// Everything that is under way at that member ends unanswered, and may have
-    /// happened or not.
+    /// All requests of the member end without an answer, done or not.
     fn cut(&mut self, index: usize) {
         let member = &mut self.members[index];
         if !std::mem::take(&mut member.is_up) {
@@ -174,13 +178,13 @@ impl Storm {
         }
     }
 
-    fn hear(&mut self, index: usize) {
+    fn receive(&mut self, index: usize) {
         let member = &mut self.members[index];
         let Some(inbound) = member.inbox.pop_front() else { return };
         let event = match inbound {
-            Inbound::Hint(number, place) => {
+            Inbound::Hint(number, contender) => {
                 member.hints_seen = number;
-                hint_of(&place)
+                hint_of(&contender)
             }
             Inbound::Suspended(sent) => {
                 member.hints_seen = sent;
@@ -240,15 +244,15 @@ impl Storm {
     fn interfere(&mut self) {
         match self.rng.u8(..6) {
             0 => {
-                let places: Vec<Contender> = self.server.contenders.keys().cloned().collect();
-                if let Some(place) = self.rng.choice(&places) {
-                    self.server.delete(place);
+                let contenders: Vec<Contender> = self.server.contenders.keys().cloned().collect();
+                if let Some(contender) = self.rng.choice(&contenders) {
+                    self.server.delete(contender);
                 }
             }
             1 => drop(self.server.create(RUBY)),
             2 | 3 => {
-                if let Some(place) = self.server.of_session(RUBY).first() {
-                    self.server.delete(place);
+                if let Some(contender) = self.server.of_session(RUBY).first() {
+                    self.server.delete(contender);
                 }
                 self.server.remove_directory();
             }
@@ -269,7 +273,7 @@ impl Storm {
     fn act(&mut self, is_storm: bool) {
         let index = self.rng.usize(..self.members.len());
         match self.rng.u8(..if is_storm { 52 } else { 46 }) {
-            0..12 => self.hear(index),
+            0..12 => self.receive(index),
             12..28 => self.work(index),
             28..40 => self.answer(index),
             40..43 => self.reconnect(index),
@@ -289,15 +293,15 @@ impl Storm {
     }
 
     fn check(&self) {
-        let line = self.server.line();
+        let queue = self.server.queue();
         for member in &self.members {
             let ours = self.server.of_session(member.session);
             assert!(ours.len() <= 1, "seed {}: {ours:?}", self.seed);
-            // By order of the line, so that there are never too many, and nobody
-            // is overtaken; one that somebody deleted does not count.
+            // Checked by the order of the queue, so that there are never too many holders and
+            // nobody is overtaken. A contender that somebody deleted does not count.
             if let (true, [ours]) = (member.permit.is_held(), &*ours) {
-                let before = line.before(ours).len();
-                assert!(before < self.count as usize, "seed {}: {line:?}, {member:#?}", self.seed);
+                let before = queue.before(ours).len();
+                assert!(before < self.count as usize, "seed {}: {queue:?}, {member:#?}", self.seed);
             }
         }
     }
@@ -312,10 +316,10 @@ impl Storm {
         })
     }
 
-    /// No more faults: everybody who has asked gets a turn, one after the other.
-    fn calm(&mut self) {
-        for place in self.server.of_session(RUBY) {
-            self.server.delete(&place);
+    /// Without further faults, every member that has asked gets a turn.
+    fn finish_all_turns(&mut self) {
+        for contender in self.server.of_session(RUBY) {
+            self.server.delete(&contender);
         }
         self.send_hints();
         loop {
@@ -323,14 +327,14 @@ impl Storm {
             while !self.is_quiet() {
                 self.act(false);
                 acts += 1;
-                assert!(acts < 100_000, "seed {}: no rest, {:#?}", self.seed, self.members);
+                assert!(acts < 100_000, "seed {}: never quiet, {:#?}", self.seed, self.members);
             }
             let is_held = |member: &Member| member.permit.is_held();
             let turns = self.members.iter().filter(|member| is_held(member)).count();
             let asked = self.members.iter().filter(|member| member.has_asked).count();
             let contenders = self.server.contenders.len();
             assert_eq!(contenders, asked, "seed {}: {:#?}", self.seed, self.members);
-            let missed = "somebody waits for what has happened already";
+            let missed = "a member waits for what has happened already";
             assert_eq!(turns, asked.min(self.count as usize), "seed {}: {missed}", self.seed);
             let Some(index) = self.members.iter().position(is_held) else { return };
             self.owner_acts(index);
@@ -345,19 +349,19 @@ fn fail(member: &mut Member, request: &Request) {
 fn pull_hints(server: &mut Server, member: &mut Member) {
     if let Some(client) = server.clients.get_mut(&member.session).filter(|_| member.is_up) {
         let hints = client.hints.drain(..);
-        member.inbox.extend(hints.map(|(number, place)| Inbound::Hint(number, place)));
+        member.inbox.extend(hints.map(|(number, contender)| Inbound::Hint(number, contender)));
     }
 }
 
 #[test]
-fn no_storm_makes_too_many_turns_or_leaves_anybody_waiting() {
+fn no_storm_grants_too_many_permits_or_leaves_a_member_waiting() {
     let mut grants = 0;
     for seed in farm_harness::seeds(1200) {
         let mut storm = Storm::new(seed);
         for _ in 0..storm.rng.u32(200..2000) {
             storm.act(true);
         }
-        storm.calm();
+        storm.finish_all_turns();
         grants += storm.grants;
     }
     assert!(grants > 5_000, "only {grants} turns in all these storms");

@@ -1,11 +1,11 @@
-//! Draining and restoring, over everything that can go wrong meanwhile.
+//! Draining and restoring this host, through lost connections and refusals.
 //!
-//! **Invariant.** One request at a time is under way, and its answer is always taken:
-//! it knows what may have been written. What was set is not forgotten before it is
-//! restored or somebody else has overruled it.
+//! **Invariant.** One request at a time is under way, and every answer is processed: it says what
+//! may have been written. The former value is kept until it is restored or another writer has
+//! changed the field.
 
-use super::{Drain, Drained, Restored, Undrained};
-use crate::engine::Retry;
+use super::field::{Drain, Drained, Restored, Undrained};
+use crate::engine::{Retry, chain};
 use crate::farm::EditError;
 use crate::model::SetError;
 use crate::session::{self, Client, Session, SessionError, Watch};
@@ -14,14 +14,14 @@ use std::time::{Duration, Instant};
 const RETRY_LEAST: Duration = Duration::from_millis(200);
 const RETRY_MOST: Duration = Duration::from_secs(30);
 /// How long one attempt may lose races against other writers.
-const EDIT_PATIENCE: Duration = Duration::from_secs(5);
+const EDIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What happened.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The child is about to be taken down.
+    /// The child is about to be stopped.
     Drain,
-    /// The child is well again, or will never be.
+    /// The child is healthy again, or never will be.
     Restore,
     /// Something happened to the session.
     Session(session::Event),
@@ -31,23 +31,23 @@ pub(crate) enum Event {
     Tick,
 }
 
-/// What has to be done.
+/// What to do.
 pub(super) type Action = session::Action<Request, News>;
 
-/// What is known now.
+/// What has changed.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// The field holds our value: the child may be taken down.
+    /// The field holds our value: the child may be stopped.
     Drained(Drained),
-    /// There is no such znode, so this host is in no rotation: the child may be taken
-    /// down.
+    /// The znode does not exist, so this host is in no rotation: the child may be stopped.
     NotThere,
-    /// It does not work, and is tried again; the child has to wait. Told once per reason.
+    /// Draining or restoring fails and is tried again; the turn has to wait. Reported once per
+    /// reason.
     Failing(EditError<SetError>),
-    /// The field is ours no more: the turn may end.
+    /// The field does not hold our value any more: the turn may end.
     Restored(Restored),
-    /// There is no such znode to restore: the turn may end. If it comes back with our
-    /// value, that is restored then, and [`News::Restored`] follows.
+    /// The znode to restore does not exist: the turn may end. If the znode comes back with our
+    /// value, the field is restored then, and [`News::Restored`] follows.
     Postponed,
 }
 
@@ -59,7 +59,7 @@ enum Phase {
     Restoring,
 }
 
-/// Something to ask ZooKeeper on behalf of a drainer.
+/// A request to ZooKeeper.
 #[derive(Debug)]
 pub(crate) struct Request {
     drain: Drain,
@@ -72,7 +72,7 @@ pub(super) enum Ask {
     Restore(Drained),
 }
 
-/// What came back.
+/// The answer to a request.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Drained(Result<Drained, Undrained>),
@@ -80,20 +80,20 @@ pub(crate) enum Answer {
 }
 
 impl Request {
-    /// Has a courier do it; `post` is called with the answer, on its thread.
+    /// Runs on a request thread, which calls `post` with the answer.
     pub(crate) fn dispatch(self, session: &Session, post: impl FnOnce(Answer) + Send + 'static) {
         session.dispatch(move |client| post(self.perform(client)));
     }
 
     fn perform(self, client: &Client) -> Answer {
         let Self { drain, ask } = self;
-        let until = Instant::now() + EDIT_PATIENCE;
+        let until = Instant::now() + EDIT_TIMEOUT;
         match ask {
             Ask::Drain(former) => Answer::Drained(drain.drain(client, former, until)),
             Ask::Restore(drained) => {
                 let restored = drain.restore(client, &drained, until);
                 if matches!(&restored, Err(error) if is_missing(error)) {
-                    // For the watch alone: without it, it is tried again a little later.
+                    // Only for the watch. Without one, the retry comes a little later.
                     drop(client.exists(&drain.path, Watch::Yes));
                 }
                 Answer::Restored(restored)
@@ -106,18 +106,18 @@ const fn is_missing(error: &EditError<SetError>) -> bool {
     matches!(error, EditError::Session(SessionError::NoNode(_)))
 }
 
-/// The machine. See the module's page.
+/// The state machine.
 #[derive(Debug)]
 pub(crate) struct Drainer {
     drain: Drain,
     phase: Phase,
-    /// What has to be restored.
-    memory: Option<Drained>,
+    /// What has to be restored, if the field was or may have been set.
+    former: Option<Drained>,
     is_connected: bool,
     is_asking: bool,
     retry: Retry,
-    /// The trouble that was told.
-    told: Option<String>,
+    /// The error that was reported last.
+    reported: Option<String>,
     is_postponed: bool,
     actions: Vec<Action>,
 }
@@ -129,23 +129,23 @@ impl Drainer {
         Self {
             drain,
             phase: Phase::Idle,
-            memory: None,
+            former: None,
             is_connected: false,
             is_asking: false,
             retry: Retry::new(RETRY_LEAST, RETRY_MOST),
-            told: None,
+            reported: None,
             is_postponed: false,
             actions: Vec::new(),
         }
     }
 
-    /// Is there nothing to restore, and nothing under way?
+    /// Whether there is nothing to restore, and nothing under way.
     #[must_use]
     pub(crate) fn is_idle(&self) -> bool {
         self.phase == Phase::Idle
     }
 
-    /// Is this host out of the rotation, or was it never in it?
+    /// Whether this host is out of the rotation, or was never in it.
     #[must_use]
     pub(crate) fn is_drained(&self) -> bool {
         self.phase == Phase::Drained
@@ -160,7 +160,7 @@ impl Drainer {
     /// Takes one event.
     pub(crate) fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
         match event {
-            Event::Drain => self.begin(),
+            Event::Drain => self.drain(),
             Event::Restore => self.restore(),
             Event::Session(session::Event::Connected { .. }) => {
                 self.is_connected = true;
@@ -175,7 +175,7 @@ impl Drainer {
                     self.ask();
                 }
             }
-            // There was no contact before either.
+            // There is no connection in either case.
             Event::Session(session::Event::GaveUp(_) | session::Event::AuthRefused(_)) => {}
             Event::Answered(answer) => {
                 self.is_asking = false;
@@ -193,8 +193,8 @@ impl Drainer {
         std::mem::take(&mut self.actions)
     }
 
-    fn begin(&mut self) {
-        match (self.phase, &self.memory) {
+    fn drain(&mut self) {
+        match (self.phase, &self.former) {
             (Phase::Idle | Phase::Restoring, _) => self.enter(Phase::Draining),
             (Phase::Draining, _) => {}
             (Phase::Drained, Some(drained)) => self.tell(News::Drained(drained.clone())),
@@ -213,28 +213,27 @@ impl Drainer {
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.is_postponed = false;
-        self.calm();
+        self.clear_error();
         self.ask();
     }
 
-    /// Nothing is wrong any more.
-    fn calm(&mut self) {
+    fn clear_error(&mut self) {
         self.retry.reset();
-        self.told = None;
+        self.reported = None;
     }
 
     fn tell(&mut self, news: News) {
         self.actions.push(Action::Tell(news));
     }
 
-    /// Asks for what the phase wants, if nothing is under way.
+    /// Sends the request that the phase needs, unless one is under way.
     fn ask(&mut self) {
         if self.is_asking {
             return;
         }
-        let ask = match (self.phase, &self.memory) {
+        let ask = match (self.phase, &self.former) {
             (Phase::Idle | Phase::Drained, _) => return,
-            (Phase::Draining, memory) => Ask::Drain(memory.clone()),
+            (Phase::Draining, former) => Ask::Drain(former.clone()),
             (Phase::Restoring, Some(drained)) => Ask::Restore(drained.clone()),
             (Phase::Restoring, None) => return self.end(Restored::Untouched),
         };
@@ -248,21 +247,21 @@ impl Drainer {
 
     fn end(&mut self, restored: Restored) {
         self.phase = Phase::Idle;
-        self.memory = None;
-        self.calm();
+        self.former = None;
+        self.clear_error();
         self.tell(News::Restored(restored));
     }
 
     fn drained(&mut self, now: Instant, outcome: Result<Drained, Undrained>) {
         let news = match outcome {
             Ok(drained) => {
-                self.memory = Some(drained.clone());
+                self.former = Some(drained.clone());
                 News::Drained(drained)
             }
             Err(Undrained { error, drained }) => {
-                self.memory = drained.map(|drained| *drained);
+                self.former = drained.map(|drained| *drained);
                 if !is_missing(&error) && self.phase == Phase::Draining {
-                    return self.trouble(now, error);
+                    return self.failed(now, error);
                 }
                 News::NotThere
             }
@@ -270,7 +269,7 @@ impl Drainer {
         match self.phase {
             Phase::Draining => {
                 self.phase = Phase::Drained;
-                self.calm();
+                self.clear_error();
                 self.tell(news);
             }
             Phase::Restoring | Phase::Idle | Phase::Drained => self.ask(),
@@ -281,7 +280,7 @@ impl Drainer {
         match (outcome, self.phase) {
             (Ok(restored), Phase::Restoring) => self.end(restored),
             (Ok(_), Phase::Draining | Phase::Idle | Phase::Drained) => {
-                self.memory = None;
+                self.former = None;
                 self.ask();
             }
             (Err(error), Phase::Restoring) if is_missing(&error) => {
@@ -290,24 +289,24 @@ impl Drainer {
                     self.tell(News::Postponed);
                 }
             }
-            (Err(error), Phase::Restoring) => self.trouble(now, error),
-            // There is something else to do by now, and it finds what this one left.
+            (Err(error), Phase::Restoring) => self.failed(now, error),
+            // The phase has changed; its request finds what this one may have written.
             (Err(_), Phase::Draining | Phase::Idle | Phase::Drained) => self.ask(),
         }
     }
 
-    fn trouble(&mut self, now: Instant, error: EditError<SetError>) {
+    fn failed(&mut self, now: Instant, error: EditError<SetError>) {
         self.try_later(now);
         let is_transient = matches!(&error, EditError::Session(error) if error.is_transient());
-        let text = crate::engine::chain(&error);
-        if !is_transient && self.told.as_ref() != Some(&text) {
-            self.told = Some(text);
+        let text = chain(&error);
+        if !is_transient && self.reported.as_ref() != Some(&text) {
+            self.reported = Some(text);
             self.tell(News::Failing(error));
         }
     }
 
     fn try_later(&mut self, now: Instant) {
-        // A new contact asks by itself.
+        // A new connection sends the request anyway.
         if self.is_connected {
             self.retry.failed(now);
         }

@@ -1,17 +1,11 @@
-//! Taking this host out of the rotation while its child is down.
+//! The field that takes this host out of the rotation: setting it and restoring it.
 //!
-//! A field of a record, most likely of this host's own, is given a value before the
-//! child is stopped, and gets its former one back when the child is well again.
+//! A field of a record, usually of this host's own, gets a value before the child is stopped, and
+//! its former value when the child is healthy again.
 //!
-//! **Invariant.** What others wrote is never touched: only our own value is replaced
-//! by the former one. What stood there before our first attempt is known as long as
-//! that attempt may have been one that succeeded.
-
-mod drainer;
-#[cfg(test)]
-mod tests;
-
-pub(crate) use drainer::{Answer, Drainer, Event, News};
+//! **Invariant.** Values of other writers are never overwritten: only our own value is replaced by
+//! the former one. The former value is kept as long as an attempt to set the field may have
+//! succeeded.
 
 use crate::engine::chain;
 use crate::farm::{EditError, edit_record};
@@ -19,22 +13,21 @@ use crate::model::{Assignment, AssignmentError, FieldPath, Record, Retyped, SetE
 use crate::session::{Client, PathError, SessionError, ZnodePath};
 use std::time::Instant;
 
-/// What `--drain` says: the znode, the field in its record, and the value.
+/// The argument of `--drain`: the znode, the field in its record, and the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drain {
-    path: ZnodePath,
-    assignment: Assignment,
+    pub(super) path: ZnodePath,
+    pub(super) assignment: Assignment,
 }
 
 impl Drain {
-    /// Reads `ZNODE:FIELD=VALUE`, or `ZNODE:FIELD:=JSON` for a value whose type is
-    /// given. What stands between the last colon and the first `=` is the field, so
-    /// the znode may have colons in its name, but no `=`; a colon in the field is
-    /// written `\u{3A}`.
+    /// Parses `ZNODE:FIELD=VALUE`, or `ZNODE:FIELD:=JSON` for a value with a type. The field is
+    /// the text between the last colon and the first `=`. So the znode may have colons in its
+    /// name, but no `=`, and a colon in the field is written `\u{3A}`.
     ///
     /// # Errors
     ///
-    /// [`DrainError`], which says which part is missing or wrong.
+    /// [`DrainError`], for the part that is missing or wrong.
     pub fn parse(text: &str) -> Result<Self, DrainError> {
         let Some(sign) = text.find('=') else { return Err(DrainError::NoSign) };
         let before = &text[..sign];
@@ -47,13 +40,13 @@ impl Drain {
         })
     }
 
-    /// Sets the field, on a courier. `former` is what an earlier attempt has left
-    /// whose end is unknown, or that was never restored; if the field still holds what
-    /// that one set, it is ours already.
+    /// Sets the field, on a request thread. `former` is from an earlier attempt that may have
+    /// succeeded, or that was never restored. If the field still holds the value of that attempt,
+    /// it is ours already.
     ///
     /// # Errors
     ///
-    /// [`Undrained`], with what a next attempt has to know.
+    /// [`Undrained`], with what the next attempt needs.
     pub(crate) fn drain(
         &self,
         client: &Client,
@@ -86,8 +79,7 @@ impl Drain {
         Ok(Drained { was, set, keys_found, retyped })
     }
 
-    /// Puts the former value back, on a courier, if the field holds ours. To do it
-    /// twice does no harm.
+    /// Puts the former value back, on a request thread, if the field holds ours. Can be repeated.
     ///
     /// # Errors
     ///
@@ -104,7 +96,7 @@ impl Drain {
     }
 }
 
-/// May the write have happened although it ended like this?
+/// Whether the write may have happened in spite of this error.
 fn may_be_written(error: &EditError<SetError>) -> bool {
     match error {
         EditError::Session(SessionError::Garbled(_)) => true,
@@ -113,7 +105,7 @@ fn may_be_written(error: &EditError<SetError>) -> bool {
     }
 }
 
-/// How many keys of the field's path, from the top, lead to something.
+/// How many keys of the field's path, from the top, exist in the record.
 fn keys_found(record: &Record, field: &FieldPath) -> usize {
     let depths = 1..=field.keys().len();
     depths.take_while(|&depth| record.get(&top(field, depth)).is_some()).count()
@@ -123,18 +115,18 @@ fn top(field: &FieldPath, depth: usize) -> FieldPath {
     FieldPath::from_keys(field.keys()[..depth].to_vec())
 }
 
-/// What stood in the field, and what we put there.
+/// The former value of the field, and the one that we set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Drained {
-    was: Option<Value>,
-    set: Value,
-    /// How many keys of the path were there; the others were made.
-    keys_found: usize,
-    retyped: Option<Retyped>,
+    pub(super) was: Option<Value>,
+    pub(super) set: Value,
+    /// How many keys of the path existed; we added the others.
+    pub(super) keys_found: usize,
+    pub(super) retyped: Option<Retyped>,
 }
 
 impl Drained {
-    /// The number or bool that became a string, which is worth a warning.
+    /// The number or bool that became a string, for a warning.
     #[must_use]
     pub(crate) const fn retyped(&self) -> Option<&Retyped> {
         self.retyped.as_ref()
@@ -169,39 +161,39 @@ impl Drained {
 /// How the field was restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Restored {
-    /// It holds what it held before.
+    /// It holds its former value.
     Back,
-    /// Somebody has changed it meanwhile, and that stands.
+    /// Another writer has changed it meanwhile, and it keeps that value.
     Overruled,
-    /// It was never set.
+    /// We never set it.
     Untouched,
 }
 
-/// The field was not set, as far as is known.
+/// The field was not set, or it is unknown whether it was.
 #[derive(Debug)]
 pub(crate) struct Undrained {
     /// Why.
     pub(crate) error: EditError<SetError>,
-    /// What a next attempt, or a restoration, has to know: it may have been set.
+    /// For the next attempt or the restoration, if the field may have been set.
     pub(crate) drained: Option<Box<Drained>>,
 }
 
-/// What `--drain` takes.
+/// The form of the argument of `--drain`.
 const FORM: &str = "ZNODE:FIELD=VALUE";
 
-/// A text that does not say what to drain.
+/// Why an argument of `--drain` is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum DrainError {
     /// There is no `=`.
-    #[error("there is no = in it: it has to be {FORM}")]
+    #[error("there is no =: the form is {FORM}")]
     NoSign,
     /// There is no colon in front of the field.
-    #[error("there is no colon before the =: it has to be {FORM}")]
+    #[error("there is no colon before the field: the form is {FORM}")]
     NoField,
-    /// The znode is no path.
+    /// The znode is not a valid path.
     #[error(transparent)]
     Znode(PathError),
-    /// The rest is no assignment.
+    /// The rest is not a valid assignment.
     // clap shows an error without its source.
     #[error("{}", chain(.0))]
     Assignment(AssignmentError),

@@ -1,9 +1,16 @@
-//! Draining by tables, against a server with faults, and beside others who write.
+//! Draining: the argument, the state machine, and a server with faults and other writers.
 
 mod live;
 mod steps;
 
+use super::drainer::{Action, Ask};
+use super::field::{Drained, Undrained};
 use super::*;
+use crate::engine::chain;
+use crate::farm::EditError;
+use crate::model::{SetError, Value};
+use crate::session::{SessionError, ZnodePath};
+use std::time::Instant;
 
 fn drain(text: &str) -> Drain {
     Drain::parse(text).unwrap()
@@ -23,20 +30,20 @@ fn znode_field_and_value_are_told_apart() {
         ("/:enabled=0", "/", "enabled=0"),
     ] {
         let read = drain(text);
-        let told = (read.path.as_str(), read.assignment.to_string());
-        assert_eq!(told, (path, assignment.to_owned()), "{text}");
+        let parsed = (read.path.as_str(), read.assignment.to_string());
+        assert_eq!(parsed, (path, assignment.to_owned()), "{text}");
     }
     for (text, wanted) in [
-        ("", "there is no = in it: it has to be ZNODE:FIELD=VALUE"),
-        ("/db/h1:enabled", "there is no = in it: it has to be ZNODE:FIELD=VALUE"),
-        ("/db/h1=0", "there is no colon before the =: it has to be ZNODE:FIELD=VALUE"),
-        ("/db/h1:=0", "there is no colon before the =: it has to be ZNODE:FIELD=VALUE"),
+        ("", "there is no =: the form is ZNODE:FIELD=VALUE"),
+        ("/db/h1:enabled", "there is no =: the form is ZNODE:FIELD=VALUE"),
+        ("/db/h1=0", "there is no colon before the field: the form is ZNODE:FIELD=VALUE"),
+        ("/db/h1:=0", "there is no colon before the field: the form is ZNODE:FIELD=VALUE"),
         ("/db/h1::=0", "wrong field \"\": "),
         ("/db/h1:a..b=0", "wrong field \"a..b\": "),
         ("/db/h1:a:=yes", "the value of a is no JSON: "),
         ("db/h1:enabled=0", "db/h1"),
         (":enabled=0", ""),
-        ("/db/a=b:enabled=0", "there is no colon before the ="),
+        ("/db/a=b:enabled=0", "there is no colon before the field"),
     ] {
         let error = Drain::parse(text).unwrap_err().to_string();
         assert!(error.contains(wanted), "{text}: {error}");

@@ -1,9 +1,9 @@
-//! What `--require-healthy` says.
+//! The argument of `--require-healthy`.
 
 use crate::model::{Allowance, AllowanceError};
 use crate::session::{PathError, ZnodePath};
 
-/// What may fail where nothing else is said, as for `zkctl check`.
+/// The default for MAX_FAILED, as for `zkctl check`.
 const DEFAULT: &str = "10%";
 
 /// A farm, and how many of its hosts may fail.
@@ -11,17 +11,17 @@ const DEFAULT: &str = "10%";
 pub struct RequireHealthy {
     /// The farm.
     pub farm: ZnodePath,
-    /// How many hosts may fail, or what share of the farm.
+    /// How many hosts may fail, as a number or a share of the farm.
     pub max_failed: Allowance,
 }
 
 impl RequireHealthy {
-    /// Reads `FARM` or `FARM:MAX_FAILED`. What follows the last colon is the limit,
-    /// unless a slash is in it.
+    /// Parses `FARM` or `FARM:MAX_FAILED`. The text after the last colon is the limit, unless it
+    /// contains a slash.
     ///
     /// # Errors
     ///
-    /// [`RequireError`], which says which of the two is wrong.
+    /// [`RequireError`], for the part that is wrong.
     pub fn parse(text: &str) -> Result<Self, RequireError> {
         let (farm, limit) = match text.rsplit_once(':') {
             Some((farm, limit)) if !limit.contains('/') => (farm, limit),
@@ -33,13 +33,13 @@ impl RequireHealthy {
     }
 }
 
-/// A text that does not say which farm has to be well, or how well.
+/// Why an argument of `--require-healthy` is invalid.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum RequireError {
-    /// The farm is no path.
+    /// The farm is not a valid path.
     #[error(transparent)]
     Farm(PathError),
-    /// The limit is none.
+    /// The limit is not a valid one.
     #[error(transparent)]
     Limit(AllowanceError),
 }
@@ -59,8 +59,8 @@ mod tests {
             ("/:1", "/", "1"),
         ] {
             let required = RequireHealthy::parse(text).unwrap();
-            let told = (required.farm.as_str(), required.max_failed.to_string());
-            assert_eq!(told, (farm, limit.to_owned()), "{text}");
+            let parsed = (required.farm.as_str(), required.max_failed.to_string());
+            assert_eq!(parsed, (farm, limit.to_owned()), "{text}");
         }
         for text in ["", "db", "/services/db:", "/a:b", "/a:-1", "/a:1.5", ":1", "/a/:1", "/a//b:1"]
         {

@@ -1,23 +1,23 @@
-//! The farm as it is told by a server, over changes and faults.
+//! The health of a farm against an in-memory server, through changes and faults.
 
 use super::*;
 use crate::session::live::{Live, Post};
 use farm_harness::{FakeServer, code, op, patience};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(15);
-const READING: &str = "nobody knows how the farm is: it is being read";
-const AWAY: &str = "nobody knows how the farm is: ZooKeeper is away";
-const GONE: &str = "nobody knows how the farm is: it is not there";
+const TIMEOUT: Duration = Duration::from_secs(15);
+const READING: &str = "the health of the farm is unknown: it is being read";
+const AWAY: &str = "the health of the farm is unknown: ZooKeeper is away";
+const GONE: &str = "the health of the farm is unknown: it does not exist";
 
-/// The health of a farm with a session, as a runner has them.
-struct Stage {
+/// The health of a farm, with its session.
+struct Fixture {
     health: FarmHealth,
     live: Live<Answer>,
 }
 
-impl Stage {
-    /// The farm `/db`, of which so many hosts may fail; this host is `h0`.
+impl Fixture {
+    /// The farm `/db`, of which `max_failed` hosts may fail; this host is `h0`.
     fn at(server: &FakeServer, max_failed: &str) -> Self {
         let required = RequireHealthy::parse(&format!("/db:{max_failed}")).unwrap();
         let this = ThisHost::new(Some("h0".to_owned()), Some("web1".to_owned()));
@@ -30,20 +30,20 @@ impl Stage {
         }
     }
 
-    /// Runs until the verdict reads like this, or begins like it if that ends in `...`.
+    /// Runs until the verdict has this text, or starts with it if it ends in `...`.
     #[track_caller]
     fn until(&mut self, wanted: &str) {
-        let give_up = Instant::now() + patience(PATIENCE);
+        let give_up = Instant::now() + patience(TIMEOUT);
         loop {
-            let told = self.health.verdict().to_string();
-            let is_told = match wanted.strip_suffix("...") {
-                Some(start) => told.starts_with(start),
-                None => told == wanted,
+            let text = self.health.verdict().to_string();
+            let is_wanted = match wanted.strip_suffix("...") {
+                Some(start) => text.starts_with(start),
+                None => text == wanted,
             };
-            if is_told {
+            if is_wanted {
                 return;
             }
-            assert!(Instant::now() < give_up, "{told:?} and not {wanted:?}");
+            assert!(Instant::now() < give_up, "{text:?} and not {wanted:?}");
             let due = self.health.deadline().map_or(give_up, |due| due.min(give_up));
             match self.live.next(due) {
                 Some(Post::Session(event)) => self.step(Event::Session(event)),
@@ -68,34 +68,34 @@ fn farm() -> FakeServer {
 #[test]
 fn the_verdict_follows_the_farm() {
     let server = farm();
-    let mut live = Stage::at(&server, "25%");
-    assert_eq!(live.health.verdict().to_string(), AWAY);
-    live.until("1 of 10 hosts fail with this one, 2.5 may");
+    let mut fixture = Fixture::at(&server, "25%");
+    assert_eq!(fixture.health.verdict().to_string(), AWAY);
+    fixture.until("1 of 10 hosts fail, this one included, and 2.5 may");
     server.put("/db/h1", br#"{"up":0}"#);
-    live.until("2 of 10 hosts fail with this one, 2.5 may");
+    fixture.until("2 of 10 hosts fail, this one included, and 2.5 may");
     server.delete("/db/h2");
-    live.until("3 of 10 hosts would fail with this one, 2.5 may");
+    fixture.until("3 of 10 hosts would fail, this one included, but only 2.5 may");
     server.put("/db/h2", b"{nonsense");
     server.put("/db/h1", br#"{"up":1}"#);
-    live.until("2 of 10 hosts fail with this one, 2.5 may");
+    fixture.until("2 of 10 hosts fail, this one included, and 2.5 may");
     server.put("/db/h2", br#"{"up":1}"#);
-    live.until("1 of 10 hosts fail with this one, 2.5 may");
-    // It is a loss that this host goes, but not another one.
+    fixture.until("1 of 10 hosts fail, this one included, and 2.5 may");
+    // This host has left, which does not count twice.
     server.delete("/db/h0");
     server.put("/db/h1", br#"{"up":0}"#);
-    live.until("2 of 10 hosts fail with this one, 2.5 may");
-    // The farm grows, and has another idea of who runs.
+    fixture.until("2 of 10 hosts fail, this one included, and 2.5 may");
+    // The farm has another size and another filter for running hosts.
     server.put("/db", br#"{"size":"20","running_filter":"up=0"}"#);
-    live.until("19 of 20 hosts would fail with this one, 5 may");
+    fixture.until("19 of 20 hosts would fail, this one included, but only 5 may");
 }
 
 #[test]
-fn what_is_not_known_is_not_allowed() {
+fn an_unknown_health_allows_nothing() {
     let server = FakeServer::start();
-    let mut live = Stage::at(&server, "100%");
-    live.until(GONE);
+    let mut fixture = Fixture::at(&server, "100%");
+    fixture.until(GONE);
     server.put("/db", b"");
-    live.until("nobody knows how the farm is: its record has no field size");
+    fixture.until("the health of the farm is unknown: its record has no field size");
     for (record, wanted) in [
         (&b"{\"size\":\"many\"}"[..], "the field size of its record is no number of hosts"),
         (b"{\"size\":1,\"running_filter\":7}", "the field running_filter of its record is no text"),
@@ -106,52 +106,55 @@ fn what_is_not_known_is_not_allowed() {
         ),
     ] {
         server.put("/db", record);
-        live.until(&format!("nobody knows how the farm is: {wanted}"));
-        assert!(!live.health.verdict().is_allowed());
+        fixture.until(&format!("the health of the farm is unknown: {wanted}"));
+        assert!(!fixture.health.verdict().is_allowed());
     }
     server.put("/db", b"{\"size\":1}");
-    live.until("1 of 1 hosts fail with this one, 1 may");
+    fixture.until("1 of 1 hosts fail, this one included, and 1 may");
     server.delete("/db");
-    live.until(GONE);
+    fixture.until(GONE);
     server.put("/db", b"{\"size\":2}");
-    live.until("2 of 2 hosts fail with this one, 2 may");
+    fixture.until("2 of 2 hosts fail, this one included, and 2 may");
 }
 
 #[test]
-fn an_old_server_is_followed_as_well() {
+fn an_old_server_works_as_well() {
     let server = farm();
     server.old_version();
-    let mut live = Stage::at(&server, "2");
-    live.until("1 of 10 hosts fail with this one, 2 may");
+    let mut fixture = Fixture::at(&server, "2");
+    fixture.until("1 of 10 hosts fail, this one included, and 2 may");
     for size in 11..14 {
         server.put("/db", format!("{{\"size\":{size}}}").as_bytes());
-        live.until(&match size {
-            11 => format!("2 of {size} hosts fail with this one, 2 may"),
-            _ => format!("{} of {size} hosts would fail with this one, 2 may", size - 9),
+        fixture.until(&match size {
+            11 => format!("2 of {size} hosts fail, this one included, and 2 may"),
+            _ => format!(
+                "{} of {size} hosts would fail, this one included, but only 2 may",
+                size - 9
+            ),
         });
     }
 }
 
 #[test]
-fn without_a_server_nobody_knows_and_then_all_is_read_again() {
+fn without_a_server_the_health_is_unknown_and_then_all_is_read_again() {
     let server = farm();
-    let mut live = Stage::at(&server, "1");
-    live.until("1 of 10 hosts fail with this one, 1 may");
+    let mut fixture = Fixture::at(&server, "1");
+    fixture.until("1 of 10 hosts fail, this one included, and 1 may");
     server.refuse();
     server.cut();
-    live.until(AWAY);
+    fixture.until(AWAY);
     server.put("/db", br#"{"size":12}"#);
     server.accept();
-    live.until("3 of 12 hosts would fail with this one, 1 may");
+    fixture.until("3 of 12 hosts would fail, this one included, but only 1 may");
     server.expire_all();
-    live.until(AWAY);
+    fixture.until(AWAY);
     server.put("/db", br#"{"size":10}"#);
-    live.until("1 of 10 hosts fail with this one, 1 may");
+    fixture.until("1 of 10 hosts fail, this one included, and 1 may");
     // The watches of the new session are in place.
     server.put("/db", br#"{"size":11}"#);
-    live.until("2 of 11 hosts would fail with this one, 1 may");
+    fixture.until("2 of 11 hosts would fail, this one included, but only 1 may");
     server.delete("/db/h3");
-    live.until("3 of 11 hosts would fail with this one, 1 may");
+    fixture.until("3 of 11 hosts would fail, this one included, but only 1 may");
 }
 
 #[test]
@@ -160,20 +163,20 @@ fn a_farm_that_may_not_be_seen_is_tried_again() {
     for opcode in [op::GET_CHILDREN, op::GET_DATA] {
         server.answer_with(opcode, code::NO_AUTH);
     }
-    let mut live = Stage::at(&server, "1");
-    live.until("nobody knows how the farm is: it can't be read: not authorised: /db");
-    live.until("1 of 10 hosts fail with this one, 1 may");
+    let mut fixture = Fixture::at(&server, "1");
+    fixture.until("the health of the farm is unknown: it can't be read: not authorised: /db");
+    fixture.until("1 of 10 hosts fail, this one included, and 1 may");
 }
 
 #[test]
-fn a_fresh_verdict_is_had_by_reading_all_of_it() {
+fn a_refresh_reads_the_whole_farm_again() {
     let server = farm();
-    let mut live = Stage::at(&server, "1");
-    live.until("1 of 10 hosts fail with this one, 1 may");
+    let mut fixture = Fixture::at(&server, "1");
+    fixture.until("1 of 10 hosts fail, this one included, and 1 may");
     let before = server.requests().len();
-    live.step(Event::Refresh);
-    assert_eq!(live.health.verdict().to_string(), READING);
-    live.until("1 of 10 hosts fail with this one, 1 may");
+    fixture.step(Event::Refresh);
+    assert_eq!(fixture.health.verdict().to_string(), READING);
+    fixture.until("1 of 10 hosts fail, this one included, and 1 may");
     let asked = server.requests().split_off(before);
     let count = |opcode: i32| asked.iter().filter(|seen| seen.opcode == opcode).count();
     // The farm's own record, and all hosts in one request.

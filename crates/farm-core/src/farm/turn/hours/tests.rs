@@ -1,4 +1,4 @@
-//! The hours by tables, around changes of the clocks, and against a minute by minute walk.
+//! The hours in tables, around changes of the clocks, and against a walk minute by minute.
 
 use super::*;
 use std::time::UNIX_EPOCH;
@@ -7,12 +7,12 @@ fn schedule(hours: &str, zone: &str) -> Schedule {
     Schedule::new(AllowedHours::parse(hours).unwrap(), Zone::named(zone).unwrap())
 }
 
-/// A moment by its time in UTC, or with an offset.
+/// A time with `Z` or an offset.
 fn at(text: &str) -> SystemTime {
     text.parse::<Timestamp>().unwrap().into()
 }
 
-fn shown(at: SystemTime) -> String {
+fn text_of(at: SystemTime) -> String {
     Timestamp::try_from(at).unwrap().to_string()
 }
 
@@ -48,31 +48,31 @@ fn items_are_ranges_of_hours_and_days_and_any_of_them_is_enough() {
 }
 
 #[test]
-fn mistakes_are_named_precisely() {
+fn errors_name_the_item_and_the_mistake() {
     for (text, wanted) in [
         ("", "a range of hours, like 22-6, or a day, like Sat, is missing"),
         ("22-6,", "a range of hours, like 22-6, or a day, like Sat, is missing"),
         (",Sat", "a range of hours, like 22-6, or a day, like Sat, is missing"),
-        ("22", "\"22\" is no range of hours: it needs a start and an end, like 22-6"),
-        ("Sat,22-25", "\"25\" in \"22-25\" is no hour: there are 0 to 24, and no minutes"),
-        ("22-", "\"\" in \"22-\" is no hour: there are 0 to 24, and no minutes"),
-        ("9:30-17", "\"9:30\" in \"9:30-17\" is no hour: there are 0 to 24, and no minutes"),
-        ("9-+17", "\"+17\" in \"9-+17\" is no hour: there are 0 to 24, and no minutes"),
-        ("1-2-3", "\"2-3\" in \"1-2-3\" is no hour: there are 0 to 24, and no minutes"),
+        ("22", "\"22\" is not a range of hours: it needs a start and an end, like 22-6"),
+        ("Sat,22-25", "\"25\" in \"22-25\" is not an hour: use 0 to 24, without minutes"),
+        ("22-", "\"\" in \"22-\" is not an hour: use 0 to 24, without minutes"),
+        ("9:30-17", "\"9:30\" in \"9:30-17\" is not an hour: use 0 to 24, without minutes"),
+        ("9-+17", "\"+17\" in \"9-+17\" is not an hour: use 0 to 24, without minutes"),
+        ("1-2-3", "\"2-3\" in \"1-2-3\" is not an hour: use 0 to 24, without minutes"),
         (
             "99999999999-1",
-            "\"99999999999\" in \"99999999999-1\" is no hour: there are 0 to 24, and no minutes",
+            "\"99999999999\" in \"99999999999-1\" is not an hour: use 0 to 24, without minutes",
         ),
-        ("24-6", "\"24-6\" starts at the end of the day: that is 0"),
-        ("6-6", "\"6-6\" is no time at all: always is 0-24"),
-        ("0-0", "\"0-0\" is no time at all: always is 0-24"),
-        ("Funday", "\"Funday\" is no day: there are Mon, Tue, Wed, Thu, Fri, Sat and Sun"),
-        ("Mo", "\"Mo\" is no day: there are Mon, Tue, Wed, Thu, Fri, Sat and Sun"),
-        ("Mon-", "\"\" is no day: there are Mon, Tue, Wed, Thu, Fri, Sat and Sun"),
-        ("Mon-6", "\"6\" is no day: there are Mon, Tue, Wed, Thu, Fri, Sat and Sun"),
-        ("-6", "\"\" is no day: there are Mon, Tue, Wed, Thu, Fri, Sat and Sun"),
-        ("Ｓat", "\"Ｓat\" is no day: there are Mon, Tue, Wed, Thu, Fri, Sat and Sun"),
-        ("٢-6", "\"٢\" is no day: there are Mon, Tue, Wed, Thu, Fri, Sat and Sun"),
+        ("24-6", "\"24-6\" starts at 24: use 0 for midnight"),
+        ("6-6", "\"6-6\" is empty: use 0-24 for the whole day"),
+        ("0-0", "\"0-0\" is empty: use 0-24 for the whole day"),
+        ("Funday", "\"Funday\" is not a day: use Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
+        ("Mo", "\"Mo\" is not a day: use Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
+        ("Mon-", "\"\" is not a day: use Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
+        ("Mon-6", "\"6\" is not a day: use Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
+        ("-6", "\"\" is not a day: use Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
+        ("Ｓat", "\"Ｓat\" is not a day: use Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
+        ("٢-6", "\"٢\" is not a day: use Mon, Tue, Wed, Thu, Fri, Sat or Sun"),
     ] {
         assert_eq!(AllowedHours::parse(text).unwrap_err().to_string(), wanted, "{text:?}");
     }
@@ -80,7 +80,7 @@ fn mistakes_are_named_precisely() {
 
 #[test]
 fn the_next_change_is_right_over_changes_of_the_clocks() {
-    // hours, zone, from then on: when it changes, one after the other
+    // hours, zone, start, changes in order
     for (hours, zone, from, changes) in [
         ("22-6", "UTC", "2024-03-30T12:00Z", &["2024-03-30T22:00Z", "2024-03-31T06:00Z"][..]),
         // A night of seven hours: 2:00 becomes 3:00.
@@ -97,14 +97,14 @@ fn the_next_change_is_right_over_changes_of_the_clocks() {
             "2024-10-26T12:00+02",
             &["2024-10-26T22:00+02", "2024-10-27T06:00+01", "2024-10-27T22:00+01"],
         ),
-        // The hour that is left out never comes.
+        // The skipped hour never comes.
         (
             "2-3",
             "Europe/Berlin",
             "2024-03-30T12:00+01",
             &["2024-04-01T02:00+02", "2024-04-01T03:00+02"],
         ),
-        // It opens at once when the clocks jump into it, and closes when they jump out.
+        // The range opens when the clocks jump into it, and closes when they jump out.
         (
             "3-4",
             "Europe/Berlin",
@@ -117,14 +117,14 @@ fn the_next_change_is_right_over_changes_of_the_clocks() {
             "2024-03-30T12:00+01",
             &["2024-03-31T01:00+01", "2024-03-31T03:00+02"],
         ),
-        // The hour that comes twice is one stretch of two hours.
+        // The repeated hour is one range of two hours.
         (
             "2-3",
             "Europe/Berlin",
             "2024-10-27T00:00+02",
             &["2024-10-27T02:00+02", "2024-10-27T03:00+01", "2024-10-28T02:00+01"],
         ),
-        // What ends where that hour begins ends when it begins for the first time.
+        // A range that ends where the repeated hour begins ends at its first beginning.
         (
             "0-2",
             "Europe/Berlin",
@@ -149,7 +149,7 @@ fn the_next_change_is_right_over_changes_of_the_clocks() {
             "2024-11-02T23:00-04",
             &["2024-11-03T00:00-04", "2024-11-03T01:00-04", "2024-11-04T00:00-05"],
         ),
-        // Days are as long as they are.
+        // Days of 23 and 25 hours.
         (
             "Sun",
             "Europe/Berlin",
@@ -194,7 +194,7 @@ fn the_next_change_is_right_over_changes_of_the_clocks() {
             "2024-01-01T00:00Z",
             &["2024-01-01T03:15Z", "2024-01-01T11:15Z"],
         ),
-        // A Friday that never was.
+        // A skipped Friday.
         (
             "Fri",
             "Pacific/Apia",
@@ -210,7 +210,12 @@ fn the_next_change_is_right_over_changes_of_the_clocks() {
         for wanted in changes {
             let was_open = schedule.is_open(now);
             let change = schedule.next_change(now).expect(wanted);
-            assert_eq!(shown(change), shown(at(wanted)), "{hours} {zone} after {}", shown(now));
+            assert_eq!(
+                text_of(change),
+                text_of(at(wanted)),
+                "{hours} {zone} after {}",
+                text_of(now)
+            );
             assert_ne!(schedule.is_open(change), was_open);
             now = change;
         }
@@ -239,7 +244,7 @@ fn the_next_change_is_the_first_one_of_a_walk_by_minutes() {
     for zone in zones {
         for hours in hours {
             let schedule = schedule(hours, zone);
-            // Around a change of the clocks, where there is one.
+            // Around a change of the clocks, if there is one.
             let some_day = UNIX_EPOCH + Duration::from_secs(86_400 * random.u64(14_000..21_000));
             let some_time = Timestamp::try_from(some_day).unwrap();
             let change = Zone::named(zone).unwrap().next_transition(some_time);
@@ -255,17 +260,17 @@ fn the_next_change_is_the_first_one_of_a_walk_by_minutes() {
                 |at: &SystemTime| *at < start + Duration::from_secs((DAYS_WALKED * 24 - 1) * 3600);
             let (walked, asked) = (walked.filter(is_near), asked.filter(is_near));
             assert_eq!(
-                asked.map(shown),
-                walked.map(shown),
+                asked.map(text_of),
+                walked.map(text_of),
                 "{hours} {zone} after {}, seed {seed}",
-                shown(start)
+                text_of(start)
             );
         }
     }
 }
 
 #[test]
-fn the_clock_is_looked_at_every_minute_whatever_happens() {
+fn the_clock_is_read_at_least_every_minute() {
     let night = schedule("22-6", "UTC");
     for (now, wanted) in [
         ("2024-01-01T12:00:00Z", Duration::from_secs(60)),

@@ -1,4 +1,4 @@
-//! A farm view on the bench: what it asks and tells, by short names.
+//! A farm view whose requests and news are short texts.
 
 use super::super::*;
 use super::{Value, json};
@@ -25,7 +25,7 @@ pub(super) fn hint(at: &str, change: Change) -> Event {
     Event::hint(path(at), change)
 }
 
-/// What a farm view asks, with the names of hosts.
+/// A request of a farm view, with the names of the hosts.
 #[derive(Debug)]
 pub(super) enum Ask {
     Arm(ZnodePath),
@@ -34,7 +34,7 @@ pub(super) enum Ask {
     Read(Vec<(HostName, ZnodePath)>, Watch),
 }
 
-/// What a server answers.
+/// The answer of a server.
 pub(super) enum Outcome {
     Arm(Result<(), SessionError>),
     Await(Result<bool, SessionError>),
@@ -54,38 +54,38 @@ pub(super) fn ask_of(request: &Request) -> Ask {
     }
 }
 
-/// A farm view with what it asked and told, by short names.
-pub(super) struct Bench {
+/// A farm view, its open requests and its news.
+pub(super) struct Fixture {
     pub(super) view: FarmView,
     pub(super) now: Instant,
     pub(super) asked: Vec<Request>,
-    pub(super) told: Vec<String>,
-    /// The server numbers what it is asked to write; here every read finds a new write.
+    pub(super) news: Vec<String>,
+    /// Counts writes as zxids; every read finds a new write.
     writes: i64,
 }
 
-impl Bench {
+impl Fixture {
     pub(super) fn new() -> Self {
         let view = FarmView::new(farm_path());
-        Self { view, now: Instant::now(), asked: Vec::new(), told: Vec::new(), writes: 0 }
+        Self { view, now: Instant::now(), asked: Vec::new(), news: Vec::new(), writes: 0 }
     }
 
-    /// One that watches the tree and has read hosts `a` and `b`.
+    /// A view that watches the tree and has read the hosts `a` and `b`.
     pub(super) fn complete() -> Self {
-        let mut bench = Self::new();
-        bench.step(Event::connected(true));
-        bench.answer(|_| Outcome::Arm(Ok(())));
-        bench.list(&["a", "b"]);
-        bench.read_together(&[("a", json!({"n": 1})), ("b", json!({"n": 2}))]);
-        assert_eq!(bench.take_told(), ["changed a", "changed b", "complete"]);
-        bench
+        let mut fixture = Self::new();
+        fixture.step(Event::connected(true));
+        fixture.answer(|_| Outcome::Arm(Ok(())));
+        fixture.list(&["a", "b"]);
+        fixture.read_together(&[("a", json!({"n": 1})), ("b", json!({"n": 2}))]);
+        assert_eq!(fixture.take_news(), ["changed a", "changed b", "complete"]);
+        fixture
     }
 
     pub(super) fn step(&mut self, event: Event) {
         for action in self.view.step(self.now, event) {
             match action {
                 Action::Ask(request) => self.asked.push(request),
-                Action::Tell(news) => self.told.push(match news {
+                Action::Tell(news) => self.news.push(match news {
                     News::Changed(host) => format!("changed {host}"),
                     News::Complete => "complete".to_owned(),
                     News::Missing => "missing".to_owned(),
@@ -110,8 +110,8 @@ impl Bench {
         self.asked.iter().map(name).collect()
     }
 
-    pub(super) fn take_told(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.told)
+    pub(super) fn take_news(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.news)
     }
 
     /// Answers the oldest open request.
@@ -148,14 +148,14 @@ impl Bench {
         self.answer(|_| Outcome::List(Ok(names)));
     }
 
-    /// Takes the open read of this host, and of no other one, out.
+    /// Removes the open read of this host alone.
     pub(super) fn open_read(&mut self, name: &str) -> Request {
         let is_it = |request: &Request| matches!(&ask_of(request), Ask::Read(hosts, _) if matches!(&hosts[..], [(host, _)] if host.as_str() == name));
         let index = self.asked.iter().position(is_it).expect("the host is being read");
         self.asked.remove(index)
     }
 
-    /// Answers the oldest open request, which is for these hosts together.
+    /// Answers the oldest open request, which reads these hosts together.
     pub(super) fn read_together(&mut self, records: &[(&str, Value)]) {
         self.answer(|ask| {
             let Ask::Read(asked, Watch::No) = ask else { panic!("{ask:?}") };

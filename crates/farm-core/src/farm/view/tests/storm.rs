@@ -1,6 +1,6 @@
-//! Whatever happens in whatever order, the farm view ends with what the server has.
+//! Random events in random order: the farm view ends with what the server has.
 
-use super::bench::{Bench, Outcome, ask_of, hint, record};
+use super::fixture::{Fixture, Outcome, ask_of, hint, record};
 use super::*;
 use farm_harness::{MemoryServer, Noted};
 use fastrand::Rng;
@@ -57,67 +57,67 @@ fn event_of(at: &str, noted: Noted) -> Event {
 fn storm(seed: u64) {
     let mut rng = Rng::with_seed(seed);
     let mut server = MemoryServer::new(rng.bool());
-    let mut bench = Bench::new();
-    // Answers on their way, each with how much watches had told before it.
+    let mut fixture = Fixture::new();
+    // Answers on their way, each with the number of notes sent before it.
     let mut answers: Vec<(u64, Request, Outcome)> = Vec::new();
     let mut notes_seen = 0;
-    bench.step(Event::connected(true));
+    fixture.step(Event::connected(true));
     let steps = rng.u64(50..400);
     for step in 0.. {
         let is_over = step >= steps;
-        if is_over && server.is_quiet() && bench.asked.is_empty() && answers.is_empty() {
+        if is_over && server.is_quiet() && fixture.asked.is_empty() && answers.is_empty() {
             break;
         }
         match rng.u8(..40) {
             0..12 if !is_over => act(&mut server, &mut rng, step),
-            12 if !is_over => bench.step(Event::Refresh),
+            12 if !is_over => fixture.step(Event::Refresh),
             13 if !is_over => {
                 let is_new = rng.bool();
-                bench.step(Event::away());
+                fixture.step(Event::away());
                 server.disconnect(is_new);
                 server.reconnect();
                 notes_seen = server.notes_sent();
-                bench.step(Event::connected(is_new));
+                fixture.step(Event::connected(is_new));
             }
-            14..22 if !bench.asked.is_empty() => {
-                let request = bench.asked.remove(rng.usize(..bench.asked.len()));
+            14..22 if !fixture.asked.is_empty() => {
+                let request = fixture.asked.remove(rng.usize(..fixture.asked.len()));
                 let outcome = perform(&mut server, &ask_of(&request));
                 answers.push((server.notes_sent(), request, outcome));
             }
             22..30 => {
                 if let Some((number, at, noted)) = server.next_note() {
                     notes_seen = number;
-                    bench.step(event_of(&at, noted));
+                    fixture.step(event_of(&at, noted));
                 }
             }
             30.. if !answers.is_empty() => {
                 let index = rng.usize(..answers.len());
                 if answers[index].0 <= notes_seen {
                     let (_, request, outcome) = answers.remove(index);
-                    bench.deliver(&request, |_| outcome);
+                    fixture.deliver(&request, |_| outcome);
                 }
             }
             _ => {}
         }
     }
-    compare(seed, &bench, &server);
+    compare(seed, &fixture, &server);
 }
 
-fn compare(seed: u64, bench: &Bench, server: &MemoryServer) {
+fn compare(seed: u64, fixture: &Fixture, server: &MemoryServer) {
     if server.has("/db") {
         let host =
             |at: &String| (at["/db/".len()..].to_owned(), value_of(&server.data(at).unwrap()));
         let expected: Value = server.below("/db").iter().map(host).collect();
-        assert_eq!(bench.view.state(), State::Complete, "seed {seed}");
-        assert_eq!(bench.farm(), expected, "seed {seed}");
+        assert_eq!(fixture.view.state(), State::Complete, "seed {seed}");
+        assert_eq!(fixture.farm(), expected, "seed {seed}");
     } else {
-        assert_eq!(bench.view.state(), State::Missing, "seed {seed}");
+        assert_eq!(fixture.view.state(), State::Missing, "seed {seed}");
     }
-    assert_eq!(bench.view.deadline(), None, "seed {seed}");
+    assert_eq!(fixture.view.deadline(), None, "seed {seed}");
 }
 
 #[test]
-fn after_any_storm_the_roster_has_what_the_server_has() {
+fn after_any_storm_the_view_has_what_the_server_has() {
     for seed in farm_harness::seeds(3000) {
         storm(seed);
     }

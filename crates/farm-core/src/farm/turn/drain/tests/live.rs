@@ -1,4 +1,4 @@
-//! Draining against a server with faults, beside others who write.
+//! Draining against an in-memory server with faults and other writers.
 
 use super::*;
 use crate::session::Action;
@@ -7,20 +7,20 @@ use farm_harness::{FakeServer, code, op, patience};
 use serde_json::json;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 const HOST: &str = "/db/h1";
 
-/// A drainer with a session, as a runner has them.
-struct Stage {
+/// A drainer with its session, and the news of it.
+struct Fixture {
     drainer: Drainer,
     live: Live<Answer>,
-    told: Vec<News>,
+    news: Vec<News>,
 }
 
-impl Stage {
+impl Fixture {
     fn at(server: &FakeServer, text: &str) -> Self {
         let live = Live::open(server.addr(), 1);
-        Self { drainer: Drainer::new(drain(text)), live, told: Vec::new() }
+        Self { drainer: Drainer::new(drain(text)), live, news: Vec::new() }
     }
 
     fn step(&mut self, event: Event) {
@@ -29,18 +29,18 @@ impl Stage {
                 Action::Ask(request) => {
                     request.dispatch(self.live.session(), self.live.answers());
                 }
-                Action::Tell(news) => self.told.push(news),
+                Action::Tell(news) => self.news.push(news),
             }
         }
     }
 
     /// Runs until there is news.
     #[track_caller]
-    fn news(&mut self) -> News {
-        let give_up = Instant::now() + patience(PATIENCE);
+    fn next_news(&mut self) -> News {
+        let give_up = Instant::now() + patience(TIMEOUT);
         loop {
-            if !self.told.is_empty() {
-                return self.told.remove(0);
+            if !self.news.is_empty() {
+                return self.news.remove(0);
             }
             assert!(Instant::now() < give_up, "no news: {:?}", self.drainer);
             let due = self.drainer.deadline().map_or(give_up, |due| due.min(give_up));
@@ -55,7 +55,7 @@ impl Stage {
     #[track_caller]
     fn drain(&mut self) -> Drained {
         self.step(Event::Drain);
-        match self.news() {
+        match self.next_news() {
             News::Drained(drained) => drained,
             other => panic!("not drained but {other:?}"),
         }
@@ -64,7 +64,7 @@ impl Stage {
     #[track_caller]
     fn restore(&mut self) -> Restored {
         self.step(Event::Restore);
-        match self.news() {
+        match self.next_news() {
             News::Restored(restored) => restored,
             other => panic!("not restored but {other:?}"),
         }
@@ -95,15 +95,15 @@ fn the_field_keeps_its_type_and_gets_its_value_back() {
         ("a.b=0", json!({"a": {"b": 7, "c": 8}}), json!({"a": {"b": 0, "c": 8}})),
         ("a:={\"n\":1}", json!({"a": {"o": 2}}), json!({"a": {"n": 1}})),
         ("a:=[]", json!({"a": [1, 2]}), json!({"a": []})),
-        // It was so before: somebody else has taken the host out.
+        // Another writer has taken the host out of the rotation before.
         ("on=0", json!({"on": "0"}), json!({"on": "0"})),
     ] {
         put(&server, &before);
-        let mut live = Stage::at(&server, &format!("{HOST}:{assignment}"));
-        let retyped = live.drain().retyped().map(|retyped| retyped.was);
+        let mut fixture = Fixture::at(&server, &format!("{HOST}:{assignment}"));
+        let retyped = fixture.drain().retyped().map(|retyped| retyped.was);
         assert_eq!(retyped, (assignment == "on=off").then_some("bool"));
         assert_eq!(record(&server), drained, "{assignment}");
-        assert_eq!(live.restore(), Restored::Back);
+        assert_eq!(fixture.restore(), Restored::Back);
         assert_eq!(record(&server), before, "{assignment}");
     }
 }
@@ -111,7 +111,7 @@ fn the_field_keeps_its_type_and_gets_its_value_back() {
 #[test]
 fn what_others_change_meanwhile_stands() {
     let server = FakeServer::start();
-    let mut live = Stage::at(&server, "/db/h1:a.on=0");
+    let mut fixture = Fixture::at(&server, "/db/h1:a.on=0");
     for (before, meanwhile, restored, after) in [
         (
             json!({"a": {"on": 1}}),
@@ -142,21 +142,21 @@ fn what_others_change_meanwhile_stands() {
         ),
     ] {
         put(&server, &before);
-        live.drain();
+        fixture.drain();
         put(&server, &meanwhile);
-        assert_eq!(live.restore(), restored, "{meanwhile}");
+        assert_eq!(fixture.restore(), restored, "{meanwhile}");
         assert_eq!(record(&server), after);
     }
 }
 
 #[test]
-fn a_write_whose_end_is_unknown_is_settled() {
+fn a_write_with_an_unknown_outcome_is_repeated_or_found() {
     for (drain_happens, restore_happens) in
         [(true, true), (true, false), (false, true), (false, false)]
     {
         let server = FakeServer::start();
         put(&server, &json!({"on": 1}));
-        let mut live = Stage::at(&server, "/db/h1:on=0");
+        let mut fixture = Fixture::at(&server, "/db/h1:on=0");
         let cut = |happens: bool| {
             if happens {
                 server.before_reply(op::SET_DATA, FakeServer::cut);
@@ -165,10 +165,10 @@ fn a_write_whose_end_is_unknown_is_settled() {
             }
         };
         cut(drain_happens);
-        live.drain();
+        fixture.drain();
         assert_eq!(record(&server), json!({"on": 0}));
         cut(restore_happens);
-        assert_eq!(live.restore(), Restored::Back);
+        assert_eq!(fixture.restore(), Restored::Back);
         assert_eq!(record(&server), json!({"on": 1}), "{drain_happens} {restore_happens}");
         assert_eq!(server.version(HOST), Some(2), "each was written once");
     }
@@ -178,90 +178,93 @@ fn a_write_whose_end_is_unknown_is_settled() {
 fn a_session_that_ends_meanwhile_changes_nothing() {
     let server = FakeServer::start();
     put(&server, &json!({"on": 1}));
-    let mut live = Stage::at(&server, "/db/h1:on=0");
-    live.drain();
+    let mut fixture = Fixture::at(&server, "/db/h1:on=0");
+    fixture.drain();
     server.expire_all();
-    assert_eq!(live.restore(), Restored::Back);
+    assert_eq!(fixture.restore(), Restored::Back);
     server.before_reply(op::SET_DATA, |server| {
         server.cut();
         server.expire_all();
     });
-    live.drain();
-    assert_eq!(live.restore(), Restored::Back);
+    fixture.drain();
+    assert_eq!(fixture.restore(), Restored::Back);
     assert_eq!(record(&server), json!({"on": 1}));
 }
 
 #[test]
-fn somebody_quicker_is_never_overwritten() {
+fn a_quicker_writer_is_never_overwritten() {
     let server = FakeServer::start();
     put(&server, &json!({"on": 1}));
-    let mut live = Stage::at(&server, "/db/h1:on=0");
+    let mut fixture = Fixture::at(&server, "/db/h1:on=0");
     for _ in 0..3 {
         server.before_reply(op::GET_DATA, |server| put(server, &json!({"on": 2, "other": 1})));
     }
-    live.drain();
+    fixture.drain();
     assert_eq!(record(&server), json!({"on": 0, "other": 1}));
     server.before_reply(op::GET_DATA, |server| put(server, &json!({"on": 0, "other": 2})));
-    assert_eq!(live.restore(), Restored::Back);
+    assert_eq!(fixture.restore(), Restored::Back);
     assert_eq!(record(&server), json!({"on": 2, "other": 2}));
-    live.drain();
+    fixture.drain();
     server.before_reply(op::GET_DATA, |server| put(server, &json!({"on": 5})));
-    assert_eq!(live.restore(), Restored::Overruled);
+    assert_eq!(fixture.restore(), Restored::Overruled);
     assert_eq!(record(&server), json!({"on": 5}));
 }
 
 #[test]
-fn what_can_not_be_drained_is_told_and_tried_until_it_can() {
+fn a_drain_that_fails_is_reported_and_tried_until_it_works() {
     let server = FakeServer::start();
     server.put(HOST, b"{nonsense");
-    let mut live = Stage::at(&server, "/db/h1:on.it=0");
-    live.step(Event::Drain);
-    assert!(matches!(live.news(), News::Failing(EditError::Malformed { .. })));
+    let mut fixture = Fixture::at(&server, "/db/h1:on.it=0");
+    fixture.step(Event::Drain);
+    assert!(matches!(fixture.next_news(), News::Failing(EditError::Malformed { .. })));
     put(&server, &json!({"on": "text"}));
-    let refused = live.news();
+    let refused = fixture.next_news();
     assert!(matches!(refused, News::Failing(EditError::Refused(SetError::ThroughScalar(_)))));
     server.answer_with(op::GET_DATA, code::NO_AUTH);
-    assert!(matches!(live.news(), News::Failing(EditError::Session(SessionError::NoAuth(_)))));
+    assert!(matches!(
+        fixture.next_news(),
+        News::Failing(EditError::Session(SessionError::NoAuth(_)))
+    ));
     put(&server, &json!({}));
-    assert!(matches!(live.news(), News::Drained(_)));
-    assert_eq!(live.restore(), Restored::Back);
+    assert!(matches!(fixture.next_news(), News::Drained(_)));
+    assert_eq!(fixture.restore(), Restored::Back);
     assert_eq!(record(&server), json!({}));
 }
 
 #[test]
-fn a_host_that_is_not_there_waits_for_nobody_and_is_restored_when_it_is_back() {
+fn a_missing_host_delays_nothing_and_is_restored_when_it_is_back() {
     let server = FakeServer::start();
-    let mut live = Stage::at(&server, "/db/h1:on=0");
-    live.step(Event::Drain);
-    assert!(matches!(live.news(), News::NotThere));
-    assert_eq!(live.restore(), Restored::Untouched);
+    let mut fixture = Fixture::at(&server, "/db/h1:on=0");
+    fixture.step(Event::Drain);
+    assert!(matches!(fixture.next_news(), News::NotThere));
+    assert_eq!(fixture.restore(), Restored::Untouched);
     put(&server, &json!({"on": 1}));
-    live.drain();
+    fixture.drain();
     server.delete(HOST);
-    live.step(Event::Restore);
-    assert!(matches!(live.news(), News::Postponed));
-    // As whoever registers the host has learnt it from us.
+    fixture.step(Event::Restore);
+    assert!(matches!(fixture.next_news(), News::Postponed));
+    // The host registers again with our value, which it has learnt from its znode.
     put(&server, &json!({"on": 0}));
-    assert!(matches!(live.news(), News::Restored(Restored::Back)));
+    assert!(matches!(fixture.next_news(), News::Restored(Restored::Back)));
     assert_eq!(record(&server), json!({"on": 1}));
-    assert!(live.drainer.is_idle());
+    assert!(fixture.drainer.is_idle());
 }
 
 #[test]
-fn whatever_happens_in_whatever_order_the_field_and_all_others_are_right_in_the_end() {
+fn random_faults_and_writers_never_leave_a_wrong_field() {
     const TURNS: u32 = 8;
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
     let server = FakeServer::start();
     put(&server, &json!({"on": 1, "n": 0}));
-    let mut live = Stage::at(&server, "/db/h1:on=0");
+    let mut fixture = Fixture::at(&server, "/db/h1:on=0");
     for turn in 1..=TURNS {
         for _ in 0..random.u32(0..3) {
             match random.u32(0..5) {
                 0 => server.before_reply(op::SET_DATA, FakeServer::cut),
                 1 => server.drop_before_apply(op::SET_DATA),
                 2 => server.drop_before_apply(op::GET_DATA),
-                // Somebody writes another field, in between.
+                // Another writer changes another field in between.
                 3 => server.before_reply(op::GET_DATA, move |server| {
                     let mut host = record(server);
                     host["n"] = json!(host["n"].as_u64().unwrap() + 1);
@@ -271,23 +274,26 @@ fn whatever_happens_in_whatever_order_the_field_and_all_others_are_right_in_the_
                 _ => server.before_reply(op::GET_DATA, FakeServer::cut),
             }
         }
-        // The turn may be called off at any moment, and taken up again.
+        // The turn may be cancelled at any time, and begin again.
         match random.u32(0..4) {
             0 => {
-                live.step(Event::Drain);
-                live.step(Event::Restore);
-                live.step(Event::Drain);
+                fixture.step(Event::Drain);
+                fixture.step(Event::Restore);
+                fixture.step(Event::Drain);
             }
-            1 => live.step(Event::Drain),
+            1 => fixture.step(Event::Drain),
             _ => {}
         }
-        live.step(Event::Drain);
-        while !matches!(live.news(), News::Drained(_)) {}
+        fixture.step(Event::Drain);
+        while !matches!(fixture.next_news(), News::Drained(_)) {}
         assert_eq!(record(&server)["on"], json!(0), "turn {turn}, seed {seed}");
-        live.told.clear();
-        live.step(Event::Restore);
-        assert!(matches!(live.news(), News::Restored(Restored::Back)), "turn {turn}, seed {seed}");
+        fixture.news.clear();
+        fixture.step(Event::Restore);
+        assert!(
+            matches!(fixture.next_news(), News::Restored(Restored::Back)),
+            "turn {turn}, seed {seed}"
+        );
         assert_eq!(record(&server)["on"], json!(1), "turn {turn}, seed {seed}");
     }
-    assert!(live.drainer.is_idle());
+    assert!(fixture.drainer.is_idle());
 }
