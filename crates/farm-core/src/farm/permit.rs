@@ -49,7 +49,7 @@ pub struct Permit {
     /// Whether there is a session, connected or not, that can be lost.
     is_begun: bool,
     /// Counts the connections; the number of the latest one.
-    contact: u64,
+    connection: u64,
     /// Why the owner wants a permit, if it does.
     reason: Option<String>,
     /// Whether our contender has to be deleted before anything else.
@@ -74,7 +74,7 @@ impl Permit {
             member,
             session: None,
             is_begun: false,
-            contact: 0,
+            connection: 0,
             reason: None,
             is_leaving: false,
             own: Own::Absent,
@@ -136,7 +136,7 @@ impl Permit {
         }
         self.suspended();
         self.is_begun = true;
-        self.contact += 1;
+        self.connection += 1;
         self.session = Some(session);
     }
 
@@ -260,7 +260,7 @@ impl Permit {
             },
         };
         let ticket = self.ask(ask);
-        self.pending.wait_for(ticket, self.contact, task);
+        self.pending.wait_for(ticket, self.connection, task);
     }
 
     fn ask(&mut self, ask: Ask) -> u64 {
@@ -284,7 +284,7 @@ impl Permit {
             }
             return;
         };
-        let is_present = self.session.is_some() && request.contact == self.contact;
+        let is_present = self.session.is_some() && request.connection == self.connection;
         let failure = match outcome {
             // Right after the create, no other contender can have this name.
             Outcome::Create(Ok(contender)) => {

@@ -1,5 +1,5 @@
-//! A program of a pipeline that comes up late: it gives the terminal to its own group when
-//! that has lent it already.
+//! A program of a pipeline that starts late: it gives the terminal to its own group when the host,
+//! in the same group, has lent it to the child already.
 
 use farm_harness::eventually;
 use nix::sys::signal::{SigSet, Signal};
@@ -10,10 +10,10 @@ use std::process::ExitCode;
 
 pub(crate) const ROLE: &str = "latecomer";
 
-/// `FILE`: says there that it is done.
+/// `FILE`: written when it is done.
 pub(crate) fn run(args: &[String]) -> ExitCode {
     let stdin = std::io::stdin();
-    eventually("somebody else has the terminal", || match tcgetpgrp(&stdin) {
+    eventually("another group has the terminal", || match tcgetpgrp(&stdin) {
         Ok(group) if group != getpgrp() => Ok(()),
         other => Err(format!("{other:?}")),
     });

@@ -1,6 +1,6 @@
-//! A pseudo-terminal with a shell on it, and somebody who types.
+//! A shell on a pseudo-terminal, and its keyboard input.
 
-use crate::ward::{Run, Ward, place, stat, wait_until, words};
+use crate::host_process::{HostProcess, Run, arguments, control_dir, stat, wait_until};
 use farm_core::engine::Worker;
 use farm_harness::{eventually, mortal};
 use nix::fcntl::OFlag;
@@ -15,15 +15,15 @@ use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 
 pub(crate) const ROLE: &str = "shell";
-/// Of shells with job control.
+/// Shells with job control.
 pub(crate) const INTERACTIVE: [&[&str]; 2] =
     [&["sh", "-i"], &["bash", "--norc", "--noprofile", "--noediting", "-i"]];
 
-/// `TTY PROGRAM ARG...`: becomes the program, in a session of its own on that terminal.
+/// `TTY PROGRAM ARG...`: executes the program in a session of its own on the terminal.
 pub(crate) fn run(args: &[String]) -> ExitCode {
-    let [tty, program, args @ ..] = args else { panic!("which terminal, which shell?") };
+    let [tty, program, args @ ..] = args else { panic!("too few arguments") };
     setsid().unwrap();
-    // Without a terminal so far, a session takes the first one that its leader opens.
+    // The first terminal that a session leader opens becomes its controlling terminal.
     let tty = File::options().read(true).write(true).open(tty).unwrap();
     let clone = || tty.try_clone().unwrap();
     let error = Command::new(program)
@@ -36,18 +36,18 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
     panic!("{program}: {error}");
 }
 
-/// A terminal, its shell, and a script `w`, for `sh`, that becomes a warden.
-pub(crate) struct Desk {
-    pub(crate) ward: Ward,
+/// A terminal, its shell, and a script `w`, for `sh`, that executes a host.
+pub(crate) struct ShellSession {
+    pub(crate) host: HostProcess,
     master: PtyMaster,
     screen: Arc<Mutex<Vec<u8>>>,
 }
 
-impl Desk {
-    pub(crate) fn new(shell: &[&str], manner: &str, run: &Run<'_>) -> Self {
-        let scratch = place();
+impl ShellSession {
+    pub(crate) fn new(shell: &[&str], mode: &str, run: &Run<'_>) -> Self {
+        let scratch = control_dir();
         let quoted = |word: &OsStr| format!("'{}'", word.to_str().unwrap().replace('\'', "'\\''"));
-        let words = words(&scratch, manner, run);
+        let words = arguments(&scratch, mode, run);
         let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
         scratch.write("w", format!("exec {}\n", words.join(" ")));
 
@@ -58,21 +58,22 @@ impl Desk {
         let mut command = mortal(std::env::current_exe().unwrap().as_os_str());
         command.arg(ROLE).arg(ptsname_r(&master).unwrap()).args(shell);
         let leader = command.current_dir(scratch.path()).spawn().unwrap();
-        let desk = Self { ward: Ward::of(scratch, leader), master, screen: Arc::default() };
-        desk.read();
+        let session =
+            Self { host: HostProcess::of(scratch, leader), master, screen: Arc::default() };
+        session.read();
         if shell.contains(&"-i") {
-            wait_until("the shell has the terminal", || desk.foreground() == desk.shell());
+            wait_until("the shell has the terminal", || session.foreground() == session.shell());
         }
-        desk
+        session
     }
 
-    /// Keeps what appears on the screen, until nobody is left on the terminal.
+    /// Collects what appears on the screen, until no process has the terminal open.
     fn read(&self) {
         let screen = Arc::clone(&self.screen);
         let mut output = File::from(self.master.as_fd().try_clone_to_owned().unwrap());
         let work = move || {
             let mut piece = [0; 4096];
-            // Before the shell has opened it, there is nobody either.
+            // An error is the end only after the shell has opened the terminal.
             loop {
                 match output.read(&mut piece) {
                     Ok(count) => screen.lock().unwrap().extend(&piece[..count]),
@@ -85,7 +86,7 @@ impl Desk {
     }
 
     pub(crate) fn shell(&self) -> i32 {
-        self.ward.pid()
+        self.host.pid()
     }
 
     pub(crate) fn is_bash(&self) -> bool {
@@ -93,9 +94,9 @@ impl Desk {
             .is_ok_and(|name| name == "bash\n")
     }
 
-    /// The warden, which is the parent of the child.
-    pub(crate) fn warden(&self) -> i32 {
-        stat(self.ward.child())[1].parse().unwrap()
+    /// The pid of the host, which is the parent of the child.
+    pub(crate) fn host_pid(&self) -> i32 {
+        stat(self.host.child())[1].parse().unwrap()
     }
 
     pub(crate) fn press(&self, keys: &str) {
@@ -111,7 +112,7 @@ impl Desk {
     pub(crate) fn wait_for_foreground(&self, group: i32) {
         eventually("the foreground", || match self.foreground() {
             holder if holder == group => Ok(()),
-            holder => Err(format!("{holder}, not {group}; {:?}; {}", self.ward.log(), self.text())),
+            holder => Err(format!("{holder}, not {group}; {:?}; {}", self.host.log(), self.text())),
         });
     }
 
@@ -119,7 +120,7 @@ impl Desk {
     pub(crate) fn wait_for(&self, text: &str) {
         eventually(text, || match self.text() {
             screen if screen.contains(text) => Ok(()),
-            screen => Err(format!("{screen}; {:?}", self.ward.log())),
+            screen => Err(format!("{screen}; {:?}", self.host.log())),
         });
     }
 

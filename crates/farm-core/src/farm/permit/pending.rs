@@ -17,7 +17,7 @@ pub(super) enum Task {
 pub(super) struct PendingRequest {
     ticket: u64,
     /// The number of the connection over which it was sent.
-    pub(super) contact: u64,
+    pub(super) connection: u64,
     task: Task,
     /// The znodes that hints named since.
     pub(super) touched: BTreeSet<String>,
@@ -38,8 +38,8 @@ impl Pending {
         self.next_ticket
     }
 
-    pub(super) fn wait_for(&mut self, ticket: u64, contact: u64, task: Task) {
-        self.request = Some(PendingRequest { ticket, contact, task, touched: BTreeSet::new() });
+    pub(super) fn wait_for(&mut self, ticket: u64, connection: u64, task: Task) {
+        self.request = Some(PendingRequest { ticket, connection, task, touched: BTreeSet::new() });
     }
 
     pub(super) const fn is_waiting(&self) -> bool {

@@ -165,7 +165,7 @@ fn giving_back_without_a_contender_is_done_at_once() {
     fixture.step(ask());
     fixture.step(Event::GiveBack);
     assert_eq!(fixture.take_news(), ["left"]);
-    fixture.contact(true);
+    fixture.connect(true);
     assert_eq!(fixture.asks(), NOBODY);
 }
 
@@ -192,7 +192,7 @@ fn giving_back_during_a_create_deletes_the_contender() {
     unsure.answer(Outcome::Create(disconnected()));
     unsure.step(suspended());
     assert_eq!(unsure.take_news(), NOBODY);
-    unsure.contact(false);
+    unsure.connect(false);
     assert_eq!(unsure.asks(), ["find 0xa"]);
     unsure.answer(Outcome::Find(Ok(Some(contender("ex5")))));
     assert_eq!(unsure.asks(), ["delete ex5"]);
@@ -207,12 +207,12 @@ fn giving_back_while_disconnected_is_finished_after_the_reconnect() {
         fixture.step(suspended());
         fixture.step(Event::GiveBack);
         assert_eq!((fixture.take_news(), fixture.asks()), (NOBODY, NOBODY));
-        fixture.contact(false);
+        fixture.connect(false);
         assert_eq!(fixture.asks(), ["look ex5"]);
         fixture.look(&[]);
         fixture.answer(Outcome::Delete(disconnected()));
         fixture.step(suspended());
-        fixture.contact(false);
+        fixture.connect(false);
         fixture.look(&[]);
         fixture.answer(Outcome::Delete(Ok(())));
         assert_eq!(fixture.take_news(), ["left"]);
@@ -226,7 +226,7 @@ fn a_name_that_another_session_owns_by_now_is_not_deleted() {
         let mut fixture = Fixture::in_queue(1, &["ex5"]);
         fixture.step(suspended());
         fixture.step(event);
-        fixture.contact(false);
+        fixture.connect(false);
         assert_eq!(fixture.asks(), ["look ex5"]);
         let theirs = Stat { ephemeral_owner: 0xb, ..Stat::default() };
         fixture.answer(Outcome::Look(Ok(Some((theirs, Queue::default())))));
@@ -282,7 +282,7 @@ fn the_end_of_the_session_is_reported_once() {
         assert!(!fixture.permit.is_held() && !fixture.permit.is_waiting());
         fixture.open.clear();
         fixture.step(ask());
-        fixture.contact(true);
+        fixture.connect(true);
         assert_eq!((fixture.take_news(), fixture.asks()), (NOBODY, vec!["create".to_owned()]));
     }
     let mut leaving = Fixture::in_queue(1, &["ex5"]);
@@ -291,7 +291,7 @@ fn the_end_of_the_session_is_reported_once() {
     assert_eq!(leaving.take_news(), ["left"]);
     // Also without an event for the end of the old session.
     let mut renewed = Fixture::in_queue(1, &["ex5"]);
-    renewed.contact(true);
+    renewed.connect(true);
     assert_eq!(renewed.take_news(), ["lost"]);
 }
 
@@ -302,7 +302,7 @@ fn a_create_of_an_earlier_session_is_ignored() {
     fixture.step(suspended());
     fixture.step(lost());
     fixture.step(ask());
-    fixture.contact(true);
+    fixture.connect(true);
     fixture.answer(Outcome::Create(Ok(contender("ex4"))));
     fixture.create("ex5");
     assert_eq!(fixture.asks(), ["look ex5 and queue"]);
@@ -313,7 +313,7 @@ fn an_unsure_create_is_looked_for_before_the_next_create() {
     let mut fixture = Fixture::connected(1);
     fixture.step(ask());
     fixture.step(suspended());
-    fixture.contact(false);
+    fixture.connect(false);
     assert_eq!(fixture.asks(), ["create"], "its answer is on the way");
     fixture.answer(Outcome::Create(disconnected()));
     assert_eq!(fixture.asks(), ["find 0xa"]);
@@ -326,7 +326,7 @@ fn an_unsure_create_is_looked_for_before_the_next_create() {
     fixture.answer(Outcome::Create(disconnected()));
     assert_eq!(fixture.asks(), NOBODY, "the link is about to say that it is down");
     fixture.step(suspended());
-    fixture.contact(false);
+    fixture.connect(false);
     fixture.answer(Outcome::Find(Ok(None)));
     fixture.create("ex5");
 }
@@ -338,7 +338,7 @@ fn a_create_that_is_answered_late_counts() {
     fixture.step(suspended());
     fixture.answer(Outcome::Create(Ok(contender("ex5"))));
     assert_eq!(fixture.asks(), NOBODY);
-    fixture.contact(false);
+    fixture.connect(false);
     assert_eq!(fixture.asks(), ["look ex5 and queue"]);
 
     // Another session may own the name by now, so the contender is looked at before the delete.
@@ -346,7 +346,7 @@ fn a_create_that_is_answered_late_counts() {
     leaving.step(ask());
     leaving.step(Event::GiveBack);
     leaving.step(suspended());
-    leaving.contact(false);
+    leaving.connect(false);
     leaving.answer(Outcome::Create(Ok(contender("ex5"))));
     assert_eq!(leaving.asks(), ["look ex5"]);
 }
@@ -366,13 +366,13 @@ fn a_held_permit_is_held_while_suspended_and_verified_afterwards() {
     let mut fixture = Fixture::in_queue(2, &["ex4", "ex5"]);
     fixture.step(suspended());
     assert!(fixture.permit.is_held());
-    fixture.contact(false);
+    fixture.connect(false);
     assert!(fixture.permit.is_held());
     assert_eq!(fixture.asks(), ["look ex5"], "nobody else matters");
     fixture.look(&[]);
     assert_eq!((fixture.take_news(), fixture.asks()), (NOBODY, NOBODY));
     fixture.step(suspended());
-    fixture.contact(false);
+    fixture.connect(false);
     fixture.answer(Outcome::Look(Ok(None)));
     assert_eq!(fixture.take_news(), ["lost"]);
 }
@@ -418,13 +418,13 @@ fn what_was_read_over_an_earlier_connection_grants_nothing() {
     fixture.step(suspended());
     fixture.look(&["ex5"]);
     assert_eq!(fixture.take_news(), NOBODY);
-    fixture.contact(false);
+    fixture.connect(false);
     fixture.look(&["ex4", "ex5"]);
     assert_eq!(fixture.take_news(), ["waiting behind 1"]);
     // The watches are gone with the connection, and are set again.
     fixture.read(THERE);
     fixture.step(suspended());
-    fixture.contact(false);
+    fixture.connect(false);
     fixture.look(&["ex4", "ex5"]);
     assert_eq!((fixture.take_news(), fixture.asks()), (NOBODY, vec!["read ex4 Yes".to_owned()]));
 }

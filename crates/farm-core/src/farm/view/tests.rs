@@ -168,7 +168,7 @@ fn a_host_that_seemed_gone_and_may_be_back_is_not_read_yet() {
 }
 
 #[test]
-fn every_new_contact_reads_everything_again_and_drops_what_has_gone() {
+fn every_new_connection_reads_everything_again_and_drops_what_has_gone() {
     for (is_new, first) in [(false, "list /db No"), (true, "arm /db")] {
         let mut fixture = Fixture::complete();
         fixture.step(Event::away());
@@ -190,7 +190,7 @@ fn every_new_contact_reads_everything_again_and_drops_what_has_gone() {
 }
 
 #[test]
-fn answers_of_an_earlier_contact_are_ignored() {
+fn answers_of_an_earlier_connection_are_ignored() {
     let mut fixture = Fixture::complete();
     fixture.step(hint("/db/a", Change::Data));
     let late = fixture.open_read("a");

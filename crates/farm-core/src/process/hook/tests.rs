@@ -125,7 +125,7 @@ fn a_command_over_its_limit_ends_with_its_children() {
 }
 
 #[test]
-fn a_command_over_its_limit_is_tried_again_whatever_it_ends_with() {
+fn a_command_over_its_limit_is_tried_again_whatever_its_exit_status() {
     let mut fixture =
         Fixture::new("trap 'exit 0' TERM; sleep 100 & wait", Duration::from_millis(200));
     fixture.request("change");

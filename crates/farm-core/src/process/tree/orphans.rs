@@ -226,7 +226,7 @@ impl Orphans {
         if !std::mem::replace(&mut self.has_logged_stuck, true) {
             for pid in left {
                 let name = self.table.name_of(*pid);
-                log::warn!(pid:%, name:?; "killed, and still there");
+                log::warn!(pid:%, name:?; "a killed process is still there");
             }
         }
     }

@@ -98,7 +98,7 @@ impl Fixture {
     /// A permit with a connection.
     pub(super) fn connected(count: u32) -> Self {
         let mut fixture = Self::new(count);
-        fixture.contact(true);
+        fixture.connect(true);
         fixture
     }
 
@@ -115,7 +115,7 @@ impl Fixture {
         fixture
     }
 
-    pub(super) fn contact(&mut self, is_new: bool) {
+    pub(super) fn connect(&mut self, is_new: bool) {
         self.step(Event::Session(session::Event::connected(SESSION, is_new)));
     }
 

@@ -27,7 +27,7 @@ impl ThisHost {
         Self { name, hostname }
     }
 
-    /// The defaults of zkjoin for the two. One that can't be found out is left out.
+    /// The defaults of zkjoin for the two. An unknown one is left out.
     #[must_use]
     pub(crate) fn detect() -> Self {
         let unknown = |error| log::debug!("cannot identify this host: {}", chain(&error));

@@ -1,6 +1,6 @@
-//! A process tree, seen from outside.
+//! A host process and its process tree, seen from outside.
 
-use crate::warden::{CONTROL, LOG, MARK, ROLE};
+use crate::host::{CONTROL, LOG, MARK, ROLE};
 use farm_harness::{Scratch, eventually, mortal};
 use nix::sys::stat::Mode;
 use std::ffi::OsString;
@@ -9,32 +9,32 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-/// A warden with its child. Both are killed on drop.
-pub(crate) struct Ward {
+/// A host process with its process tree. All are killed on drop.
+pub(crate) struct HostProcess {
     pub(crate) scratch: Scratch,
-    pub(crate) warden: Child,
+    pub(crate) process: Child,
     control: File,
 }
 
-/// What the warden runs.
+/// What the host runs.
 pub(crate) enum Run<'a> {
     Shell(&'a str),
     Argv(&'a [&'a str]),
 }
 
-/// The directory through which a warden is spoken to.
-pub(crate) fn place() -> Scratch {
+/// The directory with the control pipe and the log of a host.
+pub(crate) fn control_dir() -> Scratch {
     let scratch = Scratch::new();
     nix::unistd::mkfifo(&scratch.join(CONTROL), Mode::from_bits_truncate(0o666)).unwrap();
     File::create(scratch.join(LOG)).unwrap();
     scratch
 }
 
-/// The words of a warden's command line.
-pub(crate) fn words(scratch: &Scratch, manner: &str, run: &Run<'_>) -> Vec<OsString> {
+/// The command line of a host.
+pub(crate) fn arguments(scratch: &Scratch, mode: &str, run: &Run<'_>) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec![std::env::current_exe().unwrap().into(), ROLE.into()];
     words.push(scratch.path().into());
-    words.push(manner.into());
+    words.push(mode.into());
     match run {
         Run::Shell(line) => words.extend(["shell".into(), line.into()]),
         Run::Argv(argv) => {
@@ -45,7 +45,7 @@ pub(crate) fn words(scratch: &Scratch, manner: &str, run: &Run<'_>) -> Vec<OsStr
     words
 }
 
-impl Ward {
+impl HostProcess {
     pub(crate) fn shell(line: &str) -> Self {
         Self::start(&Run::Shell(line), &[], |_| {})
     }
@@ -54,24 +54,24 @@ impl Ward {
         Self::start(&Run::Argv(argv), &[], |_| {})
     }
 
-    /// Starts it below some other program.
+    /// Starts the host through another program, if `below` names one.
     pub(crate) fn start(run: &Run<'_>, below: &[&str], adjust: impl FnOnce(&mut Command)) -> Self {
-        let scratch = place();
-        let words = words(&scratch, "stay", run);
+        let scratch = control_dir();
+        let words = arguments(&scratch, "stay", run);
         let mut all = below.iter().map(OsString::from).chain(words);
         let mut command = mortal(&all.next().unwrap());
         command.args(all).current_dir(scratch.path()).stdin(Stdio::null());
         adjust(&mut command);
-        let warden = command.spawn().unwrap();
-        Self::of(scratch, warden)
+        let process = command.spawn().unwrap();
+        Self::of(scratch, process)
     }
 
-    pub(crate) fn of(scratch: Scratch, warden: Child) -> Self {
+    pub(crate) fn of(scratch: Scratch, process: Child) -> Self {
         let control = File::options().read(true).write(true).open(scratch.join(CONTROL)).unwrap();
-        Self { scratch, warden, control }
+        Self { scratch, process, control }
     }
 
-    /// Tells the warden what to do.
+    /// Sends a command to the host.
     pub(crate) fn tell(&self, line: &str) {
         (&self.control).write_all(format!("{line}\n").as_bytes()).unwrap();
     }
@@ -80,7 +80,7 @@ impl Ward {
         self.scratch.read(LOG).unwrap().lines().map(str::to_owned).collect()
     }
 
-    /// Waits for the nth line that starts so, and gives the rest of it.
+    /// Waits for the nth line that starts like this, and returns the rest of it.
     #[track_caller]
     pub(crate) fn nth(&self, number: usize, start: &str) -> String {
         eventually(&format!("{start} ({number}) in the log"), || {
@@ -99,13 +99,13 @@ impl Ward {
         self.log().iter().filter(|line| line.starts_with(start)).count()
     }
 
-    /// The child, when it is up.
+    /// Waits for the child, and returns its pid.
     #[track_caller]
     pub(crate) fn child(&self) -> i32 {
         self.first("up ").parse().unwrap()
     }
 
-    /// Waits for the number that a process has written to a file.
+    /// Waits for the pid that a process writes to a file.
     #[track_caller]
     pub(crate) fn pid_in(&self, name: &str) -> i32 {
         eventually(name, || {
@@ -123,12 +123,12 @@ impl Ward {
         });
     }
 
-    /// Who lives of the process tree, wherever it may be in the tree.
+    /// All living processes of the process tree.
     pub(crate) fn living(&self) -> Vec<i32> {
         marked(self.scratch.path())
     }
 
-    /// Waits until so many live.
+    /// Waits until this many are alive.
     #[track_caller]
     pub(crate) fn wait_for(&self, count: usize) -> Vec<i32> {
         eventually(&format!("{count} processes of the tree"), || {
@@ -137,7 +137,7 @@ impl Ward {
         })
     }
 
-    /// Waits until the process tree wants nothing of its owner unless something happens.
+    /// Waits until the process tree has no deadline.
     #[track_caller]
     pub(crate) fn wait_until_nothing_is_due(&self) {
         eventually("nothing is due", || {
@@ -146,8 +146,8 @@ impl Ward {
         });
     }
 
-    /// Waits until the warden says that all are gone, and checks that it is true, and that
-    /// it has no child left, not even an unreaped one.
+    /// Waits until the host logs that the tree is gone, and checks that no process and no unreaped
+    /// child is left.
     #[track_caller]
     pub(crate) fn wait_for_end(&self) {
         self.first("gone");
@@ -156,26 +156,26 @@ impl Ward {
     }
 
     pub(crate) fn pid(&self) -> i32 {
-        i32::try_from(self.warden.id()).unwrap()
+        i32::try_from(self.process.id()).unwrap()
     }
 
-    /// Ends the warden and gives its status.
+    /// Ends the host and returns its exit status.
     #[track_caller]
     pub(crate) fn quit(mut self) -> ExitStatus {
         self.tell("quit");
-        eventually("the end of the warden", || match self.warden.try_wait().unwrap() {
+        eventually("the end of the host", || match self.process.try_wait().unwrap() {
             Some(status) => Ok(status),
             None => Err("it runs"),
         })
     }
 }
 
-impl Drop for Ward {
+impl Drop for HostProcess {
     fn drop(&mut self) {
-        drop(self.warden.kill());
-        drop(self.warden.wait());
-        // Below a shell the warden is not our child. Only its own know its directory.
-        for pid in self.living().into_iter().chain(told_of(self.scratch.path())) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+        // A host that a shell has started is not our child; its directory identifies it.
+        for pid in self.living().into_iter().chain(with_argument(self.scratch.path())) {
             let _ = nix::sys::signal::kill(
                 nix::unistd::Pid::from_raw(pid),
                 nix::sys::signal::Signal::SIGKILL,
@@ -198,7 +198,7 @@ fn marked(dir: &Path) -> Vec<i32> {
     processes().filter(has_mark).collect()
 }
 
-fn told_of(dir: &Path) -> Vec<i32> {
+fn with_argument(dir: &Path) -> Vec<i32> {
     let has_word = |pid: &i32| {
         let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         words.split(|byte| *byte == 0).any(|word| word == dir.as_os_str().as_encoded_bytes())
@@ -206,19 +206,19 @@ fn told_of(dir: &Path) -> Vec<i32> {
     processes().filter(has_word).collect()
 }
 
-/// The words of `stat` after the name: state, parent, group, …
+/// The fields of /proc/PID/stat after the name: state, parent, group, …
 pub(crate) fn stat(pid: i32) -> Vec<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
     rest.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Whether it runs: a zombie does not.
+/// Whether the process is alive: a zombie is not.
 pub(crate) fn is_alive(pid: i32) -> bool {
     stat(pid).first().is_some_and(|state| !matches!(state.as_str(), "Z" | "X"))
 }
 
-/// Whether it was stopped by a signal.
+/// Whether the process is stopped by a signal.
 pub(crate) fn is_stopped(pid: i32) -> bool {
     stat(pid).first().is_some_and(|state| state == "T")
 }

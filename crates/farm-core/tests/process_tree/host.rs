@@ -1,5 +1,5 @@
-//! The process that has the process tree: a loop as a daemon has it, which writes down what
-//! happens and does what it is told through a pipe.
+//! The host process of a process tree: a loop like that of a daemon, which logs what happens and
+//! takes commands from a pipe.
 
 use farm_core::engine::{Inbox, Outbox, Signals, Worker, inbox};
 use farm_core::process::command::Finished;
@@ -14,9 +14,9 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-pub(crate) const ROLE: &str = "warden";
-/// In the environment of the child: whose it is.
-pub(crate) const MARK: &str = "FAMILY_MARK";
+pub(crate) const ROLE: &str = "host";
+/// A variable in the environment of the child and its descendants; its value is our directory.
+pub(crate) const MARK: &str = "PROCESS_TREE_MARK";
 pub(crate) const CONTROL: &str = "control";
 pub(crate) const LOG: &str = "log";
 
@@ -24,11 +24,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 enum Event {
     Signal(i32),
-    Told(String),
+    Command(String),
     Hook(Finished),
 }
 
-struct Warden {
+struct Host {
     log: File,
     tree: ProcessTree,
     terminal: Terminal,
@@ -37,13 +37,13 @@ struct Warden {
     hooks: Vec<Hook>,
     outbox: Outbox<Event>,
     /// Whether we end with the child, as a wrapper does.
-    follows: bool,
-    fate: Option<ExitStatus>,
+    ends_with_child: bool,
+    status: Option<ExitStatus>,
 }
 
 /// `DIR follow|stay (shell LINE | argv WORD...)`
 pub(crate) fn run(args: &[String]) -> ExitCode {
-    let [dir, manner, kind, words @ ..] = args else { panic!("what shall the warden do?") };
+    let [dir, mode, kind, words @ ..] = args else { panic!("too few arguments") };
     let dir = PathBuf::from(dir);
     let open = |name| File::options().append(true).create(true).open(dir.join(name)).unwrap();
     log::set_boxed_logger(Box::new(Logger(open(LOG)))).unwrap();
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
     let caught = caught.map(|name| signal(name) as i32);
     let to_loop = outbox.clone();
     let signals = Signals::forward(&caught, move |number| to_loop.post(Event::Signal(number)));
-    let mut warden = Warden {
+    let mut host = Host {
         log: open(LOG),
         tree: ProcessTree::new().unwrap(),
         terminal: Terminal::of_stdin(),
@@ -66,22 +66,22 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
         environment: vec![(MARK.into(), dir.into_os_string())],
         hooks: Vec::new(),
         outbox,
-        follows: manner == "follow",
-        fate: None,
+        ends_with_child: mode == "follow",
+        status: None,
     };
-    let code = warden.start().unwrap_or_else(|| warden.watch(&inbox));
+    let code = host.start().unwrap_or_else(|| host.watch(&inbox));
     drop(signals);
     code
 }
 
 /// Posts each line that is written to the pipe.
 fn listen(dir: &Path, outbox: &Outbox<Event>) {
-    // For writing too, so that it never ends.
+    // Open for writing too, so that the pipe has no end of file.
     let control = File::options().read(true).write(true).open(dir.join(CONTROL)).unwrap();
     let outbox = outbox.clone();
     let work = move || {
         for line in BufReader::new(control).lines().map_while(Result::ok) {
-            outbox.post(Event::Told(line));
+            outbox.post(Event::Command(line));
         }
     };
     Worker::start("control", work).unwrap().leave();
@@ -91,7 +91,7 @@ fn signal(name: &str) -> Signal {
     Signal::from_str(&format!("SIG{name}")).unwrap()
 }
 
-impl Warden {
+impl Host {
     fn note(&mut self, line: &str) {
         self.log.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
@@ -102,7 +102,7 @@ impl Warden {
             Err(e) => {
                 let cause = std::error::Error::source(&e).map(ToString::to_string);
                 self.note(&format!("cannot {} {e}: {}", e.exit(), cause.unwrap_or_default()));
-                return self.follows.then(|| ExitCode::from(e.exit()));
+                return self.ends_with_child.then(|| ExitCode::from(e.exit()));
             }
         }
         None
@@ -122,12 +122,12 @@ impl Warden {
                     let ends = self.hooks.iter_mut().find_map(|hook| hook.finished(now, &finished));
                     self.note(&format!("hook {}", ends.unwrap()));
                 }
-                Some(Event::Told(line)) if line == "quit" => return ExitCode::SUCCESS,
-                Some(Event::Told(line)) => self.obey(now, &line),
-                Some(Event::Signal(number)) => news = self.take(now, number),
+                Some(Event::Command(line)) if line == "quit" => return ExitCode::SUCCESS,
+                Some(Event::Command(line)) => self.execute(now, &line),
+                Some(Event::Signal(number)) => news = self.take_signal(now, number),
             }
             for news in news {
-                if let Some(code) = self.hear(now, news) {
+                if let Some(code) = self.take_news(now, news) {
                     return code;
                 }
             }
@@ -143,13 +143,13 @@ impl Warden {
         self.hooks.iter().filter_map(Hook::pid).collect()
     }
 
-    fn take(&mut self, now: Instant, number: i32) -> Vec<News> {
+    fn take_signal(&mut self, now: Instant, number: i32) -> Vec<News> {
         match Signal::try_from(number).unwrap() {
             Signal::SIGCHLD => return self.tree.reap(&self.others()),
             Signal::SIGCONT => drop(self.terminal.resume()),
             Signal::SIGINT if self.terminal.resume() => self.tree.signal(Signal::SIGINT),
             Signal::SIGTERM | Signal::SIGINT => {
-                self.note(&format!("told to end by {number}"));
+                self.note(&format!("asked to end by {number}"));
                 self.tree.stop(now, Signal::SIGTERM, MINUTE);
             }
             forwarded => self.tree.signal(forwarded),
@@ -157,12 +157,12 @@ impl Warden {
         Vec::new()
     }
 
-    fn obey(&mut self, now: Instant, line: &str) {
+    fn execute(&mut self, now: Instant, line: &str) {
         match *line.split(' ').collect::<Vec<_>>() {
             ["start"] => drop(self.start()),
             ["stop", name, millis] => {
-                let patience = Duration::from_millis(millis.parse().unwrap());
-                self.tree.stop(now, signal(name), patience);
+                let kill_timeout = Duration::from_millis(millis.parse().unwrap());
+                self.tree.stop(now, signal(name), kill_timeout);
             }
             ["kill"] => self.tree.kill(now),
             ["signal", name] => self.tree.signal(signal(name)),
@@ -177,19 +177,19 @@ impl Warden {
                 let is_due = self.tree.deadline().is_some();
                 self.note(&format!("due {is_due}"));
             }
-            ["panic"] => panic!("as I was told"),
-            _ => panic!("what is {line:?}?"),
+            ["panic"] => panic!("a test asks for a panic"),
+            _ => panic!("unknown command {line:?}"),
         }
         self.note(&format!("done {line}"));
     }
 
-    fn hear(&mut self, now: Instant, news: News) -> Option<ExitCode> {
+    fn take_news(&mut self, now: Instant, news: News) -> Option<ExitCode> {
         match news {
-            News::Ended(fate) => {
+            News::Ended(status) => {
                 self.terminal.take_back();
-                self.fate = Some(fate);
-                self.note(&format!("ended {} {fate}", fate.exit_code()));
-                if self.follows {
+                self.status = Some(status);
+                self.note(&format!("ended {} {status}", status.exit_code()));
+                if self.ends_with_child {
                     self.tree.stop(now, Signal::SIGTERM, MINUTE);
                 }
             }
@@ -205,8 +205,8 @@ impl Warden {
             News::Gone => {
                 assert!(self.tree.is_gone() && self.tree.deadline().is_none());
                 self.note("gone");
-                let code = self.fate.and_then(|fate| u8::try_from(fate.exit_code()).ok());
-                return code.filter(|_| self.follows).map(ExitCode::from);
+                let code = self.status.and_then(|status| u8::try_from(status.exit_code()).ok());
+                return code.filter(|_| self.ends_with_child).map(ExitCode::from);
             }
         }
         None
