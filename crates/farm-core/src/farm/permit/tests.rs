@@ -13,6 +13,10 @@ use fixture::{
 const NOBODY: Vec<String> = Vec::new();
 const THERE: Presence = Presence::There { holders: None };
 
+fn one(text: &str) -> Vec<String> {
+    vec![text.to_owned()]
+}
+
 fn disconnected<T>() -> Result<T, SessionError> {
     Err(SessionError::Disconnected)
 }
@@ -145,13 +149,10 @@ fn giving_back_is_one_request_even_during_a_read() {
             fixture.open.swap(0, 1);
             let stat = Stat { ephemeral_owner: SESSION, ..Stat::default() };
             fixture.answer(Outcome::Look(Ok(Some((stat, Queue::of(["ex5"]))))));
-            assert_eq!(
-                (fixture.take_news(), fixture.asks()),
-                (NOBODY, vec!["delete ex5".to_owned()])
-            );
+            assert_eq!((fixture.take_news(), fixture.asks()), (NOBODY, one("delete ex5")));
         }
         fixture.answer(Outcome::Delete(Ok(())));
-        assert_eq!((fixture.take_news(), fixture.asks()), (vec!["left".to_owned()], NOBODY));
+        assert_eq!((fixture.take_news(), fixture.asks()), (one("left"), NOBODY));
     }
 }
 
@@ -159,7 +160,7 @@ fn giving_back_is_one_request_even_during_a_read() {
 fn giving_back_without_a_contender_is_done_at_once() {
     for mut fixture in [Fixture::new(1), Fixture::connected(1)] {
         fixture.step(Event::GiveBack);
-        assert_eq!((fixture.take_news(), fixture.asks()), (vec!["left".to_owned()], NOBODY));
+        assert_eq!((fixture.take_news(), fixture.asks()), (one("left"), NOBODY));
     }
     let mut fixture = Fixture::new(1);
     fixture.step(ask());
@@ -256,7 +257,7 @@ fn a_contender_that_somebody_deletes_is_lost() {
         fixture.step(hint("ex5", Change::Deleted));
         assert!(fixture.asks()[0].starts_with("look ex5"), "the hint alone is no proof");
         fixture.answer(Outcome::Look(Ok(None)));
-        assert_eq!((fixture.take_news(), fixture.asks()), (vec!["lost".to_owned()], NOBODY));
+        assert_eq!((fixture.take_news(), fixture.asks()), (one("lost"), NOBODY));
         assert!(!fixture.permit.is_held() && !fixture.permit.is_waiting());
         fixture.step(ask());
         assert_eq!(fixture.asks(), ["create"]);
@@ -283,7 +284,7 @@ fn the_end_of_the_session_is_reported_once() {
         fixture.open.clear();
         fixture.step(ask());
         fixture.connect(true);
-        assert_eq!((fixture.take_news(), fixture.asks()), (NOBODY, vec!["create".to_owned()]));
+        assert_eq!((fixture.take_news(), fixture.asks()), (NOBODY, one("create")));
     }
     let mut leaving = Fixture::in_queue(1, &["ex5"]);
     leaving.step(Event::GiveBack);
@@ -390,13 +391,10 @@ fn a_confirmation_is_a_check_by_the_leader() {
     assert_eq!(fixture.take_news(), ["confirmed"]);
     let mut fixture = held();
     fixture.answer(Outcome::Prove(disconnected()));
-    assert_eq!(
-        (fixture.take_news(), fixture.permit.is_held()),
-        (vec!["unconfirmed".to_owned()], true)
-    );
+    assert_eq!((fixture.take_news(), fixture.permit.is_held()), (one("unconfirmed"), true));
     let mut fixture = held();
     fixture.answer(Outcome::Prove(Err(SessionError::NoNode(ZnodePath::root()))));
-    assert_eq!((fixture.take_news(), fixture.permit.is_held()), (vec!["lost".to_owned()], false));
+    assert_eq!((fixture.take_news(), fixture.permit.is_held()), (one("lost"), false));
     // The session ends before the answer comes.
     let mut fixture = held();
     fixture.step(lost());
@@ -426,7 +424,7 @@ fn what_was_read_over_an_earlier_connection_grants_nothing() {
     fixture.step(suspended());
     fixture.connect(false);
     fixture.look(&["ex4", "ex5"]);
-    assert_eq!((fixture.take_news(), fixture.asks()), (NOBODY, vec!["read ex4 Yes".to_owned()]));
+    assert_eq!((fixture.take_news(), fixture.asks()), (NOBODY, one("read ex4 Yes")));
 }
 
 #[test]
@@ -494,10 +492,7 @@ fn a_different_number_of_holders_is_reported_once() {
     fixture.step(ask());
     fixture.create("ex5");
     fixture.look(&["ex4", "ex5"]);
-    assert_eq!(
-        (fixture.take_news(), fixture.asks()),
-        (vec!["granted 77".to_owned()], vec!["read ex4 No".to_owned()])
-    );
+    assert_eq!((fixture.take_news(), fixture.asks()), (one("granted 77"), one("read ex4 No")));
     fixture.read(theirs(1));
-    assert_eq!((fixture.take_news(), fixture.asks()), (vec!["unequal 2 1".to_owned()], NOBODY));
+    assert_eq!((fixture.take_news(), fixture.asks()), (one("unequal 2 1"), NOBODY));
 }
