@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn imports_only_go_down() {
-        assert_eq!(faults("farm/roster.rs", "use crate::session::Client;\n"), []);
+        assert_eq!(faults("farm/view.rs", "use crate::session::Client;\n"), []);
         assert_eq!(faults("cli/mod.rs", "use crate::{farm, host, session, model};\n"), []);
         let up = "use std::fmt;\nuse crate::farm::FarmView;\n";
         assert_eq!(faults("session/link.rs", up), [(2, "farm".to_owned())]);
