@@ -128,7 +128,7 @@ const WRONG_USAGE: [(&[&str], &str); 12] = [
     ),
     (
         &["set", "/a", "b=1", "c"],
-        "zkctl: \"c\" is no assignment\n\
+        "zkctl: \"c\" is not an assignment\n\
          hint: after FIELD=TEXT only FIELD=TEXT or FIELD:=JSON can follow\n",
     ),
     (

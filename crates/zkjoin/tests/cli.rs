@@ -38,7 +38,7 @@ fn wrong_usage_is_one_line_that_names_the_thing() {
         (&["/db"], "<CONF>"),
         (&["db", "x.json"], "\"db\" is no znode path"),
         (&["/db", "x.txt"], "cannot tell the format of \"x.txt\" from its name"),
-        (&["/db", "x.json", "--name", "a/b"], "cannot hold '/'"),
+        (&["/db", "x.json", "--name", "a/b"], "cannot contain '/'"),
         (&["/db", "x.json", "--settle", "soon"], "\"soon\""),
         (&["/db", "x.json", "-c", "--name", "a"], "cannot be used with"),
     ];

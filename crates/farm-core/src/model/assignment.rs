@@ -1,7 +1,7 @@
-//! What `FIELD=TEXT` and `FIELD:=JSON` make of a record.
+//! `FIELD=TEXT` and `FIELD:=JSON`, applied to a record.
 //!
-//! **Invariant.** An assignment replaces one plain value, or a whole object or
-//! list by another one when `:=` says so; nothing else ever gets lost by it.
+//! **Invariant.** An assignment replaces one plain value, or with `:=` a whole
+//! object or list by another one. It loses nothing else.
 
 use std::fmt;
 
@@ -10,37 +10,37 @@ use serde_json::{Number, Value};
 use super::field::{FieldPath, FieldPathError};
 use super::record::{Record, SetError};
 
-/// One field and what it shall hold.
+/// One field and its new value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
     field: FieldPath,
-    value: Wanted,
+    value: NewValue,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Wanted {
+enum NewValue {
     Text(String),
     Typed(Value),
 }
 
 impl Assignment {
-    /// A text, for a field that keeps its type if the text can have it.
+    /// Assigns a text; a number or bool keeps its type if the text is one too.
     #[must_use]
     pub const fn text(field: FieldPath, text: String) -> Self {
-        Self { field, value: Wanted::Text(text) }
+        Self { field, value: NewValue::Text(text) }
     }
 
-    /// A value that is taken as it is.
+    /// Assigns a value as it is.
     #[must_use]
     pub const fn typed(field: FieldPath, value: Value) -> Self {
-        Self { field, value: Wanted::Typed(value) }
+        Self { field, value: NewValue::Typed(value) }
     }
 
     /// Reads `FIELD=TEXT` or `FIELD:=JSON`.
     ///
     /// # Errors
     ///
-    /// [`AssignmentError`], which says what is missing or wrong.
+    /// [`AssignmentError`] for any other text.
     pub fn parse(word: &str) -> Result<Self, AssignmentError> {
         let named = |name: &str| {
             let wrong = |source| AssignmentError::Field { name: name.to_owned(), source };
@@ -57,39 +57,40 @@ impl Assignment {
         Ok(Self::typed(named(name)?, value))
     }
 
-    /// The field.
+    /// The field to set.
     #[must_use]
     pub const fn field(&self) -> &FieldPath {
         &self.field
     }
 
-    /// The text, if it is not known yet what type it gets.
+    /// The text, if its type depends on the record.
     #[must_use]
     pub const fn as_text(&self) -> Option<&str> {
         match &self.value {
-            Wanted::Text(text) => Some(text.as_str()),
-            Wanted::Typed(_) => None,
+            NewValue::Text(text) => Some(text.as_str()),
+            NewValue::Typed(_) => None,
         }
     }
 
-    /// Gives the field its value. A text becomes a string, unless the field holds a
-    /// number or bool and the text is one too; if it is none, the answer tells.
+    /// Sets the field. A text becomes a string, unless the field holds a number or
+    /// bool and the text is one too. Returns [`Retyped`] if such a field became a
+    /// string.
     ///
     /// # Errors
     ///
-    /// [`SetError`] when more than one plain value would go; the record is then as it
-    /// was, or lacks an object or list that was to be replaced.
+    /// [`SetError`] if more than one plain value would be lost; the record is then
+    /// unchanged, or lacks an object or list that was to be replaced.
     pub fn apply(&self, record: &mut Record) -> Result<Option<Retyped>, SetError> {
         let Self { field, value } = self;
         let present = record.get(field);
         let (value, was) = match value {
-            Wanted::Typed(value) => {
+            NewValue::Typed(value) => {
                 if present.is_some_and(|present| is_same_container(present, value)) {
                     record.unset(field);
                 }
                 (value.clone(), None)
             }
-            Wanted::Text(text) => typed_like(present, text),
+            NewValue::Text(text) => typed_like(present, text),
         };
         record.set(field, value)?;
         Ok(was.map(|was| Retyped { field: field.clone(), was }))
@@ -99,18 +100,18 @@ impl Assignment {
 impl fmt::Display for Assignment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
-            Wanted::Text(text) => write!(f, "{}={text}", self.field),
-            Wanted::Typed(value) => write!(f, "{}:={value}", self.field),
+            NewValue::Text(text) => write!(f, "{}={text}", self.field),
+            NewValue::Typed(value) => write!(f, "{}:={value}", self.field),
         }
     }
 }
 
-/// A number or bool that became a string, because the text is none.
+/// A number or bool became a string, because the text is neither.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retyped {
     /// The field.
     pub field: FieldPath,
-    /// What it was.
+    /// The name of its old type.
     pub was: &'static str,
 }
 
@@ -118,8 +119,8 @@ fn is_same_container(present: &Value, value: &Value) -> bool {
     present.is_object() && value.is_object() || present.is_array() && value.is_array()
 }
 
-/// The text as a value of the type that the field has now, and that type's
-/// name if the text is no such value.
+/// Turns the text into a value of the type that the field has now; if that fails,
+/// into a string, together with the name of the type.
 fn typed_like(present: Option<&Value>, text: &str) -> (Value, Option<&'static str>) {
     let typed = match present {
         Some(Value::Number(_)) => number_from(text).ok_or("number"),
@@ -134,7 +135,7 @@ fn typed_like(present: Option<&Value>, text: &str) -> (Value, Option<&'static st
     }
 }
 
-/// The bool that people mean by `true`, `1`, `false` or `0`.
+/// Reads `true` or `1`, `false` or `0` as a bool.
 #[must_use]
 pub fn bool_from(text: &str) -> Option<Value> {
     match text {
@@ -144,36 +145,36 @@ pub fn bool_from(text: &str) -> Option<Value> {
     }
 }
 
-/// The number that the text is in JSON, as it is written.
+/// Reads a JSON number; it keeps its text.
 #[must_use]
 pub fn number_from(text: &str) -> Option<Value> {
-    // The parser takes blanks around a number; for us they are text.
+    // The parser allows blanks around a number; here they make it text.
     let is_bare = !text.starts_with(char::is_whitespace) && !text.ends_with(char::is_whitespace);
     let number: Number = serde_json::from_str(text).ok().filter(|_| is_bare)?;
     Some(Value::Number(number))
 }
 
-/// A text that is no assignment.
+/// Why a text is not an assignment.
 #[derive(Debug, thiserror::Error)]
 pub enum AssignmentError {
-    /// There is no `=` in it.
-    #[error("{word:?} is no assignment")]
+    /// It has no `=`.
+    #[error("{word:?} is not an assignment")]
     NoSign {
         /// The text.
         word: String,
     },
-    /// What stands before the `=` is no field.
+    /// The text before the `=` is not a field.
     #[error("wrong field {name:?}")]
     Field {
-        /// What stands there.
+        /// The text before the `=`.
         name: String,
         /// What is wrong with it.
         source: FieldPathError,
     },
-    /// What stands behind the `:=` is no JSON.
-    #[error("the value of {name} is no JSON")]
+    /// The text after the `:=` is not JSON.
+    #[error("the value of {name} is not JSON")]
     Json {
-        /// What stands before it.
+        /// The text before the `:=`.
         name: String,
         /// What is wrong with it.
         source: serde_json::Error,
@@ -214,13 +215,13 @@ mod tests {
             assert_eq!(assignment.to_string(), word);
         }
         for (word, wanted) in [
-            ("a", "\"a\" is no assignment"),
-            ("", "\"\" is no assignment"),
+            ("a", "\"a\" is not an assignment"),
+            ("", "\"\" is not an assignment"),
             ("=1", "wrong field \"\""),
             (":=1", "wrong field \"\""),
             ("a..b=1", "wrong field \"a..b\""),
-            ("a:=", "the value of a is no JSON"),
-            ("a:=yes", "the value of a is no JSON"),
+            ("a:=", "the value of a is not JSON"),
+            ("a:=yes", "the value of a is not JSON"),
         ] {
             assert_eq!(Assignment::parse(word).unwrap_err().to_string(), wanted);
         }

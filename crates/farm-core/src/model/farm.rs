@@ -1,4 +1,4 @@
-//! All hosts of a farm, and the farm's own record.
+//! All hosts of a farm, and the size in the farm's own record.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, btree_map};
@@ -11,7 +11,7 @@ use super::numeric::Numeric;
 use super::predicate::Filter;
 use super::record::Record;
 
-/// The longest name of a host, in bytes: what a file name holds.
+/// The longest name of a host, in bytes: the limit of a file name.
 pub const HOST_NAME_BYTES_MAX: usize = 255;
 
 /// The name of one host in its farm, which is the name of its znode.
@@ -19,17 +19,17 @@ pub const HOST_NAME_BYTES_MAX: usize = 255;
 pub struct HostName(Arc<str>);
 
 impl HostName {
-    /// Takes `name` if it can name a znode.
+    /// Accepts `name` if it can be the name of a znode.
     ///
     /// # Errors
     ///
     /// [`HostNameError`] for a name that is empty, too long, `.` or `..`, or that
-    /// holds a slash or a control character.
+    /// contains a slash or a control character.
     pub fn parse(name: &str) -> Result<Self, HostNameError> {
         Self::check(name).map(|()| Self(name.into()))
     }
 
-    /// Tells whether [`HostName::parse`] takes the name.
+    /// Checks whether [`HostName::parse`] accepts the name.
     ///
     /// # Errors
     ///
@@ -69,23 +69,23 @@ impl Borrow<str> for HostName {
     }
 }
 
-/// Why a text cannot name a host.
+/// Why a text is not a host name.
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
 pub enum HostNameError {
-    /// There is no character.
+    /// It has no characters.
     #[error("a host name is empty")]
     Empty,
-    /// There are more than [`HOST_NAME_BYTES_MAX`] bytes.
+    /// It has more than [`HOST_NAME_BYTES_MAX`] bytes.
     #[error("a host name has {bytes} bytes, more than {HOST_NAME_BYTES_MAX}")]
     TooLong {
-        /// How many there are.
+        /// How many it has.
         bytes: usize,
     },
     /// The name is `.` or `..`.
     #[error("a host cannot be named . or ..")]
     Dots,
-    /// A slash or a control character stands in it.
-    #[error("a host name cannot hold {0:?}")]
+    /// It contains a slash or a control character.
+    #[error("a host name cannot contain {0:?}")]
     Forbidden(char),
 }
 
@@ -100,12 +100,12 @@ impl Farm {
         Self(BTreeMap::new())
     }
 
-    /// Puts a host in, and gives back the record it had before.
+    /// Adds or replaces a host, and returns its old record.
     pub fn insert(&mut self, name: HostName, record: Record) -> Option<Record> {
         self.0.insert(name, record)
     }
 
-    /// Takes a host out.
+    /// Removes a host, and returns its record.
     pub fn remove(&mut self, name: &str) -> Option<Record> {
         self.0.remove(name)
     }
@@ -122,18 +122,18 @@ impl Farm {
         self.0.len()
     }
 
-    /// Is there no host?
+    /// Whether there is no host.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All hosts in their order.
+    /// All hosts, sorted by name.
     pub fn iter(&self) -> btree_map::Iter<'_, HostName, Record> {
         self.0.iter()
     }
 
-    /// The farm of only those hosts that pass the filter.
+    /// The farm reduced to the hosts that pass the filter.
     #[must_use]
     pub fn kept_by(&self, filter: &Filter) -> Self {
         let kept = self.0.iter().filter(|(_, record)| filter.keeps(record));
@@ -165,11 +165,11 @@ impl IntoIterator for Farm {
     }
 }
 
-/// The farm's own record with `size` raised to `hosts`, or `None` if it says as
-/// much already.
+/// The farm's own record with `size` raised to `hosts`, or `None` if it is at least
+/// that already.
 ///
-/// `size` is the most hosts ever seen; a numeric string counts as its number, and
-/// anything that is no number counts as nothing.
+/// `size` is the highest number of hosts ever seen. A numeric string counts as its
+/// number; a value that is not a number is replaced.
 #[must_use]
 pub fn raise_size(record: &Record, hosts: usize) -> Option<Record> {
     let known = match record.as_map().get("size") {

@@ -2,15 +2,14 @@
 
 use std::fmt;
 
-use super::record::DEPTH_MAX;
+use super::depth::DEPTH_MAX;
 
 /// The keys from the top of a record down to one of its fields.
 ///
-/// As text the keys are joined by dots. `\.` is a dot within a key, `\\` is a
-/// backslash, `\u{A}` is the character with that number in hexadecimal, and
-/// `\u{}` is no character at all, which is how an empty key is written. Control
-/// characters are always written in the `\u{…}` form: a path never breaks the
-/// line it is printed on.
+/// As text the keys are joined by dots. `\.` is a dot within a key, `\\` a
+/// backslash, `\u{A}` the character with that number in hexadecimal, and `\u{}` no
+/// character, which is how an empty key is written. Control characters are always
+/// written as `\u{…}`, so a path never breaks the line it is printed on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldPath(Vec<String>);
 
@@ -19,8 +18,8 @@ impl FieldPath {
     ///
     /// # Errors
     ///
-    /// [`FieldPathError`] for a key without a character, an unknown escape, and
-    /// more keys than a record can nest.
+    /// [`FieldPathError`] for an empty key, an unknown escape, or more keys than a
+    /// record can nest.
     pub fn parse(text: &str) -> Result<Self, FieldPathError> {
         let mut keys = Vec::new();
         let mut key = String::new();
@@ -54,7 +53,7 @@ impl FieldPath {
         Ok(Self(keys))
     }
 
-    /// Takes the keys as they are, without any escapes.
+    /// Takes the keys as they are; nothing in them is an escape.
     #[must_use]
     pub const fn from_keys(keys: Vec<String>) -> Self {
         Self(keys)
@@ -67,7 +66,7 @@ impl FieldPath {
     }
 }
 
-/// What follows a backslash: `None` for an escape nobody knows, an empty answer for `\u{}`.
+/// Reads what follows a backslash: `None` for an unknown escape, `Some(None)` for `\u{}`.
 fn unescape(rest: &mut impl Iterator<Item = char>) -> Option<Option<char>> {
     const HEX_DIGITS_MAX: usize = 6;
     match rest.next()? {
@@ -109,31 +108,31 @@ impl fmt::Display for FieldPath {
     }
 }
 
-/// Why a text is no field path. `at` counts characters from the start of it.
+/// Why a text is not a field path. `at` counts characters from the start of the text.
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
 pub enum FieldPathError {
-    /// Nothing before, between or after dots.
+    /// A key before, between or after the dots is empty.
     #[error("a field name is missing")]
     EmptyKey {
-        /// Where a key was due.
+        /// Where the key is missing.
         at: usize,
     },
-    /// A backslash that introduces none of the escapes.
+    /// A backslash starts no known escape.
     #[error(r"unknown escape in a field name (known are \. \\ \u{{…}})")]
     BadEscape {
-        /// Where the backslash stands.
+        /// Where the backslash is.
         at: usize,
     },
-    /// More keys than a record may nest objects.
+    /// There are more keys than a record may nest objects.
     #[error("a field has at most {DEPTH_MAX} names")]
     TooDeep {
-        /// Where the first dot too many stands.
+        /// Where the first dot too many is.
         at: usize,
     },
 }
 
 impl FieldPathError {
-    /// The character at fault, counted from the start of the text.
+    /// The position of the mistake, in characters from the start of the text.
     #[must_use]
     pub const fn at(&self) -> usize {
         match self {

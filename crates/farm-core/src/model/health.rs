@@ -1,7 +1,7 @@
-//! How well a farm is: how many of its hosts run, and how many may be missing.
+//! The health of a farm: how many hosts run, and how many may be missing.
 //!
-//! **Invariant.** Every bound is compared and shown exactly: no percentage is
-//! rounded, and no float is in it.
+//! **Invariant.** Bounds are compared and shown exactly: percentages are not rounded,
+//! and no float is used.
 
 #[cfg(test)]
 mod tests;
@@ -14,13 +14,13 @@ use super::numeric::Numeric;
 use super::predicate::{Filter, FilterError};
 use super::record::Record;
 
-/// The largest number of hosts that a farm or a bound can have.
+/// The largest number of hosts in a farm or a bound.
 pub const HOSTS_MAX: u64 = 1_000_000_000;
 
-/// More digits than this behind the point of a percentage say nothing.
+/// The most digits after the point of a percentage.
 const FRACTION_DIGITS_MAX: usize = 6;
 
-/// A number of hosts, or a share of the farm.
+/// A number of hosts, or a percentage of the farm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowance {
     text: String,
@@ -30,7 +30,7 @@ pub struct Allowance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bound {
     Hosts(u64),
-    /// `numerator` of `1 / divisor` per host.
+    /// `numerator / divisor` of the farm.
     Share {
         numerator: u64,
         divisor: u64,
@@ -42,7 +42,7 @@ impl Allowance {
     ///
     /// # Errors
     ///
-    /// [`AllowanceError`] for everything else, and for what is far too large.
+    /// [`AllowanceError`] for everything else, and for more than [`HOSTS_MAX`].
     pub fn parse(text: &str) -> Result<Self, AllowanceError> {
         let refused = || AllowanceError(text.to_owned());
         let bound = match text.strip_suffix('%') {
@@ -52,7 +52,7 @@ impl Allowance {
         Ok(Self { text: text.to_owned(), bound: bound.ok_or_else(refused)? })
     }
 
-    /// How many hosts of a farm of that size this is.
+    /// How many hosts this is in a farm of that size.
     #[must_use]
     pub const fn of(&self, size: u64) -> Hosts {
         match self.bound {
@@ -95,7 +95,7 @@ impl fmt::Display for Allowance {
 #[error("{0:?} is neither a number of hosts, like 3, nor a percentage, like 10%")]
 pub struct AllowanceError(String);
 
-/// A number of hosts that need not be whole; shown as a decimal.
+/// A number of hosts, maybe with a fraction; shown as a decimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hosts {
     numerator: u128,
@@ -107,7 +107,7 @@ impl Hosts {
         hosts as u128 * self.divisor >= self.numerator
     }
 
-    /// Are so many hosts at most as many?
+    /// Whether `hosts` is at most this number.
     #[must_use]
     pub const fn permits(self, hosts: u64) -> bool {
         hosts as u128 * self.divisor <= self.numerator
@@ -119,7 +119,7 @@ impl fmt::Display for Hosts {
         write!(f, "{}", self.numerator / self.divisor)?;
         let mut rest = self.numerator % self.divisor;
         let mut point = ".";
-        // Every divisor is a power of ten, so this comes to an end.
+        // Every divisor is a power of ten, so this ends.
         while rest > 0 {
             write!(f, "{point}{}", rest * 10 / self.divisor)?;
             (rest, point) = (rest * 10 % self.divisor, "");
@@ -128,12 +128,12 @@ impl fmt::Display for Hosts {
     }
 }
 
-/// The `size` that a farm's own record tells: the most hosts it has ever had. A
-/// text that is a whole number counts as one.
+/// The `size` in a farm's own record: the highest number of hosts it has ever had. A
+/// text that is a whole number counts as a number.
 ///
 /// # Errors
 ///
-/// [`SizeError`] when it tells none, or something else.
+/// [`SizeError`] if the record has no size, or one that is not a number of hosts.
 pub fn farm_size(record: &Record) -> Result<u64, SizeError> {
     let number = match record.as_map().get("size") {
         None | Some(Value::Null) => return Err(SizeError::Absent),
@@ -147,20 +147,20 @@ pub fn farm_size(record: &Record) -> Result<u64, SizeError> {
 /// Why the size of a farm is unknown.
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
 pub enum SizeError {
-    /// There is no such field.
+    /// The record has no such field.
     #[error("its record has no field size")]
     Absent,
-    /// The field holds no possible number of hosts.
-    #[error("the field size of its record is no number of hosts")]
+    /// The field does not hold a number of hosts.
+    #[error("the field size of its record is not a number of hosts")]
     NoNumber,
 }
 
-/// The filter in the field `running_filter` of a farm's own record: a host that it
-/// does not keep does not run.
+/// The filter in the field `running_filter` of a farm's own record. A host counts as
+/// running only if it passes.
 ///
 /// # Errors
 ///
-/// [`RunningFilterError`] when there is something else.
+/// [`RunningFilterError`] if the field holds anything else.
 pub fn running_filter(record: &Record) -> Result<Option<Filter>, RunningFilterError> {
     match record.as_map().get("running_filter") {
         None | Some(Value::Null) => Ok(None),
@@ -174,14 +174,14 @@ pub fn running_filter(record: &Record) -> Result<Option<Filter>, RunningFilterEr
     }
 }
 
-/// Why it is unknown which hosts of a farm run.
+/// Why the hosts of a farm that run are unknown.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum RunningFilterError {
-    /// The field holds no text.
-    #[error("the field running_filter of its record is no text")]
+    /// The field does not hold a text.
+    #[error("the field running_filter of its record is not a text")]
     NoText,
-    /// The text is no filter.
-    #[error("the field running_filter of its record is no filter")]
+    /// The text is not a filter.
+    #[error("the field running_filter of its record is not a filter")]
     Filter(#[source] FilterError),
 }
 
@@ -194,8 +194,8 @@ pub struct Health {
 }
 
 impl Health {
-    /// Counts the hosts that are there; `size` is what the farm's record tells. A
-    /// farm that has more hosts than that is as large as it looks.
+    /// Counts the hosts that are present; `size` is the one of the farm's record. If
+    /// more hosts are present, their number is the size.
     #[must_use]
     pub fn of(size: u64, hosts: impl IntoIterator<Item = (String, bool)>) -> Self {
         let (mut running, mut failed) = (0, Vec::new());
@@ -210,49 +210,49 @@ impl Health {
         Self { size: size.max(present), running, failed }
     }
 
-    /// The most hosts the farm has ever had.
+    /// The highest number of hosts that the farm has ever had.
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.size
     }
 
-    /// How many hosts are there and well.
+    /// How many hosts are present and run.
     #[must_use]
     pub const fn running(&self) -> u64 {
         self.running
     }
 
-    /// How many are not: those that are there but not well, and those missing.
+    /// How many hosts are missing, or present but do not run.
     #[must_use]
     pub const fn failing(&self) -> u64 {
         self.size - self.running
     }
 
-    /// The hosts that are there but not well.
+    /// The hosts that are present but do not run.
     #[must_use]
     pub fn failed(&self) -> &[String] {
         &self.failed
     }
 
-    /// How many hosts are not there at all.
+    /// How many hosts are missing.
     #[must_use]
     pub fn missing(&self) -> u64 {
         self.failing().saturating_sub(u64::try_from(self.failed.len()).unwrap_or(u64::MAX))
     }
 }
 
-/// How many hosts may fail before somebody is told.
+/// How many hosts may fail before the monitoring system alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// From this number of failing hosts on it is critical.
+    /// This many failing hosts, or more, are critical.
     pub critical: Allowance,
-    /// From this number on it is a warning.
+    /// This many failing hosts, or more, are a warning.
     pub warning: Option<Allowance>,
     /// Fewer running hosts than this are critical.
     pub hosts_min: Option<u64>,
 }
 
-/// What a monitoring system is told about a farm.
+/// The status of a farm for a monitoring system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// All is well.
@@ -264,7 +264,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Judges a farm. One without a failing host can only have too few of them.
+    /// Judges a farm. If no host fails, only `hosts_min` can make it critical.
     #[must_use]
     pub fn of(health: &Health, limits: &Limits) -> Self {
         let failing = health.failing();

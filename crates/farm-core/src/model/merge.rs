@@ -1,6 +1,6 @@
-//! Three records into one: what two sides made of what they last agreed on.
+//! The three-way merge of records.
 //!
-//! **Invariant.** A field that only one side touched ends as that side left it.
+//! **Invariant.** A field that only one side changed ends as that side left it.
 
 use serde_json::{Map, Value};
 
@@ -10,27 +10,27 @@ use super::record::Record;
 /// The outcome of [`merge`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merge {
-    /// What both sides shall have now.
+    /// The new record of both sides.
     pub record: Record,
-    /// The fields that both sides changed, each to something else.
+    /// The fields that both sides changed to different values.
     pub conflicts: Vec<Conflict>,
 }
 
-/// A field that both sides changed. The remote value stands, the local one is lost.
+/// A field that both sides changed. The remote value wins, the local one is lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
     /// Which field.
     pub field: FieldPath,
-    /// What the local side made of it; `None` if it was deleted there.
+    /// The local value; `None` if the field was deleted there.
     pub local: Option<Value>,
-    /// What the remote side made of it; `None` if it was deleted there.
+    /// The remote value; `None` if the field was deleted there.
     pub remote: Option<Value>,
 }
 
 /// Merges field by field; `base` is what both sides last agreed on.
 ///
-/// Objects are merged by their own fields, also when only the sides have them or
-/// when one side has dropped the whole object. A list is one value.
+/// Objects are merged field by field, also if the base has no object there or one
+/// side has deleted the whole object. A list is one value.
 #[must_use]
 pub fn merge(base: &Record, local: &Record, remote: &Record) -> Merge {
     let mut merging = Merging { above: Vec::new(), conflicts: Vec::new() };
@@ -38,8 +38,8 @@ pub fn merge(base: &Record, local: &Record, remote: &Record) -> Merge {
     Merge { record: Record::from_map(map), conflicts: merging.conflicts }
 }
 
-/// What both sides agree on now, given what they agreed on before: where they hold
-/// the same, that; where they differ, what `base` holds.
+/// The base for the next merge: the value of both sides where they are equal, else
+/// the value of `base`.
 #[must_use]
 pub fn common_ground(base: &Record, local: &Record, remote: &Record) -> Record {
     Record::from_map(ground_of(base.as_map(), local.as_map(), remote.as_map()))
@@ -84,7 +84,7 @@ impl Merging {
     ) -> Map<String, Value> {
         let mut merged = Map::new();
         let only_local = local.keys().filter(|key| !remote.contains_key(*key));
-        // Keys of the base alone were dropped by both sides.
+        // Keys that only the base has were deleted by both sides.
         for key in remote.keys().chain(only_local) {
             self.above.push(key.clone());
             let value = self.values(base.get(key), local.get(key), remote.get(key));
@@ -116,10 +116,10 @@ impl Merging {
                 Some(Value::Object(merged))
             }
             (Some(before), Some(Value::Object(local)), None) => {
-                keep_filled(self.objects(before, local, &none))
+                unless_empty(self.objects(before, local, &none))
             }
             (Some(before), None, Some(Value::Object(remote))) => {
-                keep_filled(self.objects(before, &none, remote))
+                unless_empty(self.objects(before, &none, remote))
             }
             _ => {
                 self.conflicts.push(Conflict {
@@ -133,8 +133,8 @@ impl Merging {
     }
 }
 
-/// One side dropped the object: it lives on only for the fields that are left.
-fn keep_filled(map: Map<String, Value>) -> Option<Value> {
+/// One side deleted the object: it stays only if it has fields left.
+fn unless_empty(map: Map<String, Value>) -> Option<Value> {
     (!map.is_empty()).then_some(Value::Object(map))
 }
 

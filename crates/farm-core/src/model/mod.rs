@@ -1,10 +1,10 @@
 //! Values only: records, fields, filters, farms. No I/O, no clock, no ZooKeeper.
 //!
-//! **Invariant.** No value that came through [`Record::set`] or a codec nests
-//! deeper than [`DEPTH_MAX`] objects and lists, so every walk over a record may
-//! recurse.
+//! **Invariant.** No value from [`Record::set`] or a codec nests deeper than
+//! [`DEPTH_MAX`] objects and lists, so every walk over a record may recurse.
 
 mod assignment;
+mod depth;
 mod farm;
 mod field;
 mod health;
@@ -15,6 +15,7 @@ mod predicate;
 mod record;
 
 pub use assignment::{Assignment, AssignmentError, Retyped, bool_from, number_from};
+pub use depth::{DEPTH_MAX, height};
 pub use farm::{Farm, HOST_NAME_BYTES_MAX, HostName, HostNameError, raise_size};
 pub use field::{FieldPath, FieldPathError};
 pub use health::{
@@ -24,6 +25,6 @@ pub use health::{
 pub use merge::{Conflict, Merge, common_ground, merge};
 pub use order::Rank;
 pub use predicate::{Comparison, Filter, FilterError, FilterFault, Predicate};
-pub use record::{DEPTH_MAX, RESERVED_KEY, Record, SetError, height};
+pub use record::{RESERVED_KEY, Record, SetError};
 
 pub use serde_json::{Map, Number, Value};

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-/// A decimal number: exact while it is an integer of 128 bits, else rounded.
+/// A decimal number: exact if it is an integer of 128 bits, else rounded.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Numeric {
     Integer(i128),
@@ -19,7 +19,7 @@ impl Numeric {
         if let Ok(integer) = text.parse() {
             return Some(Self::Integer(integer));
         }
-        // f64 also knows names such as infinity, which here are text.
+        // f64 also parses names such as infinity; here these are text.
         let is_plain = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E');
         if !text.chars().all(is_plain) {
             return None;
@@ -30,7 +30,7 @@ impl Numeric {
     pub(super) fn compare(self, other: Self) -> Ordering {
         match (self, other) {
             (Self::Integer(a), Self::Integer(b)) => a.cmp(&b),
-            // No text reads as NaN, so there is always an order.
+            // `parse` never returns NaN, so there is always an order.
             (a, b) => a.rounded().partial_cmp(&b.rounded()).unwrap_or(Ordering::Equal),
         }
     }
@@ -43,12 +43,12 @@ impl Numeric {
         }
     }
 
-    /// The number as a float, and as an integer where it is one exactly: in this
-    /// order the two never contradict each other.
+    /// The number as a float, and as an integer if it is exactly one: a key for
+    /// sorting, float first, in which the two never contradict each other.
     pub(super) fn rank(self) -> (f64, i128) {
         match self {
             Self::Integer(integer) => (self.rounded(), integer),
-            // No text is negative zero to a reader.
+            // Negative zero sorts as zero.
             Self::Rounded(float) => (float + 0.0, exact(float).unwrap_or_default()),
         }
     }

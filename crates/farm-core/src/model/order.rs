@@ -1,7 +1,7 @@
-//! Values in an order, for lists that people read.
+//! The order of values in lists that people read.
 //!
-//! **Invariant.** The order is total, whatever strangers have published: numbers
-//! first, then texts, then objects and lists, and last what is missing.
+//! **Invariant.** The order is total for all values that hosts can publish: numbers
+//! first, then texts, then objects and lists, then missing values.
 
 use std::cmp::Ordering;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::numeric::Numeric;
 
-/// Where a value stands among others; a text that is a number stands among them.
+/// The position of a value among others; a text that is a number sorts as a number.
 #[derive(Debug, Clone)]
 pub struct Rank(SortKey);
 
@@ -22,7 +22,7 @@ enum SortKey {
 }
 
 impl Rank {
-    /// The rank of a field's value; null is as good as none.
+    /// The rank of a field's value; null counts as missing.
     #[must_use]
     pub fn of(value: Option<&Value>) -> Self {
         let number = |numeric: Numeric| {

@@ -1,4 +1,4 @@
-//! Which hosts are meant: `enabled=1,mysql.replication_delay<60`.
+//! Filters, which choose hosts: `enabled=1,mysql.replication_delay<60`.
 
 use std::cmp::Ordering;
 use std::error::Error;
@@ -12,18 +12,18 @@ use super::record::Record;
 
 /// One condition on one field.
 ///
-/// A field that is missing or null fulfils [`Predicate::Absent`] alone.
+/// A field that is missing or null fulfils only [`Predicate::Absent`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Predicate {
-    /// The field has a value, of whatever kind.
+    /// The field has a value of any kind.
     Present(FieldPath),
-    /// The field has none.
+    /// The field has no value.
     Absent(FieldPath),
-    /// The field holds a plain value that compares so with the text.
+    /// The field holds a plain value, and comparing it with the text succeeds.
     Compares(FieldPath, Comparison, String),
 }
 
-/// How a field's value has to stand to the text of the predicate.
+/// The comparison of a field's value with the text of the predicate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
     /// `=` or `==`
@@ -54,7 +54,7 @@ impl Comparison {
 }
 
 impl Predicate {
-    /// Does the record fulfil it?
+    /// Whether the record fulfils it.
     #[must_use]
     pub fn holds(&self, record: &Record) -> bool {
         let value = |field| record.get(field).filter(|value| !value.is_null());
@@ -83,7 +83,7 @@ fn compare(value: &Value, wanted: &str) -> Option<Ordering> {
     })
 }
 
-/// `true` and `false` count as 1 and 0, whichever of the two a host has published.
+/// `true` and `false` count as 1 and 0: some hosts publish the one, some the other.
 fn numeric(text: &str) -> Option<Numeric> {
     match text {
         "true" => Some(Numeric::from(true)),
@@ -97,11 +97,11 @@ fn numeric(text: &str) -> Option<Numeric> {
 pub struct Filter(Vec<Predicate>);
 
 impl Filter {
-    /// Reads predicates that are separated by commas.
+    /// Reads predicates separated by commas.
     ///
     /// # Errors
     ///
-    /// [`FilterError`], which shows the place of the mistake.
+    /// [`FilterError`], which points at the mistake.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         let mut start = 0;
         let predicates = text.split(',').map(|part| {
@@ -113,17 +113,17 @@ impl Filter {
         predicates.collect::<Result<_, _>>().map(Self).map_err(failed)
     }
 
-    /// Does the record fulfil all predicates?
+    /// Whether the record fulfils all predicates.
     #[must_use]
     pub fn keeps(&self, record: &Record) -> bool {
         self.0.iter().all(|predicate| predicate.holds(record))
     }
 }
 
-/// A mistake and the byte it starts at, counted from the start of the whole filter.
+/// A mistake, and the byte of the filter where it starts.
 type Fault = (usize, FilterFault);
 
-/// A piece of the filter's text that remembers where it stood.
+/// A part of the filter's text, and where it starts.
 #[derive(Clone, Copy)]
 struct Part<'a> {
     text: &'a str,
@@ -165,7 +165,7 @@ impl<'a> Part<'a> {
         Ok(Predicate::Compares(field, comparison, value.text.to_owned()))
     }
 
-    /// Takes the operator off a part that starts with one of its characters.
+    /// Splits the operator off a part that starts with one of its characters.
     fn comparison(self) -> Result<(Comparison, Self), Fault> {
         const OPERATORS: [(&str, Comparison); 7] = [
             ("==", Comparison::Equal),
@@ -191,11 +191,11 @@ impl<'a> Part<'a> {
     }
 }
 
-/// `~` begins no operator: a name with it is refused rather than never found.
+/// `~` starts no operator, but a name with it would match no field: it is an error.
 const OPERATOR_CHARS: [char; 5] = ['=', '!', '<', '>', '~'];
 
-/// A filter that cannot be read. Its text is one line of what is wrong, then the
-/// filter, then a caret under the character at fault.
+/// A filter that cannot be parsed. The message is one line about the mistake, then
+/// the filter, then a caret under the wrong character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilterError {
     text: String,
@@ -206,13 +206,13 @@ pub struct FilterError {
 /// What is wrong with a filter.
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
 pub enum FilterFault {
-    /// The field of a predicate cannot be read.
+    /// The field of a predicate cannot be parsed.
     #[error(transparent)]
     Field(FieldPathError),
     /// There is no such operator.
     #[error("unknown operator (known are = != < <= > >=)")]
     UnknownOperator,
-    /// `!field` goes together with a comparison.
+    /// `!field` is combined with a comparison.
     #[error("an absent field cannot be compared")]
     ComparedAbsence,
 }
@@ -227,7 +227,7 @@ impl FilterError {
 
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // One column per character, or the caret would stand under another one.
+        // One column per character, or the caret would be under the wrong one.
         let shown: String = self.text.chars().map(shown_as_one_column).collect();
         let column = self.text[..self.at].chars().count();
         write!(f, "{}\n  {shown}\n  {:column$}^", self.fault, "")

@@ -1,27 +1,23 @@
-//! What one host says of itself.
+//! The record of one host.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::depth::{DEPTH_MAX, height};
 use super::field::FieldPath;
-
-/// How many objects and lists may stand in one another, the record itself
-/// included: what `serde_json` reads at most.
-pub const DEPTH_MAX: usize = 127;
 
 /// The one key that no record can have.
 ///
 /// With arbitrary precision, `serde_json` passes numbers through `serde` as an
-/// object with this key. An object of a stranger with it would turn into a
-/// number on the way.
+/// object with this key, so an object with it would turn into a number.
 pub const RESERVED_KEY: &str = "$serde_json::private::Number";
 
-/// The fields of one host, with their types as they were typed.
+/// The fields of one host; numbers keep the text they were written with.
 ///
-/// A clone shares the fields until one of the two is changed, and to compare it
-/// with its origin costs nothing: a farm of many hosts of which one has changed is
-/// cloned and compared for each change.
+/// A clone shares the fields until one of the two is changed, and comparing it with
+/// its origin costs nothing: each change of one host clones and compares the whole
+/// farm.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record(Arc<Map<String, Value>>);
 
@@ -38,19 +34,19 @@ impl Record {
         Self(Arc::new(map))
     }
 
-    /// The record as an object.
+    /// Borrows the record as an object.
     #[must_use]
     pub fn as_map(&self) -> &Map<String, Value> {
         &self.0
     }
 
-    /// Gives the object up.
+    /// Turns the record into an object.
     #[must_use]
     pub fn into_map(self) -> Map<String, Value> {
         Arc::unwrap_or_clone(self.0)
     }
 
-    /// Is there no field at all?
+    /// Whether there is no field.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -63,22 +59,22 @@ impl Record {
         above.iter().try_fold(self.as_map(), |map, key| map.get(key)?.as_object())?.get(last)
     }
 
-    /// Gives `field` a value; objects on the way to it are made where they are missing.
+    /// Gives `field` a value, and makes the objects above it that are missing.
     ///
     /// # Errors
     ///
-    /// [`SetError`] when more than one plain value would go: over an object, over
-    /// a list, or through a value that is no object. The record is then untouched.
+    /// [`SetError`] if more than one plain value would be lost: the field holds an
+    /// object or a list, or a value above it is not an object. The record is untouched.
     pub fn set(&mut self, field: &FieldPath, value: Value) -> Result<(), SetError> {
         let keys = field.keys();
         let Some((last, above)) = keys.split_last() else { return Err(SetError::NoField) };
         if keys.len() + height(&value) > DEPTH_MAX {
             return Err(SetError::TooDeep(field.clone()));
         }
-        if keys.iter().any(|key| key == RESERVED_KEY) || names_reserved(&value) {
+        if keys.iter().any(|key| key == RESERVED_KEY) || has_reserved_key(&value) {
             return Err(SetError::Reserved(field.clone()));
         }
-        self.check_way(keys)?;
+        self.check_path(keys)?;
         match self.get(field) {
             Some(Value::Object(_)) => return Err(SetError::OverObject(field.clone())),
             Some(Value::Array(_)) => return Err(SetError::OverList(field.clone())),
@@ -87,13 +83,13 @@ impl Record {
         let mut map = Arc::make_mut(&mut self.0);
         for key in above {
             let below = map.entry(key.as_str()).or_insert_with(|| Value::Object(Map::new()));
-            map = below.as_object_mut().expect("check_way has seen objects only");
+            map = below.as_object_mut().expect("check_path has seen objects only");
         }
         map.insert(last.clone(), value);
         Ok(())
     }
 
-    fn check_way(&self, keys: &[String]) -> Result<(), SetError> {
+    fn check_path(&self, keys: &[String]) -> Result<(), SetError> {
         let mut map = self.as_map();
         for depth in 1..keys.len() {
             match map.get(&keys[depth - 1]) {
@@ -108,8 +104,8 @@ impl Record {
         Ok(())
     }
 
-    /// Removes `field` alone: the object it stood in stays, even if it is empty
-    /// then. Was it there?
+    /// Removes `field`, but not the object that holds it, even if that is empty then.
+    /// Returns whether the field was there.
     pub fn unset(&mut self, field: &FieldPath) -> bool {
         let Some((last, above)) = field.keys().split_last() else { return false };
         let object = above.iter().try_fold(Arc::make_mut(&mut self.0), |map, key| {
@@ -118,7 +114,7 @@ impl Record {
         object.is_some_and(|map| map.remove(last).is_some())
     }
 
-    /// All fields that have a value of their own: everything but objects with content.
+    /// All fields except objects that are not empty.
     #[must_use]
     pub fn leaves(&self) -> Vec<(FieldPath, &Value)> {
         let mut leaves = Vec::new();
@@ -142,20 +138,10 @@ fn collect_leaves<'a>(
     }
 }
 
-/// How many objects and lists stand in one another in `value`: 0 for a plain one.
-#[must_use]
-pub fn height(value: &Value) -> usize {
+fn has_reserved_key(value: &Value) -> bool {
     match value {
-        Value::Object(map) => 1 + map.values().map(height).max().unwrap_or(0),
-        Value::Array(items) => 1 + items.iter().map(height).max().unwrap_or(0),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
-    }
-}
-
-fn names_reserved(value: &Value) -> bool {
-    match value {
-        Value::Object(map) => map.contains_key(RESERVED_KEY) || map.values().any(names_reserved),
-        Value::Array(items) => items.iter().any(names_reserved),
+        Value::Object(map) => map.contains_key(RESERVED_KEY) || map.values().any(has_reserved_key),
+        Value::Array(items) => items.iter().any(has_reserved_key),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
@@ -172,7 +158,7 @@ pub enum SetError {
     /// The field holds a list.
     #[error("{0} holds a list")]
     OverList(FieldPath),
-    /// A field on the way holds a value that is no object; it is the one named.
+    /// This field, which is above the one to set, holds a value that is not an object.
     #[error("{0} holds a value, not an object")]
     ThroughScalar(FieldPath),
     /// The record would nest deeper than [`DEPTH_MAX`].

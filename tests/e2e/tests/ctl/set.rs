@@ -238,11 +238,11 @@ fn fifty_writers_at_once_lose_nothing() {
 fn mistakes_are_told_before_anything_is_written() {
     let mut site = Site::with_host("mistakes_are_told_before_anything_is_written", r#"{"a":"0"}"#);
     let output = site.run(&["set", HOST, "a=1", "b:=yes"]);
-    output.code(2).stdout_is("").stderr_has("zkctl: the value of b is no JSON: ");
+    output.code(2).stdout_is("").stderr_has("zkctl: the value of b is not JSON: ");
     assert_fails_with_hint(
         &site.run(&["set", HOST, "a=1", "b", "2"]),
         2,
-        "\"b\" is no assignment",
+        "\"b\" is not an assignment",
         "after FIELD=TEXT only FIELD=TEXT or FIELD:=JSON can follow",
     );
     assert_eq!(site.host().stat.version, 0);

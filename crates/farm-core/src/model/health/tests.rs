@@ -1,4 +1,4 @@
-//! Allowances, sizes and verdicts by tables.
+//! Tables of allowances, sizes and verdicts.
 
 use super::*;
 use serde_json::json;
@@ -128,8 +128,8 @@ fn the_farm_may_name_a_filter_but_no_nonsense() {
 
 #[test]
 fn health_counts_who_is_there_and_who_is_not() {
-    // size told, running, failed: size, failing, missing
-    for (told, running, failed, wanted) in [
+    // size of the record, running, failed: size, failing, missing
+    for (recorded, running, failed, wanted) in [
         (17, 16, 0, (17, 1, 1)),
         (17, 14, 1, (17, 3, 2)),
         (2, 3, 0, (3, 0, 0)),
@@ -137,9 +137,9 @@ fn health_counts_who_is_there_and_who_is_not() {
         (0, 0, 0, (0, 0, 0)),
         (5, 0, 0, (5, 5, 5)),
     ] {
-        let health = health(told, running, failed);
+        let health = health(recorded, running, failed);
         let counted = (health.size(), health.failing(), health.missing());
-        assert_eq!(counted, wanted, "{told} {running} {failed}");
+        assert_eq!(counted, wanted, "{recorded} {running} {failed}");
         assert_eq!(health.failed().len(), failed);
         assert_eq!(health.running(), running as u64);
     }

@@ -40,7 +40,7 @@ fn znode_field_and_value_are_told_apart() {
         ("/db/h1:=0", "there is no colon before the field: the form is ZNODE:FIELD=VALUE"),
         ("/db/h1::=0", "wrong field \"\": "),
         ("/db/h1:a..b=0", "wrong field \"a..b\": "),
-        ("/db/h1:a:=yes", "the value of a is no JSON: "),
+        ("/db/h1:a:=yes", "the value of a is not JSON: "),
         ("db/h1:enabled=0", "db/h1"),
         (":enabled=0", ""),
         ("/db/a=b:enabled=0", "there is no colon before the field"),

@@ -97,12 +97,12 @@ fn an_unknown_health_allows_nothing() {
     server.put("/db", b"");
     fixture.until("the health of the farm is unknown: its record has no field size");
     for (record, wanted) in [
-        (&b"{\"size\":\"many\"}"[..], "the field size of its record is no number of hosts"),
-        (b"{\"size\":1,\"running_filter\":7}", "the field running_filter of its record is no text"),
+        (&b"{\"size\":\"many\"}"[..], "the field size of its record is not a number of hosts"),
+        (b"{\"size\":1,\"running_filter\":7}", "the field running_filter of its record is not a text"),
         (b"[]", "its own znode holds no record: ..."),
         (
             b"{\"size\":1,\"running_filter\":\"=\"}",
-            "the field running_filter of its record is no filter: ...",
+            "the field running_filter of its record is not a filter: ...",
         ),
     ] {
         server.put("/db", record);
