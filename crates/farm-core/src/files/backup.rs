@@ -1,13 +1,13 @@
-//! What a file was before other bytes took its place.
+//! The old file, kept when new bytes replace it.
 //!
-//! **Invariant.** What was there waits on the disk under a hidden name, itself and
-//! not a copy, wherever the file system can do that: it comes back with its mode,
-//! its owner and its times, and needs no room.
+//! **Invariant.** Where the file system allows it, the file itself, not a copy, stays
+//! on the disk under a hidden name: it comes back with its mode, owner and times, and
+//! needs no room.
 
 use super::displace::displace;
 use super::error::FileError;
 use super::file::{FileLocation, needs_rewrite};
-use super::folder::{Folder, Staged, code, read_bounded, resemble};
+use super::folder::{Folder, Staged, copy_attributes, errno_of, read_bounded};
 use super::hidden::{DISPLACED, hidden};
 use super::write_options::WriteOptions;
 use nix::sys::stat::FileStat;
@@ -15,56 +15,55 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How much of a file that can't be put aside is kept in memory.
+/// The largest file that is kept in memory, if it cannot be kept on the disk.
 const BYTES_MAX: usize = 64 << 20;
 
-/// A file as it was. Dropped, it is forgotten.
+/// A file as it was. Dropping it deletes it.
 #[derive(Debug)]
 pub struct Backup {
     path: PathBuf,
-    place: FileLocation,
+    location: FileLocation,
     kept: Kept,
 }
 
 #[derive(Debug)]
 enum Kept {
-    /// It has been put back.
+    /// The file has been put back.
     Nothing,
     /// There was no file.
     Absent,
-    /// It has this name in the same directory.
+    /// The file has this name in the same directory.
     Aside(OsString),
-    /// It is the same file as now, with other bytes.
+    /// The same file has new bytes; these are the old ones.
     Bytes(Vec<u8>, FileStat),
 }
 
 impl Backup {
-    /// The file that it was.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Puts it back as it was, and removes the file if there was none.
+    /// Puts the old file back, or removes the new one if there was none.
     ///
-    /// After a success there is nothing left to put back; after a failure it can be
-    /// tried again.
+    /// After a success this does nothing; after a failure it can be tried again.
     ///
     /// # Errors
     ///
     /// [`FileError`]; the file is as it was before the attempt.
     pub fn put_back(&mut self) -> Result<(), FileError> {
-        let outcome = self.undo().and_then(|()| self.place.folder.sync());
+        let outcome = self.undo().and_then(|()| self.location.folder.sync());
         outcome.map_err(|e| FileError::writing(&self.path, e))
     }
 
     fn undo(&mut self) -> io::Result<()> {
-        let FileLocation { folder, name } = &self.place;
+        let FileLocation { folder, name } = &self.location;
         match &self.kept {
             Kept::Nothing => {}
             Kept::Absent => folder.ensure_no_file(name)?,
             Kept::Aside(hidden) => folder.entry(hidden).rename(folder.entry(name))?,
-            Kept::Bytes(bytes, stat) => restore(folder, name, bytes, stat)?,
+            Kept::Bytes(bytes, stat) => restore_bytes(folder, name, bytes, stat)?,
         }
         self.kept = Kept::Nothing;
         Ok(())
@@ -74,32 +73,32 @@ impl Backup {
 impl Drop for Backup {
     fn drop(&mut self) {
         if let Kept::Aside(hidden) = &self.kept {
-            // Nobody to tell, and the name is hidden.
-            drop(self.place.folder.remove_file(hidden));
+            // A failure has no consequence: the name is hidden.
+            drop(self.location.folder.remove_file(hidden));
         }
     }
 }
 
-/// Puts a staged file in the place of what is there, and keeps that.
+/// Replaces a file by a staged one, and keeps the old file.
 pub(super) fn install(
     path: &Path,
-    place: FileLocation,
+    location: FileLocation,
     hidden: OsString,
     bytes: &[u8],
     options: &WriteOptions,
 ) -> Result<Backup, FileError> {
-    let traded = Kept::trade(&place, place.folder.adopt(hidden), bytes, options);
-    let kept = traded.map_err(|e| FileError::writing(path, e))?;
-    let mut previous = Backup { path: path.to_owned(), place, kept };
-    if let Err(e) = previous.place.folder.sync() {
-        previous.put_back()?;
+    let kept = Kept::replace(&location, location.folder.adopt(hidden), bytes, options)
+        .map_err(|e| FileError::writing(path, e))?;
+    let mut backup = Backup { path: path.to_owned(), location, kept };
+    if let Err(e) = backup.location.folder.sync() {
+        backup.put_back()?;
         return Err(FileError::writing(path, e));
     }
-    Ok(previous)
+    Ok(backup)
 }
 
 impl Kept {
-    fn trade(
+    fn replace(
         FileLocation { folder, name }: &FileLocation,
         staged: Staged<'_>,
         bytes: &[u8],
@@ -122,7 +121,7 @@ impl Kept {
                 return Ok(Self::Aside(aside));
             }
             Ok(false) => {}
-            Err(e) if code(&e).is_some_and(needs_rewrite) => {}
+            Err(e) if errno_of(&e).is_some_and(needs_rewrite) => {}
             Err(e) => return Err(e),
         }
         let old = bytes_of(folder, name)?;
@@ -136,8 +135,8 @@ fn bytes_of(folder: &Folder, name: &OsStr) -> io::Result<Vec<u8>> {
     read_bounded(&file, BYTES_MAX)?.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
 }
 
-/// Gives the file its bytes, mode and owner back.
-fn restore(folder: &Folder, name: &OsStr, bytes: &[u8], stat: &FileStat) -> io::Result<()> {
+/// Writes the old bytes, mode and owner to the file.
+fn restore_bytes(folder: &Folder, name: &OsStr, bytes: &[u8], stat: &FileStat) -> io::Result<()> {
     let staged = folder.stage(bytes, Some(stat))?;
     match staged.rename_over(name) {
         Ok(()) => Ok(()),
@@ -145,7 +144,7 @@ fn restore(folder: &Folder, name: &OsStr, bytes: &[u8], stat: &FileStat) -> io::
             drop(staged);
             folder.overwrite(name, bytes, &WriteOptions::default())?;
             let file = folder.open_file(name)?.ok_or(io::ErrorKind::NotFound)?;
-            resemble(&file, stat)
+            copy_attributes(&file, stat)
         }
         Err((_, e)) => Err(e.into()),
     }

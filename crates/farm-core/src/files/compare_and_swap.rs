@@ -1,9 +1,8 @@
-//! Replacing a file that others edit, without losing what they save meanwhile.
+//! Replaces a file that others edit, without losing their edits.
 //!
-//! **Invariant.** Bytes that were not expected are never thrown away: either
-//! nothing was written, or the file they are in is handed to the caller. It is
-//! handed over still open, because an editor that opened it before we put
-//! another in its place may go on writing there.
+//! **Invariant.** Unexpected bytes are never thrown away: either nothing is written,
+//! or the caller gets the file that has them. The caller gets it open, because an
+//! editor that opened it before the replacement may still write to it.
 
 use super::error::FileError;
 use super::file::{FileLocation, needs_rewrite};
@@ -15,48 +14,48 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::path::Path;
 
-/// What came of the attempt to put new bytes in the place of the expected ones.
+/// The outcome of replacing the expected bytes by new ones.
 #[derive(Debug)]
 pub(crate) enum SwapOutcome {
-    /// The file says already what it should.
+    /// The file has the new bytes already.
     Unchanged,
-    /// Done, and the file that went is as expected so far; `None` if it is the same file.
+    /// Replaced; the old file has the expected bytes so far. `None` if it is the same file.
     Done(Option<Displaced>),
-    /// The file was not as expected; it was not touched.
+    /// The file did not have the expected bytes, and was not touched.
     Stale,
-    /// Done, but somebody was editing in this very moment: what went is not what was expected.
+    /// Replaced, but somebody edited at the same time: the old file has other bytes.
     Raced(Displaced),
 }
 
-/// A file that had the name before ours did.
+/// A file that was replaced by ours.
 #[derive(Debug)]
 pub(crate) struct Displaced {
     file: File,
 }
 
 impl Displaced {
-    /// What it says now; `None` if that is more than `bytes_max` bytes.
+    /// Its current bytes; `None` if there are more than `bytes_max`.
     pub(crate) fn read(&mut self, bytes_max: usize) -> io::Result<Option<Vec<u8>>> {
         self.file.seek(SeekFrom::Start(0))?;
         read_bounded(&self.file, bytes_max)
     }
 }
 
-/// Puts `new` in the place of `expected` (`None`: of no file), links followed.
+/// Replaces `expected` (`None` means no file) by `new`, links followed.
 pub(crate) fn compare_and_swap(
     path: &Path,
     expected: Option<&[u8]>,
     new: &[u8],
 ) -> Result<SwapOutcome, FileError> {
-    let place = FileLocation::of(path)?;
-    place
+    let location = FileLocation::of(path)?;
+    location
         .folder
-        .compare_and_swap(&place.name, expected, new)
+        .compare_and_swap(&location.name, expected, new)
         .map_err(|e| FileError::writing(path, e))
 }
 
 impl Folder {
-    /// As [`compare_and_swap`], for an entry that is no link.
+    /// As [`compare_and_swap`], for an entry that is not a link.
     pub(crate) fn compare_and_swap(
         &self,
         name: &OsStr,
@@ -82,11 +81,11 @@ impl Folder {
         let like = nix::sys::stat::fstat(&file)?;
         let staged = self.stage(new, Some(&like))?;
         match staged.exchange(name) {
-            Ok(()) => self.look_at(staged, name, expected),
+            Ok(()) => self.check_exchanged(staged, name, expected),
             Err(Errno::ENOENT) => Ok(SwapOutcome::Stale),
             Err(e) if needs_rewrite(e) => {
                 drop::<Staged<'_>>(staged);
-                // Nothing can be exchanged here: look again, as late as we can.
+                // No exchange is possible here, so check again as late as possible.
                 if !self.holds(name, expected)? {
                     return Ok(SwapOutcome::Stale);
                 }
@@ -98,13 +97,14 @@ impl Folder {
         }
     }
 
-    /// Takes the file away if it says what is expected, and tells if it did not in the end.
+    /// Removes the file if it has the expected bytes; the outcome tells if others were
+    /// written at the same time.
     pub(crate) fn remove_if(&self, name: &OsStr, expected: &[u8]) -> io::Result<SwapOutcome> {
         let Some(file) = self.open_file(name)? else { return Ok(SwapOutcome::Unchanged) };
         if read_bounded(&file, expected.len())?.as_deref() != Some(expected) {
             return Ok(SwapOutcome::Stale);
         }
-        let staged = match self.unname(name) {
+        let staged = match self.move_aside(name) {
             Ok(staged) => staged,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(SwapOutcome::Unchanged),
             Err(e) => return Err(e),
@@ -112,11 +112,11 @@ impl Folder {
         let file = staged.open()?;
         drop::<Staged<'_>>(staged);
         self.sync()?;
-        told(file, expected)
+        outcome_of(file, expected)
     }
 
     fn create(&self, name: &OsStr, new: &[u8]) -> io::Result<SwapOutcome> {
-        match self.stage(new, None)?.settle(name) {
+        match self.stage(new, None)?.rename_no_replace(name) {
             Ok(()) => {
                 self.sync()?;
                 Ok(SwapOutcome::Done(None))
@@ -126,21 +126,21 @@ impl Folder {
         }
     }
 
-    /// After an exchange: what is it that went?
-    fn look_at(
+    /// Checks the file that an exchange has displaced.
+    fn check_exchanged(
         &self,
         mut staged: Staged<'_>,
         name: &OsStr,
         expected: &[u8],
     ) -> io::Result<SwapOutcome> {
-        // The watch ignores files on their way in. From here on, what an editor
-        // still writes must be noticed, so the name changes before we look.
+        // The watch ignores new files. From here on, the watch must notice what an editor
+        // still writes, so the file is renamed before it is read.
         let opened = staged.mark_displaced().map_err(io::Error::from).and_then(|()| staged.open());
         let file = match opened {
             Ok(file) => file,
             Err(e) => {
-                // A directory, a link, or a file that is closed to us: it was there
-                // first, and it gets its place back.
+                // It is a directory, a link, or a file that we may not read: exchange
+                // it back.
                 staged.exchange(name)?;
                 return if e.kind() == io::ErrorKind::InvalidInput {
                     Ok(SwapOutcome::Stale)
@@ -151,11 +151,11 @@ impl Folder {
         };
         drop::<Staged<'_>>(staged);
         self.sync()?;
-        told(file, expected)
+        outcome_of(file, expected)
     }
 
-    /// For file systems that cannot exchange. Writers in place are noticed as
-    /// ever; a file renamed into place between the look and our rename is not.
+    /// For file systems that cannot exchange. Writers in place are noticed as usual; a
+    /// file that is renamed to `name` between the check and our rename is lost.
     fn rename_over(
         &self,
         staged: Staged<'_>,
@@ -169,12 +169,12 @@ impl Folder {
         }
         staged.rename_over(name).map_err(|(_, e)| e)?;
         self.sync()?;
-        told(old, expected)
+        outcome_of(old, expected)
     }
 }
 
-/// What it means that this file went.
-fn told(file: File, expected: &[u8]) -> io::Result<SwapOutcome> {
+/// The outcome, given the file that was displaced.
+fn outcome_of(file: File, expected: &[u8]) -> io::Result<SwapOutcome> {
     let mut displaced = Displaced { file };
     let is_expected = displaced.read(expected.len())?.as_deref() == Some(expected);
     Ok(if is_expected { SwapOutcome::Done(Some(displaced)) } else { SwapOutcome::Raced(displaced) })

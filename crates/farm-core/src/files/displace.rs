@@ -1,26 +1,26 @@
-//! A file takes the place of another one, which is kept under a third name.
+//! Replaces a file by another one, and keeps the old one under a third name.
 //!
 //! **Invariant.** After a failure every file has the name that it had before.
 
-use super::folder::{Entry, Kind, code, is_no_exchange};
+use super::folder::{Entry, errno_of, is_no_exchange};
+use super::kind::Kind;
 use std::io;
 
-/// Puts `new` in the place of `old`, which becomes `aside`.
+/// Renames `new` to `old`, and the file at `old` to `aside`.
 ///
-/// There is a file at `old` at every moment. Where the file system can do neither an
-/// exchange nor a second name, that can't be had: then it is `false`, and nothing
-/// was done.
+/// At every moment there is a file at `old`. Returns false, and does nothing, if the
+/// file system has neither exchange nor hard links.
 pub(super) fn displace(new: Entry<'_>, old: Entry<'_>, aside: Entry<'_>) -> io::Result<bool> {
     match new.exchange(old) {
-        Ok(()) => keep(new, old, aside).map(|()| true),
-        Err(e) if code(&e).is_some_and(is_no_exchange) => link_aside(new, old, aside),
+        Ok(()) => keep_exchanged(new, old, aside).map(|()| true),
+        Err(e) if errno_of(&e).is_some_and(is_no_exchange) => link_aside(new, old, aside),
         Err(e) => Err(e),
     }
 }
 
-/// After an exchange: what it brought is put aside, or gets its place back if it is
-/// no file.
-pub(super) fn keep(new: Entry<'_>, old: Entry<'_>, aside: Entry<'_>) -> io::Result<()> {
+/// After an exchange: renames the old file to `aside`, or exchanges back if it is not a
+/// regular file.
+pub(super) fn keep_exchanged(new: Entry<'_>, old: Entry<'_>, aside: Entry<'_>) -> io::Result<()> {
     let moved = new.folder.kind(new.name).and_then(|kind| match kind {
         Some(Kind::File) => new.rename(aside),
         Some(Kind::Folder | Kind::Other) | None => Err(io::ErrorKind::InvalidInput.into()),
@@ -34,7 +34,7 @@ pub(super) fn keep(new: Entry<'_>, old: Entry<'_>, aside: Entry<'_>) -> io::Resu
 /// For file systems that cannot exchange.
 pub(super) fn link_aside(new: Entry<'_>, old: Entry<'_>, aside: Entry<'_>) -> io::Result<bool> {
     if old.link(aside).is_err() {
-        // No links either, or not to a file of somebody else.
+        // There are no hard links, or we may not link to a file of another user.
         return Ok(false);
     }
     let moved = new.rename(old);

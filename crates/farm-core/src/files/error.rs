@@ -1,8 +1,8 @@
 //! Why a file or a directory could not be read or written.
 //!
-//! **Invariant.** Each fault has its words here and nowhere else.
+//! **Invariant.** The message of each fault is here and nowhere else.
 
-use super::folder::code;
+use super::folder::errno_of;
 use crate::codec::{DecodeError, EncodeError};
 use nix::errno::Errno;
 use std::error::Error;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Why a file or a directory could not be read or written.
 #[derive(Debug)]
 pub struct FileError {
-    /// What was to be done.
+    /// What was tried.
     pub act: Act,
     /// The file or directory.
     pub path: PathBuf,
@@ -21,7 +21,7 @@ pub struct FileError {
     pub fault: Fault,
 }
 
-/// What is done with a file or a directory.
+/// An operation on a file or a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// Its bytes are read.
@@ -32,32 +32,32 @@ pub enum Act {
     Write,
 }
 
-/// What is wrong with a file or a directory, or with what it shall hold.
+/// What is wrong with a file or a directory, or with its new contents.
 #[derive(Debug)]
 pub enum Fault {
-    /// The system refused.
+    /// A system call failed.
     Io(io::Error),
     /// It is not a regular file, and was not opened.
     NotAFile,
-    /// It is not a directory, although it has to be one.
+    /// It is not a directory, but has to be one.
     NotADirectory,
-    /// It is reached over links that never come to an end.
+    /// Its path has too many links, or a loop of links.
     LinkLoop,
-    /// It has more in it than the caller takes.
+    /// It is larger than the caller allows.
     TooLarge {
-        /// The most bytes that the caller takes.
+        /// The most bytes that the caller allows.
         bytes_max: usize,
     },
-    /// The record is larger than what we could read again.
+    /// The record is larger than what can be read again.
     RecordTooLarge,
-    /// The directory holds something, and not our mark.
+    /// The directory is not empty, and has no marker of ours.
     NotOurs {
-        /// The name of the file that would make it ours.
+        /// The name of the marker.
         marker: &'static str,
     },
     /// The format cannot express the record.
     Encode(EncodeError),
-    /// The contents do not follow their format, at least not now.
+    /// The contents do not follow their format, at least at the moment.
     Malformed(DecodeError),
 }
 
@@ -70,12 +70,12 @@ impl FileError {
         Self { act: Act::Load, path: path.to_owned(), fault: fault.into() }
     }
 
-    /// A failure to write to `path`.
+    /// Failed to write to `path`.
     pub fn writing(path: &Path, fault: impl Into<Fault>) -> Self {
         Self { act: Act::Write, path: path.to_owned(), fault: fault.into() }
     }
 
-    /// Whether we were not allowed to: no permission, or a file system that is read-only.
+    /// Whether permission was denied, or the file system is read-only.
     #[must_use]
     pub fn is_permission(&self) -> bool {
         matches!(&self.fault, Fault::Io(e) if is_permission(e))
@@ -89,16 +89,16 @@ impl FileError {
 }
 
 pub(super) fn is_permission(error: &io::Error) -> bool {
-    matches!(code(error), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
+    matches!(errno_of(error), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
 }
 
-/// Whether an error is ours, and says that something is not a regular file.
+/// Whether an error is our own one for something that is not a regular file.
 pub(super) fn is_no_file(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidInput && error.raw_os_error().is_none()
 }
 
 impl Fault {
-    /// What an error means for a path that has to be a directory.
+    /// The fault for an error about a path that has to be a directory.
     pub(super) fn of_directory(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotADirectory => Self::NotADirectory,
@@ -175,8 +175,8 @@ impl Error for FileError {
 mod tests {
     use super::*;
 
-    /// What a person reads, causes included.
-    fn told(error: &FileError) -> String {
+    /// The message with its cause.
+    fn message(error: &FileError) -> String {
         let cause = error.source().map(|cause| format!(": {cause}"));
         format!("{error}{}", cause.unwrap_or_default())
     }
@@ -235,7 +235,7 @@ mod tests {
             ),
             (FileError::loading(path, malformed), &format!("cannot understand /etc/conf: {why}")),
         ] {
-            assert_eq!(told(&error), expected);
+            assert_eq!(message(&error), expected);
         }
     }
 

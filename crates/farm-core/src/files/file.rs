@@ -1,10 +1,11 @@
 //! One file: read with a bound, replaced as a whole.
 //!
-//! **Invariant.** Who opens the path at any moment finds all of the old bytes or
-//! all of the new ones, and a failure leaves the old ones and nothing else.
+//! **Invariant.** A reader of the path finds all of the old bytes or all of the new
+//! ones. A failure leaves the old ones, and no other file.
 
 use super::error::{Fault, FileError, is_permission};
-use super::folder::{Folder, Kind, Staged, kind_of, read_bounded, split};
+use super::folder::{Folder, Staged, read_bounded, split};
+use super::kind::{Kind, kind_of};
 use super::write_options::WriteOptions;
 use nix::errno::Errno;
 use nix::sys::stat::FileStat;
@@ -14,55 +15,55 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How many links are followed: as many as Linux itself follows.
+/// How many links are followed: the limit of Linux.
 pub(super) const LINKS_MAX: u32 = 40;
 
-/// What [`replace`] did.
+/// The result of [`replace`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaced {
     /// The file has new bytes.
     Written,
-    /// The file had these bytes already, and was not touched.
+    /// The file had these bytes already.
     Unchanged,
 }
 
 /// Reads a regular file, links followed, of at most `bytes_max` bytes.
 ///
-/// It never blocks: a fifo, a socket or a device is refused without being opened.
+/// Never blocks: a fifo, a socket or a device is refused without being opened.
 ///
 /// # Errors
 ///
-/// [`FileError`], which tells a missing file from one that can't be read.
+/// [`FileError`], which tells a missing file from one that cannot be read.
 pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, FileError> {
-    let place = FileLocation::of(path).map_err(|e| match e.fault {
+    let location = FileLocation::of(path).map_err(|e| match e.fault {
         Fault::Io(source) => FileError::reading(path, source),
         _ => FileError::reading(path, io::Error::other(e)),
     })?;
     let read = || {
-        let file = place.folder.open_file(&place.name)?.ok_or(io::ErrorKind::NotFound)?;
+        let file = location.folder.open_file(&location.name)?.ok_or(io::ErrorKind::NotFound)?;
         read_bounded(&file, bytes_max)
     };
     let bytes = read().map_err(|e| FileError::reading(path, e))?;
     bytes.ok_or_else(|| FileError::reading(path, Fault::TooLarge { bytes_max }))
 }
 
-/// Puts `bytes` in the place of what the file has, or makes it.
+/// Replaces the contents of a file by `bytes`, or creates it.
 ///
-/// Equal bytes are left alone. An existing file keeps its mode and, as far as we
-/// may, its owner; a new one follows the umask. A link stays, its target is
-/// replaced, and is made if it is missing. Where the name can't be given to
-/// another file (a mount point), the same file is rewritten, with a warning.
+/// A file with equal bytes is not touched. An existing file keeps its mode and, if
+/// permitted, its owner; a new one follows the umask. A link stays, and its target is
+/// replaced or created. Where no other file can have the name (a mount point), the
+/// same file is rewritten, with a warning.
 ///
 /// # Errors
 ///
-/// [`FileError`]; the old contents are intact and no other file is left behind.
+/// [`FileError`]; the old contents are intact, and no other file is left behind.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<Replaced, FileError> {
     replace_as(path, bytes, &WriteOptions::default())
 }
 
-/// As [`replace`], with a mode, an owner or a way of writing of the caller's choice.
+/// As [`replace`], with the options of the caller.
 ///
-/// A file with equal bytes gets its mode and owner, and is [`Replaced::Unchanged`].
+/// A file with equal bytes gets the mode and owner, and is [`Replaced::Unchanged`].
 ///
 /// # Errors
 ///
@@ -72,12 +73,12 @@ pub fn replace_as(
     bytes: &[u8],
     options: &WriteOptions,
 ) -> Result<Replaced, FileError> {
-    let place = FileLocation::of(path)?;
-    let replaced = place.folder.replace_as(&place.name, bytes, options);
+    let location = FileLocation::of(path)?;
+    let replaced = location.folder.replace_as(&location.name, bytes, options);
     replaced.map_err(|e| FileError::writing(path, e))
 }
 
-/// Where a path leads: links followed, the directory open.
+/// The target of a path: all links followed, and its directory open.
 #[derive(Debug)]
 pub(crate) struct FileLocation {
     pub(crate) folder: Folder,
@@ -101,7 +102,7 @@ impl FileLocation {
 }
 
 impl Folder {
-    /// As [`replace_as`], for an entry that is no link.
+    /// As [`replace_as`], for an entry that is not a link.
     pub(super) fn replace_as(
         &self,
         name: &OsStr,
@@ -123,7 +124,7 @@ impl Folder {
         bytes: &[u8],
         options: &WriteOptions,
     ) -> io::Result<Replaced> {
-        if self.is_settled(name, old, bytes, options)? {
+        if self.adjust_if_equal(name, old, bytes, options)? {
             return Ok(Replaced::Unchanged);
         }
         if options.is_in_place && old.is_some() {
@@ -135,8 +136,8 @@ impl Folder {
         Ok(Replaced::Written)
     }
 
-    /// Whether the file has these bytes already; then its mode and owner are put right.
-    pub(super) fn is_settled(
+    /// Sets mode and owner if the file has these bytes already; returns whether it has.
+    pub(super) fn adjust_if_equal(
         &self,
         name: &OsStr,
         old: Option<&FileStat>,
@@ -158,7 +159,7 @@ impl Folder {
         Ok(true)
     }
 
-    /// Puts a staged file in the place of `name`.
+    /// Replaces `name` by a staged file.
     pub(super) fn install(
         &self,
         staged: Staged<'_>,
@@ -176,7 +177,7 @@ impl Folder {
         }
     }
 
-    /// Rewrites the same file, and makes it as it shall be.
+    /// Rewrites the same file, and sets its mode and owner.
     pub(super) fn overwrite(
         &self,
         name: &OsStr,
@@ -189,27 +190,27 @@ impl Folder {
         self.write_over(name, bytes)
     }
 
-    /// Whether a file says just this; not if we may not read it.
+    /// Whether a file has exactly these bytes; false if we may not read it.
     pub(crate) fn holds(&self, name: &OsStr, bytes: &[u8]) -> io::Result<bool> {
         let file = match self.open_file(name) {
             Ok(Some(file)) => file,
             Ok(None) => return Ok(false),
-            // We may replace what we may not read.
+            // A file that we may not read can still be replaced.
             Err(e) if is_permission(&e) => return Ok(false),
             Err(e) => return Err(e),
         };
         Ok(read_bounded(&file, bytes.len())?.is_some_and(|old| old == bytes))
     }
 
-    /// As [`Folder::overwrite`], for a name that can't be given to another file.
+    /// As [`Folder::overwrite`], with a warning, for a name that no other file can have.
     pub(super) fn rewrite(
         &self,
         name: &OsStr,
         bytes: &[u8],
         options: &WriteOptions,
     ) -> io::Result<()> {
-        static TOLD: AtomicBool = AtomicBool::new(false);
-        if !TOLD.swap(true, Ordering::Relaxed) {
+        static IS_LOGGED: AtomicBool = AtomicBool::new(false);
+        if !IS_LOGGED.swap(true, Ordering::Relaxed) {
             let path = self.path_of(name);
             log::warn!(file:% = path.display(); "cannot be replaced, rewriting it in place");
         }
@@ -221,8 +222,8 @@ impl Folder {
         let file = self.open_to_rewrite(name)?.ok_or(io::ErrorKind::NotFound)?;
         let old_length = file.metadata()?.len();
         let shared = bytes.len().min(usize::try_from(old_length).unwrap_or(usize::MAX));
-        // What needs more room comes first: a full disk is noticed while the old
-        // bytes still stand.
+        // The part that needs more room comes first: if the disk is full, the old bytes
+        // are still there.
         if let Err(e) = file.write_all_at(&bytes[shared..], old_length) {
             file.set_len(old_length)?;
             return Err(e);
@@ -233,7 +234,7 @@ impl Folder {
     }
 }
 
-/// Whether a name can't be given to another file, but its bytes can be changed.
+/// Whether no other file can have the name, but the file can be rewritten.
 pub(crate) const fn needs_rewrite(error: Errno) -> bool {
     matches!(error, Errno::EBUSY | Errno::EXDEV)
 }

@@ -1,15 +1,16 @@
-//! A directory held open, and what can be done to the names in it.
+//! An open directory, and the operations on its entries.
 //!
-//! **Invariant.** Every call names one entry of the directory that was opened,
-//! and none follows a link: who swaps a directory for a link while we work
-//! leads us nowhere.
+//! **Invariant.** Every call names one entry of the directory that was opened, and
+//! none follows a link: a directory that is swapped for a link meanwhile does not
+//! lead us out of it.
 
 use super::hidden::{DISPLACED, STAGED, hidden};
+use super::kind::{Kind, kind_of};
 use super::write_options::WriteOptions;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, linkat, unlinkat};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -18,7 +19,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// A directory held open.
+/// An open directory.
 #[derive(Debug)]
 pub(crate) struct Folder {
     fd: OwnedFd,
@@ -31,28 +32,18 @@ impl AsFd for Folder {
     }
 }
 
-/// A name in a directory, whatever has it.
+/// A name in a directory; there may be nothing of that name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry<'a> {
     pub(crate) folder: &'a Folder,
     pub(crate) name: &'a OsStr,
 }
 
-/// What an entry of a directory is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    File,
-    Folder,
-    /// A link, a socket, a fifo or a device.
-    Other,
-}
-
-/// More than any directory has.
+/// The most entries of a directory that [`Folder::all_names`] returns.
 const NAMES_MAX: usize = 1_000_000;
-/// Our own trees are no deeper; a stranger's may be, and is not gone into further.
-pub(crate) const REMOVAL_DEPTH_MAX: usize = 128;
 const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
-// A fifo without a writer would block the open, a terminal would become ours.
+// Without these flags a fifo without a writer would block the open, and a terminal
+// would become our controlling terminal.
 const FILE: OFlag =
     OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 
@@ -75,8 +66,8 @@ impl Folder {
         Ok(Self { fd, path: self.path.join(name) })
     }
 
-    /// Calls `act` with the directory below this one that has, or would have, the
-    /// entry at the end of `keys`, and with the entry's name.
+    /// Calls `act` with the name at the end of `keys`, and with the directory below this
+    /// one that the other keys lead to.
     pub(crate) fn at<K: AsRef<OsStr>, T>(
         &self,
         keys: impl IntoIterator<Item = K, IntoIter: DoubleEndedIterator>,
@@ -100,7 +91,8 @@ impl Folder {
         Entry { folder: self, name }
     }
 
-    /// The names in it but `.` and `..`, sorted; `None` if they are more than `count_max`.
+    /// The names in it without `.` and `..`, sorted; `None` if there are more than
+    /// `count_max`.
     pub(crate) fn names(&self, count_max: usize) -> io::Result<Option<Vec<OsString>>> {
         let again = openat(&self.fd, ".", FOLDER, Mode::empty())?;
         let mut names = Vec::new();
@@ -138,19 +130,19 @@ impl Folder {
 
     /// Opens a file for reading; `None` if there is no such name.
     ///
-    /// What is no regular file is [`io::ErrorKind::InvalidInput`], and is not opened.
+    /// Anything but a regular file is [`io::ErrorKind::InvalidInput`], and not opened.
     pub(crate) fn open_file(&self, name: &OsStr) -> io::Result<Option<File>> {
         self.open_regular(name, OFlag::O_RDONLY)
     }
 
-    /// Opens a file for writing over its bytes; else as [`Folder::open_file`].
+    /// As [`Folder::open_file`], but for overwriting.
     pub(crate) fn open_to_rewrite(&self, name: &OsStr) -> io::Result<Option<File>> {
         self.open_regular(name, OFlag::O_WRONLY)
     }
 
     fn open_regular(&self, name: &OsStr, access: OFlag) -> io::Result<Option<File>> {
-        // Opening a device can be an act of its own: look before, and again
-        // after, because the name may be another's by then.
+        // Opening a device can have side effects, so check the kind before. Check again
+        // after, because the name may belong to another file by then.
         match self.kind(name)? {
             None => return Ok(None),
             Some(Kind::File) => {}
@@ -168,14 +160,14 @@ impl Folder {
         Ok(Some(fd.into()))
     }
 
-    /// Writes a new file under a name of its own, down to the disk.
+    /// Writes a new file under a hidden name, and syncs it to the disk.
     ///
-    /// It gets the mode and, as far as we may, the owner of `like`.
+    /// It gets the mode and, if permitted, the owner of `like`.
     pub(crate) fn stage(&self, bytes: &[u8], like: Option<&FileStat>) -> io::Result<Staged<'_>> {
         self.stage_as(bytes, like, &WriteOptions::default())
     }
 
-    /// As [`Folder::stage`], with a mode and an owner of our choice.
+    /// As [`Folder::stage`], with the mode and owner of `options`.
     pub(crate) fn stage_as(
         &self,
         bytes: &[u8],
@@ -198,20 +190,20 @@ impl Folder {
         file.write_all(bytes)?;
         // After the bytes: a write clears bits of the mode.
         if let Some(like) = like {
-            resemble(&file, &options.over(*like))?;
+            copy_attributes(&file, &options.with_mode(*like))?;
         }
         options.apply(&file)?;
         file.sync_all()?;
         Ok(staged)
     }
 
-    /// Takes care of a hidden file that somebody else has let go of.
+    /// Takes over a hidden file from [`Staged::into_name`].
     pub(crate) const fn adopt(&self, name: OsString) -> Staged<'_> {
         Staged { folder: self, name, is_ours: true }
     }
 
-    /// Takes a name away from its file, which is then staged under another.
-    pub(crate) fn unname(&self, name: &OsStr) -> io::Result<Staged<'_>> {
+    /// Renames a file to a hidden name.
+    pub(crate) fn move_aside(&self, name: &OsStr) -> io::Result<Staged<'_>> {
         let hidden = hidden(DISPLACED);
         renameat(&self.fd, name, &self.fd, hidden.as_os_str())?;
         Ok(Staged { folder: self, name: hidden, is_ours: true })
@@ -221,8 +213,8 @@ impl Folder {
         Ok(mkdirat(&self.fd, name, Mode::from_bits_truncate(0o777))?)
     }
 
-    /// Makes a directory unless the name is taken; tells whether it did. What has the
-    /// name shows when it is entered.
+    /// Creates a directory unless the name exists; returns whether it did. If the name
+    /// is not a directory, [`Folder::enter`] fails.
     pub(crate) fn ensure_folder(&self, name: &OsStr) -> io::Result<bool> {
         match self.make_folder(name) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -234,11 +226,14 @@ impl Folder {
         Ok(unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir)?)
     }
 
-    /// Removes a directory unless something is in it; tells whether it did.
+    /// Removes a directory unless it is missing or not empty; returns whether it did.
     pub(crate) fn remove_empty_folder(&self, name: &OsStr) -> io::Result<bool> {
         match self.remove_folder(name) {
             Err(e)
-                if matches!(code(&e), Some(Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOENT)) =>
+                if matches!(
+                    errno_of(&e),
+                    Some(Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOENT)
+                ) =>
             {
                 Ok(false)
             }
@@ -250,7 +245,7 @@ impl Folder {
         Ok(unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir)?)
     }
 
-    /// Removes a file if there is one.
+    /// Removes a file if it exists.
     pub(crate) fn ensure_no_file(&self, name: &OsStr) -> io::Result<()> {
         match self.remove_file(name) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -258,10 +253,10 @@ impl Folder {
         }
     }
 
-    /// Makes names durable.
+    /// Makes the names durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         match fsync(&self.fd) {
-            // Some file systems can't sync a directory; there is nothing better to do.
+            // Some file systems cannot sync a directory; nothing else would help.
             Ok(()) | Err(Errno::EINVAL | Errno::EBADF) => Ok(()),
             Err(e) => Err(e.into()),
         }
@@ -269,24 +264,24 @@ impl Folder {
 }
 
 impl Entry<'_> {
-    /// Moves it to another name, over what is there.
+    /// Renames it, and replaces what has that name.
     pub(crate) fn rename(self, to: Entry<'_>) -> io::Result<()> {
         Ok(renameat(&self.folder.fd, self.name, &to.folder.fd, to.name)?)
     }
 
-    /// Trades it for another one.
+    /// Exchanges it with another one.
     pub(crate) fn exchange(self, other: Entry<'_>) -> io::Result<()> {
         Ok(exchange(&self.folder.fd, self.name, &other.folder.fd, other.name)?)
     }
 
-    /// Gives a file another name beside the one it has.
+    /// Gives the file a second name.
     pub(crate) fn link(self, other: Entry<'_>) -> io::Result<()> {
         let (fd, to) = (&self.folder.fd, &other.folder.fd);
         Ok(linkat(fd, self.name, to, other.name, AtFlags::empty())?)
     }
 }
 
-/// A file under a hidden name, removed on drop unless it found a better one.
+/// A file under a hidden name. Dropping it removes the file, unless it was renamed.
 #[derive(Debug)]
 pub(crate) struct Staged<'a> {
     folder: &'a Folder,
@@ -299,13 +294,13 @@ impl Staged<'_> {
         self.folder.entry(&self.name)
     }
 
-    /// Lets go of it: the name is the caller's to remove.
+    /// Returns the hidden name; the caller has to remove the file.
     pub(crate) fn into_name(mut self) -> OsString {
         self.is_ours = false;
         std::mem::take(&mut self.name)
     }
 
-    /// Puts it in the place of `name`, whatever is there.
+    /// Renames it to `name`, and replaces what has that name.
     pub(crate) fn rename_over(mut self, name: &OsStr) -> Result<(), (Self, Errno)> {
         match renameat(&self.folder.fd, self.name.as_os_str(), &self.folder.fd, name) {
             Ok(()) => {
@@ -316,10 +311,10 @@ impl Staged<'_> {
         }
     }
 
-    /// Gives it `name`, unless that is taken (`EEXIST`).
-    pub(crate) fn settle(self, name: &OsStr) -> Result<(), Errno> {
+    /// Renames it to `name`; `EEXIST` if the name exists.
+    pub(crate) fn rename_no_replace(self, name: &OsStr) -> Result<(), Errno> {
         let fd = &self.folder.fd;
-        // A link never replaces, on every file system that has links at all.
+        // On every file system that has hard links, linking never replaces a file.
         match linkat(fd, self.name.as_os_str(), fd, name, AtFlags::empty()) {
             Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EMLINK) => {}
             answer => return answer,
@@ -331,13 +326,13 @@ impl Staged<'_> {
         }
     }
 
-    /// Trades places with `name`: afterwards this is what was there.
+    /// Exchanges it with `name`: afterwards this is the file that had the name.
     pub(crate) fn exchange(&self, name: &OsStr) -> Result<(), Errno> {
         let fd = &self.folder.fd;
         exchange(fd, &self.name, fd, name)
     }
 
-    /// Moves it to a name that says it was displaced.
+    /// Renames it to a hidden name for displaced files.
     pub(crate) fn mark_displaced(&mut self) -> Result<(), Errno> {
         let name = hidden(DISPLACED);
         let fd = &self.folder.fd;
@@ -354,7 +349,7 @@ impl Staged<'_> {
 impl Drop for Staged<'_> {
     fn drop(&mut self) {
         if self.is_ours {
-            // Nobody to tell, and the name is hidden: the next look will show it.
+            // A failure has no consequence: the name is hidden, and a sweep removes it.
             drop(self.folder.remove_file(&self.name));
         }
     }
@@ -366,21 +361,22 @@ fn exchange(fd: &OwnedFd, one: &OsStr, at: &OwnedFd, other: &OsStr) -> Result<()
     renameat2(fd, one, at, other, RenameFlags::RENAME_EXCHANGE)
 }
 
-// nix has the call for glibc alone.
+// nix has the call only for glibc.
 #[cfg(not(target_env = "gnu"))]
 fn exchange(_: &OwnedFd, _: &OsStr, _: &OwnedFd, _: &OsStr) -> Result<(), Errno> {
     Err(Errno::ENOSYS)
 }
 
-/// Gives a file the mode and, as far as we may, the owner of another.
-pub(crate) fn resemble(file: impl AsFd, like: &FileStat) -> io::Result<()> {
+/// Gives a file the mode and, if permitted, the owner of another.
+pub(crate) fn copy_attributes(file: impl AsFd, like: &FileStat) -> io::Result<()> {
     let own = fstat(&file)?;
     let mut mode = Mode::from_bits_truncate(like.st_mode & 0o7777);
     if own.st_uid != like.st_uid || own.st_gid != like.st_gid {
         let (user, group) = (Uid::from_raw(like.st_uid), Gid::from_raw(like.st_gid));
         if fchown(&file, Some(user), Some(group)).is_err() {
-            // Not root: the file is ours now, and never lends our name to who runs
-            // it. It keeps its group if we are in it; if not, nothing can be done.
+            // We are not root, so the file belongs to us now: without set-user-ID and
+            // set-group-ID bits, or it would run with our rights. It keeps its group if
+            // we are a member; otherwise nothing can be done.
             let _ = fchown(&file, None, Some(group));
             mode &= !(Mode::S_ISUID | Mode::S_ISGID);
         }
@@ -389,38 +385,30 @@ pub(crate) fn resemble(file: impl AsFd, like: &FileStat) -> io::Result<()> {
     Ok(fchmod(&file, mode)?)
 }
 
-pub(crate) fn kind_of(stat: &FileStat) -> Kind {
-    match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
-        SFlag::S_IFREG => Kind::File,
-        SFlag::S_IFDIR => Kind::Folder,
-        _ => Kind::Other,
-    }
-}
-
 /// Reads a file to its end; `None` if it has more than `bytes_max`.
 pub(crate) fn read_bounded(file: &File, bytes_max: usize) -> io::Result<Option<Vec<u8>>> {
     let bytes = read_start(file, bytes_max.saturating_add(1))?;
     Ok((bytes.len() <= bytes_max).then_some(bytes))
 }
 
-/// Reads the first `count` bytes of a file, or all if it has fewer.
+/// Reads at most the first `count` bytes of a file.
 pub(crate) fn read_start(file: &File, count: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(u64::try_from(count).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// What the system called an error.
-pub(crate) fn code(error: &io::Error) -> Option<Errno> {
+/// The system's number of an error.
+pub(crate) fn errno_of(error: &io::Error) -> Option<Errno> {
     error.raw_os_error().map(Errno::from_raw)
 }
 
-/// Whether a file system can't exchange two names.
+/// Whether the file system cannot exchange two names.
 pub(crate) const fn is_no_exchange(error: Errno) -> bool {
     matches!(error, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP)
 }
 
-/// The directory that a path names an entry of, and the name.
+/// The directory and the file name of a path.
 pub(crate) fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     let name = path.file_name().filter(|name| !name.is_empty());
     let name = name.ok_or(io::ErrorKind::InvalidInput)?;
@@ -428,7 +416,7 @@ pub(crate) fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     Ok((parent.unwrap_or(Path::new(".")), name))
 }
 
-/// The device and number of a file: what it is, whatever its name.
+/// The device and inode of a file, which identify it under any name.
 pub(crate) fn identity(file: impl AsFd) -> io::Result<(u64, u64)> {
     let stat = fstat(file)?;
     Ok((stat.st_dev, stat.st_ino))

@@ -1,37 +1,35 @@
-//! Hidden names, for what is on its way in or out of a directory.
+//! Hidden names for files that are about to replace others, or were replaced.
 //!
-//! **Invariant.** A name tells which process gave it: what a process that was killed
-//! has left is known, and no other one's is touched. (Processes of different pid
-//! namespaces that write to one directory can't know of one another.)
+//! **Invariant.** A name contains the pid of the process that made it, so the files of
+//! a killed process are recognised, and those of a running one are not touched.
+//! (Processes in different pid namespaces that write to one directory cannot tell.)
 
-use super::folder::{Folder, Kind, REMOVAL_DEPTH_MAX};
 use std::ffi::{OsStr, OsString};
-use std::io;
 use std::path::Path;
 
-/// How the name of what we are writing ends.
+/// The ending of names of new files.
 pub(crate) const STAGED: &str = ".new";
-/// How the name of what we have displaced ends.
+/// The ending of names of displaced files.
 pub(crate) const DISPLACED: &str = ".old";
 const PREFIX: &str = ".zk-";
 
-/// A name that nobody has.
+/// Makes a name that no file has.
 pub(crate) fn hidden(ending: &str) -> OsString {
     OsString::from(format!("{PREFIX}{:016x}-{}{ending}", fastrand::u64(..), std::process::id()))
 }
 
-/// Whether a name is a dot-file's: those are nobody's fields, and left alone.
+/// Whether a name is that of a dot-file. Dot-files are no fields, and left alone.
 pub(crate) fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }
 
-/// Whether a name is one of what is on its way in.
+/// Whether a name is the hidden one of a new file.
 #[cfg(feature = "watch")]
 pub(crate) fn is_staged(name: &OsStr) -> bool {
     is_between(name, STAGED)
 }
 
-/// Whether a name is one of what is on its way out.
+/// Whether a name is the hidden one of a displaced file.
 #[cfg(feature = "watch")]
 pub(crate) fn is_displaced(name: &OsStr) -> bool {
     is_between(name, DISPLACED)
@@ -43,9 +41,9 @@ fn is_between(name: &OsStr, ending: &str) -> bool {
     name.starts_with(PREFIX.as_bytes()) && name.ends_with(ending.as_bytes())
 }
 
-/// Whether a name was given by a process that is gone, or by an earlier one with our
-/// number: in a container that is the rule.
-fn is_left_over(name: &OsStr) -> bool {
+/// Whether a name was made by a process that is gone, or by an earlier process with our
+/// pid, which is common in containers.
+pub(crate) fn is_left_over(name: &OsStr) -> bool {
     let process = || {
         let name = name.to_str()?.strip_prefix(PREFIX)?;
         let name = name.strip_suffix(STAGED).or_else(|| name.strip_suffix(DISPLACED))?;
@@ -56,35 +54,6 @@ fn is_left_over(name: &OsStr) -> bool {
     process().is_some_and(|process| {
         process == std::process::id() || !Path::new("/proc").join(process.to_string()).exists()
     })
-}
-
-/// Removes what processes that were killed have left in a directory. Whoever calls
-/// it has nothing hidden there.
-pub(crate) fn sweep(folder: &Folder) -> io::Result<()> {
-    for name in folder.all_names()? {
-        if is_left_over(&name) {
-            log::debug!(file:% = folder.path_of(&name).display(); "removing a left-over");
-            remove_all(folder, &name, 0)?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes a file, or a directory with all that is in it.
-pub(crate) fn remove_all(folder: &Folder, name: &OsStr, depth: usize) -> io::Result<()> {
-    match folder.kind(name)? {
-        None => Ok(()),
-        Some(Kind::File | Kind::Other) => folder.remove_file(name),
-        Some(Kind::Folder) => {
-            let below = folder.enter(name)?;
-            if depth < REMOVAL_DEPTH_MAX {
-                for inner in below.all_names()? {
-                    remove_all(&below, &inner, depth + 1)?;
-                }
-            }
-            folder.remove_folder(name)
-        }
-    }
 }
 
 #[cfg(test)]

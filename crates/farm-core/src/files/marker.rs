@@ -1,38 +1,38 @@
-//! The mark on a directory that one of our tools writes alone.
+//! The marker in a directory that only one of our tools writes.
 //!
-//! **Invariant.** A directory with somebody else's files gets no mark unless its
-//! owner says so.
+//! **Invariant.** A directory with other files gets no marker, unless the user asks to
+//! adopt it.
 
 use super::error::{Fault, FileError};
-use super::folder::{Folder, Kind};
+use super::folder::Folder;
+use super::kind::Kind;
 use super::write_options::WriteOptions;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
-/// A file that says whose a directory is.
+/// A file that says which tool owns a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnershipMarker {
-    /// Its name, a hidden one.
+    /// Its name, which starts with a dot.
     pub name: &'static str,
-    /// What a person finds in it.
+    /// Its contents, for people.
     pub text: &'static [u8],
 }
 
 impl OwnershipMarker {
-    /// Makes the directory, or takes one that is empty or has the mark; with
+    /// Creates the directory, or claims one that is empty or has the marker; with
     /// `adopt` any other one too.
     ///
     /// # Errors
     ///
-    /// [`Fault::NotOurs`] for a directory with somebody else's files, which is left as
-    /// it is.
+    /// [`Fault::NotOurs`] for a directory with other files, which is not touched.
     pub fn claim(&self, path: &Path, adopt: bool) -> Result<(), FileError> {
-        self.verdict(path, self.put_on(path, adopt).map(|is_on| is_on.then_some(())))
+        self.require_ours(path, self.put_on(path, adopt).map(|is_on| is_on.then_some(())))
     }
 
-    /// What came of a look at a directory; `None` for one that is somebody else's.
-    pub(super) fn verdict<T>(
+    /// Turns `None`, for a directory that is not ours, into an error.
+    pub(super) fn require_ours<T>(
         &self,
         path: &Path,
         outcome: io::Result<Option<T>>,
@@ -55,7 +55,7 @@ impl OwnershipMarker {
         Ok(may_be)
     }
 
-    /// Whether it is on a directory, or nobody is in the way of it there.
+    /// Whether the directory has the marker, is empty, or is to be adopted.
     pub(super) fn may_be_put_on(&self, folder: &Folder, adopt: bool) -> io::Result<bool> {
         Ok(adopt || self.is_on(folder)? || folder.names(0)?.is_some())
     }

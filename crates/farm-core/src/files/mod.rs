@@ -1,17 +1,18 @@
 //! Files of this machine: written as a whole, compared and swapped, watched.
 //!
-//! From the bottom up: `folder` is a directory held open, `hidden` the names of what
-//! is on its way. `file` replaces a file, `staging` does so later or never, both as
-//! `manner` says; `swap` only if the file is as expected, and `displace` keeps what
-//! was there, which `previous` puts back. `tree` writes a whole directory, on which
-//! there is a `mark`. `conf` is a file or a directory that people edit as well. All of
-//! them report a failure as an `error`.
+//! From the bottom up: `folder` is an open directory, `hidden` makes temporary names,
+//! and `cleanup` removes what has them. `file` replaces a file and `staging` does so
+//! later or never, both with `write_options`. `compare_and_swap` replaces a file only
+//! if it is as expected. `displace` keeps the old file, and `backup` puts it back.
+//! `tree` writes a whole directory, which has a `marker`. `conf` is a file or a
+//! directory that people edit too. All of them report an `error`.
 //!
 //! **Invariant.** A reader of a file that we write sees the old bytes or the new
-//! ones, never a part. What somebody saves while we write is found again, and a
-//! failed read is an error, never an empty record.
+//! ones, never a part. An edit that is saved while we write is not lost, and a failed
+//! read is an error, never an empty record.
 
 pub mod backup;
+mod cleanup;
 mod compare_and_swap;
 pub mod conf;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub mod error;
 pub mod file;
 mod folder;
 mod hidden;
+mod kind;
 pub mod marker;
 pub mod staging;
 pub mod tree;

@@ -1,98 +1,98 @@
-//! A file that is written beside another one, and takes its place later or never.
+//! A file that is written beside another one, and replaces it later or never.
 //!
-//! **Invariant.** What is not installed is removed; until then nobody who looks
-//! for the file itself sees any of it.
+//! **Invariant.** A staged file that is not installed is removed. Until it is
+//! installed, the file itself does not change.
 
 use super::backup::{self, Backup};
+use super::cleanup;
 use super::error::FileError;
 use super::file::FileLocation;
-use super::hidden;
 use super::write_options::WriteOptions;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file with its new bytes, down on the disk, under a hidden name.
+/// A file with its new bytes, synced to the disk under a hidden name.
 #[derive(Debug)]
 pub struct StagedFile {
     path: PathBuf,
-    /// Where it belongs, and its name until it is installed.
+    /// Where it is to be installed, and its name until then.
     hidden: Option<(FileLocation, OsString)>,
     bytes: Vec<u8>,
     options: WriteOptions,
 }
 
-/// Removes what processes that were killed have left beside a file. Whoever calls it
-/// has nothing staged there.
+/// Removes the files that killed processes have left beside a file. The caller must
+/// have nothing staged there.
 ///
 /// # Errors
 ///
-/// [`FileError`] when the directory can't be read, or something stays.
+/// [`FileError`] if the directory cannot be read, or a file cannot be removed.
 pub fn sweep(path: &Path) -> Result<(), FileError> {
-    let place = FileLocation::of(path)?;
-    hidden::sweep(&place.folder).map_err(|e| FileError::writing(path, e))
+    let location = FileLocation::of(path)?;
+    cleanup::sweep(&location.folder).map_err(|e| FileError::writing(path, e))
 }
 
 impl StagedFile {
-    /// Writes `bytes` beside the file at `path`; `None` if that has them already.
+    /// Writes `bytes` beside the file at `path`; `None` if the file has them already.
     ///
     /// # Errors
     ///
-    /// [`FileError`]; the file is untouched and no other one is left behind.
+    /// [`FileError`]; the file is untouched, and no other one is left behind.
     pub fn write(
         path: &Path,
         bytes: Vec<u8>,
         options: WriteOptions,
     ) -> Result<Option<Self>, FileError> {
-        let place = FileLocation::of(path)?;
+        let location = FileLocation::of(path)?;
         let stage = || -> io::Result<Option<OsString>> {
-            let old = place.folder.stat(&place.name)?;
-            if place.folder.is_settled(&place.name, old.as_ref(), &bytes, &options)? {
+            let old = location.folder.stat(&location.name)?;
+            if location.folder.adjust_if_equal(&location.name, old.as_ref(), &bytes, &options)? {
                 return Ok(None);
             }
-            let staged = place.folder.stage_as(&bytes, old.as_ref(), &options)?;
+            let staged = location.folder.stage_as(&bytes, old.as_ref(), &options)?;
             Ok(Some(staged.into_name()))
         };
         let hidden = stage().map_err(|e| FileError::writing(path, e))?;
         Ok(hidden.map(|hidden| {
-            let hidden = Some((place, hidden));
+            let hidden = Some((location, hidden));
             Self { path: path.to_owned(), hidden, bytes, options }
         }))
     }
 
-    /// Where it is, from the root on.
+    /// Its absolute path.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         let path = match &self.hidden {
-            Some((place, hidden)) => place.folder.path_of(hidden),
+            Some((location, hidden)) => location.folder.path_of(hidden),
             None => self.path.clone(),
         };
         std::path::absolute(&path).unwrap_or(path)
     }
 
-    /// Puts it in the place of the file that it was written for.
+    /// Replaces the file by this one.
     ///
     /// # Errors
     ///
     /// [`FileError`]; the file has its old contents, and the new ones are gone.
     pub fn install(mut self) -> Result<(), FileError> {
-        self.put_in_place().map_err(|e| FileError::writing(&self.path, e))
+        self.replace_target().map_err(|e| FileError::writing(&self.path, e))
     }
 
-    /// As [`StagedFile::install`], but what was there can be put back.
+    /// As [`StagedFile::install`], but the old file can be put back.
     ///
     /// # Errors
     ///
     /// [`FileError`]; the file has its old contents, and the new ones are gone.
     pub fn install_over(mut self) -> Result<Backup, FileError> {
-        let Some((place, hidden)) = self.hidden.take() else {
+        let Some((location, hidden)) = self.hidden.take() else {
             let e = io::Error::from(io::ErrorKind::NotFound);
             return Err(FileError::writing(&self.path, e));
         };
-        backup::install(&self.path, place, hidden, &self.bytes, &self.options)
+        backup::install(&self.path, location, hidden, &self.bytes, &self.options)
     }
 
-    fn put_in_place(&mut self) -> io::Result<()> {
+    fn replace_target(&mut self) -> io::Result<()> {
         let Some((FileLocation { folder, name }, hidden)) = self.hidden.take() else {
             return Ok(());
         };
@@ -109,8 +109,8 @@ impl StagedFile {
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        if let Some((place, hidden)) = self.hidden.take() {
-            drop(place.folder.adopt(hidden));
+        if let Some((location, hidden)) = self.hidden.take() {
+            drop(location.folder.adopt(hidden));
         }
     }
 }

@@ -1,28 +1,28 @@
-//! How a file is written, where somebody wants it otherwise than it is.
+//! The mode and owner of a file that is written, and whether it is rewritten in place.
 
-use super::folder::kind_of;
+use super::kind::{Kind, kind_of};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 use nix::unistd::{Gid, Group, Uid, User, fchown};
 use std::fs::File;
 use std::io;
 
-/// How a file is written. The default keeps its mode and owner.
+/// How a file is written. The default keeps its mode and owner, and replaces it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WriteOptions {
-    /// The mode that it shall have.
+    /// Its new mode.
     pub mode: Option<FileMode>,
-    /// Who shall own it.
+    /// Its new owner.
     pub owner: Option<Owner>,
-    /// Rewrite the same file instead of putting another one in its place.
+    /// Rewrite the same file instead of replacing it by another one.
     pub is_in_place: bool,
 }
 
-/// Who may read and write a file.
+/// The permission bits of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileMode(u32);
 
 impl FileMode {
-    /// Reads an octal number of at most three digits, which a 0 may precede.
+    /// Reads an octal number of at most three digits, with or without a leading 0.
     ///
     /// # Errors
     ///
@@ -34,7 +34,7 @@ impl FileMode {
     }
 }
 
-/// To whom a file belongs.
+/// The owner of a file: a user, a group, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
     user: Option<Uid>,
@@ -59,7 +59,7 @@ impl Owner {
 }
 
 fn uid(name: &str) -> Result<Uid, WriteOptionsError> {
-    // A user may have a number for a name, as it is with chown.
+    // As with chown, a number is first tried as a name.
     let known = User::from_name(name).ok().flatten().map(|user| user.uid);
     let known = known.or_else(|| number(name).map(Uid::from_raw));
     known.ok_or_else(|| WriteOptionsError::User(name.to_owned()))
@@ -71,17 +71,17 @@ fn gid(name: &str) -> Result<Gid, WriteOptionsError> {
     known.ok_or_else(|| WriteOptionsError::Group(name.to_owned()))
 }
 
-/// The highest number means "nobody in particular" to the system.
+/// Reads an id; the highest number is none, because to chown it means "no change".
 fn number(text: &str) -> Option<u32> {
     let is_number = text.bytes().all(|c| c.is_ascii_digit());
     text.parse().ok().filter(|number| is_number && *number != u32::MAX)
 }
 
-/// Why a text says nothing about a file.
+/// Why a text is neither a mode nor an owner.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum WriteOptionsError {
-    /// It is no mode.
-    #[error("{0:?} is no mode: it must be octal, like 640")]
+    /// It is not a mode.
+    #[error("{0:?} is not a mode: it must be octal, like 640")]
     Mode(String),
     /// There is no such user.
     #[error("no such user: {0:?}")]
@@ -92,33 +92,32 @@ pub enum WriteOptionsError {
 }
 
 impl WriteOptions {
-    /// What a file shall be like that takes the place of this one: its mode is not
-    /// that of the old file for a moment if it is to have its own.
-    pub(super) const fn over(&self, mut old: FileStat) -> FileStat {
+    /// The attributes of the old file with our mode, if we have one: the new file must
+    /// never have the old mode, not even briefly.
+    pub(super) const fn with_mode(&self, mut old: FileStat) -> FileStat {
         if let Some(FileMode(mode)) = self.mode {
             old.st_mode = (old.st_mode & !0o7777) | mode;
         }
         old
     }
 
-    /// Whether a file is as it shall be, its bytes aside.
+    /// Whether a file has this mode and owner.
     pub(super) fn is_met_by(&self, stat: &FileStat) -> bool {
-        let is = |wanted: Option<u32>, is: u32| wanted.is_none_or(|wanted| wanted == is);
-        is(self.mode.map(|mode| mode.0), stat.st_mode & 0o7777) && self.is_owned(stat)
+        self.mode.is_none_or(|FileMode(mode)| mode == stat.st_mode & 0o7777) && self.has_owner(stat)
     }
 
-    fn is_owned(&self, stat: &FileStat) -> bool {
+    fn has_owner(&self, stat: &FileStat) -> bool {
         self.owner.is_none_or(|Owner { user, group }| {
             user.is_none_or(|user| user.as_raw() == stat.st_uid)
                 && group.is_none_or(|group| group.as_raw() == stat.st_gid)
         })
     }
 
-    /// Makes a file so.
+    /// Gives a file this mode and owner.
     pub(super) fn apply(&self, file: &File) -> io::Result<()> {
         let stat = fstat(file)?;
-        debug_assert_eq!(kind_of(&stat), super::folder::Kind::File);
-        if let Some(Owner { user, group }) = self.owner.filter(|_| !self.is_owned(&stat)) {
+        debug_assert_eq!(kind_of(&stat), Kind::File);
+        if let Some(Owner { user, group }) = self.owner.filter(|_| !self.has_owner(&stat)) {
             fchown(file, user, group)?;
         }
         // After the owner: a change of owner clears bits of the mode.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::files::constrained;
-use crate::files::displace::{keep, link_aside};
+use crate::files::displace::{keep_exchanged, link_aside};
 use crate::files::error::Fault;
 use crate::files::staging::StagedFile;
 use crate::files::write_options::FileMode;
@@ -26,8 +26,8 @@ fn over_as(path: &Path, bytes: &[u8], options: WriteOptions) -> Backup {
     staged.install_over().unwrap()
 }
 
-/// Everything about a file that a reader could notice.
-fn look(path: &Path) -> (Vec<u8>, u32, u32, u32, u64, i64, i64) {
+/// The contents and attributes of a file.
+fn snapshot(path: &Path) -> (Vec<u8>, u32, u32, u32, u64, i64, i64) {
     let about = fs::symlink_metadata(path).unwrap();
     let times = (about.mtime(), about.mtime_nsec());
     let bytes = fs::read(path).unwrap();
@@ -42,17 +42,17 @@ fn a_file_comes_back_exactly_as_it_was() {
         std::os::unix::fs::chown(&path, Some(1234), Some(4321)).unwrap();
     }
     fs::set_permissions(&path, fs::Permissions::from_mode(0o4710)).unwrap();
-    let before = look(&path);
+    let before = snapshot(&path);
     let mode = Some(FileMode::parse("600").unwrap());
-    let mut previous = over_as(&path, b"new", WriteOptions { mode, ..WriteOptions::default() });
-    assert_eq!((&look(&path).0[..], look(&path).1 & 0o7777), (&b"new"[..], 0o600));
-    previous.put_back().unwrap();
-    assert_eq!(look(&path), before);
+    let mut backup = over_as(&path, b"new", WriteOptions { mode, ..WriteOptions::default() });
+    assert_eq!((&snapshot(&path).0[..], snapshot(&path).1 & 0o7777), (&b"new"[..], 0o600));
+    backup.put_back().unwrap();
+    assert_eq!(snapshot(&path), before);
     assert_eq!(names(scratch.path()), ["conf"]);
     // There is nothing left to put back.
     let again = over(&path, b"newer");
-    previous.put_back().unwrap();
-    drop((previous, again));
+    backup.put_back().unwrap();
+    drop((backup, again));
     assert_eq!(fs::read(&path).unwrap(), b"newer");
     assert_eq!(names(scratch.path()), ["conf"]);
 }
@@ -63,9 +63,9 @@ fn where_there_was_no_file_there_is_none_again() {
     let path = scratch.join("conf");
     over(&path, b"new").put_back().unwrap();
     assert_eq!(names(scratch.path()), Vec::<String>::new());
-    let mut previous = over(&path, b"new");
+    let mut backup = over(&path, b"new");
     fs::remove_file(&path).unwrap();
-    previous.put_back().unwrap();
+    backup.put_back().unwrap();
     assert_eq!(names(scratch.path()), Vec::<String>::new());
 }
 
@@ -84,13 +84,13 @@ fn what_is_forgotten_leaves_nothing() {
 fn one_after_the_other_they_lead_back_to_the_first() {
     let scratch = Scratch::new();
     let path = scratch.write("conf", "first");
-    let before = look(&path);
+    let before = snapshot(&path);
     let mut second = over(&path, b"second");
     let mut third = over(&path, b"third");
     third.put_back().unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"second");
     second.put_back().unwrap();
-    assert_eq!(look(&path), before);
+    assert_eq!(snapshot(&path), before);
 }
 
 #[test]
@@ -98,14 +98,14 @@ fn a_link_stays_and_its_target_comes_back() {
     let scratch = Scratch::new();
     let target = scratch.write("deep/target", "old");
     symlink("deep/target", scratch.join("conf")).unwrap();
-    let before = look(&target);
-    let mut previous = over(&scratch.join("conf"), b"new");
+    let before = snapshot(&target);
+    let mut backup = over(&scratch.join("conf"), b"new");
     assert_eq!(fs::read(&target).unwrap(), b"new");
-    // Where the link leads to meanwhile is not where it was written.
+    // The link has another target by now; the old target gets its file back.
     fs::remove_file(scratch.join("conf")).unwrap();
     symlink("elsewhere", scratch.join("conf")).unwrap();
-    previous.put_back().unwrap();
-    assert_eq!(look(&target), before);
+    backup.put_back().unwrap();
+    assert_eq!(snapshot(&target), before);
     assert_eq!(names(scratch.path()), ["conf", "deep"]);
 }
 
@@ -127,11 +127,12 @@ fn what_became_a_directory_meanwhile_stays_one() {
 fn what_an_exchange_brought_gets_its_place_back_if_it_is_no_file() {
     let scratch = Scratch::new();
     scratch.write("conf/inside", "x");
-    let place = FileLocation::of(&scratch.join("conf")).unwrap();
-    let staged = place.folder.stage(b"new", None).unwrap();
-    staged.exchange(&place.name).unwrap();
-    let (old, aside) = (place.folder.entry(&place.name), place.folder.entry("aside".as_ref()));
-    assert!(keep(staged.entry(), old, aside).is_err());
+    let location = FileLocation::of(&scratch.join("conf")).unwrap();
+    let staged = location.folder.stage(b"new", None).unwrap();
+    staged.exchange(&location.name).unwrap();
+    let (old, aside) =
+        (location.folder.entry(&location.name), location.folder.entry("aside".as_ref()));
+    assert!(keep_exchanged(staged.entry(), old, aside).is_err());
     drop(staged);
     assert_eq!(scratch.read("conf/inside").unwrap(), "x");
     assert_eq!(names(scratch.path()), ["conf"]);
@@ -143,18 +144,18 @@ fn putting_back_needs_no_room() {
     else {
         return;
     };
-    // A file that is larger than any we could write here.
+    // A file larger than the limit for new files.
     let folder = top.join("full");
     fs::create_dir(&folder).unwrap();
     let path = folder.join("conf");
     fs::hard_link(top.join("program"), &path).unwrap();
     let before = fs::metadata(&path).unwrap();
     assert!(before.len() > 1 << 20);
-    let mut previous = over(&path, b"new");
-    previous.put_back().unwrap();
+    let mut backup = over(&path, b"new");
+    backup.put_back().unwrap();
     let after = fs::metadata(&path).unwrap();
     assert_eq!((before.ino(), before.len()), (after.ino(), after.len()));
-    // No room for the new bytes: nothing happened.
+    // There is no room for the new bytes, so nothing changes.
     assert!(StagedFile::write(&path, vec![b'x'; 1 << 20], WriteOptions::default()).is_err());
     assert_eq!(fs::metadata(&path).unwrap().ino(), before.ino());
     assert_eq!(names(&folder), ["conf"]);
@@ -168,15 +169,15 @@ fn what_could_not_be_put_back_can_be_tried_again() {
     fs::create_dir(&folder).unwrap();
     let path = folder.join("conf");
     crate::files::file::replace(&path, b"old").unwrap();
-    // Not ours to read, but ours to replace and to put back.
+    // We may not read it, but we may replace it and put it back.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
-    let mut previous = over(&path, b"new");
+    let mut backup = over(&path, b"new");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
     for _ in 0..2 {
-        assert!(previous.put_back().unwrap_err().is_permission());
+        assert!(backup.put_back().unwrap_err().is_permission());
     }
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-    previous.put_back().unwrap();
+    backup.put_back().unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"old");
     assert_eq!(names(&folder), ["conf"]);
@@ -190,13 +191,13 @@ fn the_same_file_gets_its_bytes_and_its_mode_back() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     let inode = fs::metadata(&path).unwrap().ino();
     let mode = Some(FileMode::parse("600").unwrap());
-    let mut previous =
+    let mut backup =
         over_as(&path, b"new", WriteOptions { mode, is_in_place: true, ..WriteOptions::default() });
     assert_eq!(
         (fs::read(&path).unwrap().as_slice(), fs::metadata(&path).unwrap().ino()),
         (&b"new"[..], inode)
     );
-    previous.put_back().unwrap();
+    backup.put_back().unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"old and longer than the new one");
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
     assert_eq!(names(scratch.path()), ["conf"]);
@@ -211,16 +212,16 @@ fn a_mounted_file_comes_back_too() {
     crate::files::file::replace(&path, b"").unwrap();
     fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
     if !may_mount {
-        // Nothing to be seen here that other tests don't show.
+        // Without mounts this test adds nothing to the others.
         return;
     }
     let mount = Command::new("mount").arg("--bind").args([&real, &path]).status().unwrap();
     assert!(mount.success());
     let inode = fs::metadata(&path).unwrap().ino();
     let mode = Some(FileMode::parse("600").unwrap());
-    let mut previous = over_as(&path, b"new", WriteOptions { mode, ..WriteOptions::default() });
+    let mut backup = over_as(&path, b"new", WriteOptions { mode, ..WriteOptions::default() });
     assert_eq!(fs::read(&real).unwrap(), b"new");
-    previous.put_back().unwrap();
+    backup.put_back().unwrap();
     assert_eq!(fs::read(&real).unwrap(), b"old");
     let after = fs::metadata(&path).unwrap();
     assert_eq!((after.ino(), after.mode() & 0o7777), (inode, 0o640));
@@ -232,16 +233,17 @@ fn a_mounted_file_comes_back_too() {
 fn without_exchange_a_second_name_keeps_it() {
     let scratch = Scratch::new();
     let path = scratch.write("conf", "old");
-    let before = look(&path);
-    let place = FileLocation::of(&path).unwrap();
-    let staged = place.folder.stage(b"new", None).unwrap();
-    let (old, aside) = (place.folder.entry(&place.name), place.folder.entry(".aside".as_ref()));
+    let before = snapshot(&path);
+    let location = FileLocation::of(&path).unwrap();
+    let staged = location.folder.stage(b"new", None).unwrap();
+    let (old, aside) =
+        (location.folder.entry(&location.name), location.folder.entry(".aside".as_ref()));
     assert!(link_aside(staged.entry(), old, aside).unwrap());
     staged.into_name();
     let kept = Kept::Aside(aside.name.to_owned());
     assert_eq!(fs::read(&path).unwrap(), b"new");
-    let mut previous = Backup { path: path.clone(), place, kept };
-    previous.put_back().unwrap();
-    assert_eq!(look(&path), before);
+    let mut backup = Backup { path: path.clone(), location, kept };
+    backup.put_back().unwrap();
+    assert_eq!(snapshot(&path), before);
     assert_eq!(names(scratch.path()), ["conf"]);
 }

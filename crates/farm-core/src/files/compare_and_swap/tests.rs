@@ -69,7 +69,7 @@ fn what_an_exchange_brought_back_is_looked_at() {
     let name = OsStr::new("conf");
     let staged = folder.stage(b"new", None).unwrap();
     staged.exchange(name).unwrap();
-    match folder.look_at(staged, name, b"expected").unwrap() {
+    match folder.check_exchanged(staged, name, b"expected").unwrap() {
         SwapOutcome::Raced(mut displaced) => {
             assert_eq!(displaced.read(100).unwrap().unwrap(), b"edited in the last moment");
         }
@@ -87,7 +87,10 @@ fn what_is_no_file_gets_its_place_back() {
     let name = OsStr::new("conf");
     let staged = folder.stage(b"new", None).unwrap();
     staged.exchange(name).unwrap();
-    assert!(matches!(folder.look_at(staged, name, b"expected").unwrap(), SwapOutcome::Stale));
+    assert!(matches!(
+        folder.check_exchanged(staged, name, b"expected").unwrap(),
+        SwapOutcome::Stale
+    ));
     assert_eq!(fs::read_link(scratch.join("conf")).unwrap(), Path::new("/etc/passwd"));
     assert!(is_alone(&scratch));
 }

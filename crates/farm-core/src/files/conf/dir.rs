@@ -1,15 +1,17 @@
 //! A config in a directory: one small file per field.
 //!
 //! **Invariant.** A file is written only if the value of its field changed, and
-//! only over the bytes that we have read. What is not ours (dot-files, links,
-//! sockets, what is no text) is neither read, nor written, nor removed.
+//! only over the bytes that we have read. Entries that are not ours (dot-files, links,
+//! sockets, files that are not text) are neither read, nor written, nor removed.
 
+use super::limits::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, QUIET};
+use super::outcome::{Loaded, Stored};
 use super::scan::{Found, Limits, ScanError, Skipped, scan};
-use super::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, Loaded, QUIET, Stored};
 use crate::codec::dir::{Decoded, Memory, Tree, carry_over, decode, encode};
 use crate::files::compare_and_swap::{Displaced, SwapOutcome};
 use crate::files::error::{Fault, FileError, is_no_file};
-use crate::files::folder::{Folder, Kind, code};
+use crate::files::folder::{Folder, errno_of};
+use crate::files::kind::Kind;
 use crate::model::{Conflict, FieldPath, Record, Value};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
@@ -22,16 +24,16 @@ const LIMITS: Limits = Limits { entries_max: CONF_ENTRIES_MAX, bytes_max: CONF_B
 pub(super) struct ConfDir {
     path: PathBuf,
     memory: Memory,
-    /// The files as they were read or written last.
+    /// The files as they were last read or written.
     seen: Tree,
-    /// The record as it was loaded or stored last.
-    shown: Record,
+    /// The record that was last loaded or stored.
+    record: Record,
     skipped: BTreeSet<Skipped>,
-    /// Fields of `shown` that have no file, because they can't.
+    /// Fields of `record` that cannot have a file.
     unfiled: Vec<FieldPath>,
-    /// What was said of them.
-    told: BTreeSet<(String, String)>,
-    /// Directories whose field is gone, but which hold things that are not ours.
+    /// The fields and reasons that were logged for them.
+    logged: BTreeSet<(String, String)>,
+    /// Directories whose field is gone, but which still contain entries that are not ours.
     leftover: BTreeSet<Vec<String>>,
     conflicts: Vec<Conflict>,
 }
@@ -57,22 +59,22 @@ impl ConfDir {
             }
         };
         let Found { mut tree, skipped, just_emptied } = found;
-        self.tell_skipped(skipped);
+        self.log_skipped(skipped);
         self.hide_leftover(&mut tree);
-        let Decoded { mut record, skipped: odd } = decode(&tree, &self.memory);
+        let Decoded { mut record, skipped: undecoded } = decode(&tree, &self.memory);
 
         let (again, held) = self.hold_emptied(&just_emptied, &mut record);
         let mut unseen: Vec<FieldPath> = self.skipped.iter().filter_map(Skipped::field).collect();
-        unseen.extend(odd);
+        unseen.extend(undecoded);
         unseen.extend(self.unfiled.iter().cloned());
         unseen.extend(held);
-        carry_over(&mut record, &self.shown, &unseen);
+        carry_over(&mut record, &self.record, &unseen);
 
         self.memory.learn(&record);
         self.seen = tree;
-        self.shown = record.clone();
+        self.record = record.clone();
         let conflicts = std::mem::take(&mut self.conflicts);
-        // A field without a file is told of, and has none for long.
+        // Fields that cannot have a file do not count: storing them again would not help.
         Ok(Loaded { record, conflicts, again, is_ahead: false })
     }
 
@@ -88,7 +90,7 @@ impl ConfDir {
         })
     }
 
-    fn tell_skipped(&mut self, skipped: Vec<Skipped>) {
+    fn log_skipped(&mut self, skipped: Vec<Skipped>) {
         let skipped: BTreeSet<Skipped> = skipped.into_iter().collect();
         for new in skipped.difference(&self.skipped) {
             log::warn!(file:% = new.path.display(); "skipped: {}", new.reason);
@@ -96,8 +98,8 @@ impl ConfDir {
         self.skipped = skipped;
     }
 
-    /// An object that was removed is not back because something of no concern
-    /// kept its directory from going.
+    /// Removes directories from `tree` that stayed only for entries that are not ours:
+    /// their objects were removed.
     fn hide_leftover(&mut self, tree: &mut Tree) {
         self.leftover.retain(|keys| {
             let is_below =
@@ -110,8 +112,8 @@ impl ConfDir {
         }
     }
 
-    /// Most editors empty a file before they fill it. What was emptied a moment
-    /// ago keeps its value until it is clear that it stays empty.
+    /// Most editors truncate a file before they write it. A field whose file has just
+    /// become empty keeps its value until the file has been empty for [`QUIET`].
     fn hold_emptied(
         &self,
         just_emptied: &[Vec<String>],
@@ -121,7 +123,7 @@ impl ConfDir {
             .iter()
             .map(|keys| FieldPath::from_keys(keys.clone()))
             .filter(|field| {
-                let known = self.shown.get(field);
+                let known = self.record.get(field);
                 known.is_some_and(|value| !value.is_object() && value.as_str() != Some(""))
             })
             .collect();
@@ -160,35 +162,35 @@ impl ConfDir {
             let why = "something that is not ours is in the way".to_owned();
             (FieldPath::from_keys(keys.clone()), why)
         });
-        self.tell_unfiled(refused.chain(blocked).collect());
+        self.log_unfiled(refused.chain(blocked).collect());
         if writing.is_overtaken {
             return Ok(Stored::Overtaken);
         }
-        self.shown = wanted.clone();
+        self.record = wanted.clone();
         Ok(if writing.is_written { Stored::Written } else { Stored::Unchanged })
     }
 
-    fn tell_unfiled(&mut self, unfiled: Vec<(FieldPath, String)>) {
-        let mut told = BTreeSet::new();
+    fn log_unfiled(&mut self, unfiled: Vec<(FieldPath, String)>) {
+        let mut logged = BTreeSet::new();
         self.unfiled.clear();
         for (field, why) in unfiled {
             let line = (field.to_string(), why);
-            if !self.told.contains(&line) {
+            if !self.logged.contains(&line) {
                 log::warn!(field:? = line.0; "a field has no file: {}", line.1);
             }
-            told.insert(line);
+            logged.insert(line);
             self.unfiled.push(field);
         }
-        self.told = told;
+        self.logged = logged;
     }
 }
 
-/// One store: what goes, then what comes, so that a file can become a directory.
+/// One store: removals come first, so that a file can become a directory.
 struct Writing<'a> {
     top: Folder,
     wanted: &'a Record,
     target: Tree,
-    /// What can't be written because of something that is not ours.
+    /// Paths that cannot be written because of an entry that is not ours.
     blocked: BTreeSet<Vec<String>>,
     is_written: bool,
     is_overtaken: bool,
@@ -211,7 +213,7 @@ impl Writing<'_> {
             match self.top.at(&keys, |folder, name| folder.remove_if(name, &expected)) {
                 Ok(SwapOutcome::Stale) => self.is_overtaken = true,
                 Ok(SwapOutcome::Raced(displaced)) => {
-                    self.overtake(conf, &keys, displaced);
+                    self.note_conflict(conf, &keys, displaced);
                     conf.seen.files.remove(&keys);
                 }
                 Ok(SwapOutcome::Done(_)) => {
@@ -219,7 +221,7 @@ impl Writing<'_> {
                     conf.seen.files.remove(&keys);
                 }
                 Ok(SwapOutcome::Unchanged) => drop(conf.seen.files.remove(&keys)),
-                Err(e) => self.in_the_way(conf, keys, e)?,
+                Err(e) => self.skip_if_blocked(conf, keys, e)?,
             }
         }
         Ok(())
@@ -228,15 +230,15 @@ impl Writing<'_> {
     fn remove_folders(&mut self, conf: &mut ConfDir) -> Result<(), Failure> {
         let gone: Vec<Vec<String>> =
             conf.seen.folders.difference(&self.target.folders).cloned().collect();
-        // The deepest first: they sort after what they are in.
+        // The deepest first: they sort after the directories that contain them.
         for keys in gone.into_iter().rev() {
             match self.top.at(&keys, Folder::remove_folder) {
                 Ok(()) => self.is_written = true,
-                Err(e) if code(&e) == Some(Errno::ENOENT) => {}
-                Err(e) if matches!(code(&e), Some(Errno::ENOTEMPTY | Errno::EEXIST)) => {
+                Err(e) if errno_of(&e) == Some(Errno::ENOENT) => {}
+                Err(e) if matches!(errno_of(&e), Some(Errno::ENOTEMPTY | Errno::EEXIST)) => {
                     conf.leftover.insert(keys.clone());
                 }
-                Err(e) => self.in_the_way(conf, keys.clone(), e)?,
+                Err(e) => self.skip_if_blocked(conf, keys.clone(), e)?,
             }
             conf.seen.folders.remove(&keys);
         }
@@ -257,14 +259,14 @@ impl Writing<'_> {
             match made {
                 Ok(None) => self.is_written = true,
                 Ok(Some(Kind::Folder)) => drop(conf.leftover.remove(&keys)),
-                // Somebody made a file there since we looked.
+                // Somebody created a file there since the scan.
                 Ok(Some(Kind::File | Kind::Other)) => {
                     self.is_overtaken = true;
                     self.blocked.insert(keys);
                     continue;
                 }
                 Err(e) => {
-                    self.in_the_way(conf, keys, e)?;
+                    self.skip_if_blocked(conf, keys, e)?;
                     continue;
                 }
             }
@@ -278,8 +280,8 @@ impl Writing<'_> {
             let field = FieldPath::from_keys(keys.clone());
             let value = self.wanted.get(&field);
             let old = conf.seen.files.get(&keys);
-            let is_right = old.is_some() && conf.shown.get(&field) == value;
-            if is_right || self.is_out_of_reach(conf, &keys) {
+            let is_current = old.is_some() && conf.record.get(&field) == value;
+            if is_current || self.is_out_of_reach(conf, &keys) {
                 continue;
             }
             let swap = |folder: &Folder, name: &std::ffi::OsStr| {
@@ -293,11 +295,11 @@ impl Writing<'_> {
                     self.is_overtaken = true;
                     continue;
                 }
-                Ok(SwapOutcome::Raced(displaced)) => self.overtake(conf, &keys, displaced),
+                Ok(SwapOutcome::Raced(displaced)) => self.note_conflict(conf, &keys, displaced),
                 Ok(SwapOutcome::Done(_)) => self.is_written = true,
                 Ok(SwapOutcome::Unchanged) => {}
                 Err(e) => {
-                    self.in_the_way(conf, keys, e)?;
+                    self.skip_if_blocked(conf, keys, e)?;
                     continue;
                 }
             }
@@ -307,8 +309,9 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// An edit of the field that we were just changing: ours stands, theirs is told.
-    fn overtake(&mut self, conf: &mut ConfDir, keys: &[String], mut displaced: Displaced) {
+    /// Somebody edited the field that we were changing: our value stays, theirs is
+    /// reported as a conflict.
+    fn note_conflict(&mut self, conf: &mut ConfDir, keys: &[String], mut displaced: Displaced) {
         self.is_overtaken = true;
         let bytes = displaced.read(CONF_BYTES_MAX).ok().flatten().unwrap_or_default();
         let field = FieldPath::from_keys(keys.to_vec());
@@ -326,20 +329,22 @@ impl Writing<'_> {
         })
     }
 
-    /// What a failure at one path means: something there is not what we took it
-    /// for (then the rest is written all the same), or writing does not work.
-    fn in_the_way(
+    /// Skips a path where the entry has another kind than expected, so that the rest is
+    /// still written; any other failure ends the store.
+    fn skip_if_blocked(
         &mut self,
         conf: &ConfDir,
         keys: Vec<String>,
         e: io::Error,
     ) -> Result<(), Failure> {
-        let is_moved =
-            matches!(code(&e), Some(Errno::EISDIR | Errno::ENOTDIR | Errno::ELOOP | Errno::ENOENT));
+        let is_moved = matches!(
+            errno_of(&e),
+            Some(Errno::EISDIR | Errno::ENOTDIR | Errno::ELOOP | Errno::ENOENT)
+        );
         if !is_no_file(&e) && !is_moved {
             return Err((keys, e));
         }
-        // What is left over will be there next time too; the rest is a race.
+        // A left-over directory will be there next time too; anything else is a race.
         if !conf.leftover.contains(&keys) {
             self.is_overtaken = true;
         }

@@ -1,11 +1,12 @@
 //! A config in one file.
 //!
-//! **Invariant.** What is in the file is only ever replaced by us if it is, byte
-//! for byte, what we have read. A file that we have displaced is watched until it
-//! is quiet for long: an editor that still held it open has its edit merged.
+//! **Invariant.** We replace the file only if it is, byte for byte, what we have read.
+//! A file that we have displaced is checked for [`LATE`] longer: the edit of an editor
+//! that still has it open is merged.
 
+use super::limits::{CONF_BYTES_MAX, QUIET};
+use super::outcome::{Loaded, Stored};
 use super::stale_save::{RecentVersions, without_stale_fields};
-use super::{CONF_BYTES_MAX, Loaded, QUIET, Stored};
 use crate::codec::{self, ConfText};
 use crate::files::compare_and_swap::{Displaced, SwapOutcome, compare_and_swap};
 use crate::files::error::{Act, Fault, FileError};
@@ -25,35 +26,35 @@ pub(super) struct ConfFile {
     format: ConfText,
     /// The bytes at the last good load or store; `None` for no file.
     seen: Option<Vec<u8>>,
-    /// What they mean.
+    /// Their record.
     record: Record,
-    moment: RecentVersions,
-    /// Set from the moment that a save was read as based on an older version until
-    /// our next write: so long nobody can have seen the newest one.
+    recent: RecentVersions,
+    /// Set from the load of a save that is based on an older version until our next
+    /// write: until then no editor can have read the newest one.
     overwritten: Option<Overwritten>,
-    late: Vec<Late>,
-    /// Edits found in displaced files, not yet in the file.
+    displaced: Vec<DisplacedConf>,
+    /// Edits found in displaced files, and not yet in the file.
     edits: Vec<Edit>,
 }
 
-/// A version of ours that a save put an older one over.
+/// A version of ours that was replaced by a save based on an older one.
 #[derive(Debug)]
 struct Overwritten {
     newest: Record,
     past: Vec<Record>,
 }
 
-/// A displaced file, while somebody may still write to it.
+/// A displaced file, while an editor may still write to it.
 #[derive(Debug)]
-struct Late {
+struct DisplacedConf {
     file: Displaced,
-    /// What its editor started from.
+    /// The version that its editor started from.
     base: Record,
     past: Vec<Record>,
-    /// The bytes that are dealt with.
+    /// The bytes that are already merged.
     known: Vec<u8>,
-    /// Other bytes, and since when it has them.
-    fresh: Option<(Vec<u8>, Instant)>,
+    /// New bytes, and since when it has them.
+    changed: Option<(Vec<u8>, Instant)>,
     since: Instant,
 }
 
@@ -61,7 +62,7 @@ struct Late {
 struct Edit {
     base: Record,
     edited: Record,
-    is_told: bool,
+    is_reported: bool,
 }
 
 impl ConfFile {
@@ -71,9 +72,9 @@ impl ConfFile {
             format,
             seen: None,
             record: Record::new(),
-            moment: RecentVersions::default(),
+            recent: RecentVersions::default(),
             overwritten: None,
-            late: Vec::new(),
+            displaced: Vec::new(),
             edits: Vec::new(),
         }
     }
@@ -81,7 +82,7 @@ impl ConfFile {
     pub(super) fn load(&mut self) -> Result<Loaded, FileError> {
         let now = Instant::now();
         self.read(now)?;
-        let again = self.look_at_late(now);
+        let again = self.collect_late_edits(now);
         let mut record = self.record.clone();
         if let Some(Overwritten { newest, past }) = &self.overwritten {
             record = without_stale_fields(record, newest, past);
@@ -90,7 +91,7 @@ impl ConfFile {
         for edit in &mut self.edits {
             let merged = merge(&edit.base, &edit.edited, &record);
             record = merged.record;
-            if !std::mem::replace(&mut edit.is_told, true) {
+            if !std::mem::replace(&mut edit.is_reported, true) {
                 conflicts.extend(merged.conflicts);
             }
         }
@@ -116,7 +117,7 @@ impl ConfFile {
             codec::decode(self.format, &bytes).map_err(|e| FileError::loading(&self.path, e))?;
         let before = std::mem::replace(&mut self.record, saved);
         if self.overwritten.is_none() && self.seen.is_some() {
-            let past = self.moment.versions(now);
+            let past = self.recent.versions(now);
             if without_stale_fields(self.record.clone(), &before, &past) != self.record {
                 self.overwritten = Some(Overwritten { newest: before, past });
             }
@@ -142,46 +143,47 @@ impl ConfFile {
             SwapOutcome::Done(displaced) => (Stored::Written, displaced),
             SwapOutcome::Raced(displaced) => (Stored::Overtaken, Some(displaced)),
         };
-        // After the write: the disk may have taken its time.
+        // After the write, which may take long.
         let now = Instant::now();
         self.forget_edits();
         let base = std::mem::replace(&mut self.record, wanted.clone());
         let known = self.seen.replace(bytes);
         if let (Some(file), Some(known)) = (displaced, known) {
-            if self.late.len() == LATE_MAX {
-                self.late.remove(0);
+            if self.displaced.len() == LATE_MAX {
+                self.displaced.remove(0);
             }
-            let past = self.moment.versions(now);
-            self.late.push(Late { file, base: base.clone(), past, known, fresh: None, since: now });
+            let (base, past) = (base.clone(), self.recent.versions(now));
+            let displaced = DisplacedConf { file, base, past, known, changed: None, since: now };
+            self.displaced.push(displaced);
         }
-        self.moment.replaced(now, base);
+        self.recent.replaced(now, base);
         Ok(stored)
     }
 
     #[cfg(test)]
-    pub(super) fn long_moment(mut self) -> Self {
-        self.moment = RecentVersions::lasting(Duration::from_secs(60));
+    pub(super) fn with_long_span(mut self) -> Self {
+        self.recent = RecentVersions::lasting(Duration::from_secs(60));
         self
     }
 
-    /// The file has what they say, or is about to.
+    /// Called when the file has the late edits.
     fn forget_edits(&mut self) {
         self.edits.clear();
         self.overwritten = None;
     }
 
-    /// Collects the edits that went to displaced files; says when to look again.
-    fn look_at_late(&mut self, now: Instant) -> Option<Duration> {
+    /// Collects the edits of displaced files; returns when to check them again.
+    fn collect_late_edits(&mut self, now: Instant) -> Option<Duration> {
         let mut again = None;
         let format = self.format;
         let edits = &mut self.edits;
-        self.late.retain_mut(|late| {
-            let look = late.look(format, now);
-            edits.extend(look.edit);
-            again = again.or(look.again);
-            let is_over = now.duration_since(late.since) > LATE;
-            if is_over && late.fresh.is_some() {
-                log::warn!(file:% = self.path.display(); "an edit was lost, it was never finished");
+        self.displaced.retain_mut(|displaced| {
+            let check = displaced.check(format, now);
+            edits.extend(check.edit);
+            again = again.or(check.again);
+            let is_over = now.duration_since(displaced.since) > LATE;
+            if is_over && displaced.changed.is_some() {
+                log::warn!(file:% = self.path.display(); "an unfinished edit was lost");
             }
             !is_over
         });
@@ -190,39 +192,40 @@ impl ConfFile {
 }
 
 #[derive(Debug, Default)]
-struct Look {
+struct Check {
     edit: Option<Edit>,
     again: Option<Duration>,
 }
 
-impl Late {
-    fn look(&mut self, format: ConfText, now: Instant) -> Look {
-        // A file that can't be read any more, or has grown out of bounds, holds no edit.
-        let Ok(Some(bytes)) = self.file.read(CONF_BYTES_MAX) else { return Look::default() };
+impl DisplacedConf {
+    fn check(&mut self, format: ConfText, now: Instant) -> Check {
+        // A file that can no longer be read, or is too large, has no edit.
+        let Ok(Some(bytes)) = self.file.read(CONF_BYTES_MAX) else { return Check::default() };
         if bytes == self.known {
-            self.fresh = None;
-            return Look::default();
+            self.changed = None;
+            return Check::default();
         }
-        let since = match &self.fresh {
-            Some((fresh, since)) if *fresh == bytes => *since,
+        let since = match &self.changed {
+            Some((changed, since)) if *changed == bytes => *since,
             Some(_) | None => {
-                self.fresh = Some((bytes.clone(), now));
+                self.changed = Some((bytes.clone(), now));
                 now
             }
         };
-        // The beginning of a YAML file is often one too; that of a JSON object never.
+        // The first half of a YAML file is often valid YAML, but half a JSON object is
+        // never valid.
         let quiet = now.duration_since(since);
         if format != ConfText::Json && quiet < QUIET {
-            return Look { edit: None, again: Some(QUIET.saturating_sub(quiet)) };
+            return Check { edit: None, again: Some(QUIET.saturating_sub(quiet)) };
         }
         let Ok(saved) = codec::decode(format, &bytes) else {
-            // Half of a save: the rest of it, or the end of it, is a hint.
-            return Look::default();
+            // The save is not complete; the next write to the file causes a hint.
+            return Check::default();
         };
         let edited = without_stale_fields(saved, &self.base, &self.past);
         let base = std::mem::replace(&mut self.base, edited.clone());
         self.known = bytes;
-        self.fresh = None;
-        Look { edit: Some(Edit { base, edited, is_told: false }), again: None }
+        self.changed = None;
+        Check { edit: Some(Edit { base, edited, is_reported: false }), again: None }
     }
 }

@@ -1,11 +1,13 @@
-//! A config that people and we both write: one file, or a directory of small ones.
+//! A config that both people and we write: one file, or a directory of small ones.
 //!
-//! **Invariant.** No save is lost. [`Conf::store`] writes only over what the last
-//! [`Conf::load`] has seen; what somebody saved in the same moment is found by the
-//! next load, as an edit of what they had before them.
+//! **Invariant.** No save is lost. [`Conf::store`] replaces only what the last
+//! [`Conf::load`] has read. The next load finds an edit that was saved at the same
+//! time, and takes it as an edit of the version that the editor had read.
 
 mod dir;
 mod file;
+mod limits;
+mod outcome;
 mod scan;
 mod stale_save;
 
@@ -13,42 +15,11 @@ use self::dir::ConfDir;
 use self::file::ConfFile;
 use super::error::FileError;
 use crate::codec::ConfFormat;
-use crate::model::{Conflict, Record};
+use crate::model::Record;
 use std::path::PathBuf;
-use std::time::Duration;
 
-/// The most bytes that a config may have.
-pub const CONF_BYTES_MAX: usize = 1_000_000;
-/// The most files and directories that a config may have.
-pub const CONF_ENTRIES_MAX: usize = 10_000;
-/// A writer that says nothing for so long is believed to be done.
-const QUIET: Duration = Duration::from_millis(50);
-
-/// What a config says.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Loaded {
-    /// Its fields. Those that it can't show, or not just now, are as they were last.
-    pub record: Record,
-    /// Fields of which an edit was lost, because we replaced them in the same
-    /// moment; each is told once.
-    pub conflicts: Vec<Conflict>,
-    /// Somebody may be in the middle of a save: load again after this time, also
-    /// without a hint.
-    pub again: Option<Duration>,
-    /// The config itself does not say all this, because of such an edit: store it.
-    pub is_ahead: bool,
-}
-
-/// What [`Conf::store`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stored {
-    /// The config says all this already.
-    Unchanged,
-    /// Written.
-    Written,
-    /// Somebody else wrote in the same moment: load, merge and store again.
-    Overtaken,
-}
+pub use self::limits::{CONF_BYTES_MAX, CONF_ENTRIES_MAX};
+pub use self::outcome::{Loaded, Stored};
 
 /// A config on this machine.
 #[derive(Debug)]
@@ -63,7 +34,7 @@ enum Shape {
 }
 
 impl Conf {
-    /// Names a config; nothing is read yet.
+    /// A config at `path`; nothing is read yet.
     #[must_use]
     pub fn new(path: PathBuf, format: ConfFormat) -> Self {
         let shape = match format {
@@ -73,11 +44,11 @@ impl Conf {
         Self { shape }
     }
 
-    /// Remembers what the fields of a directory stood for, such as those of an
+    /// Remembers the types of the fields of a directory, for example those of an
     /// existing znode: text alone does not say what is a number.
     pub fn remember(&mut self, record: &Record) {
         match &mut self.shape {
-            // A file says its types itself.
+            // A file has types of its own.
             Shape::File(_) => {}
             Shape::Dir(dir) => dir.remember(record),
         }
@@ -87,8 +58,8 @@ impl Conf {
     ///
     /// # Errors
     ///
-    /// [`FileError`]. What was known before an error is still known after it: a
-    /// store then finds out that the config is no longer the one it knows.
+    /// [`FileError`]. The last version is still known after an error, so the next store
+    /// notices that the config has changed.
     pub fn load(&mut self) -> Result<Loaded, FileError> {
         match &mut self.shape {
             Shape::File(file) => file.load(),
@@ -96,15 +67,15 @@ impl Conf {
         }
     }
 
-    /// Makes it say `wanted`, which is made from the record last loaded.
+    /// Writes `wanted`, which is based on the record of the last load.
     ///
-    /// A config that was missing then is created. Only what differs is written,
-    /// and nothing that has changed since the last load.
+    /// A config that was missing then is created. Only what differs is written, and
+    /// nothing that has changed since the last load.
     ///
     /// # Errors
     ///
-    /// [`FileError`]. Every single file has its old contents or its new ones;
-    /// another store goes on where this one ended.
+    /// [`FileError`]. Every single file has its old contents or its new ones; another
+    /// store continues where this one failed.
     pub fn store(&mut self, wanted: &Record) -> Result<Stored, FileError> {
         match &mut self.shape {
             Shape::File(file) => file.store(wanted),

@@ -1,4 +1,4 @@
-//! Two sides that write at the same time, and what must survive it.
+//! Two sides write at the same time, and no edit is lost.
 
 use super::*;
 use crate::codec::ConfText;
@@ -14,7 +14,7 @@ fn record(value: &Value) -> Record {
     Record::from_map(value.as_object().unwrap().clone())
 }
 
-/// A daemon without its ZooKeeper: the remote side is a value.
+/// A daemon without ZooKeeper: the remote side is a value.
 struct Daemon {
     conf: Conf,
     agreed: Record,
@@ -31,7 +31,7 @@ impl Daemon {
         self.remote.set(&FieldPath::parse(field).unwrap(), value).unwrap();
     }
 
-    /// Merges as often as it would get hints, until both sides say `wanted`.
+    /// Merges again and again, until both sides are `wanted`.
     fn merge_until(&mut self, wanted: &Value, what: &str) {
         let wanted = record(wanted);
         eventually(what, || {
@@ -60,10 +60,10 @@ impl Daemon {
     }
 }
 
-/// About as long as a config takes to be read and written: the sides meet everywhere.
-const MEETING_US: u64 = 2000;
+/// About the time to read and write a config, so the two sides collide at every step.
+const COLLISION_US: u64 = 2000;
 
-/// A wait that is far shorter than what a sleeping thread is held up.
+/// Waits for a time that is far shorter than the delay of a sleeping thread.
 fn spin(micros: u64) {
     let until = Instant::now() + Duration::from_micros(micros);
     while Instant::now() < until {
@@ -71,15 +71,15 @@ fn spin(micros: u64) {
     }
 }
 
-/// Local edits in place and remote changes at the same time, none lost: one
-/// thread edits a file as scripts do, the other is a daemon that merges.
+/// One thread edits a file as scripts do, while another one, the daemon, merges remote
+/// changes; no edit is lost.
 fn hammer(rounds: u64, edit: impl Fn(&Path, &str) + Send + 'static) {
     let seed = fastrand::u64(..);
     let mut rng = fastrand::Rng::with_seed(seed);
     let scratch = Scratch::new();
     let path = scratch.write("conf.json", "{\"local\": 0, \"remote\": 0}");
-    // A machine under load may stop any of the threads for more than a moment.
-    let file = ConfFile::new(path.clone(), ConfText::Json).long_moment();
+    // A machine under load may stop any of the threads for more than a second.
+    let file = ConfFile::new(path.clone(), ConfText::Json).with_long_span();
     let mut daemon = Daemon::new(Conf { shape: Shape::File(file) });
     let (order, orders) = std::sync::mpsc::channel::<(String, u64)>();
     let editor = crate::engine::Worker::start("editor", move || {
@@ -89,14 +89,14 @@ fn hammer(rounds: u64, edit: impl Fn(&Path, &str) + Send + 'static) {
         }
     })
     .unwrap();
-    // In this order they are dropped: the thread ends with its orders.
+    // The sender is dropped first, which ends the thread.
     let (order, _editor) = &(order, editor);
     for round in 1..=rounds {
-        // Whoever edits the file has seen it as it was before this round.
+        // The editor has read the file before this round.
         let text = format!("{{\"local\": {round}, \"remote\": {}}}", round - 1);
-        order.send((text, rng.u64(..MEETING_US))).unwrap();
+        order.send((text, rng.u64(..COLLISION_US))).unwrap();
         daemon.change("remote", json!(round));
-        spin(rng.u64(..MEETING_US));
+        spin(rng.u64(..COLLISION_US));
         let what = format!("round {round} is on both sides, seed {seed}");
         daemon.merge_until(&json!({"local": round, "remote": round}), &what);
     }
@@ -130,7 +130,7 @@ fn edits_that_are_renamed_into_place_survive_too() {
     });
 }
 
-/// One thread saves fields as `echo > file` does, a daemon writes other ones.
+/// One thread saves fields as `echo > file` does, while a daemon writes other fields.
 #[test]
 fn a_thousand_local_and_remote_fields_of_a_directory_all_survive() {
     let scratch = Scratch::new();

@@ -1,11 +1,12 @@
-//! A config directory on the disk, read as data, within bounds.
+//! Reads a config directory, within bounds.
 //!
 //! **Invariant.** Only directories and regular files are opened, no link is
-//! followed, dot-files are not even looked at.
+//! followed, and dot-files are ignored.
 
 use crate::codec::dir::{DEPTH_MAX, Tree, check_name};
-use crate::files::folder::{Folder, Kind, read_bounded};
+use crate::files::folder::{Folder, read_bounded};
 use crate::files::hidden::is_hidden;
+use crate::files::kind::Kind;
 use crate::model::FieldPath;
 use nix::sys::stat::fstat;
 use std::ffi::OsStr;
@@ -13,34 +14,34 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How much a tree may have.
+/// The bounds of a tree.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) entries_max: usize,
     pub(super) bytes_max: usize,
 }
 
-/// A tree as it was found.
+/// The result of a scan.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) tree: Tree,
-    /// What is there but could not be read, and why.
+    /// The entries that could not be read.
     pub(super) skipped: Vec<Skipped>,
-    /// Empty files that somebody may just be about to fill.
+    /// Empty files that an editor may be about to write.
     pub(super) just_emptied: Vec<Vec<String>>,
 }
 
-/// An entry that is no field, or not just now.
+/// An entry that could not be read as a field.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Skipped {
     pub(super) path: PathBuf,
-    /// The field it would be; `None` if its name can't be a field's.
+    /// Its field; `None` if its name cannot be that of a field.
     pub(super) keys: Option<Vec<String>>,
-    pub(super) reason: Reason,
+    pub(super) reason: SkipReason,
 }
 
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reason {
+pub(super) enum SkipReason {
     #[error("its name is not UTF-8")]
     NameNotText,
     #[error("it is not UTF-8")]
@@ -65,9 +66,9 @@ impl From<io::Error> for ScanError {
 
 /// Reads the tree below `top`.
 ///
-/// A part of it that can't be read is skipped; only the top itself is an error.
+/// Entries that cannot be read are skipped; only a failure at the top is an error.
 pub(super) fn scan(top: &Folder, limits: Limits, quiet: Duration) -> Result<Found, ScanError> {
-    let mut scan = Scan { found: Found::default(), limits, quiet, above: Vec::new() };
+    let mut scan = Scan { found: Found::default(), limits, quiet, keys: Vec::new() };
     scan.folder(top)?;
     Ok(scan.found)
 }
@@ -76,7 +77,8 @@ struct Scan {
     found: Found,
     limits: Limits,
     quiet: Duration,
-    above: Vec<String>,
+    /// The path of the current entry.
+    keys: Vec<String>,
 }
 
 impl Scan {
@@ -86,18 +88,18 @@ impl Scan {
             self.limits.entries_max =
                 self.limits.entries_max.checked_sub(1).ok_or(ScanError::TooLarge)?;
             let Some(text) = name.to_str().filter(|text| check_name(text).is_ok()) else {
-                self.skip(folder, name, Reason::NameNotText);
+                self.skip(folder, name, SkipReason::NameNotText);
                 continue;
             };
-            self.above.push(text.to_owned());
+            self.keys.push(text.to_owned());
             let outcome = self.entry(folder, name);
-            self.above.pop();
+            self.keys.pop();
             outcome?;
         }
         Ok(())
     }
 
-    /// Reads an entry, or skips it if it can't be read.
+    /// Reads an entry, or skips it if it cannot be read.
     fn entry(&mut self, folder: &Folder, name: &OsStr) -> Result<(), ScanError> {
         let kind = match self.read(folder, name) {
             Err(ScanError::Io(e)) => e.kind(),
@@ -105,22 +107,22 @@ impl Scan {
         };
         match kind {
             io::ErrorKind::NotFound => {}
-            io::ErrorKind::InvalidInput => self.skip(folder, name, Reason::NotAFile),
-            kind => self.skip(folder, name, Reason::Unreadable(kind)),
+            io::ErrorKind::InvalidInput => self.skip(folder, name, SkipReason::NotAFile),
+            kind => self.skip(folder, name, SkipReason::Unreadable(kind)),
         }
         Ok(())
     }
 
     fn read(&mut self, folder: &Folder, name: &OsStr) -> Result<(), ScanError> {
         match folder.kind(name)? {
-            // Gone since we have seen its name.
+            // It was removed since the names were read.
             None => Ok(()),
             Some(Kind::Folder) => {
                 let below = folder.enter(name)?;
-                if self.above.len() >= DEPTH_MAX {
+                if self.keys.len() >= DEPTH_MAX {
                     return Err(ScanError::TooLarge);
                 }
-                self.found.tree.folders.insert(self.above.clone());
+                self.found.tree.folders.insert(self.keys.clone());
                 self.folder(&below)
             }
             Some(Kind::File) => self.file(folder, name),
@@ -133,18 +135,18 @@ impl Scan {
         let bytes = read_bounded(&file, self.limits.bytes_max)?.ok_or(ScanError::TooLarge)?;
         self.limits.bytes_max -= bytes.len();
         if bytes.is_empty() && is_younger(&fstat(&file).map_err(io::Error::from)?, self.quiet) {
-            self.found.just_emptied.push(self.above.clone());
+            self.found.just_emptied.push(self.keys.clone());
         }
         if std::str::from_utf8(&bytes).is_err() {
-            self.skip(folder, name, Reason::NotText);
+            self.skip(folder, name, SkipReason::NotText);
         } else {
-            self.found.tree.files.insert(self.above.clone(), bytes);
+            self.found.tree.files.insert(self.keys.clone(), bytes);
         }
         Ok(())
     }
 
-    fn skip(&mut self, folder: &Folder, name: &OsStr, reason: Reason) {
-        let keys = (reason != Reason::NameNotText).then(|| self.above.clone());
+    fn skip(&mut self, folder: &Folder, name: &OsStr, reason: SkipReason) {
+        let keys = (reason != SkipReason::NameNotText).then(|| self.keys.clone());
         self.found.skipped.push(Skipped { path: folder.path_of(name), keys, reason });
     }
 }
@@ -155,8 +157,8 @@ impl Skipped {
     }
 }
 
-/// Whether a file was written to within `age`. A time that is yet to come says
-/// nothing: clocks differ.
+/// Whether a file was modified within `age`. A time in the future does not count, since
+/// clocks differ.
 fn is_younger(stat: &nix::sys::stat::FileStat, age: Duration) -> bool {
     let seconds = u64::try_from(stat.st_mtime).unwrap_or(0);
     let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);

@@ -1,21 +1,21 @@
-//! What a file said a moment ago.
+//! Saves that did not see our last write.
 //!
-//! Who edits a file as a whole reads it, changes one field and writes all of
-//! them. If we wrote another field in between, their save says that field's old
-//! value: not because anybody wants it back, but because they never saw the new
-//! one. **Invariant.** Such a value is told apart from an edit only when there is
-//! an edit beside it; a save that does nothing but bring old values back means it.
+//! An editor reads the whole file, changes one field and writes all fields. If we wrote
+//! another field in between, the save has the old value of that field, although nobody
+//! wants it back. **Invariant.** Such a value is replaced by the newest one only if the
+//! save also contains an edit; a save that only brings old values back is taken as it
+//! is.
 
 use crate::model::{FieldPath, Record, Value};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// An edit that follows our own write so closely may not have seen it.
+/// An edit that follows our write within this time may not have seen it.
 const SPAN: Duration = Duration::from_secs(1);
-/// More versions than we can write in [`SPAN`] and be overtaken each time.
+/// More versions than we can write within [`SPAN`].
 const VERSIONS_MAX: usize = 64;
 
-/// The versions that our own writes replaced, oldest first.
+/// The versions that our writes replaced, oldest first.
 #[derive(Debug)]
 pub(super) struct RecentVersions {
     span: Duration,
@@ -29,12 +29,12 @@ impl Default for RecentVersions {
 }
 
 impl RecentVersions {
-    /// A moment of another length, for tests on machines that may halt for longer.
+    /// Uses another time than [`SPAN`]: tests may run on machines that stall for longer.
     pub(super) const fn lasting(span: Duration) -> Self {
         Self { span, past: Vec::new() }
     }
 
-    /// Our write has just replaced `version`.
+    /// Notes that our write has replaced `version`.
     pub(super) fn replaced(&mut self, now: Instant, version: Record) {
         self.past.retain(|(at, _)| now.duration_since(*at) < self.span);
         if self.past.len() == VERSIONS_MAX {
@@ -43,42 +43,42 @@ impl RecentVersions {
         self.past.push((now, version));
     }
 
-    /// The versions that an editor may have had before it, the newest apart.
+    /// The versions that an editor may have read, except the newest one.
     pub(super) fn versions(&self, now: Instant) -> Vec<Record> {
-        let young = self.past.iter().filter(|(at, _)| now.duration_since(*at) < self.span);
-        young.map(|(_, version)| version.clone()).collect()
+        let recent = self.past.iter().filter(|(at, _)| now.duration_since(*at) < self.span);
+        recent.map(|(_, version)| version.clone()).collect()
     }
 }
 
-/// What a save means: `saved`, with the fields that its writer had from one of the
-/// `past` versions brought up to `newest`, if the writer changed another field.
+/// Returns `saved`; but if it is an edit of one of the `past` versions, with the fields
+/// that the editor did not change as they are in `newest`.
 pub(super) fn without_stale_fields(saved: Record, newest: &Record, past: &[Record]) -> Record {
     if past.is_empty() || saved == *newest {
         return saved;
     }
     let bases = past.iter().rev().filter_map(|version| based_on(version, &saved, newest));
-    let Some(Base { old, .. }) = bases.min_by_key(|base| base.edits) else { return saved };
+    let Some(Base { stale, .. }) = bases.min_by_key(|base| base.edits) else { return saved };
     let mut record = saved.clone();
-    for field in old {
-        if bring(&mut record, &field, newest.get(&field)).is_none() {
+    for field in stale {
+        if update(&mut record, &field, newest.get(&field)).is_none() {
             return saved;
         }
     }
     record
 }
 
-/// What a save is, if its writer started from a certain version.
+/// A save, seen as an edit of a certain version.
 struct Base {
-    /// The fields that it has from there.
-    old: Vec<FieldPath>,
-    /// How many others its writer changed.
+    /// The fields with old values of this version.
+    stale: Vec<FieldPath>,
+    /// How many other fields were changed.
     edits: usize,
 }
 
-/// `None` if the writer can't have started there: the save knows something newer,
-/// or holds nothing that is older, or nothing but that.
+/// `None` if the save is not an edit of this version: it has a newer value, no old
+/// value, or only old values.
 fn based_on(version: &Record, saved: &Record, newest: &Record) -> Option<Base> {
-    let mut base = Base { old: Vec::new(), edits: 0 };
+    let mut base = Base { stale: Vec::new(), edits: 0 };
     let leaves = [version, saved, newest].into_iter().flat_map(Record::leaves);
     let fields: BTreeSet<FieldPath> = leaves.map(|(field, _)| field).collect();
     for field in fields {
@@ -88,16 +88,16 @@ fn based_on(version: &Record, saved: &Record, newest: &Record) -> Option<Base> {
                 return None;
             }
         } else if is == before {
-            base.old.push(field);
+            base.stale.push(field);
         } else {
             base.edits += 1;
         }
     }
-    (base.edits > 0 && !base.old.is_empty()).then_some(base)
+    (base.edits > 0 && !base.stale.is_empty()).then_some(base)
 }
 
-/// Gives a field its newest value; `None` if the shapes around it differ too much.
-fn bring(record: &mut Record, field: &FieldPath, newest: Option<&Value>) -> Option<()> {
+/// Sets a field to its newest value; `None` if the objects above it have changed.
+fn update(record: &mut Record, field: &FieldPath, newest: Option<&Value>) -> Option<()> {
     if let Some(value) = newest {
         return record.set(field, value.clone()).ok();
     }
@@ -132,14 +132,14 @@ mod tests {
                 json!({"o": {"x": 0}}),
                 json!({"o": {"x": 1}}),
             ),
-            // Nothing but old values: somebody wants them back.
+            // Only old values: the user wants them back.
             (
                 json!({"a": 0, "b": 0}),
                 json!({"a": 1, "b": 0}),
                 json!({"a": 0, "b": 0}),
                 json!({"a": 0, "b": 0}),
             ),
-            // Whoever has one thing that we wrote has seen the rest of it too.
+            // A save with one of our new values has seen the others too.
             (
                 json!({"x": 1}),
                 json!({"x": 1, "n": {"a": 1, "b": 1}}),
@@ -157,16 +157,16 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_forgotten_after_a_moment() {
+    fn versions_are_forgotten_after_a_second() {
         let start = Instant::now();
-        let mut moment = RecentVersions::default();
-        moment.replaced(start, record(&json!({"a": 0})));
-        moment.replaced(start + SPAN / 2, record(&json!({"a": 1})));
-        assert_eq!(moment.versions(start + SPAN / 2).len(), 2);
-        assert_eq!(moment.versions(start + SPAN), [record(&json!({"a": 1}))]);
+        let mut recent = RecentVersions::default();
+        recent.replaced(start, record(&json!({"a": 0})));
+        recent.replaced(start + SPAN / 2, record(&json!({"a": 1})));
+        assert_eq!(recent.versions(start + SPAN / 2).len(), 2);
+        assert_eq!(recent.versions(start + SPAN), [record(&json!({"a": 1}))]);
         for n in 0..1000 {
-            moment.replaced(start + SPAN, record(&json!({"a": n})));
+            recent.replaced(start + SPAN, record(&json!({"a": n})));
         }
-        assert_eq!(moment.past.len(), VERSIONS_MAX);
+        assert_eq!(recent.past.len(), VERSIONS_MAX);
     }
 }

@@ -27,7 +27,7 @@ fn loaded(conf: &mut Conf) -> Record {
     conf.load().unwrap().record
 }
 
-/// Loads until the record is the wanted one.
+/// Loads until the record is `wanted`.
 fn expect(conf: &mut Conf, wanted: &Value) {
     let wanted = record(wanted);
     eventually("the config says it", || match conf.load() {
@@ -44,7 +44,7 @@ fn a_file_is_loaded_stored_and_left_alone_when_equal() {
     assert_eq!(conf.store(&record(&json!({"a": 1}))).unwrap(), Stored::Written);
     assert_eq!(conf.store(&record(&json!({"a": 1}))).unwrap(), Stored::Unchanged);
     assert_eq!(loaded(&mut conf), record(&json!({"a": 1})));
-    // The layout of the user stays while the values do.
+    // The user's layout stays as long as the values do.
     scratch.write("conf.json", "{\"a\":2.0}");
     assert_eq!(conf.store(&record(&json!({"a": 1}))).unwrap(), Stored::Unchanged);
     let now = loaded(&mut conf);
@@ -108,7 +108,7 @@ fn an_editor_that_held_the_file_open_has_its_edit_merged() {
     conf.store(&record(&json!({"local": 0, "remote": 1}))).unwrap();
     editor.set_len(0).unwrap();
     editor.write_all(b"{\"local\": 1, ").unwrap();
-    // Half of it is nothing new.
+    // An incomplete save changes nothing.
     assert_eq!(loaded(&mut conf), record(&json!({"local": 0, "remote": 1})));
     editor.write_all(b"\"remote\": 0}").unwrap();
     expect(&mut conf, &json!({"local": 1, "remote": 1}));
@@ -118,11 +118,12 @@ fn an_editor_that_held_the_file_open_has_its_edit_merged() {
         serde_json::from_slice::<Value>(&fs::read(&path).unwrap()).unwrap(),
         json!({"local": 1, "remote": 1})
     );
-    // The same editor again, and the same field: ours stands, theirs is told once.
+    // The same editor changes the field that we changed: our value stays, and the
+    // conflict is reported once.
     editor.set_len(0).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&editor, b"{\"local\": 1, \"remote\": 7}", 0).unwrap();
     let mut conflicts = Vec::new();
-    eventually("the conflict is told", || {
+    eventually("the conflict is reported", || {
         conflicts.extend(conf.load().unwrap().conflicts);
         if conflicts.is_empty() { Err("not yet") } else { Ok(()) }
     });
@@ -157,12 +158,12 @@ fn a_save_that_did_not_see_our_write_does_not_undo_it() {
     loaded(&mut conf);
     conf.store(&record(&json!({"local": 0, "remote": 1}))).unwrap();
     scratch.write("conf.json", "{\"local\": 1, \"remote\": 0}");
-    // And stays so until it is written back.
+    // It stays so until it is written back.
     for _ in 0..3 {
         assert_eq!(loaded(&mut conf), record(&json!({"local": 1, "remote": 1})));
     }
     assert_eq!(conf.store(&record(&json!({"local": 1, "remote": 1}))).unwrap(), Stored::Written);
-    // A save that says nothing else means it.
+    // A save without another edit is taken as it is.
     scratch.write("conf.json", "{\"local\": 1, \"remote\": 0}");
     assert_eq!(loaded(&mut conf), record(&json!({"local": 1, "remote": 0})));
 }
@@ -180,11 +181,11 @@ fn a_directory_is_loaded_with_the_types_it_was_stored_with() {
     scratch.write("conf/a", "2\n");
     assert_eq!(loaded(&mut conf).as_map()["n"], json!(2));
     assert_eq!(loaded(&mut conf).as_map()["a"], json!("2"));
-    // A new process knows only text, unless it is told.
+    // A new process reads only text, until it remembers a record.
     assert_eq!(loaded(&mut dir_conf(&scratch)).as_map()["on"], json!("true"));
-    let mut told = dir_conf(&scratch);
-    told.remember(&record(&all));
-    assert_eq!(loaded(&mut told).as_map()["on"], json!(true));
+    let mut remembering = dir_conf(&scratch);
+    remembering.remember(&record(&all));
+    assert_eq!(loaded(&mut remembering).as_map()["on"], json!(true));
 }
 
 #[test]
@@ -212,7 +213,7 @@ fn only_the_files_of_changed_fields_are_touched() {
     assert_eq!(scratch.read("conf/o/.keep").unwrap(), "mine");
     assert_eq!(scratch.read("conf/.hidden/y").unwrap(), "mine");
     assert!(!scratch.join("conf/p").exists() && !scratch.join("conf/o/x").exists());
-    // The directory that had to stay is no field.
+    // The directory that had to stay is not a field.
     assert_eq!(loaded(&mut conf), wanted);
     scratch.write("conf/o/z", "5");
     expect(&mut conf, &json!({"a": "1", "b": "9", "o": {"z": "5"}}));
@@ -232,7 +233,7 @@ fn a_field_becomes_an_object_and_back() {
     scratch.write("conf/o/.keep", "mine");
     scratch.write("conf/o/x", "1");
     loaded(&mut conf);
-    // No file can be where a directory has to stay: the field stays with us.
+    // The directory has to stay, so there can be no file; the field stays in the record.
     let blocked = json!({"a": "5", "o": "text"});
     conf.store(&record(&blocked)).unwrap();
     assert_eq!(scratch.read("conf/a").unwrap(), "5");
@@ -280,7 +281,7 @@ fn what_is_not_ours_is_skipped_and_its_field_kept() {
     assert!(!scratch.join("x").exists());
     assert_eq!(scratch.read("conf/a").unwrap(), "9");
     assert_eq!(loaded(&mut conf).as_map()["raw"], json!(9));
-    // A link that is taken away is a field taken away.
+    // Removing the link removes the field.
     fs::remove_file(scratch.join("conf/link")).unwrap();
     assert!(!loaded(&mut conf).as_map().contains_key("link"));
 }
@@ -342,7 +343,7 @@ fn an_edit_of_the_very_field_is_told_and_ours_stands() {
     scratch.write("conf/b", "local");
     let wanted = record(&json!({"a": "remote"}));
     assert_eq!(conf.store(&wanted).unwrap(), Stored::Overtaken);
-    // Not ours to overwrite: the next load sees them.
+    // The edits were not overwritten, and the next load finds them.
     assert_eq!(loaded(&mut conf), record(&json!({"a": "local", "b": "local"})));
 }
 

@@ -107,7 +107,7 @@ fn reading_is_bounded_and_tells_missing_from_unreadable() {
 
 #[test]
 fn a_failure_names_path_and_cause_and_knows_a_lack_of_permission() {
-    // Nobody can make files there, not even root.
+    // Not even root can create files there.
     let forbidden = replace(Path::new("/sys/farm-test"), b"x").unwrap_err();
     assert!(forbidden.is_permission(), "{forbidden}: {:?}", forbidden.source());
     assert_eq!(forbidden.to_string(), "cannot write /sys/farm-test");
@@ -135,7 +135,7 @@ fn a_closed_directory_leaves_the_old_file_alone() {
     assert_eq!(replace(&path, b"new").unwrap(), Replaced::Written);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     assert!(read(&path, 10).unwrap_err().is_permission());
-    // Not ours to read, but ours to replace.
+    // We may not read it, but we may replace it.
     assert_eq!(replace(&path, b"newer").unwrap(), Replaced::Written);
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0);
     fs::remove_dir_all(&folder).unwrap();
@@ -153,9 +153,12 @@ fn a_full_disk_leaves_the_old_file_and_nothing_else() {
     assert!(!error.is_permission(), "{error}");
     assert!(fs::read(&path).unwrap() == b"old");
     assert_eq!(names(&folder), ["conf"]);
-    // The old file stays also where it has to be rewritten in place.
-    let place = FileLocation::of(&path).unwrap();
-    place.folder.rewrite(&place.name, &vec![b'x'; 1 << 20], &WriteOptions::default()).unwrap_err();
+    // The old file stays too if it has to be rewritten in location.
+    let location = FileLocation::of(&path).unwrap();
+    location
+        .folder
+        .rewrite(&location.name, &vec![b'x'; 1 << 20], &WriteOptions::default())
+        .unwrap_err();
     assert!(fs::read(&path).unwrap() == b"old");
     assert_eq!(replace(&path, b"new").unwrap(), Replaced::Written);
 }
@@ -165,9 +168,9 @@ fn rewriting_in_place_keeps_the_file_and_cuts_its_end() {
     let scratch = Scratch::new();
     let path = scratch.write("conf", "a longer text than the new one");
     let inode = fs::metadata(&path).unwrap().ino();
-    let place = FileLocation::of(&path).unwrap();
+    let location = FileLocation::of(&path).unwrap();
     for bytes in [&b"short"[..], b"", b"long again"] {
-        place.folder.rewrite(&place.name, bytes, &WriteOptions::default()).unwrap();
+        location.folder.rewrite(&location.name, bytes, &WriteOptions::default()).unwrap();
         assert_eq!(fs::read(&path).unwrap(), bytes);
     }
     assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
@@ -191,7 +194,7 @@ fn a_reader_never_sees_a_part() {
     for round in 0..200_u8 {
         replace(&path, &vec![b'a' + round % 26; 100_000]).unwrap();
     }
-    // Alive still: it has seen nothing wrong.
+    // The reader is still alive, so none of its assertions failed.
     stop.send(()).unwrap();
     drop(reader);
 }

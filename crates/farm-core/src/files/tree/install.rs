@@ -1,15 +1,17 @@
-//! New files take their places, and can be taken back.
+//! Installs new files, and puts the old ones back.
 //!
-//! **Invariant.** Every step that was done stands in the journal before the next one
-//! is tried, and undoing the journal from its end leads back to where it began.
+//! **Invariant.** Every step is in the journal before the next one is tried. Undoing
+//! the journal from its end restores the old state.
 
 use super::stage::StagedTree;
-use super::walk::{Hand, Spot, walk};
+use super::walk::{TreeEntry, Visitor, walk};
 use super::wanted::Wanted;
+use crate::files::cleanup::remove_all;
 use crate::files::displace::displace;
 use crate::files::error::FileError;
-use crate::files::folder::{Entry, Folder, Kind, resemble};
-use crate::files::hidden::{DISPLACED, hidden, remove_all};
+use crate::files::folder::{Entry, Folder, copy_attributes};
+use crate::files::hidden::{DISPLACED, hidden};
+use crate::files::kind::Kind;
 use nix::sys::stat::FileStat;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -19,29 +21,29 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 enum Step {
     /// A directory was made.
-    Made,
+    MadeFolder,
     /// A directory was removed.
-    Removed(Box<FileStat>),
-    /// A file was put where there was none.
-    Put,
-    /// What was there was moved away, and has its number in the journal for a name;
-    /// maybe something else is there now.
-    Taken,
+    RemovedFolder(Box<FileStat>),
+    /// A file was installed where there was none.
+    AddedFile,
+    /// The old file was moved to the hidden directory, where its name is the number of
+    /// this step. Another file may be at the path now.
+    MovedAside,
 }
 
-/// A directory as it was. Dropped, it is forgotten.
+/// A directory as it was. Dropping it deletes the old files.
 #[derive(Debug)]
 pub struct TreeBackup {
     path: PathBuf,
     top: Folder,
-    /// Where the files are that were moved away.
+    /// The directory with the old files.
     hidden: OsString,
-    /// What was done, and at which path from the top on.
+    /// The steps that were done, with their paths below the top.
     journal: Vec<(PathBuf, Step)>,
 }
 
 impl TreeBackup {
-    /// The directory that it was.
+    /// The path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -53,7 +55,7 @@ impl TreeBackup {
     ///
     /// # Errors
     ///
-    /// [`FileError`]; every file is either new still or back already.
+    /// [`FileError`]; every file is still the new one, or the old one again.
     pub fn put_back(&mut self) -> Result<(), FileError> {
         let mut at = self.path.clone();
         let outcome = self.undo(&mut at);
@@ -67,13 +69,13 @@ impl TreeBackup {
             let number = name_of(self.journal.len() - 1);
             let synced = self.top.at(path, |folder, name| {
                 match step {
-                    Step::Made => drop(folder.remove_empty_folder(name)?),
-                    Step::Removed(stat) => {
+                    Step::MadeFolder => drop(folder.remove_empty_folder(name)?),
+                    Step::RemovedFolder(stat) => {
                         folder.ensure_folder(name)?;
-                        resemble(folder.enter(name)?, stat)?;
+                        copy_attributes(folder.enter(name)?, stat)?;
                     }
-                    Step::Put => folder.ensure_no_file(name)?,
-                    Step::Taken => old.entry(&number).rename(folder.entry(name))?,
+                    Step::AddedFile => folder.ensure_no_file(name)?,
+                    Step::MovedAside => old.entry(&number).rename(folder.entry(name))?,
                 }
                 Ok(folder.sync())
             })?;
@@ -86,13 +88,13 @@ impl TreeBackup {
 
 impl Drop for TreeBackup {
     fn drop(&mut self) {
-        // Nobody to tell, and the name is hidden.
+        // A failure has no consequence: the name is hidden.
         drop(remove_all(&self.top, &self.hidden, 0));
     }
 }
 
 impl StagedTree {
-    /// Puts the new files in their places, and keeps what was there.
+    /// Installs the new files, and keeps the old ones.
     ///
     /// # Errors
     ///
@@ -102,87 +104,94 @@ impl StagedTree {
         let begin = || -> io::Result<_> {
             let (top, hidden) = (self.top.reopen()?, hidden(DISPLACED));
             top.make_folder(&hidden)?;
-            let previous = TreeBackup { path: at.clone(), top, hidden, journal: Vec::new() };
-            let (new, old) = (self.top.enter(&self.hidden)?, self.top.enter(&previous.hidden)?);
-            let installing = Installing { changed: &self.changed, new, old, previous };
-            Ok((Wanted::of_files(&self.files)?, installing))
+            let backup = TreeBackup { path: at.clone(), top, hidden, journal: Vec::new() };
+            let (new, old) = (self.top.enter(&self.hidden)?, self.top.enter(&backup.hidden)?);
+            let installer = Installer { changed: &self.changed, new, old, backup };
+            Ok((Wanted::of_files(&self.files)?, installer))
         };
-        let (wanted, mut installing) = begin().map_err(|e| FileError::writing(&self.path, e))?;
-        match walk(&self.top, &wanted, &mut installing, &mut at) {
-            Ok(()) => Ok(installing.previous),
+        let (wanted, mut installer) = begin().map_err(|e| FileError::writing(&self.path, e))?;
+        match walk(&self.top, &wanted, &mut installer, &mut at) {
+            Ok(()) => Ok(installer.backup),
             Err(e) => {
-                installing.previous.put_back()?;
+                installer.backup.put_back()?;
                 Err(FileError::writing(&at, e))
             }
         }
     }
 }
 
-/// Renames alone: nothing is written, and nothing is thrown away.
-struct Installing<'a> {
+/// Only renames: it writes no file, and deletes none.
+struct Installer<'a> {
     changed: &'a BTreeSet<PathBuf>,
     new: Folder,
     old: Folder,
-    previous: TreeBackup,
+    backup: TreeBackup,
 }
 
-impl Installing<'_> {
-    /// The name that the next file gets which is moved away.
+impl Installer<'_> {
+    /// The name for the next file that is moved aside.
     fn aside(&self) -> OsString {
-        name_of(self.previous.journal.len())
+        name_of(self.backup.journal.len())
     }
 
     fn done(&mut self, path: &Path, step: Step) {
-        self.previous.journal.push((path.to_owned(), step));
+        self.backup.journal.push((path.to_owned(), step));
     }
 }
 
-impl Hand for Installing<'_> {
-    fn remove_file(&mut self, Spot { folder, name, path }: Spot<'_>, _: Kind) -> io::Result<()> {
+impl Visitor for Installer<'_> {
+    fn remove_file(
+        &mut self,
+        TreeEntry { folder, name, path }: TreeEntry<'_>,
+        _: Kind,
+    ) -> io::Result<()> {
         folder.entry(name).rename(self.old.entry(&self.aside()))?;
-        self.done(path, Step::Taken);
+        self.done(path, Step::MovedAside);
         Ok(())
     }
 
-    fn remove_folder(&mut self, Spot { folder, name, path }: Spot<'_>) -> io::Result<bool> {
+    fn remove_folder(
+        &mut self,
+        TreeEntry { folder, name, path }: TreeEntry<'_>,
+    ) -> io::Result<bool> {
         let Some(stat) = folder.stat(name)? else { return Ok(true) };
         let is_gone = folder.remove_empty_folder(name)?;
         if is_gone {
-            self.done(path, Step::Removed(Box::new(stat)));
+            self.done(path, Step::RemovedFolder(Box::new(stat)));
         }
         Ok(is_gone)
     }
 
     fn make_folder(
         &mut self,
-        Spot { folder, name, path }: Spot<'_>,
+        TreeEntry { folder, name, path }: TreeEntry<'_>,
         _: &Wanted<'_>,
     ) -> io::Result<Option<Folder>> {
         if folder.ensure_folder(name)? {
-            self.done(path, Step::Made);
+            self.done(path, Step::MadeFolder);
         }
         folder.enter(name).map(Some)
     }
 
-    fn put(&mut self, spot: Spot<'_>, stat: Option<&FileStat>, _: &[u8]) -> io::Result<bool> {
-        let Spot { folder, name, path } = spot;
+    fn put(&mut self, entry: TreeEntry<'_>, stat: Option<&FileStat>, _: &[u8]) -> io::Result<bool> {
+        let TreeEntry { folder, name, path } = entry;
         if !self.changed.contains(path) {
             return Ok(false);
         }
-        let (place, aside) = (folder.entry(name), self.aside());
+        let (target, aside) = (folder.entry(name), self.aside());
         self.new.at(path, |from, name| match stat {
-            None => from.entry(name).rename(place),
-            Some(_) => trade(from.entry(name), place, self.old.entry(&aside)),
+            None => from.entry(name).rename(target),
+            Some(_) => replace_keeping(from.entry(name), target, self.old.entry(&aside)),
         })?;
-        self.done(path, if stat.is_some() { Step::Taken } else { Step::Put });
+        self.done(path, if stat.is_some() { Step::MovedAside } else { Step::AddedFile });
         Ok(true)
     }
 
-    fn is_blocked(&mut self, _: Spot<'_>) -> io::Result<()> {
+    fn blocked(&mut self, _: TreeEntry<'_>) -> io::Result<()> {
         Err(io::ErrorKind::InvalidInput.into())
     }
 
-    fn differs(&mut self, folder: &Folder) -> io::Result<()> {
+    fn folder_differs(&mut self, folder: &Folder) -> io::Result<()> {
         folder.sync()
     }
 }
@@ -191,8 +200,8 @@ fn name_of(number: usize) -> OsString {
     OsString::from(number.to_string())
 }
 
-/// As [`displace`], but where there must be a moment without a file there is one.
-fn trade(new: Entry<'_>, old: Entry<'_>, aside: Entry<'_>) -> io::Result<()> {
+/// As [`displace`]; where that is not possible, there is no file for a short time.
+fn replace_keeping(new: Entry<'_>, old: Entry<'_>, aside: Entry<'_>) -> io::Result<()> {
     if displace(new, old, aside)? {
         return Ok(());
     }

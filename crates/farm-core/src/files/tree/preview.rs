@@ -1,37 +1,38 @@
-//! What writing a directory would change, without doing it.
+//! What writing a directory would change.
 
-use super::walk::{Hand, Spot, walk};
+use super::walk::{TreeEntry, Visitor, walk};
 use super::wanted::{Node, Wanted};
-use crate::files::folder::{Folder, Kind, read_start};
+use crate::files::folder::{Folder, read_start};
+use crate::files::kind::Kind;
 use nix::sys::stat::FileStat;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// More than any field has; of a stranger's file the beginning tells enough.
+/// More than any field has; of larger files the beginning is shown.
 const BYTES_MAX: usize = 64 << 20;
 
 /// A file that would be made, changed or removed.
 ///
-/// A directory without anything in it has a path that ends in a slash, and no bytes.
+/// An empty directory has a path that ends in a slash, and no bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Which file, from the top of the directory on.
+    /// Its path below the top of the directory.
     pub path: PathBuf,
-    /// What it has; `None` if it is not there.
+    /// Its contents; `None` if it does not exist.
     pub before: Option<Vec<u8>>,
-    /// What it would have; `None` if it would not be there.
+    /// Its new contents; `None` if it would be removed.
     pub after: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Preview {
-    /// Directories, those that have nothing in them.
+    /// Empty directories.
     folders: Vec<Change>,
     files: Vec<Change>,
 }
 
 impl Preview {
-    /// What would change in the directory `top`, or in one that is still to be made.
+    /// What would change in the directory `top`, or in a new one.
     pub(super) fn of(top: Option<&Folder>, wanted: &Wanted<'_>) -> io::Result<Vec<Change>> {
         let mut preview = Self::default();
         match top {
@@ -65,19 +66,22 @@ impl Preview {
     }
 }
 
-impl Hand for Preview {
-    fn remove_file(&mut self, spot: Spot<'_>, kind: Kind) -> io::Result<()> {
-        // A link shows in what takes its place.
+impl Visitor for Preview {
+    fn remove_file(&mut self, entry: TreeEntry<'_>, kind: Kind) -> io::Result<()> {
+        // The change of a link is shown with the file that replaces it.
         if kind == Kind::File
-            && let Some(before) = spot.read()?
+            && let Some(before) = entry.read()?
         {
-            let path = spot.path.to_owned();
+            let path = entry.path.to_owned();
             self.files.push(Change { path, before: Some(before), after: None });
         }
         Ok(())
     }
 
-    fn remove_folder(&mut self, Spot { folder, name, path }: Spot<'_>) -> io::Result<bool> {
+    fn remove_folder(
+        &mut self,
+        TreeEntry { folder, name, path }: TreeEntry<'_>,
+    ) -> io::Result<bool> {
         if folder.enter(name)?.names(0)?.is_some() {
             let (path, before) = (path.join(""), Some(Vec::new()));
             self.folders.push(Change { path, before, after: None });
@@ -85,23 +89,32 @@ impl Hand for Preview {
         Ok(true)
     }
 
-    fn make_folder(&mut self, spot: Spot<'_>, below: &Wanted<'_>) -> io::Result<Option<Folder>> {
-        self.new_folder(spot.path, below);
+    fn make_folder(
+        &mut self,
+        entry: TreeEntry<'_>,
+        below: &Wanted<'_>,
+    ) -> io::Result<Option<Folder>> {
+        self.new_folder(entry.path, below);
         Ok(None)
     }
 
-    fn put(&mut self, spot: Spot<'_>, stat: Option<&FileStat>, bytes: &[u8]) -> io::Result<bool> {
-        let before = if stat.is_some() { spot.read()? } else { None };
+    fn put(
+        &mut self,
+        entry: TreeEntry<'_>,
+        stat: Option<&FileStat>,
+        bytes: &[u8],
+    ) -> io::Result<bool> {
+        let before = if stat.is_some() { entry.read()? } else { None };
         let differs = before.as_deref() != Some(bytes);
         if differs {
-            let (path, after) = (spot.path.to_owned(), Some(bytes.to_vec()));
+            let (path, after) = (entry.path.to_owned(), Some(bytes.to_vec()));
             self.files.push(Change { path, before, after });
         }
         Ok(differs)
     }
 }
 
-impl Spot<'_> {
+impl TreeEntry<'_> {
     fn read(&self) -> io::Result<Option<Vec<u8>>> {
         let file = self.folder.open_file(self.name)?;
         file.map(|file| read_start(&file, BYTES_MAX)).transpose()

@@ -1,10 +1,10 @@
-//! New files are written in a hidden directory, before any of them takes its place.
+//! Writes new files to a hidden directory, before any of them is installed.
 
-use super::walk::{Hand, Spot, walk};
-use super::wanted::Wanted;
-use super::{Files, OwnedDir};
+use super::walk::{TreeEntry, Visitor, walk};
+use super::wanted::{Files, Wanted};
+use crate::files::cleanup::remove_all;
 use crate::files::folder::Folder;
-use crate::files::hidden::{STAGED, hidden, remove_all};
+use crate::files::hidden::{STAGED, hidden};
 use crate::files::write_options::WriteOptions;
 use nix::sys::stat::FileStat;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,47 +12,52 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The new files of a directory, down on the disk. Dropped, they are removed.
+/// The new files of a directory, synced to the disk. Dropping it removes them.
 #[derive(Debug)]
 pub struct StagedTree {
     pub(super) path: PathBuf,
     pub(super) top: Folder,
     pub(super) hidden: OsString,
-    /// All files that there shall be.
+    /// All wanted files.
     pub(super) files: Files,
-    /// Those that are new or other than they were.
+    /// Those that are new or have changed.
     pub(super) changed: BTreeSet<PathBuf>,
 }
 
 impl StagedTree {
-    /// Writes what differs, or everything if `is_whole` is set; `None` if nothing differs.
-    pub(super) fn write(dir: &OwnedDir, files: &Files, is_whole: bool) -> io::Result<Option<Self>> {
-        let top = Folder::open(&dir.path)?;
-        let comparison = Comparison::of(&top, files, Some(dir.options))?;
+    /// Writes the files that differ, or all if `is_whole` is set; `None` if none differs.
+    pub(super) fn write(
+        path: &Path,
+        options: &WriteOptions,
+        files: &Files,
+        is_whole: bool,
+    ) -> io::Result<Option<Self>> {
+        let top = Folder::open(path)?;
+        let comparison = Comparison::of(&top, files, Some(*options))?;
         if !comparison.differs {
             return Ok(None);
         }
-        let (path, hidden) = (dir.path.clone(), hidden(STAGED));
+        let (path, hidden) = (path.to_owned(), hidden(STAGED));
         top.make_folder(&hidden)?;
         let changed = BTreeSet::new();
         let mut staged = Self { path, top, hidden, files: files.clone(), changed };
         for (path, bytes) in files {
             let path = Path::new(path);
-            let (is_right, like) = match comparison.places.get(path) {
-                Some((is_right, stat)) => (*is_right, Some(stat)),
+            let (is_equal, like) = match comparison.present.get(path) {
+                Some((is_equal, stat)) => (*is_equal, Some(stat)),
                 None => (false, None),
             };
-            if !is_right || is_whole {
-                staged.add(path, bytes, like, &dir.options)?;
+            if !is_equal || is_whole {
+                staged.add(path, bytes, like, options)?;
             }
-            if !is_right {
+            if !is_equal {
                 staged.changed.insert(path.to_owned());
             }
         }
         Ok(Some(staged))
     }
 
-    /// The hidden directory, from the root on.
+    /// The absolute path of the hidden directory.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         let path = self.path.join(&self.hidden);
@@ -79,18 +84,18 @@ impl StagedTree {
 
 impl Drop for StagedTree {
     fn drop(&mut self) {
-        // Nobody to tell, and the name is hidden.
+        // A failure has no consequence: the name is hidden.
         drop(remove_all(&self.top, &self.hidden, 0));
     }
 }
 
-/// What is, beside what shall be. Nothing has other bytes after it.
+/// Compares a directory with the wanted files, and changes no bytes.
 #[derive(Debug, Default)]
 pub(super) struct Comparison {
-    /// What the files that hold the right bytes get as well.
+    /// The mode and owner for files that have the wanted bytes.
     options: Option<WriteOptions>,
-    /// The files in whose place one shall be: whether it is right, and its mode and owner.
-    places: BTreeMap<PathBuf, (bool, FileStat)>,
+    /// The files at wanted paths: whether the bytes are equal, and the attributes.
+    present: BTreeMap<PathBuf, (bool, FileStat)>,
     pub(super) differs: bool,
 }
 
@@ -106,25 +111,30 @@ impl Comparison {
     }
 }
 
-impl Hand for Comparison {
-    fn put(&mut self, spot: Spot<'_>, stat: Option<&FileStat>, bytes: &[u8]) -> io::Result<bool> {
-        let Spot { folder, name, path } = spot;
+impl Visitor for Comparison {
+    fn put(
+        &mut self,
+        entry: TreeEntry<'_>,
+        stat: Option<&FileStat>,
+        bytes: &[u8],
+    ) -> io::Result<bool> {
+        let TreeEntry { folder, name, path } = entry;
         let Some(stat) = stat else { return Ok(true) };
-        let is_right = match &self.options {
-            Some(options) => folder.is_settled(name, Some(stat), bytes, options)?,
+        let is_equal = match &self.options {
+            Some(options) => folder.adjust_if_equal(name, Some(stat), bytes, options)?,
             None => folder.holds(name, bytes)?,
         };
-        self.places.insert(path.to_owned(), (is_right, *stat));
-        Ok(!is_right)
+        self.present.insert(path.to_owned(), (is_equal, *stat));
+        Ok(!is_equal)
     }
 
-    fn is_blocked(&mut self, _: Spot<'_>) -> io::Result<()> {
-        // Whoever installs is told.
+    fn blocked(&mut self, _: TreeEntry<'_>) -> io::Result<()> {
+        // The installation will fail, and says why.
         self.differs = true;
         Ok(())
     }
 
-    fn differs(&mut self, _: &Folder) -> io::Result<()> {
+    fn folder_differs(&mut self, _: &Folder) -> io::Result<()> {
         self.differs = true;
         Ok(())
     }

@@ -10,17 +10,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-const MARK: OwnershipMarker = OwnershipMarker { name: ".marker", text: b"ours\n" };
+const MARKER: OwnershipMarker = OwnershipMarker { name: ".marker", text: b"ours\n" };
 
-fn subtree(path: &Path) -> OwnedDir {
-    OwnedDir { path: path.to_owned(), marker: MARK, options: WriteOptions::default() }
+fn owned_dir(path: &Path) -> OwnedDir {
+    OwnedDir { path: path.to_owned(), marker: MARKER, options: WriteOptions::default() }
 }
 
 fn files(pairs: &[(&str, &str)]) -> Files {
     pairs.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().into())).collect()
 }
 
-/// Every name below, hidden ones too; files with contents, number and mode.
+/// All names below, hidden ones too; files with contents, inode and mode.
 fn listing(path: &Path) -> Vec<String> {
     let mut all = Vec::new();
     let mut left = vec![path.to_owned()];
@@ -45,7 +45,7 @@ fn listing(path: &Path) -> Vec<String> {
     all
 }
 
-/// The names of the files alone, with contents; what is hidden is left out.
+/// Only the files that are not hidden, with contents.
 fn plain(path: &Path) -> Vec<String> {
     let files =
         listing(path).into_iter().filter(|line| line.contains('=') && !line.starts_with('.'));
@@ -54,24 +54,24 @@ fn plain(path: &Path) -> Vec<String> {
 
 fn install(tree: &OwnedDir, wanted: &Files) -> Option<TreeBackup> {
     let staged = tree.stage(wanted, false).unwrap();
-    let previous = staged.map(|staged| staged.install().unwrap());
+    let backup = staged.map(|staged| staged.install().unwrap());
     assert!(tree.holds(wanted).unwrap());
     assert!(tree.stage(wanted, true).unwrap().is_none());
-    previous
+    backup
 }
 
 #[test]
 fn a_file_whose_name_is_no_text_goes_like_any_other_and_comes_back() {
     let scratch = Scratch::new();
     let path = scratch.join("conf");
-    let tree = subtree(&path);
+    let tree = owned_dir(&path);
     drop(install(&tree, &files(&[("a", "1")])));
     let odd = path.join(OsStr::from_bytes(b"\xffodd"));
     fs::copy(path.join("a"), &odd).unwrap();
     assert!(!tree.holds(&files(&[("a", "1")])).unwrap());
-    let mut previous = install(&tree, &files(&[("a", "1")])).unwrap();
+    let mut backup = install(&tree, &files(&[("a", "1")])).unwrap();
     assert!(!odd.exists());
-    previous.put_back().unwrap();
+    backup.put_back().unwrap();
     assert_eq!(fs::read(&odd).unwrap(), b"1");
 }
 
@@ -79,7 +79,7 @@ fn a_file_whose_name_is_no_text_goes_like_any_other_and_comes_back() {
 fn a_tree_is_written_and_only_what_differs_is_touched() {
     let scratch = Scratch::new();
     let path = scratch.join("conf");
-    let tree = subtree(&path);
+    let tree = owned_dir(&path);
     let first = files(&[("a", "1"), ("d/b", "2"), ("d/e/c", ""), ("x", "3")]);
     assert!(!tree.holds(&first).unwrap());
     drop(install(&tree, &first));
@@ -101,13 +101,13 @@ fn a_tree_is_written_and_only_what_differs_is_touched() {
 fn a_file_becomes_a_directory_and_back() {
     let scratch = Scratch::new();
     let path = scratch.join("conf");
-    let tree = subtree(&path);
+    let tree = owned_dir(&path);
     drop(install(&tree, &files(&[("a", "file"), ("b/c/d", "1")])));
     let before = listing(&path);
-    let mut previous = install(&tree, &files(&[("a/x/y", "2"), ("b", "file")])).unwrap();
+    let mut backup = install(&tree, &files(&[("a/x/y", "2"), ("b", "file")])).unwrap();
     assert_eq!(plain(&path), ["a/x/y=2", "b=file"]);
-    previous.put_back().unwrap();
-    drop(previous);
+    backup.put_back().unwrap();
+    drop(backup);
     assert_eq!(listing(&path), before);
 }
 
@@ -115,15 +115,15 @@ fn a_file_becomes_a_directory_and_back() {
 fn an_empty_directory_is_nothing_that_shall_be() {
     let scratch = Scratch::new();
     let path = scratch.join("conf");
-    let tree = subtree(&path);
+    let tree = owned_dir(&path);
     drop(install(&tree, &files(&[("a", "1")])));
     fs::create_dir_all(path.join("empty/deep")).unwrap();
     let before = listing(&path);
     assert!(!tree.holds(&files(&[("a", "1")])).unwrap());
-    let mut previous = install(&tree, &files(&[("a", "1")])).unwrap();
+    let mut backup = install(&tree, &files(&[("a", "1")])).unwrap();
     assert!(!path.join("empty").exists());
-    previous.put_back().unwrap();
-    drop(previous);
+    backup.put_back().unwrap();
+    drop(backup);
     assert_eq!(listing(&path), before);
 }
 
@@ -131,16 +131,16 @@ fn an_empty_directory_is_nothing_that_shall_be() {
 fn modes_are_kept_given_and_given_back() {
     let scratch = Scratch::new();
     let path = scratch.join("conf");
-    let tree = subtree(&path);
+    let tree = owned_dir(&path);
     drop(install(&tree, &files(&[("a", "1"), ("d/b", "1")])));
     fs::set_permissions(path.join("a"), fs::Permissions::from_mode(0o640)).unwrap();
     fs::set_permissions(path.join("d"), fs::Permissions::from_mode(0o750)).unwrap();
     let before = listing(&path);
-    let mut previous = install(&tree, &files(&[("a", "2")])).unwrap();
+    let mut backup = install(&tree, &files(&[("a", "2")])).unwrap();
     let mode = |name: &str| fs::metadata(path.join(name)).unwrap().mode() & 0o7777;
     assert_eq!(mode("a"), 0o640);
-    previous.put_back().unwrap();
-    drop(previous);
+    backup.put_back().unwrap();
+    drop(backup);
     assert_eq!(listing(&path), before);
     let options =
         WriteOptions { mode: Some(FileMode::parse("600").unwrap()), ..WriteOptions::default() };
@@ -153,7 +153,7 @@ fn modes_are_kept_given_and_given_back() {
 fn what_is_staged_is_whole_on_demand_and_leaves_nothing() {
     let scratch = Scratch::new();
     let path = scratch.join("conf");
-    let tree = subtree(&path);
+    let tree = owned_dir(&path);
     drop(install(&tree, &files(&[("a", "1"), ("d/b", "2")])));
     let before = listing(&path);
     let wanted = files(&[("a", "1"), ("d/b", "3")]);
@@ -163,7 +163,7 @@ fn what_is_staged_is_whole_on_demand_and_leaves_nothing() {
     let whole = tree.stage(&wanted, true).unwrap().unwrap();
     assert_eq!(plain(&whole.path()), ["a=1", "d/b=3"]);
     assert!(whole.path().is_absolute());
-    // Whoever checks it may leave something.
+    // The check command may leave files.
     fs::create_dir_all(whole.path().join("cache/deep")).unwrap();
     symlink("/etc", whole.path().join("cache/link")).unwrap();
     drop(whole);
@@ -175,15 +175,15 @@ fn what_is_staged_is_whole_on_demand_and_leaves_nothing() {
 fn somebody_elses_directory_is_refused_and_left_alone() {
     let scratch = Scratch::new();
     scratch.write("etc/passwd", "root");
-    let tree = subtree(&scratch.join("etc"));
+    let tree = owned_dir(&scratch.join("etc"));
     let before = listing(scratch.path());
-    let told = tree.claim().unwrap_err().to_string();
-    assert!(told.ends_with("etc is not empty and has no file .marker"), "{told}");
+    let error = tree.claim().unwrap_err().to_string();
+    assert!(error.ends_with("etc is not empty and has no file .marker"), "{error}");
     assert!(matches!(tree.stage(&files(&[]), false).unwrap_err().fault, Fault::NotOurs { .. }));
     assert!(!tree.holds(&files(&[("passwd", "root")])).unwrap());
-    let file = subtree(&scratch.join("etc/passwd"));
+    let file = owned_dir(&scratch.join("etc/passwd"));
     assert!(matches!(file.claim().unwrap_err().fault, Fault::NotADirectory));
-    let nowhere = subtree(&scratch.join("none/conf"));
+    let nowhere = owned_dir(&scratch.join("none/conf"));
     assert!(matches!(nowhere.stage(&files(&[]), false).unwrap_err().fault, Fault::Io(_)));
     assert_eq!(listing(scratch.path()), before);
 }
@@ -191,7 +191,7 @@ fn somebody_elses_directory_is_refused_and_left_alone() {
 #[test]
 fn what_a_killed_run_left_is_swept() {
     let scratch = Scratch::new();
-    let tree = subtree(&scratch.join("conf"));
+    let tree = owned_dir(&scratch.join("conf"));
     tree.claim().unwrap();
     scratch.write("conf/.zk-0123456789abcdef-4194305.new/a/b", "x");
     scratch.write("conf/.zk-0123456789abcdef-4194305.old/0", "x");
@@ -207,7 +207,7 @@ fn links_are_never_followed_and_dot_files_stay() {
     let scratch = Scratch::new();
     scratch.write("outside/secret", "s");
     let path = scratch.join("conf");
-    let tree = subtree(&path);
+    let tree = owned_dir(&path);
     tree.claim().unwrap();
     scratch.write("conf/old/.keep", "mine");
     scratch.write("conf/old/gone", "x");
@@ -215,22 +215,22 @@ fn links_are_never_followed_and_dot_files_stay() {
     symlink("../outside/secret", path.join("f")).unwrap();
     symlink("../outside", path.join("stranger")).unwrap();
     let before = listing(scratch.path());
-    let mut previous = install(&tree, &files(&[("d/secret", "new"), ("f", "new")])).unwrap();
+    let mut backup = install(&tree, &files(&[("d/secret", "new"), ("f", "new")])).unwrap();
     assert_eq!(scratch.read("outside/secret").unwrap(), "s");
     assert_eq!(scratch.read("conf/d/secret").unwrap(), "new");
     assert!(fs::symlink_metadata(path.join("f")).unwrap().is_file());
     assert!(fs::symlink_metadata(path.join("stranger")).unwrap().is_symlink());
     assert_eq!(scratch.read("conf/old/.keep").unwrap(), "mine");
     assert!(!path.join("old/gone").exists());
-    previous.put_back().unwrap();
-    drop(previous);
+    backup.put_back().unwrap();
+    drop(backup);
     assert_eq!(listing(scratch.path()), before);
 }
 
 #[test]
 fn paths_that_lead_elsewhere_do_nothing() {
     let scratch = Scratch::new();
-    let tree = subtree(&scratch.join("conf"));
+    let tree = owned_dir(&scratch.join("conf"));
     tree.claim().unwrap();
     let before = listing(scratch.path());
     let deep = "d/".repeat(64) + "x";
@@ -253,11 +253,11 @@ fn paths_that_lead_elsewhere_do_nothing() {
 fn a_failure_in_the_middle_undoes_what_was_done() {
     let scratch = Scratch::new();
     let path = scratch.join("conf");
-    let tree = subtree(&path);
+    let tree = owned_dir(&path);
     drop(install(&tree, &files(&[("a", "1"), ("b/c", "2"), ("gone", "3"), ("z", "4")])));
     let wanted = files(&[("a", "new"), ("b", "file"), ("m/n", "new"), ("y", "5"), ("z", "new")]);
     let staged = tree.stage(&wanted, false).unwrap().unwrap();
-    // Somebody is in the way of what comes late.
+    // The step for this path comes late, and fails.
     scratch.write("conf/y/.mine", "x");
     let before = listing(&path);
     let error = staged.install().unwrap_err();
@@ -273,7 +273,7 @@ fn a_full_disk_leaves_the_old_tree_and_nothing_else() {
     let test = "files::tree::tests::a_full_disk_leaves_the_old_tree_and_nothing_else";
     let Some(top) = constrained::without_room(test) else { return };
     let path = top.join("conf");
-    let tree = subtree(&path);
+    let tree = owned_dir(&path);
     drop(install(&tree, &files(&[("a", "1"), ("d/b", "2")])));
     let before = listing(&path);
     let large = "x".repeat(1 << 20);
@@ -288,19 +288,19 @@ fn what_could_not_be_put_back_can_be_tried_again() {
     let test = "files::tree::tests::what_could_not_be_put_back_can_be_tried_again";
     let Some(top) = constrained::unprivileged(test) else { return };
     let path = top.join("conf");
-    let tree = subtree(&path);
+    let tree = owned_dir(&path);
     drop(install(&tree, &files(&[("a", "1"), ("d/b", "2"), ("d/c", "3")])));
     let before = listing(&path);
-    let mut previous = install(&tree, &files(&[("a", "4"), ("d/b", "5"), ("d/x", "6")])).unwrap();
+    let mut backup = install(&tree, &files(&[("a", "4"), ("d/b", "5"), ("d/x", "6")])).unwrap();
     let set = |mode| fs::set_permissions(path.join("d"), fs::Permissions::from_mode(mode)).unwrap();
     set(0o555);
     for _ in 0..2 {
-        assert!(previous.put_back().unwrap_err().is_permission());
+        assert!(backup.put_back().unwrap_err().is_permission());
     }
     set(0o755);
     let mode = |lines: &[String]| lines.iter().find(|line| line.starts_with("d/ ")).cloned();
-    previous.put_back().unwrap();
-    drop(previous);
+    backup.put_back().unwrap();
+    drop(backup);
     let after = listing(&path);
     set(mode(&before).map_or(0o755, |line| u32::from_str_radix(&line[3..], 8).unwrap() & 0o7777));
     assert_eq!(listing(&path), before, "{after:?}");
@@ -314,7 +314,7 @@ fn whatever_follows_whatever_the_tree_is_what_was_wanted() {
     for seed in 0..60 {
         let mut rng = Rng::with_seed(seed);
         let path = scratch.join(seed.to_string());
-        let tree = subtree(&path);
+        let tree = owned_dir(&path);
         tree.claim().unwrap();
         for step in 0..12 {
             let mut wanted = Files::new();
@@ -328,17 +328,17 @@ fn whatever_follows_whatever_the_tree_is_what_was_wanted() {
                 }
             }
             let before = listing(&path);
-            let previous = install(&tree, &wanted);
+            let backup = install(&tree, &wanted);
             let expected: Vec<String> = wanted
                 .iter()
                 .map(|(name, bytes)| format!("{name}={}", String::from_utf8_lossy(bytes)))
                 .collect();
             assert_eq!(plain(&path), expected, "seed {seed} step {step}");
-            if let Some(mut previous) = previous
+            if let Some(mut backup) = backup
                 && rng.bool()
             {
-                previous.put_back().unwrap();
-                drop(previous);
+                backup.put_back().unwrap();
+                drop(backup);
                 assert_eq!(listing(&path), before, "seed {seed} step {step}");
             }
             assert!(!listing(&path).iter().any(|line| line.contains(".zk-")), "seed {seed}");

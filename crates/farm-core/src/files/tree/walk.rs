@@ -1,81 +1,88 @@
-//! Compares a directory with what it shall be, entry by entry.
+//! Compares a directory with its wanted contents, entry by entry.
 //!
-//! This is the one place that says what goes, what stays and in which order. What
-//! comes of it is up to a [`Hand`]: it is done, or noted.
+//! Only this module decides what is removed, what stays and in which order. A
+//! [`Visitor`] carries the differences out, or notes them.
 //!
-//! **Invariant.** Dot-files are not even looked at, links are never followed, and
-//! both keep the directory that they are in. A link goes only where something is
-//! wanted in its place.
+//! **Invariant.** Dot-files are ignored, links are never followed, and a directory
+//! that contains one of them stays. A link is removed only if another entry is wanted
+//! at its path.
 
 use super::wanted::{Node, Wanted};
-use crate::files::folder::{Folder, Kind, REMOVAL_DEPTH_MAX, kind_of};
+use crate::files::cleanup::REMOVAL_DEPTH_MAX;
+use crate::files::folder::Folder;
 use crate::files::hidden::is_hidden;
+use crate::files::kind::{Kind, kind_of};
 use nix::sys::stat::FileStat;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// An entry, and its path from the top on.
+/// An entry of a directory, and its path below the top.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Spot<'a> {
+pub(super) struct TreeEntry<'a> {
     pub(super) folder: &'a Folder,
     pub(super) name: &'a OsStr,
     pub(super) path: &'a Path,
 }
 
-/// What is done about each difference. The defaults do nothing: they suit
-/// a hand that only looks.
-pub(super) trait Hand {
-    /// A file shall be there; `stat` is of the one that is. Tells whether it was other.
-    fn put(&mut self, spot: Spot<'_>, stat: Option<&FileStat>, bytes: &[u8]) -> io::Result<bool>;
+/// Gets each difference. The defaults do nothing; they suit a visitor that only
+/// compares.
+pub(super) trait Visitor {
+    /// A file is wanted; `stat` is that of the present one. Returns whether they differ.
+    fn put(
+        &mut self,
+        entry: TreeEntry<'_>,
+        stat: Option<&FileStat>,
+        bytes: &[u8],
+    ) -> io::Result<bool>;
 
-    /// A file shall go, or a link or the like that is in the way.
-    fn remove_file(&mut self, _: Spot<'_>, _: Kind) -> io::Result<()> {
+    /// A file is not wanted, or a link, a socket or the like is at a wanted path.
+    fn remove_file(&mut self, _: TreeEntry<'_>, _: Kind) -> io::Result<()> {
         Ok(())
     }
 
-    /// A directory shall go, of which nothing is left. Tells whether it is gone.
-    fn remove_folder(&mut self, _: Spot<'_>) -> io::Result<bool> {
+    /// A directory is not wanted, and empty by now. Returns whether it is removed.
+    fn remove_folder(&mut self, _: TreeEntry<'_>) -> io::Result<bool> {
         Ok(true)
     }
 
-    /// A directory is missing; `None` if there is nothing to go into.
-    fn make_folder(&mut self, _: Spot<'_>, _below: &Wanted<'_>) -> io::Result<Option<Folder>> {
+    /// A directory is missing; `None` if the walk shall not enter it.
+    fn make_folder(&mut self, _: TreeEntry<'_>, _below: &Wanted<'_>) -> io::Result<Option<Folder>> {
         Ok(None)
     }
 
-    /// Something that is not ours to remove is in the way.
-    fn is_blocked(&mut self, _: Spot<'_>) -> io::Result<()> {
+    /// An entry that must not be removed is at a wanted path.
+    fn blocked(&mut self, _: TreeEntry<'_>) -> io::Result<()> {
         Ok(())
     }
 
-    /// Entries of this directory were other than they shall be.
-    fn differs(&mut self, _: &Folder) -> io::Result<()> {
+    /// Entries of this directory differed.
+    fn folder_differs(&mut self, _: &Folder) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// Goes through the directory `top`, whose path is `at`; after an error `at` is where
-/// it happened.
-pub(super) fn walk<H: Hand>(
+/// Walks the directory `top`, whose path is `at`; after an error `at` is the path of
+/// the entry that failed.
+pub(super) fn walk<V: Visitor>(
     top: &Folder,
     wanted: &Wanted<'_>,
-    hand: &mut H,
+    visitor: &mut V,
     at: &mut PathBuf,
 ) -> io::Result<()> {
-    let mut walk = Walk { hand, path: PathBuf::new() };
+    let mut walk = Walk { visitor, path: PathBuf::new() };
     let outcome = walk.folder(top, wanted);
     at.extend(&walk.path);
     outcome
 }
 
-struct Walk<'a, H> {
-    hand: &'a mut H,
-    /// Where we are, from the top on.
+struct Walk<'a, V> {
+    visitor: &'a mut V,
+    /// The path of the current entry below the top.
     path: PathBuf,
 }
 
-impl<H: Hand> Walk<'_, H> {
+impl<V: Visitor> Walk<'_, V> {
     fn folder(&mut self, folder: &Folder, wanted: &Wanted<'_>) -> io::Result<()> {
         let mut differs = false;
         for name in folder.all_names()?.iter().filter(|name| !is_hidden(name)) {
@@ -87,7 +94,7 @@ impl<H: Hand> Walk<'_, H> {
             let name = OsStr::new(name);
             differs |= self.entry(name, |walk| walk.node(folder, name, node))?;
         }
-        if differs { self.hand.differs(folder) } else { Ok(()) }
+        if differs { self.visitor.folder_differs(folder) } else { Ok(()) }
     }
 
     fn entry<T>(
@@ -101,7 +108,7 @@ impl<H: Hand> Walk<'_, H> {
         Ok(done)
     }
 
-    /// Tells whether the entry was other than it shall be.
+    /// Returns whether the entry differed.
     fn node(&mut self, folder: &Folder, name: &OsStr, node: &Node<'_>) -> io::Result<bool> {
         let stat = folder.stat(name)?;
         let kind = stat.as_ref().map(kind_of);
@@ -111,23 +118,23 @@ impl<H: Hand> Walk<'_, H> {
         };
         let is_replaced = kind.is_some() && !fits;
         if kind == Some(Kind::Other) {
-            self.hand.remove_file(Spot { folder, name, path: &self.path }, Kind::Other)?;
+            self.visitor.remove_file(TreeEntry { folder, name, path: &self.path }, Kind::Other)?;
         } else if is_replaced && !self.remove(folder, name, 0)? {
-            self.hand.is_blocked(Spot { folder, name, path: &self.path })?;
+            self.visitor.blocked(TreeEntry { folder, name, path: &self.path })?;
             return Ok(false);
         }
-        let spot = Spot { folder, name, path: &self.path };
+        let entry = TreeEntry { folder, name, path: &self.path };
         match node {
             Node::File(bytes) => {
                 let stat = stat.as_ref().filter(|_| fits);
-                Ok(self.hand.put(spot, stat, bytes)? || is_replaced)
+                Ok(self.visitor.put(entry, stat, bytes)? || is_replaced)
             }
             Node::Folder(below) if fits => {
                 self.folder(&folder.enter(name)?, below)?;
                 Ok(false)
             }
             Node::Folder(below) => {
-                if let Some(made) = self.hand.make_folder(spot, below)? {
+                if let Some(made) = self.visitor.make_folder(entry, below)? {
                     self.folder(&made, below)?;
                 }
                 Ok(true)
@@ -135,14 +142,15 @@ impl<H: Hand> Walk<'_, H> {
         }
     }
 
-    /// Removes a file, or a directory with all that is not hidden in it; tells whether
-    /// it is gone. Links and the like are nobody's file and stay.
+    /// Removes a file, or a directory with everything in it that is not hidden; returns
+    /// whether it is gone. Links, sockets and the like stay.
     fn remove(&mut self, folder: &Folder, name: &OsStr, depth: usize) -> io::Result<bool> {
         match folder.kind(name)? {
             None => Ok(true),
             Some(Kind::Other) => Ok(false),
             Some(Kind::File) => {
-                self.hand.remove_file(Spot { folder, name, path: &self.path }, Kind::File)?;
+                self.visitor
+                    .remove_file(TreeEntry { folder, name, path: &self.path }, Kind::File)?;
                 Ok(true)
             }
             Some(Kind::Folder) if depth == REMOVAL_DEPTH_MAX => Ok(false),
@@ -155,10 +163,10 @@ impl<H: Hand> Walk<'_, H> {
                     differs |= is_gone;
                     is_empty &= is_gone;
                 }
-                let spot = Spot { folder, name, path: &self.path };
-                let is_gone = is_empty && self.hand.remove_folder(spot)?;
+                let entry = TreeEntry { folder, name, path: &self.path };
+                let is_gone = is_empty && self.visitor.remove_folder(entry)?;
                 if differs && !is_gone {
-                    self.hand.differs(&below)?;
+                    self.visitor.folder_differs(&below)?;
                 }
                 Ok(is_gone)
             }

@@ -1,13 +1,17 @@
-//! A directory as it shall be.
+//! The wanted contents of a directory.
 //!
-//! **Invariant.** Every name in it is a plain file name: whoever writes it stays inside.
+//! **Invariant.** Every name in it is a plain file name, so writing it never leaves the
+//! directory.
 
-use super::Files;
 use crate::codec::dir::{DEPTH_MAX, Tree, check_name};
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
-/// The files and directories that there shall be, and no others.
+/// Files by their paths below the directory, with slashes.
+pub type Files = BTreeMap<String, Arc<[u8]>>;
+
+/// The wanted files and directories; no others are wanted.
 #[derive(Debug, Default)]
 pub(super) struct Wanted<'a> {
     pub(super) nodes: BTreeMap<String, Node<'a>>,
@@ -23,7 +27,7 @@ impl<'a> Wanted<'a> {
     pub(super) fn of_files(files: &'a Files) -> io::Result<Self> {
         let mut top = Self::default();
         for (path, bytes) in files {
-            top.plant(path.split('/'), Node::File(bytes))?;
+            top.insert(path.split('/'), Node::File(bytes))?;
         }
         Ok(top)
     }
@@ -31,17 +35,17 @@ impl<'a> Wanted<'a> {
     pub(super) fn of_tree(tree: &'a Tree) -> io::Result<Self> {
         let mut top = Self::default();
         for keys in &tree.folders {
-            top.plant(keys.iter().map(String::as_str), Node::Folder(Self::default()))?;
+            top.insert(keys.iter().map(String::as_str), Node::Folder(Self::default()))?;
         }
         for (keys, bytes) in &tree.files {
-            top.plant(keys.iter().map(String::as_str), Node::File(bytes))?;
+            top.insert(keys.iter().map(String::as_str), Node::File(bytes))?;
         }
         Ok(top)
     }
 
-    /// Adds a node, and the directories above it that are not there yet. A directory
-    /// has to come before what is in it.
-    fn plant<'k>(
+    /// Adds a node, and the directories above it that are missing. A directory must be
+    /// added before its contents.
+    fn insert<'k>(
         &mut self,
         mut keys: impl DoubleEndedIterator<Item = &'k str>,
         node: Node<'a>,

@@ -1,14 +1,14 @@
 //! Hints that a file or a directory has changed.
 //!
 //! **Invariant.** Every change that ends after [`FileWatch::lower`] has returned is
-//! followed by a hint, also when the watched thing is deleted and made again, or
-//! a link on the way to it is turned elsewhere.
+//! followed by a hint, also if the watched path is deleted and created again, or a link
+//! on the way to it gets another target.
 
 mod mounted;
 mod path_components;
 
 use self::mounted::is_mounted;
-use self::path_components::{PathComponents, trail};
+use self::path_components::PathComponents;
 use super::hidden::{is_displaced, is_hidden, is_staged};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind};
 use notify::{Config, Event, EventKind, INotifyWatcher, RecursiveMode, Watcher};
@@ -19,12 +19,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Something changed: read again. Says how soon.
+/// Something changed: read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hint {
-    /// Somebody is still at it: wait until it is quiet for a moment.
+    /// Somebody is still writing: read when no more hints come.
     Soon,
-    /// A save is complete: closed after writing, renamed or removed.
+    /// A save is complete: the file was closed after writing, renamed or removed.
     Now,
 }
 
@@ -33,11 +33,11 @@ pub enum Hint {
 pub enum Watched {
     /// One file, links followed.
     File,
-    /// A directory with all below it.
+    /// A directory with everything below it.
     Tree,
 }
 
-/// Why a watch can't be set.
+/// Why a watch cannot be set.
 #[derive(Debug)]
 pub struct WatchError {
     path: PathBuf,
@@ -45,7 +45,7 @@ pub struct WatchError {
 }
 
 impl WatchError {
-    /// Whether the user's limit of watches is used up.
+    /// Whether the user has reached the limit of watches.
     #[must_use]
     pub const fn is_limit(&self) -> bool {
         matches!(self.source.kind, notify::ErrorKind::MaxFilesWatch)
@@ -68,14 +68,14 @@ impl std::error::Error for WatchError {
     }
 }
 
-/// Watches a path for as long as it lives.
+/// Watches a path until it is dropped.
 pub struct FileWatch {
     path: PathBuf,
     watched: Watched,
     shared: Arc<Shared>,
     watcher: INotifyWatcher,
-    /// What is watched, directories but for a file that is mounted by itself, and
-    /// whether with all below it.
+    /// The watched directories, or a file that is a mount point, and whether everything
+    /// below them is watched.
     folders: BTreeMap<PathBuf, bool>,
 }
 
@@ -90,11 +90,11 @@ impl fmt::Debug for FileWatch {
 }
 
 struct Shared {
-    /// 0 nothing, 1 a soon, 2 a now: what was posted since it was lowered last.
+    /// The hint that was posted since the last [`FileWatch::lower`]: 0 none, 1 soon, 2 now.
     pending: AtomicU8,
-    /// Directories have come, gone or moved: the watches are to be set anew.
+    /// Directories were created, removed or moved: the watches must be set again.
     is_stale: AtomicBool,
-    has_told_limit: AtomicBool,
+    has_logged_limit: AtomicBool,
     // Protects where the path leads. It is read by every event on notify's thread,
     // which has no inbox of ours that a message could wait in.
     scope: Mutex<Scope>,
@@ -102,20 +102,20 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Scope {
-    trail: PathComponents,
-    /// The directory of which everything counts.
+    components: PathComponents,
+    /// The directory in which everything counts.
     tree: Option<PathBuf>,
 }
 
 impl FileWatch {
     /// Starts to watch; `post` is called on another thread, and must not block.
     ///
-    /// After a hint there is no other of the same kind until [`FileWatch::lower`], which
-    /// also tells if the system has no watch to give.
+    /// Each hint is posted once until [`FileWatch::lower`], which also reports if a watch
+    /// cannot be set.
     ///
     /// # Errors
     ///
-    /// [`WatchError`] if the system has nothing to set watches with.
+    /// [`WatchError`] if inotify is not available.
     pub fn start(
         path: PathBuf,
         watched: Watched,
@@ -124,84 +124,85 @@ impl FileWatch {
         let shared = Arc::new(Shared {
             pending: AtomicU8::new(0),
             is_stale: AtomicBool::new(true),
-            has_told_limit: AtomicBool::new(false),
+            has_logged_limit: AtomicBool::new(false),
             scope: Mutex::new(Scope::default()),
         });
         let posting = Arc::clone(&shared);
         let handler = move |event| {
-            if let Some(hint) = posting.judge(event) {
-                posting.raise(hint, &post);
+            if let Some(hint) = posting.hint_of(event) {
+                posting.post_once(hint, &post);
             }
         };
-        // A link below a watched directory leads out of it.
+        // A link below a watched directory may lead out of it.
         let config = Config::default().with_follow_symlinks(false);
         let watcher = INotifyWatcher::new(handler, config)
             .map_err(|source| WatchError { path: path.clone(), source })?;
         let mut watch = Self { path, watched, shared, watcher, folders: BTreeMap::new() };
-        // What fails here fails there again, or has become possible.
+        // A failure is reported by the caller's first `lower`, if it lasts.
         drop(watch.lower());
         Ok(watch)
     }
 
-    /// Asks for the next hint. To be called before reading, never after: a change
-    /// that lands while we read must be a hint again.
+    /// Allows the next hint. Call it before reading, never after: a change during the
+    /// read must cause a hint again.
     ///
     /// # Errors
     ///
-    /// [`WatchError`] if the watches could not be set where they are needed now;
-    /// the next call tries again. Hints may be missed until then.
+    /// [`WatchError`] if a watch could not be set; the next call tries again. Hints may
+    /// be missed until then.
     pub fn lower(&mut self) -> Result<(), WatchError> {
         self.shared.pending.store(0, Ordering::Release);
         if !self.shared.is_stale.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
-        let outcome = self.arm();
+        let outcome = self.set_watches();
         if outcome.is_err() {
             self.shared.is_stale.store(true, Ordering::Release);
         }
         outcome
     }
 
-    /// Sets the watches along the trail, until the trail holds still.
-    fn arm(&mut self) -> Result<(), WatchError> {
+    /// Sets the watches for all components of the path, until these no longer change.
+    fn set_watches(&mut self) -> Result<(), WatchError> {
         const ROUNDS_MAX: usize = 8;
         for _ in 0..ROUNDS_MAX {
-            let trail = trail(&self.path);
+            let components = PathComponents::of(&self.path);
             let tree = match self.watched {
                 Watched::File => None,
-                Watched::Tree => trail.end.clone().filter(|end| end.is_dir()),
+                Watched::Tree => components.end.clone().filter(|end| end.is_dir()),
             };
             let mut wanted: BTreeMap<PathBuf, bool> =
-                trail.names.keys().map(|folder| (folder.clone(), false)).collect();
+                components.names.keys().map(|folder| (folder.clone(), false)).collect();
             wanted.extend(tree.clone().map(|tree| (tree, true)));
             if self.watched == Watched::File {
-                let mounted = trail.end.clone().filter(|end| is_mounted(end));
+                let mounted = components.end.clone().filter(|end| is_mounted(end));
                 wanted.extend(mounted.map(|file| (file, false)));
             }
             {
                 let mut scope = self.shared.scope.lock().unwrap_or_else(PoisonError::into_inner);
-                *scope = Scope { trail: trail.clone(), tree };
+                *scope = Scope { components: components.clone(), tree };
             }
             for old in self.folders.keys().filter(|old| !wanted.contains_key(*old)) {
-                // It may have gone by itself.
+                // It fails if the directory was removed.
                 drop(self.watcher.unwatch(old));
             }
             self.folders = wanted.clone();
-            let mut is_moved = false;
+            let mut is_gone = false;
             for (folder, is_tree) in wanted {
-                is_moved |= !self.watch(&folder, is_tree)?;
+                is_gone |= !self.watch(&folder, is_tree)?;
             }
-            // A name that changed before its directory was watched gave no event.
-            if !is_moved && path_components::trail(&self.path) == trail {
+            // A name that changed before its directory was watched caused no event.
+            if !is_gone && PathComponents::of(&self.path) == components {
                 return Ok(());
             }
         }
-        // Somebody is at it all the time; the hints that this causes lead here again.
+        // The path changes all the time; its events cause hints, and the next `lower`
+        // tries again.
         self.shared.is_stale.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// False if the directory has gone meanwhile.
+    /// False if the directory was removed meanwhile.
     fn watch(&mut self, folder: &Path, is_tree: bool) -> Result<bool, WatchError> {
         let mode = if is_tree { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
         match self.watcher.watch(folder, mode) {
@@ -226,7 +227,7 @@ fn is_missing(error: &notify::Error) -> bool {
 }
 
 impl Shared {
-    fn raise(&self, hint: Hint, post: &impl Fn(Hint)) {
+    fn post_once(&self, hint: Hint, post: &impl Fn(Hint)) {
         let level = match hint {
             Hint::Soon => 1,
             Hint::Now => 2,
@@ -236,12 +237,12 @@ impl Shared {
         }
     }
 
-    fn judge(&self, event: notify::Result<Event>) -> Option<Hint> {
+    fn hint_of(&self, event: notify::Result<Event>) -> Option<Hint> {
         let event = match event {
             Ok(event) => event,
             Err(e) => {
-                // New directories may be unwatched from here on: tell it once.
-                if !self.has_told_limit.swap(true, Ordering::Relaxed) {
+                // From here on new directories may have no watch; log this once.
+                if !self.has_logged_limit.swap(true, Ordering::Relaxed) {
                     log::warn!("changes may be noticed late: {e}");
                 }
                 return Some(Hint::Now);
@@ -253,14 +254,14 @@ impl Shared {
         }
         let (hint, is_structure) = urgency(event.kind)?;
         let scope = self.scope.lock().unwrap_or_else(PoisonError::into_inner);
-        let concern = event.paths.iter().map(|path| scope.concern(path)).max()?;
+        let relevance = event.paths.iter().map(|path| scope.relevance_of(path)).max()?;
         drop(scope);
-        let (is_stale, is_hint) = match concern {
-            Concern::None => (false, false),
-            Concern::Late => (false, is_data(event.kind)),
-            Concern::Tree => (is_structure, true),
-            // A new name on the trail may be a link.
-            Concern::PathComponents => (!is_data(event.kind), true),
+        let (is_stale, is_hint) = match relevance {
+            Relevance::None => (false, false),
+            Relevance::Displaced => (false, is_data(event.kind)),
+            Relevance::Tree => (is_structure, true),
+            // A new name may be a link.
+            Relevance::PathComponent => (!is_data(event.kind), true),
         };
         if is_stale {
             self.is_stale.store(true, Ordering::Release);
@@ -269,35 +270,36 @@ impl Shared {
     }
 }
 
-/// What a path is to us.
+/// Why an event at a path matters, least relevant first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Concern {
+enum Relevance {
     None,
-    /// A file that we displaced: an editor that still had it open goes on there.
-    Late,
-    /// Something in the watched directory.
+    /// A file that we displaced: an editor that has it open may still write to it.
+    Displaced,
+    /// An entry in the watched directory.
     Tree,
-    /// What the path leads to, or a name on the way there.
-    PathComponents,
+    /// The end of the watched path, or a name on the way to it.
+    PathComponent,
 }
 
 impl Scope {
-    fn concern(&self, path: &Path) -> Concern {
-        if self.trail.has(path) {
-            return Concern::PathComponents;
+    fn relevance_of(&self, path: &Path) -> Relevance {
+        if self.components.has(path) {
+            return Relevance::PathComponent;
         }
         let name = path.file_name().unwrap_or(OsStr::new(""));
         if is_displaced(name) {
-            return Concern::Late;
+            return Relevance::Displaced;
         }
         match self.tree.as_ref().and_then(|tree| path.strip_prefix(tree).ok()) {
-            Some(below) if !is_staged(name) && !below.iter().any(is_hidden) => Concern::Tree,
-            Some(_) | None => Concern::None,
+            Some(below) if !is_staged(name) && !below.iter().any(is_hidden) => Relevance::Tree,
+            Some(_) | None => Relevance::None,
         }
     }
 }
 
-/// How soon, and whether directories or links may have come or gone.
+/// The hint for an event, and whether directories or links may have been added or
+/// removed.
 const fn urgency(kind: EventKind) -> Option<(Hint, bool)> {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some((Hint::Now, false)),
@@ -307,7 +309,7 @@ const fn urgency(kind: EventKind) -> Option<(Hint, bool)> {
         EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_)) => {
             Some((Hint::Soon, false))
         }
-        // What is in a new directory may be there before its watch is.
+        // A new directory may have entries before it has a watch.
         EventKind::Create(_) | EventKind::Modify(_) | EventKind::Any | EventKind::Other => {
             Some((Hint::Soon, true))
         }

@@ -1,16 +1,16 @@
-//! Which files are mounted by themselves.
+//! Which files are mount points.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 const MOUNTS: &str = "/proc/self/mountinfo";
-/// The field of a line that has the path.
+/// The index of the path in a line.
 const PATH_FIELD: usize = 4;
 
-/// Whether something is mounted right there. An edit of such a file is an event of the
-/// directory it comes from, not of the one it is mounted in.
+/// Whether a path is a mount point. An edit of such a file causes an event in the
+/// directory that it comes from, not in the one that it is mounted in.
 pub(super) fn is_mounted(path: &Path) -> bool {
-    // Without the list we are as well off as without the mount.
+    // If the list cannot be read, the file is watched like any other.
     std::fs::read(MOUNTS).is_ok_and(|mounts| lists(&mounts, path))
 }
 
@@ -20,7 +20,7 @@ fn lists(mounts: &[u8], path: &Path) -> bool {
     mounts.split(|&b| b == b'\n').any(mounted_at)
 }
 
-/// As the kernel writes it: what would part fields or lines in octal.
+/// The path as the kernel writes it: separators of fields and lines are in octal.
 fn escaped(path: &Path) -> Vec<u8> {
     let mut text = Vec::new();
     for &byte in path.as_os_str().as_bytes() {

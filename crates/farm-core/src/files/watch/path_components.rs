@@ -1,62 +1,19 @@
-//! Which names decide what a path leads to.
+//! The names that decide what a path leads to.
 //!
-//! **Invariant.** A change of what the path leads to is a change of one of the
-//! names of its trail, in a directory that was there when the trail was taken.
+//! **Invariant.** If the path leads elsewhere, one of its components has changed, in a
+//! directory that existed when the components were read.
 
 use crate::files::file::LINKS_MAX;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
-/// The names to watch, by their directory, and where the path leads.
+/// The names to watch, by directory, and the end of the path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct PathComponents {
     pub(super) names: BTreeMap<PathBuf, BTreeSet<OsString>>,
     /// The end of the path, without links; `None` if a directory on the way is missing.
     pub(super) end: Option<PathBuf>,
-}
-
-/// Follows a path: every link on the way, and the last name (or the first one
-/// that is missing), is one to watch.
-pub(super) fn trail(path: &Path) -> PathComponents {
-    let mut trail = PathComponents::default();
-    let Ok(path) = std::path::absolute(path) else { return trail };
-    let mut at = PathBuf::from("/");
-    let mut left = parts(&path);
-    let mut links = 0;
-    while let Some(part) = left.pop() {
-        let name = match part {
-            Part::Up => {
-                at.pop();
-                continue;
-            }
-            Part::Root => {
-                at = PathBuf::from("/");
-                continue;
-            }
-            Part::Name(name) => name,
-        };
-        let next = at.join(&name);
-        let is_last = left.is_empty();
-        match std::fs::read_link(&next) {
-            Ok(target) if links < LINKS_MAX => {
-                links += 1;
-                trail.note(&at, name);
-                left.extend(parts(&target));
-            }
-            Ok(_) | Err(_) if is_last => {
-                trail.note(&at, name);
-                trail.end = Some(next);
-            }
-            Ok(_) => return trail,
-            Err(_) if next.is_dir() => at = next,
-            Err(_) => {
-                trail.note(&at, name);
-                return trail;
-            }
-        }
-    }
-    trail
 }
 
 enum Part {
@@ -65,7 +22,7 @@ enum Part {
     Name(OsString),
 }
 
-/// The parts of a path, the first one last.
+/// The parts of a path, in reverse order.
 fn parts(path: &Path) -> Vec<Part> {
     let part = |component| match component {
         Component::RootDir => Some(Part::Root),
@@ -77,7 +34,50 @@ fn parts(path: &Path) -> Vec<Part> {
 }
 
 impl PathComponents {
-    fn note(&mut self, folder: &Path, name: OsString) {
+    /// Follows a path: every link on the way must be watched, and the last name, or the
+    /// first one that is missing.
+    pub(super) fn of(path: &Path) -> Self {
+        let mut components = Self::default();
+        let Ok(path) = std::path::absolute(path) else { return components };
+        let mut at = PathBuf::from("/");
+        let mut left = parts(&path);
+        let mut links = 0;
+        while let Some(part) = left.pop() {
+            let name = match part {
+                Part::Up => {
+                    at.pop();
+                    continue;
+                }
+                Part::Root => {
+                    at = PathBuf::from("/");
+                    continue;
+                }
+                Part::Name(name) => name,
+            };
+            let next = at.join(&name);
+            let is_last = left.is_empty();
+            match std::fs::read_link(&next) {
+                Ok(target) if links < LINKS_MAX => {
+                    links += 1;
+                    components.add(&at, name);
+                    left.extend(parts(&target));
+                }
+                Ok(_) | Err(_) if is_last => {
+                    components.add(&at, name);
+                    components.end = Some(next);
+                }
+                Ok(_) => return components,
+                Err(_) if next.is_dir() => at = next,
+                Err(_) => {
+                    components.add(&at, name);
+                    return components;
+                }
+            }
+        }
+        components
+    }
+
+    fn add(&mut self, folder: &Path, name: OsString) {
         self.names.entry(folder.to_owned()).or_default().insert(name);
     }
 
@@ -100,15 +100,15 @@ mod tests {
     use farm_harness::Scratch;
     use std::os::unix::fs::symlink;
 
-    fn noted(trail: &PathComponents) -> Vec<PathBuf> {
+    fn paths(components: &PathComponents) -> Vec<PathBuf> {
         let names = |(folder, names): (&PathBuf, &BTreeSet<OsString>)| -> Vec<PathBuf> {
             names.iter().map(|name| folder.join(name)).collect()
         };
-        trail.names.iter().flat_map(names).collect()
+        components.names.iter().flat_map(names).collect()
     }
 
     #[test]
-    fn links_files_and_the_first_missing_name_are_noted() {
+    fn links_files_and_the_first_missing_name_are_components() {
         let scratch = Scratch::new();
         let top = scratch.path().canonicalize().unwrap();
         std::fs::create_dir_all(top.join("v1/deep")).unwrap();
@@ -117,7 +117,7 @@ mod tests {
         symlink("data/conf", top.join("conf")).unwrap();
         symlink("loop", top.join("loop")).unwrap();
         symlink("../v1/none", top.join("v1/dangling")).unwrap();
-        // path, noted, end
+        // path, components, end
         let cases: [(&str, &[&str], Option<&str>); 6] = [
             ("v1/conf", &["v1/conf"], Some("v1/conf")),
             ("v1/new", &["v1/new"], Some("v1/new")),
@@ -127,13 +127,13 @@ mod tests {
             ("v1/deep", &["v1/deep"], Some("v1/deep")),
         ];
         for (path, wanted, end) in cases {
-            let trail = trail(&top.join(path));
+            let components = PathComponents::of(&top.join(path));
             let wanted: Vec<PathBuf> = wanted.iter().map(|name| top.join(name)).collect();
-            assert_eq!(noted(&trail), wanted, "{path}");
-            assert_eq!(trail.end, end.map(|end| top.join(end)), "{path}");
-            assert!(trail.has(&wanted[0]) && trail.has(wanted[0].parent().unwrap()));
-            assert!(!trail.has(&top.join("other")));
+            assert_eq!(paths(&components), wanted, "{path}");
+            assert_eq!(components.end, end.map(|end| top.join(end)), "{path}");
+            assert!(components.has(&wanted[0]) && components.has(wanted[0].parent().unwrap()));
+            assert!(!components.has(&top.join("other")));
         }
-        assert_eq!(noted(&trail(&top.join("loop/x"))), [top.join("loop")]);
+        assert_eq!(paths(&PathComponents::of(&top.join("loop/x"))), [top.join("loop")]);
     }
 }

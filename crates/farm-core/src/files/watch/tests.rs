@@ -6,21 +6,21 @@ use std::os::unix::fs::symlink;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-struct Watching {
+struct Fixture {
     watch: FileWatch,
     hints: Receiver<Hint>,
 }
 
-impl Watching {
+impl Fixture {
     fn start(path: &Path, watched: Watched) -> Self {
         let (sender, hints) = channel();
         let post = move |hint| sender.send(hint).unwrap_or(());
         Self { watch: FileWatch::start(path.to_owned(), watched, post).unwrap(), hints }
     }
 
-    /// Lowers, changes something, and waits for a hint of that urgency.
+    /// Lowers, runs `change`, and waits for `hint`.
     fn expect(&mut self, what: &str, hint: Hint, change: impl FnOnce()) {
-        self.settle();
+        self.drain();
         change();
         eventually(what, || match self.hints.try_recv() {
             Ok(got) if got == hint => Ok(()),
@@ -28,8 +28,8 @@ impl Watching {
         });
     }
 
-    /// Lets the events of the past arrive, and forgets them.
-    fn settle(&mut self) {
+    /// Waits for earlier events, and discards their hints.
+    fn drain(&mut self) {
         let mut quiet = 0;
         eventually("quiet", || {
             self.watch.lower().unwrap();
@@ -39,7 +39,7 @@ impl Watching {
     }
 
     fn expect_nothing(&mut self, what: &str, change: impl FnOnce()) {
-        self.settle();
+        self.drain();
         change();
         steadily(Duration::from_millis(100), what, || match self.hints.try_recv() {
             Ok(hint) => Err(format!("{hint:?}")),
@@ -52,45 +52,45 @@ impl Watching {
 fn a_file_that_was_closed_renamed_or_removed_is_a_hint_at_once() {
     let scratch = Scratch::new();
     let path = scratch.write("conf", "1");
-    let mut watching = Watching::start(&path, Watched::File);
-    watching.expect("written", Hint::Now, || drop(scratch.write("conf", "2")));
-    watching.expect("renamed into place", Hint::Now, || {
+    let mut fixture = Fixture::start(&path, Watched::File);
+    fixture.expect("written", Hint::Now, || drop(scratch.write("conf", "2")));
+    fixture.expect("renamed into place", Hint::Now, || {
         scratch.write("other", "3");
         fs::rename(scratch.join("other"), &path).unwrap();
     });
-    watching.expect("removed", Hint::Now, || fs::remove_file(&path).unwrap());
-    watching.expect("made again", Hint::Now, || drop(scratch.write("conf", "4")));
-    watching.expect("renamed away", Hint::Now, || {
+    fixture.expect("removed", Hint::Now, || fs::remove_file(&path).unwrap());
+    fixture.expect("made again", Hint::Now, || drop(scratch.write("conf", "4")));
+    fixture.expect("renamed away", Hint::Now, || {
         fs::rename(&path, scratch.join("away")).unwrap();
     });
-    watching.expect_nothing("a neighbour is no hint", || drop(scratch.write("other", "5")));
+    fixture.expect_nothing("a neighbour is no hint", || drop(scratch.write("other", "5")));
 }
 
 #[test]
 fn a_writer_that_holds_the_file_open_is_a_hint_for_soon() {
     let scratch = Scratch::new();
     let path = scratch.write("conf", "1");
-    let mut watching = Watching::start(&path, Watched::File);
+    let mut fixture = Fixture::start(&path, Watched::File);
     let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
-    watching.expect("appended", Hint::Soon, || writer.write_all(b"2").unwrap());
-    watching.expect("closed", Hint::Now, || drop(writer));
+    fixture.expect("appended", Hint::Soon, || writer.write_all(b"2").unwrap());
+    fixture.expect("closed", Hint::Now, || drop(writer));
 }
 
 #[test]
 fn a_thousand_saves_are_one_hint_until_it_is_lowered() {
     let scratch = Scratch::new();
     let path = scratch.write("conf", "1");
-    let mut watching = Watching::start(&path, Watched::File);
-    watching.expect("the first save", Hint::Now, || {
+    let mut fixture = Fixture::start(&path, Watched::File);
+    fixture.expect("the first save", Hint::Now, || {
         for n in 0..1000 {
             scratch.write("conf", n.to_string());
         }
     });
-    steadily(Duration::from_millis(100), "no further hint", || match watching.hints.try_recv() {
+    steadily(Duration::from_millis(100), "no further hint", || match fixture.hints.try_recv() {
         Ok(hint) => Err(format!("{hint:?}")),
         Err(_) => Ok(()),
     });
-    watching.expect("a save after it was lowered", Hint::Now, || drop(scratch.write("conf", "2")));
+    fixture.expect("a save after it was lowered", Hint::Now, || drop(scratch.write("conf", "2")));
 }
 
 #[test]
@@ -101,31 +101,31 @@ fn links_are_followed_and_turned() {
     symlink("v1", scratch.join("data")).unwrap();
     let path = scratch.join("conf");
     symlink("data/conf", &path).unwrap();
-    let mut watching = Watching::start(&path, Watched::File);
-    watching.expect("target written", Hint::Now, || drop(scratch.write("v1/conf", "3")));
-    watching.expect("link turned", Hint::Now, || {
+    let mut fixture = Fixture::start(&path, Watched::File);
+    fixture.expect("target written", Hint::Now, || drop(scratch.write("v1/conf", "3")));
+    fixture.expect("link turned", Hint::Now, || {
         symlink("v2", scratch.join("data.new")).unwrap();
         fs::rename(scratch.join("data.new"), scratch.join("data")).unwrap();
     });
-    watching.expect("new target written", Hint::Now, || drop(scratch.write("v2/conf", "4")));
-    watching.expect_nothing("the old target is a stranger", || drop(scratch.write("v1/conf", "5")));
+    fixture.expect("new target written", Hint::Now, || drop(scratch.write("v2/conf", "4")));
+    fixture.expect_nothing("the old target is not watched", || drop(scratch.write("v1/conf", "5")));
 }
 
 #[test]
 fn a_file_whose_directories_do_not_exist_yet_is_noticed_when_it_comes() {
     let scratch = Scratch::new();
     let path = scratch.join("a/b/conf");
-    let mut watching = Watching::start(&path, Watched::File);
+    let mut fixture = Fixture::start(&path, Watched::File);
     fs::create_dir_all(scratch.join("a/b")).unwrap();
-    watching.expect("made", Hint::Now, || drop(scratch.write("a/b/conf", "1")));
+    fixture.expect("made", Hint::Now, || drop(scratch.write("a/b/conf", "1")));
     fs::remove_dir_all(scratch.join("a")).unwrap();
-    watching.settle();
+    fixture.drain();
     scratch.write("a/b/conf", "2");
     eventually("made again", || {
-        watching.watch.lower().unwrap();
-        watching.hints.try_recv()
+        fixture.watch.lower().unwrap();
+        fixture.hints.try_recv()
     });
-    watching.expect("and written again", Hint::Now, || drop(scratch.write("a/b/conf", "3")));
+    fixture.expect("and written again", Hint::Now, || drop(scratch.write("a/b/conf", "3")));
 }
 
 #[test]
@@ -134,32 +134,32 @@ fn a_directory_is_watched_to_its_depth() {
     let path = scratch.join("conf");
     scratch.write("conf/enabled", "1");
     scratch.write("conf/mysql/delay", "1");
-    let mut watching = Watching::start(&path, Watched::Tree);
-    watching.expect("top", Hint::Now, || drop(scratch.write("conf/enabled", "2")));
-    watching.expect("below", Hint::Now, || drop(scratch.write("conf/mysql/delay", "2")));
-    watching.expect("new directory", Hint::Soon, || {
+    let mut fixture = Fixture::start(&path, Watched::Tree);
+    fixture.expect("top", Hint::Now, || drop(scratch.write("conf/enabled", "2")));
+    fixture.expect("below", Hint::Now, || drop(scratch.write("conf/mysql/delay", "2")));
+    fixture.expect("new directory", Hint::Soon, || {
         fs::create_dir(scratch.join("conf/new")).unwrap();
     });
-    watching.expect("in it", Hint::Now, || drop(scratch.write("conf/new/x", "1")));
-    watching.expect("deep at once", Hint::Soon, || {
+    fixture.expect("in it", Hint::Now, || drop(scratch.write("conf/new/x", "1")));
+    fixture.expect("deep at once", Hint::Soon, || {
         fs::create_dir_all(scratch.join("conf/d1/d2/d3")).unwrap();
     });
-    watching.expect("at the bottom", Hint::Now, || drop(scratch.write("conf/d1/d2/d3/x", "1")));
-    watching.expect("removed", Hint::Now, || {
+    fixture.expect("at the bottom", Hint::Now, || drop(scratch.write("conf/d1/d2/d3/x", "1")));
+    fixture.expect("removed", Hint::Now, || {
         fs::remove_dir_all(scratch.join("conf/d1")).unwrap();
     });
-    watching.expect("moved in", Hint::Now, || {
+    fixture.expect("moved in", Hint::Now, || {
         scratch.write("elsewhere/y", "1");
         fs::rename(scratch.join("elsewhere"), scratch.join("conf/moved")).unwrap();
     });
-    watching.expect("in what was moved in", Hint::Now, || {
+    fixture.expect("in what was moved in", Hint::Now, || {
         scratch.write("conf/moved/y", "2");
     });
-    watching.expect_nothing("dot-files are not ours", || {
+    fixture.expect_nothing("dot-files are not ours", || {
         scratch.write("conf/.hidden", "1");
         scratch.write("conf/.git/index", "1");
     });
-    watching.expect_nothing("neighbours are not ours", || drop(scratch.write("beside", "1")));
+    fixture.expect_nothing("neighbours are not ours", || drop(scratch.write("beside", "1")));
 }
 
 #[test]
@@ -167,15 +167,15 @@ fn a_directory_that_is_deleted_and_made_again_is_watched_again() {
     let scratch = Scratch::new();
     let path = scratch.join("conf");
     scratch.write("conf/mysql/delay", "1");
-    let mut watching = Watching::start(&path, Watched::Tree);
+    let mut fixture = Fixture::start(&path, Watched::Tree);
     for round in 0..20 {
-        watching.expect("deleted", Hint::Now, || fs::remove_dir_all(&path).unwrap());
+        fixture.expect("deleted", Hint::Now, || fs::remove_dir_all(&path).unwrap());
         fs::create_dir_all(path.join("mysql")).unwrap();
         if round % 2 == 0 {
             fs::remove_dir_all(&path).unwrap();
             fs::create_dir_all(path.join("mysql")).unwrap();
         }
-        watching.expect("written below", Hint::Now, || {
+        fixture.expect("written below", Hint::Now, || {
             scratch.write("conf/mysql/delay", round.to_string());
         });
     }
@@ -187,8 +187,8 @@ fn links_in_a_directory_are_not_followed() {
     scratch.write("outside/x", "1");
     scratch.write("conf/a", "1");
     symlink(scratch.join("outside"), scratch.join("conf/link")).unwrap();
-    let mut watching = Watching::start(&scratch.join("conf"), Watched::Tree);
-    watching.expect_nothing("outside", || drop(scratch.write("outside/x", "2")));
+    let mut fixture = Fixture::start(&scratch.join("conf"), Watched::Tree);
+    fixture.expect_nothing("outside", || drop(scratch.write("outside/x", "2")));
 }
 
 #[test]
@@ -197,11 +197,11 @@ fn our_own_attempts_are_no_hints() {
     let path = scratch.write("conf/a", "1");
     let folder = super::super::folder::Folder::open(&scratch.join("conf")).unwrap();
     for watched in [(scratch.join("conf"), Watched::Tree), (path, Watched::File)] {
-        let mut watching = Watching::start(&watched.0, watched.1);
-        watching.expect_nothing("staged and dropped", || {
+        let mut fixture = Fixture::start(&watched.0, watched.1);
+        fixture.expect_nothing("staged and dropped", || {
             drop(folder.stage(b"new", None).unwrap());
         });
-        watching.expect_nothing("read", || drop(fs::read(scratch.join("conf/a")).unwrap()));
+        fixture.expect_nothing("read", || drop(fs::read(scratch.join("conf/a")).unwrap()));
     }
 }
 
@@ -209,12 +209,12 @@ fn our_own_attempts_are_no_hints() {
 fn a_late_writer_of_a_displaced_file_is_a_hint() {
     let scratch = Scratch::new();
     let path = scratch.write("conf", "1");
-    let mut watching = Watching::start(&path, Watched::File);
+    let mut fixture = Fixture::start(&path, Watched::File);
     let mut writer = OpenOptions::new().write(true).open(&path).unwrap();
     let swapped =
         super::super::compare_and_swap::compare_and_swap(&path, Some(b"1"), b"2").unwrap();
-    watching.expect("late writing", Hint::Soon, || writer.write_all(b"3").unwrap());
-    watching.expect("late closing", Hint::Now, || drop(writer));
+    fixture.expect("late writing", Hint::Soon, || writer.write_all(b"3").unwrap());
+    fixture.expect("late closing", Hint::Now, || drop(writer));
     drop(swapped);
 }
 
@@ -226,14 +226,14 @@ fn more_events_than_the_queue_takes_end_in_a_hint() {
     fs::create_dir(&path).unwrap();
     let (sender, hints) = channel();
     let (go, wait) = channel::<()>();
-    // Notify's thread is held up, so that the queue overflows.
+    // This blocks notify's thread, so that the queue overflows.
     let post = move |hint| {
         sender.send(hint).unwrap_or(());
         wait.recv_timeout(patience(LIMIT)).unwrap_or(());
     };
     let mut watch = FileWatch::start(path.clone(), Watched::Tree, post).unwrap();
     drop(File::create(path.join("first")).unwrap());
-    eventually_within(LIMIT, "held up", || hints.try_recv());
+    eventually_within(LIMIT, "notify's thread is blocked", || hints.try_recv());
     for n in 0..8000 {
         let name = path.join(format!("f{n}"));
         drop(File::create(&name).unwrap());
@@ -245,7 +245,7 @@ fn more_events_than_the_queue_takes_end_in_a_hint() {
         Ok(Hint::Now) => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    eventually_within(LIMIT, "told to set the watches anew", || {
+    eventually_within(LIMIT, "the watches are to be set again", || {
         watch.shared.is_stale.load(Ordering::Acquire).then_some(()).ok_or("not yet")
     });
 }

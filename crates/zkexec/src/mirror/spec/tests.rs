@@ -88,7 +88,7 @@ fn everything_else_is_refused_with_a_reason() {
         ("a=/x,mode", "\"mode\" is not an option"),
         ("a=/x,optional,optional", "optional is given twice"),
         ("a=/x,mode=600,mode=600", "mode is given twice"),
-        ("a=/x,mode=999", "is no mode"),
+        ("a=/x,mode=999", "is not a mode"),
         ("a=/x,owner=no-such-user-here", "no such user"),
         ("a=/x,check=", "needs a command"),
         ("a=/x,check= ", "needs a command"),

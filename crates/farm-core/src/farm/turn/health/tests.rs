@@ -98,7 +98,10 @@ fn an_unknown_health_allows_nothing() {
     fixture.until("the health of the farm is unknown: its record has no field size");
     for (record, wanted) in [
         (&b"{\"size\":\"many\"}"[..], "the field size of its record is not a number of hosts"),
-        (b"{\"size\":1,\"running_filter\":7}", "the field running_filter of its record is not a text"),
+        (
+            b"{\"size\":1,\"running_filter\":7}",
+            "the field running_filter of its record is not a text",
+        ),
         (b"[]", "its own znode holds no record: ..."),
         (
             b"{\"size\":1,\"running_filter\":\"=\"}",

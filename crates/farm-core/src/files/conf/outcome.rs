@@ -1,0 +1,29 @@
+//! The outcome of loading and storing a config.
+
+use crate::model::{Conflict, Record};
+use std::time::Duration;
+
+/// A config as it was loaded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Loaded {
+    /// Its fields. A field that cannot be read, now or ever, has its last value.
+    pub record: Record,
+    /// Fields of which an edit was lost, because we replaced them at the same time;
+    /// each is reported once.
+    pub conflicts: Vec<Conflict>,
+    /// A save may be incomplete: load again after this time, even without a hint.
+    pub again: Option<Duration>,
+    /// The record has late edits that the config itself does not have: store it.
+    pub is_ahead: bool,
+}
+
+/// The outcome of storing a config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// The config has all these values already.
+    Unchanged,
+    /// Written.
+    Written,
+    /// Somebody else wrote at the same time: load, merge and store again.
+    Overtaken,
+}
