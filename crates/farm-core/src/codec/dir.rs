@@ -1,18 +1,18 @@
 //! A record as a directory of small files: an object is a directory, any other
 //! field a file with its value as text.
 //!
-//! Pure data: the disk is for others. **Invariant.** Every name in a tree made
-//! here is a plain file name, so that whoever writes it stays inside.
+//! Pure data, no I/O. **Invariant.** Every name in a tree made here is a plain file
+//! name, so writing the tree never leaves its directory.
 
 use crate::model::{FieldPath, Map, Number, RESERVED_KEY, Record, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// As deep may directories stand in one another.
+/// How deep directories may nest.
 pub const DEPTH_MAX: usize = 64;
-/// The longest file name, in bytes: the limit of the file systems.
+/// The longest file name, in bytes: the limit of most file systems.
 pub const NAME_BYTES_MAX: usize = 255;
 
-/// Files and directories by their names from the top.
+/// Files and directories by their paths from the top.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree {
     /// Contents by path.
@@ -21,43 +21,43 @@ pub struct Tree {
     pub folders: BTreeSet<Vec<String>>,
 }
 
-/// What [`encode`] made of a record.
+/// The result of [`encode`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Encoded {
-    /// What can be written.
+    /// The fields that have files.
     pub tree: Tree,
-    /// What can't; a path stands for everything below it too.
+    /// The fields that have none, with everything below them.
     pub refused: Vec<(FieldPath, Refusal)>,
 }
 
-/// Why a field can't be a file.
+/// Why a field cannot be a file.
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refusal {
     /// The name is empty.
-    #[error("an empty name is no file name")]
+    #[error("a file name cannot be empty")]
     Empty,
     /// The name starts with a dot: `..` leads out, and dot-files are not ours.
-    #[error("a name with a leading dot is left alone")]
+    #[error("a file name cannot start with a dot")]
     Dot,
     /// The name has a slash or a NUL.
-    #[error("a slash or a NUL is not allowed in a file name")]
+    #[error("a file name cannot contain a slash or a NUL")]
     Character,
     /// The name is longer than [`NAME_BYTES_MAX`].
     #[error("the name is too long for a file")]
     Long,
-    /// It stands deeper than [`DEPTH_MAX`].
-    #[error("too many directories in one another")]
+    /// It nests deeper than [`DEPTH_MAX`].
+    #[error("the directories nest too deep")]
     Deep,
-    /// The name has a meaning of its own in our JSON.
+    /// The name is [`RESERVED_KEY`].
     #[error("the name is reserved")]
     Reserved,
 }
 
-/// Says why a key can't be a file name.
+/// Checks that a key can be a file name.
 ///
 /// # Errors
 ///
-/// The first [`Refusal`] that applies; never [`Refusal::Deep`].
+/// The first [`Refusal`] that applies, but never [`Refusal::Deep`].
 pub fn check_name(name: &str) -> Result<(), Refusal> {
     if name.is_empty() {
         Err(Refusal::Empty)
@@ -103,7 +103,7 @@ fn lay_out(map: &Map<String, Value>, keys: &mut Vec<String>, encoded: &mut Encod
     }
 }
 
-/// A value as the contents of its file.
+/// The contents of the file for a value.
 fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -113,18 +113,18 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-/// The values that the files stood for when we last saw them.
+/// The values of the files when they were last read or written.
 ///
-/// Text alone cannot say whether `3` is a number. What a file was made from can:
-/// while its text stays, so does its value, and an edited number stays a number.
+/// Text alone does not say whether `3` is a number. The last value does: while the
+/// text stays, so does the value, and an edited number stays a number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Memory {
     values: BTreeMap<Vec<String>, Value>,
 }
 
 impl Memory {
-    /// How many values are kept for fields that are gone: an editor that deletes
-    /// and makes anew must not turn a number into text.
+    /// How many values of deleted fields are kept: an editor that deletes a file and
+    /// creates it again must not turn a number into text.
     pub const GONE_MAX: usize = 10_000;
 
     /// Remembers the fields of a record.
@@ -140,7 +140,7 @@ impl Memory {
         self.values.insert(keys.to_vec(), value);
     }
 
-    /// Remembers the fields of a newer record on top.
+    /// Adds the fields of a newer record.
     pub fn learn(&mut self, record: &Record) {
         let leaves = record.leaves();
         if self.values.len() > leaves.len() + Self::GONE_MAX {
@@ -151,7 +151,7 @@ impl Memory {
         }
     }
 
-    /// What the text of a file means.
+    /// The value of a file with this text.
     #[must_use]
     pub fn value_of(&self, keys: &[String], text: &str) -> Value {
         let trimmed = text.trim();
@@ -166,7 +166,7 @@ impl Memory {
             Value::Array(_) => serde_json::from_str(trimmed).ok().map(Value::Array),
             Value::Null | Value::String(_) | Value::Object(_) => None,
         };
-        // A record takes no list that nests too deep.
+        // A record refuses a list that nests too deep.
         let fits = |value: &Value| {
             Record::new().set(&FieldPath::from_keys(keys.to_vec()), value.clone()).is_ok()
         };
@@ -174,16 +174,16 @@ impl Memory {
     }
 }
 
-/// What [`decode`] made of a tree.
+/// The result of [`decode`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decoded {
     /// The fields.
     pub record: Record,
-    /// Files that are no text, and names that are none of ours.
+    /// Files that are not text, and names that [`check_name`] refuses.
     pub skipped: Vec<FieldPath>,
 }
 
-/// Reads a tree; the memory says what is more than text.
+/// Decodes a tree; the memory gives the values that are not strings.
 #[must_use]
 pub fn decode(tree: &Tree, memory: &Memory) -> Decoded {
     let mut top = Map::new();
@@ -208,7 +208,7 @@ fn is_plain(keys: &[String]) -> bool {
     keys.len() <= DEPTH_MAX && keys.iter().all(|name| check_name(name).is_ok())
 }
 
-/// Puts a value at its place, but never in the place of fields that are there.
+/// Adds a value, but never replaces a field that is there.
 fn put(top: &mut Map<String, Value>, keys: &[String], value: Value) {
     let Some((last, above)) = keys.split_last() else { return };
     let mut map = top;
@@ -220,11 +220,11 @@ fn put(top: &mut Map<String, Value>, keys: &[String], value: Value) {
     map.entry(last.clone()).or_insert(value);
 }
 
-/// Gives a record the fields that its directory could not show: at each of the
-/// paths, what `agreed` has there, unless `record` has something else in the way.
+/// Copies the fields at `paths` from `agreed`, unless `record` has something else
+/// there.
 ///
-/// Without this a field with an impossible name, or in a file that can't be read
-/// just now, would look deleted.
+/// Without this a field whose name cannot be a file name, or whose file cannot be
+/// read at the moment, would look deleted.
 pub fn carry_over(record: &mut Record, agreed: &Record, paths: &[FieldPath]) {
     let mut top = std::mem::take(record).into_map();
     for path in paths {
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(decoded.skipped, []);
     }
 
-    /// known value, text found, value it means
+    /// known value, text of the file, its value
     #[test]
     fn known_values_keep_their_type_while_the_text_allows() {
         let cases = [

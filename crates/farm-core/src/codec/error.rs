@@ -1,4 +1,4 @@
-//! What can be wrong with bytes that should be a record.
+//! Why bytes are not a record, and why a record cannot be encoded.
 
 use std::str::Utf8Error;
 
@@ -7,13 +7,13 @@ use serde_saphyr::granit_parser::ScanError;
 
 use crate::model::{DEPTH_MAX, FieldPath, RESERVED_KEY};
 
-/// Why bytes are no record.
+/// Why bytes are not a record.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// The bytes are not text.
     #[error("not UTF-8")]
     NotUtf8(#[source] Utf8Error),
-    /// The text is no JSON.
+    /// The text is not JSON.
     #[error("malformed JSON")]
     Json(#[source] serde_json::Error),
     /// A number is NaN or infinite, as Python's `json` writes it.
@@ -24,31 +24,31 @@ pub enum DecodeError {
         /// The byte in the line, counted from 1.
         column: usize,
     },
-    /// The text is no YAML.
+    /// The text is not YAML.
     #[error("malformed YAML")]
     Yaml(#[source] Box<ScanError>),
-    /// The text is YAML, but one field cannot be had as it is written.
+    /// The text is YAML, but one field has no value of ours.
     #[error("{}{fault}", at(.field))]
     Field {
-        /// Which field; without keys it is the document itself.
+        /// The field; without keys, the document itself.
         field: FieldPath,
         /// What is wrong with it.
         fault: FieldFault,
     },
-    /// The document is well formed, but it is no object.
+    /// The document is well formed, but not an object.
     #[error("not an object")]
     NotAnObject,
-    /// An object uses the key that is kept back, see [`RESERVED_KEY`].
+    /// An object has the key [`RESERVED_KEY`].
     #[error("the key {RESERVED_KEY:?} is reserved")]
     ReservedKey,
-    /// More than [`DEPTH_MAX`] objects and lists stand in one another.
+    /// More than [`DEPTH_MAX`] objects and lists nest.
     #[error("nested more than {DEPTH_MAX} deep")]
     TooDeep,
-    /// The document is larger than this codec reads, written out or with its
-    /// aliases filled in.
+    /// The document is larger than this codec reads, as it is or with its aliases
+    /// expanded.
     #[error("more than {bytes_max} bytes")]
     TooLarge {
-        /// How many bytes it reads at most.
+        /// The most bytes that the codec reads.
         bytes_max: usize,
     },
     /// A second document follows the first.
@@ -56,28 +56,28 @@ pub enum DecodeError {
     ManyDocuments,
 }
 
-/// What keeps a YAML field from being a value of ours.
+/// Why a YAML field has no value of ours.
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
 pub enum FieldFault {
     /// The number is not finite.
     #[error("a number that is not finite")]
     NotFinite,
-    /// The same key stands twice in one mapping.
-    #[error("the key stands there twice")]
+    /// One mapping has the same key twice.
+    #[error("the key is there twice")]
     DuplicateKey,
     /// A key is a list, a mapping or an alias.
-    #[error("a key that is no plain text")]
+    #[error("a key that is not plain text")]
     ComplexKey,
-    /// The tag is none of YAML's own.
+    /// The tag is not one of YAML's own.
     #[error("an unknown tag")]
     UnknownTag,
-    /// The value is not of the type that its tag says.
+    /// The value does not have the type of its tag.
     #[error("a value that does not fit its tag")]
     TagMismatch,
-    /// An alias stands within the value that it refers to.
+    /// An alias is within the value that it refers to.
     #[error("an alias within the value it refers to")]
     Cycle,
-    /// `<<` is given something else than mappings.
+    /// The value of `<<` is neither a mapping nor a list of mappings.
     #[error("<< merges mappings only")]
     MergeOfValues,
 }
@@ -90,7 +90,7 @@ pub enum EncodeError {
     Yaml(#[source] Box<SerializeError>),
 }
 
-/// Where the fault is, unless it is the document itself.
+/// Names the field, unless it is the document itself.
 fn at(field: &FieldPath) -> String {
     if field.keys().is_empty() { String::new() } else { format!("field {field}: ") }
 }

@@ -1,11 +1,11 @@
-//! The formats a record can have outside ZooKeeper.
+//! The formats of records outside ZooKeeper.
 
 use std::error::Error;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-/// A text that records are written as.
+/// A text format that records are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextFormat {
     /// An object, two spaces per level.
@@ -16,7 +16,7 @@ pub enum TextFormat {
     Php,
 }
 
-/// A text that records are written as and read from.
+/// A text format that records are written in and read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConfText {
     /// As [`TextFormat::Json`].
@@ -25,7 +25,7 @@ pub enum ConfText {
     Yaml,
 }
 
-/// What an export can be: it is written.
+/// A format for an export, which is only written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportFormat {
     /// One file.
@@ -34,7 +34,7 @@ pub enum ExportFormat {
     Dir,
 }
 
-/// What a config can be: it is written and read.
+/// A format for a config, which is written and read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConfFormat {
     /// One file.
@@ -53,7 +53,7 @@ impl From<ConfText> for TextFormat {
 }
 
 impl ExportFormat {
-    /// All formats and their names, in the order they are named to people.
+    /// All formats and their names, in the order in which messages list them.
     pub const ALL: [(&'static str, Self); 4] = [
         ("json", Self::Text(TextFormat::Json)),
         ("yaml", Self::Text(TextFormat::Yaml)),
@@ -61,7 +61,7 @@ impl ExportFormat {
         ("dir", Self::Dir),
     ];
 
-    /// The format that a file name's extension tells, in whatever case.
+    /// The format for the extension of a file name, in upper or lower case.
     #[must_use]
     pub fn of_extension(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
@@ -69,7 +69,7 @@ impl ExportFormat {
         name.parse().ok().filter(|format| *format != Self::Dir)
     }
 
-    /// The same for a config; `None` for what can't be read back.
+    /// The same format for a config; `None` if it is only written.
     #[must_use]
     pub const fn of_conf(self) -> Option<ConfFormat> {
         match self {
@@ -99,7 +99,7 @@ impl FromStr for ExportFormat {
     }
 }
 
-/// A name that is no format.
+/// The name of an unknown format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormatError {
     name: String,

@@ -1,8 +1,7 @@
 //! JSON: compact in a znode, pretty in a file.
 //!
-//! **Invariant.** Numbers keep the text they were typed with, apart from the
-//! exponent, which the parser writes as `e+3` however it was typed; and keys are
-//! sorted by bytes. Equal records are equal bytes.
+//! **Invariant.** Numbers keep their text, except that the parser writes exponents as
+//! `e+3`. Keys are sorted by bytes. Equal records have equal bytes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,33 +12,33 @@ use serde_json::Value;
 use super::error::DecodeError;
 use crate::model::{Farm, RESERVED_KEY, Record};
 
-/// Reads what a znode holds. No bytes are the empty record.
+/// Decodes the data of a znode. No bytes are the empty record.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] when there are bytes and they are no object in JSON.
+/// [`DecodeError`] if there are bytes, and they are not a JSON object.
 pub fn decode_znode(bytes: &[u8]) -> Result<Record, DecodeError> {
     if bytes.is_empty() { Ok(Record::new()) } else { decode(bytes) }
 }
 
-/// What a znode holds as a record, or why it holds none; it can be handed on.
+/// The record of a znode, or why it has none; it can be cloned.
 pub type Decoded = Result<Record, Arc<DecodeError>>;
 
-/// As [`decode_znode`], with an error that can be handed on.
+/// As [`decode_znode`], with an error that can be cloned.
 pub fn decode_shared(bytes: &[u8]) -> Decoded {
     decode_znode(bytes).map_err(Arc::new)
 }
 
-/// Writes what a znode shall hold.
+/// Encodes the data of a znode.
 #[must_use]
 pub fn encode_znode(record: &Record) -> Vec<u8> {
     serde_json::to_vec(record.as_map()).expect("an object with text keys is always JSON")
 }
 
-/// Reads one object. Of a key that stands there twice, the last value counts.
+/// Decodes one object. If a key is there twice, the last value counts.
 pub(super) fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
     let text = std::str::from_utf8(bytes).map_err(DecodeError::NotUtf8)?;
-    // Before parsing: afterwards such an object is a number like any other.
+    // Before parsing, which turns such an object into a number.
     if has_reserved_key(text) {
         return Err(DecodeError::ReservedKey);
     }
@@ -67,10 +66,10 @@ fn pretty(object: &impl Serialize) -> Vec<u8> {
     bytes
 }
 
-/// Is there a key that reads as [`RESERVED_KEY`], however it is escaped?
+/// Whether some key is [`RESERVED_KEY`], with or without escapes.
 ///
 /// In well-formed JSON a quote outside of a string begins one, so no more of the
-/// grammar is needed; malformed text fails later, whatever is found here.
+/// grammar is needed. Malformed text fails later, whatever the result.
 fn has_reserved_key(text: &str) -> bool {
     let bytes = text.as_bytes();
     let mut start = 0;
@@ -87,7 +86,7 @@ fn has_reserved_key(text: &str) -> bool {
         }
         let quoted = &text[opening..=closing];
         let is_key = text[closing + 1..].trim_start().starts_with(':');
-        if is_key && reads_as_reserved(quoted) {
+        if is_key && is_reserved(quoted) {
             return true;
         }
         start = closing + 1;
@@ -95,15 +94,15 @@ fn has_reserved_key(text: &str) -> bool {
     false
 }
 
-fn reads_as_reserved(quoted: &str) -> bool {
+fn is_reserved(quoted: &str) -> bool {
     if !quoted.contains('\\') {
         return quoted[1..quoted.len() - 1] == *RESERVED_KEY;
     }
     serde_json::from_str::<String>(quoted).is_ok_and(|key| key == RESERVED_KEY)
 }
 
-/// Python's `json` writes NaN and Infinity, and the parser's own word for them is
-/// no help to anyone.
+/// Gives NaN and Infinity, which Python's `json` writes, an error of their own: the
+/// parser's message does not name them.
 fn explain(text: &str, error: serde_json::Error) -> DecodeError {
     let (line, column) = (error.line(), error.column());
     let rest = text

@@ -1,7 +1,7 @@
 //! Bytes to records and back: one file per format.
 //!
-//! **Invariant.** What a codec reads is a record or an error that says what is
-//! wrong with the bytes; nothing unreadable ever becomes an empty record.
+//! **Invariant.** A codec returns a record, or an error that says what is wrong with
+//! the bytes. Unreadable bytes never become an empty record.
 
 pub mod dir;
 mod error;
@@ -19,7 +19,7 @@ use crate::model::{Farm, Record};
 ///
 /// # Errors
 ///
-/// [`DecodeError`] when the bytes are no record in this format.
+/// [`DecodeError`] if the bytes are not a record in this format.
 pub fn decode(format: ConfText, bytes: &[u8]) -> Result<Record, DecodeError> {
     match format {
         ConfText::Json => json::decode(bytes),
@@ -27,11 +27,11 @@ pub fn decode(format: ConfText, bytes: &[u8]) -> Result<Record, DecodeError> {
     }
 }
 
-/// Writes one record for a file that people read.
+/// Encodes one record for a file that people read.
 ///
 /// # Errors
 ///
-/// [`EncodeError`] for a text that YAML can't say.
+/// [`EncodeError`] for a text that YAML cannot express.
 pub fn encode_record(
     format: impl Into<TextFormat>,
     record: &Record,
@@ -43,11 +43,11 @@ pub fn encode_record(
     }
 }
 
-/// Writes a whole farm for a file that people read: an object from host name to record.
+/// Encodes a farm for a file that people read: an object from host name to record.
 ///
 /// # Errors
 ///
-/// [`EncodeError`] for a text that YAML can't say.
+/// [`EncodeError`] for a text that YAML cannot express.
 pub fn encode_farm(format: impl Into<TextFormat>, farm: &Farm) -> Result<Vec<u8>, EncodeError> {
     match format.into() {
         TextFormat::Json => Ok(json::encode_farm(farm)),

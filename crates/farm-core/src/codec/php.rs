@@ -1,8 +1,8 @@
 //! PHP: a script that returns the farm as an array. Written, never read.
 //!
-//! **Invariant.** Whatever a record holds stands in the script as a literal. Text
-//! is always double-quoted, with every character escaped that could end the
-//! string or begin an expression in it.
+//! **Invariant.** Every key and value is a literal in the script. Text is always
+//! double-quoted, with every character escaped that could end the string or begin
+//! an expression in it.
 
 use std::io::Write as _;
 
@@ -74,8 +74,8 @@ fn write_array<T>(
     out.push(b')');
 }
 
-/// PHP reads the number as JSON would, but for one: it takes a sign for an
-/// operator, so the least integer would be the negation of a float.
+/// PHP reads numbers as JSON does, except the lowest integer: the sign is an operator
+/// in PHP, so it would be the negation of a float.
 fn write_number(out: &mut Vec<u8>, number: &Number) {
     match number.as_str() {
         "-9223372036854775808" => out.extend(b"-9223372036854775807 - 1"),
@@ -91,7 +91,7 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
             b'\n' => out.extend(b"\\n"),
             b'\r' => out.extend(b"\\r"),
             b'\t' => out.extend(b"\\t"),
-            // Always two digits, so that a digit of the text never joins them.
+            // Always two digits, so that a digit after it is never part of the escape.
             0x00..=0x1f | 0x7f => {
                 write!(out, "\\x{byte:02X}").expect("a vector takes every write");
             }

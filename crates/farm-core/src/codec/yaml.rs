@@ -1,11 +1,10 @@
 //! YAML: block style, read and written with `serde-saphyr`.
 //!
-//! The library scans, parses and quotes. Which value a plain text is, and how
-//! objects and lists are laid out, is decided here: through `serde` a number
-//! would lose the text it was typed with.
+//! The library scans, parses and quotes. This module resolves plain texts to values,
+//! and lays out objects and lists: through `serde` numbers would lose their text.
 //!
 //! **Invariant.** A string reads back as a string also in YAML 1.1, where `on`,
-//! `1:30` and a date are something else.
+//! `1:30` and dates are not strings.
 
 mod compose;
 mod scalar;
@@ -16,11 +15,9 @@ use serde_saphyr::DoubleQuoted;
 use super::error::{DecodeError, EncodeError};
 use crate::model::{Farm, Record};
 
-/// The largest document that is read. A record has to fit into a znode, which by
-/// ZooKeeper's own bound is a quarter of this.
-pub const DOCUMENT_BYTES_MAX: usize = 4 << 20;
+pub use compose::DOCUMENT_BYTES_MAX;
 
-/// Longer keys get a line of their own: a reader looks for the colon only so far.
+/// Longer keys get a line of their own: parsers look for the colon only so far.
 const INLINE_KEY_CHARS_MAX: usize = 120;
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
@@ -52,11 +49,11 @@ pub(super) fn encode_farm(farm: &Farm) -> Result<Vec<u8>, EncodeError> {
     Ok(out.into_bytes())
 }
 
-/// Writes any value, for people to read.
+/// Encodes any value for people to read.
 ///
 /// # Errors
 ///
-/// [`EncodeError::Yaml`] when the library refuses a text.
+/// [`EncodeError::Yaml`] if the library refuses a text.
 pub fn encode_value(value: &Value) -> Result<Vec<u8>, EncodeError> {
     let mut out = String::new();
     match value {
@@ -75,7 +72,7 @@ fn write_document(out: &mut String, map: &Map<String, Value>) -> Result<(), Enco
     write_entries(out, map, 0)
 }
 
-/// Writes the entries of an object, the first where the line stands already.
+/// Writes the entries of an object; the line of the first one is already indented.
 fn write_entries(
     out: &mut String,
     map: &Map<String, Value>,
@@ -116,7 +113,7 @@ fn write_object_below(
     write_entries(out, map, indent)
 }
 
-/// Writes the items of a list, the first where the line stands already.
+/// Writes the items of a list; the line of the first one is already indented.
 fn write_items(out: &mut String, items: &[Value], indent: usize) -> Result<(), EncodeError> {
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
@@ -160,8 +157,8 @@ fn write_key(out: &mut String, key: &str, indent: usize) -> Result<(), EncodeErr
     Ok(())
 }
 
-/// Leaves only a text bare that looks like a word, and that the library would
-/// leave bare too; a key and a value look the same then.
+/// Quotes a text, unless it looks like a word and the library would not quote it
+/// either. Keys and values get the same quotes.
 fn write_text(out: &mut String, text: &str) -> Result<(), EncodeError> {
     let failed = |error| EncodeError::Yaml(Box::new(error));
     if looks_like_a_word(text) {

@@ -1,8 +1,7 @@
-//! From the library's events to a value.
+//! Turns the library's events into a value.
 //!
-//! A key is its text, whatever it looks like; aliases and `<<` are filled in. What
-//! a stranger's document can cost is bounded: its size, its depth, and what its
-//! aliases amount to.
+//! Keys are always text; aliases and `<<` are expanded. The cost of a document is
+//! bounded: its size, its depth, and its size with all aliases expanded.
 
 use std::collections::HashMap;
 
@@ -10,19 +9,22 @@ use serde_json::map::Entry;
 use serde_json::{Map, Value};
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Tag};
 
-use super::DOCUMENT_BYTES_MAX;
 use super::scalar::{is_non_specific, is_text_tag, resolve};
 use crate::codec::error::{DecodeError, FieldFault};
 use crate::model::{DEPTH_MAX, FieldPath, RESERVED_KEY, height};
 
-/// What a document may grow to when its aliases are filled in, in bytes of text
-/// and values. One without anchors stays below it, whatever it holds.
+/// The largest document that is read. A record has to fit into a znode, which by
+/// ZooKeeper's own bound has at most a quarter of this.
+pub const DOCUMENT_BYTES_MAX: usize = 4 << 20;
+
+/// The size that a document may have with its aliases expanded, in bytes of text plus
+/// values. A document without anchors never exceeds it.
 const WEIGHT_MAX: usize = 2 * DOCUMENT_BYTES_MAX;
 
-/// Reads the one document of a text; `None` if there is nothing but comments.
+/// Parses the one document of a text; `None` if there are only comments.
 pub(super) fn document(text: &str) -> Result<Option<Value>, DecodeError> {
     let mut options = granit_parser::Options::default();
-    // Emitted comments would be counted, and a long one refused.
+    // The library counts the comments that it emits, and refuses long ones.
     options.set_emit_comments(false);
     let mut composer = Composer::default();
     let mut documents = 0;
@@ -39,13 +41,13 @@ pub(super) fn document(text: &str) -> Result<Option<Value>, DecodeError> {
     Ok(composer.root)
 }
 
-/// A collection that has begun and not ended. An anchor of 0 is none.
-enum Open {
+/// A collection that has begun and not ended. An anchor of 0 means no anchor.
+enum OpenCollection {
     List { items: Vec<Value>, anchor: usize },
     Object { map: Map<String, Value>, key: Key, sources: Vec<Value>, anchor: usize },
 }
 
-/// Where an open object stands.
+/// What comes next in an open object.
 enum Key {
     /// A key comes next.
     Awaited,
@@ -57,7 +59,7 @@ enum Key {
 
 #[derive(Default)]
 struct Composer {
-    open: Vec<Open>,
+    open: Vec<OpenCollection>,
     anchored: HashMap<usize, Value>,
     root: Option<Value>,
     weight: usize,
@@ -70,16 +72,22 @@ impl Composer {
                 let is_plain = style == ScalarStyle::Plain;
                 self.scalar(&text, is_plain, anchor, tag.as_deref())
             }
-            Event::SequenceStart(_, anchor, tag) => {
-                self.begin(Open::List { items: Vec::new(), anchor }, tag.as_deref(), "seq")
-            }
+            Event::SequenceStart(_, anchor, tag) => self.begin(
+                OpenCollection::List { items: Vec::new(), anchor },
+                tag.as_deref(),
+                "seq",
+            ),
             Event::MappingStart(_, anchor, tag) => {
                 let (map, key, sources) = (Map::new(), Key::Awaited, Vec::new());
-                self.begin(Open::Object { map, key, sources, anchor }, tag.as_deref(), "map")
+                self.begin(
+                    OpenCollection::Object { map, key, sources, anchor },
+                    tag.as_deref(),
+                    "map",
+                )
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => self.alias(anchor),
-            // Stream and document marks; comments and unknown aliases are not asked for.
+            // Starts and ends of the stream and of documents.
             _ => Ok(()),
         }
     }
@@ -106,14 +114,19 @@ impl Composer {
             self.spend(1 + text.len())?;
             self.anchored.insert(anchor, Value::from(text));
         }
-        if let Some(Open::Object { key, .. }) = self.open.last_mut() {
+        if let Some(OpenCollection::Object { key, .. }) = self.open.last_mut() {
             let is_merge = text == "<<" && is_plain && tag.is_none();
             *key = if is_merge { Key::Merge } else { Key::Named(text.to_owned()) };
         }
         Ok(())
     }
 
-    fn begin(&mut self, open: Open, tag: Option<&Tag>, own: &str) -> Result<(), DecodeError> {
+    fn begin(
+        &mut self,
+        open: OpenCollection,
+        tag: Option<&Tag>,
+        own: &str,
+    ) -> Result<(), DecodeError> {
         self.spend(1)?;
         if self.awaits_key() {
             return Err(self.fault(FieldFault::ComplexKey));
@@ -138,8 +151,10 @@ impl Composer {
 
     fn end(&mut self) -> Result<(), DecodeError> {
         match self.open.pop() {
-            Some(Open::List { items, anchor }) => self.finish(Value::Array(items), anchor),
-            Some(Open::Object { mut map, sources, anchor, .. }) => {
+            Some(OpenCollection::List { items, anchor }) => {
+                self.finish(Value::Array(items), anchor)
+            }
+            Some(OpenCollection::Object { mut map, sources, anchor, .. }) => {
                 for source in sources {
                     merge(&mut map, source).map_err(|fault| self.fault(fault))?;
                 }
@@ -167,7 +182,7 @@ impl Composer {
         }
     }
 
-    /// Puts a whole value where it belongs: into the innermost open collection.
+    /// Adds a complete value to the innermost open collection.
     fn finish(&mut self, value: Value, anchor: usize) -> Result<(), DecodeError> {
         if anchor > 0 {
             self.spend(weight(&value))?;
@@ -175,8 +190,8 @@ impl Composer {
         }
         match self.open.last_mut() {
             None => self.root = Some(value),
-            Some(Open::List { items, .. }) => items.push(value),
-            Some(Open::Object { map, key, sources, .. }) => {
+            Some(OpenCollection::List { items, .. }) => items.push(value),
+            Some(OpenCollection::Object { map, key, sources, .. }) => {
                 match std::mem::replace(key, Key::Awaited) {
                     Key::Merge => sources.push(value),
                     Key::Named(name) => match map.entry(name.as_str()) {
@@ -196,7 +211,7 @@ impl Composer {
     }
 
     fn awaits_key(&self) -> bool {
-        matches!(self.open.last(), Some(Open::Object { key: Key::Awaited, .. }))
+        matches!(self.open.last(), Some(OpenCollection::Object { key: Key::Awaited, .. }))
     }
 
     fn spend(&mut self, weight: usize) -> Result<(), DecodeError> {
@@ -209,16 +224,16 @@ impl Composer {
 
     fn fault(&self, fault: FieldFault) -> DecodeError {
         let keys = self.open.iter().filter_map(|open| match open {
-            Open::List { items, .. } => Some(items.len().to_string()),
-            Open::Object { key: Key::Named(name), .. } => Some(name.clone()),
-            Open::Object { key: Key::Merge, .. } => Some("<<".to_owned()),
-            Open::Object { key: Key::Awaited, .. } => None,
+            OpenCollection::List { items, .. } => Some(items.len().to_string()),
+            OpenCollection::Object { key: Key::Named(name), .. } => Some(name.clone()),
+            OpenCollection::Object { key: Key::Merge, .. } => Some("<<".to_owned()),
+            OpenCollection::Object { key: Key::Awaited, .. } => None,
         });
         DecodeError::Field { field: FieldPath::from_keys(keys.collect()), fault }
     }
 }
 
-/// Adds what is not there yet from one mapping, or from a list of them.
+/// Adds the keys that are missing, from one mapping or a list of mappings.
 fn merge(map: &mut Map<String, Value>, source: Value) -> Result<(), FieldFault> {
     let sources = match source {
         Value::Array(sources) => sources,

@@ -1,20 +1,19 @@
-//! Which value a scalar is.
+//! Resolves scalars to values.
 //!
-//! Plain text is resolved by YAML 1.2's core schema, and where that and YAML 1.1
-//! disagree (`yes`, `010`, `1_000`, `12:30`) it stays text, so that nothing that
-//! was typed is lost.
+//! Plain text follows the core schema of YAML 1.2. Where YAML 1.1 disagrees (`yes`,
+//! `010`, `1_000`, `12:30`) it stays text, so that nothing is lost.
 
 use serde_json::{Number, Value};
 use serde_saphyr::granit_parser::Tag;
 
 use crate::codec::error::FieldFault;
 
-/// Does the tag say that its scalar is text?
+/// Whether the tag says that its scalar is text.
 pub(super) fn is_text_tag(tag: &Tag) -> bool {
     is_non_specific(tag) || tag.is_yaml_core_schema_tag("str")
 }
 
-/// A lone `!`, which says: take it for what it is written as.
+/// Whether the tag is a lone `!`, the non-specific tag: the scalar is text.
 pub(super) fn is_non_specific(tag: &Tag) -> bool {
     tag.handle().is_empty() && tag.suffix() == "!"
 }
@@ -57,8 +56,8 @@ fn resolve_plain(text: &str) -> Result<Value, FieldFault> {
     Ok(number(text).map_or_else(|| Value::from(text), Value::Number))
 }
 
-/// A number keeps its text where JSON knows it too (`1.50`, `1e+3`); the spellings
-/// that only YAML has are written out (`0x1f`, `+1`, `.5`, `5.`).
+/// A number keeps its text if that is JSON too (`1.50`, `1e+3`); spellings that only
+/// YAML has are converted (`0x1f`, `+1`, `.5`, `5.`).
 fn number(text: &str) -> Option<Number> {
     if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
         return None;

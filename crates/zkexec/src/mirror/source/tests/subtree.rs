@@ -245,7 +245,7 @@ fn a_znode_that_becomes_no_file_is_reported_once() {
     fixture.answer(Outcome::Arm(Ok(())));
     let pairs = [("/t/.x", "1"), ("/t/.x/y", "2"), ("/t/d", "own"), ("/t/d/e", "3")];
     fixture.answer_walk(&pairs);
-    let dot = "skipped /t/.x: a name with a leading dot is left alone";
+    let dot = "skipped /t/.x: a file name cannot start with a dot";
     assert_eq!(fixture.take_news(), [dot, "bytes ignored /t/d", "complete {d/e=3}"]);
     fixture.step(Event::Refresh);
     fixture.answer_walk(&pairs);
