@@ -1,7 +1,6 @@
-//! The page about formats, done as it says.
+//! The examples and claims of the page about formats.
 //!
-//! **Invariant.** No example of the page is passed over: one of a new kind fails
-//! here until it is carried out.
+//! **Invariant.** No example is skipped: one of a new kind fails until a test covers it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -11,7 +10,7 @@ use std::path::Path;
 
 const PAGE: &str = include_str!("../../../docs/formats.md");
 
-/// A command and what it prints; without a command, lines of a log.
+/// A command and its output; without a command, log lines.
 #[derive(Debug)]
 struct Example {
     command: Option<&'static str>,
@@ -49,7 +48,7 @@ fn example(start: &str) -> Example {
     example
 }
 
-/// The host that most examples show.
+/// The host of most examples.
 fn host() -> Record {
     let examples = examples();
     let yaml = examples.iter().find(|e| e.command == Some("zkctl get /services/db/1.2.3.4"));
@@ -73,14 +72,14 @@ fn files(record: &Record) -> Vec<String> {
 fn every_example_is_carried_out() {
     for Example { command, output } in examples() {
         let Some(command) = command else {
-            refused_field_is_told_so(&output);
+            check_log_of_refused_field(&output);
             continue;
         };
         let expected = match command.split(" #").next().unwrap().trim() {
             "zkctl get /services/db/1.2.3.4" => encoded(ConfText::Yaml, &host()),
             "zkctl get /services/db/1.2.3.4 -f php" => encoded(TextFormat::Php, &host()),
             "cat t.yaml" => {
-                // What comes of it is the example after it.
+                // The next example shows its record.
                 assert!(decode(ConfText::Yaml, output.as_bytes()).is_ok());
                 continue;
             }
@@ -95,19 +94,19 @@ fn every_example_is_carried_out() {
             }
             // With a real server: `seeds::a_strange_directory_is_refused_as_the_page_says`.
             "zkexport /services/db other" => continue,
-            other => panic!("nothing carries out {other:?}"),
+            other => panic!("no test covers {other:?}"),
         };
         assert_eq!(output, expected, "{command}");
     }
 }
 
-fn refused_field_is_told_so(log: &str) {
-    let (_, told) = log.trim_end().split_once("WARN  a field has no file: ").unwrap();
+fn check_log_of_refused_field(log: &str) {
+    let (_, logged) = log.trim_end().split_once("WARN  a field has no file: ").unwrap();
     let mut record = Record::new();
     let field = FieldPath::from_keys(vec!["up".to_owned(), "../x".to_owned()]);
     record.set(&field, Value::Bool(true)).unwrap();
     let (field, why) = &dir::encode(&record).refused[0];
-    assert_eq!(told, format!("{why}; field={:?}", field.to_string()));
+    assert_eq!(logged, format!("{why}; field={:?}", field.to_string()));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Whatever reads bytes outlives bytes that nobody meant.
+//! No decoder or parser panics on damaged input.
 //!
 //! The checks and the samples are those of the fuzzer in `tests/fuzz`.
 

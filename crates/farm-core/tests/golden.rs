@@ -1,6 +1,6 @@
 //! The layout of every format, byte by byte.
 //!
-//! Run with `UPDATE_GOLDEN=1` to write the files anew after a wanted change.
+//! Run with `UPDATE_GOLDEN=1` to rewrite the files after a wanted change.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -57,11 +57,11 @@ fn check(format: TextFormat, name: &str, bytes: &[u8]) {
     let wanted = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     if wanted != bytes {
         let difference = difference(&wanted, bytes);
-        panic!("{} differs (UPDATE_GOLDEN=1 writes it anew)\n{difference}", path.display());
+        panic!("{} differs (UPDATE_GOLDEN=1 rewrites it)\n{difference}", path.display());
     }
 }
 
-/// The lines around the first one that differs, with every odd character visible.
+/// The first line that differs and some after it, with every character visible.
 fn difference(wanted: &[u8], written: &[u8]) -> String {
     let lines = |bytes: &[u8]| -> Vec<String> {
         let text = String::from_utf8_lossy(bytes);

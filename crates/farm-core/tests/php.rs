@@ -1,8 +1,8 @@
-//! What PHP itself makes of the files we write for it.
+//! PHP reads the files that we write for it.
 //!
-//! Each case is a script of ours beside the same farm in JSON. One PHP process
-//! includes every script and compares its array, types and order included, with
-//! what `json_decode` makes of the JSON.
+//! Each case is a script of ours and the same farm in JSON. One PHP process includes
+//! every script and compares its array, types and order included, with the result of
+//! `json_decode`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -50,7 +50,7 @@ for ($case = 0; $case < $count; $case++) {
 echo "compared $count cases\n";
 "#;
 
-/// A directory that goes when the test ends, whatever its outcome.
+/// A directory that is removed when the test ends, also if it fails.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -70,7 +70,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What is left stays below the build directory.
+        // A directory that cannot be removed stays in the build directory.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! What holds for every record: the codecs lose nothing, the merge loses nothing.
+//! Properties of every record: neither the codecs nor the merge lose anything.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -10,7 +10,7 @@ use fastrand::Rng;
 
 const SEEDS: u64 = 2000;
 
-/// Runs a check once per seed, and names the seed of the one that fails.
+/// Runs a check once per seed, and names the seed that fails.
 fn for_each_seed(check: impl Fn(&mut Rng) + std::panic::RefUnwindSafe) {
     for seed in 0..SEEDS {
         let outcome = std::panic::catch_unwind(|| check(&mut Rng::with_seed(seed)));
@@ -99,7 +99,7 @@ fn no_bytes_make_a_decoder_panic() {
                     _ => bytes.insert(at, *rng.choice(b"{}[]:,\"'\\-&*!<#\n\t ").unwrap()),
                 }
             }
-            // Broken or not, it is read to an end; what is read can be written.
+            // The bytes may be valid or not; a record that is decoded can be encoded.
             if let Ok(record) = decode(format, &bytes) {
                 encode_record(format, &record).unwrap();
             }
@@ -131,7 +131,7 @@ fn a_side_that_changed_nothing_takes_the_other() {
         assert_eq!(merged(&base, &other, &base), other);
         assert_eq!(merged(&base, &other, &other), other);
         let (left, right) = (records::record(rng), records::record(rng));
-        assert_eq!(merge(&base, &left, &right).record, merge_by_hand(&base, &left, &right));
+        assert_eq!(merge(&base, &left, &right).record, checked_merge(&base, &left, &right));
     });
 }
 
@@ -170,7 +170,7 @@ fn changes_to_different_fields_all_survive() {
     });
 }
 
-/// Some fields of `base` changed, dropped and added.
+/// `base` with some fields changed, removed and added.
 fn edited(rng: &mut Rng, base: &Record, above: &str) -> Record {
     let mut map = base.as_map().clone();
     map.retain(|_, _| rng.u8(0..4) > 0);
@@ -188,16 +188,16 @@ fn edited(rng: &mut Rng, base: &Record, above: &str) -> Record {
     Record::from_map(map)
 }
 
-/// The rule for conflicts, seen from the top: a field of both sides that neither
-/// side left alone, and that is no object on either, ends as the remote one.
-fn merge_by_hand(base: &Record, local: &Record, remote: &Record) -> Record {
+/// Checks the rule for fields at the top that are not objects: a field that the remote
+/// side changed ends as the remote one, any other as the local one.
+fn checked_merge(base: &Record, local: &Record, remote: &Record) -> Record {
     let outcome = merge(base, local, remote).record;
     let (base, local, remote) = (base.as_map(), local.as_map(), remote.as_map());
     for key in base.keys().chain(local.keys()).chain(remote.keys()) {
-        let (was, here, there) = (base.get(key), local.get(key), remote.get(key));
-        let has_object = [was, here, there].iter().flatten().any(|value| value.is_object());
+        let (base, local, remote) = (base.get(key), local.get(key), remote.get(key));
+        let has_object = [base, local, remote].iter().flatten().any(|value| value.is_object());
         if !has_object {
-            let wanted = if there == was { here } else { there };
+            let wanted = if remote == base { local } else { remote };
             assert_eq!(outcome.as_map().get(key), wanted, "{key:?}");
         }
     }

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_say_what_was_to_be_done_and_what_prevented_it() {
+    fn messages_name_the_operation_and_the_cause() {
         let path = Path::new("/etc/conf");
         let full = || io::Error::from_raw_os_error(28);
         let malformed = crate::codec::json::decode_znode(b"[1]").unwrap_err();
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lack_of_permission_is_one_whatever_was_to_be_done() {
+    fn permission_errors_are_recognised_for_every_operation() {
         for errno in [13, 1, 30] {
             let error = || io::Error::from_raw_os_error(errno);
             for make in [FileError::reading, FileError::loading, FileError::writing] {

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_staged_is_there_for_who_is_told_and_for_nobody_else() {
+    fn a_staged_file_is_only_under_its_hidden_name() {
         let scratch = Scratch::new();
         scratch.write("conf", "old");
         let staged = stage(&scratch, "new", WriteOptions::default()).unwrap();

@@ -257,9 +257,9 @@ pub struct Limits {
 pub enum Verdict {
     /// All is well.
     Ok,
-    /// Somebody should look.
+    /// An operator should look at it.
     Warning,
-    /// Somebody has to act.
+    /// An operator has to act.
     Critical,
 }
 

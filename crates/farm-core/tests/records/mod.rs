@@ -1,9 +1,9 @@
-//! Records nobody would write by hand, from a seed.
+//! Random records with hostile contents, from a seed.
 
 use farm_core::model::{Farm, HostName, Map, Record, Value};
 use fastrand::Rng;
 
-/// Texts that some format takes for something else.
+/// Texts that some format could take for something else.
 pub(crate) const HOSTILE_TEXTS: &[&str] = &[
     "",
     " ",
@@ -134,7 +134,7 @@ pub(crate) const HOSTILE_TEXTS: &[&str] = &[
     "e\u{301}",
 ];
 
-/// Numbers as JSON can have them typed.
+/// Numbers in every form that JSON allows.
 pub(crate) const NUMBERS: &[&str] = &[
     "0",
     "-0",
@@ -194,7 +194,7 @@ pub(crate) fn record(rng: &mut Rng) -> Record {
     Record::from_map(object(rng, 4))
 }
 
-/// A few hosts; names that no host can have are passed over.
+/// A few hosts; names that are not host names are skipped.
 pub(crate) fn farm(rng: &mut Rng) -> Farm {
     (0..rng.usize(0..5))
         .filter_map(|_| Some((HostName::parse(&text(rng)).ok()?, record(rng))))

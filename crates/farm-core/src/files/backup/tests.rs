@@ -81,7 +81,7 @@ fn what_is_forgotten_leaves_nothing() {
 }
 
 #[test]
-fn one_after_the_other_they_lead_back_to_the_first() {
+fn two_backups_lead_back_to_the_first_file() {
     let scratch = Scratch::new();
     let path = scratch.write("conf", "first");
     let before = snapshot(&path);

@@ -46,7 +46,7 @@ fn a_link_stays() {
 }
 
 #[test]
-fn an_editor_that_goes_on_writing_to_the_old_file_is_heard() {
+fn a_late_write_to_the_displaced_file_is_found() {
     let scratch = Scratch::new();
     let path = scratch.write("conf", "old");
     let mut editor = fs::OpenOptions::new().write(true).open(&path).unwrap();
@@ -62,7 +62,7 @@ fn an_editor_that_goes_on_writing_to_the_old_file_is_heard() {
 }
 
 #[test]
-fn what_an_exchange_brought_back_is_looked_at() {
+fn the_file_displaced_by_an_exchange_is_checked() {
     let scratch = Scratch::new();
     scratch.write("conf", "edited in the last moment");
     let folder = Folder::open(scratch.path()).unwrap();

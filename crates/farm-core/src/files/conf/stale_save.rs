@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_save_beside_our_write_keeps_what_we_wrote() {
-        // past, newest, saved, meant
+        // past, newest, saved, wanted
         let cases = [
             (
                 json!({"a": 0, "b": 0}),
@@ -150,9 +150,9 @@ mod tests {
             (json!({"a": 0}), json!({"a": 1}), json!({"a": 2}), json!({"a": 2})),
             (json!({"a": 0}), json!({"a": 1}), json!({"a": 1}), json!({"a": 1})),
         ];
-        for (past, newest, saved, meant) in cases {
+        for (past, newest, saved, wanted) in cases {
             let got = without_stale_fields(record(&saved), &record(&newest), &[record(&past)]);
-            assert_eq!(got, record(&meant), "{past} -> {newest}, saved {saved}");
+            assert_eq!(got, record(&wanted), "{past} -> {newest}, saved {saved}");
         }
     }
 

@@ -61,7 +61,7 @@ fn install(tree: &OwnedDir, wanted: &Files) -> Option<TreeBackup> {
 }
 
 #[test]
-fn a_file_whose_name_is_no_text_goes_like_any_other_and_comes_back() {
+fn a_file_whose_name_is_not_utf8_is_removed_and_put_back() {
     let scratch = Scratch::new();
     let path = scratch.join("conf");
     let tree = owned_dir(&path);
@@ -112,7 +112,7 @@ fn a_file_becomes_a_directory_and_back() {
 }
 
 #[test]
-fn an_empty_directory_is_nothing_that_shall_be() {
+fn an_empty_directory_is_removed_and_put_back() {
     let scratch = Scratch::new();
     let path = scratch.join("conf");
     let tree = owned_dir(&path);
@@ -213,13 +213,13 @@ fn links_are_never_followed_and_dot_files_stay() {
     scratch.write("conf/old/gone", "x");
     symlink("../outside", path.join("d")).unwrap();
     symlink("../outside/secret", path.join("f")).unwrap();
-    symlink("../outside", path.join("stranger")).unwrap();
+    symlink("../outside", path.join("unwanted")).unwrap();
     let before = listing(scratch.path());
     let mut backup = install(&tree, &files(&[("d/secret", "new"), ("f", "new")])).unwrap();
     assert_eq!(scratch.read("outside/secret").unwrap(), "s");
     assert_eq!(scratch.read("conf/d/secret").unwrap(), "new");
     assert!(fs::symlink_metadata(path.join("f")).unwrap().is_file());
-    assert!(fs::symlink_metadata(path.join("stranger")).unwrap().is_symlink());
+    assert!(fs::symlink_metadata(path.join("unwanted")).unwrap().is_symlink());
     assert_eq!(scratch.read("conf/old/.keep").unwrap(), "mine");
     assert!(!path.join("old/gone").exists());
     backup.put_back().unwrap();
@@ -308,7 +308,7 @@ fn what_could_not_be_put_back_can_be_tried_again() {
 }
 
 #[test]
-fn whatever_follows_whatever_the_tree_is_what_was_wanted() {
+fn any_tree_can_replace_any_other() {
     let paths = ["a", "b", "a/x", "a/y", "a/x/1", "b/x", "c/d/e", "c/d", "c"];
     let scratch = Scratch::new();
     for seed in 0..60 {

@@ -46,7 +46,7 @@ pub(super) trait Visitor {
         Ok(true)
     }
 
-    /// A directory is missing; `None` if the walk shall not enter it.
+    /// A directory is missing; returns the new one, or `None` to skip its contents.
     fn make_folder(&mut self, _: TreeEntry<'_>, _below: &Wanted<'_>) -> io::Result<Option<Folder>> {
         Ok(None)
     }

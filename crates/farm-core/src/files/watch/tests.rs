@@ -94,7 +94,7 @@ fn a_thousand_saves_are_one_hint_until_it_is_lowered() {
 }
 
 #[test]
-fn links_are_followed_and_turned() {
+fn links_are_followed_also_to_new_targets() {
     let scratch = Scratch::new();
     scratch.write("v1/conf", "1");
     scratch.write("v2/conf", "2");
@@ -192,7 +192,7 @@ fn links_in_a_directory_are_not_followed() {
 }
 
 #[test]
-fn our_own_attempts_are_no_hints() {
+fn our_own_staged_files_and_reads_cause_no_hint() {
     let scratch = Scratch::new();
     let path = scratch.write("conf/a", "1");
     let folder = super::super::folder::Folder::open(&scratch.join("conf")).unwrap();

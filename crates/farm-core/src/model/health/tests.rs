@@ -110,7 +110,7 @@ fn an_allowance_permits_what_it_says_and_no_host_more() {
 }
 
 #[test]
-fn the_farm_may_name_a_filter_but_no_nonsense() {
+fn a_running_filter_is_a_filter_or_an_error() {
     let filter_of = |value: Value| {
         let fields = json!({"running_filter": value});
         running_filter(&Record::from_map(fields.as_object().unwrap().clone()))
@@ -127,7 +127,7 @@ fn the_farm_may_name_a_filter_but_no_nonsense() {
 }
 
 #[test]
-fn health_counts_who_is_there_and_who_is_not() {
+fn hosts_are_counted_as_running_failing_or_missing() {
     // size of the record, running, failed: size, failing, missing
     for (recorded, running, failed, wanted) in [
         (17, 16, 0, (17, 1, 1)),
