@@ -79,7 +79,7 @@ impl Drop for Backup {
     }
 }
 
-/// Replaces a file by a staged one, and keeps the old file.
+/// Replaces a file with a staged one, and keeps the old file.
 pub(super) fn install(
     path: &Path,
     location: FileLocation,

@@ -6,7 +6,7 @@ use super::kind::Kind;
 use std::ffi::OsStr;
 use std::io;
 
-/// How deep a removal descends: deeper than our own trees, but others may be deeper.
+/// How deep a removal descends. Our own trees are never deeper.
 pub(crate) const REMOVAL_DEPTH_MAX: usize = 128;
 
 /// Removes the files that killed processes have left in a directory. The caller must

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::path::Path;
 
-/// The outcome of replacing the expected bytes by new ones.
+/// The outcome of replacing the expected bytes with new ones.
 #[derive(Debug)]
 pub(crate) enum SwapOutcome {
     /// The file has the new bytes already.
@@ -41,7 +41,7 @@ impl Displaced {
     }
 }
 
-/// Replaces `expected` (`None` means no file) by `new`, links followed.
+/// Replaces `expected` (`None` means no file) with `new`, links followed.
 pub(crate) fn compare_and_swap(
     path: &Path,
     expected: Option<&[u8]>,

@@ -1,4 +1,4 @@
-//! Replaces a file by another one, and keeps the old one under a third name.
+//! Replaces a file with another one, and keeps the old one under a third name.
 //!
 //! **Invariant.** After a failure every file has the name that it had before.
 

@@ -47,7 +47,7 @@ pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, FileError> {
     bytes.ok_or_else(|| FileError::reading(path, Fault::TooLarge { bytes_max }))
 }
 
-/// Replaces the contents of a file by `bytes`, or creates it.
+/// Replaces the contents of a file with `bytes`, or creates it.
 ///
 /// A file with equal bytes is not touched. An existing file keeps its mode and, if
 /// permitted, its owner; a new one follows the umask. A link stays, and its target is
@@ -159,7 +159,7 @@ impl Folder {
         Ok(true)
     }
 
-    /// Replaces `name` by a staged file.
+    /// Replaces `name` with a staged file.
     pub(super) fn install(
         &self,
         staged: Staged<'_>,

@@ -398,7 +398,7 @@ pub(crate) fn read_start(file: &File, count: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The system's number of an error.
+/// The system error code, if the error has one.
 pub(crate) fn errno_of(error: &io::Error) -> Option<Errno> {
     error.raw_os_error().map(Errno::from_raw)
 }

@@ -18,7 +18,7 @@ pub(crate) fn hidden(ending: &str) -> OsString {
     OsString::from(format!("{PREFIX}{:016x}-{}{ending}", fastrand::u64(..), std::process::id()))
 }
 
-/// Whether a name is that of a dot-file. Dot-files are no fields, and left alone.
+/// Whether a name is that of a dot-file. Dot-files are not fields, and are left alone.
 pub(crate) fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }

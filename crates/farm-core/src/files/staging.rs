@@ -70,7 +70,7 @@ impl StagedFile {
         std::path::absolute(&path).unwrap_or(path)
     }
 
-    /// Replaces the file by this one.
+    /// Replaces the file with this one.
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ pub struct WriteOptions {
     pub mode: Option<FileMode>,
     /// Its new owner.
     pub owner: Option<Owner>,
-    /// Rewrite the same file instead of replacing it by another one.
+    /// Rewrite the same file instead of replacing it with another one.
     pub is_in_place: bool,
 }
 

@@ -1,7 +1,7 @@
 //! `FIELD=TEXT` and `FIELD:=JSON`, applied to a record.
 //!
-//! **Invariant.** An assignment replaces one plain value, or with `:=` a whole
-//! object or list by another one. It loses nothing else.
+//! **Invariant.** An assignment replaces one plain value, or (`:=`) a whole object or
+//! list with another one. It loses nothing else.
 
 use std::fmt;
 

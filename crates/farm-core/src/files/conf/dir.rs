@@ -320,7 +320,7 @@ impl Writing<'_> {
         conf.conflicts.push(Conflict { field, local: Some(local), remote });
     }
 
-    /// Whether a path is, or is below, something that is not ours to write.
+    /// Whether a path is, or is below, an entry that is not ours.
     fn is_out_of_reach(&self, conf: &ConfDir, keys: &[String]) -> bool {
         let mut above = (1..=keys.len()).map(|length| &keys[..length]);
         above.any(|part| {

@@ -50,8 +50,8 @@ impl RecentVersions {
     }
 }
 
-/// Returns `saved`; but if it is an edit of one of the `past` versions, with the fields
-/// that the editor did not change as they are in `newest`.
+/// What a save means: if it is an edit of one of the `past` versions, the fields that the
+/// editor did not change are brought up to `newest`.
 pub(super) fn without_stale_fields(saved: Record, newest: &Record, past: &[Record]) -> Record {
     if past.is_empty() || saved == *newest {
         return saved;

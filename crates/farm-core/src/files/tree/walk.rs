@@ -25,7 +25,7 @@ pub(super) struct TreeEntry<'a> {
     pub(super) path: &'a Path,
 }
 
-/// Gets each difference. The defaults do nothing; they suit a visitor that only
+/// Receives each difference. The defaults do nothing; they suit a visitor that only
 /// compares.
 pub(super) trait Visitor {
     /// A file is wanted; `stat` is that of the present one. Returns whether they differ.
