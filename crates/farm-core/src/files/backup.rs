@@ -73,7 +73,7 @@ impl Backup {
 impl Drop for Backup {
     fn drop(&mut self) {
         if let Kept::Aside(hidden) = &self.kept {
-            // A failure has no consequence: the name is hidden.
+            // After a failure it stays under its hidden name until the next sweep.
             drop(self.location.folder.remove_file(hidden));
         }
     }

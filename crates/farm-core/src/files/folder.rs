@@ -349,7 +349,7 @@ impl Staged<'_> {
 impl Drop for Staged<'_> {
     fn drop(&mut self) {
         if self.is_ours {
-            // A failure has no consequence: the name is hidden, and a sweep removes it.
+            // After a failure it stays under its hidden name until the next sweep.
             drop(self.folder.remove_file(&self.name));
         }
     }

@@ -42,7 +42,7 @@ pub(super) fn document(text: &str) -> Result<Option<Value>, DecodeError> {
 }
 
 /// A collection that has begun and not ended. An anchor of 0 means no anchor.
-enum OpenCollection {
+enum Frame {
     List { items: Vec<Value>, anchor: usize },
     Object { map: Map<String, Value>, key: Key, sources: Vec<Value>, anchor: usize },
 }
@@ -59,7 +59,7 @@ enum Key {
 
 #[derive(Default)]
 struct Composer {
-    open: Vec<OpenCollection>,
+    open: Vec<Frame>,
     anchored: HashMap<usize, Value>,
     root: Option<Value>,
     weight: usize,
@@ -72,18 +72,12 @@ impl Composer {
                 let is_plain = style == ScalarStyle::Plain;
                 self.scalar(&text, is_plain, anchor, tag.as_deref())
             }
-            Event::SequenceStart(_, anchor, tag) => self.begin(
-                OpenCollection::List { items: Vec::new(), anchor },
-                tag.as_deref(),
-                "seq",
-            ),
+            Event::SequenceStart(_, anchor, tag) => {
+                self.begin(Frame::List { items: Vec::new(), anchor }, tag.as_deref(), "seq")
+            }
             Event::MappingStart(_, anchor, tag) => {
                 let (map, key, sources) = (Map::new(), Key::Awaited, Vec::new());
-                self.begin(
-                    OpenCollection::Object { map, key, sources, anchor },
-                    tag.as_deref(),
-                    "map",
-                )
+                self.begin(Frame::Object { map, key, sources, anchor }, tag.as_deref(), "map")
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => self.alias(anchor),
@@ -114,19 +108,14 @@ impl Composer {
             self.spend(1 + text.len())?;
             self.anchored.insert(anchor, Value::from(text));
         }
-        if let Some(OpenCollection::Object { key, .. }) = self.open.last_mut() {
+        if let Some(Frame::Object { key, .. }) = self.open.last_mut() {
             let is_merge = text == "<<" && is_plain && tag.is_none();
             *key = if is_merge { Key::Merge } else { Key::Named(text.to_owned()) };
         }
         Ok(())
     }
 
-    fn begin(
-        &mut self,
-        open: OpenCollection,
-        tag: Option<&Tag>,
-        own: &str,
-    ) -> Result<(), DecodeError> {
+    fn begin(&mut self, open: Frame, tag: Option<&Tag>, own: &str) -> Result<(), DecodeError> {
         self.spend(1)?;
         if self.awaits_key() {
             return Err(self.fault(FieldFault::ComplexKey));
@@ -151,10 +140,8 @@ impl Composer {
 
     fn end(&mut self) -> Result<(), DecodeError> {
         match self.open.pop() {
-            Some(OpenCollection::List { items, anchor }) => {
-                self.finish(Value::Array(items), anchor)
-            }
-            Some(OpenCollection::Object { mut map, sources, anchor, .. }) => {
+            Some(Frame::List { items, anchor }) => self.finish(Value::Array(items), anchor),
+            Some(Frame::Object { mut map, sources, anchor, .. }) => {
                 for source in sources {
                     merge(&mut map, source).map_err(|fault| self.fault(fault))?;
                 }
@@ -190,8 +177,8 @@ impl Composer {
         }
         match self.open.last_mut() {
             None => self.root = Some(value),
-            Some(OpenCollection::List { items, .. }) => items.push(value),
-            Some(OpenCollection::Object { map, key, sources, .. }) => {
+            Some(Frame::List { items, .. }) => items.push(value),
+            Some(Frame::Object { map, key, sources, .. }) => {
                 match std::mem::replace(key, Key::Awaited) {
                     Key::Merge => sources.push(value),
                     Key::Named(name) => match map.entry(name.as_str()) {
@@ -211,7 +198,7 @@ impl Composer {
     }
 
     fn awaits_key(&self) -> bool {
-        matches!(self.open.last(), Some(OpenCollection::Object { key: Key::Awaited, .. }))
+        matches!(self.open.last(), Some(Frame::Object { key: Key::Awaited, .. }))
     }
 
     fn spend(&mut self, weight: usize) -> Result<(), DecodeError> {
@@ -224,10 +211,10 @@ impl Composer {
 
     fn fault(&self, fault: FieldFault) -> DecodeError {
         let keys = self.open.iter().filter_map(|open| match open {
-            OpenCollection::List { items, .. } => Some(items.len().to_string()),
-            OpenCollection::Object { key: Key::Named(name), .. } => Some(name.clone()),
-            OpenCollection::Object { key: Key::Merge, .. } => Some("<<".to_owned()),
-            OpenCollection::Object { key: Key::Awaited, .. } => None,
+            Frame::List { items, .. } => Some(items.len().to_string()),
+            Frame::Object { key: Key::Named(name), .. } => Some(name.clone()),
+            Frame::Object { key: Key::Merge, .. } => Some("<<".to_owned()),
+            Frame::Object { key: Key::Awaited, .. } => None,
         });
         DecodeError::Field { field: FieldPath::from_keys(keys.collect()), fault }
     }

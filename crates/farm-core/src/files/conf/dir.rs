@@ -4,8 +4,7 @@
 //! only over the bytes that we have read. Entries that are not ours (dot-files, links,
 //! sockets, files that are not text) are neither read, nor written, nor removed.
 
-use super::limits::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, QUIET};
-use super::outcome::{Loaded, Stored};
+use super::outcome::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, Loaded, QUIET, Stored};
 use super::scan::{Found, Limits, ScanError, Skipped, scan};
 use crate::codec::dir::{Decoded, Memory, Tree, carry_over, decode, encode};
 use crate::files::compare_and_swap::{Displaced, SwapOutcome};

@@ -4,8 +4,7 @@
 //! A file that we have displaced is checked for [`LATE`] longer: the edit of an editor
 //! that still has it open is merged.
 
-use super::limits::{CONF_BYTES_MAX, QUIET};
-use super::outcome::{Loaded, Stored};
+use super::outcome::{CONF_BYTES_MAX, Loaded, QUIET, Stored};
 use super::stale_save::{RecentVersions, without_stale_fields};
 use crate::codec::{self, ConfText};
 use crate::files::compare_and_swap::{Displaced, SwapOutcome, compare_and_swap};

@@ -6,7 +6,6 @@
 
 mod dir;
 mod file;
-mod limits;
 mod outcome;
 mod scan;
 mod stale_save;
@@ -18,8 +17,7 @@ use crate::codec::ConfFormat;
 use crate::model::Record;
 use std::path::PathBuf;
 
-pub use self::limits::{CONF_BYTES_MAX, CONF_ENTRIES_MAX};
-pub use self::outcome::{Loaded, Stored};
+pub use self::outcome::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, Loaded, Stored};
 
 /// A config on this machine.
 #[derive(Debug)]

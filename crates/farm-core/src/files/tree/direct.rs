@@ -1,6 +1,6 @@
 //! Changes the files of a directory one by one.
 
-use super::walk::{TreeEntry, Visitor};
+use super::walk::{Slot, Visitor};
 use super::wanted::Wanted;
 use crate::files::file::Replaced;
 use crate::files::folder::Folder;
@@ -17,21 +17,17 @@ pub(super) struct DirectWriter {
 }
 
 impl Visitor for DirectWriter {
-    fn remove_file(
-        &mut self,
-        TreeEntry { folder, name, .. }: TreeEntry<'_>,
-        _: Kind,
-    ) -> io::Result<()> {
+    fn remove_file(&mut self, Slot { folder, name, .. }: Slot<'_>, _: Kind) -> io::Result<()> {
         folder.ensure_no_file(name)
     }
 
-    fn remove_folder(&mut self, TreeEntry { folder, name, .. }: TreeEntry<'_>) -> io::Result<bool> {
+    fn remove_folder(&mut self, Slot { folder, name, .. }: Slot<'_>) -> io::Result<bool> {
         folder.remove_empty_folder(name)
     }
 
     fn make_folder(
         &mut self,
-        TreeEntry { folder, name, .. }: TreeEntry<'_>,
+        Slot { folder, name, .. }: Slot<'_>,
         _: &Wanted<'_>,
     ) -> io::Result<Option<Folder>> {
         folder.ensure_folder(name)?;
@@ -40,14 +36,14 @@ impl Visitor for DirectWriter {
 
     fn put(
         &mut self,
-        TreeEntry { folder, name, .. }: TreeEntry<'_>,
+        Slot { folder, name, .. }: Slot<'_>,
         stat: Option<&FileStat>,
         bytes: &[u8],
     ) -> io::Result<bool> {
         Ok(folder.put(name, stat, bytes, &self.options)? == Replaced::Written)
     }
 
-    fn blocked(&mut self, TreeEntry { folder, name, .. }: TreeEntry<'_>) -> io::Result<()> {
+    fn blocked(&mut self, Slot { folder, name, .. }: Slot<'_>) -> io::Result<()> {
         let path = folder.path_of(name);
         log::warn!(file:% = path.display(); "not written, other files are in the way");
         Ok(())

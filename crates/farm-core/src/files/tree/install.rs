@@ -4,7 +4,7 @@
 //! the journal from its end restores the old state.
 
 use super::stage::StagedTree;
-use super::walk::{TreeEntry, Visitor, walk};
+use super::walk::{Slot, Visitor, walk};
 use super::wanted::Wanted;
 use crate::files::cleanup::remove_all;
 use crate::files::displace::displace;
@@ -88,7 +88,7 @@ impl TreeBackup {
 
 impl Drop for TreeBackup {
     fn drop(&mut self) {
-        // A failure has no consequence: the name is hidden.
+        // After a failure it stays under its hidden name until the next sweep.
         drop(remove_all(&self.top, &self.hidden, 0));
     }
 }
@@ -140,20 +140,13 @@ impl Installer<'_> {
 }
 
 impl Visitor for Installer<'_> {
-    fn remove_file(
-        &mut self,
-        TreeEntry { folder, name, path }: TreeEntry<'_>,
-        _: Kind,
-    ) -> io::Result<()> {
+    fn remove_file(&mut self, Slot { folder, name, path }: Slot<'_>, _: Kind) -> io::Result<()> {
         folder.entry(name).rename(self.old.entry(&self.aside()))?;
         self.done(path, Step::MovedAside);
         Ok(())
     }
 
-    fn remove_folder(
-        &mut self,
-        TreeEntry { folder, name, path }: TreeEntry<'_>,
-    ) -> io::Result<bool> {
+    fn remove_folder(&mut self, Slot { folder, name, path }: Slot<'_>) -> io::Result<bool> {
         let Some(stat) = folder.stat(name)? else { return Ok(true) };
         let is_gone = folder.remove_empty_folder(name)?;
         if is_gone {
@@ -164,7 +157,7 @@ impl Visitor for Installer<'_> {
 
     fn make_folder(
         &mut self,
-        TreeEntry { folder, name, path }: TreeEntry<'_>,
+        Slot { folder, name, path }: Slot<'_>,
         _: &Wanted<'_>,
     ) -> io::Result<Option<Folder>> {
         if folder.ensure_folder(name)? {
@@ -173,8 +166,8 @@ impl Visitor for Installer<'_> {
         folder.enter(name).map(Some)
     }
 
-    fn put(&mut self, entry: TreeEntry<'_>, stat: Option<&FileStat>, _: &[u8]) -> io::Result<bool> {
-        let TreeEntry { folder, name, path } = entry;
+    fn put(&mut self, slot: Slot<'_>, stat: Option<&FileStat>, _: &[u8]) -> io::Result<bool> {
+        let Slot { folder, name, path } = slot;
         if !self.changed.contains(path) {
             return Ok(false);
         }
@@ -187,7 +180,7 @@ impl Visitor for Installer<'_> {
         Ok(true)
     }
 
-    fn blocked(&mut self, _: TreeEntry<'_>) -> io::Result<()> {
+    fn blocked(&mut self, _: Slot<'_>) -> io::Result<()> {
         Err(io::ErrorKind::InvalidInput.into())
     }
 

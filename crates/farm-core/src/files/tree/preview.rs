@@ -1,6 +1,6 @@
 //! What writing a directory would change.
 
-use super::walk::{TreeEntry, Visitor, walk};
+use super::walk::{Slot, Visitor, walk};
 use super::wanted::{Node, Wanted};
 use crate::files::folder::{Folder, read_start};
 use crate::files::kind::Kind;
@@ -67,21 +67,18 @@ impl Preview {
 }
 
 impl Visitor for Preview {
-    fn remove_file(&mut self, entry: TreeEntry<'_>, kind: Kind) -> io::Result<()> {
+    fn remove_file(&mut self, slot: Slot<'_>, kind: Kind) -> io::Result<()> {
         // The change of a link is shown with the file that replaces it.
         if kind == Kind::File
-            && let Some(before) = entry.read()?
+            && let Some(before) = slot.read()?
         {
-            let path = entry.path.to_owned();
+            let path = slot.path.to_owned();
             self.files.push(Change { path, before: Some(before), after: None });
         }
         Ok(())
     }
 
-    fn remove_folder(
-        &mut self,
-        TreeEntry { folder, name, path }: TreeEntry<'_>,
-    ) -> io::Result<bool> {
+    fn remove_folder(&mut self, Slot { folder, name, path }: Slot<'_>) -> io::Result<bool> {
         if folder.enter(name)?.names(0)?.is_some() {
             let (path, before) = (path.join(""), Some(Vec::new()));
             self.folders.push(Change { path, before, after: None });
@@ -89,32 +86,23 @@ impl Visitor for Preview {
         Ok(true)
     }
 
-    fn make_folder(
-        &mut self,
-        entry: TreeEntry<'_>,
-        below: &Wanted<'_>,
-    ) -> io::Result<Option<Folder>> {
-        self.new_folder(entry.path, below);
+    fn make_folder(&mut self, slot: Slot<'_>, below: &Wanted<'_>) -> io::Result<Option<Folder>> {
+        self.new_folder(slot.path, below);
         Ok(None)
     }
 
-    fn put(
-        &mut self,
-        entry: TreeEntry<'_>,
-        stat: Option<&FileStat>,
-        bytes: &[u8],
-    ) -> io::Result<bool> {
-        let before = if stat.is_some() { entry.read()? } else { None };
+    fn put(&mut self, slot: Slot<'_>, stat: Option<&FileStat>, bytes: &[u8]) -> io::Result<bool> {
+        let before = if stat.is_some() { slot.read()? } else { None };
         let differs = before.as_deref() != Some(bytes);
         if differs {
-            let (path, after) = (entry.path.to_owned(), Some(bytes.to_vec()));
+            let (path, after) = (slot.path.to_owned(), Some(bytes.to_vec()));
             self.files.push(Change { path, before, after });
         }
         Ok(differs)
     }
 }
 
-impl TreeEntry<'_> {
+impl Slot<'_> {
     fn read(&self) -> io::Result<Option<Vec<u8>>> {
         let file = self.folder.open_file(self.name)?;
         file.map(|file| read_start(&file, BYTES_MAX)).transpose()

@@ -1,6 +1,6 @@
 //! Writes new files to a hidden directory, before any of them is installed.
 
-use super::walk::{TreeEntry, Visitor, walk};
+use super::walk::{Slot, Visitor, walk};
 use super::wanted::{Files, Wanted};
 use crate::files::cleanup::remove_all;
 use crate::files::folder::Folder;
@@ -84,7 +84,7 @@ impl StagedTree {
 
 impl Drop for StagedTree {
     fn drop(&mut self) {
-        // A failure has no consequence: the name is hidden.
+        // After a failure it stays under its hidden name until the next sweep.
         drop(remove_all(&self.top, &self.hidden, 0));
     }
 }
@@ -112,13 +112,8 @@ impl Comparison {
 }
 
 impl Visitor for Comparison {
-    fn put(
-        &mut self,
-        entry: TreeEntry<'_>,
-        stat: Option<&FileStat>,
-        bytes: &[u8],
-    ) -> io::Result<bool> {
-        let TreeEntry { folder, name, path } = entry;
+    fn put(&mut self, slot: Slot<'_>, stat: Option<&FileStat>, bytes: &[u8]) -> io::Result<bool> {
+        let Slot { folder, name, path } = slot;
         let Some(stat) = stat else { return Ok(true) };
         let is_equal = match &self.options {
             Some(options) => folder.adjust_if_equal(name, Some(stat), bytes, options)?,
@@ -128,7 +123,7 @@ impl Visitor for Comparison {
         Ok(!is_equal)
     }
 
-    fn blocked(&mut self, _: TreeEntry<'_>) -> io::Result<()> {
+    fn blocked(&mut self, _: Slot<'_>) -> io::Result<()> {
         // The installation will fail, and says why.
         self.differs = true;
         Ok(())

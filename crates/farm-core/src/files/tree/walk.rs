@@ -17,9 +17,9 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// An entry of a directory, and its path below the top.
+/// A name in a directory, with or without a file, and its path below the top.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct TreeEntry<'a> {
+pub(super) struct Slot<'a> {
     pub(super) folder: &'a Folder,
     pub(super) name: &'a OsStr,
     pub(super) path: &'a Path,
@@ -29,30 +29,25 @@ pub(super) struct TreeEntry<'a> {
 /// compares.
 pub(super) trait Visitor {
     /// A file is wanted; `stat` is that of the present one. Returns whether they differ.
-    fn put(
-        &mut self,
-        entry: TreeEntry<'_>,
-        stat: Option<&FileStat>,
-        bytes: &[u8],
-    ) -> io::Result<bool>;
+    fn put(&mut self, slot: Slot<'_>, stat: Option<&FileStat>, bytes: &[u8]) -> io::Result<bool>;
 
     /// A file is not wanted, or a link, a socket or the like is at a wanted path.
-    fn remove_file(&mut self, _: TreeEntry<'_>, _: Kind) -> io::Result<()> {
+    fn remove_file(&mut self, _: Slot<'_>, _: Kind) -> io::Result<()> {
         Ok(())
     }
 
     /// A directory is not wanted, and empty by now. Returns whether it is removed.
-    fn remove_folder(&mut self, _: TreeEntry<'_>) -> io::Result<bool> {
+    fn remove_folder(&mut self, _: Slot<'_>) -> io::Result<bool> {
         Ok(true)
     }
 
     /// A directory is missing; returns the new one, or `None` to skip its contents.
-    fn make_folder(&mut self, _: TreeEntry<'_>, _below: &Wanted<'_>) -> io::Result<Option<Folder>> {
+    fn make_folder(&mut self, _: Slot<'_>, _below: &Wanted<'_>) -> io::Result<Option<Folder>> {
         Ok(None)
     }
 
     /// An entry that must not be removed is at a wanted path.
-    fn blocked(&mut self, _: TreeEntry<'_>) -> io::Result<()> {
+    fn blocked(&mut self, _: Slot<'_>) -> io::Result<()> {
         Ok(())
     }
 
@@ -118,23 +113,23 @@ impl<V: Visitor> Walk<'_, V> {
         };
         let is_replaced = kind.is_some() && !fits;
         if kind == Some(Kind::Other) {
-            self.visitor.remove_file(TreeEntry { folder, name, path: &self.path }, Kind::Other)?;
+            self.visitor.remove_file(Slot { folder, name, path: &self.path }, Kind::Other)?;
         } else if is_replaced && !self.remove(folder, name, 0)? {
-            self.visitor.blocked(TreeEntry { folder, name, path: &self.path })?;
+            self.visitor.blocked(Slot { folder, name, path: &self.path })?;
             return Ok(false);
         }
-        let entry = TreeEntry { folder, name, path: &self.path };
+        let slot = Slot { folder, name, path: &self.path };
         match node {
             Node::File(bytes) => {
                 let stat = stat.as_ref().filter(|_| fits);
-                Ok(self.visitor.put(entry, stat, bytes)? || is_replaced)
+                Ok(self.visitor.put(slot, stat, bytes)? || is_replaced)
             }
             Node::Folder(below) if fits => {
                 self.folder(&folder.enter(name)?, below)?;
                 Ok(false)
             }
             Node::Folder(below) => {
-                if let Some(made) = self.visitor.make_folder(entry, below)? {
+                if let Some(made) = self.visitor.make_folder(slot, below)? {
                     self.folder(&made, below)?;
                 }
                 Ok(true)
@@ -149,8 +144,7 @@ impl<V: Visitor> Walk<'_, V> {
             None => Ok(true),
             Some(Kind::Other) => Ok(false),
             Some(Kind::File) => {
-                self.visitor
-                    .remove_file(TreeEntry { folder, name, path: &self.path }, Kind::File)?;
+                self.visitor.remove_file(Slot { folder, name, path: &self.path }, Kind::File)?;
                 Ok(true)
             }
             Some(Kind::Folder) if depth == REMOVAL_DEPTH_MAX => Ok(false),
@@ -163,8 +157,8 @@ impl<V: Visitor> Walk<'_, V> {
                     differs |= is_gone;
                     is_empty &= is_gone;
                 }
-                let entry = TreeEntry { folder, name, path: &self.path };
-                let is_gone = is_empty && self.visitor.remove_folder(entry)?;
+                let slot = Slot { folder, name, path: &self.path };
+                let is_gone = is_empty && self.visitor.remove_folder(slot)?;
                 if differs && !is_gone {
                     self.visitor.folder_differs(&below)?;
                 }
