@@ -44,7 +44,10 @@ fn wrong_usage_is_one_line_and_a_hint() {
         (&["/db", "x", "-f", "dir", "--in-place"], "--in-place needs a file, not a directory\n"),
         (&["/db", "-", "-f", "json", "--mode", "600"], "--mode, --owner and --in-place need a"),
         (&["/db", "-", "-f", "json", "-n"], "--dry-run needs a file to compare with\n"),
-        (&["/db", "x.php", "--mode", "u=rw"], "\"u=rw\" is not a mode: it must be octal, like 640\n"),
+        (
+            &["/db", "x.php", "--mode", "u=rw"],
+            "\"u=rw\" is not a mode: it must be octal, like 640\n",
+        ),
         (&["/db", "x.php", "--owner", "no-such-user"], "no such user: \"no-such-user\"\n"),
         (
             &["/db", "x.php", "--hold-drop", "30"],
