@@ -15,35 +15,35 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 const START_ATTEMPTS_MAX: u32 = 4;
 
-/// How the servers of an ensemble are set up.
+/// The configuration of an ensemble.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many; one is a standalone server.
+    /// The number of servers; one is a standalone server.
     pub servers: usize,
-    /// The server's unit of time. Sessions last two of them at least.
+    /// The server's tick. A session timeout has at least two ticks.
     pub tick_ms: u32,
-    /// How many ticks a follower may take to join.
+    /// How many ticks a follower may take to connect to the leader.
     pub init_limit: u32,
-    /// How many ticks a follower may lag behind.
+    /// How many ticks a follower may lag behind the leader.
     pub sync_limit: u32,
-    /// How many connections one address may have; 0 is no limit.
+    /// The maximum number of connections per client address; 0 is no limit.
     pub max_client_cnxns: u32,
-    /// The most memory the heap of each may take.
+    /// The maximum heap size of each server.
     pub heap_mb: u32,
-    /// A second port on each, for clients that speak TLS.
+    /// A second port on each server for TLS clients.
     pub secure: Option<Secure>,
-    /// Further lines of the configuration.
+    /// Additional lines of the configuration.
     pub lines: Vec<String>,
 }
 
-/// How servers speak TLS. They read the files when they start.
+/// The TLS configuration of the servers. They read the files when they start.
 #[derive(Debug, Clone)]
 pub struct Secure {
-    /// Their key and certificate, in one PEM file.
+    /// The servers' key and certificate in one PEM file.
     pub identity: PathBuf,
-    /// The authorities that clients' certificates are to be from.
+    /// The authorities that may issue clients' certificates.
     pub trusted: PathBuf,
-    /// Whether a client without a certificate is refused.
+    /// Whether the servers refuse a client without a certificate.
     pub needs_certificates: bool,
 }
 
@@ -76,16 +76,16 @@ impl Default for Options {
     }
 }
 
-/// Why an ensemble did not come up.
+/// Why an ensemble did not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// Something it needs is not on this machine.
+    /// A tool is missing on this machine.
     Missing(Missing),
     /// The servers could not be set up.
     Io(io::Error),
-    /// A server did not serve; `said` has its last words.
+    /// A server did not start to serve clients.
     Down {
-        /// Which one.
+        /// The server's address.
         addr: SocketAddr,
         /// The end of its log.
         said: String,
@@ -114,7 +114,7 @@ impl std::error::Error for StartError {
 /// One or more ZooKeeper servers, killed on drop.
 #[derive(Debug)]
 pub struct Ensemble {
-    // Above the scratch: a server must be gone before its directory is.
+    // Dropped before the scratch: a server must end before its directory is removed.
     servers: Vec<Server>,
     _scratch: Scratch,
 }
@@ -124,18 +124,18 @@ impl Ensemble {
     ///
     /// # Panics
     ///
-    /// When it does not come up, with the log.
+    /// When it does not start, with the log.
     #[must_use]
     #[track_caller]
     pub fn start(servers: usize) -> Self {
         Self::with(&Options { servers, ..Options::default() })
     }
 
-    /// Starts servers that are set up as told.
+    /// Starts servers with these options.
     ///
     /// # Panics
     ///
-    /// When they do not come up, with the log.
+    /// When they do not start, with the log.
     #[must_use]
     #[track_caller]
     pub fn with(options: &Options) -> Self {
@@ -145,18 +145,18 @@ impl Ensemble {
         })
     }
 
-    /// Starts servers, for callers that can live with a failure.
+    /// Starts servers, for callers that handle a failure.
     ///
     /// # Errors
     ///
-    /// When something is missing, or they do not come up.
+    /// When a tool is missing, or the servers do not start.
     pub fn try_with(options: &Options) -> Result<Self, StartError> {
         let toolbox = Toolbox::find().map_err(StartError::Missing)?;
         let mut attempts_left = START_ATTEMPTS_MAX;
         loop {
             attempts_left -= 1;
             match Self::attempt(options, &toolbox) {
-                // Somebody took one of the ports between our look and the server's.
+                // Another process bound one of the ports after we found it free.
                 Err(StartError::Down { said, .. })
                     if attempts_left > 0 && said.contains("Address already in use") => {}
                 answer => return answer,
@@ -175,7 +175,7 @@ impl Ensemble {
         }
         let ensemble = Self { servers, _scratch: scratch };
         for server in &ensemble.servers {
-            server.is_up().map_err(|said| StartError::Down { addr: server.addr(), said })?;
+            server.wait_started().map_err(|said| StartError::Down { addr: server.addr(), said })?;
         }
         Ok(ensemble)
     }
@@ -184,17 +184,17 @@ impl Ensemble {
     ///
     /// # Panics
     ///
-    /// When it does not come up, with the log.
+    /// When it does not start, with the log.
     #[must_use]
     #[track_caller]
     pub fn shared() -> &'static Self {
-        // Never dropped: the kernel kills the server with this process, and the
-        // next run sweeps its directory.
+        // Never dropped: the kernel kills the server with this process, and the next test run
+        // removes its directory.
         static SHARED: OnceLock<Ensemble> = OnceLock::new();
         SHARED.get_or_init(|| Self::start(1))
     }
 
-    /// The servers as clients want them: `host:port,host:port`.
+    /// The connect string for clients: `host:port,host:port`.
     #[must_use]
     pub fn connect_string(&self) -> String {
         let addrs: Vec<_> = self.servers.iter().map(|server| server.addr().to_string()).collect();
@@ -205,7 +205,7 @@ impl Ensemble {
     ///
     /// # Panics
     ///
-    /// When there are fewer.
+    /// When there are fewer servers.
     #[must_use]
     #[track_caller]
     pub fn server(&self, index: usize) -> &Server {
@@ -218,11 +218,11 @@ impl Ensemble {
         &self.servers
     }
 
-    /// The server that leads, as soon as there is one.
+    /// Waits for a leader and returns it.
     ///
     /// # Panics
     ///
-    /// When none does in time.
+    /// When no server becomes the leader in time.
     #[must_use]
     #[track_caller]
     pub fn leader(&self) -> &Server {
@@ -231,11 +231,11 @@ impl Ensemble {
         })
     }
 
-    /// A server that serves and does not lead, as soon as there is one.
+    /// Waits for a follower and returns it.
     ///
     /// # Panics
     ///
-    /// When there is none in time.
+    /// When no server becomes a follower in time.
     #[must_use]
     #[track_caller]
     pub fn follower(&self) -> &Server {
@@ -246,11 +246,11 @@ impl Ensemble {
         })
     }
 
-    /// An observer of the first server that answers.
+    /// A client of the first server that answers.
     ///
     /// # Panics
     ///
-    /// When none does.
+    /// When none answers.
     #[must_use]
     #[track_caller]
     pub fn zk(&self) -> Zk {
@@ -262,7 +262,7 @@ impl Ensemble {
         eventually_within(START_WAIT, "a server takes an observer", || {
             let mut last = None;
             for server in &self.servers {
-                // A frozen server accepts connections and never answers them.
+                // A frozen server accepts connections but never answers.
                 match crate::mode(server.addr()).map_err(crate::ZkError::from) {
                     Ok(_) => match Zk::connect_below(server.addr(), root) {
                         Ok(zk) => return Ok(zk),
@@ -275,7 +275,7 @@ impl Ensemble {
         })
     }
 
-    /// Makes a place of its own for a test, named after it.
+    /// Creates a znode for one test, named after the test.
     ///
     /// # Panics
     ///
@@ -293,7 +293,7 @@ impl Ensemble {
     }
 }
 
-/// A znode that belongs to one test; the tools under test take it for the root.
+/// A znode that belongs to one test and is the chroot of the tools under test.
 #[derive(Debug)]
 pub struct Chroot<'a> {
     ensemble: &'a Ensemble,
@@ -301,19 +301,19 @@ pub struct Chroot<'a> {
 }
 
 impl Chroot<'_> {
-    /// What the tools are told to connect to: `host:port/t/name-1`.
+    /// The connect string for the tools: `host:port/t/name-1`.
     #[must_use]
     pub fn connect_string(&self) -> String {
         format!("{}{}", self.ensemble.connect_string(), self.path)
     }
 
-    /// The place itself, as the server sees it.
+    /// The path of the znode on the server.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// An observer whose paths start here.
+    /// A client whose paths are relative to this znode.
     ///
     /// # Panics
     ///

@@ -1,15 +1,15 @@
-//! Frames gone wrong on their way to a client.
+//! Corrupted frames on their way to a client.
 
 use crate::wire::{Pack, xid};
 use std::collections::VecDeque;
 
-/// One way to spoil what the client reads next.
+/// One way to corrupt what the client reads next.
 ///
-/// Each spoils one frame, the next one of the kind that it is about; several
-/// wait for their turn in the order in which they were asked for.
+/// Each corrupts one frame: the next frame of the kind that it applies to. Several are
+/// applied in the order in which they were requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Garble {
-    /// The next answer to a handshake ends after ten bytes, as its length says.
+    /// The next answer to a handshake has ten bytes, with a length to match.
     ShortConnectResponse,
     /// The next answer to a handshake has a negative timeout and a password that
     /// claims to be far longer than the frame.
@@ -18,21 +18,21 @@ pub enum Garble {
     HugeLength,
     /// The next frame claims a length of -1.
     NegativeLength,
-    /// The next reply, a ping's apart, is to a request that nobody sent.
+    /// The next reply (except to a ping) has the xid of no request.
     WrongXid,
-    /// The next two replies come in the wrong order; the first one waits for the second.
+    /// The next two replies come in the wrong order: the first is held until the second.
     SwapReplies,
-    /// The next reply, a ping's apart, comes twice.
+    /// The next reply (except to a ping) comes twice.
     ReplyTooMany,
-    /// Half of the next frame, then never a byte again on that connection.
+    /// Half of the next frame, then silence on that connection.
     HalfFrame,
     /// Half of the next frame, then the end of the connection.
     HalfFrameThenCut,
-    /// Noise of the next frame's size instead of it; the seed makes it repeatable.
+    /// Random bytes replace the next frame, with its size; the seed makes them repeatable.
     RandomBytes(u64),
 }
 
-/// What a frame carries, as far as garbling cares.
+/// The kinds of frames that are garbled differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FrameKind {
     Handshake,
@@ -42,7 +42,7 @@ pub(crate) enum FrameKind {
 }
 
 impl FrameKind {
-    /// Tells by the xid; only the stream knows which frame is the handshake.
+    /// Decides by the xid. Only the caller knows which frame is the handshake.
     pub(crate) fn of(frame: &[u8], is_handshake: bool) -> Self {
         if is_handshake {
             return Self::Handshake;
@@ -56,7 +56,7 @@ impl FrameKind {
 }
 
 impl Garble {
-    const fn spoils(self, kind: FrameKind) -> bool {
+    const fn applies_to(self, kind: FrameKind) -> bool {
         match self {
             Self::ShortConnectResponse | Self::OddConnectResponse => {
                 matches!(kind, FrameKind::Handshake)
@@ -73,15 +73,15 @@ impl Garble {
     }
 }
 
-/// What happens to the connection once the bytes are out.
+/// What happens to the connection after the frame is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Then {
-    GoOn,
-    Mute,
-    Cut,
+pub(crate) enum AfterFrame {
+    Continue,
+    Silence,
+    Close,
 }
 
-/// The damage that waits for its frames.
+/// The pending corruptions of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Garbler {
     queue: VecDeque<Garble>,
@@ -96,41 +96,43 @@ impl Garbler {
         self.queue.clear();
     }
 
-    /// What goes out instead of `frame`; `kept` is the connection's place for a
-    /// reply that waits for a later one to go first.
+    /// The bytes to send instead of `frame`. `kept` is the connection's slot for a reply that
+    /// is held until the next one has been sent.
     pub(crate) fn pass(
         &mut self,
         frame: Vec<u8>,
         kind: FrameKind,
         kept: &mut Option<Vec<u8>>,
-    ) -> (Vec<u8>, Then) {
+    ) -> (Vec<u8>, AfterFrame) {
         if matches!(kind, FrameKind::Reply | FrameKind::Ping)
             && let Some(earlier) = kept.take()
         {
-            return ([frame, earlier].concat(), Then::GoOn);
+            return ([frame, earlier].concat(), AfterFrame::Continue);
         }
-        let Some(garble) = self.queue.pop_front_if(|garble| garble.spoils(kind)) else {
-            return (frame, Then::GoOn);
+        let Some(garble) = self.queue.pop_front_if(|garble| garble.applies_to(kind)) else {
+            return (frame, AfterFrame::Continue);
         };
         let half = || frame[..frame.len() / 2].to_vec();
         match garble {
-            Garble::ShortConnectResponse => (Pack::new().bytes(&[0; 10]).frame(), Then::GoOn),
+            Garble::ShortConnectResponse => {
+                (Pack::new().bytes(&[0; 10]).frame(), AfterFrame::Continue)
+            }
             Garble::OddConnectResponse => {
                 let odd = Pack::new().int(0).int(-1).long(-1).int(i32::MAX - 16).flag(false);
-                (odd.frame(), Then::GoOn)
+                (odd.frame(), AfterFrame::Continue)
             }
-            Garble::HugeLength => (with_int(frame, 0, i32::MAX), Then::GoOn),
-            Garble::NegativeLength => (with_int(frame, 0, -1), Then::GoOn),
-            // Far from any number that a client reaches by counting.
-            Garble::WrongXid => (with_int(frame, 4, 0x5a5a_5a5a), Then::GoOn),
+            Garble::HugeLength => (with_int(frame, 0, i32::MAX), AfterFrame::Continue),
+            Garble::NegativeLength => (with_int(frame, 0, -1), AfterFrame::Continue),
+            // No client counts that far.
+            Garble::WrongXid => (with_int(frame, 4, 0x5a5a_5a5a), AfterFrame::Continue),
             Garble::SwapReplies => {
                 *kept = Some(frame);
-                (Vec::new(), Then::GoOn)
+                (Vec::new(), AfterFrame::Continue)
             }
-            Garble::ReplyTooMany => (frame.repeat(2), Then::GoOn),
-            Garble::HalfFrame => (half(), Then::Mute),
-            Garble::HalfFrameThenCut => (half(), Then::Cut),
-            Garble::RandomBytes(seed) => (noise(seed, frame.len()), Then::GoOn),
+            Garble::ReplyTooMany => (frame.repeat(2), AfterFrame::Continue),
+            Garble::HalfFrame => (half(), AfterFrame::Silence),
+            Garble::HalfFrameThenCut => (half(), AfterFrame::Close),
+            Garble::RandomBytes(seed) => (noise(seed, frame.len()), AfterFrame::Continue),
         }
     }
 }
@@ -142,7 +144,7 @@ fn with_int(mut frame: Vec<u8>, at: usize, value: i32) -> Vec<u8> {
     frame
 }
 
-/// SplitMix64, one byte of each number.
+/// One byte of each SplitMix64 number.
 fn noise(mut seed: u64, count: usize) -> Vec<u8> {
     let byte = |_| {
         seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -160,7 +162,11 @@ mod tests {
         Pack::reply(xid, 1, 0).frame()
     }
 
-    fn pass(garbler: &mut Garbler, frame: Vec<u8>, kept: &mut Option<Vec<u8>>) -> (Vec<u8>, Then) {
+    fn pass(
+        garbler: &mut Garbler,
+        frame: Vec<u8>,
+        kept: &mut Option<Vec<u8>>,
+    ) -> (Vec<u8>, AfterFrame) {
         let kind = FrameKind::of(&frame, false);
         garbler.pass(frame, kind, kept)
     }
@@ -171,29 +177,32 @@ mod tests {
         garbler.push(Garble::ReplyTooMany);
         garbler.push(Garble::HalfFrame);
         for passing in [reply(xid::EVENT), reply(xid::PING)] {
-            assert_eq!(pass(&mut garbler, passing.clone(), &mut kept), (passing, Then::GoOn));
+            assert_eq!(
+                pass(&mut garbler, passing.clone(), &mut kept),
+                (passing, AfterFrame::Continue)
+            );
         }
         assert_eq!(
             pass(&mut garbler, reply(3), &mut kept),
-            ([reply(3), reply(3)].concat(), Then::GoOn)
+            ([reply(3), reply(3)].concat(), AfterFrame::Continue)
         );
         assert_eq!(
             pass(&mut garbler, reply(xid::PING), &mut kept),
-            (reply(xid::PING)[..10].to_vec(), Then::Mute)
+            (reply(xid::PING)[..10].to_vec(), AfterFrame::Silence)
         );
-        assert_eq!(pass(&mut garbler, reply(4), &mut kept), (reply(4), Then::GoOn));
+        assert_eq!(pass(&mut garbler, reply(4), &mut kept), (reply(4), AfterFrame::Continue));
     }
 
     #[test]
     fn swapped_replies_wait_for_one_another_but_events_do_not_wait() {
         let (mut garbler, mut kept) = (Garbler::default(), None);
         garbler.push(Garble::SwapReplies);
-        assert_eq!(pass(&mut garbler, reply(1), &mut kept), (Vec::new(), Then::GoOn));
+        assert_eq!(pass(&mut garbler, reply(1), &mut kept), (Vec::new(), AfterFrame::Continue));
         let event = reply(xid::EVENT);
-        assert_eq!(pass(&mut garbler, event.clone(), &mut kept), (event, Then::GoOn));
+        assert_eq!(pass(&mut garbler, event.clone(), &mut kept), (event, AfterFrame::Continue));
         assert_eq!(
             pass(&mut garbler, reply(2), &mut kept),
-            ([reply(2), reply(1)].concat(), Then::GoOn)
+            ([reply(2), reply(1)].concat(), AfterFrame::Continue)
         );
     }
 

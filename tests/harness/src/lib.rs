@@ -1,16 +1,14 @@
 //! Servers, faults and tools under test.
 //!
-//! **Invariant.** Nothing outlives the process that uses this crate: what it
-//! starts is killed on drop, and by the kernel if the process is killed first.
-//! Nothing here uses the crates under test: an observer that shares their code
-//! would share their faults.
+//! **Invariant.** Nothing outlives the process that uses this crate: its children are
+//! killed on drop, and by the kernel if the process is killed first. Nothing here uses
+//! the crates under test: a client that shared their code would share their bugs.
 
-mod bell;
 mod ensemble;
 mod fake;
 mod garble;
-mod keeper;
 mod mutate;
+mod output;
 mod patience;
 mod pki;
 mod port;
@@ -20,8 +18,10 @@ mod raw_client;
 mod running;
 mod scratch;
 mod server;
+mod spawner;
 mod tool;
 pub mod toolbox;
+mod waker;
 mod wire;
 mod zk;
 
@@ -30,9 +30,9 @@ pub use fake::{
     FakeEnsemble, FakeServer, MemoryServer, MemoryZnode, Noted, Seen, SessionSeen, Timeouts, View,
 };
 pub use garble::Garble;
-pub use keeper::mortal;
 pub use mutate::survive_mutations;
 pub use nix::sys::signal::Signal;
+pub use output::Output;
 pub use patience::{eventually, eventually_within, patience, seeds, steadily, until};
 pub use pki::{Authority, Papers};
 pub use port::free as free_port;
@@ -40,6 +40,7 @@ pub use proxy::{FaultProxy, ProxyCounts};
 pub use running::Running;
 pub use scratch::Scratch;
 pub use server::{Conf, Server, four_letter, mode};
-pub use tool::{Output, Tool};
+pub use spawner::mortal;
+pub use tool::Tool;
 pub use wire::{code, op};
 pub use zk::{Acl, Create, Stat, Zk, ZkError, Znode, kill_session};

@@ -1,7 +1,7 @@
-//! Bytes that nobody meant, made from some that somebody did.
+//! Random mutations of sample inputs.
 //!
-//! No coverage is measured here: this is what every run of the tests can afford.
-//! `tests/fuzz` has the same checks for a fuzzer that learns.
+//! They are cheap enough for every test run and measure no coverage. `tests/fuzz` runs the
+//! same checks under libFuzzer.
 
 use fastrand::Rng;
 use std::env;
@@ -11,9 +11,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 
 const ROUNDS: usize = 4000;
-/// Longer inputs are no stranger, only slower.
+/// Longer inputs find no other bugs and are slower.
 const BYTES_MAX: usize = 4096;
-/// What parsers stumble over.
+/// Byte sequences that often break parsers.
 const TOKENS: [&[u8]; 28] = [
     b"\0",
     b"\xff",
@@ -45,13 +45,13 @@ const TOKENS: [&[u8]; 28] = [
     b"\xff\xff\xff\xff",
 ];
 
-/// Feeds a check with every file of a directory, and then with mutations of them;
-/// `FARM_FUZZ_ROUNDS` and `FARM_FUZZ_SEED` ask for more and for others.
+/// Runs a check on every file of a directory and then on mutations of them.
+/// `FARM_FUZZ_ROUNDS` sets the number of mutations, `FARM_FUZZ_SEED` their seed.
 ///
 /// # Panics
 ///
-/// When the check panics; the seed and the bytes are shown. Also when the
-/// directory has no files.
+/// When the check panics, after printing the seed and the bytes; when the directory has no
+/// files.
 #[track_caller]
 pub fn survive_mutations(corpus: impl AsRef<Path>, check: impl Fn(&[u8])) {
     let samples = samples(corpus.as_ref());
@@ -72,7 +72,7 @@ pub fn survive_mutations(corpus: impl AsRef<Path>, check: impl Fn(&[u8])) {
 fn samples(corpus: &Path) -> Vec<Vec<u8>> {
     let entries = fs::read_dir(corpus).unwrap_or_else(|e| panic!("{}: {e}", corpus.display()));
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    // The same seed has to mean the same bytes everywhere.
+    // The same seed must produce the same bytes on every machine.
     paths.sort();
     assert!(!paths.is_empty(), "no files in {}", corpus.display());
     let read =

@@ -1,7 +1,7 @@
 //! Waiting for outcomes.
 //!
-//! The only place of the test suite that pauses: a test names the condition it
-//! waits for, never a time it hopes to be enough.
+//! The test suite sleeps nowhere else: a test names the condition that it waits for, not a
+//! time that should be enough.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ pub fn patience(base: Duration) -> Duration {
     base.mul_f64(factor.filter(|factor: &f64| (0.1..=1000.0).contains(factor)).unwrap_or(1.0))
 }
 
-/// The seeds of a storm, from 0 on: as many as usual, times `FARM_STORMS`.
+/// The seeds of a randomized test, from 0 on: the usual number times `FARM_STORMS`.
 #[must_use]
 pub fn seeds(usual: u64) -> std::ops::Range<u64> {
     let factor = std::env::var("FARM_STORMS").ok().and_then(|text| text.parse().ok());
@@ -27,17 +27,17 @@ pub fn seeds(usual: u64) -> std::ops::Range<u64> {
 ///
 /// # Panics
 ///
-/// When ten seconds (scaled) have passed; the message has what the last probe said.
+/// After ten seconds (scaled); the message has the last probe's error.
 #[track_caller]
 pub fn eventually<T, E: Display>(what: &str, probe: impl FnMut() -> Result<T, E>) -> T {
     eventually_within(PATIENCE, what, probe)
 }
 
-/// Waits like [`eventually`], but for as long as it is told (scaled).
+/// Waits like [`eventually`], but at most for `limit` (scaled).
 ///
 /// # Panics
 ///
-/// When that time has passed; the message has what the last probe said.
+/// After that time; the message has the last probe's error.
 #[track_caller]
 pub fn eventually_within<T, E: Display>(
     limit: Duration,
@@ -51,11 +51,11 @@ pub fn eventually_within<T, E: Display>(
     }
 }
 
-/// Watches that a condition holds the whole time.
+/// Checks that a condition holds for the whole duration.
 ///
 /// # Panics
 ///
-/// At the first probe that fails.
+/// When a probe fails.
 #[track_caller]
 pub fn steadily<E: Display>(
     duration: Duration,
@@ -74,11 +74,11 @@ pub fn steadily<E: Display>(
     }
 }
 
-/// Probes until the first success or the deadline, at least once.
+/// Repeats the probe until it succeeds or the deadline passes; probes at least once.
 ///
 /// # Errors
 ///
-/// What the last probe said.
+/// The last probe's error.
 pub fn until<T, E>(deadline: Instant, probe: &mut impl FnMut() -> Result<T, E>) -> Result<T, E> {
     loop {
         match probe() {

@@ -1,17 +1,17 @@
-//! Certificates for servers and clients, made on the spot.
+//! Certificates for servers and clients, generated at run time.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 
-/// Somebody who signs certificates.
+/// A certificate authority.
 #[derive(Debug)]
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
-/// A certificate and its key, both in PEM.
+/// A certificate and its key, both as PEM.
 #[derive(Debug, Clone)]
 pub struct Papers {
     /// The certificate.
@@ -21,7 +21,7 @@ pub struct Papers {
 }
 
 impl Papers {
-    /// Both in one file, as ZooKeeper wants them.
+    /// Both in one file, as ZooKeeper reads them.
     #[must_use]
     pub fn both(&self) -> String {
         format!("{}{}", self.key, self.cert)
@@ -29,11 +29,11 @@ impl Papers {
 }
 
 impl Authority {
-    /// A new one, whom nobody knows yet.
+    /// Generates a new authority.
     ///
     /// # Panics
     ///
-    /// When there is no randomness to be had.
+    /// When the system has no randomness.
     #[must_use]
     pub fn new(name: &str) -> Self {
         let mut params = named(name, &[]);
@@ -43,27 +43,27 @@ impl Authority {
         Self { issuer: issuer.expect("the parameters are complete") }
     }
 
-    /// Its own certificate, in PEM.
+    /// The authority's own certificate as PEM.
     #[must_use]
     pub fn pem(&self) -> String {
         self.issuer.pem()
     }
 
-    /// Signs a certificate for these names and addresses.
+    /// Issues a certificate for these names and addresses.
     ///
     /// # Panics
     ///
-    /// When one of them can't be in a certificate.
+    /// When one of them is invalid in a certificate.
     #[must_use]
     pub fn issue(&self, names: &[&str]) -> Papers {
         self.sign(&named("anybody", names))
     }
 
-    /// The same, but valid for one day of long ago.
+    /// Issues a certificate that expired in 2001.
     ///
     /// # Panics
     ///
-    /// When one of the names can't be in a certificate.
+    /// When one of the names is invalid in a certificate.
     #[must_use]
     pub fn issue_expired(&self, names: &[&str]) -> Papers {
         let mut params = named("anybody", names);

@@ -1,8 +1,7 @@
-//! Loopback ports: numbers that nobody uses, and one that can be closed and
-//! opened again.
+//! Loopback ports: unused port numbers, and a port that can be closed and opened again.
 //!
-//! **Invariant.** The port number belongs to its [`Port`] from start to drop,
-//! also while it refuses: no other process of a busy test run can take it.
+//! **Invariant.** A [`Port`] owns its number from start to drop, even while it refuses
+//! connections: no other process of a busy test run can take it.
 
 use nix::sys::socket::{self, Backlog, Shutdown};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -12,16 +11,15 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-// Below the range the kernel takes source ports from: while a server is down, a
-// client that connects to its port could otherwise get that very port as its
-// own and be connected to itself.
+// Below the kernel's range of ephemeral ports: otherwise a client that connects to the port
+// of a stopped server could get that port as its source port and be connected to itself.
 const FIRST: u32 = 15_000;
 const COUNT: u32 = 17_000;
 
-/// How often a start is repeated when another process was quicker.
+/// How often binding is tried when another process takes the port first.
 const BIND_ATTEMPTS_MAX: u32 = 20;
 
-/// A port that nobody listens on now, and that this process was not given before.
+/// A port that nobody listens on now and that this process did not get before.
 ///
 /// # Panics
 ///
@@ -30,7 +28,7 @@ const BIND_ATTEMPTS_MAX: u32 = 20;
 pub fn free() -> u16 {
     static START: OnceLock<u32> = OnceLock::new();
     static GIVEN: AtomicU32 = AtomicU32::new(0);
-    // A random start keeps test processes that run at the same time apart.
+    // A random start keeps concurrent test processes apart.
     let start = START.get_or_init(|| RandomState::new().build_hasher().finish() as u32 % COUNT);
     for _ in 0..COUNT {
         let step = GIVEN.fetch_add(1, Ordering::Relaxed);
@@ -66,8 +64,8 @@ impl Port {
     }
 
     fn bind() -> io::Result<Self> {
-        // By its number: a socket bound to port 0 gives the number back to the
-        // system when it stops listening, one bound to the number keeps it.
+        // Bound by number: a socket bound to port 0 returns the number to the system when it
+        // stops listening, a socket bound to the number keeps it.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, free()))?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
@@ -78,10 +76,10 @@ impl Port {
         self.addr
     }
 
-    /// Refuses connections, at once and also for whoever waits to be accepted.
+    /// Refuses connections from now on, pending ones included.
     pub(crate) fn refuse(&mut self) {
         if self.is_open {
-            // Leaves the state of listening, keeps the number.
+            // The socket stops listening and keeps the number.
             socket::shutdown(self.listener.as_raw_fd(), Shutdown::Both)
                 .expect("a listening socket can be shut down");
             self.is_open = false;
@@ -97,17 +95,17 @@ impl Port {
         }
     }
 
-    /// The socket to poll, while the port is open.
+    /// The socket to poll; `None` while the port is closed.
     pub(crate) fn listener(&self) -> Option<Arc<TcpListener>> {
         self.is_open.then(|| Arc::clone(&self.listener))
     }
 
-    /// The next connection that waits, made ready for a poll loop.
+    /// Accepts the next pending connection as a non-blocking socket.
     pub(crate) fn next(&mut self) -> Option<TcpStream> {
         while self.is_open {
             match self.listener.accept() {
                 Ok((stream, _)) => {
-                    // Fails only for a peer that has gone already.
+                    // Fails only if the peer is gone already.
                     if stream.set_nonblocking(true).is_ok() && stream.set_nodelay(true).is_ok() {
                         return Some(stream);
                     }
@@ -118,7 +116,7 @@ impl Port {
                         error.kind(),
                         io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
                     ) => {}
-                // Out of descriptors: a refused port is honest, a spinning loop is not.
+                // Out of file descriptors: refuse connections, so that the poll loop does not spin.
                 Err(_) => self.refuse(),
             }
         }
@@ -128,7 +126,7 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        // The poll loop may hold the socket for a moment longer.
+        // The poll loop may still hold the socket for a short time.
         self.refuse();
     }
 }

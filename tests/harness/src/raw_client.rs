@@ -1,14 +1,14 @@
-//! A client for this crate's own tests: bytes on a socket, no more.
+//! A minimal client for this crate's own tests.
 
 use crate::wire::{ConnectRequest, ConnectResponse, Pack, Unpack, op, read_frame, xid};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longer than any answer takes, so that only a missing one is missed.
+/// Longer than any answer takes: a timeout means that there is none.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a client listens before it calls the silence a silence.
+/// How long a client waits before it concludes that nothing comes.
 const SILENCE: Duration = Duration::from_millis(30);
 
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct RawClient {
     pub(crate) xid: i32,
 }
 
-/// A reply: whose, its error, its body.
+/// A reply: the xid of its request, its error, its body.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Reply {
     pub(crate) xid: i32,
@@ -29,8 +29,8 @@ pub(crate) struct Reply {
 }
 
 impl RawClient {
-    /// A connection that has not said anything yet.
-    pub(crate) fn dial(addr: SocketAddr) -> io::Result<Self> {
+    /// A TCP connection before the handshake.
+    pub(crate) fn open(addr: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -38,23 +38,23 @@ impl RawClient {
     }
 
     pub(crate) fn connect(addr: SocketAddr) -> io::Result<Self> {
-        let mut client = Self::dial(addr)?;
-        client.greet()?;
-        client.hear_greeting()?;
+        let mut client = Self::open(addr)?;
+        client.send_handshake()?;
+        client.receive_handshake()?;
         Ok(client)
     }
 
-    /// Takes another client's session over.
+    /// Resumes this client's session on another connection.
     pub(crate) fn resume(&self, addr: SocketAddr) -> io::Result<Self> {
-        let mut client = Self::dial(addr)?;
+        let mut client = Self::open(addr)?;
         client.session = self.session;
         client.password.clone_from(&self.password);
-        client.greet()?;
-        client.hear_greeting()?;
+        client.send_handshake()?;
+        client.receive_handshake()?;
         Ok(client)
     }
 
-    pub(crate) fn greet(&mut self) -> io::Result<()> {
+    pub(crate) fn send_handshake(&mut self) -> io::Result<()> {
         let request = ConnectRequest {
             last_zxid: 0,
             timeout_ms: self.timeout_ms,
@@ -65,7 +65,7 @@ impl RawClient {
         self.stream.write_all(&request.frame())
     }
 
-    pub(crate) fn hear_greeting(&mut self) -> io::Result<()> {
+    pub(crate) fn receive_handshake(&mut self) -> io::Result<()> {
         let response = ConnectResponse::unpack(&read_frame(&mut self.stream)?)
             .ok_or(ErrorKind::InvalidData)?;
         self.session = response.session;
@@ -74,7 +74,7 @@ impl RawClient {
         Ok(())
     }
 
-    /// Sends a request and gives its xid.
+    /// Sends a request and returns its xid.
     pub(crate) fn send(&mut self, opcode: i32, body: Pack) -> i32 {
         let xid = if opcode == op::PING {
             xid::PING
@@ -87,7 +87,7 @@ impl RawClient {
         xid
     }
 
-    pub(crate) fn hear(&mut self) -> io::Result<Reply> {
+    pub(crate) fn receive(&mut self) -> io::Result<Reply> {
         let body = read_frame(&mut self.stream)?;
         let mut unpack = Unpack::new(&body);
         let header = (unpack.int(), unpack.long(), unpack.int());
@@ -97,10 +97,10 @@ impl RawClient {
         Ok(Reply { xid, error, body: body[16..].to_vec() })
     }
 
-    /// Asks and hears the answer, which must be to this very request.
+    /// Sends a request and receives its answer.
     pub(crate) fn ask(&mut self, opcode: i32, body: Pack) -> Result<Vec<u8>, i32> {
         let xid = self.send(opcode, body);
-        let reply = self.hear().unwrap();
+        let reply = self.receive().unwrap();
         assert_eq!(reply.xid, xid, "an answer to another request: {reply:?}");
         if reply.error == 0 { Ok(reply.body) } else { Err(reply.error) }
     }
@@ -128,9 +128,9 @@ impl RawClient {
         assert_eq!(self.ask(op::PING, Pack::new()), Ok(Vec::new()));
     }
 
-    /// Hears an event: its type and its path.
+    /// Receives an event: its type and its path.
     pub(crate) fn event(&mut self) -> (i32, String) {
-        let reply = self.hear().unwrap();
+        let reply = self.receive().unwrap();
         assert_eq!(reply.xid, xid::EVENT, "no event: {reply:?}");
         let mut unpack = Unpack::new(&reply.body);
         let (kind, state) = (unpack.int().unwrap(), unpack.int().unwrap());
@@ -138,15 +138,15 @@ impl RawClient {
         (kind, unpack.string().unwrap())
     }
 
-    pub(crate) fn hears_nothing(&mut self) -> bool {
+    pub(crate) fn receives_nothing(&mut self) -> bool {
         self.stream.set_read_timeout(Some(SILENCE)).unwrap();
         let outcome = self.stream.read(&mut [0]);
         self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
         matches!(outcome, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
-    /// Waits for the connection's end and gives what came before it.
-    pub(crate) fn hear_out(&mut self) -> Vec<u8> {
+    /// Waits until the connection is closed and returns what came before.
+    pub(crate) fn read_until_closed(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
             Ok(_) => rest,

@@ -1,7 +1,7 @@
-//! A program that runs.
+//! A running program.
 
+use crate::output::Output;
 use crate::patience::{eventually, patience, until};
-use crate::tool::Output;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::fs;
@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-// What the program started may hold its streams open after its own end.
+// The program's children may hold its streams open after it ends.
 const DRAIN_WAIT: Duration = Duration::from_millis(500);
-// The kernel counts the time of a process in hundredths, whatever its own clock does.
+// The unit of CPU times in /proc (USER_HZ).
 const TICK: Duration = Duration::from_millis(10);
 
-/// A started program; it and its process group are killed on drop.
+/// A started program. It and its process group are killed on drop.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -40,32 +40,32 @@ impl Running {
         let stdout = Collector::start(child.stdout.take());
         let stderr = Collector::start(child.stderr.take());
         if let Some(mut stdin) = child.stdin.take() {
-            // A program may end without reading; then nobody misses the rest.
+            // Fails if the program ends without reading all of it, which is fine.
             start_thread("stdin", move || drop(stdin.write_all(&input)));
         }
         let start = Instant::now();
         Self { child, status: None, start, end: None, stdout, stderr, command, patience }
     }
 
-    /// Its process id.
+    /// The process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has written to standard output so far.
+    /// The standard output so far.
     #[must_use]
     pub fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.stdout.bytes()).into_owned()
     }
 
-    /// What it has written to standard error so far.
+    /// The standard error so far.
     #[must_use]
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr.bytes()).into_owned()
     }
 
-    /// Waits until standard error has this text.
+    /// Waits until standard error contains this text.
     ///
     /// # Panics
     ///
@@ -75,7 +75,7 @@ impl Running {
         self.wait_log_times(text, 1);
     }
 
-    /// Waits until standard error has this text at least so many times.
+    /// Waits until standard error contains this text at least `times` times.
     ///
     /// # Panics
     ///
@@ -89,7 +89,7 @@ impl Running {
         });
     }
 
-    /// Waits until standard output has this text.
+    /// Waits until standard output contains this text.
     ///
     /// # Panics
     ///
@@ -102,16 +102,16 @@ impl Running {
         });
     }
 
-    /// True while it has not ended.
+    /// Whether the program still runs.
     pub fn is_running(&mut self) -> bool {
-        self.try_end().is_none()
+        self.poll_exit().is_none()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the program.
     ///
     /// # Panics
     ///
-    /// When it has ended.
+    /// When the program has ended.
     #[track_caller]
     pub fn signal(&mut self, signal: Signal) {
         assert!(self.is_running(), "it has ended already: {}", self.output());
@@ -120,83 +120,83 @@ impl Running {
         }
     }
 
-    /// Kills it alone (`kill -9`), as a crash would, and waits for its end.
+    /// Kills the program with SIGKILL, but not its children, and waits until it ends.
     ///
     /// # Panics
     ///
-    /// When it had ended before.
+    /// When the program has ended before.
     #[track_caller]
     pub fn kill9(&mut self) -> Output {
         self.signal(Signal::SIGKILL);
         self.wait_exit()
     }
 
-    /// Waits for its end and the end of its output.
+    /// Waits until the program ends and its output is read.
     ///
     /// # Panics
     ///
-    /// When it takes longer than the tool's patience; it is killed then.
+    /// When that takes longer than the tool's patience, after killing it.
     #[track_caller]
     pub fn wait_exit(&mut self) -> Output {
         let limit = patience(self.patience);
         let deadline = Instant::now() + limit;
-        let ended = until(deadline, &mut || self.try_end().ok_or(()));
+        let ended = until(deadline, &mut || self.poll_exit().ok_or(()));
         if ended.is_err() {
             self.kill_group();
             panic!("not ended after {limit:?}\n{}", self.output());
         }
         let drain_end = Instant::now() + DRAIN_WAIT;
         let is_drained = || (self.stdout.is_done() && self.stderr.is_done()).then_some(());
-        // Drained or not, what is there is the answer: a program left behind is
-        // the affair of the test.
+        // Incomplete output is no error here: a child that outlives the program is the test's
+        // concern.
         until(drain_end, &mut || is_drained().ok_or(())).unwrap_or_default();
         self.output()
     }
 
-    /// The processor time it has taken so far.
+    /// The CPU time used so far.
     ///
     /// # Panics
     ///
-    /// When it has ended.
+    /// When the program has ended.
     #[must_use]
     #[track_caller]
     pub fn cpu_time(&self) -> Duration {
         let stat = self.read_proc("stat");
-        // The name in parentheses may hold anything; user and system time are
-        // the 12th and 13th field after it.
+        // The name in parentheses may contain any character. User and system time are the
+        // 12th and 13th field after it.
         let fields = stat.rsplit(')').next().unwrap_or("").split_whitespace();
         let ticks: u32 =
             fields.skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
         TICK * ticks
     }
 
-    /// How many threads it has.
+    /// The number of threads.
     ///
     /// # Panics
     ///
-    /// When it has ended.
+    /// When the program has ended.
     #[must_use]
     #[track_caller]
     pub fn thread_count(&self) -> usize {
         self.count_proc("task")
     }
 
-    /// How many files and sockets it has open.
+    /// The number of open file descriptors.
     ///
     /// # Panics
     ///
-    /// When it has ended.
+    /// When the program has ended.
     #[must_use]
     #[track_caller]
     pub fn fd_count(&self) -> usize {
         self.count_proc("fd")
     }
 
-    /// The most memory it has held at once, in KiB.
+    /// The peak resident memory in KiB.
     ///
     /// # Panics
     ///
-    /// When it has ended.
+    /// When the program has ended.
     #[must_use]
     #[track_caller]
     pub fn memory_peak_kb(&self) -> u64 {
@@ -225,7 +225,7 @@ impl Running {
         Pid::from_raw(self.child.id() as i32)
     }
 
-    fn try_end(&mut self) -> Option<ExitStatus> {
+    fn poll_exit(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
             self.status = self.child.try_wait().ok().flatten();
             self.end = self.status.map(|_| Instant::now());
@@ -246,8 +246,8 @@ impl Running {
     }
 
     fn kill_group(&mut self) {
-        // The group outlives its leader while anybody is left in it; mostly nobody
-        // is, and the call fails.
+        // The group outlives its leader as long as it has members. Usually it has none, and the
+        // call fails.
         killpg(self.process(), Signal::SIGKILL).unwrap_or_default();
         if self.status.is_none() {
             drop(self.child.kill());
@@ -269,8 +269,8 @@ impl Drop for Running {
 /// A thread that reads a stream to its end.
 #[derive(Debug)]
 struct Collector {
-    // Written by the thread, read by the test at any time: a channel would only
-    // make the test copy what it has read so far.
+    // Written by the thread, read by the test at any time. With a channel the test would have
+    // to keep a copy of what it received so far.
     bytes: Arc<Mutex<Vec<u8>>>,
     thread: Option<JoinHandle<()>>,
 }

@@ -1,4 +1,4 @@
-//! A directory of one's own.
+//! Temporary directories.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 const PREFIX: &str = "farm-test-";
 
-/// A directory that is removed on drop, unless the thread is panicking: then it
-/// stays for a look, until the next run sweeps it away.
+/// A temporary directory that is removed on drop. If the thread is panicking, it is kept for
+/// inspection until the next test run removes it.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
@@ -34,7 +34,7 @@ impl Scratch {
             let path = base.join(format!("{PREFIX}{}-{number}", std::process::id()));
             match fs::create_dir(&path) {
                 Ok(()) => return Self { path },
-                // Of an earlier process that had our id.
+                // Left by an earlier process with our pid.
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(e) => panic!("cannot make {}: {e}", path.display()),
             }
@@ -47,12 +47,12 @@ impl Scratch {
         &self.path
     }
 
-    /// The path of something in it.
+    /// The path of a file in it.
     pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Writes a file, in place, with the directories above it.
+    /// Writes a file in place and creates the directories above it.
     ///
     /// # Panics
     ///
@@ -73,7 +73,7 @@ impl Scratch {
     ///
     /// # Errors
     ///
-    /// With the path and the reason, fit for a probe of `eventually`.
+    /// The path and the reason, as a probe of `eventually` needs them.
     pub fn read(&self, name: impl AsRef<Path>) -> Result<String, String> {
         let path = self.path.join(name);
         fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
@@ -81,8 +81,9 @@ impl Scratch {
 }
 
 impl Scratch {
-    /// Copies a program here. Not by ourselves: another test that starts a process just then
-    /// would hold the copy open for writing, and what somebody writes can't be run.
+    /// Copies a program here. `cp` does it and not this process: a child that another test
+    /// forks meanwhile would inherit the copy open for writing, and running it would fail with
+    /// ETXTBSY.
     ///
     /// # Panics
     ///
@@ -105,7 +106,7 @@ impl Default for Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let note = format!("left for a look: {}\n", self.path.display());
+            let note = format!("kept for inspection: {}\n", self.path.display());
             drop(std::io::stderr().write_all(note.as_bytes()));
         } else {
             drop(fs::remove_dir_all(&self.path));
@@ -113,7 +114,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes what processes that are gone have left.
+/// Removes the directories of processes that no longer exist.
 fn sweep(base: &Path) {
     let Ok(entries) = fs::read_dir(base) else { return };
     for entry in entries.flatten() {
@@ -121,7 +122,7 @@ fn sweep(base: &Path) {
         let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
         let Some((id, _)) = rest.split_once('-') else { continue };
         if id.parse::<u32>().is_ok() && !Path::new("/proc").join(id).exists() {
-            // Another sweeper may be quicker, another user's is not ours to remove.
+            // Fails if another process removes it first, or if it belongs to another user.
             drop(fs::remove_dir_all(entry.path()));
         }
     }

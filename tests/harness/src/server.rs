@@ -1,7 +1,7 @@
-//! One real ZooKeeper server.
+//! A real ZooKeeper server.
 
-use crate::keeper::{self, mortal};
 use crate::patience::{eventually_within, patience, until};
+use crate::spawner::{self, mortal};
 use crate::toolbox::Toolbox;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -14,12 +14,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) const START_WAIT: Duration = Duration::from_secs(30);
-// A server that is just coming up may never answer a connection it took early;
-// the next attempt gets an answer at once.
+// A starting server may never answer a connection that it accepted early. The next attempt
+// is answered at once.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
 const MAIN_CLASS: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 
-/// Everything a server is started with.
+/// How a server is started.
 #[derive(Debug, Clone)]
 pub struct Conf {
     /// Java and ZooKeeper.
@@ -28,11 +28,11 @@ pub struct Conf {
     pub dir: PathBuf,
     /// The loopback port for clients.
     pub port: u16,
-    /// The loopback port for clients that speak TLS, if there is one.
+    /// The loopback port for TLS clients, if any.
     pub secure_port: Option<u16>,
-    /// The most memory its heap may take.
+    /// The maximum heap size.
     pub heap_mb: u32,
-    /// Further lines of its configuration.
+    /// Additional lines of the configuration.
     pub lines: Vec<String>,
 }
 
@@ -43,13 +43,13 @@ impl Conf {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// Where the server's own log goes.
+    /// The server's log file.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.dir.join("log")
     }
 
-    /// Writes the configuration; `myid` is for a member of an ensemble.
+    /// Writes the configuration, and the file `myid` of an ensemble member.
     ///
     /// # Errors
     ///
@@ -76,8 +76,8 @@ impl Conf {
         })
     }
 
-    /// Makes `java` (or what runs it) start the server: quick to come up, and
-    /// careless with the disk, for its data is worth nothing.
+    /// Adds the arguments that start the server to `java` (or to a wrapper of it). They favour a
+    /// quick start, and turn off fsync because the data need not survive a crash.
     ///
     /// # Errors
     ///
@@ -112,7 +112,7 @@ impl Conf {
     }
 }
 
-/// Sends one of the four-letter commands.
+/// Sends a four-letter command.
 ///
 /// # Errors
 ///
@@ -126,7 +126,7 @@ pub fn four_letter(addr: SocketAddr, command: &str) -> io::Result<String> {
     Ok(answer)
 }
 
-/// The part a server plays (`standalone`, `leader`, `follower`), once it serves.
+/// The mode of a server (`standalone`, `leader`, `follower`).
 ///
 /// # Errors
 ///
@@ -141,27 +141,27 @@ pub fn mode(addr: SocketAddr) -> io::Result<String> {
 #[derive(Debug)]
 pub struct Server {
     conf: Conf,
-    // Tests that share a server call its verbs from several threads.
+    // Tests that share a server call its methods from several threads.
     child: Mutex<Option<Child>>,
 }
 
 impl Server {
     pub(crate) fn start(conf: Conf) -> io::Result<Self> {
-        let child = keeper::spawn(conf.complete(mortal(conf.toolbox.java.as_os_str()))?)?;
+        let child = spawner::spawn(conf.complete(mortal(conf.toolbox.java.as_os_str()))?)?;
         Ok(Self { conf, child: Mutex::new(Some(child)) })
     }
 
-    /// Where it listens for clients.
+    /// The address for clients.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.conf.addr()
     }
 
-    /// Where it listens for clients that speak TLS.
+    /// The address for TLS clients.
     ///
     /// # Panics
     ///
-    /// When it has no such port.
+    /// When the server has no secure port.
     #[must_use]
     #[track_caller]
     pub fn secure_addr(&self) -> SocketAddr {
@@ -169,7 +169,7 @@ impl Server {
         (Ipv4Addr::LOCALHOST, port).into()
     }
 
-    /// Kills it (`kill -9`); its data stays.
+    /// Kills the server with SIGKILL and keeps its data.
     pub fn kill(&self) {
         if let Some(mut child) = self.child().take() {
             drop(child.kill());
@@ -177,15 +177,15 @@ impl Server {
         }
     }
 
-    /// Freezes it: connections stay open, and nothing is answered.
+    /// Freezes the server with SIGSTOP: connections stay open, and nothing is answered.
     ///
     /// # Panics
     ///
-    /// When it does not run.
+    /// When the server does not run.
     #[track_caller]
     pub fn pause(&self) {
         let id = self.signal(Signal::SIGSTOP);
-        // The signal is sent to the process and takes its threads one by one.
+        // The threads of the process stop one by one.
         eventually_within(START_WAIT, "every thread of the server is stopped", || {
             let tasks = fs::read_dir(format!("/proc/{id}/task"))?;
             let is_stopped = |task: fs::DirEntry| {
@@ -201,29 +201,30 @@ impl Server {
         });
     }
 
-    /// Lets a frozen server go on.
+    /// Resumes a frozen server.
     ///
     /// # Panics
     ///
-    /// When it does not run.
+    /// When the server does not run.
     #[track_caller]
     pub fn resume(&self) {
         self.signal(Signal::SIGCONT);
     }
 
-    /// Kills it if it runs, starts it on the same port with the same data, and
-    /// waits until it serves.
+    /// Kills the server if it runs, starts it on the same port with the same data, and waits
+    /// until it serves clients.
     ///
     /// # Panics
     ///
-    /// When it does not come up.
+    /// When it does not start.
     #[track_caller]
     pub fn restart(&self) {
         self.start_again();
         self.wait_until_serving();
     }
 
-    /// Does the same without waiting: a lone member of an ensemble can't serve.
+    /// Like [`Self::restart`], but does not wait: without a quorum, an ensemble member can't
+    /// serve clients.
     ///
     /// # Panics
     ///
@@ -239,7 +240,7 @@ impl Server {
         }
     }
 
-    /// Waits until it serves clients.
+    /// Waits until the server serves clients.
     ///
     /// # Panics
     ///
@@ -247,11 +248,12 @@ impl Server {
     #[track_caller]
     pub fn wait_until_serving(&self) {
         eventually_within(START_WAIT, "the server serves", || {
-            self.serves().map_err(|e| format!("{e}; its log ends:\n{}", self.conf.log_tail()))
+            self.check_serving()
+                .map_err(|e| format!("{e}; its log ends:\n{}", self.conf.log_tail()))
         });
     }
 
-    /// True when it leads its ensemble now.
+    /// Whether the server is the leader now.
     #[must_use]
     pub fn is_leader(&self) -> bool {
         mode(self.addr()).is_ok_and(|mode| mode == "leader")
@@ -261,7 +263,7 @@ impl Server {
     ///
     /// # Panics
     ///
-    /// When it is not answered.
+    /// When the server does not answer.
     #[must_use]
     #[track_caller]
     pub fn four_letter(&self, command: &str) -> String {
@@ -269,22 +271,22 @@ impl Server {
         eventually_within(Duration::from_secs(5), &what, || four_letter(self.addr(), command))
     }
 
-    /// Fails unless every port of it is open, and it serves.
-    fn serves(&self) -> io::Result<()> {
-        // This port opens last.
+    /// Fails unless all ports are open and the server serves clients.
+    fn check_serving(&self) -> io::Result<()> {
+        // The secure port opens last.
         if let Some(port) = self.conf.secure_port {
             TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         }
         mode(self.addr()).map(drop)
     }
 
-    /// Waits for the first start; gives up early when the process ends.
-    pub(crate) fn is_up(&self) -> Result<(), String> {
+    /// Waits for the first start. Fails early if the process ends.
+    pub(crate) fn wait_started(&self) -> Result<(), String> {
         let deadline = Instant::now() + patience(START_WAIT);
         let mut probe = || {
             let ended = self.child().as_mut().is_none_or(|c| !matches!(c.try_wait(), Ok(None)));
-            match self.serves() {
-                // Another's server may answer on the port that ours could not get.
+            match self.check_serving() {
+                // Another server may answer on the port if ours could not bind it.
                 _ if ended => Ok(Err("it ended".to_owned())),
                 Ok(()) => Ok(Ok(())),
                 Err(e) => Err(e),

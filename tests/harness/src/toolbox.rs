@@ -1,10 +1,9 @@
-//! Where Java, ZooKeeper and PHP are on this machine.
+//! Finds Java, ZooKeeper and PHP on this machine.
 //!
-//! One set of rules for both sides: `cargo xtask` fetches what is not found
-//! here, and the tests find here what it fetched. The environment comes first
-//! (`FARM_JAVA`, `FARM_ZOOKEEPER_CLASSPATH`, `FARM_PHP`), then the system, then
-//! what was unpacked under the build directory. `FARM_PROVISION=unpack` leaves
-//! out the system.
+//! `cargo xtask` and the tests use the same rules: xtask fetches what these functions do not
+//! find, and the tests find what xtask has fetched. The environment variables `FARM_JAVA`,
+//! `FARM_ZOOKEEPER_CLASSPATH` and `FARM_PHP` come first, then the system, then the packages
+//! unpacked under the build directory. `FARM_PROVISION=unpack` skips the system.
 
 use std::env;
 use std::ffi::OsStr;
@@ -12,10 +11,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 const DEBIAN_JARS: &str = "usr/share/java";
-const NEEDED_JARS: [&str; 6] =
+const REQUIRED_JARS: [&str; 6] =
     ["zookeeper", "zookeeper-jute", "slf4j-api", "slf4j-simple", "metrics-core", "snappy-java"];
-// Not every release of ZooKeeper loads these on its way up.
-const WELCOME_JARS: [&str; 12] = [
+// Only some releases of ZooKeeper load these at startup.
+const OPTIONAL_JARS: [&str; 12] = [
     "netty-buffer",
     "netty-codec",
     "netty-common",
@@ -30,18 +29,18 @@ const WELCOME_JARS: [&str; 12] = [
     "jackson-databind",
 ];
 
-/// What a real server needs.
+/// The programs and jars that a real server needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Toolbox {
     /// The `java` program.
     pub java: PathBuf,
-    /// The class path of ZooKeeper, separated by colons.
+    /// ZooKeeper's class path, separated by colons.
     pub zookeeper_classpath: String,
-    /// The `php` program, if there is one.
+    /// The `php` program, if it is installed.
     pub php: Option<PathBuf>,
 }
 
-/// A tool that is nowhere on this machine.
+/// A tool that is not found on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
     /// No `java`.
@@ -53,7 +52,7 @@ pub enum Missing {
 }
 
 impl Missing {
-    /// The Debian package that brings it.
+    /// The Debian package that contains it.
     #[must_use]
     pub const fn package(self) -> &'static str {
         match self {
@@ -79,11 +78,11 @@ impl fmt::Display for Missing {
 impl std::error::Error for Missing {}
 
 impl Toolbox {
-    /// Looks for Java and ZooKeeper, and for PHP, which may be missing.
+    /// Looks for Java, ZooKeeper and PHP. PHP is optional.
     ///
     /// # Errors
     ///
-    /// The first one that is missing.
+    /// The first tool that is missing.
     pub fn find() -> Result<Self, Missing> {
         Ok(Self {
             java: find_java().ok_or(Missing::Java)?,
@@ -93,11 +92,11 @@ impl Toolbox {
     }
 }
 
-/// PHP, for a test that can't do without.
+/// The `php` program, for a test that needs it.
 ///
 /// # Panics
 ///
-/// When there is none: a test that needs it fails rather than being skipped.
+/// When it is missing: such a test fails instead of being skipped.
 #[must_use]
 pub fn php() -> PathBuf {
     find_php().unwrap_or_else(|| panic!("{}: run `cargo xtask test`", Missing::Php))
@@ -129,34 +128,34 @@ pub fn find_zookeeper() -> Option<String> {
     found.or_else(|| classpath_of_debian(&provision_dir().join(Missing::ZooKeeper.package())))
 }
 
-/// Where `cargo xtask` unpacks what it can't install: a directory for each
-/// package, and `bin` for what starts the programs in them.
+/// Where `cargo xtask` unpacks packages that it can't install: one directory per package,
+/// and `bin` with wrappers that start the programs in them.
 #[must_use]
 pub fn provision_dir() -> PathBuf {
     target_dir().join("provision")
 }
 
-/// The build directory this program was built in.
+/// The build directory of this program.
 ///
 /// # Panics
 ///
-/// When the program does not know its own path.
+/// When the path of this program is unknown.
 #[must_use]
 pub fn target_dir() -> PathBuf {
     let program = env::current_exe().unwrap_or_else(|e| panic!("cannot tell my own path: {e}"));
-    // Cargo marks the top of its build directory; below it are the profile, and
-    // the target's name if one was asked for.
+    // Cargo marks the top of its build directory. The program is below it in the directory of
+    // the profile, or of the target and the profile.
     let marked = program.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file());
     marked.or_else(|| program.ancestors().nth(2)).unwrap_or(Path::new("target")).to_path_buf()
 }
 
-/// True when the tools of the system are to be left out.
+/// Whether to skip the tools of the system.
 #[must_use]
 pub fn is_unpack_only() -> bool {
     env::var_os("FARM_PROVISION").is_some_and(|value| value == "unpack")
 }
 
-/// The first program of that name in `PATH`.
+/// The first program with that name in `PATH`.
 #[must_use]
 pub fn in_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
@@ -179,7 +178,7 @@ fn non_empty(variable: &str) -> Option<std::ffi::OsString> {
     env::var_os(variable).filter(|value| !value.is_empty())
 }
 
-/// The class path of an unpacked release: its configuration (logging) and all its jars.
+/// The class path of an unpacked release: its conf directory (for logging) and all its jars.
 fn classpath_of_home(home: &Path) -> Option<String> {
     let jars_in = |dir: PathBuf| -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
@@ -200,14 +199,15 @@ fn classpath_of_home(home: &Path) -> Option<String> {
     })
 }
 
-/// The class path of Debian's packages: only what the server loads, for a quick start.
+/// The class path of Debian's packages: only the jars that the server loads, so that it
+/// starts quickly.
 fn classpath_of_debian(root: &Path) -> Option<String> {
     let jar = |name: &&str| -> Option<String> {
         let path = root.join(DEBIAN_JARS).join(format!("{name}.jar"));
         path.is_file().then(|| path.display().to_string())
     };
-    let needed: Option<Vec<_>> = NEEDED_JARS.iter().map(jar).collect();
-    let parts: Vec<_> = needed?.into_iter().chain(WELCOME_JARS.iter().filter_map(jar)).collect();
+    let needed: Option<Vec<_>> = REQUIRED_JARS.iter().map(jar).collect();
+    let parts: Vec<_> = needed?.into_iter().chain(OPTIONAL_JARS.iter().filter_map(jar)).collect();
     Some(parts.join(":"))
 }
 
@@ -219,13 +219,13 @@ mod tests {
     #[test]
     fn debian_needs_every_needed_jar() {
         let root = Scratch::new();
-        for name in NEEDED_JARS {
+        for name in REQUIRED_JARS {
             assert_eq!(classpath_of_debian(root.path()), None, "before {name}");
             root.write(format!("{DEBIAN_JARS}/{name}.jar"), "");
         }
         root.write(format!("{DEBIAN_JARS}/netty-common.jar"), "");
         let classpath = classpath_of_debian(root.path()).unwrap();
-        assert_eq!(classpath.split(':').count(), NEEDED_JARS.len() + 1);
+        assert_eq!(classpath.split(':').count(), REQUIRED_JARS.len() + 1);
     }
 
     #[test]

@@ -1,14 +1,14 @@
-//! ZooKeeper's wire format, for both ends of the wire.
+//! ZooKeeper's wire format, for clients and servers.
 //!
-//! **Invariant.** Nothing here is shared with the code under test: a mistake in
-//! one reading of the protocol shows as a quarrel between the two.
+//! **Invariant.** The code under test has its own implementation: if one of the two reads the
+//! protocol wrong, they disagree and a test fails.
 
 use std::io::{self, Read};
 
-/// The longest frame a ZooKeeper server takes unless told otherwise.
+/// The longest frame that a ZooKeeper server accepts by default (`jute.maxbuffer`).
 pub(crate) const FRAME_MAX: usize = 0xf_ffff;
 
-/// The numbers of the requests.
+/// The opcodes of requests.
 #[expect(missing_docs, reason = "the protocol's own names")]
 pub mod op {
     pub const CREATE: i32 = 1;
@@ -34,7 +34,7 @@ pub mod op {
     pub const ERROR: i32 = -1;
 }
 
-/// The numbers of the answers.
+/// The error codes of answers.
 #[expect(missing_docs, reason = "the protocol's own names")]
 pub mod code {
     pub const OK: i32 = 0;
@@ -53,15 +53,14 @@ pub mod code {
     pub const AUTH_FAILED: i32 = -115;
 }
 
-/// The xids that are not a request's own number.
+/// The reserved xids.
 pub(crate) mod xid {
     pub(crate) const EVENT: i32 = -1;
     pub(crate) const PING: i32 = -2;
     pub(crate) const AUTH: i32 = -4;
 }
 
-/// Reads values off a frame's body; `None` once the body is too short for what
-/// it claims to hold.
+/// Reads values from a frame's body; `None` if the body is shorter than it claims.
 #[derive(Debug)]
 pub(crate) struct Unpack<'a> {
     rest: &'a [u8],
@@ -90,7 +89,7 @@ impl<'a> Unpack<'a> {
         Some(self.take(1)?[0] != 0)
     }
 
-    /// A buffer; the null buffer, length -1, reads as the empty one.
+    /// Reads a buffer. The null buffer (length -1) reads as an empty one.
     pub(crate) fn buffer(&mut self) -> Option<Vec<u8>> {
         let length = self.int()?;
         if length == -1 {
@@ -105,7 +104,7 @@ impl<'a> Unpack<'a> {
 
     pub(crate) fn strings(&mut self) -> Option<Vec<String>> {
         let count = self.int()?.max(0);
-        // Grows only as far as the body really reaches, whatever it claims.
+        // The iterator ends with the body, so a false count allocates nothing.
         (0..count).map(|_| self.string()).collect()
     }
 }
@@ -121,7 +120,7 @@ impl Pack {
         Self { frame: vec![0; 4] }
     }
 
-    /// Opens a reply: whose it is, the last change the server knows, the error.
+    /// Begins a reply: the xid of its request, the server's last zxid, the error.
     pub(crate) fn reply(xid: i32, zxid: i64, error: i32) -> Self {
         Self::new().int(xid).long(zxid).int(error)
     }
@@ -157,7 +156,7 @@ impl Pack {
         values.iter().fold(self.int(count), |packed, value| packed.string(value))
     }
 
-    /// What was packed so far, without a length: for building a part of a frame.
+    /// The bytes packed so far, without a length: a part of a frame.
     pub(crate) fn body(self) -> Vec<u8> {
         self.frame[4..].to_vec()
     }
@@ -167,7 +166,7 @@ impl Pack {
         self
     }
 
-    /// The frame with its length in front.
+    /// The whole frame, beginning with its length.
     pub(crate) fn frame(mut self) -> Vec<u8> {
         let length = u32::try_from(self.frame.len() - 4).expect("a test's frame is below 4 GiB");
         self.frame[..4].copy_from_slice(&length.to_be_bytes());
@@ -175,14 +174,14 @@ impl Pack {
     }
 }
 
-/// What opens a connection, from either end's point of view.
+/// The first frame that a client sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ConnectRequest {
     pub(crate) last_zxid: i64,
     pub(crate) timeout_ms: i32,
     pub(crate) session: i64,
     pub(crate) password: Vec<u8>,
-    /// Absent from clients of 3.3 and older.
+    /// `None` from clients of 3.3 and older.
     pub(crate) read_only: Option<bool>,
 }
 
@@ -213,8 +212,8 @@ impl ConnectRequest {
     }
 }
 
-/// The server's answer to a [`ConnectRequest`]; a timeout of zero says that the
-/// session is gone.
+/// The server's answer to a [`ConnectRequest`]. A timeout of zero means that the session has
+/// expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ConnectResponse {
     pub(crate) timeout_ms: i32,
@@ -245,11 +244,11 @@ impl ConnectResponse {
     }
 }
 
-/// A length that no frame can have.
+/// The error for an invalid frame length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BadLength;
 
-/// Cuts a stream of bytes into frames.
+/// Splits a stream of bytes into frames.
 #[derive(Debug, Default)]
 pub(crate) struct Framer {
     bytes: Vec<u8>,
@@ -258,7 +257,7 @@ pub(crate) struct Framer {
 
 impl Framer {
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        // Moves what is left at most once per its own length.
+        // Moves the rest only when it is shorter than what was taken, so the cost is amortized.
         if self.taken > self.bytes.len() / 2 {
             self.bytes.drain(..self.taken);
             self.taken = 0;
@@ -266,7 +265,7 @@ impl Framer {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next frame with its length in front, once it is complete.
+    /// The next complete frame, including its length.
     pub(crate) fn next(&mut self, length_max: usize) -> Result<Option<Vec<u8>>, BadLength> {
         let rest = &self.bytes[self.taken..];
         let Some(prefix) = rest.first_chunk::<4>() else { return Ok(None) };
@@ -279,12 +278,12 @@ impl Framer {
         Ok(Some(frame.to_vec()))
     }
 
-    /// How many bytes wait for the rest of their frame.
+    /// The number of bytes of incomplete frames.
     pub(crate) const fn held(&self) -> usize {
         self.bytes.len() - self.taken
     }
 
-    /// Everything that is not a frame yet.
+    /// Removes the bytes that are no complete frame.
     pub(crate) fn take_rest(&mut self) -> Vec<u8> {
         let mut bytes = std::mem::take(self);
         bytes.bytes.split_off(bytes.taken)
@@ -295,7 +294,7 @@ impl Framer {
 ///
 /// # Errors
 ///
-/// What the stream says, or `InvalidData` for a length out of bounds.
+/// The stream's error, or `InvalidData` if the length is out of bounds.
 pub(crate) fn read_frame(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut prefix = [0; 4];
     stream.read_exact(&mut prefix)?;

@@ -1,9 +1,17 @@
-//! An outside observer: the smallest ZooKeeper client that is of use to a test.
+//! A minimal ZooKeeper client for tests.
 //!
-//! One blocking connection, one request at a time, no reconnecting, no pings:
-//! a lost connection is an error, and an observer that is idle for a minute loses
-//! its session.
+//! It has one blocking connection, sends one request at a time, and neither reconnects nor
+//! pings: a lost connection is an error, and a client that is idle for a minute loses its
+//! session.
 
+mod bulk;
+mod error;
+mod reply;
+mod watch;
+
+pub use error::ZkError;
+
+use self::reply::{event_path, head, malformed};
 use crate::patience;
 use crate::wire::{ConnectRequest, ConnectResponse, Pack, Unpack, op, read_frame, xid};
 use std::collections::VecDeque;
@@ -16,29 +24,23 @@ const REPLY_WAIT: Duration = Duration::from_secs(20);
 const ALL_PERMISSIONS: i32 = 31;
 const ANY_VERSION: i32 = -1;
 
-mod bulk;
-mod error;
-mod watch;
-
-pub use error::ZkError;
-
 /// How long a created znode lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Create {
     /// Until it is deleted.
     Persistent,
-    /// It lives as long as this session.
+    /// Until the session ends.
     Ephemeral,
 }
 
-/// Who may do what with a znode.
+/// The access list of a znode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acl {
-    /// Everybody may do everything.
+    /// Everybody has all permissions.
     Open,
-    /// Everybody may read, nobody may write.
+    /// Everybody may only read.
     ReadOnly,
-    /// Whoever this observer has proved to be may do everything, others nothing.
+    /// The identities that this client has authenticated have all permissions, others none.
     Mine,
 }
 
@@ -69,14 +71,14 @@ pub struct Znode {
 }
 
 impl Znode {
-    /// The data as text, with replacements for what is none.
+    /// The data as text, with replacement characters for invalid UTF-8.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.data).into_owned()
     }
 }
 
-/// A session of its own, closed on drop.
+/// A client with one session, which is closed on drop.
 #[derive(Debug)]
 pub struct Zk {
     stream: TcpStream,
@@ -84,7 +86,7 @@ pub struct Zk {
     next_xid: i32,
     session_id: i64,
     password: Vec<u8>,
-    /// What watches told between the answers.
+    /// The paths of watch events that arrived before an answer.
     changes: VecDeque<String>,
     is_closed: bool,
 }
@@ -94,26 +96,26 @@ impl Zk {
     ///
     /// # Errors
     ///
-    /// When the server does not take it.
+    /// When the server refuses it.
     pub fn connect(addr: SocketAddr) -> Result<Self, ZkError> {
         Self::open(addr, "", 0, &[0; 16], patience(REPLY_WAIT))
     }
 
-    /// Opens a session that takes every answer that is not there after `limit`
-    /// for a lost connection.
+    /// Opens a session on which an answer may take `limit`; after that, the request fails as
+    /// if the connection were lost.
     ///
     /// # Errors
     ///
-    /// When the server does not take it.
+    /// When the server refuses it.
     pub fn connect_within(addr: SocketAddr, limit: Duration) -> Result<Self, ZkError> {
         Self::open(addr, "", 0, &[0; 16], limit)
     }
 
-    /// Opens a session whose paths all start at `root`.
+    /// Opens a session whose paths are relative to `root`.
     ///
     /// # Errors
     ///
-    /// When the server does not take it.
+    /// When the server refuses it.
     pub fn connect_below(addr: SocketAddr, root: &str) -> Result<Self, ZkError> {
         Self::open(addr, root, 0, &[0; 16], patience(REPLY_WAIT))
     }
@@ -136,8 +138,7 @@ impl Zk {
             read_only: Some(false),
         };
         stream.write_all(&request.frame())?;
-        let granted =
-            ConnectResponse::unpack(&read_frame(&mut stream)?).ok_or_else(makes_no_sense)?;
+        let granted = ConnectResponse::unpack(&read_frame(&mut stream)?).ok_or_else(malformed)?;
         if granted.timeout_ms <= 0 {
             return Err(ZkError::SessionExpired);
         }
@@ -165,7 +166,7 @@ impl Zk {
         &self.password
     }
 
-    /// Proves to be `user:password`.
+    /// Authenticates as `user:password` with the digest scheme.
     ///
     /// # Errors
     ///
@@ -175,7 +176,7 @@ impl Zk {
         self.ask(xid::AUTH, request.string(user_and_password), |_| Some(()))
     }
 
-    /// Creates a znode that is open to everybody.
+    /// Creates a persistent znode that is open to everybody.
     ///
     /// # Errors
     ///
@@ -184,7 +185,7 @@ impl Zk {
         self.create_as(path, data, Create::Persistent)
     }
 
-    /// Creates a znode that is open to everybody, persistent or ephemeral.
+    /// Creates a persistent or ephemeral znode that is open to everybody.
     ///
     /// # Errors
     ///
@@ -201,7 +202,7 @@ impl Zk {
         self.ask(xid, request, |_| Some(()))
     }
 
-    /// Creates an ephemeral znode whose name the server numbers, and gives its name.
+    /// Creates an ephemeral sequential znode and returns its name.
     ///
     /// # Errors
     ///
@@ -218,7 +219,7 @@ impl Zk {
         Ok(path.rsplit('/').next().unwrap_or_default().to_owned())
     }
 
-    /// Creates a znode and what is missing above it.
+    /// Creates a znode and its missing ancestors.
     ///
     /// # Errors
     ///
@@ -245,7 +246,7 @@ impl Zk {
         })
     }
 
-    /// Asks for the metadata of a znode that need not be there.
+    /// Reads the metadata of a znode; `None` if the znode is missing.
     ///
     /// # Errors
     ///
@@ -259,7 +260,7 @@ impl Zk {
         }
     }
 
-    /// Overwrites a znode, whatever its version.
+    /// Writes a znode of any version.
     ///
     /// # Errors
     ///
@@ -268,7 +269,7 @@ impl Zk {
         self.set_if(path, data, ANY_VERSION)
     }
 
-    /// Overwrites a znode that has this version.
+    /// Writes a znode if it has this version.
     ///
     /// # Errors
     ///
@@ -283,7 +284,7 @@ impl Zk {
         self.ask(xid, request.buffer(data.as_ref()).int(version), stat)
     }
 
-    /// Deletes a znode, whatever its version.
+    /// Deletes a znode of any version.
     ///
     /// # Errors
     ///
@@ -293,11 +294,11 @@ impl Zk {
         self.ask(xid, request.int(ANY_VERSION), |_| Some(()))
     }
 
-    /// Deletes a znode and everything below it; it need not be there.
+    /// Deletes a znode and everything below it. A missing znode is no error.
     ///
     /// # Errors
     ///
-    /// `NoAuth`, or `NotEmpty` when somebody keeps adding children.
+    /// `NoAuth`, or `NotEmpty` when another client adds children meanwhile.
     pub fn delete_recursive(&mut self, path: &str) -> Result<(), ZkError> {
         let mut found = vec![path.to_owned()];
         let mut next = 0;
@@ -318,7 +319,7 @@ impl Zk {
         Ok(())
     }
 
-    /// The names of a znode's children, sorted.
+    /// Lists the names of a znode's children, sorted.
     ///
     /// # Errors
     ///
@@ -330,7 +331,7 @@ impl Zk {
         Ok(names)
     }
 
-    /// Says who may do what with a znode.
+    /// Sets the access list of a znode.
     ///
     /// # Errors
     ///
@@ -340,7 +341,7 @@ impl Zk {
         self.ask(xid, with_acl(request, acl).int(ANY_VERSION), |_| Some(()))
     }
 
-    /// Asks who may do what with a znode: each entry as `scheme:id:letters`.
+    /// Reads the access list of a znode, each entry as `scheme:id:letters`.
     ///
     /// # Errors
     ///
@@ -350,14 +351,14 @@ impl Zk {
         self.ask(xid, request, |reply| {
             let count = reply.int()?.max(0);
             let entry = |reply: &mut Unpack<'_>| {
-                let letters = letters(reply.int()?);
+                let letters = permission_letters(reply.int()?);
                 Some(format!("{}:{}:{letters}", reply.string()?, reply.string()?))
             };
             (0..count).map(|_| entry(reply)).collect()
         })
     }
 
-    /// Ends the session, and its ephemeral znodes with it.
+    /// Closes the session, which deletes its ephemeral znodes.
     ///
     /// # Errors
     ///
@@ -366,8 +367,8 @@ impl Zk {
         self.end()
     }
 
-    /// Hangs up and leaves the session to expire: who has found the server dead
-    /// need not wait for it to say goodbye.
+    /// Closes the connection only and lets the session expire: a caller that found the server
+    /// dead need not wait for it again.
     pub fn abandon(mut self) {
         self.is_closed = true;
     }
@@ -410,19 +411,19 @@ impl Zk {
     ) -> Result<T, ZkError> {
         self.stream.write_all(&request.frame())?;
         let mut frame = read_frame(&mut self.stream)?;
-        while let Some(path) = watch::told(&frame)? {
+        while let Some(path) = event_path(&frame)? {
             self.changes.push_back(path);
             frame = read_frame(&mut self.stream)?;
         }
         let mut reply = Unpack::new(&frame);
-        let (answered, code) = reply_head(&mut reply).ok_or_else(makes_no_sense)?;
+        let (answered, code) = head(&mut reply).ok_or_else(malformed)?;
         if answered != xid {
             return Err(io::Error::other(format!("request {xid} got answer {answered}")).into());
         }
         if code != 0 {
-            return Err(ZkError::of_code(code));
+            return Err(ZkError::from_code(code));
         }
-        Ok(read(&mut reply).ok_or_else(makes_no_sense)?)
+        Ok(read(&mut reply).ok_or_else(malformed)?)
     }
 }
 
@@ -431,18 +432,18 @@ impl Drop for Zk {
         if self.is_closed {
             return;
         }
-        // A server that is gone must not hold up the end of a test.
+        // A dead server must not delay the end of a test.
         drop(self.stream.set_read_timeout(Some(Duration::from_secs(2))));
         drop(self.end());
     }
 }
 
-/// Ends somebody else's session, as if it had expired.
+/// Ends another client's session, as if it had expired.
 ///
 /// # Errors
 ///
-/// [`ZkError::SessionExpired`] when the server does not know the session, or
-/// not with this password.
+/// [`ZkError::SessionExpired`] when the server does not know the session or the password is
+/// wrong.
 pub fn kill_session(addr: SocketAddr, session_id: i64, password: &[u8]) -> Result<(), ZkError> {
     Zk::open(addr, "", session_id, password, patience(REPLY_WAIT))?.close()
 }
@@ -456,16 +457,10 @@ fn with_acl(request: Pack, acl: Acl) -> Pack {
     request.int(1).int(permissions).string(scheme).string(id)
 }
 
-/// Permissions as ZooKeeper's own tools write them.
-fn letters(permissions: i32) -> String {
+/// Permissions in the notation of ZooKeeper's own tools.
+fn permission_letters(permissions: i32) -> String {
     let all = [('c', 4), ('d', 8), ('r', 1), ('w', 2), ('a', 16)];
     all.iter().filter(|(_, bit)| permissions & bit != 0).map(|(letter, _)| letter).collect()
-}
-
-/// Whose answer it is, and the error.
-fn reply_head(reply: &mut Unpack<'_>) -> Option<(i32, i32)> {
-    let (xid, _zxid, code) = (reply.int()?, reply.long()?, reply.int()?);
-    Some((xid, code))
 }
 
 fn stat(reply: &mut Unpack<'_>) -> Option<Stat> {
@@ -482,8 +477,4 @@ fn stat(reply: &mut Unpack<'_>) -> Option<Stat> {
         num_children: reply.int()?,
         pzxid: reply.long()?,
     })
-}
-
-fn makes_no_sense() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "an answer that makes no sense")
 }

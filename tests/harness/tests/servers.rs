@@ -1,4 +1,4 @@
-//! The servers and the observer, with a real ZooKeeper.
+//! Tests of the servers and the client with a real ZooKeeper.
 
 use farm_harness::{
     Acl, Create, Ensemble, Options, Tool, Zk, ZkError, Znode, eventually, kill_session, mode,
@@ -49,7 +49,7 @@ fn a_watch_tells_one_change_also_between_two_answers() {
     assert_eq!(watcher.next_change().unwrap(), path);
     assert_eq!(watcher.watch("/host").unwrap().text(), "two");
     writer.set("/host", "three").unwrap();
-    // The change has been told by now, ahead of the answer.
+    // The event has arrived before this answer.
     assert_eq!(watcher.get("/host").unwrap().text(), "three");
     assert_eq!(watcher.next_change().unwrap(), path);
 }
@@ -120,7 +120,7 @@ fn a_server_survives_a_kill_and_a_pause() {
     server.pause();
     let mut zk = None;
     let frozen = Instant::now();
-    // It accepts, and answers only once it goes on.
+    // A frozen server accepts connections and answers only after it is resumed.
     std::thread::scope(|scope| {
         let late = scope.spawn(|| Zk::connect(server.addr()));
         eventually("half a second of silence", || {

@@ -1,4 +1,4 @@
-//! Running programs and looking at what came of them.
+//! Tests of running programs and of their output.
 
 use farm_harness::{Scratch, Signal, Tool, eventually};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -71,7 +71,7 @@ fn drop_kills_the_whole_group() {
     drop(running);
     assert!(!Path::new(&parent).exists());
     eventually("the end of the child", || {
-        // A zombie waits for whoever adopts it; it is dead all the same.
+        // A zombie that is not reaped yet counts as ended.
         let stat = std::fs::read_to_string(format!("{child}/stat")).unwrap_or_default();
         if stat.is_empty() || stat.contains(") Z ") { Ok(()) } else { Err(stat) }
     });

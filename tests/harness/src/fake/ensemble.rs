@@ -1,41 +1,43 @@
-//! One tree and one table of sessions, behind any number of servers.
+//! The tree and the sessions that the servers of an ensemble share.
 
-use super::server::FakeServer;
+use super::event_loop;
+use super::seen::SessionSeen;
+use super::shared::Shared;
 use super::state::State;
+use super::timeouts::Timeouts;
 use super::view::View;
-use super::{SessionSeen, Shared, Timeouts, turn};
-use crate::bell::Bell;
-use crate::port::Port;
+use crate::waker::Waker;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// What the servers of an ensemble have in common.
+/// A handle to the tree and the sessions of an ensemble.
 ///
-/// A handle: clones are the same ensemble. It lives until the last of them and
-/// of its servers is gone.
+/// Clones refer to the same ensemble, which ends when the last handle and the last server are
+/// dropped.
 #[derive(Clone)]
 pub struct FakeEnsemble {
     pub(super) shared: Arc<Shared>,
-    /// Absent from the handle that a hook is given: it could not join itself.
-    _keeper: Option<Arc<Keeper>>,
+    /// `None` in the handle that is passed to a hook: the serving thread could not join itself.
+    _serving: Option<Arc<ServingThread>>,
 }
 
-/// Ends the serving thread together with the last handle.
-struct Keeper {
+/// Stops and joins the serving thread when the last handle is dropped.
+struct ServingThread {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drop for Keeper {
+impl Drop for ServingThread {
     fn drop(&mut self) {
         self.shared.change(|state| state.is_stopping = true);
-        // The last handle may go with a hook, on the very thread that it would wait for.
+        // A hook may own the last handle, which is then dropped on the serving thread itself.
         let current = std::thread::current().id();
         let thread = self.thread.take().filter(|thread| thread.thread().id() != current);
         let outcome = thread.map(JoinHandle::join);
-        // Taken out first: what a hook has captured may look at the state as it goes.
+        // Dropped after the lock is released: values that a hook captured may lock the state in
+        // their own drop.
         let remains = self.shared.change(|state| {
             let connections: Vec<_> = state.connections.keys().copied().collect();
             connections.into_iter().for_each(|id| state.close(id));
@@ -49,7 +51,7 @@ impl Drop for Keeper {
 }
 
 impl FakeEnsemble {
-    /// Starts an ensemble that grants the usual timeouts.
+    /// Starts an ensemble that grants the default timeouts.
     #[must_use]
     pub fn start() -> Self {
         Self::start_with(Timeouts::default())
@@ -61,83 +63,74 @@ impl FakeEnsemble {
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(timeouts)),
             changed: Condvar::new(),
-            bell: Bell::new().expect("the system has sockets left"),
+            waker: Waker::new().expect("the system has sockets left"),
         });
         let serving = Arc::clone(&shared);
         let thread = Builder::new()
             .name("fake-ensemble".to_owned())
-            .spawn(move || turn::serve(&serving))
+            .spawn(move || event_loop::serve(&serving))
             .expect("the system has threads left");
-        let keeper = Keeper { shared: Arc::clone(&shared), thread: Some(thread) };
-        Self { shared, _keeper: Some(Arc::new(keeper)) }
+        let serving_thread = ServingThread { shared: Arc::clone(&shared), thread: Some(thread) };
+        Self { shared, _serving: Some(Arc::new(serving_thread)) }
     }
 
-    pub(super) fn visiting(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), _keeper: None }
+    pub(super) fn for_hook(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), _serving: None }
     }
 
-    /// Adds a server on a port of its own.
-    #[must_use]
-    pub fn server(&self) -> FakeServer {
-        let port = Port::open().expect("the system has loopback ports left");
-        let addr = port.addr();
-        let id = self.shared.change(|state| state.add_server(port));
-        FakeServer::new(self.clone(), id, addr)
-    }
-
-    /// Grants other timeouts from the next handshake on.
+    /// Changes the granted timeouts from the next handshake on.
     pub fn set_timeouts(&self, timeouts: Timeouts) {
         self.shared.change(|state| state.timeouts = timeouts);
     }
 
-    /// Creates or changes a node as another client would; missing parents come too.
+    /// Creates or writes a node as another client would, and creates missing parents.
     ///
     /// # Panics
     ///
-    /// When the path is not one, or leads below an ephemeral node.
+    /// When the path is invalid or below an ephemeral node.
     pub fn put(&self, path: &str, data: &[u8]) {
         self.put_ephemeral(path, data, 0);
     }
 
-    /// The same, with a node that goes with a session; see [`Self::open_session`].
+    /// Like [`Self::put`], but the node belongs to a session; see [`Self::open_session`].
     ///
     /// # Panics
     ///
-    /// When the path is not one, or leads below an ephemeral node.
+    /// When the path is invalid or below an ephemeral node.
     pub fn put_ephemeral(&self, path: &str, data: &[u8], session: i64) {
         let outcome = self.shared.change(|state| {
             let outcome = state.tree.put(path, data, session);
-            state.tell_watchers();
+            state.send_events();
             outcome
         });
         assert_eq!(outcome, Ok(()), "can't put {path}");
     }
 
-    /// Deletes a node and what is below it as another client would; says whether it was there.
+    /// Deletes a node and everything below it as another client would; returns whether it
+    /// existed.
     pub fn delete(&self, path: &str) -> bool {
         self.shared.change(|state| {
             let was_there = state.tree.delete_all(path);
-            state.tell_watchers();
+            state.send_events();
             was_there
         })
     }
 
-    /// Asks for credentials from whoever reads or changes this node, or creates
-    /// or deletes nodes right below it. Others are told -102.
+    /// Requires these credentials for reading or writing this node and for creating or deleting
+    /// its children. Other clients get error -102.
     pub fn lock(&self, path: &str, scheme: &str, secret: &[u8]) {
         let key = (scheme.to_owned(), secret.to_vec());
         self.shared.change(|state| state.locks.insert(path.to_owned(), key));
     }
 
-    /// Opens a session that nobody is connected with, such as the one that a
-    /// killed process leaves behind.
+    /// Opens a session without a connection, like the one that a killed process leaves behind.
     #[must_use]
     pub fn open_session(&self, timeout: Duration) -> i64 {
         self.shared.change(|state| state.open_session(timeout))
     }
 
-    /// Ends a session: its nodes go, its connection ends, it can't be resumed.
-    /// Says whether there was one.
+    /// Expires a session: deletes its ephemeral nodes and closes its connection. Returns whether
+    /// the session existed.
     pub fn expire(&self, session: i64) -> bool {
         self.shared.change(|state| {
             let is_known = state.sessions.contains_key(&session);
@@ -146,7 +139,7 @@ impl FakeEnsemble {
         })
     }
 
-    /// Ends all sessions.
+    /// Expires all sessions.
     pub fn expire_all(&self) {
         self.shared.change(|state| {
             let sessions: Vec<i64> = state.sessions.keys().copied().collect();
@@ -154,13 +147,13 @@ impl FakeEnsemble {
         });
     }
 
-    /// Stops the clock of the sessions: none ends by silence any more.
+    /// Suspends the expiry of sessions.
     pub fn hold_expiry(&self) {
         self.shared.change(|state| state.is_expiry_held = true);
     }
 
-    /// Starts that clock again; every session has its whole timeout before it,
-    /// as after the election of a leader.
+    /// Resumes the expiry of sessions. Every session's timeout begins anew, as after a leader
+    /// election.
     pub fn resume_expiry(&self) {
         self.shared.change(|state| {
             state.is_expiry_held = false;
@@ -169,42 +162,41 @@ impl FakeEnsemble {
         });
     }
 
-    fn view<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> T {
-        look(&View { state: &self.shared.lock(), server: None })
+    fn view<T>(&self, read: impl FnOnce(&View<'_>) -> T) -> T {
+        read(&View { state: &self.shared.lock(), server: None })
     }
 
-    /// A node's data, if the node is there.
+    /// A node's data, if the node exists.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<Vec<u8>> {
         self.view(|view| view.get(path))
     }
 
-    /// A node's version, if the node is there.
+    /// A node's version, if the node exists.
     #[must_use]
     pub fn version(&self, path: &str) -> Option<i32> {
         self.view(|view| view.version(path))
     }
 
-    /// The session that an ephemeral node belongs to; 0 for a persistent one.
+    /// The session that owns an ephemeral node; 0 for a persistent node.
     #[must_use]
     pub fn owner(&self, path: &str) -> Option<i64> {
         self.view(|view| view.owner(path))
     }
 
-    /// A node's access list, each entry as `scheme:id:bits`; none for a node that is
-    /// not there.
+    /// A node's access list, each entry as `scheme:id:bits`; empty for a missing node.
     #[must_use]
     pub fn acl(&self, path: &str) -> Vec<String> {
         self.view(|view| view.acl(path))
     }
 
-    /// The names below a node, sorted; none for a node that is not there.
+    /// The names of a node's children, sorted; empty for a missing node.
     #[must_use]
     pub fn children(&self, path: &str) -> Vec<String> {
         self.view(|view| view.children(path))
     }
 
-    /// The sessions that have not ended.
+    /// The sessions that have not expired.
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionSeen> {
         self.view(|view| view.sessions())

@@ -1,17 +1,17 @@
-//! A server in memory, for pure machines: no socket, no thread, no time.
+//! An in-memory server for tests of state machines, without sockets, threads or a clock.
 //!
-//! It promises what a real one promises to one connection: a watch tells of a change
-//! before any answer that was made after that change.
+//! Like a real server, it sends a watch event before any answer that it computes after the
+//! change.
 
 use super::tree::Tree;
 use super::watches::{EventType, Watches};
 use crate::wire::code;
 use std::collections::{BTreeSet, VecDeque};
 
-/// The only connection there is.
+/// The only connection.
 const CLIENT: u64 = 0;
 
-/// What a watch tells.
+/// The type of a watch event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noted {
     /// The znode was created.
@@ -20,27 +20,27 @@ pub enum Noted {
     Deleted,
     /// Its data was set.
     Data,
-    /// A child came or went.
+    /// A child was created or deleted.
     Children,
 }
 
-/// A znode as a client reads it.
+/// The result of reading a znode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryZnode {
     /// Its data.
     pub data: Vec<u8>,
-    /// The transaction that wrote it last.
+    /// The transaction that last wrote it.
     pub mzxid: i64,
-    /// How many children it has.
+    /// The number of its children.
     pub num_children: i32,
 }
 
-/// A tree of znodes with the watches of one client.
+/// A tree of znodes and the watches of one client.
 #[derive(Debug)]
 pub struct MemoryServer {
     tree: Tree,
     watches: Watches,
-    /// Persistent recursive watches; the client sets them again on each connection.
+    /// Persistent recursive watches, which are set again on every new connection of the session.
     recursive: BTreeSet<String>,
     forbidden: BTreeSet<String>,
     is_old: bool,
@@ -49,7 +49,7 @@ pub struct MemoryServer {
 }
 
 impl MemoryServer {
-    /// An empty server; an old one has no persistent watches.
+    /// An empty server. An old server has no persistent watches.
     #[must_use]
     pub fn new(is_old: bool) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl MemoryServer {
         }
     }
 
-    /// Sets a znode, or creates it if its parent is there; tells whether it did.
+    /// Writes a znode, or creates it if its parent exists; returns whether it did.
     pub fn put(&mut self, path: &str, data: &[u8]) -> bool {
         let parent = super::tree::split(path).map_or("/", |(parent, _)| parent);
         let is_done = self.tree.node(parent).is_ok() && self.tree.put(path, data, 0).is_ok();
@@ -71,14 +71,14 @@ impl MemoryServer {
         is_done
     }
 
-    /// Deletes a znode without children; tells whether it did.
+    /// Deletes a znode that has no children; returns whether it did.
     pub fn delete(&mut self, path: &str) -> bool {
         let is_done = self.tree.transact(|tree| tree.delete(path, -1)).is_ok();
         self.fire();
         is_done
     }
 
-    /// Closes a znode to reads, or opens it again. Nobody is told of that.
+    /// Forbids or allows reading a znode. That triggers no watch.
     pub fn forbid(&mut self, path: &str, is_forbidden: bool) {
         if is_forbidden {
             self.forbidden.insert(path.to_owned());
@@ -87,7 +87,7 @@ impl MemoryServer {
         }
     }
 
-    /// Opens all znodes.
+    /// Allows reading all znodes.
     pub fn allow_all(&mut self) {
         self.forbidden.clear();
     }
@@ -116,7 +116,7 @@ impl MemoryServer {
     ///
     /// # Errors
     ///
-    /// The protocol's code, and no watch is left.
+    /// The protocol's error code; no watch is set.
     pub fn get(&mut self, path: &str, is_watching: bool) -> Result<MemoryZnode, i32> {
         self.check(path)?;
         if is_watching {
@@ -131,7 +131,7 @@ impl MemoryServer {
     ///
     /// # Errors
     ///
-    /// The protocol's code, and no watch is left.
+    /// The protocol's error code; no watch is set.
     pub fn list(&mut self, path: &str, is_watching: bool) -> Result<Vec<String>, i32> {
         self.check(path)?;
         if is_watching {
@@ -140,7 +140,7 @@ impl MemoryServer {
         Ok(self.tree.node(path)?.children.iter().cloned().collect())
     }
 
-    /// Looks whether there is such a znode; a watch is left in either case.
+    /// Checks whether a znode exists; a watch is set in either case.
     pub fn exists(&mut self, path: &str, is_watching: bool) -> bool {
         if is_watching {
             self.watches.add_data(path, CLIENT);
@@ -152,7 +152,7 @@ impl MemoryServer {
     ///
     /// # Errors
     ///
-    /// The protocol's code, of an old server.
+    /// The protocol's error code if the server is old.
     pub fn watch_tree(&mut self, path: &str) -> Result<(), i32> {
         if self.is_old {
             return Err(code::UNIMPLEMENTED);
@@ -162,8 +162,8 @@ impl MemoryServer {
         Ok(())
     }
 
-    /// Breaks the connection: watches are gone and what they told last is lost. The
-    /// persistent ones are set again on the next connection of the same session.
+    /// Breaks the connection: removes all watches and drops pending events. Persistent watches
+    /// are set again by [`Self::reconnect`] unless the session is over.
     pub fn disconnect(&mut self, is_session_over: bool) {
         self.watches.forget(CLIENT);
         self.notes.clear();
@@ -172,37 +172,37 @@ impl MemoryServer {
         }
     }
 
-    /// The connection stands again.
+    /// Connects again and sets the persistent watches of the session again.
     pub fn reconnect(&mut self) {
         for path in &self.recursive {
             self.watches.add_recursive(path, CLIENT);
         }
     }
 
-    /// Takes the next thing that a watch tells, with its number.
+    /// Takes the next watch event, with its number.
     pub fn next_note(&mut self) -> Option<(u64, String, Noted)> {
         self.notes.pop_front()
     }
 
-    /// Has everything been taken that watches tell?
+    /// Whether all watch events have been taken.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.notes.is_empty()
     }
 
-    /// The number of the latest thing that a watch told.
+    /// The number of the latest watch event.
     #[must_use]
     pub const fn notes_sent(&self) -> u64 {
         self.notes_sent
     }
 
-    /// Is there such a znode?
+    /// Whether a znode exists.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
         self.tree.node(path).is_ok()
     }
 
-    /// The data of a znode, as nobody is forbidden to see it here.
+    /// The data of a znode, even if reading it is forbidden.
     #[must_use]
     pub fn data(&self, path: &str) -> Option<Vec<u8>> {
         self.tree.node(path).ok().map(|node| node.data.clone())

@@ -1,9 +1,9 @@
-//! What a server does with each request.
+//! Processing of requests.
 
-use super::state::{Act, Hook, ServerId, State};
+use super::state::{Hook, RequestFault, State};
 use super::tree::Acl;
 use super::watches::{ConnectionId, EventType};
-use super::writes::{Write, apply_all, bad_part, end_of_parts, good_part, unpack_parts};
+use super::writes::{Write, apply_all, end_of_parts, error_part, result_part, unpack_parts};
 use crate::garble::FrameKind;
 use crate::wire::{ConnectRequest, ConnectResponse, Pack, Unpack, code, op, xid};
 use std::time::{Duration, Instant};
@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 /// The reply's error or body.
 type Outcome = Result<Vec<u8>, i32>;
 
-/// Which of the two lists a watch stands in.
+/// The two kinds of one-shot watches.
 #[derive(Clone, Copy)]
-enum Waits {
+enum WatchKind {
     Data,
     Children,
 }
 
 impl State {
-    /// Works on what connections have sent, until a hook has to run first: the
-    /// replies that wait then are not out yet.
-    pub(crate) fn work(&mut self) -> Option<(Hook, ServerId)> {
+    /// Processes the pending requests of all connections. Returns early if a hook is to run,
+    /// before any pending reply is sent.
+    pub(crate) fn process_requests(&mut self) -> Option<Hook> {
         let ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
         for id in ids {
             while let Some(connection) = self.connections.get_mut(&id) {
@@ -31,22 +31,22 @@ impl State {
                     break;
                 }
                 let Some(frame) = connection.next_request() else {
-                    connection.is_ending |= connection.is_read_out;
+                    connection.is_closing |= connection.is_eof;
                     break;
                 };
-                if let Some(hook) = self.take_frame(id, &frame[4..]) {
-                    return Some((hook, server));
+                if let Some(hook) = self.process_request(id, &frame[4..]) {
+                    return Some(hook);
                 }
             }
         }
         None
     }
 
-    fn take_frame(&mut self, id: ConnectionId, body: &[u8]) -> Option<Hook> {
+    fn process_request(&mut self, id: ConnectionId, body: &[u8]) -> Option<Hook> {
         let connection = self.connections.get(&id)?;
         let server = connection.server;
         let Some(session) = connection.session else {
-            self.shake_hands(id, body);
+            self.handshake(id, body);
             return None;
         };
         let mut unpack = Unpack::new(body);
@@ -56,31 +56,31 @@ impl State {
         };
         let Some(known) = self.sessions.get_mut(&session) else {
             self.answer(id, xid, Err(code::SESSION_EXPIRED));
-            self.end_when_answered(id);
+            self.close_after_replies(id);
             return None;
         };
         known.heard = Instant::now();
-        let act = self.servers.get_mut(&server)?.take_act(opcode);
+        let act = self.servers.get_mut(&server)?.take_request_fault(opcode);
         let mut hook = None;
         match act {
-            Some(Act::DropUnapplied) => {
+            Some(RequestFault::DropUnapplied) => {
                 self.close(id);
                 return None;
             }
-            Some(Act::Answer(error)) => {
+            Some(RequestFault::Answer(error)) => {
                 self.answer(id, xid, Err(error));
                 return None;
             }
-            Some(Act::Hook(before_reply)) => hook = Some(before_reply),
+            Some(RequestFault::Hook(before_reply)) => hook = Some(before_reply),
             None => {}
         }
         self.execute(id, session, xid, opcode, &mut unpack);
         hook
     }
 
-    fn shake_hands(&mut self, id: ConnectionId, body: &[u8]) {
+    fn handshake(&mut self, id: ConnectionId, body: &[u8]) {
         let Some(request) = ConnectRequest::unpack(body) else { return self.close(id) };
-        // A client that has seen the future belongs to another server.
+        // The client has seen a later state than this server has.
         if request.last_zxid > self.tree.zxid() {
             return self.close(id);
         }
@@ -112,7 +112,7 @@ impl State {
         }
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.session = session;
-        connection.is_ending = session.is_none();
+        connection.is_closing = session.is_none();
         connection.send(response.frame(), FrameKind::Handshake);
     }
 
@@ -132,7 +132,7 @@ impl State {
             op::CLOSE_SESSION => {
                 self.end_session(session, Some(id));
                 self.answer(id, xid, Ok(Vec::new()));
-                return self.end_when_answered(id);
+                return self.close_after_replies(id);
             }
             op::ADD_WATCH | op::MULTI_READ | op::SET_WATCHES2 if is_old => {
                 Some(Err(code::UNIMPLEMENTED))
@@ -152,10 +152,10 @@ impl State {
         };
         let outcome = outcome.unwrap_or(Err(code::MARSHALLING_ERROR));
         let is_last = matches!(outcome, Err(code::UNIMPLEMENTED | code::AUTH_FAILED));
-        self.tell_watchers();
+        self.send_events();
         self.answer(id, if opcode == op::PING { xid::PING } else { xid }, outcome);
         if is_last {
-            self.end_when_answered(id);
+            self.close_after_replies(id);
         }
     }
 
@@ -171,9 +171,9 @@ impl State {
         }
     }
 
-    fn end_when_answered(&mut self, id: ConnectionId) {
+    fn close_after_replies(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.is_ending = true;
+            connection.is_closing = true;
         }
     }
 
@@ -204,7 +204,7 @@ impl State {
         unpack: &mut Unpack<'_>,
     ) -> Option<Outcome> {
         let write = Write::unpack(opcode, unpack)?;
-        let is_open = self.is_open(id, write.locked_by());
+        let is_open = self.is_open(id, write.lock_path());
         Some(
             self.tree.transact(|tree| {
                 if is_open { write.apply(tree, session) } else { Err(code::NO_AUTH) }
@@ -228,9 +228,9 @@ impl State {
     fn read(&mut self, id: ConnectionId, opcode: i32, unpack: &mut Unpack<'_>) -> Option<Outcome> {
         let path = unpack.string()?;
         let wants_watch = opcode != op::GET_ACL && unpack.flag()?;
-        let outcome = self.look(id, opcode, &path);
+        let outcome = self.read_node(id, opcode, &path);
         if wants_watch {
-            // Of a node that is not there only exists can wait.
+            // On a missing node, only exists sets a watch.
             match (opcode, &outcome) {
                 (op::EXISTS, Ok(_) | Err(code::NO_NODE)) | (op::GET_DATA, Ok(_)) => {
                     self.watches.add_data(&path, id);
@@ -242,7 +242,7 @@ impl State {
         Some(outcome)
     }
 
-    fn look(&self, id: ConnectionId, opcode: i32, path: &str) -> Outcome {
+    fn read_node(&self, id: ConnectionId, opcode: i32, path: &str) -> Outcome {
         let node = self.tree.node(path)?;
         if opcode != op::EXISTS && !self.is_open(id, path) {
             return Err(code::NO_AUTH);
@@ -261,14 +261,14 @@ impl State {
     fn read_all(&self, id: ConnectionId, unpack: &mut Unpack<'_>) -> Option<Outcome> {
         let parts = unpack_parts(unpack, |opcode, unpack| {
             let path = unpack.string()?;
-            // Asked for and never set: the real one has no watches here either.
+            // Ignored: a real server sets no watches in a multiRead either.
             let _watch = unpack.flag()?;
             matches!(opcode, op::GET_DATA | op::GET_CHILDREN).then_some(path)
         })?;
         let packed = parts.into_iter().fold(Pack::new(), |packed, (opcode, path)| {
-            match self.look(id, opcode, &path) {
-                Ok(body) => good_part(packed, opcode, &body),
-                Err(error) => bad_part(packed, error),
+            match self.read_node(id, opcode, &path) {
+                Ok(body) => result_part(packed, opcode, &body),
+                Err(error) => error_part(packed, error),
             }
         });
         Some(Ok(end_of_parts(packed).body()))
@@ -284,8 +284,8 @@ impl State {
         Some(Ok(Pack::new().int(code::OK).body()))
     }
 
-    /// Sets the watches of an earlier connection again; what they have missed
-    /// comes as an event at once.
+    /// Sets the watches of an earlier connection again. Changes that they missed are sent as
+    /// events at once.
     fn set_watches(
         &mut self,
         id: ConnectionId,
@@ -295,17 +295,17 @@ impl State {
         let seen_zxid = unpack.long()?;
         let (data, exist, children) = (unpack.strings()?, unpack.strings()?, unpack.strings()?);
         for path in data {
-            self.resume_watch(id, &path, seen_zxid, Waits::Data);
+            self.resume_watch(id, &path, seen_zxid, WatchKind::Data);
         }
         for path in exist {
             if self.tree.node(&path).is_ok() {
-                self.tell(id, EventType::Created, &path);
+                self.send_event(id, EventType::Created, &path);
             } else {
                 self.watches.add_data(&path, id);
             }
         }
         for path in children {
-            self.resume_watch(id, &path, seen_zxid, Waits::Children);
+            self.resume_watch(id, &path, seen_zxid, WatchKind::Children);
         }
         if opcode == op::SET_WATCHES2 {
             let (persistent, recursive) = (unpack.strings()?, unpack.strings()?);
@@ -315,21 +315,21 @@ impl State {
         Some(Ok(Vec::new()))
     }
 
-    fn resume_watch(&mut self, id: ConnectionId, path: &str, seen_zxid: i64, waits: Waits) {
-        let missed = match (self.tree.node(path), waits) {
+    fn resume_watch(&mut self, id: ConnectionId, path: &str, seen_zxid: i64, kind: WatchKind) {
+        let missed = match (self.tree.node(path), kind) {
             (Err(_), _) => Some(EventType::Deleted),
-            (Ok(node), Waits::Data) if node.modified_zxid > seen_zxid => {
+            (Ok(node), WatchKind::Data) if node.modified_zxid > seen_zxid => {
                 Some(EventType::DataChanged)
             }
-            (Ok(node), Waits::Children) if node.children_zxid > seen_zxid => {
+            (Ok(node), WatchKind::Children) if node.children_zxid > seen_zxid => {
                 Some(EventType::ChildrenChanged)
             }
             (Ok(_), _) => None,
         };
-        match (missed, waits) {
-            (Some(missed), _) => self.tell(id, missed, path),
-            (None, Waits::Data) => self.watches.add_data(path, id),
-            (None, Waits::Children) => self.watches.add_children(path, id),
+        match (missed, kind) {
+            (Some(missed), _) => self.send_event(id, missed, path),
+            (None, WatchKind::Data) => self.watches.add_data(path, id),
+            (None, WatchKind::Children) => self.watches.add_children(path, id),
         }
     }
 }

@@ -1,28 +1,41 @@
-//! One server: its port and its faults.
+//! A fake server: its port and its faults.
 
 use super::ensemble::FakeEnsemble;
-use super::state::{Act, Faults, ServerId};
+use super::seen::Seen;
+use super::shared::Shared;
+use super::state::{Faults, RequestFault, ServerId};
+use super::timeouts::Timeouts;
 use super::view::View;
-use super::{Seen, Shared, Timeouts};
 use crate::garble::Garble;
 use crate::patience;
+use crate::port::Port;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A server of a [`FakeEnsemble`]; what it can do with tree and sessions are the
-/// ensemble's own methods.
+/// A server of a [`FakeEnsemble`], whose methods it has by dereferencing.
 ///
-/// Dropping it closes its port and its connections; the ensemble goes with its
-/// last server and handle.
+/// Dropping it closes its port and its connections. The ensemble ends with its last server and
+/// handle.
 pub struct FakeServer {
     ensemble: FakeEnsemble,
     id: ServerId,
     addr: SocketAddr,
-    /// A hook's handle comes and goes without the server.
-    is_visiting: bool,
+    /// Dropping the handle that is passed to a hook does not close the server.
+    is_for_hook: bool,
+}
+
+impl FakeEnsemble {
+    /// Adds a server on a free port.
+    #[must_use]
+    pub fn server(&self) -> FakeServer {
+        let port = Port::open().expect("the system has loopback ports left");
+        let addr = port.addr();
+        let id = self.shared.change(|state| state.add_server(port));
+        FakeServer { ensemble: self.clone(), id, addr, is_for_hook: false }
+    }
 }
 
 impl Deref for FakeServer {
@@ -35,16 +48,16 @@ impl Deref for FakeServer {
 
 impl Drop for FakeServer {
     fn drop(&mut self) {
-        if !self.is_visiting {
+        if !self.is_for_hook {
             self.cut();
-            // Dropped here, without the lock: a hook may own something that wants it.
+            // Dropped after the lock is released: a hook may own a value whose drop takes the lock.
             drop(self.shared.change(|state| state.servers.remove(&self.id)));
         }
     }
 }
 
 impl FakeServer {
-    /// Starts a server with an ensemble of its own.
+    /// Starts a server with its own ensemble.
     #[must_use]
     pub fn start() -> Self {
         FakeEnsemble::start().server()
@@ -56,17 +69,13 @@ impl FakeServer {
         FakeEnsemble::start_with(timeouts).server()
     }
 
-    pub(super) const fn new(ensemble: FakeEnsemble, id: ServerId, addr: SocketAddr) -> Self {
-        Self { ensemble, id, addr, is_visiting: false }
-    }
-
-    pub(super) fn visiting(shared: &Arc<Shared>, id: ServerId) -> Self {
+    fn for_hook(shared: &Arc<Shared>, id: ServerId) -> Self {
         let addr = shared.lock().servers.get(&id).map(|server| server.port.addr());
         let addr = addr.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        Self { ensemble: FakeEnsemble::visiting(shared), id, addr, is_visiting: true }
+        Self { ensemble: FakeEnsemble::for_hook(shared), id, addr, is_for_hook: true }
     }
 
-    /// Where clients find it.
+    /// The address for clients.
     #[must_use]
     pub const fn addr(&self) -> SocketAddr {
         self.addr
@@ -80,26 +89,26 @@ impl FakeServer {
         });
     }
 
-    /// Hangs: it accepts and reads, but does nothing and answers nothing, not even
-    /// a handshake. Sessions that are heard by no other server run out.
+    /// Hangs: accepts and reads, but applies and answers nothing, not even a handshake. Sessions
+    /// that no other server hears from expire.
     pub fn stall(&self) {
         self.fault(|faults| faults.is_stalled = true);
     }
 
-    /// Wakes up: does what was asked for meanwhile, in order, also for clients
-    /// that have hung up since.
+    /// Ends the hang: applies the pending requests in order, including those of clients that have
+    /// disconnected since.
     pub fn unstall(&self) {
         self.fault(|faults| faults.is_stalled = false);
     }
 
-    /// Ends all connections; replies on their way are lost. New ones are welcome.
+    /// Closes all connections; replies that are not sent are lost. New connections are accepted.
     pub fn cut(&self) {
         self.shared.change(|state| {
             state.connections_of(self.id).into_iter().for_each(|id| state.close(id));
         });
     }
 
-    /// Closes the port: new connections are refused. Open ones stay.
+    /// Closes the port: new connections are refused. Open connections stay.
     pub fn refuse(&self) {
         self.shared.change(|state| {
             if let Some(server) = state.servers.get_mut(&self.id) {
@@ -117,63 +126,69 @@ impl FakeServer {
         });
     }
 
-    /// Spoils the next frame of a kind; see [`Garble`].
+    /// Corrupts the next matching frame; see [`Garble`].
     pub fn garble(&self, garble: Garble) {
         self.fault(|faults| faults.garbler.push(garble));
     }
 
-    /// Lets every reply and event take this long, one behind the other.
+    /// Delays every reply and event, and keeps their order.
     pub fn delay(&self, delay: Duration) {
         self.fault(|faults| faults.delay = delay);
     }
 
-    /// Becomes a server from before 3.6: addWatch, setWatches2 and multiRead are
-    /// answered with -6, and the connection ends.
+    /// Behaves like a server older than 3.6: answers addWatch, setWatches2 and multiRead with
+    /// error -6 and closes the connection.
     pub fn old_version(&self) {
         self.fault(|faults| faults.is_old = true);
     }
 
-    /// Refuses all credentials: answers -115 and ends the connection.
+    /// Refuses all credentials: answers with error -115 and closes the connection.
     pub fn refuse_auth(&self) {
         self.fault(|faults| faults.refuses_auth = true);
     }
 
-    /// Takes requests up to this size, at most 8 MiB, and cuts whoever sends a larger one.
+    /// Limits the size of requests (at most 8 MiB) and closes a connection that exceeds it.
     pub fn max_frame(&self, bytes: usize) {
         self.fault(|faults| faults.frame_max = bytes.min(8 << 20));
     }
 
-    /// Runs `hook` when the next request with this number has taken effect and
-    /// before its answer goes out; `|server| server.cut()` leaves the client in
-    /// the dark. The whole ensemble waits for the hook.
+    /// Runs `hook` after the next request with this opcode was applied and before it is
+    /// answered; with `|server| server.cut()` the client never gets the answer. The whole ensemble
+    /// waits for the hook.
     pub fn before_reply(&self, opcode: i32, hook: impl FnOnce(&Self) + Send + 'static) {
-        self.fault(|faults| faults.acts.push((opcode, Act::Hook(Box::new(hook)))));
+        // Weak, because the state owns the hook.
+        let (shared, id) = (Arc::downgrade(&self.shared), self.id);
+        let hook = move || {
+            if let Some(shared) = shared.upgrade() {
+                hook(&Self::for_hook(&shared, id));
+            }
+        };
+        self.fault(|faults| faults.requests.push((opcode, RequestFault::Hook(Box::new(hook)))));
     }
 
-    /// Cuts the connection when the next request with this number is there, and
-    /// does not do what it asks for.
+    /// Closes the connection when the next request with this opcode arrives, without applying
+    /// the request.
     pub fn drop_before_apply(&self, opcode: i32) {
-        self.fault(|faults| faults.acts.push((opcode, Act::DropUnapplied)));
+        self.fault(|faults| faults.requests.push((opcode, RequestFault::DropUnapplied)));
     }
 
-    /// Answers the next request with this number with an error and does not do
-    /// what it asks for.
+    /// Answers the next request with this opcode with an error, without applying the request.
     pub fn answer_with(&self, opcode: i32, error: i32) {
-        self.fault(|faults| faults.acts.push((opcode, Act::Answer(error))));
+        self.fault(|faults| faults.requests.push((opcode, RequestFault::Answer(error))));
     }
 
-    /// Takes back every fault of this server: works, answers and listens as new.
+    /// Clears all faults of this server.
     pub fn heal(&self) {
         self.accept();
-        // Dropped here, without the lock: a hook may own something that wants it.
+        // Dropped after the lock is released: a hook may own a value whose drop takes the lock.
         drop(self.shared.change(|state| {
             let server = state.servers.get_mut(&self.id);
             server.map(|server| std::mem::take(&mut server.faults))
         }));
     }
 
-    /// Waits until a look at the server satisfies `probe`, or that time (scaled) is
-    /// over; says whether it did. The probe must use nothing but the view.
+    /// Waits until the server's state satisfies `probe`; returns `false` after `limit` (scaled).
+    /// The probe must use only the view, because it runs under the lock.
     #[must_use]
     pub fn wait_for(&self, limit: Duration, probe: impl Fn(&View<'_>) -> bool) -> bool {
         let deadline = Instant::now() + patience(limit);
@@ -191,23 +206,23 @@ impl FakeServer {
         }
     }
 
-    fn view<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> T {
-        look(&View { state: &self.shared.lock(), server: Some(self.id) })
+    fn view<T>(&self, read: impl FnOnce(&View<'_>) -> T) -> T {
+        read(&View { state: &self.shared.lock(), server: Some(self.id) })
     }
 
-    /// What has arrived here, pings and handshakes apart, oldest first.
+    /// The requests that have arrived, oldest first, without pings and handshakes.
     #[must_use]
     pub fn requests(&self) -> Vec<Seen> {
         self.view(|view| view.requests())
     }
 
-    /// How many pings have arrived here.
+    /// How many pings have arrived.
     #[must_use]
     pub fn pings(&self) -> u64 {
         self.view(|view| view.pings())
     }
 
-    /// How many connections were taken so far.
+    /// How many connections the server has accepted so far.
     #[must_use]
     pub fn connections_accepted(&self) -> u64 {
         self.view(|view| view.connections_accepted())

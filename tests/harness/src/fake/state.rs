@@ -1,12 +1,12 @@
-//! Everything a fake ensemble knows, and the few ways to change it.
+//! The state of a fake ensemble.
 //!
-//! **Invariant.** A session has at most one connection, and a connection that is
-//! not in the table has been shut down.
+//! **Invariant.** A session has at most one connection. A connection that is not in the table
+//! has been shut down.
 
-use super::server::FakeServer;
+use super::seen::Seen;
+use super::timeouts::Timeouts;
 use super::tree::Tree;
 use super::watches::{ConnectionId, EventType, Watches};
-use super::{Seen, Timeouts};
 use crate::garble::{FrameKind, Garbler};
 use crate::port::Port;
 use crate::wire::{FRAME_MAX, Framer, Pack, xid};
@@ -15,24 +15,24 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A server's number within its ensemble.
+/// A server's id within its ensemble.
 pub(crate) type ServerId = u64;
 
-/// What a test runs between a request's effect and its answer.
-pub(crate) type Hook = Box<dyn FnOnce(&FakeServer) + Send>;
+/// A test's code that runs after a request was applied and before it is answered.
+pub(crate) type Hook = Box<dyn FnOnce() + Send>;
 
-/// How many bytes of requests or replies wait on one connection before the
-/// server stops reading, or working, for it.
+/// How many bytes of requests may be pending on one connection before the server stops
+/// reading them, and how many bytes of replies before it stops processing requests.
 const WAITING_BYTES_MAX: usize = 16 << 20;
 
-/// How many requests a server remembers; the oldest go first.
+/// How many requests a server records; the oldest are dropped first.
 const SEEN_MAX: usize = 100_000;
 
-/// The first session's number: large, as real ones are, and easy to tell from a zxid.
+/// The first session id: large like a real one, and not mistaken for a zxid.
 const FIRST_SESSION: i64 = 0x0100_0000_0000_0001;
 
-/// What becomes of the next request with a certain number.
-pub(crate) enum Act {
+/// A fault of the next request with a certain opcode.
+pub(crate) enum RequestFault {
     Hook(Hook),
     DropUnapplied,
     Answer(i32),
@@ -45,7 +45,7 @@ pub(crate) struct Faults {
     pub(crate) is_old: bool,
     pub(crate) refuses_auth: bool,
     pub(crate) frame_max: usize,
-    pub(crate) acts: Vec<(i32, Act)>,
+    pub(crate) requests: Vec<(i32, RequestFault)>,
 }
 
 impl Default for Faults {
@@ -57,7 +57,7 @@ impl Default for Faults {
             is_old: false,
             refuses_auth: false,
             frame_max: FRAME_MAX,
-            acts: Vec::new(),
+            requests: Vec::new(),
         }
     }
 }
@@ -71,17 +71,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn note(&mut self, seen: Seen) {
+    pub(crate) fn record(&mut self, seen: Seen) {
         if self.seen.len() == SEEN_MAX {
             self.seen.pop_front();
         }
         self.seen.push_back(seen);
     }
 
-    /// The first act that waits for this opcode; each is good for once.
-    pub(crate) fn take_act(&mut self, opcode: i32) -> Option<Act> {
-        let index = self.faults.acts.iter().position(|(wanted, _)| *wanted == opcode)?;
-        Some(self.faults.acts.remove(index).1)
+    /// Removes the first fault for this opcode: each applies once.
+    pub(crate) fn take_request_fault(&mut self, opcode: i32) -> Option<RequestFault> {
+        let index = self.faults.requests.iter().position(|(wanted, _)| *wanted == opcode)?;
+        Some(self.faults.requests.remove(index).1)
     }
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct Session {
     pub(crate) connection: Option<ConnectionId>,
 }
 
-/// A frame on its way out.
+/// A frame to be sent.
 pub(crate) struct Outgoing {
     pub(crate) frame: Vec<u8>,
     pub(crate) kind: FrameKind,
@@ -103,24 +103,24 @@ pub(crate) struct Connection {
     pub(crate) server: ServerId,
     pub(crate) socket: Arc<TcpStream>,
     pub(crate) framer: Framer,
-    /// The first frame, the handshake, has been read.
-    pub(crate) has_greeted: bool,
-    /// Read and not yet worked on.
+    /// The first frame has been read, which is the handshake.
+    pub(crate) is_handshake_read: bool,
+    /// Read but not processed yet.
     pub(crate) requests: VecDeque<Vec<u8>>,
     requests_bytes: usize,
     pub(crate) replies: VecDeque<Outgoing>,
     replies_bytes: usize,
-    /// A reply that has to wait for the one behind it.
+    /// A reply that is held until the next one has been sent.
     pub(crate) kept: Option<Vec<u8>>,
-    /// Bytes that the socket has not taken yet.
+    /// Bytes that the socket has not accepted yet.
     pub(crate) out: Vec<u8>,
     pub(crate) session: Option<i64>,
     pub(crate) credentials: Vec<(String, Vec<u8>)>,
-    /// The client sends nothing any more.
-    pub(crate) is_read_out: bool,
+    /// The client has closed its side.
+    pub(crate) is_eof: bool,
     pub(crate) is_mute: bool,
-    /// Ends once all replies are out.
-    pub(crate) is_ending: bool,
+    /// The connection is closed when all replies are sent.
+    pub(crate) is_closing: bool,
 }
 
 impl Connection {
@@ -129,7 +129,7 @@ impl Connection {
             server,
             socket: Arc::new(socket),
             framer: Framer::default(),
-            has_greeted: false,
+            is_handshake_read: false,
             requests: VecDeque::new(),
             requests_bytes: 0,
             replies: VecDeque::new(),
@@ -138,9 +138,9 @@ impl Connection {
             out: Vec::new(),
             session: None,
             credentials: Vec::new(),
-            is_read_out: false,
+            is_eof: false,
             is_mute: false,
-            is_ending: false,
+            is_closing: false,
         }
     }
 
@@ -168,11 +168,11 @@ impl Connection {
 
     pub(crate) fn may_read(&self) -> bool {
         let waiting = self.requests_bytes + self.framer.held();
-        !self.is_read_out && !self.is_ending && waiting < WAITING_BYTES_MAX
+        !self.is_eof && !self.is_closing && waiting < WAITING_BYTES_MAX
     }
 
     pub(crate) const fn may_work(&self) -> bool {
-        !self.is_ending && self.replies_bytes + self.out.len() < WAITING_BYTES_MAX
+        !self.is_closing && self.replies_bytes + self.out.len() < WAITING_BYTES_MAX
     }
 }
 
@@ -183,7 +183,7 @@ pub(crate) struct State {
     pub(crate) servers: BTreeMap<ServerId, Server>,
     pub(crate) connections: BTreeMap<ConnectionId, Connection>,
     pub(crate) timeouts: Timeouts,
-    /// Paths that ask for credentials: scheme and secret.
+    /// The paths that require credentials, with scheme and secret.
     pub(crate) locks: BTreeMap<String, (String, Vec<u8>)>,
     pub(crate) is_expiry_held: bool,
     pub(crate) is_stopping: bool,
@@ -234,7 +234,7 @@ impl State {
     pub(crate) fn open_session(&mut self, timeout: Duration) -> i64 {
         let id = FIRST_SESSION + self.sessions_given;
         self.sessions_given += 1;
-        // Opening a session is a change like any other.
+        // Opening a session takes a zxid.
         let opened = self.tree.transact(|_| Ok(()));
         debug_assert_eq!(opened, Ok(()));
         let password = [id.to_be_bytes(), (!id).to_be_bytes()].concat();
@@ -243,22 +243,22 @@ impl State {
         id
     }
 
-    /// Ends a session: its nodes go, and its connection unless that is `spared`.
+    /// Ends a session: deletes its nodes and closes its connection unless that is `spared`.
     pub(crate) fn end_session(&mut self, id: i64, spared: Option<ConnectionId>) {
         let Some(session) = self.sessions.remove(&id) else { return };
-        // First, so that it does not hear of its own end.
+        // Before the deletions, so that the client gets no event of them.
         match session.connection.filter(|connection| Some(*connection) != spared) {
             Some(connection) => self.close(connection),
             None => session.connection.into_iter().for_each(|id| self.watches.forget(id)),
         }
         self.tree.end_session(id);
-        self.tell_watchers();
+        self.send_events();
     }
 
-    /// Ends a connection at once; replies that were not sent are lost.
+    /// Closes a connection at once; replies that were not sent are lost.
     pub(crate) fn close(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.remove(&id) else { return };
-        // Fails only when the client was quicker.
+        // Fails only if the client has closed the connection already.
         drop(connection.socket.shutdown(Shutdown::Both));
         self.watches.forget(id);
         let session = connection.session.and_then(|session| self.sessions.get_mut(&session));
@@ -272,16 +272,16 @@ impl State {
         of_server.map(|(id, _)| *id).collect()
     }
 
-    /// Queues the events of everything that has changed since the last call.
-    pub(crate) fn tell_watchers(&mut self) {
+    /// Queues the watch events of all changes since the last call.
+    pub(crate) fn send_events(&mut self) {
         for change in self.tree.take_changes() {
             for event in self.watches.fire(&change) {
-                self.tell(event.to, event.is, &event.path);
+                self.send_event(event.to, event.is, &event.path);
             }
         }
     }
 
-    pub(crate) fn tell(&mut self, id: ConnectionId, is: EventType, path: &str) {
+    pub(crate) fn send_event(&mut self, id: ConnectionId, is: EventType, path: &str) {
         const SYNC_CONNECTED: i32 = 3;
         let event = Pack::reply(xid::EVENT, -1, 0).int(is as i32).int(SYNC_CONNECTED).string(path);
         if let Some(connection) = self.connections.get_mut(&id) {
@@ -289,8 +289,8 @@ impl State {
         }
     }
 
-    /// Ends the sessions that were silent for too long.
-    pub(crate) fn expire_silent(&mut self, now: Instant) {
+    /// Ends the sessions whose timeout has passed.
+    pub(crate) fn expire_sessions(&mut self, now: Instant) {
         if self.is_expiry_held {
             return;
         }
@@ -302,7 +302,7 @@ impl State {
         }
     }
 
-    /// When the next session ends, should nothing be heard of it.
+    /// When the next session expires unless its client sends something.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         let ends = self.sessions.values().map(|session| session.heard + session.timeout);
         ends.min().filter(|_| !self.is_expiry_held)

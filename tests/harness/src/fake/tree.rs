@@ -1,14 +1,14 @@
-//! The data tree: nodes, versions, change numbers.
+//! The data tree: nodes, versions, zxids.
 //!
-//! **Invariant.** Everything changes inside a transaction: wholly, or not at all.
-//! Each attempt takes one change number, a failed one too.
+//! **Invariant.** The tree changes only inside a transaction, wholly or not at all. Each
+//! transaction takes one zxid, even if it fails.
 
 use crate::wire::{Pack, Unpack, code};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What watchers may have been waiting for.
+/// A change that may trigger watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
     Created(String),
@@ -24,7 +24,7 @@ pub(crate) struct Acl {
 }
 
 impl Acl {
-    /// Everything for everybody.
+    /// All permissions for everybody.
     fn open() -> Vec<Self> {
         vec![Self { perms: 31, scheme: "world".to_owned(), id: "anyone".to_owned() }]
     }
@@ -53,11 +53,11 @@ impl fmt::Display for Acl {
     }
 }
 
-/// How a new node is named and whose it is.
+/// Whether a new node is sequential, and its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kind {
     pub(crate) is_sequential: bool,
-    /// The session that the node lives and dies with; 0 for none.
+    /// The session that owns an ephemeral node; 0 for a persistent node.
     pub(crate) owner: i64,
 }
 
@@ -110,7 +110,7 @@ impl Node {
             .long(self.created_ms)
             .long(self.modified_ms)
             .int(self.version)
-            // The protocol counts changes of the list, the node counts creations.
+            // The protocol counts creations and deletions of children, the node counts creations.
             .int(self.children_created * 2 - self.children_count())
             .int(self.acl_version)
             .long(self.owner)
@@ -130,12 +130,12 @@ pub(crate) struct Tree {
     nodes: BTreeMap<String, Node>,
     zxid: i64,
     changes: Vec<Change>,
-    /// What a transaction of several steps has touched, as it was before.
+    /// The former nodes of a transaction of several steps.
     undo: Option<Vec<(String, Option<Node>)>>,
 }
 
 impl Tree {
-    /// A tree with what every real one has: the root and `/zookeeper`.
+    /// A tree with the nodes that every server has: the root and `/zookeeper`.
     pub(crate) fn new() -> Self {
         let root = Node::new(&[], Acl::open(), 0, 0);
         let mut tree = Self {
@@ -159,13 +159,13 @@ impl Tree {
         self.nodes.get(path).ok_or(code::NO_NODE)
     }
 
-    /// What has changed since this was last asked.
+    /// Takes the changes since the last call.
     pub(crate) fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
 
-    /// Runs one step under a change number of its own. Each step looks before it
-    /// leaps, so that a failed one has nothing to take back.
+    /// Runs one step as a transaction. Each step checks everything before it changes anything,
+    /// so a failed step needs no undo.
     pub(crate) fn transact<T>(
         &mut self,
         step: impl FnOnce(&mut Self) -> Result<T, i32>,
@@ -174,8 +174,7 @@ impl Tree {
         step(self)
     }
 
-    /// Runs several steps under one change number; when one fails, those before
-    /// it are taken back.
+    /// Runs several steps as one transaction; if one fails, the ones before it are undone.
     pub(crate) fn transact_all<T>(
         &mut self,
         steps: impl FnOnce(&mut Self) -> Result<T, i32>,
@@ -196,18 +195,18 @@ impl Tree {
         outcome
     }
 
-    fn touch(&mut self, path: &str) {
+    fn save_undo(&mut self, path: &str) {
         if let Some(undo) = &mut self.undo {
             undo.push((path.to_owned(), self.nodes.get(path).cloned()));
         }
     }
 
     fn node_mut(&mut self, path: &str) -> Result<&mut Node, i32> {
-        self.touch(path);
+        self.save_undo(path);
         self.nodes.get_mut(path).ok_or(code::NO_NODE)
     }
 
-    /// Creates a node and says under which path.
+    /// Creates a node and returns its path.
     pub(crate) fn create(
         &mut self,
         path: &str,
@@ -241,7 +240,7 @@ impl Tree {
         above.children.insert(name.to_owned());
         above.children_created += 1;
         above.children_zxid = zxid;
-        self.touch(&path);
+        self.save_undo(&path);
         self.nodes.insert(path.clone(), Node::new(data, acl, kind.owner, zxid));
         self.changes.push(Change::Created(path.clone()));
         Ok(path)
@@ -254,7 +253,7 @@ impl Tree {
             return Err(code::NOT_EMPTY);
         }
         let zxid = self.zxid;
-        self.touch(path);
+        self.save_undo(path);
         self.nodes.remove(path);
         let above = self.node_mut(parent)?;
         above.children.remove(name);
@@ -298,7 +297,7 @@ impl Tree {
         if version == -1 || version == node.version { Ok(()) } else { Err(code::BAD_VERSION) }
     }
 
-    /// Creates or changes a node, its parents too, as another client would.
+    /// Creates or writes a node as another client would, and creates missing parents.
     pub(crate) fn put(&mut self, path: &str, data: &[u8], owner: i64) -> Result<(), i32> {
         for (index, _) in path.match_indices('/').skip(1) {
             if self.node(&path[..index]).is_err() {
@@ -315,14 +314,14 @@ impl Tree {
         })
     }
 
-    /// The paths below a node, sorted.
+    /// The paths of all nodes below a node, sorted.
     pub(crate) fn below(&self, path: &str) -> Vec<String> {
         let prefix = if path == "/" { "/".to_owned() } else { format!("{path}/") };
         let is_below = |key: &&String| key.len() > prefix.len() && key.starts_with(&prefix);
         self.nodes.keys().filter(is_below).cloned().collect()
     }
 
-    /// Deletes a node and everything below it; says whether it was there.
+    /// Deletes a node and everything below it; returns whether it existed.
     pub(crate) fn delete_all(&mut self, path: &str) -> bool {
         let below = if path == "/" { "/".to_owned() } else { format!("{path}/") };
         let mut doomed: Vec<String> = self
@@ -331,7 +330,7 @@ impl Tree {
             .filter(|key| *key == path || key.starts_with(&below))
             .cloned()
             .collect();
-        // Children go before their parents: a longer path is never a parent.
+        // Children before their parents: a longer path is never a parent.
         doomed.sort_by_key(|key| std::cmp::Reverse(key.len()));
         let was_there = !doomed.is_empty();
         for key in doomed.iter().filter(|key| *key != "/") {
@@ -341,7 +340,7 @@ impl Tree {
         was_there
     }
 
-    /// Deletes what belonged to a session, under one change number.
+    /// Deletes the ephemeral nodes of a session in one transaction.
     pub(crate) fn end_session(&mut self, session: i64) {
         let owned: Vec<String> = self.owned_by(session);
         let gone = self.transact(|tree| owned.iter().try_for_each(|path| tree.delete(path, -1)));
@@ -354,7 +353,7 @@ impl Tree {
     }
 }
 
-/// The parent and the name within it; the root has neither.
+/// Splits a path into the parent and the name; `None` for the root.
 pub(crate) fn split(path: &str) -> Option<(&str, &str)> {
     if !path.starts_with('/') || path == "/" {
         return None;

@@ -1,10 +1,10 @@
-//! What a test can see of an ensemble and a server in one moment.
+//! A test's view of an ensemble and a server.
 
+use super::seen::{Seen, SessionSeen};
 use super::state::{Server, ServerId, State};
-use super::{Seen, SessionSeen};
 use std::fmt;
 
-/// One moment of a server, for [`FakeServer::wait_for`](super::FakeServer::wait_for).
+/// A consistent view of a server, for [`FakeServer::wait_for`](super::FakeServer::wait_for).
 pub struct View<'a> {
     pub(super) state: &'a State,
     pub(super) server: Option<ServerId>,
@@ -15,13 +15,13 @@ impl View<'_> {
         self.state.servers.get(&self.server?)
     }
 
-    /// What has arrived at the server, pings and handshakes apart, oldest first.
+    /// The requests that have arrived at the server, oldest first, without pings and handshakes.
     #[must_use]
     pub fn requests(&self) -> Vec<Seen> {
         self.server().map(|server| server.seen.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// How many requests with this number have arrived.
+    /// How many requests with this opcode have arrived.
     #[must_use]
     pub fn count(&self, opcode: i32) -> usize {
         let seen = self.server().map(|server| &server.seen).into_iter().flatten();
@@ -34,7 +34,7 @@ impl View<'_> {
         self.server().map_or(0, |server| server.pings)
     }
 
-    /// How many connections the server has taken so far.
+    /// How many connections the server has accepted so far.
     #[must_use]
     pub fn connections_accepted(&self) -> u64 {
         self.server().map_or(0, |server| server.accepted)
@@ -57,33 +57,32 @@ impl View<'_> {
         sessions.collect()
     }
 
-    /// A node's data, if the node is there.
+    /// A node's data, if the node exists.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<Vec<u8>> {
         self.state.tree.node(path).ok().map(|node| node.data.clone())
     }
 
-    /// A node's version, if the node is there.
+    /// A node's version, if the node exists.
     #[must_use]
     pub fn version(&self, path: &str) -> Option<i32> {
         self.state.tree.node(path).ok().map(|node| node.version)
     }
 
-    /// The session that an ephemeral node belongs to; 0 for a persistent one.
+    /// The session that owns an ephemeral node; 0 for a persistent node.
     #[must_use]
     pub fn owner(&self, path: &str) -> Option<i64> {
         self.state.tree.node(path).ok().map(|node| node.owner)
     }
 
-    /// A node's access list, each entry as `scheme:id:bits`; none for a node that is
-    /// not there.
+    /// A node's access list, each entry as `scheme:id:bits`; empty for a missing node.
     #[must_use]
     pub fn acl(&self, path: &str) -> Vec<String> {
         let node = self.state.tree.node(path).ok();
         node.map(|node| node.acl.iter().map(ToString::to_string).collect()).unwrap_or_default()
     }
 
-    /// The names below a node, sorted; none for a node that is not there.
+    /// The names of a node's children, sorted; empty for a missing node.
     #[must_use]
     pub fn children(&self, path: &str) -> Vec<String> {
         let node = self.state.tree.node(path).ok();

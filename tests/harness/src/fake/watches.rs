@@ -1,15 +1,15 @@
-//! Who waits for what.
+//! The watches of all connections.
 //!
-//! **Invariant.** A watch belongs to a connection, not to a session: whoever
-//! comes back on another connection has none left.
+//! **Invariant.** A watch belongs to a connection, not to a session: a session that is resumed
+//! on another connection has none.
 
 use super::tree::Change;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A connection's number, unique within its ensemble.
+/// A connection's id, unique within its ensemble.
 pub(crate) type ConnectionId = u64;
 
-/// What an event says, in the protocol's numbers.
+/// The type of an event, with the protocol's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventType {
     Created = 1,
@@ -18,7 +18,7 @@ pub(crate) enum EventType {
     ChildrenChanged = 4,
 }
 
-/// One event, on its way to one connection.
+/// An event for one connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) to: ConnectionId,
@@ -37,7 +37,8 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
-    /// Takes the place of a recursive one on the same znode, as on servers from 3.6 to 3.8.
+    /// Adds a data watch. It replaces a recursive watch on the same znode, as on servers from 3.6
+    /// to 3.8.
     pub(crate) fn add_data(&mut self, path: &str, connection: ConnectionId) {
         if let Some(connections) = self.recursive.get_mut(path) {
             connections.remove(&connection);
@@ -57,7 +58,7 @@ impl Watches {
         self.recursive.entry(path.to_owned()).or_default().insert(connection);
     }
 
-    /// Forgets what a connection waited for.
+    /// Removes all watches of a connection.
     pub(crate) fn forget(&mut self, connection: ConnectionId) {
         for waiting in
             [&mut self.data, &mut self.children, &mut self.persistent, &mut self.recursive]
@@ -69,7 +70,7 @@ impl Watches {
         }
     }
 
-    /// The events that a change sets off; one-shot watches are spent by it.
+    /// Returns the events that a change triggers, and removes the one-shot watches among them.
     pub(crate) fn fire(&mut self, change: &Change) -> Vec<Event> {
         let (path, is) = match change {
             Change::Created(path) => (path, EventType::Created),
@@ -142,8 +143,8 @@ mod tests {
         watches.add_children("/a", 1);
         watches.add_persistent("/a", 1);
         watches.add_recursive("/a", 1);
-        let told = fired(&mut watches, &Change::Deleted("/a".to_owned()));
-        assert_eq!(told, [(1, EventType::Deleted, "/a".to_owned())]);
+        let events = fired(&mut watches, &Change::Deleted("/a".to_owned()));
+        assert_eq!(events, [(1, EventType::Deleted, "/a".to_owned())]);
     }
 
     #[test]

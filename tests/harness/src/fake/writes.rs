@@ -1,9 +1,9 @@
-//! The requests that change the tree, alone or together.
+//! Write requests, single and in a multi.
 
 use super::tree::{Acl, Kind, Tree, split};
 use crate::wire::{Pack, Unpack, code, op};
 
-/// One change, as a request asks for it.
+/// A single write.
 #[derive(Debug)]
 pub(crate) enum Write {
     Create { path: String, data: Vec<u8>, acl: Vec<Acl>, flags: i32, wants_stat: bool },
@@ -34,8 +34,8 @@ impl Write {
         })
     }
 
-    /// The nodes whose locks have to be open for this.
-    pub(crate) fn locked_by(&self) -> &str {
+    /// The node whose credentials the write needs.
+    pub(crate) fn lock_path(&self) -> &str {
         match self {
             Self::Create { path, .. } | Self::Delete { path, .. } => {
                 split(path).map_or("/", |(parent, _)| parent)
@@ -44,7 +44,7 @@ impl Write {
         }
     }
 
-    /// Applies the change within a transaction; gives the reply's body.
+    /// Applies the write within a transaction; returns the reply's body.
     pub(crate) fn apply(self, tree: &mut Tree, session: i64) -> Result<Vec<u8>, i32> {
         match self {
             Self::Create { path, data, acl, flags, wants_stat } => {
@@ -65,7 +65,7 @@ impl Write {
     }
 }
 
-/// Flag 4, a container, makes what the plain request makes of it: a persistent node.
+/// A container (flag 4) becomes a persistent node.
 const fn kind(flags: i32, session: i64) -> Result<Kind, i32> {
     match flags {
         0 | 4 => Ok(Kind::PERSISTENT),
@@ -85,15 +85,15 @@ pub(crate) fn end_of_parts(pack: Pack) -> Pack {
     part(pack, op::ERROR, true, -1)
 }
 
-pub(crate) fn good_part(pack: Pack, opcode: i32, body: &[u8]) -> Pack {
+pub(crate) fn result_part(pack: Pack, opcode: i32, body: &[u8]) -> Pack {
     part(pack, opcode, false, 0).bytes(body)
 }
 
-pub(crate) fn bad_part(pack: Pack, error: i32) -> Pack {
+pub(crate) fn error_part(pack: Pack, error: i32) -> Pack {
     part(pack, op::ERROR, false, error).int(error)
 }
 
-/// Reads the parts of a multi request, each by `unpack_part`.
+/// Reads the parts of a multi request with `unpack_part`.
 pub(crate) fn unpack_parts<T>(
     unpack: &mut Unpack<'_>,
     unpack_part: impl Fn(i32, &mut Unpack<'_>) -> Option<T>,
@@ -110,7 +110,7 @@ pub(crate) fn unpack_parts<T>(
     }
 }
 
-/// Applies all parts or none; gives the reply's body.
+/// Applies all parts or none; returns the reply's body.
 pub(crate) fn apply_all(
     tree: &mut Tree,
     session: i64,
@@ -123,19 +123,20 @@ pub(crate) fn apply_all(
         let mut packed = Pack::new();
         for (index, (opcode, write)) in parts.into_iter().enumerate() {
             failed_at = index;
-            if !is_open(write.locked_by()) {
+            if !is_open(write.lock_path()) {
                 return Err(code::NO_AUTH);
             }
-            packed = good_part(packed, opcode, &write.apply(tree, session)?);
+            packed = result_part(packed, opcode, &write.apply(tree, session)?);
         }
         Ok(packed)
     });
     let packed = outcome.unwrap_or_else(|error| {
-        // Those before the failed part would have been well, those after were not tried.
+        // As a real server answers: OK for the parts before the failed one, a runtime
+        // inconsistency for those after it.
         (0..count).fold(Pack::new(), |packed, index| match index.cmp(&failed_at) {
-            std::cmp::Ordering::Less => bad_part(packed, code::OK),
-            std::cmp::Ordering::Equal => bad_part(packed, error),
-            std::cmp::Ordering::Greater => bad_part(packed, code::RUNTIME_INCONSISTENCY),
+            std::cmp::Ordering::Less => error_part(packed, code::OK),
+            std::cmp::Ordering::Equal => error_part(packed, error),
+            std::cmp::Ordering::Greater => error_part(packed, code::RUNTIME_INCONSISTENCY),
         })
     });
     end_of_parts(packed).body()

@@ -1,4 +1,4 @@
-//! A wire between a tool and a real server, with faults at the push of a button.
+//! A TCP proxy between a tool and a real server that injects faults on request.
 //!
 //! ```no_run
 //! use farm_harness::FaultProxy;
@@ -9,112 +9,49 @@
 //! println!("--zookeeper {}", proxy.addr());
 //!
 //! assert!(proxy.wait_for(Duration::from_secs(5), |counts| counts.connections == 1));
-//! // A black hole: nothing comes through, nothing is refused either.
+//! // A black hole: it accepts connections, but no byte passes.
 //! proxy.stall();
-//! // Everything that was held back arrives after all.
+//! // Everything that was held back is delivered.
 //! proxy.pass();
-//! // The server forgets the tool's session behind its back.
+//! // The server ends the tool's session.
 //! proxy.expire().unwrap();
 //! ```
 //!
-//! The proxy cuts the stream into frames as ZooKeeper does; what does not look
-//! like frames passes as it is. A server that refuses the proxy shows to the
-//! tool as a connection that ends at once.
+//! The proxy splits the stream into ZooKeeper's frames; bytes that are no frames pass
+//! unchanged. If the server refuses the proxy's connection, the proxy closes the tool's
+//! connection.
 //!
-//! **Invariant.** One thread per proxy owns all sockets and never blocks but in
-//! `poll`, or for a moment in a connect to the loopback server; dropping the
-//! proxy joins it.
+//! **Invariant.** One thread per proxy owns all sockets. It blocks only in `poll` and, for a
+//! short time, in connecting to the loopback server. Dropping the proxy joins the thread.
 
+mod event_loop;
 mod pipe;
-mod turn;
+mod state;
 
 #[cfg(test)]
 mod tests;
 
-use crate::bell::Bell;
+pub use state::ProxyCounts;
+
+use self::state::{Shared, State};
 use crate::garble::{Garble, Garbler};
 use crate::patience;
 use crate::port::Port;
+use crate::waker::Waker;
 use crate::zk::{ZkError, kill_session};
 use nix::libc::linger;
 use nix::sys::socket::{setsockopt, sockopt};
-use pipe::Pipe;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long the proxy waits for the server behind it to take a connection.
-const UPSTREAM_PATIENCE: Duration = Duration::from_secs(5);
-
-/// What went through a proxy so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ProxyCounts {
-    /// Connections taken from tools, ended ones too.
-    pub connections: u64,
-    /// Connections that are open now.
-    pub open: u64,
-    /// Bytes delivered to the server.
-    pub bytes_to_server: u64,
-    /// Bytes delivered to the tools.
-    pub bytes_to_client: u64,
-}
-
-/// How often the end of a session is tried.
+/// How often ending a session is tried.
 const EXPIRE_ATTEMPTS_MAX: u32 = 10;
 
-/// Two sockets and what is on its way between them.
-struct Pair {
-    client: Arc<TcpStream>,
-    /// Absent until something may flow to the server.
-    server: Option<Arc<TcpStream>>,
-    up: Pipe,
-    down: Pipe,
-}
-
-struct State {
-    port: Port,
-    is_stalled_up: bool,
-    is_stalled_down: bool,
-    is_half_next: bool,
-    slow: Duration,
-    garbler: Garbler,
-    pairs: BTreeMap<u64, Pair>,
-    counts: ProxyCounts,
-    last_session: Option<(i64, Vec<u8>)>,
-    is_stopping: bool,
-}
-
-impl State {
-    fn close(&mut self, id: u64) {
-        let Some(pair) = self.pairs.remove(&id) else { return };
-        // Fails only where the other end was quicker.
-        for socket in [Some(pair.client), pair.server].into_iter().flatten() {
-            drop(socket.shutdown(Shutdown::Both));
-        }
-        self.counts.open -= 1;
-    }
-}
-
-/// What the proxy's thread and the test's threads share.
-///
-/// A lock and not messages: a verb has done its work when it returns, so that
-/// the test's next line can rely on it.
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-    bell: Bell,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A TCP proxy that can stand in the way.
+/// A TCP proxy that injects faults.
 pub struct FaultProxy {
     shared: Arc<Shared>,
     addr: SocketAddr,
@@ -123,7 +60,7 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// Starts a proxy on a free loopback port; it passes everything.
+    /// Starts a proxy without faults on a free loopback port.
     #[must_use]
     pub fn start(upstream: SocketAddr) -> Self {
         let port = Port::open().expect("the system has loopback ports left");
@@ -143,17 +80,17 @@ impl FaultProxy {
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
-            bell: Bell::new().expect("the system has sockets left"),
+            waker: Waker::new().expect("the system has sockets left"),
         });
         let serving = Arc::clone(&shared);
         let thread = Builder::new()
             .name("fault-proxy".to_owned())
-            .spawn(move || turn::serve(&serving, upstream))
+            .spawn(move || event_loop::serve(&serving, upstream))
             .expect("the system has threads left");
         Self { shared, addr, upstream, thread: Some(thread) }
     }
 
-    /// Where tools find it.
+    /// The proxy's address.
     #[must_use]
     pub const fn addr(&self) -> SocketAddr {
         self.addr
@@ -161,11 +98,11 @@ impl FaultProxy {
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.shared.lock());
-        self.shared.bell.ring();
+        self.shared.waker.wake();
         self.shared.changed.notify_all();
     }
 
-    /// Takes back every fault; what was held is delivered.
+    /// Clears all faults and delivers what was held back.
     pub fn pass(&self) {
         self.change(|state| {
             state.port.accept();
@@ -177,7 +114,7 @@ impl FaultProxy {
         });
     }
 
-    /// Becomes a black hole: takes connections and bytes, passes nothing on.
+    /// Becomes a black hole: accepts connections and bytes, but forwards nothing.
     pub fn stall(&self) {
         self.change(|state| {
             state.is_stalled_up = true;
@@ -185,22 +122,22 @@ impl FaultProxy {
         });
     }
 
-    /// Holds back what the tool sends; what the server sends passes.
+    /// Holds back what the tool sends, but not what the server sends.
     pub fn stall_towards_server(&self) {
         self.change(|state| state.is_stalled_up = true);
     }
 
-    /// Holds back what the server sends; what the tool sends passes.
+    /// Holds back what the server sends, but not what the tool sends.
     pub fn stall_towards_client(&self) {
         self.change(|state| state.is_stalled_down = true);
     }
 
-    /// Lets every frame take this long, either way.
+    /// Delays every frame in both directions.
     pub fn slow(&self, delay: Duration) {
         self.change(|state| state.slow = delay);
     }
 
-    /// Ends all connections in an orderly way, both ends; new ones are welcome.
+    /// Closes all connections on both sides with FIN. New connections are accepted.
     pub fn cut(&self) {
         self.change(|state| {
             let ids: Vec<u64> = state.pairs.keys().copied().collect();
@@ -208,12 +145,12 @@ impl FaultProxy {
         });
     }
 
-    /// Ends all connections with a reset, as a rebooted machine or a firewall does.
+    /// Resets all connections, as a rebooted machine or a firewall does.
     pub fn reset(&self) {
         self.change(|state| {
             for pair in std::mem::take(&mut state.pairs).into_values() {
                 for socket in [Some(pair.client), pair.server].into_iter().flatten() {
-                    // With no time to linger, the last owner's drop sends the reset.
+                    // With a linger time of 0, closing the socket sends a reset.
                     let at_once = linger { l_onoff: 1, l_linger: 0 };
                     setsockopt(&*socket, sockopt::Linger, &at_once)
                         .expect("every socket has this option");
@@ -223,7 +160,7 @@ impl FaultProxy {
         });
     }
 
-    /// Closes the port: new connections are refused. Open ones stay.
+    /// Closes the port: new connections are refused. Open connections stay.
     pub fn refuse(&self) {
         self.change(|state| state.port.refuse());
     }
@@ -233,25 +170,24 @@ impl FaultProxy {
         self.change(|state| state.port.accept());
     }
 
-    /// Spoils the next frame of a kind on its way to a tool; see [`Garble`].
+    /// Corrupts the next matching frame on its way to a tool; see [`Garble`].
     pub fn garble_next(&self, garble: Garble) {
         self.change(|state| state.garbler.push(garble));
     }
 
-    /// Delivers half of the server's next frame, then stalls; the other half
-    /// comes after [`Self::pass`].
+    /// Delivers half of the server's next frame and stalls. [`Self::pass`] delivers the other
+    /// half.
     pub fn half_frame_then_stall(&self) {
         self.change(|state| state.is_half_next = true);
     }
 
-    /// What went through so far.
+    /// What has passed through so far.
     #[must_use]
     pub fn counts(&self) -> ProxyCounts {
         self.shared.lock().counts
     }
 
-    /// Waits until the counts satisfy `probe`, or that time (scaled) is over; says
-    /// whether they did.
+    /// Waits until the counts satisfy `probe`; returns `false` after `limit` (scaled).
     #[must_use]
     pub fn wait_for(&self, limit: Duration, probe: impl Fn(&ProxyCounts) -> bool) -> bool {
         let deadline = Instant::now() + patience(limit);
@@ -269,27 +205,27 @@ impl FaultProxy {
         }
     }
 
-    /// Number and password of the session that a server has granted last.
+    /// The id and the password of the session that the server granted last.
     #[must_use]
     pub fn last_session(&self) -> Option<(i64, Vec<u8>)> {
         self.shared.lock().last_session.clone()
     }
 
-    /// Ends that session on the server, over a connection of its own: the server
-    /// then treats its owner as expired.
+    /// Ends that session over a separate connection to the server, which looks to the session's
+    /// owner as if it had expired.
     ///
     /// # Errors
     ///
-    /// When no session went through yet, or the server does not answer.
+    /// When no session was granted yet, or the server does not answer.
     pub fn expire(&self) -> io::Result<()> {
         let (session, password) = self.last_session().ok_or(io::ErrorKind::NotFound)?;
         let mut attempts_left = EXPIRE_ATTEMPTS_MAX;
         loop {
             attempts_left -= 1;
             match kill_session(self.upstream, session, &password) {
-                // Gone already is as good.
+                // A session that is gone already is fine.
                 Ok(()) | Err(ZkError::SessionExpired) => return Ok(()),
-                // A tool that is quick takes its session back, and ends our connection.
+                // The tool resumed its session meanwhile, which closes our connection.
                 Err(ZkError::Io(_)) if attempts_left > 0 => {}
                 Err(ZkError::Io(error)) => return Err(error),
                 Err(refusal) => return Err(io::Error::other(refusal)),
@@ -306,7 +242,7 @@ impl Drop for FaultProxy {
             state.is_stopping = true;
         });
         let outcome = self.thread.take().map(JoinHandle::join);
-        // A connection may have come in between the cut and the end.
+        // A connection may have been accepted between the first cut and the end of the thread.
         self.cut();
         if matches!(outcome, Some(Err(_))) && !std::thread::panicking() {
             panic!("the fault proxy's thread panicked");

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-fn wired() -> (FakeServer, FaultProxy, RawClient) {
+fn server_proxy_and_client() -> (FakeServer, FaultProxy, RawClient) {
     let server = FakeServer::start();
     server.put("/a", b"0");
     let proxy = FaultProxy::start(server.addr());
@@ -20,7 +20,7 @@ fn get_request() -> Pack {
 
 #[test]
 fn passing_proxy_is_not_noticed() {
-    let (server, proxy, mut client) = wired();
+    let (server, proxy, mut client) = server_proxy_and_client();
     let large = vec![7; 700_000];
     assert_eq!(client.set("/a", &large), Ok(()));
     assert_eq!(client.get("/a", true), Ok(large));
@@ -37,46 +37,46 @@ fn passing_proxy_is_not_noticed() {
 
 #[test]
 fn stalled_proxy_is_a_black_hole_that_gives_everything_back() {
-    let (server, proxy, mut client) = wired();
+    let (server, proxy, mut client) = server_proxy_and_client();
     client.get("/a", true).unwrap();
     proxy.stall();
     let xid = client.send(op::SYNC, Pack::new().string("/"));
     server.put("/a", b"1");
-    let mut late = RawClient::dial(proxy.addr()).unwrap();
-    late.greet().unwrap();
+    let mut late = RawClient::open(proxy.addr()).unwrap();
+    late.send_handshake().unwrap();
     assert!(proxy.wait_for(PATIENCE, |counts| counts.connections == 2));
-    assert!(client.hears_nothing() && late.hears_nothing());
+    assert!(client.receives_nothing() && late.receives_nothing());
     assert_eq!((server.connections_accepted(), server.requests().len()), (1, 1));
     proxy.pass();
     assert_eq!(client.event(), (3, "/a".to_owned()));
-    assert_eq!(client.hear().unwrap().xid, xid);
-    late.hear_greeting().unwrap();
+    assert_eq!(client.receive().unwrap().xid, xid);
+    late.receive_handshake().unwrap();
     late.ping();
 }
 
 #[test]
 fn one_way_stalls_hold_one_way() {
-    let (server, proxy, mut client) = wired();
+    let (server, proxy, mut client) = server_proxy_and_client();
     client.get("/a", true).unwrap();
     proxy.stall_towards_server();
     server.put("/a", b"1");
     assert_eq!(client.event(), (3, "/a".to_owned()));
     client.send(op::SYNC, Pack::new().string("/"));
-    assert!(client.hears_nothing());
+    assert!(client.receives_nothing());
     assert_eq!(server.requests().len(), 1);
     proxy.pass();
-    assert_eq!(client.hear().unwrap().error, 0);
+    assert_eq!(client.receive().unwrap().error, 0);
     proxy.stall_towards_client();
     client.send(op::SET_DATA, Pack::new().string("/a").buffer(b"2").int(-1));
     assert!(server.wait_for(PATIENCE, |view| view.get("/a") == Some(b"2".to_vec())));
-    assert!(client.hears_nothing());
+    assert!(client.receives_nothing());
     proxy.pass();
-    assert_eq!(client.hear().unwrap().error, 0);
+    assert_eq!(client.receive().unwrap().error, 0);
 }
 
 #[test]
 fn client_that_leaves_a_black_hole_is_not_missed_until_it_passes() {
-    let (server, proxy, mut client) = wired();
+    let (server, proxy, mut client) = server_proxy_and_client();
     proxy.stall();
     client.send(op::SET_DATA, Pack::new().string("/a").buffer(b"late").int(-1));
     client.stream.shutdown(Shutdown::Both).unwrap();
@@ -88,7 +88,7 @@ fn client_that_leaves_a_black_hole_is_not_missed_until_it_passes() {
 
 #[test]
 fn stalled_proxy_holds_its_memory() {
-    let (_server, proxy, mut client) = wired();
+    let (_server, proxy, mut client) = server_proxy_and_client();
     proxy.stall();
     client.stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
     let request = Pack::new().int(1).int(op::SET_DATA).bytes(&[0; 500_000]).frame();
@@ -98,18 +98,18 @@ fn stalled_proxy_holds_its_memory() {
 
 #[test]
 fn slow_proxy_takes_its_time_each_way() {
-    let (_server, proxy, mut client) = wired();
+    let (_server, proxy, mut client) = server_proxy_and_client();
     let delay = Duration::from_millis(40);
     proxy.slow(delay);
     let start = Instant::now();
     let xids = [1, 2, 3].map(|_| client.send(op::GET_DATA, get_request()));
-    assert_eq!([1, 2, 3].map(|_| client.hear().unwrap().xid), xids);
+    assert_eq!([1, 2, 3].map(|_| client.receive().unwrap().xid), xids);
     assert!(start.elapsed() >= 2 * delay);
 }
 
 #[test]
 fn cut_and_reset_end_both_ends_each_in_its_way() {
-    let (server, proxy, mut client) = wired();
+    let (server, proxy, mut client) = server_proxy_and_client();
     proxy.cut();
     assert_eq!(client.stream.read(&mut [0]).unwrap(), 0);
     assert!(server.wait_for(PATIENCE, |view| view.connections() == 0));
@@ -124,7 +124,7 @@ fn cut_and_reset_end_both_ends_each_in_its_way() {
 
 #[test]
 fn refused_port_comes_back() {
-    let (_server, proxy, mut client) = wired();
+    let (_server, proxy, mut client) = server_proxy_and_client();
     proxy.refuse();
     let refused = RawClient::connect(proxy.addr()).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
@@ -135,40 +135,40 @@ fn refused_port_comes_back() {
 
 #[test]
 fn missing_server_shows_as_the_end_of_the_connection() {
-    let (server, proxy, _client) = wired();
+    let (server, proxy, _client) = server_proxy_and_client();
     server.refuse();
-    let mut client = RawClient::dial(proxy.addr()).unwrap();
-    assert_eq!(client.hear_out(), b"");
+    let mut client = RawClient::open(proxy.addr()).unwrap();
+    assert_eq!(client.read_until_closed(), b"");
 }
 
 #[test]
 fn frames_are_spoilt_on_their_way_to_the_client() {
-    let (_server, proxy, mut client) = wired();
+    let (_server, proxy, mut client) = server_proxy_and_client();
     proxy.garble_next(Garble::WrongXid);
     let xid = client.send(op::GET_DATA, get_request());
-    assert_ne!(client.hear().unwrap().xid, xid);
+    assert_ne!(client.receive().unwrap().xid, xid);
     proxy.garble_next(Garble::HalfFrameThenCut);
     client.send(op::GET_DATA, get_request());
-    assert_eq!(client.hear_out().len(), (4 + 16 + 5 + 68) / 2);
+    assert_eq!(client.read_until_closed().len(), (4 + 16 + 5 + 68) / 2);
     proxy.garble_next(Garble::ShortConnectResponse);
     assert_eq!(client.resume(proxy.addr()).unwrap_err().kind(), ErrorKind::InvalidData);
     proxy.garble_next(Garble::HalfFrame);
-    let mut mute = RawClient::dial(proxy.addr()).unwrap();
-    mute.greet().unwrap();
+    let mut mute = RawClient::open(proxy.addr()).unwrap();
+    mute.send_handshake().unwrap();
     mute.stream.read_exact(&mut [0; (4 + 37) / 2]).unwrap();
-    assert!(mute.hears_nothing());
+    assert!(mute.receives_nothing());
     client.resume(proxy.addr()).unwrap().ping();
 }
 
 #[test]
 fn other_half_of_a_frame_comes_after_the_stall() {
-    let (_server, proxy, mut client) = wired();
+    let (_server, proxy, mut client) = server_proxy_and_client();
     proxy.half_frame_then_stall();
     let xid = client.send(op::GET_DATA, get_request());
     let mut whole = [0; 4 + 16 + 5 + 68];
     let half = whole.len() / 2;
     client.stream.read_exact(&mut whole[..half]).unwrap();
-    assert!(client.hears_nothing());
+    assert!(client.receives_nothing());
     proxy.pass();
     client.stream.read_exact(&mut whole[half..]).unwrap();
     assert_eq!(whole[..4], (whole.len() as i32 - 4).to_be_bytes());
@@ -178,12 +178,12 @@ fn other_half_of_a_frame_comes_after_the_stall() {
 
 #[test]
 fn expired_session_is_gone_on_the_server() {
-    let (server, proxy, mut client) = wired();
+    let (server, proxy, mut client) = server_proxy_and_client();
     client.create("/e", b"", 1).unwrap();
     proxy.expire().unwrap();
     assert_eq!(server.sessions(), []);
     assert_eq!(server.get("/e"), None);
-    assert_eq!(client.hear_out(), b"");
+    assert_eq!(client.read_until_closed(), b"");
     assert_eq!(client.resume(proxy.addr()).unwrap().timeout_ms, 0);
     proxy.expire().expect("once more does no harm");
     let unused = FaultProxy::start(server.addr());
@@ -200,22 +200,22 @@ fn bytes_that_are_no_frames_pass_as_they_are() {
     let mut asked = [0; 4];
     server.read_exact(&mut asked).unwrap();
     assert_eq!(&asked, b"ruok");
-    // Shorter than a length, and then the end.
+    // Shorter than a length field, and then the end.
     server.write_all(b"imo").unwrap();
     drop(server);
-    let mut told = String::new();
-    client.read_to_string(&mut told).unwrap();
-    assert_eq!(told, "imo");
+    let mut text = String::new();
+    client.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "imo");
 }
 
 #[test]
 fn dropped_proxy_leaves_no_port_and_no_connection() {
-    let (server, proxy, mut client) = wired();
+    let (server, proxy, mut client) = server_proxy_and_client();
     let addr = proxy.addr();
     proxy.stall();
     client.send(op::GET_DATA, get_request());
     drop(proxy);
-    client.hear_out();
+    client.read_until_closed();
     assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     assert!(server.wait_for(PATIENCE, |view| view.connections() == 0));
 }

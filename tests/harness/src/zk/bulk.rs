@@ -1,24 +1,24 @@
-//! Many requests on their way at once.
+//! Pipelined requests.
 
-use super::{Acl, Zk, ZkError, Znode, makes_no_sense, reply_head, stat, with_acl};
+use super::reply::{head, malformed};
+use super::{Acl, Zk, ZkError, Znode, stat, with_acl};
 use crate::wire::{Pack, Unpack, op, read_frame};
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Write};
 
-/// The most requests that wait for their answers: a server that can't get
-/// rid of its answers stops reading, and we read nothing while we write.
+/// The maximum number of unanswered requests. A server whose answers are not read stops
+/// reading, and this client reads nothing while it writes: more could deadlock.
 const WINDOW: usize = 1000;
 
 impl Zk {
-    /// Reads many znodes by as few requests as make sense (`multiRead`, of servers from
-    /// 3.6 on), without waiting for one answer before the next request.
+    /// Reads many znodes with pipelined `multiRead` requests, which servers know from 3.6 on.
     ///
     /// # Errors
     ///
-    /// The first refusal: `NoNode`, `NoAuth`.
+    /// The first error: `NoNode`, `NoAuth`.
     pub fn get_all(&mut self, paths: &[String]) -> Result<Vec<Znode>, ZkError> {
-        const TOGETHER: usize = 100;
-        let groups: Vec<&[String]> = paths.chunks(TOGETHER).collect();
+        const READS_PER_REQUEST: usize = 100;
+        let groups: Vec<&[String]> = paths.chunks(READS_PER_REQUEST).collect();
         let request = |zk: &mut Self, group: &&[String]| {
             let (xid, request) = zk.bare_request(op::MULTI_READ);
             let parts = group.iter().fold(request, |request, path| {
@@ -26,10 +26,10 @@ impl Zk {
             });
             (xid, parts.int(op::ERROR).flag(true).int(-1))
         };
-        let read = self.stream_of(&groups, request, |reply| {
+        let read = self.pipeline(&groups, request, |reply| {
             let mut znodes = Vec::new();
-            while let Some(read) = part(reply).ok_or_else(makes_no_sense)? {
-                znodes.push(read.map_err(ZkError::of_code)?);
+            while let Some(read) = part(reply).ok_or_else(malformed)? {
+                znodes.push(read.map_err(ZkError::from_code)?);
             }
             Ok(znodes)
         })?;
@@ -40,17 +40,18 @@ impl Zk {
     ///
     /// # Errors
     ///
-    /// The first refusal: `NodeExists`, `NoNode` (no parent), `NoAuth`.
+    /// The first error: `NodeExists`, `NoNode` (no parent), `NoAuth`.
     pub fn create_each(&mut self, znodes: &[(String, String)]) -> Result<(), ZkError> {
         let create = |zk: &mut Self, (path, data): &(String, String)| {
             let (xid, request) = zk.request(op::CREATE, path);
             (xid, with_acl(request.buffer(data.as_bytes()), Acl::Open).int(0))
         };
-        self.stream_of(znodes, create, |_| Ok(())).map(drop)
+        self.pipeline(znodes, create, |_| Ok(())).map(drop)
     }
 
-    /// Watches must not be set on this session: what they tell is no answer.
-    fn stream_of<I, T>(
+    /// Sends the requests for all items and reads their answers. The session must have no
+    /// watches: an event would be taken for an answer.
+    fn pipeline<I, T>(
         &mut self,
         items: &[I],
         request: impl Fn(&mut Self, &I) -> (i32, Pack),
@@ -69,18 +70,18 @@ impl Zk {
             }
             self.stream.write_all(&bytes)?;
             let is_last = bytes.is_empty();
-            // Half a window stays on its way while the next half is written.
+            // Half a window stays unanswered while the next half is written.
             while asked.len() > if is_last { 0 } else { WINDOW / 2 } {
                 let frame = read_frame(&mut reader)?;
                 let mut reply = Unpack::new(&frame);
-                let (answered, code) = reply_head(&mut reply).ok_or_else(makes_no_sense)?;
+                let (answered, code) = head(&mut reply).ok_or_else(malformed)?;
                 let xid = asked.pop_front();
                 if xid != Some(answered) {
                     let what = format!("request {xid:?} got answer {answered}");
                     return Err(io::Error::other(what).into());
                 }
                 if code != 0 {
-                    return Err(ZkError::of_code(code));
+                    return Err(ZkError::from_code(code));
                 }
                 answers.push(read(&mut reply)?);
             }
@@ -91,7 +92,7 @@ impl Zk {
     }
 }
 
-/// One part of an answer to many reads: a znode or the code of a refusal, or the end.
+/// One part of the answer to a `multiRead`: a znode or an error code, or `None` at the end.
 fn part(reply: &mut Unpack<'_>) -> Option<Option<Result<Znode, i32>>> {
     let (opcode, is_end, _code) = (reply.int()?, reply.flag()?, reply.int()?);
     Some(match opcode {

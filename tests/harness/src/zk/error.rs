@@ -1,4 +1,4 @@
-//! What the server or the connection refuse.
+//! The errors of the test client.
 
 use crate::wire::code;
 use std::fmt;
@@ -7,9 +7,9 @@ use std::io;
 /// Why a request failed.
 #[derive(Debug)]
 pub enum ZkError {
-    /// No such znode.
+    /// The znode does not exist.
     NoNode,
-    /// The znode is there already.
+    /// The znode exists already.
     NodeExists,
     /// The znode has another version.
     BadVersion,
@@ -17,16 +17,16 @@ pub enum ZkError {
     NotEmpty,
     /// The ACL forbids it.
     NoAuth,
-    /// The session is over, or was never there.
+    /// The session has expired or is unknown.
     SessionExpired,
-    /// Another error code of the server.
+    /// The server answered with another error code.
     Refused(i32),
     /// The connection failed.
     Io(io::Error),
 }
 
 impl ZkError {
-    pub(super) const fn of_code(refusal: i32) -> Self {
+    pub(super) const fn from_code(refusal: i32) -> Self {
         match refusal {
             code::NO_NODE => Self::NoNode,
             code::NODE_EXISTS => Self::NodeExists,

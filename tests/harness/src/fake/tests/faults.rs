@@ -26,17 +26,17 @@ fn stalled_server_reads_and_is_silent_and_catches_up() {
     client.get("/a", true).unwrap();
     server.stall();
     client.send(op::SET_DATA, set_request(b"1"));
-    let mut late = RawClient::dial(server.addr()).unwrap();
-    late.greet().unwrap();
+    let mut late = RawClient::open(server.addr()).unwrap();
+    late.send_handshake().unwrap();
     assert!(server.wait_for(PATIENCE, |view| {
         view.count(op::SET_DATA) == 1 && view.connections_accepted() == 2
     }));
-    assert!(client.hears_nothing() && late.hears_nothing());
+    assert!(client.receives_nothing() && late.receives_nothing());
     assert_eq!(server.get("/a"), Some(b"0".to_vec()));
     server.unstall();
     assert_eq!(client.event(), (3, "/a".to_owned()));
-    assert_eq!(client.hear().unwrap().xid, 2);
-    late.hear_greeting().unwrap();
+    assert_eq!(client.receive().unwrap().xid, 2);
+    late.receive_handshake().unwrap();
     assert_eq!(late.get("/a", false), Ok(b"1".to_vec()));
 }
 
@@ -66,7 +66,7 @@ fn stalled_server_holds_its_memory() {
 fn cut_ends_connections_and_keeps_sessions() {
     let (server, mut client) = server_and_client();
     server.cut();
-    assert_eq!(client.hear_out(), b"");
+    assert_eq!(client.read_until_closed(), b"");
     let mut again = client.resume(server.addr()).unwrap();
     assert_eq!(again.session, client.session);
     again.ping();
@@ -91,9 +91,9 @@ fn write_can_happen_without_an_answer() {
     let (server, mut client) = server_and_client();
     server.before_reply(op::SET_DATA, FakeServer::cut);
     client.send(op::SET_DATA, set_request(b"1"));
-    assert_eq!(client.hear_out(), b"");
+    assert_eq!(client.read_until_closed(), b"");
     assert_eq!(server.get("/a"), Some(b"1".to_vec()));
-    // Good for once.
+    // The hook runs once only.
     let mut again = client.resume(server.addr()).unwrap();
     assert_eq!(again.set("/a", b"2"), Ok(()));
 }
@@ -111,9 +111,9 @@ fn hook_runs_between_effect_and_answer() {
     client.send(op::SET_DATA, set_request(b"mine"));
     let seen = receiver.recv_timeout(PATIENCE).unwrap();
     assert_eq!(seen, (server.addr(), Some(b"mine".to_vec())));
-    assert!(client.hears_nothing());
+    assert!(client.receives_nothing());
     server.unstall();
-    assert_eq!(client.hear().unwrap().error, 0);
+    assert_eq!(client.receive().unwrap().error, 0);
     assert_eq!(client.get("/a", false), Ok(b"other".to_vec()));
 }
 
@@ -127,7 +127,7 @@ fn hook_reaches_the_other_servers_of_its_ensemble() {
         let doomed = other.session;
         first.before_reply(op::CREATE, move |server| assert!(server.expire(doomed)));
         client.create("/a", b"", 0).unwrap();
-        assert_eq!(other.hear_out(), b"");
+        assert_eq!(other.read_until_closed(), b"");
         client.session
     };
     let sessions = ensemble.sessions();
@@ -140,7 +140,7 @@ fn write_can_be_lost_before_it_happens() {
     server.drop_before_apply(op::SET_DATA);
     assert_eq!(client.get("/a", false), Ok(b"0".to_vec()));
     client.send(op::SET_DATA, set_request(b"1"));
-    assert_eq!(client.hear_out(), b"");
+    assert_eq!(client.read_until_closed(), b"");
     assert_eq!(server.get("/a"), Some(b"0".to_vec()));
 }
 
@@ -161,13 +161,13 @@ fn delay_holds_replies_and_keeps_their_order() {
     server.delay(delay);
     let start = Instant::now();
     let xids = [1, 2, 3].map(|_| client.send(op::GET_DATA, get_request()));
-    assert_eq!([1, 2, 3].map(|_| client.hear().unwrap().xid), xids);
+    assert_eq!([1, 2, 3].map(|_| client.receive().unwrap().xid), xids);
     assert!(start.elapsed() >= delay);
     server.delay(Duration::from_secs(3600));
     client.send(op::GET_DATA, get_request());
-    assert!(client.hears_nothing());
+    assert!(client.receives_nothing());
     server.delay(Duration::ZERO);
-    assert_eq!(client.hear().unwrap().error, 0);
+    assert_eq!(client.receive().unwrap().error, 0);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn old_version_knows_no_new_requests() {
         client = client.resume(server.addr()).unwrap();
         let asked = client.ask(opcode, Pack::new().string("/a").int(0));
         assert_eq!(asked, Err(code::UNIMPLEMENTED), "{opcode}");
-        assert_eq!(client.hear_out(), b"");
+        assert_eq!(client.read_until_closed(), b"");
     }
 }
 
@@ -188,7 +188,7 @@ fn refused_auth_ends_the_connection() {
     server.refuse_auth();
     let auth = Pack::new().int(0).string("digest").buffer(b"me:pw");
     assert_eq!(client.ask(op::AUTH, auth), Err(code::AUTH_FAILED));
-    assert_eq!(client.hear_out(), b"");
+    assert_eq!(client.read_until_closed(), b"");
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn request_beyond_the_limit_is_cut() {
     server.max_frame(100);
     assert_eq!(client.set("/a", &[0; 50]), Ok(()));
     client.send(op::SET_DATA, set_request(&[0; 100]));
-    assert_eq!(client.hear_out(), b"");
+    assert_eq!(client.read_until_closed(), b"");
     assert_eq!(server.get("/a"), Some(vec![0; 50]));
 }
 
@@ -206,8 +206,8 @@ fn spoilt_handshakes_are_short_or_odd() {
     let server = FakeServer::start();
     for (garble, length) in [(Garble::ShortConnectResponse, 10), (Garble::OddConnectResponse, 21)] {
         server.garble(garble);
-        let mut client = RawClient::dial(server.addr()).unwrap();
-        client.greet().unwrap();
+        let mut client = RawClient::open(server.addr()).unwrap();
+        client.send_handshake().unwrap();
         let body = read_frame(&mut client.stream).unwrap();
         assert_eq!(body.len(), length, "{garble:?}");
         assert!(crate::wire::ConnectResponse::unpack(&body).is_none());
@@ -220,17 +220,17 @@ fn spoilt_replies_arrive_as_described() {
     let (server, mut client) = server_and_client();
     server.garble(Garble::WrongXid);
     let xid = client.send(op::GET_DATA, get_request());
-    assert_ne!(client.hear().unwrap().xid, xid);
+    assert_ne!(client.receive().unwrap().xid, xid);
 
     server.garble(Garble::SwapReplies);
     let first = client.send(op::GET_DATA, get_request());
-    assert!(client.hears_nothing());
+    assert!(client.receives_nothing());
     let second = client.send(op::GET_DATA, get_request());
-    assert_eq!([client.hear().unwrap().xid, client.hear().unwrap().xid], [second, first]);
+    assert_eq!([client.receive().unwrap().xid, client.receive().unwrap().xid], [second, first]);
 
     server.garble(Garble::ReplyTooMany);
     let xid = client.send(op::GET_DATA, get_request());
-    assert_eq!([client.hear().unwrap().xid, client.hear().unwrap().xid], [xid, xid]);
+    assert_eq!([client.receive().unwrap().xid, client.receive().unwrap().xid], [xid, xid]);
     client.ping();
 }
 
@@ -263,11 +263,11 @@ fn half_a_frame_is_followed_by_silence_or_by_the_end() {
     let mut half = vec![0; whole / 2];
     client.stream.read_exact(&mut half).unwrap();
     client.send(op::PING, Pack::new());
-    assert!(client.hears_nothing());
+    assert!(client.receives_nothing());
     let mut other = RawClient::connect(server.addr()).unwrap();
     server.garble(Garble::HalfFrameThenCut);
     other.send(op::GET_DATA, get_request());
-    assert_eq!(other.hear_out().len(), whole / 2);
+    assert_eq!(other.read_until_closed().len(), whole / 2);
     drop(client);
     assert!(server.wait_for(PATIENCE, |view| view.connections() == 0));
 }
@@ -294,7 +294,7 @@ fn hundreds_of_servers_come_and_go_quickly() {
             server.stall();
             client.send(op::GET_DATA, get_request());
             drop(server);
-            assert_eq!(client.hear_out(), b"");
+            assert_eq!(client.read_until_closed(), b"");
         }
     }
     assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());

@@ -59,7 +59,7 @@ fn stat_tells_versions_owner_and_sizes() {
         assert!(unpack.long().unwrap() >= created);
         (versions, owner, counts)
     };
-    // Three changes of the list of children: two created, one deleted.
+    // cversion is 3: two children were created, one was deleted.
     assert_eq!(stat(&mut client, "/a"), ([1, 3, 0], 0, [3, 1]));
     assert_eq!(stat(&mut client, "/a/e"), ([0, 0, 0], client.session, [0, 0]));
     assert_eq!(server.owner("/a/e"), Some(client.session));
@@ -75,13 +75,13 @@ fn multi_does_all_or_nothing() {
     };
     let refused = client.ask(op::MULTI, replace(7)).unwrap();
     let error = |pack: Pack, error| pack.int(-1).flag(false).int(error).int(error);
-    let told = end(error(error(Pack::new(), code::BAD_VERSION), code::RUNTIME_INCONSISTENCY));
-    assert_eq!(refused, told.body());
+    let expected = end(error(error(Pack::new(), code::BAD_VERSION), code::RUNTIME_INCONSISTENCY));
+    assert_eq!(refused, expected.body());
     assert_eq!(server.get("/a"), Some(b"old".to_vec()));
     let done = client.ask(op::MULTI, replace(0)).unwrap();
     let deleted = Pack::new().int(op::DELETE).flag(false).int(0);
-    let told = end(deleted.int(op::CREATE).flag(false).int(0).string("/a"));
-    assert_eq!(done, told.body());
+    let expected = end(deleted.int(op::CREATE).flag(false).int(0).string("/a"));
+    assert_eq!(done, expected.body());
     assert_eq!(server.get("/a"), Some(b"new".to_vec()));
     assert_eq!(server.owner("/a"), Some(client.session));
     let seen: Vec<Seen> = server.requests();
@@ -100,9 +100,9 @@ fn multi_read_answers_each_part_by_itself() {
     let parts = part(Pack::new(), op::GET_CHILDREN, ask("/a"));
     let parts = end(part(parts, op::GET_DATA, ask("/none")));
     let body = client.ask(op::MULTI_READ, parts).unwrap();
-    let told = Pack::new().int(op::GET_CHILDREN).flag(false).int(0).strings(&["b".to_owned()]);
-    let told = told.int(-1).flag(false).int(code::NO_NODE).int(code::NO_NODE);
-    assert_eq!(body, end(told).body());
+    let expected = Pack::new().int(op::GET_CHILDREN).flag(false).int(0).strings(&["b".to_owned()]);
+    let expected = expected.int(-1).flag(false).int(code::NO_NODE).int(code::NO_NODE);
+    assert_eq!(body, end(expected).body());
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn watches_tell_what_others_do() {
     assert_eq!(client.event(), (3, "/a".to_owned()));
     server.put("/a", b"2");
     server.put("/a/b", b"");
-    assert_eq!(client.event(), (4, "/a".to_owned()), "one-shot: the second put is not told");
+    assert_eq!(client.event(), (4, "/a".to_owned()), "one-shot: the second put sends no event");
     server.put("/n", b"");
     assert_eq!(client.event(), (1, "/n".to_owned()));
     for (path, mode) in [("/a", 0), ("/", 1)] {
@@ -135,7 +135,7 @@ fn watches_tell_what_others_do() {
         assert_eq!(client.event(), (2, "/a/c".to_owned()));
         assert_eq!(client.event(), (4, "/a".to_owned()));
     }
-    assert!(client.hears_nothing());
+    assert!(client.receives_nothing());
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn own_write_is_told_before_it_is_answered() {
     client.get("/a", true).unwrap();
     let xid = client.send(op::SET_DATA, Pack::new().string("/a").buffer(b"1").int(-1));
     assert_eq!(client.event(), (3, "/a".to_owned()));
-    assert_eq!(client.hear().unwrap().xid, xid);
+    assert_eq!(client.receive().unwrap().xid, xid);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn set_watches_tells_what_was_missed_and_waits_for_the_rest() {
     assert_eq!(again.event(), (3, "/a".to_owned()));
     assert_eq!(again.event(), (2, "/gone".to_owned()));
     assert_eq!(again.event(), (1, "/same".to_owned()));
-    assert_eq!(again.hear().unwrap().xid, xid);
+    assert_eq!(again.receive().unwrap().xid, xid);
     server.put("/same", b"1");
     assert_eq!(again.event(), (3, "/same".to_owned()));
     server.put("/same/child", b"");

@@ -1,14 +1,13 @@
-//! The one thread of an ensemble: waits for sockets, works, waits again.
+//! The event loop of an ensemble's thread.
 //!
-//! **Invariant.** It never blocks but in `poll`, and holds no lock there nor
-//! while a hook runs.
+//! **Invariant.** It blocks only in `poll`, and holds no lock there or while a hook runs.
 
-use super::server::FakeServer;
+use super::seen::Seen;
+use super::shared::Shared;
 use super::state::{Connection, State};
 use super::watches::ConnectionId;
-use super::{Seen, Shared};
-use crate::bell::poll_timeout;
-use crate::garble::Then;
+use crate::garble::AfterFrame;
+use crate::waker::poll_timeout;
 use crate::wire::{Unpack, op};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -18,34 +17,35 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// How much is read from one socket before the others have their turn.
+/// How much is read from one socket before the others are read.
 const READ_BYTES: usize = 64 << 10;
 
-/// The sockets of one wait; kept alive by this, whatever is closed meanwhile.
-struct Watched {
+/// The sockets of one `poll`. Holding them keeps the descriptors valid while other threads
+/// close connections.
+struct PollSet {
     listeners: Vec<Arc<TcpListener>>,
     connections: Vec<(ConnectionId, Arc<TcpStream>, PollFlags)>,
     deadline: Option<Instant>,
 }
 
-/// Serves until the state says to stop.
-pub(super) fn serve(shared: &Arc<Shared>) {
+/// Serves until `is_stopping` is set.
+pub(super) fn serve(shared: &Shared) {
     loop {
         let mut state = shared.lock();
         if state.is_stopping {
             return;
         }
-        state.expire_silent(Instant::now());
-        if let Some((hook, server)) = state.work() {
+        state.expire_sessions(Instant::now());
+        if let Some(hook) = state.process_requests() {
             drop(state);
-            hook(&FakeServer::visiting(shared, server));
+            hook();
             continue;
         }
         let due = state.flush(Instant::now());
-        let watched = state.watched(due);
+        let poll_set = state.poll_set(due);
         drop(state);
         shared.changed.notify_all();
-        let ready = wait(shared, &watched);
+        let ready = wait(shared, &poll_set);
         let mut state = shared.lock();
         state.accept();
         for id in ready {
@@ -54,20 +54,20 @@ pub(super) fn serve(shared: &Arc<Shared>) {
     }
 }
 
-/// Waits for the bell, a socket or the deadline; says which connections can be read.
-fn wait(shared: &Shared, watched: &Watched) -> Vec<ConnectionId> {
-    let mut fds = vec![PollFd::new(shared.bell.gong(), PollFlags::POLLIN)];
-    fds.extend(watched.listeners.iter().map(|l| PollFd::new(l.as_fd(), PollFlags::POLLIN)));
+/// Waits for a wake-up, a socket or the deadline; returns the connections to read from.
+fn wait(shared: &Shared, poll_set: &PollSet) -> Vec<ConnectionId> {
+    let mut fds = vec![PollFd::new(shared.waker.fd(), PollFlags::POLLIN)];
+    fds.extend(poll_set.listeners.iter().map(|l| PollFd::new(l.as_fd(), PollFlags::POLLIN)));
     let first = fds.len();
-    let sockets = watched.connections.iter();
+    let sockets = poll_set.connections.iter();
     fds.extend(sockets.map(|(_, socket, flags)| PollFd::new(socket.as_fd(), *flags)));
-    match poll(&mut fds, poll_timeout(watched.deadline)) {
+    match poll(&mut fds, poll_timeout(poll_set.deadline)) {
         Ok(_) | Err(Errno::EINTR) => {}
         Err(error) => panic!("poll failed: {error}"),
     }
-    let results = fds[first..].iter().zip(&watched.connections);
+    let results = fds[first..].iter().zip(&poll_set.connections);
     let ready = results
-        // Also an error or a hang-up shows in the reading.
+        // The next read reports an error or a hang-up.
         .filter(|(fd, (_, _, flags))| {
             let happened = fd.revents().unwrap_or(PollFlags::empty());
             flags.contains(PollFlags::POLLIN) && happened.intersects(!PollFlags::POLLOUT)
@@ -75,12 +75,12 @@ fn wait(shared: &Shared, watched: &Watched) -> Vec<ConnectionId> {
         })
         .map(|(_, (id, _, _))| *id)
         .collect();
-    shared.bell.silence();
+    shared.waker.drain();
     ready
 }
 
 impl State {
-    fn watched(&self, due: Option<Instant>) -> Watched {
+    fn poll_set(&self, due: Option<Instant>) -> PollSet {
         let connections = self.connections.iter().filter_map(|(id, connection)| {
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::POLLIN, connection.may_read());
@@ -91,7 +91,7 @@ impl State {
             // A hang-up is reported whether asked for or not; who can't act on it must not look.
             (!flags.is_empty()).then(|| (*id, Arc::clone(&connection.socket), flags))
         });
-        Watched {
+        PollSet {
             listeners: self.servers.values().filter_map(|s| s.port.listener()).collect(),
             connections: connections.collect(),
             deadline: [due, self.next_expiry()].into_iter().flatten().min(),
@@ -120,7 +120,7 @@ impl State {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let mut bytes = vec![0; READ_BYTES];
         match (&*connection.socket).read(&mut bytes) {
-            Ok(0) => connection.is_read_out = true,
+            Ok(0) => connection.is_eof = true,
             Ok(count) => connection.framer.push(&bytes[..count]),
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
@@ -137,22 +137,22 @@ impl State {
                 Ok(None) => return,
                 Err(_) => return self.close(id),
                 Ok(Some(frame)) => {
-                    if connection.has_greeted {
+                    if connection.is_handshake_read {
                         let seen = seen(&frame[4..], connection.session.unwrap_or_default());
                         match seen {
                             Some(seen) if seen.opcode == op::PING => server.pings += 1,
-                            Some(seen) => server.note(seen),
+                            Some(seen) => server.record(seen),
                             None => {}
                         }
                     }
-                    connection.has_greeted = true;
+                    connection.is_handshake_read = true;
                     connection.hold_request(frame);
                 }
             }
         }
     }
 
-    /// Sends what may go out; says when the next reply is due.
+    /// Sends the replies that are due; returns when the next one is.
     fn flush(&mut self, now: Instant) -> Option<Instant> {
         let ids: Vec<ConnectionId> = self.connections.keys().copied().collect();
         ids.into_iter().filter_map(|id| self.flush_one(id, now)).min()
@@ -164,9 +164,9 @@ impl State {
         if faults.is_stalled {
             return None;
         }
-        let mut then = Then::GoOn;
+        let mut then = AfterFrame::Continue;
         let mut due = None;
-        while then == Then::GoOn && !connection.is_mute {
+        while then == AfterFrame::Continue && !connection.is_mute {
             due = connection.replies.front().map(|reply| reply.since + faults.delay);
             if due.is_none_or(|due| due > now) {
                 break;
@@ -176,16 +176,16 @@ impl State {
             connection.out.extend_from_slice(&bytes);
             then = after;
         }
-        connection.is_mute |= then == Then::Mute;
-        if then == Then::Cut {
+        connection.is_mute |= then == AfterFrame::Silence;
+        if then == AfterFrame::Close {
             connection.replies.clear();
-            connection.is_ending = true;
+            connection.is_closing = true;
         }
         if connection.write_out().is_err() || connection.is_done() {
             self.close(id);
             return None;
         }
-        due.filter(|_| then == Then::GoOn)
+        due.filter(|_| then == AfterFrame::Continue)
     }
 }
 
@@ -204,7 +204,7 @@ impl Connection {
 
     fn is_done(&self) -> bool {
         let is_sent = self.out.is_empty() && (self.replies.is_empty() || self.is_mute);
-        is_sent && (self.is_ending || self.is_mute && self.is_read_out)
+        is_sent && (self.is_closing || self.is_mute && self.is_eof)
     }
 }
 

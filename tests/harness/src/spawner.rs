@@ -1,8 +1,8 @@
-//! Children that die with this process.
+//! Child processes that die with this process.
 //!
-//! The kernel's parent-death signal follows the *thread* that started the
-//! child, and a test's thread ends with its test, while the shared server has to
-//! live on. So one thread that never ends starts them all.
+//! The kernel sends the parent-death signal when the *thread* that started the child ends.
+//! A test's thread ends with its test, but the shared server must live on. So one thread
+//! that never ends starts all children.
 
 use crate::toolbox;
 use std::ffi::OsStr;
@@ -13,11 +13,11 @@ use std::sync::mpsc::{Sender, channel};
 
 type Order = (Command, Sender<io::Result<Child>>);
 
-/// A command that the kernel kills when the thread that started it ends, with
-/// its process or before.
+/// A command that the kernel kills when the thread that started it ends, alone or with its
+/// process.
 ///
-/// It runs under `setpriv`, which becomes the program: the process id is the
-/// program's own. Without `setpriv` on the machine it is the plain command.
+/// It runs under `setpriv`, which executes the program in its place: the process id is the
+/// program's own. Without `setpriv` on the machine this is the plain command.
 #[must_use]
 pub fn mortal(program: &OsStr) -> Command {
     let Some(setpriv) = toolbox::in_path("setpriv") else { return Command::new(program) };
@@ -26,19 +26,19 @@ pub fn mortal(program: &OsStr) -> Command {
     command
 }
 
-/// Starts a child from the thread that lives as long as the process.
+/// Starts a child from the thread that lives as long as this process.
 pub(crate) fn spawn(command: Command) -> io::Result<Child> {
-    static KEEPER: OnceLock<Option<Sender<Order>>> = OnceLock::new();
+    static SPAWNER: OnceLock<Option<Sender<Order>>> = OnceLock::new();
     let gone = || io::Error::other("the thread that starts children is gone");
-    let keeper = KEEPER.get_or_init(|| start().ok()).as_ref().ok_or_else(gone)?;
+    let spawner = SPAWNER.get_or_init(|| start().ok()).as_ref().ok_or_else(gone)?;
     let (reply, answer) = channel();
-    keeper.send((command, reply)).map_err(|_| gone())?;
+    spawner.send((command, reply)).map_err(|_| gone())?;
     answer.recv().map_err(|_| gone())?
 }
 
 fn start() -> io::Result<Sender<Order>> {
     let (sender, orders) = channel::<Order>();
-    std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
+    std::thread::Builder::new().name("spawner".to_owned()).spawn(move || {
         for (mut command, reply) in orders {
             drop(reply.send(command.spawn()));
         }

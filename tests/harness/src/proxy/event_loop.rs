@@ -1,8 +1,8 @@
-//! The proxy's one thread: waits for sockets, moves bytes, waits again.
+//! The event loop of the proxy's thread.
 
-use super::pipe::{Pipe, Weather};
-use super::{Pair, Shared, State, UPSTREAM_PATIENCE};
-use crate::bell::poll_timeout;
+use super::pipe::{Pipe, PipeFaults};
+use super::state::{ConnectionPair, Shared, State};
+use crate::waker::poll_timeout;
 use crate::wire::ConnectResponse;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -10,85 +10,89 @@ use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long a connect to the server may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 const READ_BYTES: usize = 64 << 10;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+enum Side {
     Client,
     Server,
 }
 
-/// The sockets of one wait; kept alive by this, whatever is closed meanwhile.
-struct Watched {
+/// The sockets of one `poll`. Holding them keeps the descriptors valid while other threads
+/// close connections.
+struct PollSet {
     listener: Option<Arc<TcpListener>>,
-    sockets: Vec<(u64, End, Arc<TcpStream>, PollFlags)>,
+    sockets: Vec<(u64, Side, Arc<TcpStream>, PollFlags)>,
     deadline: Option<Instant>,
 }
 
-/// Moves bytes until the state says to stop.
+/// Moves bytes until `is_stopping` is set.
 pub(super) fn serve(shared: &Shared, upstream: SocketAddr) {
     loop {
         let mut state = shared.lock();
         if state.is_stopping {
             return;
         }
-        if let Some(id) = state.without_server() {
+        if let Some(id) = state.next_unattached() {
             drop(state);
-            // Not under the lock: a full backlog takes its time.
-            let server = dial(upstream);
+            // Without the lock: connecting takes long if the server's backlog is full.
+            let server = connect(upstream);
             shared.lock().attach(id, server);
             continue;
         }
         let due = state.pump(Instant::now());
-        let watched = state.watched(due);
+        let poll_set = state.poll_set(due);
         drop(state);
         shared.changed.notify_all();
-        let ready = wait(shared, &watched);
+        let ready = wait(shared, &poll_set);
         let mut state = shared.lock();
         state.accept();
-        for (id, end) in ready {
-            state.read_from(id, end);
+        for (id, side) in ready {
+            state.read_from(id, side);
         }
     }
 }
 
-fn dial(upstream: SocketAddr) -> std::io::Result<TcpStream> {
-    let server = TcpStream::connect_timeout(&upstream, UPSTREAM_PATIENCE)?;
+fn connect(upstream: SocketAddr) -> std::io::Result<TcpStream> {
+    let server = TcpStream::connect_timeout(&upstream, CONNECT_TIMEOUT)?;
     server.set_nonblocking(true)?;
     server.set_nodelay(true)?;
     Ok(server)
 }
 
-/// Waits for the bell, a socket or the deadline; says which sockets to read.
-fn wait(shared: &Shared, watched: &Watched) -> Vec<(u64, End)> {
-    let mut fds = vec![PollFd::new(shared.bell.gong(), PollFlags::POLLIN)];
-    fds.extend(watched.listener.iter().map(|l| PollFd::new(l.as_fd(), PollFlags::POLLIN)));
+/// Waits for a wake-up, a socket or the deadline; returns the sockets to read from.
+fn wait(shared: &Shared, poll_set: &PollSet) -> Vec<(u64, Side)> {
+    let mut fds = vec![PollFd::new(shared.waker.fd(), PollFlags::POLLIN)];
+    fds.extend(poll_set.listener.iter().map(|l| PollFd::new(l.as_fd(), PollFlags::POLLIN)));
     let first = fds.len();
-    let sockets = watched.sockets.iter();
+    let sockets = poll_set.sockets.iter();
     fds.extend(sockets.map(|(_, _, socket, flags)| PollFd::new(socket.as_fd(), *flags)));
-    match poll(&mut fds, poll_timeout(watched.deadline)) {
+    match poll(&mut fds, poll_timeout(poll_set.deadline)) {
         Ok(_) | Err(Errno::EINTR) => {}
         Err(error) => panic!("poll failed: {error}"),
     }
-    let results = fds[first..].iter().zip(&watched.sockets);
+    let results = fds[first..].iter().zip(&poll_set.sockets);
     let ready = results
-        // Also an error or a hang-up shows in the reading.
+        // The next read reports an error or a hang-up.
         .filter(|(fd, (_, _, _, flags))| {
             let happened = fd.revents().unwrap_or(PollFlags::empty());
             flags.contains(PollFlags::POLLIN) && happened.intersects(!PollFlags::POLLOUT)
                 || happened.intersects(PollFlags::POLLERR | PollFlags::POLLNVAL)
         })
-        .map(|(_, (id, end, _, _))| (*id, *end))
+        .map(|(_, (id, side, _, _))| (*id, *side))
         .collect();
-    shared.bell.silence();
+    shared.waker.drain();
     ready
 }
 
 impl State {
-    /// A connection that wants to reach the server and may.
-    fn without_server(&self) -> Option<u64> {
+    /// The next pair that has no connection to the server yet and may have one.
+    fn next_unattached(&self) -> Option<u64> {
         let mut pairs = self.pairs.iter().filter(|_| !self.is_stalled_up);
         pairs.find(|(_, pair)| pair.server.is_none()).map(|(id, _)| *id)
     }
@@ -97,7 +101,7 @@ impl State {
         match (self.pairs.get_mut(&id), server) {
             (Some(pair), Ok(server)) => pair.server = Some(Arc::new(server)),
             (Some(_), Err(_)) => self.close(id),
-            // Cut meanwhile.
+            // The pair was closed meanwhile.
             (None, _) => {}
         }
     }
@@ -106,7 +110,7 @@ impl State {
         while let Some(client) = self.port.next() {
             self.counts.connections += 1;
             self.counts.open += 1;
-            let pair = Pair {
+            let pair = ConnectionPair {
                 client: Arc::new(client),
                 server: None,
                 up: Pipe::default(),
@@ -116,32 +120,32 @@ impl State {
         }
     }
 
-    fn watched(&self, deadline: Option<Instant>) -> Watched {
+    fn poll_set(&self, deadline: Option<Instant>) -> PollSet {
         let mut sockets = Vec::new();
         for (id, pair) in &self.pairs {
-            let mut watch = |end, socket: &Arc<TcpStream>, from: &Pipe, to: &Pipe, is_open| {
+            let mut watch = |side, socket: &Arc<TcpStream>, from: &Pipe, to: &Pipe, is_open| {
                 let mut flags = PollFlags::empty();
                 flags.set(PollFlags::POLLIN, from.may_read());
                 flags.set(PollFlags::POLLOUT, to.wants_to_write() && is_open);
-                // A hang-up is reported whether asked for or not; who can't act on it must not look.
+                // `poll` always reports a hang-up: a socket that is not used now would make it spin.
                 if !flags.is_empty() {
-                    sockets.push((*id, end, Arc::clone(socket), flags));
+                    sockets.push((*id, side, Arc::clone(socket), flags));
                 }
             };
-            watch(End::Client, &pair.client, &pair.up, &pair.down, !self.is_stalled_down);
+            watch(Side::Client, &pair.client, &pair.up, &pair.down, !self.is_stalled_down);
             if let Some(server) = &pair.server {
-                watch(End::Server, server, &pair.down, &pair.up, !self.is_stalled_up);
+                watch(Side::Server, server, &pair.down, &pair.up, !self.is_stalled_up);
             }
         }
-        Watched { listener: self.port.listener(), sockets, deadline }
+        PollSet { listener: self.port.listener(), sockets, deadline }
     }
 
-    fn read_from(&mut self, id: u64, end: End) {
+    fn read_from(&mut self, id: u64, side: Side) {
         let Some(pair) = self.pairs.get_mut(&id) else { return };
-        let (socket, pipe) = match (end, &pair.server) {
-            (End::Client, _) => (&pair.client, &mut pair.up),
-            (End::Server, Some(server)) => (server, &mut pair.down),
-            (End::Server, None) => return,
+        let (socket, pipe) = match (side, &pair.server) {
+            (Side::Client, _) => (&pair.client, &mut pair.up),
+            (Side::Server, Some(server)) => (server, &mut pair.down),
+            (Side::Server, None) => return,
         };
         let mut bytes = vec![0; READ_BYTES];
         match (&**socket).read(&mut bytes) {
@@ -149,7 +153,7 @@ impl State {
             Ok(count) => {
                 let handshake = pipe.take(&bytes[..count]);
                 let response = handshake
-                    .filter(|_| end == End::Server)
+                    .filter(|_| side == Side::Server)
                     .and_then(|frame| ConnectResponse::unpack(&frame[4..]));
                 if let Some(granted) = response.filter(|response| response.timeout_ms > 0) {
                     self.last_session = Some((granted.session, granted.password));
@@ -157,12 +161,12 @@ impl State {
             }
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            // A reset reaches the other end as an end, and not through a stall.
+            // The other side sees a reset as the end of the stream, and only when it is not stalled.
             Err(_) => pipe.take_end(),
         }
     }
 
-    /// Delivers what may go; says when the next frame is due.
+    /// Delivers the frames that are due; returns when the next one is.
     fn pump(&mut self, now: Instant) -> Option<Instant> {
         let ids: Vec<u64> = self.pairs.keys().copied().collect();
         let mut dues = Vec::new();
@@ -179,18 +183,18 @@ impl State {
         let Some(pair) = self.pairs.get_mut(&id) else { return Ok(None) };
         let mut dues = Vec::new();
         if let Some(server) = pair.server.as_ref().filter(|_| !self.is_stalled_up) {
-            let fair = Weather { slow: self.slow, garbler: None, is_half_next: false };
-            let pumped = pair.up.pump(server, now, fair)?;
+            let faults = PipeFaults { slow: self.slow, garbler: None, is_half_next: false };
+            let pumped = pair.up.pump(server, now, faults)?;
             self.counts.bytes_to_server += pumped.bytes;
             dues.extend(pumped.due);
         }
         if !self.is_stalled_down {
-            let foul = Weather {
+            let faults = PipeFaults {
                 slow: self.slow,
                 garbler: Some(&mut self.garbler),
                 is_half_next: self.is_half_next,
             };
-            let pumped = pair.down.pump(&pair.client, now, foul)?;
+            let pumped = pair.down.pump(&pair.client, now, faults)?;
             self.counts.bytes_to_client += pumped.bytes;
             if pumped.is_half_out {
                 self.is_half_next = false;
