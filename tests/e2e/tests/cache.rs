@@ -75,7 +75,7 @@ impl Live {
     }
 
     /// Takes what comes before the deadline.
-    fn turn(&mut self, deadline: Instant) {
+    fn handle_next(&mut self, deadline: Instant) {
         let deadline = self.cache.deadline().map_or(deadline, |at| at.min(deadline));
         let wait = deadline.saturating_duration_since(Instant::now());
         match self.posts.recv_timeout(wait) {
@@ -106,7 +106,7 @@ impl Live {
                 return;
             }
             assert!(Instant::now() < deadline, "{:?} is not {expected:?}", self.cache);
-            self.turn(deadline);
+            self.handle_next(deadline);
         }
     }
 
@@ -158,7 +158,7 @@ fn churn(depth: Depth, levels: usize, name: &str, seed: u64) {
         for step in 0..40 {
             act(&mut zk, &mut rng, round * 100 + step);
             if rng.u8(..3) == 0 {
-                live.turn(Instant::now() + Duration::from_millis(1));
+                live.handle_next(Instant::now() + Duration::from_millis(1));
             }
             match rng.u8(..60) {
                 0 => proxy.cut(),

@@ -15,12 +15,12 @@ use farm_harness::{Chroot, Ensemble, Output, Tool, Zk, Znode};
 use serde_json::{Value, from_slice};
 
 /// A place of its own on the shared server, and an observer that looks at it.
-struct Site {
+struct CtlFixture {
     chroot: Chroot<'static>,
     zk: Zk,
 }
 
-impl Site {
+impl CtlFixture {
     #[track_caller]
     fn new(test_name: &str) -> Self {
         let chroot = Ensemble::shared().chroot(test_name);
@@ -28,12 +28,12 @@ impl Site {
         Self { chroot, zk }
     }
 
-    /// A site with one host, `/db/web1`.
+    /// A fixture with one host, `/db/web1`.
     #[track_caller]
     fn with_host(test_name: &str, data: impl AsRef<[u8]>) -> Self {
-        let mut site = Self::new(test_name);
-        site.create("/db/web1", data);
-        site
+        let mut fixture = Self::new(test_name);
+        fixture.create("/db/web1", data);
+        fixture
     }
 
     /// Creates a znode and what is missing above it.
@@ -77,9 +77,9 @@ fn assert_fails_with_hint(output: &Output, code: i32, line: &str, hint: &str) {
     output.code(code).stdout_is("").stderr_is(&format!("zkctl: {line}\nhint: {hint}\n"));
 }
 
-/// It is not allowed to use that znode of the site.
+/// It is not allowed to use that znode of the fixture.
 #[track_caller]
-fn assert_forbidden(output: &Output, site: &Site, path: &str) {
-    let line = format!("not authorised: {}{path}", site.chroot.path());
+fn assert_forbidden(output: &Output, fixture: &CtlFixture, path: &str) {
+    let line = format!("not authorised: {}{path}", fixture.chroot.path());
     assert_fails_with_hint(output, 77, &line, "credentials come from --auth-file or ZK_AUTH_FILE");
 }

@@ -2,21 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "the steps that tests share fail as tests do")]
 
-mod alone;
-mod away;
 mod changes;
-mod desk;
 mod disk;
 mod ends;
+mod fixture;
 mod health;
+mod latency;
 mod mirrors;
+mod outages;
 mod processes;
 mod refusals;
-mod seed;
 mod service;
-mod speed;
-mod stage;
 mod storm;
 mod streams;
+mod terminal;
 mod trees;
+mod unreachable;
 mod unruly;
+mod upstream_tutorial;

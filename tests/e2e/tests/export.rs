@@ -45,13 +45,13 @@ return array
 "#;
 
 /// A place of its own on the server and on the disk.
-struct Place {
+struct ExportFixture {
     chroot: Chroot<'static>,
     zk: Zk,
     scratch: Scratch,
 }
 
-impl Place {
+impl ExportFixture {
     fn new(test: &str) -> Self {
         let chroot = Ensemble::shared().chroot(test);
         Self { zk: chroot.zk(), chroot, scratch: Scratch::new() }
@@ -59,11 +59,11 @@ impl Place {
 
     /// One with the two hosts of the manual in the farm `/services/db`.
     fn with_farm(test: &str) -> Self {
-        let mut place = Self::new(test);
-        place.zk.create_all("/services/db", "").unwrap();
-        place.zk.create("/services/db/1.2.3.4", DB_01).unwrap();
-        place.zk.create("/services/db/1.2.3.5", DB_02).unwrap();
-        place
+        let mut fixture = Self::new(test);
+        fixture.zk.create_all("/services/db", "").unwrap();
+        fixture.zk.create("/services/db/1.2.3.4", DB_01).unwrap();
+        fixture.zk.create("/services/db/1.2.3.5", DB_02).unwrap();
+        fixture
     }
 
     fn tool(&self, args: &[&str]) -> Tool {
@@ -124,55 +124,55 @@ fn stop(mut running: Running) -> String {
 
 #[test]
 fn the_farm_of_the_manual_is_the_file_of_the_manual() {
-    let place = Place::with_farm("the_farm_of_the_manual");
-    let running = place.start(&["database.php"]);
-    place.wait_for_text("database.php", DATABASE_PHP);
+    let fixture = ExportFixture::with_farm("the_farm_of_the_manual");
+    let running = fixture.start(&["database.php"]);
+    fixture.wait_for_text("database.php", DATABASE_PHP);
     stop(running);
-    place.tool(&["-f", "php", "-"]).run().ok().stdout_is(DATABASE_PHP).stderr_is("");
+    fixture.tool(&["-f", "php", "-"]).run().ok().stdout_is(DATABASE_PHP).stderr_is("");
 }
 
 #[test]
 fn hosts_that_come_go_and_change_are_followed_at_once() {
-    let mut place = Place::with_farm("hosts_that_come_go_and_change");
-    let running = place.start(&["db.json"]);
-    place.host("1.2.3.4", &json!({"enabled": "1"}));
-    place.wait_for("the change", |file| file["1.2.3.4"] == json!({"enabled": "1"}));
-    place.host("common", &json!({"shared": true}));
-    place.wait_for("a new host", |file| file["common"]["shared"] == json!(true));
-    place.remove("1.2.3.5");
-    place.wait_for("one host less", |file| file.get("1.2.3.5").is_none());
-    place.zk.create_as("/services/db/10.0.0.1", "", Create::Ephemeral).unwrap();
-    place.wait_for("an empty record", |file| file["10.0.0.1"] == json!({}));
-    assert_eq!(place.json().as_object().unwrap().len(), 3);
+    let mut fixture = ExportFixture::with_farm("hosts_that_come_go_and_change");
+    let running = fixture.start(&["db.json"]);
+    fixture.host("1.2.3.4", &json!({"enabled": "1"}));
+    fixture.wait_for("the change", |file| file["1.2.3.4"] == json!({"enabled": "1"}));
+    fixture.host("common", &json!({"shared": true}));
+    fixture.wait_for("a new host", |file| file["common"]["shared"] == json!(true));
+    fixture.remove("1.2.3.5");
+    fixture.wait_for("one host less", |file| file.get("1.2.3.5").is_none());
+    fixture.zk.create_as("/services/db/10.0.0.1", "", Create::Ephemeral).unwrap();
+    fixture.wait_for("an empty record", |file| file["10.0.0.1"] == json!({}));
+    assert_eq!(fixture.json().as_object().unwrap().len(), 3);
     // The host's session ends, as it does when the host dies.
-    place.zk = place.chroot.zk();
-    place.wait_for("the dead host gone", |file| file.get("10.0.0.1").is_none());
+    fixture.zk = fixture.chroot.zk();
+    fixture.wait_for("the dead host gone", |file| file.get("10.0.0.1").is_none());
     stop(running);
 }
 
 #[test]
 fn filters_decide_who_is_in_the_file() {
-    let mut place = Place::with_farm("filters_decide");
-    let running = place.start(&["db.json", "-F", "mysql.replication_delay<60, hostname"]);
-    assert_eq!(place.json().as_object().unwrap().len(), 2);
-    place.host("1.2.3.4", &json!({"hostname": "db-01", "mysql": {"replication_delay": "61"}}));
-    place.wait_for("the slow one out", |file| file.get("1.2.3.4").is_none());
-    place.host("1.2.3.4", &json!({"hostname": "db-01", "mysql": {"replication_delay": "59"}}));
-    place.wait_for("and in again", |file| file.get("1.2.3.4").is_some());
+    let mut fixture = ExportFixture::with_farm("filters_decide");
+    let running = fixture.start(&["db.json", "-F", "mysql.replication_delay<60, hostname"]);
+    assert_eq!(fixture.json().as_object().unwrap().len(), 2);
+    fixture.host("1.2.3.4", &json!({"hostname": "db-01", "mysql": {"replication_delay": "61"}}));
+    fixture.wait_for("the slow one out", |file| file.get("1.2.3.4").is_none());
+    fixture.host("1.2.3.4", &json!({"hostname": "db-01", "mysql": {"replication_delay": "59"}}));
+    fixture.wait_for("and in again", |file| file.get("1.2.3.4").is_some());
     stop(running);
 }
 
 #[test]
 fn a_directory_follows_the_farm_and_nothing_hostile_leaves_it() {
-    let mut place = Place::with_farm("a_directory_follows");
-    place.host("evil", &json!({"../../out": "x", "ok": "$(id)", "a/b": "x", ".hidden": "x"}));
-    let running = place.start(&["-f", "dir", "db"]);
-    let read = |file: &str| place.scratch.read(Path::new("db").join(file));
+    let mut fixture = ExportFixture::with_farm("a_directory_follows");
+    fixture.host("evil", &json!({"../../out": "x", "ok": "$(id)", "a/b": "x", ".hidden": "x"}));
+    let running = fixture.start(&["-f", "dir", "db"]);
+    let read = |file: &str| fixture.scratch.read(Path::new("db").join(file));
     assert_eq!(read("1.2.3.4/hostname").unwrap(), "db-01.example.com");
     assert_eq!(read("1.2.3.5/mysql/replication_delay").unwrap(), "1");
     assert_eq!(read("evil/ok").unwrap(), "$(id)");
     let names = |dir: &str| {
-        let entries = fs::read_dir(place.scratch.join(dir)).unwrap();
+        let entries = fs::read_dir(fixture.scratch.join(dir)).unwrap();
         let mut names: Vec<_> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
@@ -180,7 +180,7 @@ fn a_directory_follows_the_farm_and_nothing_hostile_leaves_it() {
     };
     assert_eq!(names("db/evil"), ["ok"]);
     assert_eq!(names("."), ["db"]);
-    let mut zk = place.chroot.zk();
+    let mut zk = fixture.chroot.zk();
     zk.delete("/services/db/evil").unwrap();
     zk.set("/services/db/1.2.3.4", r#"{"enabled":"1"}"#).unwrap();
     eventually("the change in the directory", || {
@@ -194,62 +194,63 @@ fn a_directory_follows_the_farm_and_nothing_hostile_leaves_it() {
 
 #[test]
 fn a_directory_of_somebody_else_is_only_taken_over_when_asked() {
-    let place = Place::with_farm("a_directory_of_somebody_else");
-    place.scratch.write("db/precious", "x");
-    place.tool(&["db", "--once"]).run().code(78).stderr_has("hint: --adopt");
-    assert_eq!(place.scratch.read("db/precious").unwrap(), "x");
-    place.tool(&["db", "--once", "--adopt"]).run().ok();
-    assert!(place.scratch.read("db/precious").is_err());
-    assert_eq!(place.scratch.read("db/1.2.3.4/enabled").unwrap(), "0");
-    place.tool(&["db", "--once"]).run().ok();
+    let fixture = ExportFixture::with_farm("a_directory_of_somebody_else");
+    fixture.scratch.write("db/precious", "x");
+    fixture.tool(&["db", "--once"]).run().code(78).stderr_has("hint: --adopt");
+    assert_eq!(fixture.scratch.read("db/precious").unwrap(), "x");
+    fixture.tool(&["db", "--once", "--adopt"]).run().ok();
+    assert!(fixture.scratch.read("db/precious").is_err());
+    assert_eq!(fixture.scratch.read("db/1.2.3.4/enabled").unwrap(), "0");
+    fixture.tool(&["db", "--once"]).run().ok();
 }
 
 #[test]
 fn a_directory_that_somebody_removed_is_written_again() {
-    let mut place = Place::with_farm("a_directory_that_somebody_removed");
-    let running = place.start(&["-f", "dir", "db"]);
-    fs::remove_dir_all(place.scratch.join("db")).unwrap();
-    place.host("new", &json!({"x": "y"}));
-    eventually("the directory", || place.scratch.read("db/new/x"));
-    assert_eq!(place.scratch.read("db/1.2.3.4/enabled").unwrap(), "0");
+    let mut fixture = ExportFixture::with_farm("a_directory_that_somebody_removed");
+    let running = fixture.start(&["-f", "dir", "db"]);
+    fs::remove_dir_all(fixture.scratch.join("db")).unwrap();
+    fixture.host("new", &json!({"x": "y"}));
+    eventually("the directory", || fixture.scratch.read("db/new/x"));
+    assert_eq!(fixture.scratch.read("db/1.2.3.4/enabled").unwrap(), "0");
     stop(running);
 }
 
 #[test]
 fn the_command_runs_once_per_change_and_is_told_what_changed() {
-    let mut place = Place::with_farm("the_command_runs_once");
+    let mut fixture = ExportFixture::with_farm("the_command_runs_once");
     let command = "echo \"$ZK_EVENT $ZK_PATH $ZK_FILE $ZK_COUNT +$ZK_ADDED -$ZK_REMOVED \
                    ~$ZK_CHANGED ${NOTIFY_SOCKET-none}\" >> hook.log";
-    let running = place.start(&["db.json", "-c", command]);
+    let running = fixture.start(&["db.json", "-c", command]);
     let start = "start /services/db db.json 2 +1.2.3.4 1.2.3.5 - ~ none\n";
-    place.wait_for_text("hook.log", start);
-    place.host("1.2.3.4", &json!({"enabled": "1"}));
+    fixture.wait_for_text("hook.log", start);
+    fixture.host("1.2.3.4", &json!({"enabled": "1"}));
     let changed = format!("{start}change /services/db db.json 2 + - ~1.2.3.4 none\n");
-    place.wait_for_text("hook.log", &changed);
+    fixture.wait_for_text("hook.log", &changed);
     // The same record in other bytes is the same file.
-    place.zk.set("/services/db/1.2.3.4", "{\"enabled\" :  \"1\"}").unwrap();
-    place.host("new", &json!({}));
+    fixture.zk.set("/services/db/1.2.3.4", "{\"enabled\" :  \"1\"}").unwrap();
+    fixture.host("new", &json!({}));
     let added = format!("{changed}change /services/db db.json 3 +new - ~ none\n");
-    place.wait_for_text("hook.log", &added);
-    place.remove("1.2.3.5");
+    fixture.wait_for_text("hook.log", &added);
+    fixture.remove("1.2.3.5");
     let removed = format!("{added}change /services/db db.json 2 + -1.2.3.5 ~ none\n");
-    place.wait_for_text("hook.log", &removed);
+    fixture.wait_for_text("hook.log", &removed);
     stop(running);
-    assert_eq!(place.scratch.read("hook.log").unwrap(), removed);
+    assert_eq!(fixture.scratch.read("hook.log").unwrap(), removed);
 }
 
 #[test]
 fn changes_while_the_command_runs_are_one_further_run() {
-    let mut place = Place::with_farm("changes_while_the_command_runs");
+    let mut fixture = ExportFixture::with_farm("changes_while_the_command_runs");
     let command = "echo \"$ZK_EVENT +$ZK_ADDED\" >> hook.log; while [ ! -e go ]; do :; done";
-    let running = place.start(&["db.json", "-w", "0", "-c", &format!("nice {}", quoted(command))]);
-    place.wait_for_text("hook.log", "start +1.2.3.4 1.2.3.5\n");
+    let running =
+        fixture.start(&["db.json", "-w", "0", "-c", &format!("nice {}", quoted(command))]);
+    fixture.wait_for_text("hook.log", "start +1.2.3.4 1.2.3.5\n");
     for name in ["a", "b", "c"] {
-        place.host(name, &json!({}));
-        place.wait_for(name, |file| file.get(name).is_some());
+        fixture.host(name, &json!({}));
+        fixture.wait_for(name, |file| file.get(name).is_some());
     }
-    place.scratch.write("go", "");
-    place.wait_for_text("hook.log", "start +1.2.3.4 1.2.3.5\nchange +a b c\n");
+    fixture.scratch.write("go", "");
+    fixture.wait_for_text("hook.log", "start +1.2.3.4 1.2.3.5\nchange +a b c\n");
     stop(running);
 }
 
@@ -259,15 +260,15 @@ fn quoted(command: &str) -> String {
 
 #[test]
 fn a_command_that_fails_ends_nothing_and_misses_nothing() {
-    let mut place = Place::with_farm("a_command_that_fails");
+    let mut fixture = ExportFixture::with_farm("a_command_that_fails");
     let command = "echo \"$ZK_EVENT +$ZK_ADDED\" >> hook.log; echo broken; test -e works";
-    let running = place.start(&["db.json", "-c", command]);
+    let running = fixture.start(&["db.json", "-c", command]);
     running.wait_log("command failed: exit status 1");
     running.wait_log("command said: broken");
-    place.scratch.write("works", "");
-    place.host("new", &json!({}));
+    fixture.scratch.write("works", "");
+    fixture.host("new", &json!({}));
     eventually("a run that knows of all", || {
-        let log = place.scratch.read("hook.log")?;
+        let log = fixture.scratch.read("hook.log")?;
         if log.ends_with("change +1.2.3.4 1.2.3.5 new\n") { Ok(()) } else { Err(log) }
     });
     stop(running);
@@ -275,57 +276,61 @@ fn a_command_that_fails_ends_nothing_and_misses_nothing() {
 
 #[test]
 fn a_missing_farm_is_waited_for_and_the_file_is_not_touched() {
-    let mut place = Place::new("a_missing_farm");
-    place.scratch.write("db.json", "{\"old\": {}}");
-    let running = place.tool(&["db.json", "-c", "touch hooked"]).spawn();
+    let mut fixture = ExportFixture::new("a_missing_farm");
+    fixture.scratch.write("db.json", "{\"old\": {}}");
+    let running = fixture.tool(&["db.json", "-c", "touch hooked"]).spawn();
     running.wait_log("no such farm, waiting for it; farm=/services/db");
-    steadily(WHILE, "the file stays", || match place.scratch.read("db.json") {
+    steadily(WHILE, "the file stays", || match fixture.scratch.read("db.json") {
         Ok(text) if text == "{\"old\": {}}" => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    assert!(!place.scratch.join("hooked").exists());
-    place.tool(&["db.json", "--once"]).run().code(1).stderr_has("no such znode: /services/db\n");
-    place.zk.create_all("/services/db", "").unwrap();
-    place.host("a", &json!({}));
-    place.wait_for("the new farm", |file| *file == json!({"a": {}}));
+    assert!(!fixture.scratch.join("hooked").exists());
+    fixture.tool(&["db.json", "--once"]).run().code(1).stderr_has("no such znode: /services/db\n");
+    fixture.zk.create_all("/services/db", "").unwrap();
+    fixture.host("a", &json!({}));
+    fixture.wait_for("the new farm", |file| *file == json!({"a": {}}));
     // The farm goes, the file stays, and follows again when there is one.
-    place.remove("a");
-    place.zk.delete("/services/db").unwrap();
+    fixture.remove("a");
+    fixture.zk.delete("/services/db").unwrap();
     running.wait_log_times("no such farm, waiting for it", 2);
-    let last = place.json();
+    let last = fixture.json();
     steadily(WHILE, "the file stays", || {
-        let seen = place.json();
+        let seen = fixture.json();
         if seen == last { Ok(()) } else { Err(seen) }
     });
-    place.zk.create("/services/db", "").unwrap();
-    place.host("b", &json!({}));
-    place.wait_for("the farm that is back", |file| *file == json!({"b": {}}));
+    fixture.zk.create("/services/db", "").unwrap();
+    fixture.host("b", &json!({}));
+    fixture.wait_for("the farm that is back", |file| *file == json!({"b": {}}));
     stop(running);
 }
 
 #[test]
 fn a_farm_is_created_when_asked() {
-    let place = Place::new("a_farm_is_created");
-    place.tool(&["-f", "json", "-", "--create-farm"]).run().ok().stdout_is("{}\n");
-    place.tool(&["-f", "json", "-"]).run().ok().stdout_is("{}\n");
+    let fixture = ExportFixture::new("a_farm_is_created");
+    fixture.tool(&["-f", "json", "-", "--create-farm"]).run().ok().stdout_is("{}\n");
+    fixture.tool(&["-f", "json", "-"]).run().ok().stdout_is("{}\n");
 }
 
 #[test]
 fn one_file_and_its_command_and_then_the_end() {
-    let place = Place::with_farm("one_file_and_its_command");
-    place.tool(&["db.php", "--once", "-c", "echo $ZK_EVENT > hooked"]).run().ok().stderr_is("");
-    assert_eq!(place.scratch.read("db.php").unwrap(), DATABASE_PHP);
-    assert_eq!(place.scratch.read("hooked").unwrap(), "start\n");
-    place.tool(&["away/db.php", "--once"]).run().code(73).stderr_has("cannot write away/db.php: ");
+    let fixture = ExportFixture::with_farm("one_file_and_its_command");
+    fixture.tool(&["db.php", "--once", "-c", "echo $ZK_EVENT > hooked"]).run().ok().stderr_is("");
+    assert_eq!(fixture.scratch.read("db.php").unwrap(), DATABASE_PHP);
+    assert_eq!(fixture.scratch.read("hooked").unwrap(), "start\n");
+    fixture
+        .tool(&["away/db.php", "--once"])
+        .run()
+        .code(73)
+        .stderr_has("cannot write away/db.php: ");
 }
 
 #[test]
 fn a_full_disk_behind_stdout_is_an_error_and_a_reader_that_left_is_none() {
-    let place = Place::with_farm("a_full_disk_behind_stdout");
+    let fixture = ExportFixture::with_farm("a_full_disk_behind_stdout");
     let zkexport = format!("{} -f php /services/db -", Tool::path_of("zkexport").display());
     let shell = |line: &str| {
         let shell = Tool::program("sh").args(["-c", line]);
-        shell.env("ZKHOST", place.chroot.connect_string()).run()
+        shell.env("ZKHOST", fixture.chroot.connect_string()).run()
     };
     let full = shell(&format!("{zkexport} > /dev/full"));
     full.code(73).stderr_has("zkexport: cannot write to stdout: No space left");
@@ -367,31 +372,31 @@ fn a_server_that_restarts_costs_no_host() {
 
 #[test]
 fn a_host_that_only_registers_anew_never_leaves_the_file() {
-    let mut place = Place::with_farm("a_host_that_only_registers_anew");
+    let mut fixture = ExportFixture::with_farm("a_host_that_only_registers_anew");
     // Long enough for a slow machine to delete and create in between.
-    let running = place.start(&["db.json", "-w", "1s:5s", "-c", "echo $ZK_COUNT >> counts"]);
+    let running = fixture.start(&["db.json", "-w", "1s:5s", "-c", "echo $ZK_COUNT >> counts"]);
     for round in 0..50 {
-        place.remove("1.2.3.4");
-        place.host("1.2.3.4", &json!({"round": round}));
+        fixture.remove("1.2.3.4");
+        fixture.host("1.2.3.4", &json!({"round": round}));
     }
-    place.wait_for("the last round", |file| file["1.2.3.4"]["round"] == json!(49));
-    eventually("a run", || place.scratch.read("counts"));
+    fixture.wait_for("the last round", |file| file["1.2.3.4"]["round"] == json!(49));
+    eventually("a run", || fixture.scratch.read("counts"));
     stop(running);
-    let counts = place.scratch.read("counts").unwrap();
+    let counts = fixture.scratch.read("counts").unwrap();
     assert!(counts.lines().all(|count| count == "2"), "{counts}");
 }
 
 #[test]
 fn a_killed_exporter_leaves_a_whole_file() {
-    let mut place = Place::with_farm("a_killed_exporter");
+    let mut fixture = ExportFixture::with_farm("a_killed_exporter");
     let filler = "x".repeat(100_000);
     for round in 0..15 {
-        let mut running = place.start(&["db.json", "-w", "0"]);
+        let mut running = fixture.start(&["db.json", "-w", "0"]);
         for change in 0..round {
-            place.host("1.2.3.4", &json!({"change": change, "filler": filler}));
+            fixture.host("1.2.3.4", &json!({"change": change, "filler": filler}));
         }
         running.kill9();
-        let text = place.scratch.read("db.json").unwrap();
+        let text = fixture.scratch.read("db.json").unwrap();
         let file: Value = serde_json::from_str(&text).expect("the file is whole");
         assert_eq!(file.as_object().unwrap().len(), 2);
     }
@@ -399,64 +404,68 @@ fn a_killed_exporter_leaves_a_whole_file() {
 
 #[test]
 fn hup_writes_again_what_somebody_removed() {
-    let place = Place::with_farm("hup_writes_again");
-    let mut running = place.start(&["db.php"]);
-    fs::remove_file(place.scratch.join("db.php")).unwrap();
+    let fixture = ExportFixture::with_farm("hup_writes_again");
+    let mut running = fixture.start(&["db.php"]);
+    fs::remove_file(fixture.scratch.join("db.php")).unwrap();
     running.signal(Signal::SIGHUP);
-    place.wait_for_text("db.php", DATABASE_PHP);
+    fixture.wait_for_text("db.php", DATABASE_PHP);
     running.wait_log("the file has changed");
     // What is there already is not touched.
-    let modified = fs::metadata(place.scratch.join("db.php")).unwrap().modified().unwrap();
+    let modified = fs::metadata(fixture.scratch.join("db.php")).unwrap().modified().unwrap();
     running.signal(Signal::SIGHUP);
     running.wait_log_times("reading everything again", 2);
     let log = stop(running);
     assert_eq!(log.matches("the file has changed").count(), 1, "{log}");
-    assert_eq!(fs::metadata(place.scratch.join("db.php")).unwrap().modified().unwrap(), modified);
+    assert_eq!(fs::metadata(fixture.scratch.join("db.php")).unwrap().modified().unwrap(), modified);
 }
 
 #[test]
 fn a_file_that_can_not_be_written_is_told_of_once_and_caught_up() {
-    let mut place = Place::with_farm("a_file_that_can_not_be_written");
-    fs::create_dir(place.scratch.join("conf")).unwrap();
-    let running = place.start(&["conf/db.json"]);
-    fs::rename(place.scratch.join("conf"), place.scratch.join("away")).unwrap();
-    place.host("a", &json!({}));
+    let mut fixture = ExportFixture::with_farm("a_file_that_can_not_be_written");
+    fs::create_dir(fixture.scratch.join("conf")).unwrap();
+    let running = fixture.start(&["conf/db.json"]);
+    fs::rename(fixture.scratch.join("conf"), fixture.scratch.join("away")).unwrap();
+    fixture.host("a", &json!({}));
     running.wait_log("the file stays as it is, trying again: cannot write conf/db.json: ");
-    place.host("b", &json!({}));
-    fs::rename(place.scratch.join("away"), place.scratch.join("conf")).unwrap();
+    fixture.host("b", &json!({}));
+    fs::rename(fixture.scratch.join("away"), fixture.scratch.join("conf")).unwrap();
     running.wait_log("the file can be written again");
     // The last of them may become known only now.
     eventually("all hosts in the file", || {
-        let text = place.scratch.read("conf/db.json")?;
+        let text = fixture.scratch.read("conf/db.json")?;
         let file: Value = serde_json::from_str(&text).unwrap();
         if file.as_object().unwrap().len() == 4 { Ok(()) } else { Err(text) }
     });
     let log = stop(running);
     assert_eq!(log.matches("the file stays as it is").count(), 1, "{log}");
-    assert_eq!(fs::read_dir(place.scratch.join("conf")).unwrap().count(), 1, "nothing else stays");
+    assert_eq!(
+        fs::read_dir(fixture.scratch.join("conf")).unwrap().count(),
+        1,
+        "nothing else stays"
+    );
 }
 
 #[test]
 fn a_forbidden_host_does_not_hold_up_the_others() {
-    let mut place = Place::with_farm("a_forbidden_host");
-    let mut running = place.start(&["db.json"]);
-    let mut owner = place.chroot.zk();
+    let mut fixture = ExportFixture::with_farm("a_forbidden_host");
+    let mut running = fixture.start(&["db.json"]);
+    let mut owner = fixture.chroot.zk();
     owner.add_auth("me:word").unwrap();
     owner.set_acl("/services/db/1.2.3.4", Acl::Mine).unwrap();
     owner.set("/services/db/1.2.3.4", "{\"secret\":1}").unwrap();
     // Servers keep quiet about changes that a watcher could not read anyway.
     running.signal(Signal::SIGHUP);
     running.wait_log("not authorised: ");
-    place.host("1.2.3.5", &json!({"enabled": "1"}));
-    place.wait_for("the other one", |file| file["1.2.3.5"]["enabled"] == json!("1"));
-    assert_eq!(place.json()["1.2.3.4"]["hostname"], json!("db-01.example.com"));
+    fixture.host("1.2.3.5", &json!({"enabled": "1"}));
+    fixture.wait_for("the other one", |file| file["1.2.3.5"]["enabled"] == json!("1"));
+    assert_eq!(fixture.json()["1.2.3.4"]["hostname"], json!("db-01.example.com"));
     stop(running);
 }
 
 #[test]
 fn the_service_manager_hears_when_the_file_is_current() {
-    let mut place = Place::new("the_service_manager");
-    let socket = place.scratch.join("notify");
+    let mut fixture = ExportFixture::new("the_service_manager");
+    let socket = fixture.scratch.join("notify");
     let manager = UnixDatagram::bind(&socket).unwrap();
     manager.set_nonblocking(true).unwrap();
     let mut heard = String::new();
@@ -469,13 +478,13 @@ fn the_service_manager_hears_when_the_file_is_current() {
             if heard.contains(line) { Ok(heard.clone()) } else { Err(heard.clone()) }
         })
     };
-    let running = place.tool(&["db.json"]).env("NOTIFY_SOCKET", &socket).spawn();
+    let running = fixture.tool(&["db.json"]).env("NOTIFY_SOCKET", &socket).spawn();
     let heard = wait_for("STATUS=waiting for /services/db, which is not there\n");
     assert!(!heard.contains("READY"), "{heard}");
-    place.zk.create_all("/services/db", "").unwrap();
-    place.host("a", &json!({}));
+    fixture.zk.create_all("/services/db", "").unwrap();
+    fixture.host("a", &json!({}));
     wait_for("READY=1\n");
-    assert!(place.scratch.join("db.json").exists());
+    assert!(fixture.scratch.join("db.json").exists());
     wait_for("STATUS=1 hosts in db.json\n");
     stop(running);
     wait_for("STOPPING=1\n");

@@ -2,11 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "the steps that tests share fail as tests do")]
 
-mod crowd;
 mod descriptors;
 mod ensemble;
 mod exports;
-mod guests;
 mod leftovers;
+mod other_users;
 mod outages;
 mod servers;
+mod twenty_hosts;

@@ -9,6 +9,6 @@ mod faults;
 mod join;
 mod permits;
 mod rolling;
-mod seeds;
 mod tls;
 mod tutorial;
+mod zkfarmer;

@@ -48,7 +48,7 @@ impl Member {
     }
 
     fn step(&mut self, event: Event) -> Vec<News> {
-        let mut told = Vec::new();
+        let mut news = Vec::new();
         for action in self.permit.step(Instant::now(), event) {
             match action {
                 Action::Ask(request) => {
@@ -57,14 +57,14 @@ impl Member {
                         drop(outbox.send(Post::Answered(answer)));
                     });
                 }
-                Action::Tell(news) => told.push(news),
+                Action::Tell(one) => news.push(one),
             }
         }
-        told
+        news
     }
 
     /// Takes what comes before the deadline; says whether anything did.
-    fn turn(&mut self, deadline: Instant) -> Option<Vec<News>> {
+    fn handle_next(&mut self, deadline: Instant) -> Option<Vec<News>> {
         let wait = deadline.saturating_duration_since(Instant::now());
         match self.posts.recv_timeout(wait).ok()? {
             Post::Answered(answer) => Some(self.step(Event::Answered(answer))),
@@ -78,15 +78,15 @@ impl Member {
     #[track_caller]
     fn until(&mut self, what: &str, is_so: impl Fn(&Self, &[News]) -> bool) -> Vec<News> {
         let deadline = Instant::now() + patience(PATIENCE);
-        let mut told = Vec::new();
-        while !is_so(self, &told) {
-            match self.turn(self.permit.deadline().map_or(deadline, |at| at.min(deadline))) {
-                Some(news) => told.extend(news),
-                None => told.extend(self.step(Event::Tick)),
+        let mut news = Vec::new();
+        while !is_so(self, &news) {
+            match self.handle_next(self.permit.deadline().map_or(deadline, |at| at.min(deadline))) {
+                Some(more) => news.extend(more),
+                None => news.extend(self.step(Event::Tick)),
             }
-            assert!(Instant::now() < deadline, "never: {what}; {told:?}, {:?}", self.permit);
+            assert!(Instant::now() < deadline, "never: {what}; {news:?}, {:?}", self.permit);
         }
-        told
+        news
     }
 
     #[track_caller]
@@ -101,24 +101,24 @@ impl Member {
 
     #[track_caller]
     fn waiting(&mut self) {
-        let is_waiting = |told: &[News]| matches!(told, [.., News::Waiting { .. }]);
-        self.until("waiting", |_, told| is_waiting(told));
+        let is_waiting = |news: &[News]| matches!(news, [.., News::Waiting { .. }]);
+        self.until("waiting", |_, news| is_waiting(news));
     }
 
     #[track_caller]
     fn leave(&mut self) {
-        let told = self.step(Event::GiveBack);
-        assert!(told.is_empty(), "{told:?}");
-        self.until("left", |_, told| matches!(told, [.., News::Left]));
+        let news = self.step(Event::GiveBack);
+        assert!(news.is_empty(), "{news:?}");
+        self.until("left", |_, news| matches!(news, [.., News::Left]));
     }
 }
 
-fn at(chroot: &Chroot<'_>, holders: u32) -> Member {
+fn member_at(chroot: &Chroot<'_>, holders: u32) -> Member {
     Member::open(&chroot.connect_string(), holders)
 }
 
 /// What the gem does to get in line.
-fn ruby_asks(zk: &mut Zk) -> String {
+fn ruby_enqueue(zk: &mut Zk) -> String {
     loop {
         match zk.create_sequential(&format!("{DIRECTORY}/ex"), "") {
             Ok(name) => return name,
@@ -129,7 +129,7 @@ fn ruby_asks(zk: &mut Zk) -> String {
 }
 
 /// What the gem does after its turn: the directory goes with the last contender.
-fn ruby_leaves(zk: &mut Zk, name: &str) {
+fn ruby_leave(zk: &mut Zk, name: &str) {
     zk.delete(&format!("{DIRECTORY}/{name}")).unwrap();
     match zk.delete(DIRECTORY) {
         Ok(()) | Err(ZkError::NotEmpty | ZkError::NoNode) => {}
@@ -140,14 +140,15 @@ fn ruby_leaves(zk: &mut Zk, name: &str) {
 #[test]
 fn members_in_ruby_and_ours_take_turns_in_one_line() {
     let chroot = Ensemble::shared().chroot("members_in_ruby_and_ours_take_turns_in_one_line");
-    let (mut first, mut second, mut ruby) = (at(&chroot, 1), at(&chroot, 1), chroot.zk());
-    let in_ruby = ruby_asks(&mut ruby);
+    let (mut first, mut second, mut ruby) =
+        (member_at(&chroot, 1), member_at(&chroot, 1), chroot.zk());
+    let in_ruby = ruby_enqueue(&mut ruby);
     first.ask();
     first.waiting();
     second.ask();
     second.waiting();
-    let again = ruby_asks(&mut ruby);
-    ruby_leaves(&mut ruby, &in_ruby);
+    let again = ruby_enqueue(&mut ruby);
+    ruby_leave(&mut ruby, &in_ruby);
     first.held();
     // The gem holds when its contender is the first of all children.
     assert_ne!(ruby.children(DIRECTORY).unwrap().first(), Some(&again));
@@ -156,7 +157,7 @@ fn members_in_ruby_and_ours_take_turns_in_one_line() {
     assert_ne!(ruby.children(DIRECTORY).unwrap().first(), Some(&again));
     second.leave();
     assert_eq!(ruby.children(DIRECTORY).unwrap(), std::slice::from_ref(&again));
-    ruby_leaves(&mut ruby, &again);
+    ruby_leave(&mut ruby, &again);
     assert_eq!(ruby.exists(DIRECTORY).unwrap(), None);
     first.ask();
     first.held();
@@ -165,7 +166,7 @@ fn members_in_ruby_and_ours_take_turns_in_one_line() {
 #[test]
 fn a_directory_that_comes_and_goes_stops_nobody() {
     let chroot = Ensemble::shared().chroot("a_directory_that_comes_and_goes_stops_nobody");
-    let mut observer = chroot.zk();
+    let mut client = chroot.zk();
     std::thread::scope(|scope| {
         // In here, so that a failure of ours ends it too.
         let (until_dropped, is_done) = channel::<()>();
@@ -173,13 +174,13 @@ fn a_directory_that_comes_and_goes_stops_nobody() {
         let ruby = scope.spawn(move || {
             let mut turns = 0_u32;
             while matches!(is_done.try_recv(), Err(TryRecvError::Empty)) {
-                let name = ruby_asks(&mut zk);
-                ruby_leaves(&mut zk, &name);
+                let name = ruby_enqueue(&mut zk);
+                ruby_leave(&mut zk, &name);
                 turns += 1;
             }
             turns
         });
-        let mut member = at(&chroot, 1);
+        let mut member = member_at(&chroot, 1);
         for _ in 0..100 {
             member.ask();
             member.held();
@@ -188,7 +189,7 @@ fn a_directory_that_comes_and_goes_stops_nobody() {
         drop(until_dropped);
         assert!(ruby.join().unwrap() > 10);
     });
-    let left = observer.children(DIRECTORY).unwrap_or_default();
+    let left = client.children(DIRECTORY).unwrap_or_default();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -197,8 +198,8 @@ fn a_waiting_member_that_is_cut_off_has_one_contender_at_any_moment() {
     let chroot = Ensemble::shared().chroot("a_waiting_member_that_is_cut_off_has_one_contender");
     let server = Ensemble::shared().server(0).addr();
     let proxy = FaultProxy::start(server);
-    let mut observer = chroot.zk();
-    let first = ruby_asks(&mut observer);
+    let mut client = chroot.zk();
+    let first = ruby_enqueue(&mut client);
     let mut member = Member::open(&format!("{}{}", proxy.addr(), chroot.path()), 1);
     member.until("connected", |member, _| member.contacts > 0);
     for round in 1..=5 {
@@ -212,21 +213,21 @@ fn a_waiting_member_that_is_cut_off_has_one_contender_at_any_moment() {
         if round == 1 {
             member.waiting();
         }
-        let contenders = observer.children(DIRECTORY).unwrap();
+        let contenders = client.children(DIRECTORY).unwrap();
         assert_eq!(contenders.len(), 2, "{contenders:?}");
     }
-    ruby_leaves(&mut observer, &first);
+    ruby_leave(&mut client, &first);
     member.held();
     member.leave();
-    assert!(observer.children(DIRECTORY).unwrap().is_empty());
+    assert!(client.children(DIRECTORY).unwrap().is_empty());
 }
 
 #[test]
-fn leaving_the_line_takes_less_than_a_tenth_of_a_second() {
-    let chroot = Ensemble::shared().chroot("leaving_the_line_takes_less_than_a_tenth");
-    let mut observer = chroot.zk();
-    ruby_asks(&mut observer);
-    let mut member = at(&chroot, 1);
+fn leaving_the_queue_takes_less_than_a_tenth_of_a_second() {
+    let chroot = Ensemble::shared().chroot("leaving_the_queue_takes_less_than_a_tenth");
+    let mut client = chroot.zk();
+    ruby_enqueue(&mut client);
+    let mut member = member_at(&chroot, 1);
     let mut took = [Duration::ZERO; 10];
     for took in &mut took {
         member.ask();
@@ -234,7 +235,7 @@ fn leaving_the_line_takes_less_than_a_tenth_of_a_second() {
         let start = Instant::now();
         member.leave();
         *took = start.elapsed();
-        assert_eq!(observer.children(DIRECTORY).unwrap().len(), 1);
+        assert_eq!(client.children(DIRECTORY).unwrap().len(), 1);
     }
     // The machine may be busy for a moment.
     took.sort_unstable();

@@ -2,19 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "the steps that tests share fail as tests do")]
 
-mod crowd;
 mod cut_off;
-mod eye;
-mod gates;
+mod fixture;
 mod group;
 mod leaving;
-mod line;
+mod observer;
 mod paused;
-mod site;
+mod preconditions;
+mod queue;
+mod six_members;
 mod storm;
 
 /// Tells what was measured, or a seed, to whoever looks at a test's output.
 #[expect(clippy::print_stderr, reason = "the test's own output, shown on demand")]
-fn tell(what: &str) {
+fn print(what: &str) {
     eprintln!("{what}");
 }

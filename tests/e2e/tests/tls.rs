@@ -1,9 +1,9 @@
 //! The tools at ZooKeeper's secure port.
 
-mod keeping;
+mod failover;
 mod refusals;
 mod renewal;
-mod talk;
+mod tools;
 
 use farm_harness::{Authority, Ensemble, Options, Running, Scratch, Secure, Server, Tool};
 use std::net::SocketAddr;
@@ -12,14 +12,14 @@ use std::net::SocketAddr;
 const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
 
 /// Servers that speak TLS, and the certificates of everybody.
-struct Site {
+struct TlsFixture {
     // The servers read the files of the scratch.
     ensemble: Ensemble,
     scratch: Scratch,
     authority: Authority,
 }
 
-impl Site {
+impl TlsFixture {
     /// Servers that want to see certificates.
     #[track_caller]
     fn strict(servers: usize) -> Self {
@@ -35,7 +35,7 @@ impl Site {
     #[track_caller]
     fn speaking(protocol: &str, servers: usize, needs_certificates: bool) -> Self {
         let (scratch, authority) = (Scratch::new(), Authority::new("farm"));
-        write_papers(&scratch, &authority);
+        write_certificates(&scratch, &authority);
         let secure = Secure {
             identity: scratch.join("server.pem"),
             trusted: scratch.join("ca.pem"),
@@ -67,7 +67,7 @@ impl Site {
     }
 
     /// A tool that trusts the authority, and shows no certificate.
-    fn stranger(&self, name: &str) -> Tool {
+    fn tool_without_certificate(&self, name: &str) -> Tool {
         Tool::new(name)
             .env("ZKHOST", self.servers())
             .env("ZK_TLS", "1")
@@ -78,7 +78,7 @@ impl Site {
 
     /// A tool that shows its certificate too.
     fn tool(&self, name: &str) -> Tool {
-        self.stranger(name)
+        self.tool_without_certificate(name)
             .env("ZK_TLS_CERT", self.scratch.join("client.pem"))
             .env("ZK_TLS_KEY", self.scratch.join("client.key"))
     }
@@ -98,7 +98,7 @@ impl Site {
 }
 
 /// Writes what servers and clients need to know each other by this authority.
-fn write_papers(scratch: &Scratch, authority: &Authority) {
+fn write_certificates(scratch: &Scratch, authority: &Authority) {
     scratch.write("ca.pem", authority.pem());
     scratch.write("server.pem", authority.issue(&NAMES).both());
     let client = authority.issue(&["client"]);

@@ -12,13 +12,13 @@ const PAGE: &str = include_str!("../../../docs/zkexec.md");
 const PREFIXED_CAT: &str = "prefixed-cat";
 
 /// A directory with the scripts of the page, and a place in ZooKeeper.
-struct Stage {
+struct TutorialFixture {
     scratch: Scratch,
     zk: Zk,
     chroot: Chroot<'static>,
 }
 
-impl Stage {
+impl TutorialFixture {
     fn new(test: &str) -> Self {
         let chroot = Ensemble::shared().chroot(test);
         let scratch = Scratch::new();
@@ -37,7 +37,7 @@ impl Stage {
     }
 
     #[track_caller]
-    fn file_says(&self, name: &str, wanted: &str) {
+    fn wait_file(&self, name: &str, wanted: &str) {
         eventually(&format!("{name} says {wanted:?}"), || {
             let found = self.scratch.read(name)?;
             if found == wanted { Ok(()) } else { Err(found) }
@@ -60,7 +60,7 @@ impl Stage {
     }
 
     /// What stands in the group, in its order: whether it has its turn, and its number.
-    fn line(&self) -> Result<Vec<(bool, u32)>, String> {
+    fn queue(&self) -> Result<Vec<(bool, u32)>, String> {
         let servers = self.chroot.connect_string();
         let output = Tool::new("zkctl").args(["-H", &servers, "locks", "foo", "--json"]).run();
         let found: serde_json::Value =
@@ -72,16 +72,16 @@ impl Stage {
         Ok(found.as_array().into_iter().flatten().map(entry).collect())
     }
 
-    /// Waits until so many stand in line, and one of them has its turn.
+    /// Waits until so many stand in queue, and one of them has its turn.
     #[track_caller]
-    fn wait_line(&self, length: usize) -> u32 {
-        eventually(&format!("{length} in line"), || {
-            let line = self.line()?;
-            let holders = line.iter().filter(|(holds, _)| *holds).count();
-            if (line.len(), holders) == (length, 1) {
-                Ok(line[0].1)
+    fn wait_queue(&self, length: usize) -> u32 {
+        eventually(&format!("{length} in queue"), || {
+            let queue = self.queue()?;
+            let holders = queue.iter().filter(|(holds, _)| *holds).count();
+            if (queue.len(), holders) == (length, 1) {
+                Ok(queue[0].1)
             } else {
-                Err(format!("{line:?}"))
+                Err(format!("{queue:?}"))
             }
         })
     }
@@ -102,57 +102,57 @@ fn keyboard(path: &Path) -> File {
 
 #[test]
 fn a_wrapped_command_is_the_command() {
-    let stage = Stage::new("a_wrapped_command");
-    stage.scratch.write("prefix", "hello");
-    let wrapped = stage.zkexec(&["--silent", "--exec", "./prefixed-cat prefix"]);
+    let fixture = TutorialFixture::new("a_wrapped_command");
+    fixture.scratch.write("prefix", "hello");
+    let wrapped = fixture.zkexec(&["--silent", "--exec", "./prefixed-cat prefix"]);
     let output = wrapped.stdin("world\n").run();
     output.ok().stdout_is("hello world\n").stderr_is("");
 }
 
 #[test]
 fn it_ends_as_the_command_does() {
-    let stage = Stage::new("it_ends_as_the_command_does");
-    let output = stage.zkexec(&["--exec", "false"]).run();
+    let fixture = TutorialFixture::new("it_ends_as_the_command_does");
+    let output = fixture.zkexec(&["--exec", "false"]).run();
     output.code(1);
     for said in ["connecting to ", "forking false", "forked ", "command failed"] {
         output.stderr_has(said);
     }
     for (command, code) in [("exit 3", 3), ("kill -9 $$", 137), ("kill -15 $$", 143), ("true", 0)] {
-        stage.zkexec(&["--silent", "--exec", command]).run().code(code).stderr_is("");
+        fixture.zkexec(&["--silent", "--exec", command]).run().code(code).stderr_is("");
     }
-    stage.zkexec(&["--", "./nothing-of-that-name"]).run().code(127);
-    stage.zkexec(&["--", "/etc/passwd"]).run().code(126);
+    fixture.zkexec(&["--", "./nothing-of-that-name"]).run().code(127);
+    fixture.zkexec(&["--", "/etc/passwd"]).run().code(126);
 }
 
 #[test]
 fn a_znode_that_is_missing_at_the_start_is_named() {
-    let stage = Stage::new("a_znode_that_is_missing");
-    let output = stage.zkexec(&["--exec", "echo ran", "--mirror", "prefix=/prefix"]).run();
+    let fixture = TutorialFixture::new("a_znode_that_is_missing");
+    let output = fixture.zkexec(&["--exec", "echo ran", "--mirror", "prefix=/prefix"]).run();
     output.code(1).stdout_is("").stderr_has("no such znode: /prefix");
     let optional = ["--exec", "echo ran", "--mirror", "prefix=/prefix,optional"];
-    stage.zkexec(&optional).run().ok().stdout_is("ran\n");
+    fixture.zkexec(&optional).run().ok().stdout_is("ran\n");
 }
 
 #[test]
 fn what_is_typed_after_a_change_meets_the_new_prefix() {
-    let mut stage = Stage::new("what_is_typed");
-    stage.zk.create("/prefix", "hello").unwrap();
-    let path = stage.scratch.join("keyboard");
+    let mut fixture = TutorialFixture::new("what_is_typed");
+    fixture.zk.create("/prefix", "hello").unwrap();
+    let path = fixture.scratch.join("keyboard");
     let mut keyboard = keyboard(&path);
     let line = "exec \"$0\" --silent --cluster \"$1\" --exec './prefixed-cat prefix' \
                 --mirror prefix=/prefix < keyboard";
     let zkexec = Tool::path_of("zkexec");
-    let servers = stage.chroot.connect_string();
+    let servers = fixture.chroot.connect_string();
     let running = Tool::program("sh")
         .args(["-c", line])
         .args([zkexec.as_os_str(), servers.as_ref()])
-        .cwd(stage.scratch.path())
+        .cwd(fixture.scratch.path())
         .spawn();
-    stage.file_says("prefix", "hello");
+    fixture.wait_file("prefix", "hello");
     keyboard.write_all(b"world\n").unwrap();
     running.wait_stdout("hello world\n");
-    stage.set("goodbye");
-    stage.file_says("prefix", "goodbye");
+    fixture.set("goodbye");
+    fixture.wait_file("prefix", "goodbye");
     // Whoever reads it, the former child or the next one, it is read once.
     eventually("the new prefix", || {
         keyboard.write_all(b"world\n").unwrap();
@@ -163,73 +163,73 @@ fn what_is_typed_after_a_change_meets_the_new_prefix() {
 
 #[test]
 fn who_waits_for_its_turn_has_the_old_file_and_the_old_command() {
-    let mut stage = Stage::new("who_waits");
-    stage.zk.create("/prefix", "one").unwrap();
+    let mut fixture = TutorialFixture::new("who_waits");
+    fixture.zk.create("/prefix", "one").unwrap();
     let names = ["a", "b"];
-    let members = names.map(|name| stage.member(name, &[]));
-    stage.set("two");
-    let first = stage.wait_line(2);
+    let members = names.map(|name| fixture.member(name, &[]));
+    fixture.set("two");
+    let first = fixture.wait_queue(2);
     let at = members.iter().position(|member| member.pid() == first).unwrap();
     let other = 1 - at;
     members[at].wait_log_times("forked ", 2);
-    stage.file_says(&format!("{}.conf", names[at]), "two");
-    assert_eq!(stage.scratch.read(format!("{}.conf", names[other])).unwrap(), "one");
+    fixture.wait_file(&format!("{}.conf", names[at]), "two");
+    assert_eq!(fixture.scratch.read(format!("{}.conf", names[other])).unwrap(), "one");
     assert_eq!(members[other].stderr().matches("forked ").count(), 1);
-    stage.scratch.write(format!("{}.well", names[at]), "");
+    fixture.scratch.write(format!("{}.well", names[at]), "");
     members[at].wait_log("released the lock");
-    stage.file_says(&format!("{}.conf", names[other]), "two");
+    fixture.wait_file(&format!("{}.conf", names[other]), "two");
     members[other].wait_log_times("forked ", 2);
 }
 
 #[test]
 fn bad_content_stops_at_the_first_and_good_content_reaches_all() {
-    let mut stage = Stage::new("bad_content");
-    stage.zk.create("/prefix", "one").unwrap();
+    let mut fixture = TutorialFixture::new("bad_content");
+    fixture.zk.create("/prefix", "one").unwrap();
     let names = ["a", "b", "c"];
     let alert = ["-a", "echo \"$ZKEXEC_EVENT $ZKEXEC_STATUS\" >> alerts"];
     let members = names.map(|name| {
-        stage.scratch.write(format!("{name}.well"), "");
-        stage.member(name, &alert)
+        fixture.scratch.write(format!("{name}.well"), "");
+        fixture.member(name, &alert)
     });
-    stage.set("bad");
-    let first = stage.wait_line(3);
+    fixture.set("bad");
+    let first = fixture.wait_queue(3);
     let at = members.iter().position(|member| member.pid() == first).unwrap();
     members[at].wait_log("config failure");
-    stage.file_says("alerts", "config 3\n");
+    fixture.wait_file("alerts", "config 3\n");
     for (name, _) in names.iter().zip(&members).filter(|(_, member)| member.pid() != first) {
-        assert_eq!(stage.scratch.read(format!("{name}.conf")).unwrap(), "one");
+        assert_eq!(fixture.scratch.read(format!("{name}.conf")).unwrap(), "one");
     }
-    assert_eq!(stage.wait_line(3), first);
-    stage.set("two");
+    assert_eq!(fixture.wait_queue(3), first);
+    fixture.set("two");
     for (name, member) in names.iter().zip(&members) {
-        stage.file_says(&format!("{name}.conf"), "two");
+        fixture.wait_file(&format!("{name}.conf"), "two");
         member.wait_log("released the lock");
     }
-    assert_eq!(stage.scratch.read("alerts").unwrap(), "config 3\n");
+    assert_eq!(fixture.scratch.read("alerts").unwrap(), "config 3\n");
 }
 
 #[test]
 fn with_rollback_the_member_is_back_on_the_old_files() {
-    let mut stage = Stage::new("with_rollback");
-    stage.zk.create("/prefix", "one").unwrap();
-    stage.scratch.write("a.well", "");
-    let member = stage.member("a", &["--on-failed-restart", "rollback"]);
-    stage.set("bad");
+    let mut fixture = TutorialFixture::new("with_rollback");
+    fixture.zk.create("/prefix", "one").unwrap();
+    fixture.scratch.write("a.well", "");
+    let member = fixture.member("a", &["--on-failed-restart", "rollback"]);
+    fixture.set("bad");
     member.wait_log("config failure");
-    stage.file_says("a.conf", "one");
+    fixture.wait_file("a.conf", "one");
     member.wait_log_times("forked ", 3);
-    assert_eq!(stage.wait_line(1), member.pid());
+    assert_eq!(fixture.wait_queue(1), member.pid());
 }
 
 #[test]
 fn nothing_that_the_command_has_started_outlives_a_stop() {
-    let stage = Stage::new("nothing_outlives");
+    let fixture = TutorialFixture::new("nothing_outlives");
     // A daemon in a session of its own, deaf to TERM, and its parent is gone.
     let deaf = "(setsid sh -c 'trap \"\" TERM; echo $$ > deaf; while :; do sleep 600; done' &)";
     let exec = format!("{deaf}; while ! test -s deaf; do :; done; echo up; exec sleep 600");
-    let mut running = stage.zkexec(&["--exec", &exec, "--kill-timeout", "0.3"]).spawn();
+    let mut running = fixture.zkexec(&["--exec", &exec, "--kill-timeout", "0.3"]).spawn();
     running.wait_stdout("up\n");
-    let deaf = stage.scratch.read("deaf").unwrap();
+    let deaf = fixture.scratch.read("deaf").unwrap();
     let deaf = format!("/proc/{}", deaf.trim());
     assert!(Path::new(&deaf).exists());
     running.signal(Signal::SIGTERM);

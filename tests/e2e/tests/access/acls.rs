@@ -6,13 +6,13 @@ use farm_harness::{Acl, Chroot, Ensemble, Running, Scratch, Tool, Zk};
 const OPEN: &str = "world:anyone:cdrwa";
 
 /// A place on the server, and credentials.
-struct Place {
+struct AclFixture {
     chroot: Chroot<'static>,
     scratch: Scratch,
     zk: Zk,
 }
 
-impl Place {
+impl AclFixture {
     fn new(test: &str) -> Self {
         let chroot = Ensemble::shared().chroot(test);
         let mut zk = chroot.zk();
@@ -21,10 +21,10 @@ impl Place {
     }
 
     /// The tool with these options and, if they are asked for, credentials.
-    fn tool(&self, name: &str, acl: &str, knows_us: bool) -> Tool {
+    fn tool(&self, name: &str, acl: &str, has_credentials: bool) -> Tool {
         let tool = Tool::new(name).env("ZKHOST", self.chroot.connect_string());
         let tool = tool.cwd(self.scratch.path()).args(["--session-timeout", "4s", "--acl", acl]);
-        if knows_us { tool.arg("--auth-file").arg(good_auth(&self.scratch)) } else { tool }
+        if has_credentials { tool.arg("--auth-file").arg(good_auth(&self.scratch)) } else { tool }
     }
 
     fn join(&self, acl: &str, farm: &str) -> Running {
@@ -37,7 +37,7 @@ impl Place {
 
     /// How the server writes that we may do everything: one line for each of our two
     /// names.
-    fn ours(&mut self) -> Vec<String> {
+    fn own_entries(&mut self) -> Vec<String> {
         self.zk.add_auth("other:one").unwrap();
         self.zk.create("/whoever", "").unwrap();
         self.zk.set_acl("/whoever", Acl::Mine).unwrap();
@@ -56,8 +56,8 @@ impl Place {
 
 #[test]
 fn every_form_is_set_on_the_znode_and_on_what_was_missing_above_it() {
-    let mut place = Place::new("every_form_is_set");
-    let ours = place.ours();
+    let mut fixture = AclFixture::new("every_form_is_set");
+    let ours = fixture.own_entries();
     let known = ours[0].clone();
     let list = format!("{known},ip:127.0.0.1:r,world:anyone:r");
     let and_read = [&ours[..], &["world:anyone:r".to_owned()]].concat();
@@ -70,61 +70,62 @@ fn every_form_is_set_on_the_znode_and_on_what_was_missing_above_it() {
         (&list, true, listed),
         ("world:anyone:cr", false, vec!["world:anyone:cr".to_owned()]),
     ];
-    for (number, (acl, knows_us, mut wanted)) in table.into_iter().enumerate() {
+    for (number, (acl, has_credentials, mut wanted)) in table.into_iter().enumerate() {
         wanted.sort();
         let path = format!("/{number}/farm/host");
-        let set = place.tool("zkctl", acl, knows_us).args(["set", "--create", &path, "a", "1"]);
+        let set =
+            fixture.tool("zkctl", acl, has_credentials).args(["set", "--create", &path, "a", "1"]);
         set.run().ok().stderr_is("");
         for path in [format!("/{number}"), format!("/{number}/farm"), path] {
-            assert_eq!(place.sorted(&path), wanted, "--acl {acl}: {path}");
+            assert_eq!(fixture.sorted(&path), wanted, "--acl {acl}: {path}");
         }
     }
 }
 
 #[test]
 fn a_joiner_and_an_exporter_create_with_it() {
-    let mut place = Place::new("a_joiner_and_an_exporter_create");
-    let ours = place.ours();
-    let joined = place.join("creator", "/a/farm");
+    let mut fixture = AclFixture::new("a_joiner_and_an_exporter_create");
+    let ours = fixture.own_entries();
+    let joined = fixture.join("creator", "/a/farm");
     for path in ["/a", "/a/farm", "/a/farm/host"] {
-        assert_eq!(place.sorted(path), ours, "{path}");
+        assert_eq!(fixture.sorted(path), ours, "{path}");
     }
     drop(joined);
-    let exporter = place.tool("zkexport", "creator", true);
+    let exporter = fixture.tool("zkexport", "creator", true);
     exporter.args(["--once", "--create-farm", "/b/farm", "b.json"]).run().ok();
     for path in ["/b", "/b/farm"] {
-        assert_eq!(place.sorted(path), ours, "{path}");
+        assert_eq!(fixture.sorted(path), ours, "{path}");
     }
-    let conf = place.scratch.write("common.json", "{}");
-    let common = place.tool("zkjoin", "creator", true).args(["--common", "/c"]).arg(conf).spawn();
+    let conf = fixture.scratch.write("common.json", "{}");
+    let common = fixture.tool("zkjoin", "creator", true).args(["--common", "/c"]).arg(conf).spawn();
     common.wait_log("joined; ");
-    assert_eq!(place.sorted("/c/common"), ours);
+    assert_eq!(fixture.sorted("/c/common"), ours);
     // The place itself was there before: it stays as it was.
-    assert_eq!(place.sorted("/"), [OPEN]);
+    assert_eq!(fixture.sorted("/"), [OPEN]);
 }
 
 #[test]
 fn what_takes_the_place_of_a_left_over_znode_has_it_too() {
-    let mut place = Place::new("what_takes_the_place");
-    let mut ours = place.ours();
-    place.join("open", "/farm").kill9();
-    assert_eq!(place.sorted("/farm/host"), [OPEN]);
-    let left_over = place.zk.exists("/farm/host").unwrap().unwrap().ephemeral_owner;
-    let _joined = place.join("creator+read", "/farm");
-    let now = place.zk.exists("/farm/host").unwrap().unwrap().ephemeral_owner;
+    let mut fixture = AclFixture::new("what_takes_the_place");
+    let mut ours = fixture.own_entries();
+    fixture.join("open", "/farm").kill9();
+    assert_eq!(fixture.sorted("/farm/host"), [OPEN]);
+    let left_over = fixture.zk.exists("/farm/host").unwrap().unwrap().ephemeral_owner;
+    let _joined = fixture.join("creator+read", "/farm");
+    let now = fixture.zk.exists("/farm/host").unwrap().unwrap().ephemeral_owner;
     assert_ne!(now, left_over, "it was not left over long enough");
     ours.push("world:anyone:r".to_owned());
     ours.sort();
-    assert_eq!(place.sorted("/farm/host"), ours);
-    assert_eq!(place.sorted("/farm"), [OPEN]);
+    assert_eq!(fixture.sorted("/farm/host"), ours);
+    assert_eq!(fixture.sorted("/farm"), [OPEN]);
 }
 
 #[test]
 fn a_list_that_the_server_does_not_take_is_named() {
-    let place = Place::new("a_list_that_the_server_does_not_take");
+    let fixture = AclFixture::new("a_list_that_the_server_does_not_take");
     for acl in ["ip:nonsense:r", "unheard-of:x:r"] {
-        let set = place.tool("zkctl", acl, true).args(["set", "--create", "/host", "a", "1"]);
-        let path = format!("refused the access list of {}/host", place.chroot.path());
+        let set = fixture.tool("zkctl", acl, true).args(["set", "--create", "/host", "a", "1"]);
+        let path = format!("refused the access list of {}/host", fixture.chroot.path());
         set.run().code(78).stdout_is("").stderr_has(&path).stderr_has("--acl");
     }
 }

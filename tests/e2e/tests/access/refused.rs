@@ -6,7 +6,7 @@ use farm_harness::{
 };
 use std::time::Duration;
 
-const TOLD: &str = "refused our credentials";
+const REFUSED: &str = "refused our credentials";
 
 #[test]
 fn a_server_that_refuses_them_ends_every_tool_at_once() {
@@ -22,7 +22,7 @@ fn a_server_that_refuses_them_ends_every_tool_at_once() {
     for servers in [ensemble.connect_string(), fake.addr().to_string()] {
         for tool in readers(&scratch) {
             let output = tool.env("ZKHOST", &servers).env("ZK_AUTH_FILE", &auth).run();
-            output.code(77).stdout_is("").stderr_has(&format!("{servers} {TOLD}"));
+            output.code(77).stdout_is("").stderr_has(&format!("{servers} {REFUSED}"));
             assert!(output.elapsed < patience(Duration::from_secs(3)), "{output}");
             assert_no_secret(&output.stderr);
         }
@@ -31,10 +31,10 @@ fn a_server_that_refuses_them_ends_every_tool_at_once() {
 }
 
 #[track_caller]
-fn goes_on(tools: &mut [Running]) {
+fn assert_running_and_told_once(tools: &mut [Running]) {
     steadily(Duration::from_secs(2), "they go on and say so once", || {
         for running in &mut *tools {
-            let told = running.stderr().matches(TOLD).count();
+            let told = running.stderr().matches(REFUSED).count();
             if told != 1 || !running.is_running() {
                 return Err(running.stderr());
             }
@@ -58,8 +58,8 @@ fn once_they_were_ready_they_tell_it_once_and_try_on() {
     tools[1].wait_log("the file is current");
     server.refuse_auth();
     server.cut();
-    tools.iter().for_each(|running| running.wait_log(TOLD));
-    goes_on(&mut tools);
+    tools.iter().for_each(|running| running.wait_log(REFUSED));
+    assert_running_and_told_once(&mut tools);
     server.heal();
     tools.iter().for_each(|running| running.wait_log("connected again, same session"));
     scratch.write("host.json", r#"{"a":"2"}"#);

@@ -1,19 +1,19 @@
 //! `zkctl check`: a monitoring plugin.
 
-use super::{Site, json};
+use super::{CtlFixture, json};
 use farm_harness::{Acl, Ensemble, FakeServer, Output, Tool, op, patience};
 use serde_json::json;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// A farm whose own record is as zkfarmer wrote it, with that many good hosts.
-fn farm(test_name: &str, record: &str, running: usize) -> Site {
-    let mut site = Site::new(test_name);
-    site.create("/db", record);
+fn farm(test_name: &str, record: &str, running: usize) -> CtlFixture {
+    let mut fixture = CtlFixture::new(test_name);
+    fixture.create("/db", record);
     for number in 0..running {
-        site.create(&format!("/db/10.0.0.{number}"), r#"{"enabled": "1"}"#);
+        fixture.create(&format!("/db/10.0.0.{number}"), r#"{"enabled": "1"}"#);
     }
-    site
+    fixture
 }
 
 #[track_caller]
@@ -30,34 +30,34 @@ fn assert_unknown(output: &Output, why: &str) {
 
 #[test]
 fn a_farm_is_measured_by_the_most_hosts_it_had() {
-    let mut site = farm("a_farm_is_measured_by_the_most_hosts_it_had", r#"{"size": 17}"#, 16);
-    site.create("/db/common", "nonsense");
+    let mut fixture = farm("a_farm_is_measured_by_the_most_hosts_it_had", r#"{"size": 17}"#, 16);
+    fixture.create("/db/common", "nonsense");
     assert_says(
-        &site.run(&["check", "/db"]),
+        &fixture.run(&["check", "/db"]),
         0,
         "OK: 16/17 nodes running, 1 nodes failing, max allowed 10% \
          | running=16;;;0;17 failing=1;;1.7;0;17",
     );
     assert_says(
-        &site.run(&["check", "/db", "--max-failed-node", "5%"]),
+        &fixture.run(&["check", "/db", "--max-failed-node", "5%"]),
         2,
         "CRITICAL: 16/17 nodes running, 1 nodes failing, max allowed 5% \
          | running=16;;;0;17 failing=1;;0.85;0;17",
     );
     assert_says(
-        &site.run(&["check", "/db", "-c", "2", "--warn-failed-node", "1"]),
+        &fixture.run(&["check", "/db", "-c", "2", "--warn-failed-node", "1"]),
         1,
         "WARNING: 16/17 nodes running, 1 nodes failing, max allowed 2 \
          | running=16;;;0;17 failing=1;1;2;0;17",
     );
     assert_says(
-        &site.run(&["check", "/db", "-w5.9%"]),
+        &fixture.run(&["check", "/db", "-w5.9%"]),
         0,
         "OK: 16/17 nodes running, 1 nodes failing, max allowed 10% \
          | running=16;;;0;17 failing=1;1.003;1.7;0;17",
     );
     assert_says(
-        &site.run(&["check", "/db", "--min-hosts", "17", "-c", "50%"]),
+        &fixture.run(&["check", "/db", "--min-hosts", "17", "-c", "50%"]),
         2,
         "CRITICAL: 16/17 nodes running, 1 nodes failing, max allowed 50%, at least 17 needed \
          | running=16;;17:;0;17 failing=1;;8.5;0;17",
@@ -71,8 +71,8 @@ fn the_size_may_be_text_or_behind_the_truth() {
         (r#"{"size": 1}"#, "OK: 3/3 nodes running, 0 nodes failing, max allowed 10%"),
         (r#"{"size": 0}"#, "OK: 3/3 nodes running, 0 nodes failing, max allowed 10%"),
     ] {
-        let site = farm("the_size_may_be_text_or_behind_the_truth", record, 3);
-        site.run(&["check", "/db", "-c", "10%"]).ok().stdout_has(line);
+        let fixture = farm("the_size_may_be_text_or_behind_the_truth", record, 3);
+        fixture.run(&["check", "/db", "-c", "10%"]).ok().stdout_has(line);
     }
     let empty = farm("the_size_may_be_text_or_behind_the_truth", r#"{"size": 0}"#, 0);
     empty.run(&["check", "/db"]).ok().stdout_has("OK: 0/0 nodes running");
@@ -83,23 +83,24 @@ fn the_size_may_be_text_or_behind_the_truth() {
 #[test]
 fn filters_and_unreadable_hosts_count_as_failing_and_are_named() {
     let record = r#"{"running_filter": "enabled=1", "size": 7}"#;
-    let mut site = farm("filters_and_unreadable_hosts_count_as_failing_and_are_named", record, 2);
-    site.create("/db/10.0.1.1", r#"{"enabled": "0"}"#);
-    site.create("/db/10.0.1.2", "nonsense");
-    site.create("/db/10.0.1.3", r#"{"enabled": 1, "delay": 90}"#);
-    site.create("/db/secret", r#"{"enabled": "1"}"#);
-    site.zk.add_auth("me:word").unwrap();
-    site.zk.set_acl("/db/secret", Acl::Mine).unwrap();
+    let mut fixture =
+        farm("filters_and_unreadable_hosts_count_as_failing_and_are_named", record, 2);
+    fixture.create("/db/10.0.1.1", r#"{"enabled": "0"}"#);
+    fixture.create("/db/10.0.1.2", "nonsense");
+    fixture.create("/db/10.0.1.3", r#"{"enabled": 1, "delay": 90}"#);
+    fixture.create("/db/secret", r#"{"enabled": "1"}"#);
+    fixture.zk.add_auth("me:word").unwrap();
+    fixture.zk.set_acl("/db/secret", Acl::Mine).unwrap();
 
-    let farms_own = site.run(&["check", "/db", "-c", "5"]);
+    let farms_own = fixture.run(&["check", "/db", "-c", "5"]);
     farms_own.ok().stdout_has("OK: 3/7 nodes running, 4 nodes failing");
     assert_eq!(farms_own.text().lines().count(), 1, "{farms_own}");
 
-    let both = site.run(&["check", "/db", "-F", "!delay", "-v"]);
+    let both = fixture.run(&["check", "/db", "-F", "!delay", "-v"]);
     both.code(2).stdout_has("CRITICAL: 2/7 nodes running, 5 nodes failing");
     let text = both.text();
     let lines: Vec<&str> = text.lines().skip(1).collect();
-    let path = site.chroot.path();
+    let path = fixture.chroot.path();
     assert_eq!(lines.len(), 5, "{both}");
     assert_eq!(lines[0], "10.0.1.1: the filter does not keep it");
     assert!(lines[1].starts_with("10.0.1.2: /db/10.0.1.2 holds no record: "), "{both}");
@@ -107,7 +108,7 @@ fn filters_and_unreadable_hosts_count_as_failing_and_are_named() {
     assert_eq!(lines[3], format!("secret: not authorised: {path}/db/secret"));
     assert_eq!(lines[4], "1 more not there");
 
-    let answer = site.run(&["check", "/db", "--json", "-F", "!delay"]);
+    let answer = fixture.run(&["check", "/db", "--json", "-F", "!delay"]);
     let expected = json!({
         "v": 1,
         "status": "CRITICAL",
@@ -138,9 +139,9 @@ fn a_farm_that_tells_no_size_is_unknown() {
         (r#"{"size": 1, "running_filter": "=1"}"#, "the running_filter of /db can't be used"),
         (r#"{"size": 1, "running_filter": 7}"#, "the running_filter of /db can't be used"),
     ] {
-        let site = farm("a_farm_that_tells_no_size_is_unknown", record, 1);
-        assert_unknown(&site.run(&["check", "/db"]), why);
-        let output = site.run(&["check", "/db", "--json"]);
+        let fixture = farm("a_farm_that_tells_no_size_is_unknown", record, 1);
+        assert_unknown(&fixture.run(&["check", "/db"]), why);
+        let output = fixture.run(&["check", "/db", "--json"]);
         let answer = json(&output.code(3).stdout);
         assert_eq!((&answer["status"], &answer["size"]), (&json!("UNKNOWN"), &json!(null)));
         assert!(answer["error"].as_str().unwrap().contains(why), "{output}");
@@ -149,12 +150,12 @@ fn a_farm_that_tells_no_size_is_unknown() {
 
 #[test]
 fn a_missing_and_a_forbidden_farm_are_unknown() {
-    let mut site = farm("a_missing_and_a_forbidden_farm_are_unknown", r#"{"size": 1}"#, 1);
-    let path = site.chroot.path().to_owned();
-    assert_unknown(&site.run(&["check", "/cache"]), &format!("no such znode: {path}/cache"));
-    site.zk.add_auth("me:word").unwrap();
-    site.zk.set_acl("/db", Acl::Mine).unwrap();
-    assert_unknown(&site.run(&["check", "/db"]), &format!("not authorised: {path}/db"));
+    let mut fixture = farm("a_missing_and_a_forbidden_farm_are_unknown", r#"{"size": 1}"#, 1);
+    let path = fixture.chroot.path().to_owned();
+    assert_unknown(&fixture.run(&["check", "/cache"]), &format!("no such znode: {path}/cache"));
+    fixture.zk.add_auth("me:word").unwrap();
+    fixture.zk.set_acl("/db", Acl::Mine).unwrap();
+    assert_unknown(&fixture.run(&["check", "/db"]), &format!("not authorised: {path}/db"));
 }
 
 #[test]
@@ -207,11 +208,11 @@ fn a_server_that_freezes_at_the_end_does_not_change_the_verdict() {
 
 #[test]
 fn a_reader_that_went_away_does_not_change_the_verdict() {
-    let site = farm("a_reader_that_went_away_does_not_change_the_verdict", r#"{"size": 3}"#, 1);
+    let fixture = farm("a_reader_that_went_away_does_not_change_the_verdict", r#"{"size": 3}"#, 1);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut check = Command::new(Tool::path_of("zkctl"));
-    check.env("ZKHOST", site.chroot.connect_string()).args(["check", "/db"]).stdout(writer);
+    check.env("ZKHOST", fixture.chroot.connect_string()).args(["check", "/db"]).stdout(writer);
     let output = check.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr), (Some(2), Vec::new()));
 }

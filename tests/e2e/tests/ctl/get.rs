@@ -1,6 +1,6 @@
 //! `zkctl get`.
 
-use super::{Site, assert_fails, assert_forbidden, json};
+use super::{CtlFixture, assert_fails, assert_forbidden, json};
 use farm_harness::{Acl, Tool, toolbox};
 use serde_json::json;
 
@@ -17,7 +17,7 @@ const WRITTEN_BY_ZKFARMER: &str = concat!(
 
 #[test]
 fn a_field_prints_bare_text_or_json() {
-    let site = Site::with_host("a_field_prints_bare_text_or_json", WRITTEN_BY_ZKFARMER);
+    let fixture = CtlFixture::with_host("a_field_prints_bare_text_or_json", WRITTEN_BY_ZKFARMER);
     let table = [
         ("hostname", "web1"),
         ("enabled", "0"),
@@ -32,15 +32,15 @@ fn a_field_prints_bare_text_or_json() {
         ("old", "null"),
     ];
     for (field, value) in table {
-        site.run(&["get", HOST, field]).ok().stdout_is(format!("{value}\n")).stderr_is("");
+        fixture.run(&["get", HOST, field]).ok().stdout_is(format!("{value}\n")).stderr_is("");
     }
 }
 
 #[test]
 fn a_record_prints_as_yaml_json_or_php() {
-    let site = Site::with_host("a_record_prints_as_yaml_json_or_php", WRITTEN_BY_ZKFARMER);
-    let yaml = site.run(&["get", HOST]).ok().text();
-    assert_eq!(site.run(&["get", HOST, "-f", "yaml"]).ok().text(), yaml);
+    let fixture = CtlFixture::with_host("a_record_prints_as_yaml_json_or_php", WRITTEN_BY_ZKFARMER);
+    let yaml = fixture.run(&["get", HOST]).ok().text();
+    assert_eq!(fixture.run(&["get", HOST, "-f", "yaml"]).ok().text(), yaml);
     let lines: Vec<&str> = yaml.lines().collect();
     for line in ["hostname: web1", "size: 17", "load: 1.50", "up: true", "mysql:"] {
         assert!(lines.contains(&line), "no {line:?} in\n{yaml}");
@@ -49,13 +49,13 @@ fn a_record_prints_as_yaml_json_or_php() {
     let enabled = lines.iter().find(|line| line.starts_with("enabled: "));
     assert!(matches!(enabled, Some(&("enabled: '0'" | "enabled: \"0\""))), "{yaml}");
 
-    let pretty = site.run(&["get", HOST, "-f", "json"]).ok().text();
+    let pretty = fixture.run(&["get", HOST, "-f", "json"]).ok().text();
     assert_eq!(json(&pretty), json(WRITTEN_BY_ZKFARMER));
     assert!(pretty.starts_with("{\n  \"enabled\": \"0\",\n"), "{pretty}");
 
     let script = "$r = eval('?>' . stream_get_contents(STDIN)); ksort($r); \
                   echo json_encode($r, JSON_PRESERVE_ZERO_FRACTION);";
-    let php = site.run(&["get", HOST, "-f", "php"]).ok().text();
+    let php = fixture.run(&["get", HOST, "-f", "php"]).ok().text();
     let evaluated = Tool::program(toolbox::php()).args(["-r", script]).stdin(php).run();
     let mut expected = json(WRITTEN_BY_ZKFARMER);
     // The same number; its last zero is for people.
@@ -69,53 +69,55 @@ fn hostile_text_is_text_in_every_format() {
         "a": "${system('id')}", "b": "{$x}", "c": "'; system('id'); //", "d": "\"?><?php", "e": "../x",
         "f": "- x: [1", "g": "yes", "h": "\u{0}\u{1b}[2J", "${system('id')}": "key", "i": "a\\",
     });
-    let site = Site::with_host("hostile_text_is_text_in_every_format", record.to_string());
-    let php = site.run(&["get", HOST, "-f", "php"]).ok().text();
+    let fixture = CtlFixture::with_host("hostile_text_is_text_in_every_format", record.to_string());
+    let php = fixture.run(&["get", HOST, "-f", "php"]).ok().text();
     let script = "echo json_encode(eval('?>' . stream_get_contents(STDIN)));";
     let evaluated = Tool::program(toolbox::php()).args(["-r", script]).stdin(php).run();
     assert_eq!(json(&evaluated.ok().stdout), record);
-    assert_eq!(json(site.run(&["get", HOST, "-f", "json"]).ok().text()), record);
-    let yaml = site.run(&["get", HOST]).ok().text();
+    assert_eq!(json(fixture.run(&["get", HOST, "-f", "json"]).ok().text()), record);
+    let yaml = fixture.run(&["get", HOST]).ok().text();
     assert_eq!(yaml.lines().count(), record.as_object().unwrap().len(), "{yaml}");
     assert!(!yaml.contains(['\0', '\u{1b}']), "{yaml:?}");
 }
 
 #[test]
 fn what_is_missing_is_exit_1_and_no_output() {
-    let mut site = Site::with_host("what_is_missing_is_exit_1_and_no_output", r#"{"a":{"b":1}}"#);
-    let path = site.chroot.path().to_owned();
+    let mut fixture =
+        CtlFixture::with_host("what_is_missing_is_exit_1_and_no_output", r#"{"a":{"b":1}}"#);
+    let path = fixture.chroot.path().to_owned();
     for field in ["x", "a.x", "a.b.c"] {
         let line = format!("/db/web1 has no field {field}");
-        assert_fails(&site.run(&["get", HOST, field]), 1, &line);
+        assert_fails(&fixture.run(&["get", HOST, field]), 1, &line);
     }
     let no_znode = format!("no such znode: {path}/db/web2");
-    assert_fails(&site.run(&["get", "/db/web2"]), 1, &no_znode);
-    assert_fails(&site.run(&["get", "/db/web2", "a"]), 1, &no_znode);
+    assert_fails(&fixture.run(&["get", "/db/web2"]), 1, &no_znode);
+    assert_fails(&fixture.run(&["get", "/db/web2", "a"]), 1, &no_znode);
     // A znode without a byte is there, and has no fields.
-    site.create("/db/empty", "");
-    site.run(&["get", "/db/empty", "-f", "json"]).ok().stdout_is("{}\n");
-    assert_fails(&site.run(&["get", "/db/empty", "a"]), 1, "/db/empty has no field a");
+    fixture.create("/db/empty", "");
+    fixture.run(&["get", "/db/empty", "-f", "json"]).ok().stdout_is("{}\n");
+    assert_fails(&fixture.run(&["get", "/db/empty", "a"]), 1, "/db/empty has no field a");
 }
 
 #[test]
 fn a_default_stands_in_for_what_is_missing_alone() {
-    let mut site = Site::with_host("a_default_stands_in_for_what_is_missing_alone", r#"{"a":""}"#);
-    let get = |host: &str, field: &str| site.run(&["get", host, field, "--default", "-1"]);
+    let mut fixture =
+        CtlFixture::with_host("a_default_stands_in_for_what_is_missing_alone", r#"{"a":""}"#);
+    let get = |host: &str, field: &str| fixture.run(&["get", host, field, "--default", "-1"]);
     get(HOST, "a").ok().stdout_is("\n");
     get(HOST, "b").ok().stdout_is("-1\n").stderr_is("");
     get("/db/web2", "a").ok().stdout_is("-1\n").stderr_is("");
     // What can't be read is not what is missing.
-    site.zk.set(HOST, "no json").unwrap();
-    let output = site.run(&["get", HOST, "a", "--default", "-1"]);
+    fixture.zk.set(HOST, "no json").unwrap();
+    let output = fixture.run(&["get", HOST, "a", "--default", "-1"]);
     output.code(65).stdout_is("").stderr_has("zkctl: /db/web1 holds no record: ");
-    site.zk.add_auth("me:word").unwrap();
-    site.zk.set_acl(HOST, Acl::Mine).unwrap();
-    assert_forbidden(&site.run(&["get", HOST, "a", "--default", "-1"]), &site, HOST);
+    fixture.zk.add_auth("me:word").unwrap();
+    fixture.zk.set_acl(HOST, Acl::Mine).unwrap();
+    assert_forbidden(&fixture.run(&["get", HOST, "a", "--default", "-1"]), &fixture, HOST);
 }
 
 #[test]
 fn malformed_znodes_are_exit_65_and_one_line() {
-    let mut site = Site::new("malformed_znodes_are_exit_65_and_one_line");
+    let mut fixture = CtlFixture::new("malformed_znodes_are_exit_65_and_one_line");
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let deep_record = format!(r#"{{"a":{deep}}}"#);
     let contents: [&[u8]; 10] = [
@@ -132,9 +134,9 @@ fn malformed_znodes_are_exit_65_and_one_line() {
     ];
     for (number, content) in contents.into_iter().enumerate() {
         let path = format!("/z{number}");
-        site.create(&path, content);
+        fixture.create(&path, content);
         for arguments in [&["get", &path][..], &["get", &path, "a"]] {
-            let output = site.run(arguments);
+            let output = fixture.run(arguments);
             output.code(65).stdout_is("").stderr_has(&format!("zkctl: {path} holds no record: "));
             assert_eq!(output.stderr.lines().count(), 1, "{output}");
             assert!(output.stderr.len() < 500, "{output}");

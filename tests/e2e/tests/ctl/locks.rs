@@ -1,6 +1,6 @@
 //! `zkctl locks`.
 
-use super::{Site, assert_fails_with_hint, assert_forbidden, json};
+use super::{CtlFixture, assert_fails_with_hint, assert_forbidden, json};
 use farm_harness::{Acl, FakeServer, Tool, op};
 use serde_json::{Value, json};
 
@@ -10,25 +10,25 @@ const CARD: &str =
     r#"{"host":"db-01","n":1,"pid":4711,"since":1700000060000,"why":"config changed"}"#;
 
 /// A group in which one member written in Ruby holds, and one of ours waits.
-fn group(test_name: &str) -> Site {
-    let mut site = Site::new(test_name);
-    site.create(DIRECTORY, "");
-    contend(&mut site, "");
-    contend(&mut site, CARD);
-    site
+fn group(test_name: &str) -> CtlFixture {
+    let mut fixture = CtlFixture::new(test_name);
+    fixture.create(DIRECTORY, "");
+    contend(&mut fixture, "");
+    contend(&mut fixture, CARD);
+    fixture
 }
 
 #[track_caller]
-fn contend(site: &mut Site, card: &str) -> String {
-    let created = site.zk.create_sequential(&format!("{DIRECTORY}/ex"), card);
+fn contend(fixture: &mut CtlFixture, card: &str) -> String {
+    let created = fixture.zk.create_sequential(&format!("{DIRECTORY}/ex"), card);
     created.unwrap_or_else(|e| panic!("cannot create a contender: {e}"))
 }
 
 #[test]
 fn who_holds_and_who_waits_is_shown_in_order() {
-    let mut site = group("who_holds_and_who_waits_is_shown_in_order");
+    let mut fixture = group("who_holds_and_who_waits_is_shown_in_order");
     let [ruby, ours] = ["ex0000000000", "ex0000000001"]
-        .map(|id| site.zk.get(&format!("{DIRECTORY}/{id}")).unwrap());
+        .map(|id| fixture.zk.get(&format!("{DIRECTORY}/{id}")).unwrap());
     let session = format!("{:#x}", ruby.stat.ephemeral_owner);
     let expected = json!([
         {
@@ -45,10 +45,10 @@ fn who_holds_and_who_waits_is_shown_in_order() {
     ]);
     // The name as members are given it, and as it stands in ZooKeeper.
     for name in [&[GROUP][..], &["services__db"], &[]] {
-        let output = site.run(&[&["locks", "--json"], name].concat());
+        let output = fixture.run(&[&["locks", "--json"], name].concat());
         assert_eq!(json(&output.ok().stderr_is("").stdout), expected, "{name:?}");
     }
-    let text = site.run(&["locks"]).ok().text();
+    let text = fixture.run(&["locks"]).ok().text();
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("services__db         holds ex0000000000 20"), "{text}");
     assert!(lines[0].contains(&format!(" session={session} ")), "{text}");
@@ -60,14 +60,20 @@ fn who_holds_and_who_waits_is_shown_in_order() {
 
 #[test]
 fn all_groups_are_shown_and_strangers_among_them_do_no_harm() {
-    let mut site = group("all_groups_are_shown_and_strangers_among_them_do_no_harm");
-    site.create("/_zklocking/empty", "");
-    site.create("/_zklocking/a/ex-foo", "");
-    site.create("/_zklocking/a/ex0000000003", "\u{1b}[2J");
-    site.create("/_zklocking/a/sh7", vec![b'['; 900_000]);
-    site.create("/_zklocking/a/ex99999999999999999999", "");
-    let rows: Vec<Value> =
-        site.run(&["locks", "-o", "jsonl"]).ok().stderr_is("").text().lines().map(json).collect();
+    let mut fixture = group("all_groups_are_shown_and_strangers_among_them_do_no_harm");
+    fixture.create("/_zklocking/empty", "");
+    fixture.create("/_zklocking/a/ex-foo", "");
+    fixture.create("/_zklocking/a/ex0000000003", "\u{1b}[2J");
+    fixture.create("/_zklocking/a/sh7", vec![b'['; 900_000]);
+    fixture.create("/_zklocking/a/ex99999999999999999999", "");
+    let rows: Vec<Value> = fixture
+        .run(&["locks", "-o", "jsonl"])
+        .ok()
+        .stderr_is("")
+        .text()
+        .lines()
+        .map(json)
+        .collect();
     let shown: Vec<_> = rows.iter().map(|row| (&row["group"], &row["id"], &row["state"])).collect();
     let expected = json!([
         ["a", "ex0000000003", "holds"],
@@ -76,45 +82,45 @@ fn all_groups_are_shown_and_strangers_among_them_do_no_harm() {
         ["services__db", "ex0000000001", "waits"],
     ]);
     assert_eq!(json!(shown), expected);
-    assert!(!site.run(&["locks"]).ok().text().contains('\u{1b}'));
+    assert!(!fixture.run(&["locks"]).ok().text().contains('\u{1b}'));
 }
 
 #[test]
 fn nobody_is_an_empty_answer_and_no_group_is_a_no() {
-    let mut site = Site::new("nobody_is_an_empty_answer_and_no_group_is_a_no");
-    site.run(&["locks"]).ok().stdout_is("").stderr_is("");
-    site.run(&["locks", "--json"]).ok().stdout_is("[]\n");
+    let mut fixture = CtlFixture::new("nobody_is_an_empty_answer_and_no_group_is_a_no");
+    fixture.run(&["locks"]).ok().stdout_is("").stderr_is("");
+    fixture.run(&["locks", "--json"]).ok().stdout_is("[]\n");
     let hint = "zkctl locks shows all groups that have a contender";
     let line = "there is no group services__db";
-    assert_fails_with_hint(&site.run(&["locks", GROUP]), 1, line, hint);
-    site.create(DIRECTORY, "");
-    site.run(&["locks", GROUP]).ok().stdout_is("").stderr_is("");
-    site.run(&["locks"]).ok().stdout_is("").stderr_is("");
+    assert_fails_with_hint(&fixture.run(&["locks", GROUP]), 1, line, hint);
+    fixture.create(DIRECTORY, "");
+    fixture.run(&["locks", GROUP]).ok().stdout_is("").stderr_is("");
+    fixture.run(&["locks"]).ok().stdout_is("").stderr_is("");
 }
 
 #[test]
 fn a_contender_is_deleted_on_demand_and_nothing_else() {
-    let mut site = group("a_contender_is_deleted_on_demand_and_nothing_else");
-    site.create(&format!("{DIRECTORY}/ex-foo"), "");
-    site.create("/_zklocking/other/ex0000000001", "");
+    let mut fixture = group("a_contender_is_deleted_on_demand_and_nothing_else");
+    fixture.create(&format!("{DIRECTORY}/ex-foo"), "");
+    fixture.create("/_zklocking/other/ex0000000001", "");
     let hint = "zkctl locks services__db shows their IDs";
     for id in ["ex-foo", "ex0000000007", "../other/ex0000000001", "", "x/1", "ex\u{7f}1"] {
         let line = format!("services__db has no contender {}", id.escape_default());
-        assert_fails_with_hint(&site.run(&["locks", GROUP, "--break", id]), 1, &line, hint);
+        assert_fails_with_hint(&fixture.run(&["locks", GROUP, "--break", id]), 1, &line, hint);
     }
-    assert_eq!(site.zk.children(DIRECTORY).unwrap().len(), 3);
-    let output = site.run(&["locks", GROUP, "--break", "ex0000000001"]);
+    assert_eq!(fixture.zk.children(DIRECTORY).unwrap().len(), 3);
+    let output = fixture.run(&["locks", GROUP, "--break", "ex0000000001"]);
     output.ok().stderr_is("").stdout_is(
         "broke services__db/ex0000000001: host=db-01 pid=4711 since=2023-11-14T22:14:20Z \
          why=\"config changed\"\n",
     );
-    assert_eq!(site.zk.children(DIRECTORY).unwrap(), ["ex-foo", "ex0000000000"]);
-    assert_eq!(site.zk.children("/_zklocking/other").unwrap(), ["ex0000000001"]);
-    site.run(&["locks", GROUP, "--break", "ex0000000001"]).code(1);
+    assert_eq!(fixture.zk.children(DIRECTORY).unwrap(), ["ex-foo", "ex0000000000"]);
+    assert_eq!(fixture.zk.children("/_zklocking/other").unwrap(), ["ex0000000001"]);
+    fixture.run(&["locks", GROUP, "--break", "ex0000000001"]).code(1);
     // Without a group it would be anybody's.
-    site.run(&["locks", "--break", "ex0000000000"]).code(2);
-    site.run(&["locks", GROUP, "--break", "ex0000000000", "--json"]).code(2);
-    assert_eq!(site.zk.children(DIRECTORY).unwrap().len(), 2);
+    fixture.run(&["locks", "--break", "ex0000000000"]).code(2);
+    fixture.run(&["locks", GROUP, "--break", "ex0000000000", "--json"]).code(2);
+    assert_eq!(fixture.zk.children(DIRECTORY).unwrap().len(), 2);
 }
 
 #[test]
@@ -135,16 +141,16 @@ fn a_delete_whose_answer_is_lost_is_done() {
 
 #[test]
 fn what_is_forbidden_is_shown_as_far_as_it_may_be() {
-    let mut site = group("locks_that_are_forbidden");
-    let mut chroot = site.chroot.zk();
+    let mut fixture = group("locks_that_are_forbidden");
+    let mut chroot = fixture.chroot.zk();
     chroot.add_auth("farmer:secret").unwrap();
     chroot.set_acl(&format!("{DIRECTORY}/ex0000000001"), Acl::Mine).unwrap();
-    let rows = json(&site.run(&["locks", "--json"]).ok().stdout);
+    let rows = json(&fixture.run(&["locks", "--json"]).ok().stdout);
     assert_eq!((&rows[1]["host"], &rows[1]["state"]), (&Value::Null, &json!("waits")));
     chroot.set_acl(DIRECTORY, Acl::Mine).unwrap();
-    assert_forbidden(&site.run(&["locks", GROUP]), &site, DIRECTORY);
-    site.create("/_zklocking/free/ex1", "");
-    let rest = site.run(&["locks", "-o", "tsv"]);
+    assert_forbidden(&fixture.run(&["locks", GROUP]), &fixture, DIRECTORY);
+    fixture.create("/_zklocking/free/ex1", "");
+    let rest = fixture.run(&["locks", "-o", "tsv"]);
     rest.ok().stderr_has("leaving out a group: not authorised");
     assert!(rest.text().starts_with("free\tholds\tex1\t"), "{rest}");
 }

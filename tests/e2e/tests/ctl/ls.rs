@@ -1,36 +1,36 @@
 //! `zkctl ls`.
 
-use super::{Site, assert_fails, assert_forbidden};
+use super::{CtlFixture, assert_fails, assert_forbidden};
 use farm_harness::{Acl, FakeServer, Tool, op};
 use std::time::Duration;
 
 #[test]
 fn children_are_sorted_by_bytes() {
-    let mut site = Site::new("children_are_sorted_by_bytes");
-    site.create("/farm", "");
+    let mut fixture = CtlFixture::new("children_are_sorted_by_bytes");
+    fixture.create("/farm", "");
     for name in ["b", "a", "B", "10", "9", "ü", "z z", "common"] {
-        site.create(&format!("/farm/{name}"), "");
+        fixture.create(&format!("/farm/{name}"), "");
     }
-    site.run(&["ls", "/farm"]).ok().stdout_is("10\n9\nB\na\nb\ncommon\nz z\nü\n").stderr_is("");
+    fixture.run(&["ls", "/farm"]).ok().stdout_is("10\n9\nB\na\nb\ncommon\nz z\nü\n").stderr_is("");
 }
 
 #[test]
 fn an_empty_farm_is_no_lines() {
-    let site = Site::with_host("an_empty_farm_is_no_lines", "{}");
+    let fixture = CtlFixture::with_host("an_empty_farm_is_no_lines", "{}");
     for arguments in [
         &["ls", "/db/web1"][..],
         &["ls", "/db/web1", "--fields", "a"],
         &["ls", "/db/web1", "-F", "a=1"],
     ] {
-        site.run(arguments).ok().stdout_is("").stderr_is("");
+        fixture.run(arguments).ok().stdout_is("").stderr_is("");
     }
-    site.run(&["ls", "/"]).ok().stdout_is("db\n");
+    fixture.run(&["ls", "/"]).ok().stdout_is("db\n");
 }
 
 #[test]
 fn fields_and_filters_choose_what_is_shown() {
-    let mut site = Site::new("fields_and_filters_choose_what_is_shown");
-    site.create("/db", r#"{"size":4}"#);
+    let mut fixture = CtlFixture::new("fields_and_filters_choose_what_is_shown");
+    fixture.create("/db", r#"{"size":4}"#);
     let hosts = [
         ("1.2.3.4", r#"{"enabled":"1","mysql":{"delay":9.5}}"#),
         ("1.2.3.5", r#"{"enabled":true,"mysql":{"delay":"120"}}"#),
@@ -39,30 +39,30 @@ fn fields_and_filters_choose_what_is_shown() {
         ("a-name-that-is-longer-than-twenty-characters", r#"{"enabled":1}"#),
     ];
     for (name, record) in hosts {
-        site.create(&format!("/db/{name}"), record);
+        fixture.create(&format!("/db/{name}"), record);
     }
-    site.run(&["ls", "/db", "--fields", "enabled, mysql.delay"]).ok().stdout_is(
+    fixture.run(&["ls", "/db", "--fields", "enabled, mysql.delay"]).ok().stdout_is(
         "1.2.3.4              enabled=1, mysql.delay=9.5\n\
          1.2.3.5              enabled=true, mysql.delay=120\n\
          1.2.3.6              enabled=0, mysql.delay=null\n\
          1.2.3.7\n\
          a-name-that-is-longer-than-twenty-characters enabled=1\n",
     );
-    let kept = |filters: &str| site.run(&["ls", "/db", "-F", filters]).ok().text();
+    let kept = |filters: &str| fixture.run(&["ls", "/db", "-F", filters]).ok().text();
     let long = "a-name-that-is-longer-than-twenty-characters\n";
     assert_eq!(kept("enabled=1"), format!("1.2.3.4\n1.2.3.5\n{long}"));
     assert_eq!(kept("enabled=1, mysql.delay<100"), "1.2.3.4\n");
     assert_eq!(kept("enabled!=1"), "1.2.3.6\n");
     assert_eq!(kept("!enabled"), "1.2.3.7\n");
     assert_eq!(kept("!mysql.delay"), format!("1.2.3.6\n1.2.3.7\n{long}"));
-    let both = site.run(&["ls", "/db", "--fields", "mysql", "-F", "mysql.delay>=120"]);
+    let both = fixture.run(&["ls", "/db", "--fields", "mysql", "-F", "mysql.delay>=120"]);
     both.ok().stdout_is("1.2.3.5              mysql={\"delay\":\"120\"}\n");
 }
 
 #[test]
 fn malformed_and_forbidden_children_show_their_names_alone() {
-    let mut site = Site::new("malformed_and_forbidden_children_show_their_names_alone");
-    site.create("/db", "");
+    let mut fixture = CtlFixture::new("malformed_and_forbidden_children_show_their_names_alone");
+    fixture.create("/db", "");
     let children = [
         ("broken", &br#"{"enabled":"1""#[..]),
         ("list", b"[1]"),
@@ -71,12 +71,12 @@ fn malformed_and_forbidden_children_show_their_names_alone() {
         ("up", br#"{"enabled":"1"}"#),
     ];
     for (name, data) in children {
-        site.create(&format!("/db/{name}"), data);
+        fixture.create(&format!("/db/{name}"), data);
     }
-    site.zk.add_auth("me:word").unwrap();
-    site.zk.set_acl("/db/secret", Acl::Mine).unwrap();
+    fixture.zk.add_auth("me:word").unwrap();
+    fixture.zk.set_acl("/db/secret", Acl::Mine).unwrap();
 
-    let shown = site.run(&["ls", "/db", "--fields", "enabled"]);
+    let shown = fixture.run(&["ls", "/db", "--fields", "enabled"]);
     shown.ok().stdout_is("broken\nlist\nno-text\nsecret\nup                   enabled=1\n");
     for name in ["broken", "list", "no-text"] {
         shown.stderr_has(&format!("/db/{name} holds no record"));
@@ -84,13 +84,13 @@ fn malformed_and_forbidden_children_show_their_names_alone() {
     shown.stderr_has("not authorised").stderr_has("/db/secret");
     assert_eq!(shown.stderr.lines().count(), 4, "{shown}");
     for filter in ["enabled", "!enabled", "enabled!=0"] {
-        let text = site.run(&["ls", "/db", "-F", filter]).ok().text();
+        let text = fixture.run(&["ls", "/db", "-F", filter]).ok().text();
         assert_eq!(text, if filter == "!enabled" { "" } else { "up\n" }, "{filter}");
     }
-    site.run(&["ls", "/db"]).ok().stdout_is("broken\nlist\nno-text\nsecret\nup\n").stderr_is("");
+    fixture.run(&["ls", "/db"]).ok().stdout_is("broken\nlist\nno-text\nsecret\nup\n").stderr_is("");
 
-    site.zk.set_acl("/db", Acl::Mine).unwrap();
-    assert_forbidden(&site.run(&["ls", "/db"]), &site, "/db");
+    fixture.zk.set_acl("/db", Acl::Mine).unwrap();
+    assert_forbidden(&fixture.run(&["ls", "/db"]), &fixture, "/db");
 }
 
 #[test]
@@ -110,19 +110,19 @@ fn a_child_that_vanishes_between_list_and_read_is_left_out() {
 #[test]
 fn two_thousand_hosts_are_listed_at_once() {
     const HOSTS: usize = 2000;
-    let mut site = Site::new("two_thousand_hosts_are_listed_at_once");
-    site.create("/farm", "");
+    let mut fixture = CtlFixture::new("two_thousand_hosts_are_listed_at_once");
+    fixture.create("/farm", "");
     let mut expected = String::new();
     for number in 0..HOSTS {
         let (name, enabled) = (format!("host-{number:04}"), number % 2);
         let record = format!(r#"{{"enabled":"{enabled}","number":{number}}}"#);
-        site.create(&format!("/farm/{name}"), record);
+        fixture.create(&format!("/farm/{name}"), record);
         expected += &format!("{name}            number={number}\n");
     }
-    let all = site.run(&["ls", "/farm", "--fields", "number"]);
+    let all = fixture.run(&["ls", "/farm", "--fields", "number"]);
     all.ok().stdout_is(&expected).stderr_is("");
     assert!(all.elapsed < farm_harness::patience(Duration::from_secs(5)), "{:?}", all.elapsed);
-    let half = site.run(&["ls", "/farm", "-F", "enabled=1"]);
+    let half = fixture.run(&["ls", "/farm", "-F", "enabled=1"]);
     assert_eq!(half.ok().text().lines().count(), HOSTS / 2);
 
     // A reader that has seen enough ends it quietly.
@@ -130,38 +130,38 @@ fn two_thousand_hosts_are_listed_at_once() {
     let first = Tool::program("/bin/sh")
         .args(["-c", pipe])
         .arg(Tool::path_of("zkctl"))
-        .env("ZKHOST", site.chroot.connect_string())
+        .env("ZKHOST", fixture.chroot.connect_string())
         .run();
     first.ok().stdout_is("host-0000            number=0\n").stderr_is("code 0\n");
 }
 
 #[test]
 fn text_of_strangers_stays_on_its_line() {
-    let mut site = Site::new("text_of_strangers_stays_on_its_line");
-    site.create("/db", "");
+    let mut fixture = CtlFixture::new("text_of_strangers_stays_on_its_line");
+    fixture.create("/db", "");
     let record =
         br#"{"a":"${system('id')}","b":"../x","c":"x\n1.2.3.9  c=1\r\u001b[2J\u2028","d":"\u0000"}"#;
     for name in ["${system('id')}", "..x", "$(id)"] {
-        site.create(&format!("/db/{name}"), record);
+        fixture.create(&format!("/db/{name}"), record);
     }
     let fields = "a=${system('id')}, b=../x, c=x\\n1.2.3.9  c=1\\r\\u{1b}[2J\\u{2028}, d=\\u{0}";
-    site.run(&["ls", "/db", "--fields", "a,b,c,d"]).ok().stdout_is(format!(
+    fixture.run(&["ls", "/db", "--fields", "a,b,c,d"]).ok().stdout_is(format!(
         "$(id)                {fields}\n${{system('id')}}      {fields}\n..x                  {fields}\n"
     ));
     // For programs, `get` gives the value itself.
-    site.run(&["get", "/db/..x", "c"]).ok().stdout_is("x\n1.2.3.9  c=1\r\u{1b}[2J\u{2028}\n");
+    fixture.run(&["get", "/db/..x", "c"]).ok().stdout_is("x\n1.2.3.9  c=1\r\u{1b}[2J\u{2028}\n");
 }
 
 #[test]
 fn what_is_not_there_can_not_be_listed() {
-    let site = Site::with_host("what_is_not_there_can_not_be_listed", "{}");
-    let path = site.chroot.path();
-    let none = site.run(&["ls", "/db/web2"]);
+    let fixture = CtlFixture::with_host("what_is_not_there_can_not_be_listed", "{}");
+    let path = fixture.chroot.path();
+    let none = fixture.run(&["ls", "/db/web2"]);
     assert_fails(&none, 1, &format!("no such znode: {path}/db/web2"));
-    let none = site.run(&["ls", "/cache", "--fields", "a"]);
+    let none = fixture.run(&["ls", "/cache", "--fields", "a"]);
     assert_fails(&none, 1, &format!("no such znode: {path}/cache"));
     assert_fails(
-        &site.run(&["ls", "/db/../db"]),
+        &fixture.run(&["ls", "/db/../db"]),
         2,
         "\"/db/../db\" is no znode path: it has a component that is '.' or '..'",
     );

@@ -1,6 +1,6 @@
 //! `zkctl` when ZooKeeper is slow, gone or somewhere else.
 
-use super::{Site, assert_fails, json};
+use super::{CtlFixture, assert_fails, json};
 use farm_harness::{
     Ensemble, FakeServer, FaultProxy, Running, Signal, Tool, eventually, op, patience,
 };
@@ -127,9 +127,9 @@ fn writers_finish_when_the_server_dies_and_comes_back() {
 
 #[test]
 fn signals_end_it_as_signals_do() {
-    let site = Site::with_host("signals_end_it_as_signals_do", "{}");
+    let fixture = CtlFixture::with_host("signals_end_it_as_signals_do", "{}");
     let proxy = FaultProxy::start(Ensemble::shared().server(0).addr());
-    let servers = format!("{}{}", proxy.addr(), site.chroot.path());
+    let servers = format!("{}{}", proxy.addr(), fixture.chroot.path());
     proxy.stall();
     for (number, signal) in (1..).zip([Signal::SIGINT, Signal::SIGTERM]) {
         // It waits for a connection that never says a word. A shell has what it runs
@@ -149,9 +149,9 @@ fn signals_end_it_as_signals_do() {
 
 #[test]
 fn a_missing_chroot_is_named() {
-    let site = Site::new("a_missing_chroot_is_named");
-    let servers = format!("{}/nowhere", site.chroot.connect_string());
-    let path = format!("{}/nowhere", site.chroot.path());
+    let fixture = CtlFixture::new("a_missing_chroot_is_named");
+    let servers = format!("{}/nowhere", fixture.chroot.connect_string());
+    let path = format!("{}/nowhere", fixture.chroot.path());
     for (args, missing) in [
         (&["ls", "/"][..], path.clone()),
         (&["get", "/", "a"], path.clone()),

@@ -1,7 +1,7 @@
 //! What a change means for the child, when it is no restart.
 
+use super::fixture::{ExecFixture, stop};
 use super::processes::is_alive;
-use super::stage::{Stage, stop};
 use farm_harness::{Signal, eventually, steadily};
 use std::time::Duration;
 
@@ -16,91 +16,91 @@ fn args<'a>(on_change: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn nothing_is_done_with_the_child_but_the_file_is_new() {
-    let mut stage = Stage::with_conf("nothing_is_done", "a");
-    let running = stage.zkexec(&args("none", &[])).spawn();
-    let (pid, _) = stage.wait_starts(1);
+    let mut fixture = ExecFixture::with_conf("nothing_is_done", "a");
+    let running = fixture.zkexec(&args("none", &[])).spawn();
+    let (pid, _) = fixture.wait_starts(1);
     for content in ["b", "c", "", "d"] {
-        stage.zk.set("/conf", content).unwrap();
-        stage.file_says("conf", content);
+        fixture.zk.set("/conf", content).unwrap();
+        fixture.wait_file("conf", content);
     }
-    assert!(is_alive(pid) && stage.starts().len() == 1);
-    assert!(!stage.scratch.join("told").exists());
+    assert!(is_alive(pid) && fixture.starts().len() == 1);
+    assert!(!fixture.scratch.join("told").exists());
     stop(running);
 }
 
 #[test]
 fn a_signal_is_sent_when_the_file_is_there() {
     for signal in ["HUP", "usr1"] {
-        let mut stage = Stage::with_conf("a_signal_is_sent", "a");
-        let running = stage.zkexec(&args(signal, &[])).spawn();
-        let (pid, _) = stage.wait_starts(1);
-        stage.zk.set("/conf", "b").unwrap();
-        stage.file_says("told", "b\n");
-        stage.zk.set("/conf", "c").unwrap();
-        stage.file_says("told", "b\nc\n");
-        assert!(is_alive(pid) && stage.starts().len() == 1);
+        let mut fixture = ExecFixture::with_conf("a_signal_is_sent", "a");
+        let running = fixture.zkexec(&args(signal, &[])).spawn();
+        let (pid, _) = fixture.wait_starts(1);
+        fixture.zk.set("/conf", "b").unwrap();
+        fixture.wait_file("told", "b\n");
+        fixture.zk.set("/conf", "c").unwrap();
+        fixture.wait_file("told", "b\nc\n");
+        assert!(is_alive(pid) && fixture.starts().len() == 1);
         stop(running);
     }
 }
 
 #[test]
 fn a_signal_that_ends_the_child_ends_us() {
-    let mut stage = Stage::with_conf("ends_the_child", "a");
-    let mut running = stage.start(&["--on-change", "HUP"]);
-    stage.zk.set("/conf", "b").unwrap();
+    let mut fixture = ExecFixture::with_conf("ends_the_child", "a");
+    let mut running = fixture.start(&["--on-change", "HUP"]);
+    fixture.zk.set("/conf", "b").unwrap();
     running.wait_exit().code(129);
-    assert_eq!(stage.found(), ["a"]);
+    assert_eq!(fixture.contents(), ["a"]);
 }
 
 #[test]
 fn a_command_is_run_when_the_file_is_there_and_never_two_at_once() {
-    let mut stage = Stage::with_conf("a_command_is_run", "0");
+    let mut fixture = ExecFixture::with_conf("a_command_is_run", "0");
     let command = "cmd:mkdir here || touch overlap; sleep 0.05; cat conf >> ran; \
                    echo \" $ZK_EVENT\" >> ran; rmdir here";
-    let running = stage.zkexec(&args(command, &[])).spawn();
-    let (pid, _) = stage.wait_starts(1);
+    let running = fixture.zkexec(&args(command, &[])).spawn();
+    let (pid, _) = fixture.wait_starts(1);
     for n in 1..=20 {
-        stage.zk.set("/conf", n.to_string()).unwrap();
+        fixture.zk.set("/conf", n.to_string()).unwrap();
     }
-    eventually("the last is told", || match stage.scratch.read("ran")? {
+    eventually("the last is told", || match fixture.scratch.read("ran")? {
         ran if ran.ends_with("20 change\n") => Ok(()),
         ran => Err(ran),
     });
-    assert!(is_alive(pid) && stage.starts().len() == 1);
-    assert!(!stage.scratch.join("overlap").exists(), "never two at once");
+    assert!(is_alive(pid) && fixture.starts().len() == 1);
+    assert!(!fixture.scratch.join("overlap").exists(), "never two at once");
     stop(running);
 }
 
 #[test]
 fn a_command_that_fails_is_a_config_failure_and_is_tried_again() {
-    let mut stage = Stage::with_conf("a_command_that_fails", "a");
+    let mut fixture = ExecFixture::with_conf("a_command_that_fails", "a");
     // Fails once.
     let command = "cmd:echo $ZK_EVENT >> ran; test $(wc -l < ran) -gt 1";
     let alert = ["-a", "echo $ZKEXEC_EVENT >> alerts"];
-    let running = stage.zkexec(&args(command, &alert)).spawn();
-    let (pid, _) = stage.wait_starts(1);
-    stage.zk.set("/conf", "b").unwrap();
-    stage.file_says("alerts", "config\n");
-    stage.file_says("ran", "change\nretry\n");
-    steadily(Duration::from_millis(200), "all is well", || match stage.scratch.read("ran") {
+    let running = fixture.zkexec(&args(command, &alert)).spawn();
+    let (pid, _) = fixture.wait_starts(1);
+    fixture.zk.set("/conf", "b").unwrap();
+    fixture.wait_file("alerts", "config\n");
+    fixture.wait_file("ran", "change\nretry\n");
+    steadily(Duration::from_millis(200), "all is well", || match fixture.scratch.read("ran") {
         Ok(ran) if ran == "change\nretry\n" && is_alive(pid) => Ok(()),
         other => Err(format!("{other:?}")),
     });
     // The next change is told as ever.
-    stage.zk.set("/conf", "c").unwrap();
-    stage.file_says("ran", "change\nretry\nchange\n");
-    stage.file_says("alerts", "config\n");
+    fixture.zk.set("/conf", "c").unwrap();
+    fixture.wait_file("ran", "change\nretry\nchange\n");
+    fixture.wait_file("alerts", "config\n");
     stop(running);
 }
 
 #[test]
 fn a_command_that_runs_is_ended_with_us() {
-    let mut stage = Stage::with_conf("ended_with_us", "a");
+    let mut fixture = ExecFixture::with_conf("ended_with_us", "a");
     let command = "cmd:echo $$ > ran; exec sleep 1000";
-    let mut running = stage.zkexec(&args(command, &[])).spawn();
-    stage.wait_starts(1);
-    stage.zk.set("/conf", "b").unwrap();
-    let command = stage.pid_in("ran");
+    let mut running = fixture.zkexec(&args(command, &[])).spawn();
+    fixture.wait_starts(1);
+    fixture.zk.set("/conf", "b").unwrap();
+    let command = fixture.pid_in("ran");
     running.signal(Signal::SIGTERM);
     running.wait_exit().code(143);
     assert!(!is_alive(command));

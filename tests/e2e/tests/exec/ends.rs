@@ -1,7 +1,7 @@
 //! How it ends: the child's code, and what signals do.
 
+use super::fixture::{ExecFixture, RECORDING_CHILD, stop};
 use super::processes::{children, is_alive, send, wait_gone};
-use super::stage::{NOTES, Stage, stop};
 use farm_harness::{Running, Signal, Tool, eventually, patience, steadily};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ const SOON: Duration = Duration::from_secs(2);
 
 #[test]
 fn the_exit_code_is_the_childs() {
-    let stage = Stage::with_conf("the_exit_code", "");
-    stage.scratch.write("plain", "no program");
-    fs::create_dir(stage.scratch.join("folder")).unwrap();
-    stage.script("no-interpreter", "#!/no/such/interpreter\n");
+    let fixture = ExecFixture::with_conf("the_exit_code", "");
+    fixture.scratch.write("plain", "no program");
+    fs::create_dir(fixture.scratch.join("folder")).unwrap();
+    fixture.script("no-interpreter", "#!/no/such/interpreter\n");
     let table: [(&[&str], i32); 20] = [
         (&["-e", "true"], 0),
         (&["-e", "exit 3"], 3),
@@ -39,7 +39,7 @@ fn the_exit_code_is_the_childs() {
     for (args, code) in table {
         // At once, and after the files are there; alone, and in a group.
         for more in [&[][..], &["-m", "conf=/conf"], &["-m", "conf=/conf", "-l", "group"]] {
-            let output = stage.zkexec(&[more, args].concat()).run();
+            let output = fixture.zkexec(&[more, args].concat()).run();
             output.code(code).stdout_is("");
             assert!(output.stderr.lines().count() < 15, "{output}");
         }
@@ -48,17 +48,17 @@ fn the_exit_code_is_the_childs() {
 
 #[test]
 fn arguments_reach_the_child_as_they_are() {
-    let stage = Stage::new("arguments");
+    let fixture = ExecFixture::new("arguments");
     let words = ["-s", "--help", "a  b", "$HOME", "*", "", "'", "é\n"];
     let args = [&["--", "printf", "[%s]"], &words[..]].concat();
     let expected: String = words.iter().map(|word| format!("[{word}]")).collect();
-    stage.zkexec(&args).run().ok().stdout_is(expected);
+    fixture.zkexec(&args).run().ok().stdout_is(expected);
 }
 
-fn start(stage: &Stage, child: &str, more: &[&str]) -> Running {
+fn start(fixture: &ExecFixture, child: &str, more: &[&str]) -> Running {
     let child = format!("{child}; echo up >> up; while :; do sleep 0.05; done");
-    let running = stage.zkexec(&["-e", &child]).args(more).spawn();
-    stage.file_says("up", "up\n");
+    let running = fixture.zkexec(&["-e", &child]).args(more).spawn();
+    fixture.wait_file("up", "up\n");
     running
 }
 
@@ -66,14 +66,17 @@ fn start(stage: &Stage, child: &str, more: &[&str]) -> Running {
 fn term_and_int_end_the_child_and_then_us() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         for (child, code) in [("true", 143), ("trap 'exit 7' TERM", 7), ("trap 'exit 0' TERM", 0)] {
-            let stage = Stage::new("term_and_int");
-            let mut running = start(&stage, child, &["-a", "touch alerted"]);
+            let fixture = ExecFixture::new("term_and_int");
+            let mut running = start(&fixture, child, &["-a", "touch alerted"]);
             let asked_at = Instant::now();
             running.signal(signal);
             let output = running.wait_exit();
             output.code(code);
             assert!(asked_at.elapsed() < patience(SOON), "{signal} {child} {output}");
-            assert!(!stage.scratch.join("alerted").exists(), "nothing failed by itself: {output}");
+            assert!(
+                !fixture.scratch.join("alerted").exists(),
+                "nothing failed by itself: {output}"
+            );
             assert!(!output.stderr.contains("failed"), "{output}");
         }
     }
@@ -81,27 +84,27 @@ fn term_and_int_end_the_child_and_then_us() {
 
 #[test]
 fn signals_that_were_blocked_for_us_are_heard_all_the_same() {
-    let stage = Stage::new("blocked_for_us");
+    let fixture = ExecFixture::new("blocked_for_us");
     let blocked = || {
         let tool = Tool::program("env").args(["--block-signal=CHLD,TERM,HUP", "--"]);
-        stage.at_home(tool.arg(Tool::path_of("zkexec")))
+        fixture.configure(tool.arg(Tool::path_of("zkexec")))
     };
     blocked().args(["-e", "exit 3"]).run().code(3);
-    stop_when_up(&blocked().args(["-e", "echo up > up; exec sleep 1000"]), &stage);
+    stop_when_up(&blocked().args(["-e", "echo up > up; exec sleep 1000"]), &fixture);
 }
 
-fn stop_when_up(tool: &Tool, stage: &Stage) {
+fn stop_when_up(tool: &Tool, fixture: &ExecFixture) {
     let running = tool.spawn();
-    stage.file_says("up", "up\n");
+    fixture.wait_file("up", "up\n");
     stop(running);
 }
 
 #[test]
 fn the_stop_signal_is_the_one_that_was_asked_for() {
     for signal in ["INT", "SIGHUP", "10"] {
-        let stage = Stage::new("the_stop_signal");
+        let fixture = ExecFixture::new("the_stop_signal");
         let child = "trap 'exit 1' TERM; trap 'exit 5' HUP INT USR1";
-        let mut running = start(&stage, child, &["--stop-signal", signal]);
+        let mut running = start(&fixture, child, &["--stop-signal", signal]);
         running.signal(Signal::SIGTERM);
         running.wait_exit().code(5);
     }
@@ -109,9 +112,9 @@ fn the_stop_signal_is_the_one_that_was_asked_for() {
 
 #[test]
 fn a_child_that_does_not_end_is_killed_when_its_time_is_over() {
-    let stage = Stage::new("a_child_that_does_not_end");
+    let fixture = ExecFixture::new("a_child_that_does_not_end");
     let limit = Duration::from_millis(600);
-    let mut running = start(&stage, "trap '' TERM", &["--kill-timeout", "0.6"]);
+    let mut running = start(&fixture, "trap '' TERM", &["--kill-timeout", "0.6"]);
     let asked_at = Instant::now();
     running.signal(Signal::SIGTERM);
     running.wait_exit().code(137);
@@ -121,8 +124,8 @@ fn a_child_that_does_not_end_is_killed_when_its_time_is_over() {
 
 #[test]
 fn who_asks_twice_has_no_time() {
-    let stage = Stage::new("who_asks_twice");
-    let mut running = start(&stage, "trap '' TERM", &["--kill-timeout", "100"]);
+    let fixture = ExecFixture::new("who_asks_twice");
+    let mut running = start(&fixture, "trap '' TERM", &["--kill-timeout", "100"]);
     let child = children(running.pid().cast_signed()).pop().unwrap().pid;
     running.signal(Signal::SIGTERM);
     running.wait_log("stopping");
@@ -136,7 +139,7 @@ fn who_asks_twice_has_no_time() {
 
 #[test]
 fn four_signals_are_forwarded_to_the_group_and_mean_nothing_to_us() {
-    let stage = Stage::with_conf("four_signals", "");
+    let fixture = ExecFixture::with_conf("four_signals", "");
     let note = |who: &str| -> String {
         let traps = ["HUP", "USR1", "USR2", "QUIT", "WINCH", "CONT", "ALRM"];
         traps.map(|name| format!("trap 'echo {name} >> {who}' {name};")).concat()
@@ -145,35 +148,36 @@ fn four_signals_are_forwarded_to_the_group_and_mean_nothing_to_us() {
     let wait = "while :; do sleep 0.05; done";
     let beside = format!("{} echo up >> beside; {wait}", note("beside"));
     let apart = format!("{} echo up >> apart; {wait}", note("apart"));
-    stage.script("beside.sh", &beside);
-    stage.script("apart.sh", &apart);
+    fixture.script("beside.sh", &beside);
+    fixture.script("apart.sh", &apart);
     let child =
         format!("sh ./beside.sh & setsid sh ./apart.sh & {} echo up >> got; {wait}", note("got"));
-    let mut running = stage.zkexec(&["-m", "conf=/conf", "-e", &child]).spawn();
+    let mut running = fixture.zkexec(&["-m", "conf=/conf", "-e", &child]).spawn();
     let mut expected = "up\n".to_owned();
     for who in ["got", "beside", "apart"] {
-        stage.file_says(who, "up\n");
+        fixture.wait_file(who, "up\n");
     }
     running.signal(Signal::SIGWINCH);
     running.signal(Signal::SIGCONT);
     for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGQUIT] {
         running.signal(signal);
         expected += &format!("{}\n", &signal.as_str()[3..]);
-        stage.file_says("got", &expected);
+        fixture.wait_file("got", &expected);
         // A shell has what it runs in the background ignore QUIT.
         if signal != Signal::SIGQUIT {
-            stage.file_says("beside", &expected);
+            fixture.wait_file("beside", &expected);
         }
     }
-    assert_eq!(stage.scratch.read("apart").unwrap(), "up\n");
+    assert_eq!(fixture.scratch.read("apart").unwrap(), "up\n");
     assert!(running.is_running());
     stop(running);
 }
 
 #[test]
 fn signals_before_there_is_a_child_do_no_harm() {
-    let stage = Stage::new("signals_before");
-    let mut running = stage.zkexec(&["-m", "conf=/conf", "-c", "127.0.0.1:1", "-e", NOTES]).spawn();
+    let fixture = ExecFixture::new("signals_before");
+    let mut running =
+        fixture.zkexec(&["-m", "conf=/conf", "-c", "127.0.0.1:1", "-e", RECORDING_CHILD]).spawn();
     running.wait_log("no server can be reached");
     for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGQUIT] {
         running.signal(signal);
@@ -185,31 +189,31 @@ fn signals_before_there_is_a_child_do_no_harm() {
     running.signal(Signal::SIGTERM);
     running.wait_exit().ok();
     assert!(asked_at.elapsed() < patience(SOON), "{:?}", asked_at.elapsed());
-    assert_eq!(stage.starts(), []);
+    assert_eq!(fixture.starts(), []);
 }
 
 #[test]
 fn term_during_a_restart_ends_it_and_starts_nothing() {
-    let mut stage = Stage::with_conf("term_during_a_restart", "a");
+    let mut fixture = ExecFixture::with_conf("term_during_a_restart", "a");
     let child = "trap 'touch asked' TERM; echo \"$$ $(cat conf)\" >> starts; \
                  while [ ! -e go ]; do sleep 0.02; done; exit 4";
     let args = ["-m", "conf=/conf", "-w", "0", "-e", child];
-    let mut running = stage.zkexec(&args).spawn();
-    stage.wait_starts(1);
-    stage.zk.set("/conf", "b").unwrap();
-    stage.file_says("asked", "");
+    let mut running = fixture.zkexec(&args).spawn();
+    fixture.wait_starts(1);
+    fixture.zk.set("/conf", "b").unwrap();
+    fixture.wait_file("asked", "");
     running.signal(Signal::SIGTERM);
     running.wait_log("stopping");
-    stage.scratch.write("go", "");
+    fixture.scratch.write("go", "");
     running.wait_exit().code(4);
-    assert_eq!(stage.found(), ["a"]);
+    assert_eq!(fixture.contents(), ["a"]);
 }
 
 #[test]
 fn a_child_dies_with_a_zkexec_that_is_killed() {
     for args in [&["--", "sleep", "1000"][..], &["-e", "exec sleep 1000"]] {
-        let stage = Stage::new("killed");
-        let mut running = stage.zkexec(args).spawn();
+        let fixture = ExecFixture::new("killed");
+        let mut running = fixture.zkexec(args).spawn();
         running.wait_log("forked ");
         let tool = running.pid().cast_signed();
         let child = eventually("a child", || children(tool).pop().ok_or("none")).pid;
@@ -220,12 +224,12 @@ fn a_child_dies_with_a_zkexec_that_is_killed() {
 
 #[test]
 fn a_child_that_others_kill_has_failed_by_itself() {
-    let stage = Stage::with_conf("others_kill", "a");
+    let fixture = ExecFixture::with_conf("others_kill", "a");
     let alert = "echo \"$ZKEXEC_EVENT $ZKEXEC_PID $ZKEXEC_STATUS\" >> alerts";
-    let mut running = stage.start(&["-a", alert]);
-    let (pid, _) = stage.wait_starts(1);
+    let mut running = fixture.start(&["-a", alert]);
+    let (pid, _) = fixture.wait_starts(1);
     send(pid, Signal::SIGTERM);
     let output = running.wait_exit();
     output.code(143).stderr_has("command failed: killed by signal 15");
-    stage.file_says("alerts", &format!("exit {pid} 143\n"));
+    fixture.wait_file("alerts", &format!("exit {pid} 143\n"));
 }

@@ -1,19 +1,19 @@
 //! Health checks and alerts.
 
+use super::fixture::{ExecFixture, stop};
 use super::processes::{is_alive, wait_gone};
-use super::stage::{Stage, stop};
 use farm_harness::{Signal, eventually, patience, steadily};
 use std::time::{Duration, Instant};
 
 const ALERT: &str = "echo \"$ZKEXEC_EVENT $ZKEXEC_PID ${ZKEXEC_STATUS:-none}\" >> alerts";
 
-fn alerts(stage: &Stage) -> Vec<String> {
-    stage.scratch.read("alerts").unwrap_or_default().lines().map(str::to_owned).collect()
+fn alerts(fixture: &ExecFixture) -> Vec<String> {
+    fixture.scratch.read("alerts").unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
 #[track_caller]
-fn wait_alerts(stage: &Stage, count: usize) -> Vec<String> {
-    eventually(&format!("{count} alerts"), || match alerts(stage) {
+fn wait_alerts(fixture: &ExecFixture, count: usize) -> Vec<String> {
+    eventually(&format!("{count} alerts"), || match alerts(fixture) {
         alerts if alerts.len() >= count => Ok(alerts),
         alerts => Err(format!("{alerts:?}")),
     })
@@ -21,14 +21,14 @@ fn wait_alerts(stage: &Stage, count: usize) -> Vec<String> {
 
 #[test]
 fn the_first_check_waits_for_the_delay_and_the_next_for_the_interval() {
-    let stage = Stage::with_conf("the_first_check", "a");
+    let fixture = ExecFixture::with_conf("the_first_check", "a");
     let stamp = "date +%s.%N >> stamps";
     let health = format!("{stamp}; sleep 0.1; {stamp}");
-    let running = stage.start(&["-H", &health, "-d", "0.5", "-i", "0.4"]);
+    let running = fixture.start(&["-H", &health, "-d", "0.5", "-i", "0.4"]);
     // Its file is there before the child is.
-    let written = std::fs::metadata(stage.scratch.join("conf")).unwrap().modified().unwrap();
+    let written = std::fs::metadata(fixture.scratch.join("conf")).unwrap().modified().unwrap();
     let stamps = eventually("three checks", || {
-        let text = stage.scratch.read("stamps")?;
+        let text = fixture.scratch.read("stamps")?;
         let stamps: Vec<f64> = text.lines().filter_map(|line| line.parse().ok()).collect();
         if stamps.len() >= 6 { Ok(stamps) } else { Err(text) }
     });
@@ -43,47 +43,47 @@ fn the_first_check_waits_for_the_delay_and_the_next_for_the_interval() {
 
 #[test]
 fn checks_never_overlap_not_even_over_a_restart() {
-    let mut stage = Stage::with_conf("never_overlap", "0");
+    let mut fixture = ExecFixture::with_conf("never_overlap", "0");
     // Whoever finds the mark of another has met it.
     let health = "mkdir here || touch overlap; echo in >> checks; sleep 0.05; rmdir here";
-    let running = stage.start(&["-H", health, "-d", "0", "-i", "0"]);
+    let running = fixture.start(&["-H", health, "-d", "0", "-i", "0"]);
     for round in 1..=5 {
         let seen = running.stderr().matches("health checking via").count();
         running.wait_log_times("health checking via", seen + 3);
-        stage.zk.set("/conf", round.to_string()).unwrap();
-        stage.wait_starts(round + 1);
+        fixture.zk.set("/conf", round.to_string()).unwrap();
+        fixture.wait_starts(round + 1);
     }
     stop(running);
     // A check that was cut short leaves its mark: only its own end could have taken it.
-    let log = stage.scratch.read("checks").unwrap();
+    let log = fixture.scratch.read("checks").unwrap();
     assert!(log.lines().count() > 10, "{log}");
 }
 
 #[test]
 fn a_check_that_takes_too_long_is_killed_with_its_group_and_has_failed() {
     for deaf in ["", "trap '' TERM; "] {
-        let stage = Stage::with_conf("takes_too_long", "a");
+        let fixture = ExecFixture::with_conf("takes_too_long", "a");
         let health = format!("{deaf}sh -c 'sleep 1000; :' & echo $$ $! >> checks; wait");
         let args = ["-H", &health, "-d", "0", "-i", "0", "--health-timeout", "0.3", "-a", ALERT];
-        let running = stage.start(&args);
+        let running = fixture.start(&args);
         let begun = Instant::now();
         running.wait_log("failed health check: not done in 300ms");
         let took = begun.elapsed();
         assert!(took < patience(Duration::from_secs(2)), "{took:?}: the limit is a limit");
-        wait_alerts(&stage, 1);
+        wait_alerts(&fixture, 1);
         running.wait_log_times("failed health check: not done in 300ms", 2);
         stop(running);
-        let checks = stage.scratch.read("checks").unwrap();
+        let checks = fixture.scratch.read("checks").unwrap();
         checks.split_whitespace().for_each(|pid| wait_gone(pid.parse().unwrap()));
     }
 }
 
 #[test]
 fn a_check_leaves_nothing_behind_when_we_end() {
-    let stage = Stage::with_conf("leaves_nothing", "a");
+    let fixture = ExecFixture::with_conf("leaves_nothing", "a");
     let health = "trap '' TERM; echo $$ > check; while :; do sleep 1000; done";
-    let mut running = stage.start(&["-H", health, "-d", "0"]);
-    let check = stage.pid_in("check");
+    let mut running = fixture.start(&["-H", health, "-d", "0"]);
+    let check = fixture.pid_in("check");
     let begun = Instant::now();
     running.signal(Signal::SIGTERM);
     running.wait_exit().code(143);
@@ -93,58 +93,58 @@ fn a_check_leaves_nothing_behind_when_we_end() {
 
 #[test]
 fn rise_and_fall_count_what_comes_in_a_row() {
-    let stage = Stage::with_conf("rise_and_fall", "a");
+    let fixture = ExecFixture::with_conf("rise_and_fall", "a");
     // The verdicts are read from a list, one for each check; then all is well.
-    stage.scratch.write("list", "1\n1\n0\n1\n1\n1\n1\n0\n");
+    fixture.scratch.write("list", "1\n1\n0\n1\n1\n1\n1\n0\n");
     let health = "v=$(head -n 1 list); sed -i 1d list; exit ${v:-0}";
     let args = ["-H", health, "-d", "0", "-i", "0.02", "--health-fall", "3", "-a", ALERT];
-    let running = stage.start(&args);
+    let running = fixture.start(&args);
     running.wait_log_times("successful health check", 4);
-    let (pid, _) = stage.wait_starts(1);
+    let (pid, _) = fixture.wait_starts(1);
     // The third in a row, and each further one.
-    wait_alerts(&stage, 2);
+    wait_alerts(&fixture, 2);
     stop(running);
-    assert_eq!(alerts(&stage), vec![format!("health {pid} none"); 2]);
+    assert_eq!(alerts(&fixture), vec![format!("health {pid} none"); 2]);
 }
 
 #[test]
 fn an_alert_that_takes_long_is_run_once_for_each_event_and_one_by_one() {
-    let stage = Stage::with_conf("takes_long", "a");
-    stage.scratch.write("list", "1\n1\n1\n");
+    let fixture = ExecFixture::with_conf("takes_long", "a");
+    fixture.scratch.write("list", "1\n1\n1\n");
     let health = "v=$(head -n 1 list); sed -i 1d list; exit ${v:-0}";
     let alert = "echo in >> order; sleep 0.3; echo out >> order";
-    let running = stage.start(&["-H", health, "-d", "0", "-i", "0", "-a", alert]);
+    let running = fixture.start(&["-H", health, "-d", "0", "-i", "0", "-a", alert]);
     running.wait_log("successful health check");
-    stage.file_says("order", &"in\nout\n".repeat(3));
+    fixture.wait_file("order", &"in\nout\n".repeat(3));
     stop(running);
 }
 
 #[test]
 fn the_end_waits_for_the_alert_of_it() {
-    let stage = Stage::new("waits_for_the_alert");
+    let fixture = ExecFixture::new("waits_for_the_alert");
     let alert = "sleep 0.5; echo \"$ZKEXEC_EVENT $ZKEXEC_STATUS\" > alerted";
     for (child, code) in [("exit 3", 3), ("kill -9 $$", 137)] {
-        stage.zkexec(&["-e", child, "-a", alert]).run().code(code);
-        assert_eq!(stage.scratch.read("alerted").unwrap(), format!("exit {code}\n"));
+        fixture.zkexec(&["-e", child, "-a", alert]).run().code(code);
+        assert_eq!(fixture.scratch.read("alerted").unwrap(), format!("exit {code}\n"));
     }
-    stage.zkexec(&["-a", alert, "--", "no-such-program"]).run().code(127);
-    assert_eq!(stage.scratch.read("alerted").unwrap(), "exit 127\n");
+    fixture.zkexec(&["-a", alert, "--", "no-such-program"]).run().code(127);
+    assert_eq!(fixture.scratch.read("alerted").unwrap(), "exit 127\n");
     // One that never ends has its time too.
     let begun = Instant::now();
     let args = ["-e", "exit 3", "-a", "exec sleep 1000", "--cmd-timeout", "0.3"];
-    stage.zkexec(&args).run().code(3).stderr_has("the alert failed: not done in 300ms");
+    fixture.zkexec(&args).run().code(3).stderr_has("the alert failed: not done in 300ms");
     assert!(begun.elapsed() < patience(Duration::from_secs(3)));
-    std::fs::remove_file(stage.scratch.join("alerted")).unwrap();
-    stage.zkexec(&["-e", "exit 0", "-a", alert]).run().ok();
-    assert!(!stage.scratch.join("alerted").exists(), "an end that is none to worry about");
+    std::fs::remove_file(fixture.scratch.join("alerted")).unwrap();
+    fixture.zkexec(&["-e", "exit 0", "-a", alert]).run().ok();
+    assert!(!fixture.scratch.join("alerted").exists(), "an end that is none to worry about");
 }
 
 #[test]
 fn who_asks_twice_does_not_wait_for_an_alert() {
-    let stage = Stage::new("asks_twice");
+    let fixture = ExecFixture::new("asks_twice");
     let alert = "trap '' TERM; echo $$ > alert; while :; do sleep 1000; done";
-    let mut running = stage.zkexec(&["-e", "exit 3", "-a", alert]).spawn();
-    let alert = stage.pid_in("alert");
+    let mut running = fixture.zkexec(&["-e", "exit 3", "-a", alert]).spawn();
+    let alert = fixture.pid_in("alert");
     running.signal(Signal::SIGTERM);
     let begun = Instant::now();
     eventually("the second is heard", || {
@@ -160,32 +160,32 @@ fn who_asks_twice_does_not_wait_for_an_alert() {
 
 #[test]
 fn alerts_are_silent_for_the_delay_after_a_restart_and_then_one_tells_of_the_config() {
-    let mut stage = Stage::with_conf("silent_for_the_delay", "good");
+    let mut fixture = ExecFixture::with_conf("silent_for_the_delay", "good");
     let args = ["-H", "grep -q good conf", "-d", "1.5", "-i", "0.1", "-a", ALERT];
-    let running = stage.start(&args);
+    let running = fixture.start(&args);
     running.wait_log("successful health check");
     let asked_at = Instant::now();
-    stage.zk.set("/conf", "bad").unwrap();
-    let (second, _) = stage.wait_starts(2);
+    fixture.zk.set("/conf", "bad").unwrap();
+    let (second, _) = fixture.wait_starts(2);
     let begun = Instant::now();
     running.wait_log("failed health check");
     assert!(begun.elapsed() < patience(Duration::from_millis(1200)), "checked at once");
-    let first = wait_alerts(&stage, 1);
+    let first = wait_alerts(&fixture, 1);
     // From the start of the child, which came after that.
     assert!(asked_at.elapsed() >= Duration::from_millis(1500), "{:?}", asked_at.elapsed());
     assert_eq!(first[0], format!("config {second} none"));
     running.wait_log("config failure");
     // It is as it is, and failing: each failure counts now.
-    let all = wait_alerts(&stage, 3);
+    let all = wait_alerts(&fixture, 3);
     assert_eq!(all[1..3], [format!("health {second} none"), format!("health {second} none")]);
-    assert!(is_alive(second) && stage.starts().len() == 2);
+    assert!(is_alive(second) && fixture.starts().len() == 2);
     // Not the old one, nor a better one, is kept waiting.
     let well = running.stderr().matches("successful health check").count();
-    stage.zk.set("/conf", "good again").unwrap();
-    assert_eq!(stage.wait_starts(3).1, "good again");
+    fixture.zk.set("/conf", "good again").unwrap();
+    assert_eq!(fixture.wait_starts(3).1, "good again");
     running.wait_log_times("successful health check", well + 2);
-    let now = alerts(&stage).len();
-    steadily(Duration::from_millis(400), "no alerts", || match alerts(&stage).len() {
+    let now = alerts(&fixture).len();
+    steadily(Duration::from_millis(400), "no alerts", || match alerts(&fixture).len() {
         count if count == now => Ok(()),
         count => Err(count),
     });
@@ -194,31 +194,31 @@ fn alerts_are_silent_for_the_delay_after_a_restart_and_then_one_tells_of_the_con
 
 #[test]
 fn new_content_on_which_the_child_ends_is_an_end_without_a_lock() {
-    let mut stage = Stage::with_conf("an_end_without_a_lock", "good");
+    let mut fixture = ExecFixture::with_conf("an_end_without_a_lock", "good");
     let child = "echo \"$$ $(cat conf)\" >> starts; grep -q good conf || exit 6; exec sleep 1000";
     let args = ["-w", "0", "-m", "conf=/conf", "-a", ALERT, "-d", "0.1", "-e", child];
-    let mut running = stage.zkexec(&args).spawn();
-    stage.wait_starts(1);
-    stage.zk.set("/conf", "bad").unwrap();
+    let mut running = fixture.zkexec(&args).spawn();
+    fixture.wait_starts(1);
+    fixture.zk.set("/conf", "bad").unwrap();
     running.wait_exit().code(6);
-    let (pid, _) = stage.wait_starts(2);
-    assert_eq!(alerts(&stage), [format!("exit {pid} 6")]);
+    let (pid, _) = fixture.wait_starts(2);
+    assert_eq!(alerts(&fixture), [format!("exit {pid} 6")]);
 }
 
 #[test]
 fn a_check_in_flight_holds_up_no_restart() {
-    let mut stage = Stage::with_conf("in_flight", "a");
+    let mut fixture = ExecFixture::with_conf("in_flight", "a");
     let health = "trap '' TERM; echo in >> checks; while :; do sleep 1000; done";
-    let running = stage.start(&["-H", health, "-d", "0", "-i", "0"]);
+    let running = fixture.start(&["-H", health, "-d", "0", "-i", "0"]);
     let mut took = [Duration::ZERO; 5];
     for (round, took) in took.iter_mut().enumerate() {
-        stage.file_says("checks", &"in\n".repeat(round + 1));
+        fixture.wait_file("checks", &"in\n".repeat(round + 1));
         let begun = Instant::now();
-        stage.zk.set("/conf", round.to_string()).unwrap();
-        stage.wait_starts(round + 2);
+        fixture.zk.set("/conf", round.to_string()).unwrap();
+        fixture.wait_starts(round + 2);
         *took = begun.elapsed();
     }
-    stage.file_says("checks", &"in\n".repeat(6));
+    fixture.wait_file("checks", &"in\n".repeat(6));
     stop(running);
     // The machine may be busy for a moment.
     took.sort_unstable();

@@ -1,41 +1,41 @@
 //! Whatever happens, the last child runs on what ZooKeeper has.
 
+use super::fixture::ExecFixture;
 use super::processes::children;
-use super::stage::Stage;
 use farm_harness::{Ensemble, FaultProxy, ZkError, eventually, steadily};
 use std::time::Duration;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// What is there now; of one that is gone, what its file is to keep is not known.
-fn write(stage: &mut Stage, random: &mut fastrand::Rng, round: u32) {
+fn write(fixture: &mut ExecFixture, random: &mut fastrand::Rng, round: u32) {
     let path = format!("/{}", NAMES[random.usize(..NAMES.len())]);
     let outcome = match random.u8(..8) {
-        0 => stage.zk.delete(&path),
-        _ => stage.zk.set(&path, round.to_string()).map(drop),
+        0 => fixture.zk.delete(&path),
+        _ => fixture.zk.set(&path, round.to_string()).map(drop),
     };
     match outcome {
-        Err(ZkError::NoNode) => stage.zk.create(&path, round.to_string()).unwrap(),
+        Err(ZkError::NoNode) => fixture.zk.create(&path, round.to_string()).unwrap(),
         other => other.unwrap(),
     }
 }
 
 fn storm(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut stage = Stage::new("storm");
+    let mut fixture = ExecFixture::new("storm");
     for name in NAMES {
-        stage.zk.create(&format!("/{name}"), "0").unwrap();
+        fixture.zk.create(&format!("/{name}"), "0").unwrap();
     }
     let proxy = FaultProxy::start(Ensemble::shared().server(0).addr());
     // It takes its time to go, now and then, and leaves somebody behind.
     let child = "trap 'sleep 0.0$(($$ % 7)); exit 0' TERM; (setsid sleep 1000 &); \
                  echo \"$$ $(cat a) $(cat b) $(cat c)\" >> starts; while :; do sleep 0.02; done";
-    let servers = stage.servers_at(proxy.addr());
+    let servers = fixture.servers_at(proxy.addr());
     let args = ["-c", &servers, "-w", "10ms:50ms", "-m", "a=/a", "-m", "b=/b", "-m", "c=/c"];
-    let running = stage.zkexec(&args).args(["-e", child]).spawn();
-    stage.wait_starts(1);
+    let running = fixture.zkexec(&args).args(["-e", child]).spawn();
+    fixture.wait_starts(1);
     for round in 1..=150 {
-        write(&mut stage, &mut random, round);
+        write(&mut fixture, &mut random, round);
         match random.u8(..30) {
             0 => proxy.cut(),
             1 => proxy.reset(),
@@ -54,9 +54,9 @@ fn storm(seed: u64) {
         .iter()
         .map(|name| {
             let path = format!("/{name}");
-            match stage.zk.exists(&path).unwrap() {
-                Some(_) => drop(stage.zk.set(&path, *name).unwrap()),
-                None => stage.zk.create(&path, *name).unwrap(),
+            match fixture.zk.exists(&path).unwrap() {
+                Some(_) => drop(fixture.zk.set(&path, *name).unwrap()),
+                None => fixture.zk.create(&path, *name).unwrap(),
             }
             (*name).to_owned()
         })
@@ -66,7 +66,7 @@ fn storm(seed: u64) {
     // It and whom it left behind, and nobody of the earlier ones; the pause of its loop is
     // its own child. (An earlier one may have read the last content just before its end.)
     eventually(&what, || {
-        let (last, family) = (stage.starts().pop(), children(running.pid().cast_signed()));
+        let (last, family) = (fixture.starts().pop(), children(running.pid().cast_signed()));
         let is_well = matches!(&last, Some((pid, found)) if *found == wanted
             && family.len() == 2
             && family.iter().all(|process| process.state != 'Z')

@@ -1,7 +1,7 @@
 //! Standard input, output and error are the child's, also over restarts.
 
+use super::fixture::{ExecFixture, stop};
 use super::processes::children;
-use super::stage::{Stage, stop};
 use farm_harness::{Signal, Tool, eventually};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -10,42 +10,42 @@ use std::io::Write;
 
 #[test]
 fn a_pipe_keeps_its_bytes_over_restarts() {
-    let mut stage = Stage::with_conf("a_pipe", "1");
-    mkfifo(&stage.scratch.join("pipe"), Mode::from_bits_truncate(0o600)).unwrap();
+    let mut fixture = ExecFixture::with_conf("a_pipe", "1");
+    mkfifo(&fixture.scratch.join("pipe"), Mode::from_bits_truncate(0o600)).unwrap();
     let child = "read -r line; echo \"$$ $(cat conf) $line\" >> starts; exec sleep 1000";
     let args = ["-w", "0", "-m", "conf=/conf", "-e", child];
     // Opened for both, it is open at once and stays so.
-    let running = stage.by_shell("exec \"$@\" <>pipe", &args).spawn();
-    let mut pipe = File::options().write(true).open(stage.scratch.join("pipe")).unwrap();
+    let running = fixture.by_shell("exec \"$@\" <>pipe", &args).spawn();
+    let mut pipe = File::options().write(true).open(fixture.scratch.join("pipe")).unwrap();
     pipe.write_all(b"one\ntwo\n\xff\0three\n").unwrap();
-    assert_eq!(stage.wait_starts(1).1, "1 one");
-    stage.zk.set("/conf", "2").unwrap();
-    assert_eq!(stage.wait_starts(2).1, "2 two");
+    assert_eq!(fixture.wait_starts(1).1, "1 one");
+    fixture.zk.set("/conf", "2").unwrap();
+    assert_eq!(fixture.wait_starts(2).1, "2 two");
     // One that waits for its line is replaced, and the line is the next one's.
     pipe.write_all(b"four\n").unwrap();
-    stage.zk.set("/conf", "3").unwrap();
-    stage.zk.set("/conf", "4").unwrap();
+    fixture.zk.set("/conf", "3").unwrap();
+    fixture.zk.set("/conf", "4").unwrap();
     stop(running);
 }
 
 #[test]
 fn stdin_that_ends_ends_a_child_that_reads() {
-    let stage = Stage::new("stdin_that_ends");
+    let fixture = ExecFixture::new("stdin_that_ends");
     let bytes: Vec<u8> = (0..=255).cycle().take(300_000).collect();
-    stage.zkexec(&["--", "cat"]).stdin(&bytes).run().ok().stdout_is(&bytes);
-    stage.zkexec(&["--", "cat"]).run().ok().stdout_is("");
+    fixture.zkexec(&["--", "cat"]).stdin(&bytes).run().ok().stdout_is(&bytes);
+    fixture.zkexec(&["--", "cat"]).run().ok().stdout_is("");
 }
 
 #[test]
 fn megabytes_come_through_as_they_are_and_nothing_between_them() {
-    let mut stage = Stage::with_conf("megabytes", "a");
+    let mut fixture = ExecFixture::with_conf("megabytes", "a");
     let child = "cat conf; head -c 3000000 /dev/zero; head -c 3000000 /dev/zero | tr '\\0' e >&2; \
                  touch done; exec sleep 1000";
-    let running = stage.zkexec(&["-s", "-w", "0", "-m", "conf=/conf", "-e", child]).spawn();
-    stage.file_says("done", "");
-    std::fs::remove_file(stage.scratch.join("done")).unwrap();
-    stage.zk.set("/conf", "b").unwrap();
-    stage.file_says("done", "");
+    let running = fixture.zkexec(&["-s", "-w", "0", "-m", "conf=/conf", "-e", child]).spawn();
+    fixture.wait_file("done", "");
+    std::fs::remove_file(fixture.scratch.join("done")).unwrap();
+    fixture.zk.set("/conf", "b").unwrap();
+    fixture.wait_file("done", "");
     let output = stop(running);
     let half = [&[b'a'][..], &vec![0; 3_000_000]].concat();
     let other = [&[b'b'][..], &vec![0; 3_000_000]].concat();
@@ -55,47 +55,47 @@ fn megabytes_come_through_as_they_are_and_nothing_between_them() {
 
 #[test]
 fn a_child_that_prints_for_ever_is_stopped_and_replaced() {
-    let mut stage = Stage::with_conf("prints_for_ever", "a");
+    let mut fixture = ExecFixture::with_conf("prints_for_ever", "a");
     let child = "echo \"$$ $(cat conf)\" >> starts; exec yes";
     let line = "{ \"$@\"; echo $? > code; } | head -c 50000000 > /dev/null";
     let args = ["-w", "0", "-m", "conf=/conf", "-e", child];
-    let mut running = stage.by_shell(line, &args).spawn();
-    stage.wait_starts(1);
-    stage.zk.set("/conf", "b").unwrap();
+    let mut running = fixture.by_shell(line, &args).spawn();
+    fixture.wait_starts(1);
+    fixture.zk.set("/conf", "b").unwrap();
     running.wait_exit().ok();
     // Nobody reads any more: that is the child's end, of the signal that it would have had.
-    stage.file_says("code", "141\n");
+    fixture.wait_file("code", "141\n");
 }
 
 #[test]
 fn a_reader_that_hangs_keeps_neither_a_restart_nor_the_end() {
-    let mut stage = Stage::with_conf("a_reader_that_hangs", "a");
-    mkfifo(&stage.scratch.join("full"), Mode::from_bits_truncate(0o600)).unwrap();
+    let mut fixture = ExecFixture::with_conf("a_reader_that_hangs", "a");
+    mkfifo(&fixture.scratch.join("full"), Mode::from_bits_truncate(0o600)).unwrap();
     // Opened for both, so that it is never without a reader, who never reads.
     let child = "echo \"$$ $(cat conf)\" >> starts; exec yes";
     let args = ["-w", "0", "-m", "conf=/conf", "-e", child];
-    let running = stage.by_shell("exec \"$@\" 1<>full", &args).spawn();
-    stage.wait_starts(1);
-    stage.zk.set("/conf", "b").unwrap();
-    stage.wait_starts(2);
+    let running = fixture.by_shell("exec \"$@\" 1<>full", &args).spawn();
+    fixture.wait_starts(1);
+    fixture.zk.set("/conf", "b").unwrap();
+    fixture.wait_starts(2);
     stop(running);
 }
 
 #[test]
 fn closed_streams_are_no_reason_not_to_work() {
-    let mut stage = Stage::with_conf("closed_streams", "a");
-    let args = ["-w", "0", "-m", "conf=/conf", "-e", super::stage::NOTES];
-    let mut running = stage.by_shell("exec \"$@\" <&- >&- 2>&-", &args).spawn();
-    stage.wait_starts(1);
-    stage.zk.set("/conf", "b").unwrap();
-    stage.wait_starts(2);
+    let mut fixture = ExecFixture::with_conf("closed_streams", "a");
+    let args = ["-w", "0", "-m", "conf=/conf", "-e", super::fixture::RECORDING_CHILD];
+    let mut running = fixture.by_shell("exec \"$@\" <&- >&- 2>&-", &args).spawn();
+    fixture.wait_starts(1);
+    fixture.zk.set("/conf", "b").unwrap();
+    fixture.wait_starts(2);
     running.signal(Signal::SIGTERM);
     running.wait_exit().code(143).stderr_is("");
     // Nor is one that nobody reads.
-    let mut running = stage.by_shell("\"$@\" 2>&1 | true", &args).spawn();
-    stage.wait_starts(3);
-    stage.zk.set("/conf", "c").unwrap();
-    stage.wait_starts(4);
+    let mut running = fixture.by_shell("\"$@\" 2>&1 | true", &args).spawn();
+    fixture.wait_starts(3);
+    fixture.zk.set("/conf", "c").unwrap();
+    fixture.wait_starts(4);
     let shell = running.pid().cast_signed();
     let tool = eventually("zkexec alone", || match &children(shell)[..] {
         [tool] => Ok(tool.pid),
@@ -107,18 +107,18 @@ fn closed_streams_are_no_reason_not_to_work() {
 
 #[test]
 fn the_child_inherits_nothing_else() {
-    let stage = Stage::new("inherits_nothing_else");
+    let fixture = ExecFixture::new("inherits_nothing_else");
     // Those that we are run with, and the one for the list itself.
-    let without = stage.at_home(Tool::program("ls")).arg("/proc/self/fd").run();
-    stage.zkexec(&["--", "ls", "/proc/self/fd"]).run().ok().stdout_is(without.stdout);
+    let without = fixture.configure(Tool::program("ls")).arg("/proc/self/fd").run();
+    fixture.zkexec(&["--", "ls", "/proc/self/fd"]).run().ok().stdout_is(without.stdout);
     // The last of these digits are those of the signals that are not the C library's own.
     let status = "sed -nE 's/^(Sig(Blk|Ign|Cgt)):.*(.{7})$/\\1 \\3/p' /proc/self/status";
     // Whoever starts the tests may ignore some.
     let clean = Tool::program("env").args(["--default-signal", "sh", "-c", status]);
-    let without = stage.at_home(clean).run();
+    let without = fixture.configure(clean).run();
     without.ok().stdout_has("SigBlk 0000000\n");
-    stage.zkexec(&["-e", status]).run().ok().stdout_is(without.stdout);
-    let output = stage
+    fixture.zkexec(&["-e", status]).run().ok().stdout_is(without.stdout);
+    let output = fixture
         .zkexec(&["--", "env"])
         .env("NOTIFY_SOCKET", "/nowhere")
         .env("WATCHDOG_PID", "1")
@@ -131,8 +131,8 @@ fn the_child_inherits_nothing_else() {
 
 #[test]
 fn the_child_leads_a_group_of_its_own() {
-    let stage = Stage::new("a_group_of_its_own");
-    let running = stage.zkexec(&["--", "sleep", "1000"]).spawn();
+    let fixture = ExecFixture::new("a_group_of_its_own");
+    let running = fixture.zkexec(&["--", "sleep", "1000"]).spawn();
     let tool = running.pid().cast_signed();
     let child = super::processes::wait_children(tool, 1).remove(0);
     eventually("its group", || match super::processes::process(child.pid) {

@@ -1,7 +1,7 @@
 //! Children that misbehave.
 
+use super::fixture::{ExecFixture, RECORDING_CHILD, stop};
 use super::processes::{children, is_alive, wait_children, wait_gone};
-use super::stage::{NOTES, Stage, stop};
 use farm_harness::{Signal, Tool, eventually, patience};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -14,12 +14,12 @@ const DAEMON: &str = "#!/bin/sh\n(setsid sh -c 'echo $$ >> daemon; exec sleep 10
 
 #[test]
 fn what_a_deaf_child_has_started_is_gone_by_the_kill_timeout() {
-    let stage = Stage::new("a_deaf_child");
-    stage.script("deaf.sh", DEAF);
+    let fixture = ExecFixture::new("a_deaf_child");
+    fixture.script("deaf.sh", DEAF);
     let child = "trap '' TERM; ./deaf.sh; while :; do sleep 1000; done";
     let limit = Duration::from_millis(500);
-    let mut running = stage.zkexec(&["--kill-timeout", "0.5", "-e", child]).spawn();
-    let deaf = stage.pid_in("deaf");
+    let mut running = fixture.zkexec(&["--kill-timeout", "0.5", "-e", child]).spawn();
+    let deaf = fixture.pid_in("deaf");
     let asked_at = Instant::now();
     running.signal(Signal::SIGTERM);
     running.wait_exit().code(137);
@@ -30,54 +30,54 @@ fn what_a_deaf_child_has_started_is_gone_by_the_kill_timeout() {
 
 #[test]
 fn a_daemon_that_a_child_leaves_behind_goes_with_it() {
-    let stage = Stage::new("leaves_a_daemon");
-    stage.script("daemon.sh", DAEMON);
+    let fixture = ExecFixture::new("leaves_a_daemon");
+    fixture.script("daemon.sh", DAEMON);
     let wait = "while [ ! -s daemon ]; do sleep 0.02; done";
-    let mut running = stage.zkexec(&["-e", &format!("./daemon.sh; {wait}; exit 5")]).spawn();
+    let mut running = fixture.zkexec(&["-e", &format!("./daemon.sh; {wait}; exit 5")]).spawn();
     running.wait_exit().code(5);
-    let daemon = stage.pid_in("daemon");
+    let daemon = fixture.pid_in("daemon");
     assert!(!is_alive(daemon));
 }
 
 #[test]
 fn a_daemon_of_the_old_child_is_gone_before_the_new_one_starts() {
-    let mut stage = Stage::with_conf("a_daemon_of_the_old_child", "a");
-    stage.script("deaf.sh", DEAF);
+    let mut fixture = ExecFixture::with_conf("a_daemon_of_the_old_child", "a");
+    fixture.script("deaf.sh", DEAF);
     let child = "left=none; for pid in $(cat deaf 2>/dev/null); do \
                  kill -0 $pid 2>/dev/null && left=$pid; done; ./deaf.sh; \
                  while [ \"$(wc -l < deaf)\" != $(cat conf) ]; do sleep 0.02; done; \
                  echo \"$$ $left\" >> starts; exec sleep 1000";
-    stage.zk.set("/conf", "1").unwrap();
+    fixture.zk.set("/conf", "1").unwrap();
     let args = ["-w", "0", "--kill-timeout", "0.3", "-m", "conf=/conf", "-e", child];
-    let running = stage.zkexec(&args).spawn();
+    let running = fixture.zkexec(&args).spawn();
     for round in 2..=4 {
-        stage.wait_starts(round - 1);
-        stage.zk.set("/conf", round.to_string()).unwrap();
+        fixture.wait_starts(round - 1);
+        fixture.zk.set("/conf", round.to_string()).unwrap();
     }
-    stage.wait_starts(4);
-    assert_eq!(stage.found(), ["none"; 4]);
+    fixture.wait_starts(4);
+    assert_eq!(fixture.contents(), ["none"; 4]);
     let output = stop(running);
-    let deaf = stage.scratch.read("deaf").unwrap();
+    let deaf = fixture.scratch.read("deaf").unwrap();
     assert!(deaf.lines().all(|pid| !is_alive(pid.parse().unwrap())), "{deaf} {output}");
 }
 
 #[test]
 fn no_zombie_stays() {
-    let mut stage = Stage::with_conf("no_zombie", "a");
+    let mut fixture = ExecFixture::with_conf("no_zombie", "a");
     // Two hundred that lose their parent, and end in all ways there are.
     let orphans = "i=0; while [ $i -lt 100 ]; do (true &); (sh -c 'kill -9 $$' &); \
                    (sh -c 'kill -RTMIN $$' &); i=$((i+1)); done";
     let child = format!("{orphans}; echo \"$$ $(cat conf)\" >> starts; exec sleep 1000");
     let health = "(sleep 0.01 &)";
     let args = ["-w", "0", "-m", "conf=/conf", "-H", health, "-d", "0", "-i", "0.02", "-e"];
-    let running = stage.zkexec(&args).arg(&child).spawn();
+    let running = fixture.zkexec(&args).arg(&child).spawn();
     let tool = running.pid().cast_signed();
     for (round, content) in ["b", "c"].into_iter().enumerate() {
-        stage.wait_starts(round + 1);
+        fixture.wait_starts(round + 1);
         running.wait_log_times("successful health check", 5 * (round + 1));
-        stage.zk.set("/conf", content).unwrap();
+        fixture.zk.set("/conf", content).unwrap();
     }
-    stage.wait_starts(3);
+    fixture.wait_starts(3);
     eventually("no zombies", || {
         let zombies: Vec<_> =
             children(tool).into_iter().filter(|child| child.state == 'Z').collect();
@@ -88,51 +88,51 @@ fn no_zombie_stays() {
 
 #[test]
 fn a_child_that_stops_itself_is_ended_all_the_same() {
-    let mut stage = Stage::with_conf("stops_itself", "a");
+    let mut fixture = ExecFixture::with_conf("stops_itself", "a");
     let child = "echo \"$$ $(cat conf)\" >> starts; kill -STOP $$; exec sleep 1000";
-    let running = stage.zkexec(&["-w", "0", "-m", "conf=/conf", "-e", child]).spawn();
-    let (pid, _) = stage.wait_starts(1);
+    let running = fixture.zkexec(&["-w", "0", "-m", "conf=/conf", "-e", child]).spawn();
+    let (pid, _) = fixture.wait_starts(1);
     super::processes::wait_stopped(pid);
-    stage.zk.set("/conf", "b").unwrap();
-    let (pid, _) = stage.wait_starts(2);
+    fixture.zk.set("/conf", "b").unwrap();
+    let (pid, _) = fixture.wait_starts(2);
     super::processes::wait_stopped(pid);
     stop(running);
 }
 
 #[test]
 fn a_child_that_ends_at_once_costs_one_start() {
-    let mut stage = Stage::with_conf("ends_at_once", "a");
+    let mut fixture = ExecFixture::with_conf("ends_at_once", "a");
     let child =
         "echo \"$$ $(cat conf)\" >> starts; test \"$(cat conf)\" = a && exec sleep 1000; exit 9";
-    let mut running = stage.zkexec(&["-w", "0", "-m", "conf=/conf", "-e", child]).spawn();
-    stage.wait_starts(1);
-    stage.zk.set("/conf", "b").unwrap();
+    let mut running = fixture.zkexec(&["-w", "0", "-m", "conf=/conf", "-e", child]).spawn();
+    fixture.wait_starts(1);
+    fixture.zk.set("/conf", "b").unwrap();
     running.wait_exit().code(9);
-    assert_eq!(stage.found(), ["a", "b"]);
+    assert_eq!(fixture.contents(), ["a", "b"]);
 }
 
 #[test]
 fn a_child_that_can_not_be_started_again_ends_us_as_a_shell_would() {
     for (break_it, code) in [("rm child", 127), ("chmod 644 child", 126)] {
-        let mut stage = Stage::with_conf("can_not_be_started_again", "a");
-        stage.script("child", &format!("#!/bin/sh\n{NOTES}\n"));
+        let mut fixture = ExecFixture::with_conf("can_not_be_started_again", "a");
+        fixture.script("child", &format!("#!/bin/sh\n{RECORDING_CHILD}\n"));
         let args = ["-w", "0", "-m", "conf=/conf", "-a", "echo $ZKEXEC_EVENT >> alerts", "--"];
-        let mut running = stage.zkexec(&args).arg("./child").spawn();
-        stage.wait_starts(1);
-        Tool::program("sh").args(["-c", break_it]).cwd(stage.scratch.path()).run().ok();
-        stage.zk.set("/conf", "b").unwrap();
+        let mut running = fixture.zkexec(&args).arg("./child").spawn();
+        fixture.wait_starts(1);
+        Tool::program("sh").args(["-c", break_it]).cwd(fixture.scratch.path()).run().ok();
+        fixture.zk.set("/conf", "b").unwrap();
         running.wait_exit().code(code).stderr_has("cannot run ./child");
-        stage.file_says("alerts", "exit\n");
+        fixture.wait_file("alerts", "exit\n");
     }
 }
 
 #[test]
 fn a_child_that_lost_its_parent_is_reaped_while_it_runs() {
-    let stage = Stage::new("lost_its_parent");
-    stage.script("daemon.sh", DAEMON);
-    let running = stage.zkexec(&["-e", "./daemon.sh; exec sleep 1000"]).spawn();
+    let fixture = ExecFixture::new("lost_its_parent");
+    fixture.script("daemon.sh", DAEMON);
+    let running = fixture.zkexec(&["-e", "./daemon.sh; exec sleep 1000"]).spawn();
     let tool = running.pid().cast_signed();
-    let daemon = stage.pid_in("daemon");
+    let daemon = fixture.pid_in("daemon");
     let family = wait_children(tool, 2);
     assert!(family.iter().any(|child| child.pid == daemon), "{family:?}");
     super::processes::send(daemon, Signal::SIGKILL);
@@ -150,20 +150,20 @@ fn as_the_first_process_of_a_container_it_reaps_and_ends_all() {
         // Whoever may make a user namespace is root there.
         &["-Ur", "--pid", "--fork", "--mount-proc"]
     };
-    let mut stage = Stage::with_conf("first_process", "a");
-    stage.script("deaf.sh", DEAF);
-    let tool = stage.at_home(Tool::program("unshare").args(args).arg(Tool::path_of("zkexec")));
+    let mut fixture = ExecFixture::with_conf("first_process", "a");
+    fixture.script("deaf.sh", DEAF);
+    let tool = fixture.configure(Tool::program("unshare").args(args).arg(Tool::path_of("zkexec")));
     let child = "trap '' TERM; test $PPID = 1 && ./deaf.sh; (sh -c 'exit 3' &); \
                  while [ ! -s deaf ]; do sleep 0.02; done; \
                  echo \"$$ $(cat conf)\" >> starts; while :; do sleep 1000; done";
     let tool = tool.args(["-w", "0", "--kill-timeout", "0.3", "-m", "conf=/conf", "-e", child]);
     let mut running = tool.spawn();
-    stage.wait_starts(1);
+    fixture.wait_starts(1);
     let init = children(running.pid().cast_signed()).remove(0).pid;
     // The child, and the daemon that lost its parent.
     let family = wait_children(init, 2);
-    stage.zk.set("/conf", "b").unwrap();
-    stage.wait_starts(2);
+    fixture.zk.set("/conf", "b").unwrap();
+    fixture.wait_starts(2);
     family.iter().for_each(|process| wait_gone(process.pid));
     let family = wait_children(init, 2);
     super::processes::send(init, Signal::SIGTERM);

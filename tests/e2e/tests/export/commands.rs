@@ -13,8 +13,8 @@ fn is_alive(pid: &str) -> bool {
 }
 
 #[track_caller]
-fn wait_until_gone(place: &Place, file: &str) {
-    let pid = place.scratch.read(file).unwrap();
+fn wait_until_gone(fixture: &ExportFixture, file: &str) {
+    let pid = fixture.scratch.read(file).unwrap();
     eventually(&format!("the process of {file} gone"), || match is_alive(&pid) {
         true => Err(pid.clone()),
         false => Ok(()),
@@ -23,40 +23,40 @@ fn wait_until_gone(place: &Place, file: &str) {
 
 #[test]
 fn commands_have_a_group_of_their_own_and_nothing_of_ours() {
-    let place = Place::with_farm("commands_have_a_group");
+    let fixture = ExportFixture::with_farm("commands_have_a_group");
     let (hook, check) = (format!("{SURROUNDINGS} > hook"), format!("{SURROUNDINGS} > check"));
-    let running = place
+    let running = fixture
         .tool(&["db.json", "-c", &hook, "--check-cmd", &check])
-        .env("NOTIFY_SOCKET", place.scratch.join("nowhere"))
+        .env("NOTIFY_SOCKET", fixture.scratch.join("nowhere"))
         .env("WATCHDOG_USEC", "10000000")
         .env("WATCHDOG_PID", "1")
         .spawn();
-    place.wait_for_text("hook", "/dev/null\nown\nnone none none\n");
-    place.wait_for_text("check", "/dev/null\nown\nnone none none\n");
+    fixture.wait_for_text("hook", "/dev/null\nown\nnone none none\n");
+    fixture.wait_for_text("check", "/dev/null\nown\nnone none none\n");
     stop(running);
 }
 
 #[test]
 fn a_burst_of_changes_is_one_run() {
-    let mut place = Place::with_farm("a_burst_of_changes");
+    let mut fixture = ExportFixture::with_farm("a_burst_of_changes");
     let command = "echo $ZK_EVENT $ZK_COUNT >> ran";
-    let running = place.start(&["db.json", "-w", "1s:20s", "-c", command]);
+    let running = fixture.start(&["db.json", "-w", "1s:20s", "-c", command]);
     for n in 0..50 {
-        place.host(&format!("h{n}"), &json!({"n": n}));
+        fixture.host(&format!("h{n}"), &json!({"n": n}));
     }
     // The first one at once, the others together.
-    place.wait_for_text("ran", "start 2\nchange 3\nchange 52\n");
+    fixture.wait_for_text("ran", "start 2\nchange 3\nchange 52\n");
     stop(running);
 }
 
 #[test]
 fn a_command_is_tried_again_until_it_succeeds() {
-    let place = Place::with_farm("a_command_is_tried_again");
+    let fixture = ExportFixture::with_farm("a_command_is_tried_again");
     let command = "echo $ZK_EVENT +$ZK_ADDED >> ran; test $(wc -l < ran) -ge 3";
-    let running = place.start(&["db.json", "-c", command]);
+    let running = fixture.start(&["db.json", "-c", command]);
     let all = "start +1.2.3.4 1.2.3.5\nretry +1.2.3.4 1.2.3.5\nretry +1.2.3.4 1.2.3.5\n";
-    place.wait_for_text("ran", all);
-    steadily(WHILE, "no further run", || match place.scratch.read("ran") {
+    fixture.wait_for_text("ran", all);
+    steadily(WHILE, "no further run", || match fixture.scratch.read("ran") {
         Ok(text) if text == all => Ok(()),
         other => Err(format!("{other:?}")),
     });
@@ -66,57 +66,58 @@ fn a_command_is_tried_again_until_it_succeeds() {
 
 #[test]
 fn a_command_over_its_limit_is_told_and_then_killed_with_all_it_started() {
-    let place = Place::with_farm("a_command_over_its_limit");
+    let fixture = ExportFixture::with_farm("a_command_over_its_limit");
     let command = "trap 'echo told >> told' TERM; echo $$ > shell; \
                    (trap '' TERM; sh -c 'echo $$ > grandchild; exec sleep 100') & \
                    while :; do sleep 0.1; done";
     let start = Instant::now();
-    let running = place.start(&["db.json", "-c", command, "--cmd-timeout", "2s"]);
+    let running = fixture.start(&["db.json", "-c", command, "--cmd-timeout", "2s"]);
     running.wait_log("command takes too long, ending it");
-    place.wait_for_text("told", "told\n");
+    fixture.wait_for_text("told", "told\n");
     running.wait_log("command failed: killed by signal 9");
     assert!(start.elapsed() >= Duration::from_secs(5), "{:?}", start.elapsed());
-    wait_until_gone(&place, "shell");
-    wait_until_gone(&place, "grandchild");
+    wait_until_gone(&fixture, "shell");
+    wait_until_gone(&fixture, "grandchild");
     stop(running);
 }
 
 #[test]
 fn commands_end_with_the_exporter() {
     for option in ["-c", "--check-cmd"] {
-        let place = Place::with_farm(&format!("commands_end{}", option.replace('-', "_")));
+        let fixture =
+            ExportFixture::with_farm(&format!("commands_end{}", option.replace('-', "_")));
         let command = "(trap '' TERM; sh -c 'echo $$ > grandchild; exec sleep 100') & \
                        echo $$ > shell; wait";
-        let running = place.tool(&["db.json", option, command]).spawn();
+        let running = fixture.tool(&["db.json", option, command]).spawn();
         for file in ["shell", "grandchild"] {
-            eventually(file, || match place.scratch.read(file)?.ends_with('\n') {
+            eventually(file, || match fixture.scratch.read(file)?.ends_with('\n') {
                 true => Ok(()),
                 false => Err("not yet whole".to_owned()),
             });
         }
         stop(running);
-        wait_until_gone(&place, "shell");
-        wait_until_gone(&place, "grandchild");
+        wait_until_gone(&fixture, "shell");
+        wait_until_gone(&fixture, "grandchild");
     }
 }
 
 #[test]
 fn runs_keep_their_distance() {
-    let mut place = Place::with_farm("runs_keep_their_distance");
+    let mut fixture = ExportFixture::with_farm("runs_keep_their_distance");
     let command = "echo $ZK_EVENT $ZK_COUNT $(date +%s%N) >> ran";
     let args = ["db.json", "-w", "0", "-c", command, "--min-interval", "1s", "--splay", "100ms"];
-    let running = place.start(&args);
-    let wait_for = |place: &Place, line: &str| {
-        eventually(line, || match place.scratch.read("ran")? {
+    let running = fixture.start(&args);
+    let wait_for = |fixture: &ExportFixture, line: &str| {
+        eventually(line, || match fixture.scratch.read("ran")? {
             ran if ran.contains(line) && ran.ends_with('\n') => Ok(ran),
             ran => Err(ran),
         })
     };
-    wait_for(&place, "start 2 ");
+    wait_for(&fixture, "start 2 ");
     for n in 0..20 {
-        place.host(&format!("h{n}"), &json!({}));
+        fixture.host(&format!("h{n}"), &json!({}));
     }
-    let ran = wait_for(&place, "change 22 ");
+    let ran = wait_for(&fixture, "change 22 ");
     stop(running);
     let at: Vec<u64> =
         ran.lines().map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();

@@ -39,12 +39,12 @@ fn chmod(path: &Path, mode: u32) {
 }
 
 /// `zkexport` as a user whom permissions apply to.
-fn unprivileged(place: &Place, args: &[&str]) -> Tool {
-    Tool::unprivileged("zkexport", &place.scratch)
+fn unprivileged(fixture: &ExportFixture, args: &[&str]) -> Tool {
+    Tool::unprivileged("zkexport", &fixture.scratch)
         .args(["/services/db"])
         .args(args)
-        .env("ZKHOST", place.chroot.connect_string())
-        .cwd(place.scratch.path())
+        .env("ZKHOST", fixture.chroot.connect_string())
+        .cwd(fixture.scratch.path())
 }
 
 /// A small file system of its own, unmounted on drop.
@@ -67,12 +67,16 @@ impl Drop for Tmpfs {
 }
 
 /// Makes a farm that does not fit, has it noticed, makes room, and has it caught up.
-fn a_disk_that_fills_up(mut place: Place, running: Running, make_room: impl FnOnce(&Running)) {
-    let (disk, file) = (place.scratch.join("disk"), place.scratch.join("disk/db.json"));
+fn a_disk_that_fills_up(
+    mut fixture: ExportFixture,
+    running: Running,
+    make_room: impl FnOnce(&Running),
+) {
+    let (disk, file) = (fixture.scratch.join("disk"), fixture.scratch.join("disk/db.json"));
     let old = fs::read_to_string(&file).unwrap();
-    place.host("1.2.3.4", &json!({"large": "x".repeat(200_000)}));
+    fixture.host("1.2.3.4", &json!({"large": "x".repeat(200_000)}));
     running.wait_log("the file stays as it is, trying again: cannot write disk/db.json: ");
-    place.host("1.2.3.5", &json!({"n": 1}));
+    fixture.host("1.2.3.5", &json!({"n": 1}));
     steadily(WHILE, "the old file is whole", || match fs::read_to_string(&file) {
         Ok(text) if text == old => Ok(()),
         other => Err(format!("{:?}", other.map(|text| text.len()))),
@@ -93,161 +97,165 @@ fn a_disk_that_fills_up(mut place: Place, running: Running, make_room: impl FnOn
 
 #[test]
 fn a_full_disk_leaves_the_old_file_and_is_caught_up() {
-    let place = Place::with_farm("a_full_disk");
-    let path = place.scratch.join("disk");
+    let fixture = ExportFixture::with_farm("a_full_disk");
+    let path = fixture.scratch.join("disk");
     let Some(_tmpfs) = Tmpfs::mount(path.clone()) else {
         // Where nothing can be mounted, a limit makes every disk a full one.
         drop(fs::remove_dir(path));
-        return a_limit_is_a_full_disk(place);
+        return a_limit_is_a_full_disk(fixture);
     };
-    let running = place.start(&["disk/db.json"]);
+    let running = fixture.start(&["disk/db.json"]);
     let make_room = |_: &Running| must("mount", &["-o", "remount,size=4m", text(&path)]);
-    a_disk_that_fills_up(place, running, make_room);
+    a_disk_that_fills_up(fixture, running, make_room);
 }
 
 #[test]
 fn a_full_disk_ends_a_single_run_and_leaves_the_old_file() {
-    let mut place = Place::with_farm("a_full_disk_once");
-    fs::create_dir(place.scratch.join("conf")).unwrap();
-    let once = |place: &Place, extra: &[&str]| {
+    let mut fixture = ExportFixture::with_farm("a_full_disk_once");
+    fs::create_dir(fixture.scratch.join("conf")).unwrap();
+    let once = |fixture: &ExportFixture, extra: &[&str]| {
         let limited = "trap '' XFSZ; ulimit -S -f 8; exec \"$0\" \"$@\"";
         let tool = Tool::program("sh").args(["-c", limited]).arg(Tool::path_of("zkexport"));
         let tool = tool.args(["/services/db", "conf/db.json", "--once"]).args(extra);
-        tool.env("ZKHOST", place.chroot.connect_string()).cwd(place.scratch.path()).run()
+        tool.env("ZKHOST", fixture.chroot.connect_string()).cwd(fixture.scratch.path()).run()
     };
-    once(&place, &[]).ok();
-    let old = place.scratch.read("conf/db.json").unwrap();
-    place.host("1.2.3.4", &json!({"large": "x".repeat(200_000)}));
+    once(&fixture, &[]).ok();
+    let old = fixture.scratch.read("conf/db.json").unwrap();
+    fixture.host("1.2.3.4", &json!({"large": "x".repeat(200_000)}));
     for extra in [&[][..], &["--in-place"], &["--check-cmd", "touch checked"]] {
-        once(&place, extra)
+        once(&fixture, extra)
             .code(73)
             .stderr_has("zkexport: cannot write conf/db.json: File too large");
-        assert_eq!(place.scratch.read("conf/db.json").unwrap(), old, "{extra:?}");
-        assert_eq!(names(&place.scratch.join("conf")), ["db.json"], "{extra:?}");
+        assert_eq!(fixture.scratch.read("conf/db.json").unwrap(), old, "{extra:?}");
+        assert_eq!(names(&fixture.scratch.join("conf")), ["db.json"], "{extra:?}");
     }
-    assert!(!place.scratch.join("checked").exists());
+    assert!(!fixture.scratch.join("checked").exists());
 }
 
 #[test]
 fn a_limit_of_the_file_size_is_like_a_full_disk() {
-    a_limit_is_a_full_disk(Place::with_farm("a_limit_of_the_file_size"));
+    a_limit_is_a_full_disk(ExportFixture::with_farm("a_limit_of_the_file_size"));
 }
 
-fn a_limit_is_a_full_disk(place: Place) {
-    fs::create_dir(place.scratch.join("disk")).unwrap();
+fn a_limit_is_a_full_disk(fixture: ExportFixture) {
+    fs::create_dir(fixture.scratch.join("disk")).unwrap();
     let limited = "trap '' XFSZ; ulimit -S -f 8; exec \"$0\" \"$@\"";
     let running = Tool::program("sh")
         .args(["-c", limited])
         .arg(Tool::path_of("zkexport"))
         .args(["/services/db", "disk/db.json"])
-        .env("ZKHOST", place.chroot.connect_string())
-        .cwd(place.scratch.path())
+        .env("ZKHOST", fixture.chroot.connect_string())
+        .cwd(fixture.scratch.path())
         .spawn();
     running.wait_log("the file is current");
     let make_room = |running: &Running| {
         must("prlimit", &["--pid", &running.pid().to_string(), "--fsize=unlimited"]);
     };
-    a_disk_that_fills_up(place, running, make_room);
+    a_disk_that_fills_up(fixture, running, make_room);
 }
 
 #[test]
 fn a_directory_that_can_not_be_written_for_a_while_is_caught_up() {
-    let mut place = Place::with_farm("a_directory_not_writable");
-    let conf = place.scratch.join("conf");
+    let mut fixture = ExportFixture::with_farm("a_directory_not_writable");
+    let conf = fixture.scratch.join("conf");
     fs::create_dir(&conf).unwrap();
     chmod(&conf, 0o777);
-    let running = unprivileged(&place, &["conf/db.json", "-c", "echo $ZK_EVENT >> ran"]).spawn();
+    let running = unprivileged(&fixture, &["conf/db.json", "-c", "echo $ZK_EVENT >> ran"]).spawn();
     running.wait_log("the file is current");
-    place.wait_for_text("ran", "start\n");
-    let old = place.scratch.read("conf/db.json").unwrap();
+    fixture.wait_for_text("ran", "start\n");
+    let old = fixture.scratch.read("conf/db.json").unwrap();
     chmod(&conf, 0o555);
-    place.host("a", &json!({}));
+    fixture.host("a", &json!({}));
     running.wait_log(
         "the file stays as it is, trying again: cannot write conf/db.json: Permission denied",
     );
-    place.host("b", &json!({}));
-    steadily(WHILE, "the old file stays", || match place.scratch.read("conf/db.json") {
+    fixture.host("b", &json!({}));
+    steadily(WHILE, "the old file stays", || match fixture.scratch.read("conf/db.json") {
         Ok(text) if text == old => Ok(()),
         other => Err(format!("{other:?}")),
     });
     assert_eq!(names(&conf), ["db.json"]);
     chmod(&conf, 0o777);
     running.wait_log("the file can be written again");
-    let seen: Value = serde_json::from_str(&place.scratch.read("conf/db.json").unwrap()).unwrap();
+    let seen: Value = serde_json::from_str(&fixture.scratch.read("conf/db.json").unwrap()).unwrap();
     assert_eq!(seen.as_object().unwrap().len(), 4);
-    place.wait_for_text("ran", "start\nchange\n");
+    fixture.wait_for_text("ran", "start\nchange\n");
     let log = stop(running);
     assert_eq!(log.matches("the file stays as it is").count(), 1, "{log}");
 }
 
 #[test]
 fn what_can_never_be_written_ends_it_at_start() {
-    let place = Place::with_farm("what_can_never_be_written");
-    let closed = place.scratch.join("closed");
+    let fixture = ExportFixture::with_farm("what_can_never_be_written");
+    let closed = fixture.scratch.join("closed");
     fs::create_dir(&closed).unwrap();
     chmod(&closed, 0o555);
-    let denied = unprivileged(&place, &["closed/db.json"]).run();
+    let denied = unprivileged(&fixture, &["closed/db.json"]).run();
     denied.code(77).stderr_has("zkexport: cannot write closed/db.json: Permission denied");
-    let given_away = unprivileged(&place, &["db.json", "--owner", "root"]).run();
+    let given_away = unprivileged(&fixture, &["db.json", "--owner", "root"]).run();
     given_away.code(77).stderr_has("zkexport: cannot write db.json: Operation not permitted");
-    assert!(!place.scratch.join("db.json").exists());
-    place.scratch.write("dir.json/keep", "");
-    place.tool(&["-f", "json", "dir.json"]).run().code(78).stderr_has("not a regular file");
-    nix::unistd::mkfifo(&place.scratch.join("fifo.json"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert!(!fixture.scratch.join("db.json").exists());
+    fixture.scratch.write("dir.json/keep", "");
+    fixture.tool(&["-f", "json", "dir.json"]).run().code(78).stderr_has("not a regular file");
+    nix::unistd::mkfifo(&fixture.scratch.join("fifo.json"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     for args in [&["fifo.json"][..], &["fifo.json", "--in-place"], &["fifo.json", "-n"]] {
-        place.tool(args).run().code(78).stderr_has("fifo.json: not a regular file");
+        fixture.tool(args).run().code(78).stderr_has("fifo.json: not a regular file");
     }
-    place.tool(&["away/db.json", "--once"]).run().code(73).stderr_has("No such file or directory");
-    for name in names(place.scratch.path()) {
+    fixture
+        .tool(&["away/db.json", "--once"])
+        .run()
+        .code(73)
+        .stderr_has("No such file or directory");
+    for name in names(fixture.scratch.path()) {
         assert!(!name.starts_with('.'), "{name}");
     }
 }
 
 #[test]
 fn a_directory_in_the_place_of_the_file_is_waited_out() {
-    let mut place = Place::with_farm("a_directory_in_the_place");
-    let running = place.start(&["-f", "json", "db.json"]);
-    let path = place.scratch.join("db.json");
+    let mut fixture = ExportFixture::with_farm("a_directory_in_the_place");
+    let running = fixture.start(&["-f", "json", "db.json"]);
+    let path = fixture.scratch.join("db.json");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    place.host("a", &json!({}));
+    fixture.host("a", &json!({}));
     running.wait_log("trying again: cannot write db.json: not a regular file; file=db.json");
     fs::remove_dir(&path).unwrap();
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    place.host("b", &json!({}));
+    fixture.host("b", &json!({}));
     fs::remove_file(&path).unwrap();
-    place.wait_for("all of it", |file| file.as_object().is_some_and(|hosts| hosts.len() == 4));
+    fixture.wait_for("all of it", |file| file.as_object().is_some_and(|hosts| hosts.len() == 4));
     running.wait_log("the file can be written again");
-    assert_eq!(names(place.scratch.path()), ["db.json"]);
+    assert_eq!(names(fixture.scratch.path()), ["db.json"]);
     let log = stop(running);
     assert_eq!(log.matches("the file stays as it is").count(), 1, "{log}");
 }
 
 #[test]
 fn a_link_stays_a_link_and_its_target_is_replaced() {
-    let mut place = Place::with_farm("a_link_stays");
-    let real = place.scratch.write("real/db.json", "old");
-    symlink("real/db.json", place.scratch.join("db.json")).unwrap();
-    let running = place.start(&["db.json"]);
-    place.host("a", &json!({}));
-    place.wait_for("the change", |file| file.get("a").is_some());
-    let link = fs::symlink_metadata(place.scratch.join("db.json")).unwrap();
+    let mut fixture = ExportFixture::with_farm("a_link_stays");
+    let real = fixture.scratch.write("real/db.json", "old");
+    symlink("real/db.json", fixture.scratch.join("db.json")).unwrap();
+    let running = fixture.start(&["db.json"]);
+    fixture.host("a", &json!({}));
+    fixture.wait_for("the change", |file| file.get("a").is_some());
+    let link = fs::symlink_metadata(fixture.scratch.join("db.json")).unwrap();
     assert!(link.file_type().is_symlink());
     assert!(fs::read_to_string(&real).unwrap().contains("\"a\""));
     // A target that is gone is made again.
     fs::remove_file(&real).unwrap();
-    place.host("b", &json!({}));
-    place.wait_for("the new target", |file| file.get("b").is_some());
+    fixture.host("b", &json!({}));
+    fixture.wait_for("the new target", |file| file.get("b").is_some());
     stop(running);
-    assert_eq!(names(place.scratch.path()), ["db.json", "real"]);
-    assert_eq!(names(&place.scratch.join("real")), ["db.json"]);
+    assert_eq!(names(fixture.scratch.path()), ["db.json", "real"]);
+    assert_eq!(names(&fixture.scratch.join("real")), ["db.json"]);
 }
 
 #[test]
 fn a_mounted_file_is_rewritten_with_a_warning() {
-    let mut place = Place::with_farm("a_mounted_file");
-    let real = place.scratch.write("real.json", "x".repeat(10_000));
-    place.scratch.write("db.json", "");
+    let mut fixture = ExportFixture::with_farm("a_mounted_file");
+    let real = fixture.scratch.write("real.json", "x".repeat(10_000));
+    fixture.scratch.write("db.json", "");
     let inode = fs::metadata(&real).unwrap().ino();
     // In a view of the file system that goes with the process. Who is not root is
     // root in it.
@@ -266,12 +274,12 @@ fn a_mounted_file_is_rewritten_with_a_warning() {
         let tool = Tool::new("zkexport").args(["/services/db", "real.json", "--in-place"]);
         (tool, "the file is current")
     };
-    let tool = tool.env("ZKHOST", place.chroot.connect_string()).cwd(place.scratch.path());
+    let tool = tool.env("ZKHOST", fixture.chroot.connect_string()).cwd(fixture.scratch.path());
     let running = tool.spawn();
     running.wait_log("the file is current");
     running.wait_log(warning);
     for n in 0..3 {
-        place.host("a", &json!({"n": n, "filler": "y".repeat(5000 * (3 - n))}));
+        fixture.host("a", &json!({"n": n, "filler": "y".repeat(5000 * (3 - n))}));
         eventually("the change in the mounted file", || {
             let text = fs::read_to_string(&real).map_err(|error| error.to_string())?;
             let file: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
@@ -281,44 +289,44 @@ fn a_mounted_file_is_rewritten_with_a_warning() {
     assert_eq!(fs::metadata(&real).unwrap().ino(), inode);
     let log = stop(running);
     assert_eq!(log.matches(warning).count(), 1, "{log}");
-    assert_eq!(names(place.scratch.path()), ["db.json", "real.json"]);
+    assert_eq!(names(fixture.scratch.path()), ["db.json", "real.json"]);
 }
 
 #[test]
 fn the_same_file_is_rewritten_when_asked() {
-    let mut place = Place::with_farm("the_same_file");
-    let path = place.scratch.write("db.json", "old");
+    let mut fixture = ExportFixture::with_farm("the_same_file");
+    let path = fixture.scratch.write("db.json", "old");
     let inode = fs::metadata(&path).unwrap().ino();
-    let running = place.start(&["db.json", "--in-place", "--check-cmd", "test -s {}"]);
-    place.host("a", &json!({}));
-    place.wait_for("the change", |file| file.get("a").is_some());
+    let running = fixture.start(&["db.json", "--in-place", "--check-cmd", "test -s {}"]);
+    fixture.host("a", &json!({}));
+    fixture.wait_for("the change", |file| file.get("a").is_some());
     assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
     let log = stop(running);
     assert!(!log.contains("rewriting"), "what was asked for is no surprise: {log}");
-    assert_eq!(names(place.scratch.path()), ["db.json"]);
+    assert_eq!(names(fixture.scratch.path()), ["db.json"]);
     fs::remove_file(&path).unwrap();
-    place.tool(&["db.json", "--in-place", "--once"]).run().ok();
+    fixture.tool(&["db.json", "--in-place", "--once"]).run().ok();
     assert!(path.exists(), "a missing file is made");
 }
 
 #[test]
 fn mode_and_owner_are_kept_or_as_asked() {
-    let mut place = Place::with_farm("mode_and_owner");
-    let path = place.scratch.write("db.json", "old");
+    let mut fixture = ExportFixture::with_farm("mode_and_owner");
+    let path = fixture.scratch.write("db.json", "old");
     let owner = |path: &Path| fs::metadata(path).map(|stat| (stat.uid(), stat.gid())).unwrap();
     chmod(&path, 0o604);
     if is_root() {
         std::os::unix::fs::chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
     }
     let was = owner(&path);
-    let running = place.start(&["db.json"]);
-    place.host("a", &json!({}));
-    place.wait_for("the change", |file| file.get("a").is_some());
+    let running = fixture.start(&["db.json"]);
+    fixture.host("a", &json!({}));
+    fixture.wait_for("the change", |file| file.get("a").is_some());
     assert_eq!((mode(&path), owner(&path)), (0o604, was));
     stop(running);
     // The same bytes, and yet not as they should be.
     let modified = fs::metadata(&path).unwrap().modified().unwrap();
-    place.tool(&["db.json", "--once", "--mode", "600"]).run().ok();
+    fixture.tool(&["db.json", "--once", "--mode", "600"]).run().ok();
     assert_eq!((mode(&path), owner(&path)), (0o600, was));
     assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), modified);
     let own = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
@@ -326,16 +334,16 @@ fn mode_and_owner_are_kept_or_as_asked() {
     let text = format!("{}:{}", wanted.0, wanted.1);
     for args in [&["new.json"][..], &["db.json"], &["db.json", "--in-place"], &["-f", "dir", "d"]] {
         let args = [args, &["--once", "--mode", "0640", "--owner", &text]].concat();
-        place.tool(&args).run().ok();
-        place.host("a", &json!({"n": args.len()}));
+        fixture.tool(&args).run().ok();
+        fixture.host("a", &json!({"n": args.len()}));
     }
     for name in ["new.json", "db.json", "d/1.2.3.4/enabled"] {
-        let path = place.scratch.join(name);
+        let path = fixture.scratch.join(name);
         assert_eq!((mode(&path), owner(&path)), (0o640, wanted), "{name}");
     }
     let masked = "umask 027; exec \"$0\" \"$@\"";
     let tool = Tool::program("sh").args(["-c", masked]).arg(Tool::path_of("zkexport"));
-    let tool = tool.args(["/services/db", "masked.json", "--once"]).cwd(place.scratch.path());
-    tool.env("ZKHOST", place.chroot.connect_string()).run().ok();
-    assert_eq!(mode(&place.scratch.join("masked.json")), 0o640);
+    let tool = tool.args(["/services/db", "masked.json", "--once"]).cwd(fixture.scratch.path());
+    tool.env("ZKHOST", fixture.chroot.connect_string()).run().ok();
+    assert_eq!(mode(&fixture.scratch.join("masked.json")), 0o640);
 }

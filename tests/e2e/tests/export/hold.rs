@@ -2,9 +2,9 @@
 
 use super::*;
 
-fn farm_of(place: &mut Place, hosts: usize) {
+fn farm_of(fixture: &mut ExportFixture, hosts: usize) {
     for n in 0..hosts {
-        place.host(&format!("h{n}"), &json!({"n": n}));
+        fixture.host(&format!("h{n}"), &json!({"n": n}));
     }
 }
 
@@ -14,22 +14,23 @@ fn count(file: &Value) -> usize {
 
 #[test]
 fn hosts_that_go_at_once_stay_for_a_while_and_are_believed_in_the_end() {
-    let mut place = Place::with_farm("hosts_that_go_at_once");
-    farm_of(&mut place, 8);
-    let running = place.start(&["db.json", "--hold-drop", "50%:2s", "-c", "echo $ZK_COUNT >> ran"]);
-    let before = place.json();
+    let mut fixture = ExportFixture::with_farm("hosts_that_go_at_once");
+    farm_of(&mut fixture, 8);
+    let running =
+        fixture.start(&["db.json", "--hold-drop", "50%:2s", "-c", "echo $ZK_COUNT >> ran"]);
+    let before = fixture.json();
     let start = Instant::now();
     for n in 0..8 {
-        place.remove(&format!("h{n}"));
+        fixture.remove(&format!("h{n}"));
     }
     running.wait_log("many hosts went at once, keeping them for 2s");
     // Edits and newcomers are not held up.
-    place.host("1.2.3.4", &json!({"x": 1}));
-    place.host("new", &json!({}));
-    place.wait_for("the newcomer", |file| file.get("new").is_some() && count(file) == 11);
-    let seen = place.json();
+    fixture.host("1.2.3.4", &json!({"x": 1}));
+    fixture.host("new", &json!({}));
+    fixture.wait_for("the newcomer", |file| file.get("new").is_some() && count(file) == 11);
+    let seen = fixture.json();
     assert_eq!((&seen["h7"], &seen["1.2.3.4"]), (&before["h7"], &json!({"x": 1})));
-    place.wait_for("the end of the hold", |file| count(file) == 3);
+    fixture.wait_for("the end of the hold", |file| count(file) == 3);
     assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
     let log = stop(running);
     assert_eq!(log.matches("many hosts went at once").count(), 1, "{log}");
@@ -38,45 +39,45 @@ fn hosts_that_go_at_once_stay_for_a_while_and_are_believed_in_the_end() {
 
 #[test]
 fn hosts_that_come_back_were_never_missing() {
-    let mut place = Place::with_farm("hosts_that_come_back");
-    farm_of(&mut place, 8);
+    let mut fixture = ExportFixture::with_farm("hosts_that_come_back");
+    farm_of(&mut fixture, 8);
     // Those few that go before it is clear that many do have their moment to wait.
     let args = ["db.json", "--hold-drop", "30%", "-w", "1s:9s", "-c", "echo $ZK_COUNT >> ran"];
-    let running = place.start(&args);
+    let running = fixture.start(&args);
     for n in 0..8 {
-        place.remove(&format!("h{n}"));
+        fixture.remove(&format!("h{n}"));
     }
     running.wait_log("many hosts went at once, keeping them for 300s");
-    farm_of(&mut place, 8);
+    farm_of(&mut fixture, 8);
     running.wait_log("all hosts that were held are back");
-    place.host("last", &json!({}));
-    place.wait_for("the last change", |file| count(file) == 11);
-    place.wait_for_text("ran", "10\n11\n");
+    fixture.host("last", &json!({}));
+    fixture.wait_for("the last change", |file| count(file) == 11);
+    fixture.wait_for_text("ran", "10\n11\n");
     stop(running);
-    assert_eq!(place.scratch.read("ran").unwrap(), "10\n11\n");
+    assert_eq!(fixture.scratch.read("ran").unwrap(), "10\n11\n");
 }
 
 #[test]
 fn a_few_hosts_and_those_that_the_filter_drops_are_never_held() {
-    let mut place = Place::with_farm("a_few_hosts_and_those");
-    farm_of(&mut place, 8);
+    let mut fixture = ExportFixture::with_farm("a_few_hosts_and_those");
+    farm_of(&mut fixture, 8);
     let running =
-        place.start(&["db.json", "--hold-drop", "50%:1h", "-F", "n<100", "--min-hosts", "3"]);
-    assert_eq!(count(&place.json()), 8);
+        fixture.start(&["db.json", "--hold-drop", "50%:1h", "-F", "n<100", "--min-hosts", "3"]);
+    assert_eq!(count(&fixture.json()), 8);
     for n in 0..4 {
-        place.host(&format!("h{n}"), &json!({"n": 100}));
+        fixture.host(&format!("h{n}"), &json!({"n": 100}));
     }
-    place.wait_for("the filtered ones gone", |file| count(file) == 4);
-    place.remove("h4");
-    place.wait_for("a single one gone", |file| count(file) == 3);
+    fixture.wait_for("the filtered ones gone", |file| count(file) == 4);
+    fixture.remove("h4");
+    fixture.wait_for("a single one gone", |file| count(file) == 3);
     // Five of ten: whether the filter kept them does not matter, the four it did
     // not keep stay out.
     for name in ["h0", "h1", "h2", "h3"] {
-        place.remove(name);
+        fixture.remove(name);
     }
     running.wait_log("many hosts went at once");
-    place.wait_for("the one that went first", |file| count(file) == 4);
-    assert!(place.json().get("h4").is_some());
+    fixture.wait_for("the one that went first", |file| count(file) == 4);
+    assert!(fixture.json().get("h4").is_some());
     stop(running);
 }
 

@@ -1,6 +1,6 @@
 //! Three servers, each behind a wire that can be cut, and hosts that live on them.
 
-use crate::join::stage::{edit, hostname, record};
+use crate::join::fixture::{edit, hostname, record};
 use farm_harness::{
     Ensemble, FaultProxy, Options, Running, Scratch, Server, Stat, Tool, Zk, eventually_within,
 };
@@ -22,7 +22,7 @@ pub(crate) const LEADER_LOST: Duration = Duration::from_millis((TICK_MS * SYNC_T
 
 /// Tells what was measured to whoever runs a test with `--no-capture`.
 #[expect(clippy::print_stderr, reason = "the test's own output, shown on demand")]
-pub(crate) fn figure(what: &str, measured: Duration) {
+pub(crate) fn print_duration(what: &str, measured: Duration) {
     eprintln!("{what}: {} ms", measured.as_millis());
 }
 
@@ -83,7 +83,7 @@ impl Cluster {
         });
         let server = format!("server={} ", self.proxies[target].addr());
         for host in &mut *hosts {
-            host.is_alive("gathered");
+            host.assert_running("gathered");
             // Told as well, so that what is told from now on is about the fault.
             eventually_within(PATIENCE, "it says where it is", || {
                 let log = host.running.stderr();
@@ -97,7 +97,7 @@ impl Cluster {
     }
 
     /// The server that the only tool is on.
-    pub(crate) fn carrier(&self) -> usize {
+    pub(crate) fn connected_server(&self) -> usize {
         eventually_within(PATIENCE, "one server carries it", || {
             let open: Vec<u64> = self.proxies.iter().map(|proxy| proxy.counts().open).collect();
             let sum: u64 = open.iter().sum();
@@ -106,7 +106,7 @@ impl Cluster {
     }
 
     /// Makes one server a black hole.
-    pub(crate) fn swallow(&self, index: usize) {
+    pub(crate) fn stall(&self, index: usize) {
         self.proxies[index].stall();
     }
 
@@ -159,12 +159,12 @@ impl Host {
         self.edits.to_string()
     }
 
-    pub(crate) fn is_alive(&mut self, what: &str) {
+    pub(crate) fn assert_running(&mut self, what: &str) {
         assert!(self.running.is_running(), "{what}: {}", self.running.stderr());
     }
 
     /// How often it has been brought to another server, or back to one.
-    pub(crate) fn moves(&self) -> usize {
+    pub(crate) fn reconnects(&self) -> usize {
         self.running.stderr().matches("connected again").count()
     }
 
@@ -172,11 +172,11 @@ impl Host {
     /// content and the edits arrive; returns the longest time in which none did.
     pub(crate) fn edits_until(
         &mut self,
-        moves: usize,
-        observe: impl Fn() -> Option<Zk>,
+        reconnects: usize,
+        connect: impl Fn() -> Option<Zk>,
         is_over: impl Fn() -> bool,
     ) -> Duration {
-        let mut observer: Option<Zk> = None;
+        let mut client: Option<Zk> = None;
         let mut last_arrival = Instant::now();
         let mut longest = Duration::ZERO;
         let mut next_edit = Instant::now();
@@ -186,12 +186,12 @@ impl Host {
                 self.edit();
                 next_edit = Instant::now() + Duration::from_millis(100);
             }
-            if observer.is_none() {
-                observer = observe();
+            if client.is_none() {
+                client = connect();
             }
-            let seen = observer.as_mut().and_then(|zk| record(zk, &path).ok());
+            let seen = client.as_mut().and_then(|zk| record(zk, &path).ok());
             let Some(seen) = seen else {
-                observer = None;
+                client = None;
                 return Err(self.running.stderr());
             };
             let arrived = seen["edits"].as_str().and_then(|text| text.parse::<usize>().ok());
@@ -201,24 +201,24 @@ impl Host {
                 last_arrival = Instant::now();
             }
             longest = longest.max(last_arrival.elapsed());
-            let is_done = is_flowing && self.moves() > moves && is_over();
+            let is_done = is_flowing && self.reconnects() > reconnects && is_over();
             if is_done { Ok(()) } else { Err(self.running.stderr()) }
         });
         longest
     }
 
     /// The znode is the one it has been from the start, and both sides hold the same.
-    pub(crate) fn is_unharmed(&mut self, zk: &mut Zk, what: &str) {
+    pub(crate) fn assert_unharmed(&mut self, zk: &mut Zk, what: &str) {
         let wanted = json!({"edits": self.edits.to_string(), "hostname": hostname()});
-        self.holds(zk, &wanted, what);
+        self.wait_record(zk, &wanted, what);
         let stat = zk.get(&self.path()).unwrap().stat;
         let (is, was) =
             ((stat.czxid, stat.ephemeral_owner), (self.stat.czxid, self.stat.ephemeral_owner));
         assert_eq!(is, was, "{what}: {}", self.running.stderr());
-        self.is_alive(what);
+        self.assert_running(what);
     }
 
-    pub(crate) fn holds(&self, zk: &mut Zk, wanted: &Value, what: &str) {
+    pub(crate) fn wait_record(&self, zk: &mut Zk, wanted: &Value, what: &str) {
         let path = self.path();
         eventually_within(PATIENCE, &format!("{what}: {path} holds {wanted}"), || {
             let found = record(zk, &path)?;
@@ -228,7 +228,7 @@ impl Host {
     }
 
     /// A remote edit arrives too.
-    pub(crate) fn takes_edits(&self, zk: &mut Zk, value: &str) {
+    pub(crate) fn assert_takes_edits(&self, zk: &mut Zk, value: &str) {
         edit(zk, &self.path(), |record| record["remote"] = json!(value));
         eventually_within(PATIENCE, "the remote edit is in the config", || {
             let text = self.scratch.read("conf/remote")?;

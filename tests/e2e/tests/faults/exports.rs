@@ -1,6 +1,6 @@
 //! Files that follow a farm which is busy, or away.
 
-use super::ensemble::{Cluster, figure, session_of};
+use super::ensemble::{Cluster, print_duration, session_of};
 use farm_harness::{
     Ensemble, Running, Scratch, Server, Tool, Zk, ZkError, eventually, patience, steadily,
 };
@@ -67,11 +67,11 @@ fn a_minute_of_changes_costs_an_exporter_neither_its_session_nor_a_change() {
     let log = exporter.stderr();
     assert_eq!(log.matches("connected").count(), 1, "{log}");
     assert!(!log.contains("suspended"), "{log}");
-    figure("the last change in the file after", delays[delays.len() - 1]);
+    print_duration("the last change in the file after", delays[delays.len() - 1]);
     delays.sort();
     let (usual, longest) = (delays[delays.len() / 2], delays[delays.len() - 1]);
-    figure("  usually", usual);
-    figure("  at most", longest);
+    print_duration("  usually", usual);
+    print_duration("  at most", longest);
     // The machine may be busy with other tests now and then, but not always.
     assert!(usual < patience(Duration::from_millis(100)), "{delays:?}");
 }
@@ -141,20 +141,20 @@ fn fifty_changes_a_second_during_four_faults_all_reach_the_file() {
         let addr = cluster.ensemble.leader().addr();
         cluster.ensemble.servers().iter().position(|server| server.addr() == addr).unwrap()
     };
-    for fault in ["kill the leader", "freeze", "swallow", "kill"] {
+    for fault in ["kill the leader", "freeze", "stall", "kill"] {
         busy(500);
         // But for the leader, it is the very server that the exporter is on.
-        let index = if fault == "kill the leader" { leader() } else { cluster.carrier() };
+        let index = if fault == "kill the leader" { leader() } else { cluster.connected_server() };
         let server = cluster.ensemble.server(index);
         match fault {
             "freeze" => server.pause(),
-            "swallow" => cluster.swallow(index),
+            "stall" => cluster.stall(index),
             _ => server.kill(),
         }
         busy(3000);
         match fault {
             "freeze" => server.resume(),
-            "swallow" => cluster.pass(index),
+            "stall" => cluster.pass(index),
             _ => server.start_again(),
         }
         busy(1000);
@@ -166,6 +166,6 @@ fn fifty_changes_a_second_during_four_faults_all_reach_the_file() {
     eventually(&format!("the file is {wanted}"), || {
         says(&scratch, &wanted).map_err(|e| format!("{e}\n{}", exporter.stderr()))
     });
-    figure(&format!("{} changes, right after", writer.turn), last.elapsed());
+    print_duration(&format!("{} changes, right after", writer.turn), last.elapsed());
     steadily(Duration::from_millis(700), "it stays", || says(&scratch, &wanted));
 }

@@ -1,6 +1,6 @@
 //! Tools that end, also while nobody can hear it, and what stays of them.
 
-use super::ensemble::{Cluster, Host, figure, session_of};
+use super::ensemble::{Cluster, Host, print_duration, session_of};
 use farm_harness::{
     Ensemble, FaultProxy, Running, Scratch, Server, Signal, Tool, Zk, eventually,
     eventually_within, patience,
@@ -15,14 +15,14 @@ const AT_ONCE: Duration = Duration::from_millis(500);
 const FORGOTTEN: Duration = Duration::from_millis(4000 + 500 + 500);
 
 /// A tool on a wire of its own.
-struct Guest {
+struct ProxiedTool {
     running: Running,
     proxy: FaultProxy,
     zk: Zk,
     _scratch: Scratch,
 }
 
-impl Guest {
+impl ProxiedTool {
     fn start(test: &str, tool: &str) -> Self {
         let chroot = Ensemble::shared().chroot(test);
         let (scratch, mut zk) = (Scratch::new(), chroot.zk());
@@ -47,11 +47,11 @@ impl Guest {
     }
 
     /// Ends it, and waits until nothing of it is left.
-    fn ends(mut self, signal: Signal, what: &str, within: Duration) {
+    fn assert_forgotten_after(mut self, signal: Signal, what: &str, within: Duration) {
         let (session, server) = (session_of(&self.running), Ensemble::shared().server(0));
-        is_listed(&session, server);
+        wait_listed(&session, server);
         end(&mut self.running, signal);
-        is_forgotten(&session, server, what, within, || {
+        wait_forgotten(&session, server, what, within, || {
             match self.zk.exists(PATH).map_err(|e| e.to_string())? {
                 None => Ok(()),
                 Some(stat) => Err(format!("{stat:?}")),
@@ -78,15 +78,15 @@ fn has_session(server: &Server, session: &str) -> bool {
     sessions.split_whitespace().any(|word| word == session)
 }
 
-/// The server knows the session; its list may lack one that just moves to a later date.
-fn is_listed(session: &str, server: &Server) {
+/// The server knows the session; its list may lack one that just reconnects to a later date.
+fn wait_listed(session: &str, server: &Server) {
     eventually("the session is in the server's list", || {
         if has_session(server, session) { Ok(()) } else { Err(server.four_letter("dump")) }
     });
 }
 
 /// Waits until neither its session nor its znode is there.
-fn is_forgotten(
+fn wait_forgotten(
     session: &str,
     server: &Server,
     what: &str,
@@ -98,15 +98,15 @@ fn is_forgotten(
         has_no_znode()?;
         if has_session(server, session) { Err("its session is there".to_owned()) } else { Ok(()) }
     });
-    figure(&format!("{what}: nothing is left after"), ended.elapsed());
+    print_duration(&format!("{what}: nothing is left after"), ended.elapsed());
 }
 
 /// Ends one of each kind of tool after that preparation.
-fn both(test: &str, signal: Signal, within: Duration, prepare: impl Fn(&Guest)) {
+fn both(test: &str, signal: Signal, within: Duration, prepare: impl Fn(&ProxiedTool)) {
     for tool in ["zkjoin", "zkexport"] {
-        let guest = Guest::start(test, tool);
-        prepare(&guest);
-        guest.ends(signal, &format!("{tool}, {test}"), within);
+        let proxied = ProxiedTool::start(test, tool);
+        prepare(&proxied);
+        proxied.assert_forgotten_after(signal, &format!("{tool}, {test}"), within);
     }
 }
 
@@ -117,19 +117,19 @@ fn who_stops_is_forgotten_at_once() {
 
 #[test]
 fn who_stops_in_a_black_hole_is_forgotten_with_its_session() {
-    both("stops_in_a_black_hole", Signal::SIGTERM, FORGOTTEN, |guest| guest.proxy.stall());
+    both("stops_in_a_black_hole", Signal::SIGTERM, FORGOTTEN, |proxied| proxied.proxy.stall());
 }
 
 #[test]
 fn who_stops_while_it_looks_for_a_server_is_forgotten_with_its_session() {
-    both("stops_disconnected", Signal::SIGTERM, FORGOTTEN, Guest::disconnect);
+    both("stops_disconnected", Signal::SIGTERM, FORGOTTEN, ProxiedTool::disconnect);
 }
 
 #[test]
 fn who_stops_disconnected_when_a_server_is_back_is_forgotten_at_once() {
-    both("stops_when_a_server_is_back", Signal::SIGTERM, AT_ONCE, |guest| {
-        guest.disconnect();
-        guest.proxy.accept();
+    both("stops_when_a_server_is_back", Signal::SIGTERM, AT_ONCE, |proxied| {
+        proxied.disconnect();
+        proxied.proxy.accept();
     });
 }
 
@@ -140,26 +140,26 @@ fn who_crashes_is_forgotten_with_its_session() {
 
 #[test]
 fn who_crashes_in_a_black_hole_is_forgotten_with_its_session() {
-    both("crashes_in_a_black_hole", Signal::SIGKILL, FORGOTTEN, |guest| guest.proxy.stall());
+    both("crashes_in_a_black_hole", Signal::SIGKILL, FORGOTTEN, |proxied| proxied.proxy.stall());
 }
 
 #[test]
 fn who_crashes_while_it_looks_for_a_server_is_forgotten_with_its_session() {
-    both("crashes_disconnected", Signal::SIGKILL, FORGOTTEN, Guest::disconnect);
+    both("crashes_disconnected", Signal::SIGKILL, FORGOTTEN, ProxiedTool::disconnect);
 }
 
 #[test]
 fn who_stops_while_its_server_is_mute_is_forgotten_at_once_by_another() {
-    for (on_leader, fault) in [(false, "swallow"), (true, "swallow"), (false, "freeze")] {
+    for (on_leader, fault) in [(false, "stall"), (true, "stall"), (false, "freeze")] {
         let cluster = Cluster::start();
         let mut hosts = [Host::join(&cluster, "host", "10s")];
         let lost = cluster.gather(&mut hosts, on_leader);
         let [mut host] = hosts;
         let session = session_of(&host.running);
-        is_listed(&session, cluster.ensemble.leader());
+        wait_listed(&session, cluster.ensemble.leader());
         let mut zk = cluster.ensemble.zk();
-        if fault == "swallow" {
-            cluster.swallow(lost);
+        if fault == "stall" {
+            cluster.stall(lost);
         } else {
             zk = Zk::connect(cluster.ensemble.server((lost + 1) % 3).addr()).unwrap();
             cluster.ensemble.server(lost).pause();
@@ -167,7 +167,7 @@ fn who_stops_while_its_server_is_mute_is_forgotten_at_once_by_another() {
         end(&mut host.running, Signal::SIGTERM);
         let leader = cluster.ensemble.leader();
         let what = format!("stops while its server is lost, {fault}, on the leader: {on_leader}");
-        is_forgotten(&session, leader, &what, AT_ONCE, || match zk.exists(PATH) {
+        wait_forgotten(&session, leader, &what, AT_ONCE, || match zk.exists(PATH) {
             Ok(None) => Ok(()),
             other => Err(format!("{other:?}")),
         });

@@ -1,7 +1,7 @@
 //! All servers are lost for a while, one after the other or at once.
 
-use super::ensemble::{Cluster, Host, figure};
-use crate::join::stage::hostname;
+use super::ensemble::{Cluster, Host, print_duration};
+use crate::join::fixture::hostname;
 use farm_harness::{Running, Scratch, Server, Tool, eventually, eventually_within, steadily};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ fn hosts_survive_a_rolling_restart() {
         hosts[0].edit();
         let mut zk = cluster.ensemble.zk();
         for host in &mut hosts {
-            host.is_unharmed(&mut zk, "rolling restart");
+            host.assert_unharmed(&mut zk, "rolling restart");
         }
     }
 }
@@ -138,7 +138,7 @@ impl Before {
     fn cost_little(&self, running: &mut Running, outage: &str, time: Duration) {
         assert!(running.is_running(), "{}: {}", self.what, running.stderr());
         let (cost, log) = (running.cpu_time() - self.cpu, running.stderr());
-        figure(&format!("{outage}: processor time of {}", self.what), cost);
+        print_duration(&format!("{outage}: processor time of {}", self.what), cost);
         // Half a second for ten seconds.
         assert!(cost * 20 < time, "{}: {cost:?} in {time:?}\n{log}", self.what);
     }
@@ -152,7 +152,10 @@ impl Before {
         });
         let log = running.stderr();
         let lines = log.lines().count() - self.lines;
-        figure(&format!("{outage}: {}, {lines} lines, back after", self.what), served.elapsed());
+        print_duration(
+            &format!("{outage}: {}, {lines} lines, back after", self.what),
+            served.elapsed(),
+        );
         assert!(lines < 20, "{log}");
     }
 }
@@ -188,7 +191,7 @@ fn outages_of_any_length_touch_nothing_cost_nothing_and_end_by_themselves() {
         let all_running = all_running.chain(exports.iter().map(|export| &export.running));
         all_before().zip(all_running).for_each(|(before, it)| before.is_back(it, outage));
         let mut zk = cluster.ensemble.zk();
-        hosts.iter_mut().for_each(|host| host.is_unharmed(&mut zk, outage));
+        hosts.iter_mut().for_each(|host| host.assert_unharmed(&mut zk, outage));
         // What was read again was what is there already.
         steadily(Duration::from_millis(500), "everything stays as it is", || {
             all_before().try_for_each(Before::is_untouched)
@@ -197,8 +200,8 @@ fn outages_of_any_length_touch_nothing_cost_nothing_and_end_by_themselves() {
 
         hosts[0].edit();
         for host in &mut hosts {
-            host.takes_edits(&mut zk, outage);
-            host.is_unharmed(&mut zk, outage);
+            host.assert_takes_edits(&mut zk, outage);
+            host.assert_unharmed(&mut zk, outage);
         }
         // The next outage begins when all of that has arrived everywhere.
         for export in &exports {
@@ -220,5 +223,5 @@ fn an_edit_made_without_a_quorum_arrives_when_there_is_one() {
     followers.iter().for_each(|server| server.start_again());
     followers.iter().for_each(|server| server.wait_until_serving());
     let mut zk = cluster.ensemble.zk();
-    hosts.iter_mut().for_each(|host| host.is_unharmed(&mut zk, "quorum lost and back"));
+    hosts.iter_mut().for_each(|host| host.assert_unharmed(&mut zk, "quorum lost and back"));
 }

@@ -1,6 +1,6 @@
 //! One server of three is lost: nobody notices.
 
-use super::ensemble::{Cluster, Host, LEADER_LOST, figure};
+use super::ensemble::{Cluster, Host, LEADER_LOST, print_duration};
 use farm_harness::{Zk, patience};
 use std::time::Duration;
 
@@ -11,40 +11,41 @@ const ANSWER: Duration = Duration::from_millis(10_000 / 6);
 fn survive(on_leader: bool, bound: Duration) {
     let cluster = Cluster::start();
     let mut hosts = [Host::join(&cluster, "busy", "10s"), Host::join(&cluster, "idle", "10s")];
-    for fault in ["kill", "freeze", "swallow", "kill again"] {
+    for fault in ["kill", "freeze", "stall", "kill again"] {
         let lost = cluster.gather(&mut hosts, on_leader);
         let server = cluster.ensemble.server(lost);
-        let moves = [hosts[0].moves(), hosts[1].moves()];
+        let reconnects = [hosts[0].reconnects(), hosts[1].reconnects()];
         match fault {
             "freeze" => server.pause(),
-            "swallow" => cluster.swallow(lost),
+            "stall" => cluster.stall(lost),
             _ => server.kill(),
         }
         let [busy, idle] = &mut hosts;
         let others: Vec<_> =
             cluster.ensemble.servers().iter().filter(|s| s.addr() != server.addr()).collect();
-        let observe = || {
+        let connect = || {
             let up = others.iter().find(|server| farm_harness::mode(server.addr()).is_ok());
             up.and_then(|server| Zk::connect(server.addr()).ok())
         };
-        let longest = busy.edits_until(moves[0], observe, || idle.moves() > moves[1]);
+        let longest =
+            busy.edits_until(reconnects[0], connect, || idle.reconnects() > reconnects[1]);
         let what = format!("{fault} the {}", if on_leader { "leader" } else { "follower" });
-        figure(&what, longest);
+        print_duration(&what, longest);
         assert!(longest < patience(bound), "{what}: {longest:?}\n{}", busy.running.stderr());
-        let mut zk = observe().unwrap_or_else(|| cluster.ensemble.zk());
+        let mut zk = connect().unwrap_or_else(|| cluster.ensemble.zk());
         for host in [busy, idle] {
-            host.is_unharmed(&mut zk, &what);
-            host.takes_edits(&mut zk, &what);
+            host.assert_unharmed(&mut zk, &what);
+            host.assert_takes_edits(&mut zk, &what);
         }
         match fault {
             "freeze" => server.resume(),
-            "swallow" => cluster.pass(lost),
+            "stall" => cluster.pass(lost),
             _ => server.restart(),
         }
         server.wait_until_serving();
     }
     for host in &mut hosts {
-        host.is_unharmed(&mut cluster.ensemble.zk(), "in the end");
+        host.assert_unharmed(&mut cluster.ensemble.zk(), "in the end");
     }
 }
 

@@ -1,6 +1,6 @@
 //! How the config is written, on disks and mounts of all kinds.
 
-use super::stage::{ENTRY, Stage, edit, hostname};
+use super::fixture::{ENTRY, JoinFixture, edit, hostname};
 use farm_harness::{Running, Tool, eventually, steadily};
 use serde_json::json;
 use std::fs;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// What has been replaced is still there under a hidden name for a moment.
 #[track_caller]
-fn holds(dir: &Path, wanted: usize) {
+fn wait_file_count(dir: &Path, wanted: usize) {
     eventually("nothing is left lying about", || {
         match fs::read_dir(dir).map_err(|e| e.to_string())?.count() {
             count if count == wanted => Ok(()),
@@ -25,48 +25,48 @@ fn is_root() -> bool {
 
 #[test]
 fn a_link_to_a_file_is_followed_and_stays() {
-    let mut stage = Stage::new("linked_file");
-    stage.scratch.write("real/db.json", r#"{"a": 1}"#);
-    fs::create_dir(stage.scratch.join("etc")).unwrap();
-    symlink("../real/db.json", stage.scratch.join("etc/first")).unwrap();
-    symlink("first", stage.scratch.join("etc/db.json")).unwrap();
-    let _running = stage.join("etc/db.json", &[]);
-    stage.json_says("real/db.json", json!({"a": 1}));
-    stage.edit(|record| record["b"] = json!(2));
-    stage.json_says("real/db.json", json!({"a": 1, "b": 2}));
+    let mut fixture = JoinFixture::new("linked_file");
+    fixture.scratch.write("real/db.json", r#"{"a": 1}"#);
+    fs::create_dir(fixture.scratch.join("etc")).unwrap();
+    symlink("../real/db.json", fixture.scratch.join("etc/first")).unwrap();
+    symlink("first", fixture.scratch.join("etc/db.json")).unwrap();
+    let _running = fixture.join("etc/db.json", &[]);
+    fixture.wait_json("real/db.json", json!({"a": 1}));
+    fixture.edit(|record| record["b"] = json!(2));
+    fixture.wait_json("real/db.json", json!({"a": 1, "b": 2}));
     // Whoever edits the file itself is heard as well.
-    stage.replace("real/db.json", r#"{"a": 3, "b": 2}"#);
-    stage.sees(json!({"a": 3, "b": 2}));
-    let link = |name: &str| fs::read_link(stage.scratch.join(name)).unwrap();
+    fixture.replace("real/db.json", r#"{"a": 3, "b": 2}"#);
+    fixture.wait_record(json!({"a": 3, "b": 2}));
+    let link = |name: &str| fs::read_link(fixture.scratch.join(name)).unwrap();
     assert_eq!(link("etc/db.json"), Path::new("first"));
     assert_eq!(link("etc/first"), Path::new("../real/db.json"));
-    holds(&stage.scratch.join("etc"), 2);
+    wait_file_count(&fixture.scratch.join("etc"), 2);
     // Turned to another file, the link leads to what counts.
-    stage.scratch.write("real/other.json", r#"{"a": 4, "b": 2}"#);
-    symlink("../real/other.json", stage.scratch.join("etc/new")).unwrap();
-    fs::rename(stage.scratch.join("etc/new"), stage.scratch.join("etc/first")).unwrap();
-    stage.sees(json!({"a": 4, "b": 2}));
-    stage.json_says("real/other.json", json!({"a": 4, "b": 2}));
+    fixture.scratch.write("real/other.json", r#"{"a": 4, "b": 2}"#);
+    symlink("../real/other.json", fixture.scratch.join("etc/new")).unwrap();
+    fs::rename(fixture.scratch.join("etc/new"), fixture.scratch.join("etc/first")).unwrap();
+    fixture.wait_record(json!({"a": 4, "b": 2}));
+    fixture.wait_json("real/other.json", json!({"a": 4, "b": 2}));
 }
 
 #[test]
 fn a_link_to_a_directory_is_followed_and_stays() {
-    let mut stage = Stage::new("linked_dir");
-    stage.scratch.write("real/a", "1");
-    symlink("real", stage.scratch.join("conf")).unwrap();
-    let _running = stage.join("conf", &[]);
-    stage.sees(json!({"a": "1"}));
-    stage.edit(|record| record["b"] = json!("2"));
-    stage.file_says("real/b", "2");
-    stage.scratch.write("real/a", "3");
-    stage.sees(json!({"a": "3", "b": "2"}));
-    assert!(fs::symlink_metadata(stage.scratch.join("conf")).unwrap().is_symlink());
+    let mut fixture = JoinFixture::new("linked_dir");
+    fixture.scratch.write("real/a", "1");
+    symlink("real", fixture.scratch.join("conf")).unwrap();
+    let _running = fixture.join("conf", &[]);
+    fixture.wait_record(json!({"a": "1"}));
+    fixture.edit(|record| record["b"] = json!("2"));
+    fixture.wait_file("real/b", "2");
+    fixture.scratch.write("real/a", "3");
+    fixture.wait_record(json!({"a": "3", "b": "2"}));
+    assert!(fs::symlink_metadata(fixture.scratch.join("conf")).unwrap().is_symlink());
 }
 
 #[test]
 fn mode_and_owner_are_kept() {
-    let mut stage = Stage::new("kept_mode");
-    let file = stage.scratch.write("db.json", r#"{"a": 1}"#);
+    let mut fixture = JoinFixture::new("kept_mode");
+    let file = fixture.scratch.write("db.json", r#"{"a": 1}"#);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o604)).unwrap();
     let owner = if is_root() { (12, 34) } else { (file.metadata().unwrap().uid(), 0) };
     if is_root() {
@@ -78,27 +78,27 @@ fn mode_and_owner_are_kept() {
         (meta.mode() & 0o7777, (meta.uid(), group), meta.ino())
     };
     let before = facts(&file);
-    let _running = stage.join("db.json", &[]);
+    let _running = fixture.join("db.json", &[]);
     for round in 0..3 {
-        stage.edit(|record| record["round"] = json!(round));
-        stage.json_says("db.json", json!({"a": 1, "round": round}));
+        fixture.edit(|record| record["round"] = json!(round));
+        fixture.wait_json("db.json", json!({"a": 1, "round": round}));
     }
     let after = facts(&file);
     assert_eq!((after.0, after.1), (0o604, owner));
     assert_ne!(after.2, before.2, "it was replaced as a whole");
-    holds(stage.scratch.path(), 1);
+    wait_file_count(fixture.scratch.path(), 1);
 
     // The same for each file of a directory.
-    let mut stage = Stage::new("kept_mode_dir");
-    stage.dir(&[("a", "1")]);
-    let file = stage.scratch.join("conf/a");
+    let mut fixture = JoinFixture::new("kept_mode_dir");
+    fixture.dir(&[("a", "1")]);
+    let file = fixture.scratch.join("conf/a");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     if is_root() {
         chown(&file, Some(owner.0), Some(owner.1)).unwrap();
     }
-    let _running = stage.join("conf", &[]);
-    stage.edit(|record| record["a"] = json!("2"));
-    stage.file_says("conf/a", "2");
+    let _running = fixture.join("conf", &[]);
+    fixture.edit(|record| record["a"] = json!("2"));
+    fixture.wait_file("conf/a", "2");
     let after = facts(&file);
     assert_eq!(after.0, 0o640);
     assert!(!is_root() || after.1 == owner, "{after:?}");
@@ -113,12 +113,12 @@ struct Mounted {
 
 impl Mounted {
     #[track_caller]
-    fn start(stage: &Stage, mounts: &str, conf: &str) -> Self {
-        let at = stage.scratch.path();
+    fn start(fixture: &JoinFixture, mounts: &str, conf: &str) -> Self {
+        let at = fixture.scratch.path();
         let running = Tool::program("unshare")
             .args(["-rm", "sh", "-ec", &format!("{mounts}; exec \"$@\""), "sh"])
             .arg(Tool::path_of("zkjoin"))
-            .args(["-H", &stage.servers(), "--name", "host", "/farm"])
+            .args(["-H", &fixture.servers(), "--name", "host", "/farm"])
             .arg(at.join(conf))
             .env("AT", at)
             .spawn();
@@ -139,7 +139,7 @@ impl Mounted {
     }
 
     #[track_caller]
-    fn says(&self, name: &str, wanted: &str) {
+    fn wait_file(&self, name: &str, wanted: &str) {
         eventually(&format!("{name} says {wanted:.60}"), || {
             match fs::read_to_string(self.inside(name)) {
                 Ok(text) if text.split_whitespace().collect::<String>() == wanted => Ok(()),
@@ -161,50 +161,50 @@ fn one_line(record: &serde_json::Value) -> String {
 
 #[test]
 fn a_file_that_is_mounted_by_itself_is_rewritten_in_place() {
-    let mut stage = Stage::new("bind_mount");
-    stage.scratch.write("outside.json", r#"{"a": 1}"#);
-    stage.scratch.write("etc/db.json", "");
+    let mut fixture = JoinFixture::new("bind_mount");
+    fixture.scratch.write("outside.json", r#"{"a": 1}"#);
+    fixture.scratch.write("etc/db.json", "");
     let mounts = "mount --bind $AT/outside.json $AT/etc/db.json";
-    let mounted = Mounted::start(&stage, mounts, "etc/db.json");
-    let inode = stage.scratch.join("outside.json").metadata().unwrap().ino();
+    let mounted = Mounted::start(&fixture, mounts, "etc/db.json");
+    let inode = fixture.scratch.join("outside.json").metadata().unwrap().ino();
     for round in 0..3 {
-        edit(&mut stage.zk, ENTRY, |record| record["b"] = json!(round));
-        mounted.says("etc/db.json", &one_line(&json!({"a": 1, "b": round})));
+        edit(&mut fixture.zk, ENTRY, |record| record["b"] = json!(round));
+        mounted.wait_file("etc/db.json", &one_line(&json!({"a": 1, "b": round})));
     }
-    stage.scratch.write("outside.json", r#"{"a": 2, "b": 2}"#);
-    stage.sees(json!({"a": 2, "b": 2}));
-    mounted.says("etc/db.json", &one_line(&json!({"a": 2, "b": 2})));
-    let meta = stage.scratch.join("outside.json").metadata().unwrap();
+    fixture.scratch.write("outside.json", r#"{"a": 2, "b": 2}"#);
+    fixture.wait_record(json!({"a": 2, "b": 2}));
+    mounted.wait_file("etc/db.json", &one_line(&json!({"a": 2, "b": 2})));
+    let meta = fixture.scratch.join("outside.json").metadata().unwrap();
     assert_eq!(meta.ino(), inode, "{}", mounted.running.stderr());
-    holds(&mounted.inside("etc"), 1);
+    wait_file_count(&mounted.inside("etc"), 1);
     assert_eq!(mounted.count("in place"), 1, "{}", mounted.running.stderr());
 }
 
 #[test]
 fn a_read_only_disk_is_told_once_and_survived() {
     for conf in ["etc/db.json", "etc/dir"] {
-        let mut stage = Stage::new("read_only");
-        stage.scratch.write("etc/db.json", one_line(&json!({"a": "1"})));
-        stage.scratch.write("etc/dir/a", "1");
-        stage.scratch.write("etc/dir/hostname", hostname());
+        let mut fixture = JoinFixture::new("read_only");
+        fixture.scratch.write("etc/db.json", one_line(&json!({"a": "1"})));
+        fixture.scratch.write("etc/dir/a", "1");
+        fixture.scratch.write("etc/dir/hostname", hostname());
         let mounts = "mount --bind $AT/etc $AT/etc; mount -o remount,bind,ro $AT/etc";
-        let mounted = Mounted::start(&stage, mounts, conf);
-        let text = fs::read(stage.scratch.join("etc/db.json")).unwrap();
-        edit(&mut stage.zk, ENTRY, |record| record["a"] = json!("remote"));
+        let mounted = Mounted::start(&fixture, mounts, conf);
+        let text = fs::read(fixture.scratch.join("etc/db.json")).unwrap();
+        edit(&mut fixture.zk, ENTRY, |record| record["a"] = json!("remote"));
         mounted.running.wait_log("cannot write the config");
-        edit(&mut stage.zk, ENTRY, |record| record["b"] = json!("x"));
+        edit(&mut fixture.zk, ENTRY, |record| record["b"] = json!("x"));
         steadily(Duration::from_millis(1500), "it is told once", || {
             match mounted.count("cannot write the config") {
                 1 => Ok(()),
                 count => Err(count),
             }
         });
-        assert_eq!(fs::read(stage.scratch.join("etc/db.json")).unwrap(), text);
+        assert_eq!(fs::read(fixture.scratch.join("etc/db.json")).unwrap(), text);
         // Both sides of the mount are one directory: local edits arrive meanwhile.
         let local = conf == "etc/dir";
         if local {
-            stage.scratch.write("etc/dir/c", "local");
-            stage.sees(json!({"a": "remote", "b": "x", "c": "local"}));
+            fixture.scratch.write("etc/dir/c", "local");
+            fixture.wait_record(json!({"a": "remote", "b": "x", "c": "local"}));
         }
         mounted.mount(&[
             "mount",
@@ -213,28 +213,28 @@ fn a_read_only_disk_is_told_once_and_survived() {
             &format!("{}/etc", mounted.at.display()),
         ]);
         if local {
-            mounted.says("etc/dir/a", "remote");
-            mounted.says("etc/dir/b", "x");
+            mounted.wait_file("etc/dir/a", "remote");
+            mounted.wait_file("etc/dir/b", "x");
         } else {
-            mounted.says("etc/db.json", &one_line(&json!({"a": "remote", "b": "x"})));
+            mounted.wait_file("etc/db.json", &one_line(&json!({"a": "remote", "b": "x"})));
         }
-        holds(&stage.scratch.join("etc"), 2);
+        wait_file_count(&fixture.scratch.join("etc"), 2);
     }
 }
 
 #[test]
 fn a_full_disk_leaves_the_old_file_whole_and_no_other() {
-    let mut stage = Stage::new("full_disk_file");
-    fs::create_dir(stage.scratch.join("etc")).unwrap();
+    let mut fixture = JoinFixture::new("full_disk_file");
+    fs::create_dir(fixture.scratch.join("etc")).unwrap();
     let mounts = "mount -t tmpfs -o size=64k,nr_inodes=64 none $AT/etc; \
                   echo '{\"a\": 1}' > $AT/etc/db.json";
-    let mut mounted = Mounted::start(&stage, mounts, "etc/db.json");
-    mounted.says("etc/db.json", &one_line(&json!({"a": 1})));
+    let mut mounted = Mounted::start(&fixture, mounts, "etc/db.json");
+    mounted.wait_file("etc/db.json", &one_line(&json!({"a": 1})));
     let before = fs::read(mounted.inside("etc/db.json")).unwrap();
     let mut ballast = fs::File::create(mounted.inside("etc/ballast")).unwrap();
     while std::io::Write::write(&mut ballast, &[0; 1024]).is_ok() {}
     let big = "x".repeat(8 << 10);
-    edit(&mut stage.zk, ENTRY, |record| record["a"] = json!(big));
+    edit(&mut fixture.zk, ENTRY, |record| record["a"] = json!(big));
     mounted.running.wait_log("cannot write the config");
     steadily(Duration::from_secs(1), "the old file stands, alone", || {
         let now = fs::read(mounted.inside("etc/db.json")).map_err(|e| e.to_string())?;
@@ -242,32 +242,32 @@ fn a_full_disk_leaves_the_old_file_whole_and_no_other() {
         // For a moment there may be the one that is being written.
         if now == before && count <= 3 { Ok(()) } else { Err(format!("{count} files")) }
     });
-    holds(&mounted.inside("etc"), 2);
+    wait_file_count(&mounted.inside("etc"), 2);
     assert_eq!(mounted.count("cannot write the config"), 1, "{}", mounted.running.stderr());
     assert!(mounted.running.is_running());
     ballast.set_len(0).unwrap();
-    mounted.says("etc/db.json", &one_line(&json!({"a": big})));
+    mounted.wait_file("etc/db.json", &one_line(&json!({"a": big})));
 }
 
 #[test]
 fn a_file_that_may_not_grow_is_as_good_as_a_full_disk() {
-    let mut stage = Stage::new("small_files");
-    stage.scratch.write("db.json", r#"{"a": 1}"#);
+    let mut fixture = JoinFixture::new("small_files");
+    fixture.scratch.write("db.json", r#"{"a": 1}"#);
     // In blocks of 512 bytes, or of 1024 where the shell says so: too small either way.
     let script = "ulimit -f 4; exec \"$@\"";
     let running = Tool::program("sh")
         .args(["-c", script, "sh"])
         .arg(Tool::path_of("zkjoin"))
-        .args(["-H", &stage.servers(), "--name", "host", "/farm"])
-        .arg(stage.scratch.join("db.json"))
+        .args(["-H", &fixture.servers(), "--name", "host", "/farm"])
+        .arg(fixture.scratch.join("db.json"))
         .spawn();
     running.wait_log("joined; ");
-    stage.json_says("db.json", json!({"a": 1}));
-    let before = stage.scratch.read("db.json").unwrap();
-    edit(&mut stage.zk, ENTRY, |record| record["a"] = json!("x".repeat(8 << 10)));
+    fixture.wait_json("db.json", json!({"a": 1}));
+    let before = fixture.scratch.read("db.json").unwrap();
+    edit(&mut fixture.zk, ENTRY, |record| record["a"] = json!("x".repeat(8 << 10)));
     running.wait_log("cannot write the config");
-    assert_eq!(stage.scratch.read("db.json").unwrap(), before);
-    edit(&mut stage.zk, ENTRY, |record| record["a"] = json!("fits"));
-    stage.json_says("db.json", json!({"a": "fits"}));
-    holds(stage.scratch.path(), 1);
+    assert_eq!(fixture.scratch.read("db.json").unwrap(), before);
+    edit(&mut fixture.zk, ENTRY, |record| record["a"] = json!("fits"));
+    fixture.wait_json("db.json", json!({"a": "fits"}));
+    wait_file_count(fixture.scratch.path(), 1);
 }

@@ -1,6 +1,6 @@
 //! Znodes and configs made to hurt.
 
-use super::stage::{ENTRY, Stage, hostname, record};
+use super::fixture::{ENTRY, JoinFixture, hostname, record};
 use farm_harness::{Tool, eventually, steadily};
 use serde_json::json;
 use std::fs;
@@ -30,12 +30,12 @@ fn files(dir: &std::path::Path) -> Vec<String> {
 
 #[test]
 fn names_that_lead_out_are_never_written_and_stay_in_the_znode() {
-    let mut stage = Stage::new("escapes");
-    stage.dir(&[("a", "1")]);
-    let running = stage.join("conf", &[]);
+    let mut fixture = JoinFixture::new("escapes");
+    fixture.dir(&[("a", "1")]);
+    let running = fixture.join("conf", &[]);
     let long = "n".repeat(300);
     let bad = ["../x", "a/b", ".x", "..", ".", "", "nul\0", "/etc/farm-test", "x/../../y", &long];
-    stage.edit(|record| {
+    fixture.edit(|record| {
         for name in bad {
             record[name] = json!("hostile");
             record["nested"][name] = json!({"deep": "hostile"});
@@ -43,15 +43,15 @@ fn names_that_lead_out_are_never_written_and_stay_in_the_znode() {
         record["good"] = json!("g");
         record["nested"]["fine"] = json!("f");
     });
-    stage.file_says("conf/good", "g");
-    stage.file_says("conf/nested/fine", "f");
+    fixture.wait_file("conf/good", "g");
+    fixture.wait_file("conf/nested/fine", "f");
     let wanted =
         ["conf", "conf/a", "conf/good", "conf/hostname", "conf/nested", "conf/nested/fine"];
-    assert_eq!(files(stage.scratch.path()), wanted);
+    assert_eq!(files(fixture.scratch.path()), wanted);
     for round in 0..3 {
-        stage.scratch.write("conf/a", format!("edit {round}"));
+        fixture.scratch.write("conf/a", format!("edit {round}"));
         eventually("the edit arrives and takes nothing away", || {
-            let found = record(&mut stage.zk, ENTRY)?;
+            let found = record(&mut fixture.zk, ENTRY)?;
             let is_whole = |name: &&str| {
                 found[*name] == "hostile" && found["nested"][*name]["deep"] == "hostile"
             };
@@ -59,51 +59,51 @@ fn names_that_lead_out_are_never_written_and_stay_in_the_znode() {
             if is_right { Ok(()) } else { Err(found.to_string()) }
         });
     }
-    assert_eq!(files(stage.scratch.path()), wanted);
+    assert_eq!(files(fixture.scratch.path()), wanted);
     running.wait_log_times("a field has no file", bad.len() * 2);
     let told = running.stderr().matches("a field has no file").count();
     assert_eq!(told, bad.len() * 2, "once each: {}", running.stderr());
     // They can be removed from afar.
-    stage.edit(|record| *record = json!({"a": "edit 2"}));
-    stage.sees(json!({"a": "edit 2"}));
-    stage.is_gone("conf/nested");
+    fixture.edit(|record| *record = json!({"a": "edit 2"}));
+    fixture.wait_record(json!({"a": "edit 2"}));
+    fixture.wait_removed("conf/nested");
 }
 
 #[test]
 fn what_is_no_text_is_skipped_and_nobody_waits_for_it() {
-    let mut stage = Stage::new("odd_files");
-    stage.dir(&[("a", "1"), (".hidden", "h"), ("sub/b", "2")]);
-    Tool::program("mkfifo").arg(stage.scratch.join("conf/fifo")).run().ok();
-    let _socket = UnixListener::bind(stage.scratch.join("conf/socket")).unwrap();
-    stage.scratch.write("conf/latin", b"caf\xe9");
-    stage.scratch.write("outside", "secret");
+    let mut fixture = JoinFixture::new("odd_files");
+    fixture.dir(&[("a", "1"), (".hidden", "h"), ("sub/b", "2")]);
+    Tool::program("mkfifo").arg(fixture.scratch.join("conf/fifo")).run().ok();
+    let _socket = UnixListener::bind(fixture.scratch.join("conf/socket")).unwrap();
+    fixture.scratch.write("conf/latin", b"caf\xe9");
+    fixture.scratch.write("outside", "secret");
     let link = |target: &str, name: &str| {
-        std::os::unix::fs::symlink(target, stage.scratch.join(name)).unwrap();
+        std::os::unix::fs::symlink(target, fixture.scratch.join(name)).unwrap();
     };
     link("../outside", "conf/link");
     link("/etc", "conf/etc");
     link("/dev/zero", "conf/zero");
     link(".", "conf/sub/loop");
     let odd = std::ffi::OsStr::from_bytes(b"conf/na\xffme");
-    stage.scratch.write(odd, "x");
-    let running = stage.join("conf", &[]);
-    assert_eq!(stage.record(), json!({"a": "1", "hostname": hostname(), "sub": {"b": "2"}}));
-    stage.scratch.write("conf/a", "2");
-    stage.sees(json!({"a": "2", "sub": {"b": "2"}}));
+    fixture.scratch.write(odd, "x");
+    let running = fixture.join("conf", &[]);
+    assert_eq!(fixture.record(), json!({"a": "1", "hostname": hostname(), "sub": {"b": "2"}}));
+    fixture.scratch.write("conf/a", "2");
+    fixture.wait_record(json!({"a": "2", "sub": {"b": "2"}}));
     // Fields of these names stay in the znode, and what is in the way stays too.
-    stage.edit(|record| {
+    fixture.edit(|record| {
         for name in ["fifo", "socket", "latin", "link", "etc", "zero"] {
             record[name] = json!("remote");
         }
         record["etc"] = json!({"passwd": "remote"});
         record["done"] = json!("yes");
     });
-    stage.file_says("conf/done", "yes");
-    assert_eq!(stage.scratch.read("outside").unwrap(), "secret");
+    fixture.wait_file("conf/done", "yes");
+    assert_eq!(fixture.scratch.read("outside").unwrap(), "secret");
     assert!(!fs::read_to_string("/etc/passwd").unwrap().contains("remote"));
-    stage.scratch.write("conf/a", "3");
+    fixture.scratch.write("conf/a", "3");
     eventually("the edit arrives", || {
-        let found = record(&mut stage.zk, ENTRY)?;
+        let found = record(&mut fixture.zk, ENTRY)?;
         if found["a"] == "3" && found["link"] == "remote" { Ok(()) } else { Err(found.to_string()) }
     });
     let log = running.stderr();
@@ -116,60 +116,60 @@ fn what_is_no_text_is_skipped_and_nobody_waits_for_it() {
 
 #[test]
 fn what_is_too_large_is_refused_clearly_and_the_rest_goes_on() {
-    let mut stage = Stage::new("too_large");
-    stage.dir(&[("a", "1")]);
-    let mut running = stage.join("conf", &[]);
-    stage.sees(json!({"a": "1"}));
-    stage.scratch.write("conf/big", vec![b'x'; 20 << 20]);
+    let mut fixture = JoinFixture::new("too_large");
+    fixture.dir(&[("a", "1")]);
+    let mut running = fixture.join("conf", &[]);
+    fixture.wait_record(json!({"a": "1"}));
+    fixture.scratch.write("conf/big", vec![b'x'; 20 << 20]);
     running.wait_log("too large");
     steadily(Duration::from_millis(300), "the znode keeps its record", || {
-        let found = record(&mut stage.zk, ENTRY)?;
+        let found = record(&mut fixture.zk, ENTRY)?;
         if found["a"] == "1" { Ok(()) } else { Err(found.to_string()) }
     });
     assert!(running.memory_peak_kb() < 64 << 10, "{} kB", running.memory_peak_kb());
-    fs::remove_file(stage.scratch.join("conf/big")).unwrap();
-    stage.scratch.write("conf/a", "2");
-    stage.sees(json!({"a": "2"}));
+    fs::remove_file(fixture.scratch.join("conf/big")).unwrap();
+    fixture.scratch.write("conf/a", "2");
+    fixture.wait_record(json!({"a": "2"}));
 
     // Small enough for the disk, too large as JSON.
-    stage.scratch.write("conf/grows", vec![b'\x01'; 300_000]);
+    fixture.scratch.write("conf/grows", vec![b'\x01'; 300_000]);
     running.wait_log("are too many");
-    stage.edit(|record| record["r"] = json!("1"));
-    stage.file_says("conf/r", "1");
+    fixture.edit(|record| record["r"] = json!("1"));
+    fixture.wait_file("conf/r", "1");
     // It stays a part of the farm with its last good record.
-    stage.zk.delete(ENTRY).unwrap();
-    stage.sees(json!({"a": "2", "r": "1"}));
-    fs::remove_file(stage.scratch.join("conf/grows")).unwrap();
-    stage.scratch.write("conf/a", "3");
-    stage.sees(json!({"a": "3", "r": "1"}));
+    fixture.zk.delete(ENTRY).unwrap();
+    fixture.wait_record(json!({"a": "2", "r": "1"}));
+    fs::remove_file(fixture.scratch.join("conf/grows")).unwrap();
+    fixture.scratch.write("conf/a", "3");
+    fixture.wait_record(json!({"a": "3", "r": "1"}));
     assert!(running.is_running());
 }
 
 #[test]
 fn a_config_that_is_too_large_at_the_start_is_said() {
-    let stage = Stage::new("too_large_start");
-    stage.dir(&[]);
-    stage.scratch.write("conf/grows", vec![b'\x01'; 300_000]);
-    stage.zkjoin("conf").run().code(65).stderr_has("are too many");
+    let fixture = JoinFixture::new("too_large_start");
+    fixture.dir(&[]);
+    fixture.scratch.write("conf/grows", vec![b'\x01'; 300_000]);
+    fixture.zkjoin("conf").run().code(65).stderr_has("are too many");
 }
 
 #[test]
 fn a_full_disk_is_told_once_and_survived() {
-    let mut stage = Stage::new("full_disk");
-    fs::create_dir(stage.scratch.join("conf")).unwrap();
+    let mut fixture = JoinFixture::new("full_disk");
+    fs::create_dir(fixture.scratch.join("conf")).unwrap();
     // A tiny disk that only this process sees; we reach it through the process.
     let script = "mount -t tmpfs -o size=64k,nr_inodes=64 none \"$CONF\" && exec \"$@\"";
     let running = Tool::program("unshare")
         .args(["-rm", "sh", "-c", script, "sh"])
         .arg(Tool::path_of("zkjoin"))
-        .args(["-H", &stage.servers(), "--name", "host", "/farm"])
-        .arg(stage.scratch.join("conf"))
-        .env("CONF", stage.scratch.join("conf"))
+        .args(["-H", &fixture.servers(), "--name", "host", "/farm"])
+        .arg(fixture.scratch.join("conf"))
+        .env("CONF", fixture.scratch.join("conf"))
         .spawn();
     running.wait_log("joined; ");
     let root = format!("/proc/{}/root", running.pid());
     let inside = |name: &str| {
-        let path = stage.scratch.join("conf").join(name);
+        let path = fixture.scratch.join("conf").join(name);
         std::path::PathBuf::from(format!("{root}{}", path.display()))
     };
     let says = |name: &str, wanted: &str| {
@@ -181,14 +181,14 @@ fn a_full_disk_is_told_once_and_survived() {
         });
     };
     says("hostname", &hostname());
-    super::stage::edit(&mut stage.zk, ENTRY, |record| record["a"] = json!("before"));
+    super::fixture::edit(&mut fixture.zk, ENTRY, |record| record["a"] = json!("before"));
     says("a", "before");
     let ballast = inside(".ballast");
     let mut file = fs::File::create(&ballast).unwrap();
     while std::io::Write::write(&mut file, &[0; 1024]).is_ok() {}
     drop(file);
     let big = "x".repeat(8 << 10);
-    super::stage::edit(&mut stage.zk, ENTRY, |record| record["a"] = json!(big));
+    super::fixture::edit(&mut fixture.zk, ENTRY, |record| record["a"] = json!(big));
     running.wait_log("cannot write the config");
     let cpu = running.cpu_time();
     steadily(Duration::from_secs(1), "the old file stands", || {
@@ -214,24 +214,24 @@ fn a_full_disk_is_told_once_and_survived() {
 
 #[test]
 fn an_unwritable_config_is_told_once_and_survived() {
-    let mut stage = Stage::new("unwritable");
-    stage.dir(&[("a", "1"), ("hostname", &hostname())]);
-    let tool = Tool::unprivileged("zkjoin", &stage.scratch);
-    let tool = tool.args(["-H", &stage.servers(), "--name", "host", "/farm"]);
-    let running = tool.arg(stage.scratch.join("conf")).spawn();
-    let conf = stage.scratch.join("conf");
+    let mut fixture = JoinFixture::new("unwritable");
+    fixture.dir(&[("a", "1"), ("hostname", &hostname())]);
+    let tool = Tool::unprivileged("zkjoin", &fixture.scratch);
+    let tool = tool.args(["-H", &fixture.servers(), "--name", "host", "/farm"]);
+    let running = tool.arg(fixture.scratch.join("conf")).spawn();
+    let conf = fixture.scratch.join("conf");
     let set_mode = |mode| {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
         fs::set_permissions(&conf, mode).unwrap();
     };
     set_mode(0o555);
     running.wait_log("joined; ");
-    super::stage::edit(&mut stage.zk, ENTRY, |record| record["b"] = json!("2"));
+    super::fixture::edit(&mut fixture.zk, ENTRY, |record| record["b"] = json!("2"));
     running.wait_log("cannot write the config");
-    stage.scratch.write("conf/a", "local");
-    stage.sees(json!({"a": "local", "b": "2"}));
+    fixture.scratch.write("conf/a", "local");
+    fixture.wait_record(json!({"a": "local", "b": "2"}));
     set_mode(0o777);
-    stage.file_says("conf/b", "2");
+    fixture.wait_file("conf/b", "2");
     assert_eq!(
         running.stderr().matches("cannot write the config").count(),
         1,

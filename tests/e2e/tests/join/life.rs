@@ -1,6 +1,6 @@
 //! How it stops, and what it costs while nothing happens.
 
-use super::stage::{ENTRY, Stage};
+use super::fixture::{ENTRY, JoinFixture};
 use farm_harness::{Create, Running, Signal, eventually, free_port, patience, steadily};
 use serde_json::json;
 use std::fs;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const AT_ONCE: Duration = Duration::from_millis(700);
 
 /// Waits until it catches TERM: before that, the signal just ends it.
-fn is_listening(running: &Running) {
+fn wait_term_handler(running: &Running) {
     eventually("it listens to signals", || {
         let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
@@ -30,85 +30,85 @@ fn stops(running: &mut Running, signal: Signal) -> Duration {
 
 /// Half of the stops are that quick; a machine that does something else may hold up others.
 #[track_caller]
-fn are_at_once(mut took: Vec<Duration>) {
+fn assert_mostly_quick(mut took: Vec<Duration>) {
     took.sort();
     assert!(took[took.len() / 2] < patience(AT_ONCE), "{took:?}");
 }
 
 #[test]
 fn it_stops_at_once_before_there_is_any_contact() {
-    let stage = Stage::new("stop_early");
-    stage.dir(&[("a", "1")]);
+    let fixture = JoinFixture::new("stop_early");
+    fixture.dir(&[("a", "1")]);
     // Nobody there; somebody who takes connections and never answers.
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     for servers in [format!("127.0.0.1:{}", free_port()), mute.local_addr().unwrap().to_string()] {
         let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGTERM, Signal::SIGINT];
         let took = signals.map(|signal| {
-            let mut running = stage.zkjoin_at(&servers, "conf").spawn();
-            is_listening(&running);
+            let mut running = fixture.zkjoin_at(&servers, "conf").spawn();
+            wait_term_handler(&running);
             stops(&mut running, signal)
         });
-        are_at_once(took.to_vec());
+        assert_mostly_quick(took.to_vec());
     }
 }
 
 #[test]
 fn it_stops_at_once_while_it_waits_for_a_name() {
-    let mut stage = Stage::new("stop_waiting");
-    stage.dir(&[("a", "1")]);
-    stage.zk.create("/farm", "").unwrap();
-    let mut other = stage.observer();
+    let mut fixture = JoinFixture::new("stop_waiting");
+    fixture.dir(&[("a", "1")]);
+    fixture.zk.create("/farm", "").unwrap();
+    let mut other = fixture.new_client();
     other.create_as(ENTRY, r#"{"hostname":"other"}"#, Create::Ephemeral).unwrap();
     let mut took = Vec::new();
     for _ in 0..3 {
-        let mut running = stage.zkjoin("conf").spawn();
+        let mut running = fixture.zkjoin("conf").spawn();
         running.wait_log("the name is taken");
         took.push(stops(&mut running, Signal::SIGTERM));
-        assert_eq!(stage.zk.get(ENTRY).unwrap().stat.ephemeral_owner, other.session_id());
+        assert_eq!(fixture.zk.get(ENTRY).unwrap().stat.ephemeral_owner, other.session_id());
     }
-    are_at_once(took);
+    assert_mostly_quick(took);
 }
 
 #[test]
 fn it_leaves_the_farm_at_once_and_hup_is_no_end() {
-    let mut stage = Stage::new("stop_joined");
-    stage.dir(&[("a", "1")]);
+    let mut fixture = JoinFixture::new("stop_joined");
+    fixture.dir(&[("a", "1")]);
     let mut took = Vec::new();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGTERM, Signal::SIGINT] {
-        let mut running = stage.join("conf", &[]);
+        let mut running = fixture.join("conf", &[]);
         running.signal(Signal::SIGHUP);
-        stage.scratch.write("conf/a", format!("{signal}"));
-        stage.sees(json!({"a": format!("{signal}")}));
+        fixture.scratch.write("conf/a", format!("{signal}"));
+        fixture.wait_record(json!({"a": format!("{signal}")}));
         took.push(stops(&mut running, signal));
-        assert_eq!(stage.zk.exists(ENTRY).unwrap(), None, "{}", running.stderr());
+        assert_eq!(fixture.zk.exists(ENTRY).unwrap(), None, "{}", running.stderr());
     }
-    are_at_once(took);
+    assert_mostly_quick(took);
 }
 
 #[test]
 fn whenever_it_is_told_to_stop_nothing_stays_behind() {
-    let mut stage = Stage::new("stop_any");
-    stage.dir(&[("a", "1")]);
+    let mut fixture = JoinFixture::new("stop_any");
+    fixture.dir(&[("a", "1")]);
     let seed = 7;
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut took = Vec::new();
     for round in 0..30 {
-        let mut running = stage.zkjoin("conf").spawn();
-        is_listening(&running);
+        let mut running = fixture.zkjoin("conf").spawn();
+        wait_term_handler(&running);
         let moment = Instant::now() + Duration::from_micros(rng.u64(..80_000));
         eventually("the moment", || if Instant::now() < moment { Err("not yet") } else { Ok(()) });
         took.push(stops(&mut running, Signal::SIGTERM));
-        let left = stage.zk.exists(ENTRY).unwrap();
+        let left = fixture.zk.exists(ENTRY).unwrap();
         assert_eq!(left, None, "seed {seed}, round {round}: {}", running.stderr());
     }
-    are_at_once(took);
+    assert_mostly_quick(took);
 }
 
 #[test]
 fn a_second_signal_ends_it_where_it_stands() {
-    let stage = Stage::new("stop_twice");
-    stage.dir(&[("a", "1")]);
-    let mut running = stage.join("conf", &[]);
+    let fixture = JoinFixture::new("stop_twice");
+    fixture.dir(&[("a", "1")]);
+    let mut running = fixture.join("conf", &[]);
     // Both are pending when it goes on; the first may be enough.
     running.signal(Signal::SIGSTOP);
     running.signal(Signal::SIGTERM);
@@ -121,15 +121,15 @@ fn a_second_signal_ends_it_where_it_stands() {
 
 #[test]
 fn the_log_has_one_line_for_each_event() {
-    let mut stage = Stage::new("log");
-    stage.scratch.write("db.json", r#"{"a": 1}"#);
-    let mut running = stage.join("db.json", &[]);
-    stage.json_says("db.json", json!({"a": 1}));
-    stage.edit(|record| record["b"] = json!(1));
-    stage.json_says("db.json", json!({"a": 1, "b": 1}));
-    stage.replace("db.json", r#"{"a": 1, "b": 2}"#);
-    stage.sees(json!({"a": 1, "b": 2}));
-    stage.json_says("db.json", json!({"a": 1, "b": 2}));
+    let mut fixture = JoinFixture::new("log");
+    fixture.scratch.write("db.json", r#"{"a": 1}"#);
+    let mut running = fixture.join("db.json", &[]);
+    fixture.wait_json("db.json", json!({"a": 1}));
+    fixture.edit(|record| record["b"] = json!(1));
+    fixture.wait_json("db.json", json!({"a": 1, "b": 1}));
+    fixture.replace("db.json", r#"{"a": 1, "b": 2}"#);
+    fixture.wait_record(json!({"a": 1, "b": 2}));
+    fixture.wait_json("db.json", json!({"a": 1, "b": 2}));
     running.wait_log_times("wrote the config", 3);
     running.signal(Signal::SIGTERM);
     let output = running.wait_exit();
@@ -152,11 +152,11 @@ fn the_log_has_one_line_for_each_event() {
 
 #[test]
 fn idling_costs_nothing() {
-    let stage = Stage::new("idle");
-    stage.dir(&[("a", "1")]);
-    let mut joined = stage.join("conf", &[]);
+    let fixture = JoinFixture::new("idle");
+    fixture.dir(&[("a", "1")]);
+    let mut joined = fixture.join("conf", &[]);
     joined.wait_log("wrote the config");
-    let other = Stage::new("idle_unreachable");
+    let other = JoinFixture::new("idle_unreachable");
     other.dir(&[("a", "1")]);
     let mut lonely = other.zkjoin_at(&format!("127.0.0.1:{}", free_port()), "conf").spawn();
     lonely.wait_log("no server can be reached");

@@ -1,7 +1,7 @@
 //! Several hosts and one record, while everything that can go wrong does.
 
-use super::shared::{COMMON, share, share_with, shows};
-use super::stage::{Stage, edit, record};
+use super::fixture::{JoinFixture, edit, record};
+use super::shared::{COMMON, share, share_with, wait_znode};
 use farm_harness::{Acl, Ensemble, FaultProxy, Running, eventually, steadily};
 use serde_json::{Value, json};
 use std::fs;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Two hosts with a config each, `one.json` and the directory `two`. One machine
 /// has one `zkjoin` of a name, so the second one takes another way to the server.
 struct Pair {
-    stage: Stage,
+    fixture: JoinFixture,
     proxies: [FaultProxy; 2],
     hosts: [Running; 2],
 }
@@ -18,39 +18,41 @@ struct Pair {
 impl Pair {
     #[track_caller]
     fn start(test: &str, text: &str) -> Self {
-        let stage = Stage::new(test);
-        stage.scratch.write("one.json", text);
-        fs::create_dir(stage.scratch.join("two")).unwrap();
+        let fixture = JoinFixture::new(test);
+        fixture.scratch.write("one.json", text);
+        fs::create_dir(fixture.scratch.join("two")).unwrap();
         let proxies = [(); 2].map(|()| FaultProxy::start(Ensemble::shared().server(0).addr()));
-        let one = share(&stage, &stage.servers_at(proxies[0].addr()), "one.json");
+        let one = share(&fixture, &fixture.servers_at(proxies[0].addr()), "one.json");
         one.wait_log("joined; ");
-        let two = share(&stage, &stage.servers_at(proxies[1].addr()), "two");
+        let two = share(&fixture, &fixture.servers_at(proxies[1].addr()), "two");
         two.wait_log("joined; ");
-        Self { stage, proxies, hosts: [one, two] }
+        Self { fixture, proxies, hosts: [one, two] }
     }
 
     /// Edits one field of the first config as an editor does.
     #[track_caller]
     fn edit_one(&self, field: &str, value: &Value) {
-        let mut record = eventually("a whole file", || self.stage.json("one.json"));
+        let mut record = eventually("a whole file", || self.fixture.json("one.json"));
         record[field] = value.clone();
-        self.stage.replace("one.json", &record.to_string());
+        self.fixture.replace("one.json", &record.to_string());
     }
 
     #[track_caller]
-    fn all_show(&mut self, wanted: &Value) {
-        shows(&mut self.stage, COMMON, wanted);
-        eventually(&format!("one.json holds {wanted}"), || match self.stage.json("one.json")? {
-            found if found == *wanted => Ok(()),
-            found => Err(found.to_string()),
+    fn wait_all(&mut self, wanted: &Value) {
+        wait_znode(&mut self.fixture, COMMON, wanted);
+        eventually(&format!("one.json holds {wanted}"), || {
+            match self.fixture.json("one.json")? {
+                found if found == *wanted => Ok(()),
+                found => Err(found.to_string()),
+            }
         });
         let fields = wanted.as_object().unwrap();
         for (name, value) in fields {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            self.stage.file_says(&format!("two/{name}"), &text);
+            self.fixture.wait_file(&format!("two/{name}"), &text);
         }
         eventually("no other file", || {
-            let count = fs::read_dir(self.stage.scratch.join("two")).unwrap().count();
+            let count = fs::read_dir(self.fixture.scratch.join("two")).unwrap().count();
             if count == fields.len() { Ok(()) } else { Err(count) }
         });
     }
@@ -59,28 +61,28 @@ impl Pair {
 #[test]
 fn a_hundred_edits_of_each_host_arrive_everywhere() {
     let mut pair = Pair::start("common_race", r#"{"one":"0","still":"s","three":0}"#);
-    pair.all_show(&json!({"one": "0", "still": "s", "three": 0}));
-    let mut third = pair.stage.observer();
+    pair.wait_all(&json!({"one": "0", "still": "s", "three": 0}));
+    let mut third = pair.fixture.new_client();
     for round in 1..=100 {
         std::thread::scope(|scope| {
             scope.spawn(|| edit(&mut third, COMMON, |record| record["three"] = json!(round)));
-            scope.spawn(|| pair.stage.scratch.write("two/two", round.to_string()));
+            scope.spawn(|| pair.fixture.scratch.write("two/two", round.to_string()));
             pair.edit_one("one", &json!(round.to_string()));
         });
         eventually(&format!("the three edits of round {round}"), || {
-            let found = record(&mut pair.stage.zk, COMMON)?;
+            let found = record(&mut pair.fixture.zk, COMMON)?;
             let text = round.to_string();
             let is_there =
                 found["one"] == text && found["two"] == text && found["three"] == json!(round);
             if is_there { Ok(()) } else { Err(found.to_string()) }
         });
     }
-    pair.all_show(&json!({"one": "100", "two": "100", "three": 100, "still": "s"}));
+    pair.wait_all(&json!({"one": "100", "two": "100", "three": 100, "still": "s"}));
     for host in &pair.hosts {
         assert!(!host.stderr().contains("is lost"), "{}", host.stderr());
     }
-    let version = pair.stage.zk.get(COMMON).unwrap().stat.version;
-    steadily(Duration::from_secs(1), "peace", || match pair.stage.zk.get(COMMON).unwrap() {
+    let version = pair.fixture.zk.get(COMMON).unwrap().stat.version;
+    steadily(Duration::from_secs(1), "peace", || match pair.fixture.zk.get(COMMON).unwrap() {
         znode if znode.stat.version == version => Ok(()),
         znode => Err(znode.text()),
     });
@@ -92,13 +94,13 @@ fn of_two_hosts_that_edit_one_field_one_wins_everywhere() {
     for round in 1..=30 {
         let (here, there) = (json!(format!("one {round}")), format!("two {round}"));
         std::thread::scope(|scope| {
-            scope.spawn(|| pair.stage.scratch.write("two/f", &there));
+            scope.spawn(|| pair.fixture.scratch.write("two/f", &there));
             pair.edit_one("f", &here);
         });
         eventually("all agree on one of the two", || {
-            let shared = record(&mut pair.stage.zk, COMMON)?["f"].clone();
-            let one = pair.stage.json("one.json")?["f"].clone();
-            let two = json!(pair.stage.scratch.read("two/f")?);
+            let shared = record(&mut pair.fixture.zk, COMMON)?["f"].clone();
+            let one = pair.fixture.json("one.json")?["f"].clone();
+            let two = json!(pair.fixture.scratch.read("two/f")?);
             let is_one = one == here || one == json!(there);
             let all = format!("{shared} {one} {two}");
             if is_one && shared == one && one == two { Ok(()) } else { Err(all) }
@@ -115,31 +117,31 @@ fn what_is_deleted_by_hand_is_back_and_no_edit_is_lost_by_it() {
         // Versions start anew with a znode. A write that is under way must not meet the
         // same number in the next life of it, as it may when it was hardly ever written.
         for _ in 0..20 {
-            let text = pair.stage.zk.get(COMMON).unwrap().text();
-            pair.stage.zk.set(COMMON, text).unwrap();
+            let text = pair.fixture.zk.get(COMMON).unwrap().text();
+            pair.fixture.zk.set(COMMON, text).unwrap();
         }
-        edit(&mut pair.stage.zk, COMMON, |record| record["round"] = json!(round));
+        edit(&mut pair.fixture.zk, COMMON, |record| record["round"] = json!(round));
         wanted["round"] = json!(round);
-        pair.all_show(&wanted);
+        pair.wait_all(&wanted);
         if round % 3 == 0 {
             // A host may be quicker than we are.
-            pair.stage.zk.delete_recursive("/farm").unwrap_or_default();
+            pair.fixture.zk.delete_recursive("/farm").unwrap_or_default();
         } else {
-            pair.stage.zk.delete(COMMON).unwrap_or_default();
+            pair.fixture.zk.delete(COMMON).unwrap_or_default();
         }
-        pair.stage.scratch.write("two/two", round.to_string());
+        pair.fixture.scratch.write("two/two", round.to_string());
         pair.edit_one("one", &json!(round.to_string()));
         wanted["one"] = json!(round.to_string());
         wanted["two"] = json!(round.to_string());
-        pair.all_show(&wanted);
+        pair.wait_all(&wanted);
     }
-    assert_eq!(pair.stage.zk.get(COMMON).unwrap().stat.ephemeral_owner, 0);
+    assert_eq!(pair.fixture.zk.get(COMMON).unwrap().stat.ephemeral_owner, 0);
 }
 
 #[test]
 fn outages_and_expired_sessions_lose_no_edit() {
     let mut pair = Pair::start("common_outage", r#"{"one":"0"}"#);
-    pair.all_show(&json!({"one": "0"}));
+    pair.wait_all(&json!({"one": "0"}));
     let mut wanted = json!({"one": "0"});
     for round in 1_usize..=4 {
         for proxy in &pair.proxies {
@@ -150,15 +152,15 @@ fn outages_and_expired_sessions_lose_no_edit() {
             host.wait_log_times("suspended", round);
         }
         let text = round.to_string();
-        pair.stage.scratch.write("two/two", &text);
+        pair.fixture.scratch.write("two/two", &text);
         pair.edit_one("one", &json!(text));
         let field = format!("three{round}");
-        edit(&mut pair.stage.zk, COMMON, |record| record[&field] = json!(round));
+        edit(&mut pair.fixture.zk, COMMON, |record| record[&field] = json!(round));
         wanted["one"] = json!(text);
         wanted["two"] = json!(text);
         wanted[&field] = json!(round);
         pair.proxies.iter().for_each(FaultProxy::accept);
-        pair.all_show(&wanted);
+        pair.wait_all(&wanted);
     }
     for host in &pair.hosts {
         assert!(!host.stderr().contains("is lost"), "{}", host.stderr());
@@ -167,47 +169,47 @@ fn outages_and_expired_sessions_lose_no_edit() {
 
 #[test]
 fn with_a_malformed_config_nothing_is_shared_and_nothing_overwritten() {
-    let mut stage = Stage::new("common_bad_conf");
-    stage.scratch.write("one.json", "{\"a\": ");
-    let running = share(&stage, &stage.servers(), "one.json");
+    let mut fixture = JoinFixture::new("common_bad_conf");
+    fixture.scratch.write("one.json", "{\"a\": ");
+    let running = share(&fixture, &fixture.servers(), "one.json");
     running.wait_log("the config is left alone");
     steadily(Duration::from_millis(300), "nothing is shared", || {
-        match stage.zk.exists(COMMON).unwrap() {
+        match fixture.zk.exists(COMMON).unwrap() {
             None => Ok(()),
             Some(stat) => Err(format!("{stat:?}")),
         }
     });
-    stage.zk.create_all(COMMON, r#"{"a":"theirs"}"#).unwrap();
+    fixture.zk.create_all(COMMON, r#"{"a":"theirs"}"#).unwrap();
     running.wait_log("joined; ");
-    assert_eq!(stage.scratch.read("one.json").unwrap(), "{\"a\": ");
+    assert_eq!(fixture.scratch.read("one.json").unwrap(), "{\"a\": ");
     // It is still the start: what all share replaces the config as a whole.
-    stage.replace("one.json", r#"{"a": "mine", "b": "mine"}"#);
-    eventually("the config is replaced", || match stage.json("one.json")? {
+    fixture.replace("one.json", r#"{"a": "mine", "b": "mine"}"#);
+    eventually("the config is replaced", || match fixture.json("one.json")? {
         found if found == json!({"a": "theirs"}) => Ok(()),
         found => Err(found.to_string()),
     });
-    assert_eq!(stage.zk.get(COMMON).unwrap().text(), r#"{"a":"theirs"}"#);
+    assert_eq!(fixture.zk.get(COMMON).unwrap().text(), r#"{"a":"theirs"}"#);
     running.wait_log("field=b remote=none local=\"mine\"");
 }
 
 #[test]
 fn nonsense_that_is_there_at_the_start_is_told_once_and_left_alone() {
-    let mut stage = Stage::new("common_bad_start");
+    let mut fixture = JoinFixture::new("common_bad_start");
     let text = r#"{"a":  "mine"}"#;
-    stage.scratch.write("one.json", text);
-    stage.zk.create_all(COMMON, "nonsense").unwrap();
-    let mut running = share(&stage, &stage.servers(), "one.json");
+    fixture.scratch.write("one.json", text);
+    fixture.zk.create_all(COMMON, "nonsense").unwrap();
+    let mut running = share(&fixture, &fixture.servers(), "one.json");
     running.wait_log("ERROR the znode is malformed");
     running.signal(farm_harness::Signal::SIGHUP);
-    stage.replace("one.json", r#"{"a":  "edited"}"#);
+    fixture.replace("one.json", r#"{"a":  "edited"}"#);
     steadily(Duration::from_millis(300), "both are left alone", || {
-        let both = (stage.zk.get(COMMON).unwrap().text(), stage.scratch.read("one.json")?);
+        let both = (fixture.zk.get(COMMON).unwrap().text(), fixture.scratch.read("one.json")?);
         let is_still = both.0 == "nonsense" && both.1 == r#"{"a":  "edited"}"#;
         if is_still { Ok(()) } else { Err(format!("{both:?}")) }
     });
     assert_eq!(running.stderr().matches("is malformed").count(), 1, "{}", running.stderr());
-    stage.zk.set(COMMON, r#"{"b":1}"#).unwrap();
-    eventually("the config is replaced", || match stage.json("one.json")? {
+    fixture.zk.set(COMMON, r#"{"b":1}"#).unwrap();
+    eventually("the config is replaced", || match fixture.json("one.json")? {
         found if found == json!({"b": 1}) => Ok(()),
         found => Err(found.to_string()),
     });
@@ -216,94 +218,94 @@ fn nonsense_that_is_there_at_the_start_is_told_once_and_left_alone() {
 #[test]
 fn an_absent_config_is_created_from_what_all_share() {
     for conf in ["one.json", "one.yaml"] {
-        let mut stage = Stage::new("common_absent");
-        stage.zk.create_all(COMMON, r#"{"a":1,"b":{"c":"2"}}"#).unwrap();
-        let _running = share(&stage, &stage.servers(), conf);
-        eventually("the config is there", || match stage.scratch.read(conf)? {
+        let mut fixture = JoinFixture::new("common_absent");
+        fixture.zk.create_all(COMMON, r#"{"a":1,"b":{"c":"2"}}"#).unwrap();
+        let _running = share(&fixture, &fixture.servers(), conf);
+        eventually("the config is there", || match fixture.scratch.read(conf)? {
             text if text.contains('a') && text.contains("\"2\"") => Ok(()),
             text => Err(text),
         });
-        assert_eq!(stage.zk.get(COMMON).unwrap().stat.version, 0, "read, and not written");
+        assert_eq!(fixture.zk.get(COMMON).unwrap().stat.version, 0, "read, and not written");
     }
 }
 
 #[test]
 fn one_way_and_shared_the_config_wins_and_is_never_written() {
-    let mut stage = Stage::new("common_one_way");
+    let mut fixture = JoinFixture::new("common_one_way");
     let text = r#"{"a": 1,  "b": 1}"#;
-    stage.scratch.write("one.json", text);
-    stage.zk.create_all(COMMON, r#"{"a":9,"z":9}"#).unwrap();
-    let _running = share_with(&stage, &stage.servers(), "one.json", &["--import"]);
-    shows(&mut stage, COMMON, &json!({"a": 1, "b": 1}));
-    edit(&mut stage.zk, COMMON, |record| record["b"] = json!("remote"));
+    fixture.scratch.write("one.json", text);
+    fixture.zk.create_all(COMMON, r#"{"a":9,"z":9}"#).unwrap();
+    let _running = share_with(&fixture, &fixture.servers(), "one.json", &["--import"]);
+    wait_znode(&mut fixture, COMMON, &json!({"a": 1, "b": 1}));
+    edit(&mut fixture.zk, COMMON, |record| record["b"] = json!("remote"));
     steadily(Duration::from_millis(300), "the remote edit stands", || {
-        let found = record(&mut stage.zk, COMMON)?;
-        let is_right = found["b"] == "remote" && stage.scratch.read("one.json")? == text;
+        let found = record(&mut fixture.zk, COMMON)?;
+        let is_right = found["b"] == "remote" && fixture.scratch.read("one.json")? == text;
         if is_right { Ok(()) } else { Err(found.to_string()) }
     });
-    stage.zk.delete(COMMON).unwrap();
-    shows(&mut stage, COMMON, &json!({"a": 1, "b": 1}));
-    assert_eq!(stage.scratch.read("one.json").unwrap(), text);
+    fixture.zk.delete(COMMON).unwrap();
+    wait_znode(&mut fixture, COMMON, &json!({"a": 1, "b": 1}));
+    assert_eq!(fixture.scratch.read("one.json").unwrap(), text);
 }
 
 #[test]
 fn what_all_share_may_be_forbidden_to_write() {
-    let mut stage = Stage::new("common_forbidden");
-    stage.scratch.write("one.json", r#"{"a": 1}"#);
-    let mut running = share(&stage, &stage.servers(), "one.json");
-    shows(&mut stage, COMMON, &json!({"a": 1}));
-    stage.zk.add_auth("me:word").unwrap();
-    stage.zk.set_acl(COMMON, Acl::ReadOnly).unwrap();
-    stage.replace("one.json", r#"{"a": 2}"#);
+    let mut fixture = JoinFixture::new("common_forbidden");
+    fixture.scratch.write("one.json", r#"{"a": 1}"#);
+    let mut running = share(&fixture, &fixture.servers(), "one.json");
+    wait_znode(&mut fixture, COMMON, &json!({"a": 1}));
+    fixture.zk.add_auth("me:word").unwrap();
+    fixture.zk.set_acl(COMMON, Acl::ReadOnly).unwrap();
+    fixture.replace("one.json", r#"{"a": 2}"#);
     running.wait_log("not authorised");
     steadily(Duration::from_secs(1), "it goes on and repeats nothing", || {
         let told = running.stderr().matches("not authorised").count();
         if running.is_running() && told == 1 { Ok(()) } else { Err(running.stderr()) }
     });
-    stage.zk.delete(COMMON).unwrap();
-    shows(&mut stage, COMMON, &json!({"a": 2}));
+    fixture.zk.delete(COMMON).unwrap();
+    wait_znode(&mut fixture, COMMON, &json!({"a": 2}));
 }
 
 #[test]
 fn one_zkjoin_on_a_host_keeps_what_all_share_and_it_needs_no_name() {
-    let mut stage = Stage::new("common_twice");
-    stage.scratch.write("one.json", r#"{"a": 1}"#);
-    stage.scratch.write("two.json", r#"{"a": 2}"#);
-    let first = share(&stage, &stage.servers(), "one.json");
-    shows(&mut stage, COMMON, &json!({"a": 1}));
-    let second = share(&stage, &stage.servers(), "two.json").wait_exit();
+    let mut fixture = JoinFixture::new("common_twice");
+    fixture.scratch.write("one.json", r#"{"a": 1}"#);
+    fixture.scratch.write("two.json", r#"{"a": 2}"#);
+    let first = share(&fixture, &fixture.servers(), "one.json");
+    wait_znode(&mut fixture, COMMON, &json!({"a": 1}));
+    let second = share(&fixture, &fixture.servers(), "two.json").wait_exit();
     second.code(75).stderr_has(&first.pid().to_string());
-    assert_eq!(stage.scratch.read("two.json").unwrap(), r#"{"a": 2}"#);
+    assert_eq!(fixture.scratch.read("two.json").unwrap(), r#"{"a": 2}"#);
     // A host of its own right beside it is another matter.
-    stage.dir(&[("b", "1")]);
-    let host = stage.join("conf", &[]);
-    assert_eq!(stage.zk.children("/farm").unwrap(), ["common", "host"]);
+    fixture.dir(&[("b", "1")]);
+    let host = fixture.join("conf", &[]);
+    assert_eq!(fixture.zk.children("/farm").unwrap(), ["common", "host"]);
     drop((first, host));
-    share_with(&stage, &stage.servers(), "one.json", &["--name", "x"]).wait_exit().code(2);
+    share_with(&fixture, &fixture.servers(), "one.json", &["--name", "x"]).wait_exit().code(2);
 }
 
 #[test]
 fn a_host_that_slept_through_edits_merges_them_when_it_wakes() {
     let mut pair = Pair::start("common_slept", r#"{"a":"0","b":"0"}"#);
-    pair.all_show(&json!({"a": "0", "b": "0"}));
-    let id = |stage: &mut Stage| stage.zk.get(COMMON).unwrap().stat.czxid;
+    pair.wait_all(&json!({"a": "0", "b": "0"}));
+    let id = |fixture: &mut JoinFixture| fixture.zk.get(COMMON).unwrap().stat.czxid;
     for round in 1..=3 {
         pair.hosts[1].signal(farm_harness::Signal::SIGSTOP);
         let value = json!(round.to_string());
         pair.edit_one("a", &value);
         if round == 2 {
             // What the sleeper knew is gone and made anew.
-            let before = id(&mut pair.stage);
-            pair.stage.zk.delete(COMMON).unwrap();
-            eventually("it is back", || match pair.stage.zk.get(COMMON) {
+            let before = id(&mut pair.fixture);
+            pair.fixture.zk.delete(COMMON).unwrap();
+            eventually("it is back", || match pair.fixture.zk.get(COMMON) {
                 Ok(znode) if znode.stat.czxid != before => Ok(()),
                 other => Err(format!("{other:?}")),
             });
         }
-        pair.stage.scratch.write("two/b", round.to_string());
-        shows(&mut pair.stage, COMMON, &json!({"a": value, "b": (round - 1).to_string()}));
+        pair.fixture.scratch.write("two/b", round.to_string());
+        wait_znode(&mut pair.fixture, COMMON, &json!({"a": value, "b": (round - 1).to_string()}));
         pair.hosts[1].signal(farm_harness::Signal::SIGCONT);
-        pair.all_show(&json!({"a": value, "b": value}));
+        pair.wait_all(&json!({"a": value, "b": value}));
     }
     assert!(!pair.hosts[1].stderr().contains("is lost"), "{}", pair.hosts[1].stderr());
 }
@@ -311,23 +313,23 @@ fn a_host_that_slept_through_edits_merges_them_when_it_wakes() {
 #[test]
 fn whoever_comes_first_nobody_s_config_is_mixed_in() {
     for round in 0..10 {
-        let mut stage = Stage::new("common_first");
-        stage.scratch.write("one.json", r#"{"a":"one","one":"1"}"#);
-        stage.scratch.write("two/a", "two");
-        stage.scratch.write("two/two", "2");
+        let mut fixture = JoinFixture::new("common_first");
+        fixture.scratch.write("one.json", r#"{"a":"one","one":"1"}"#);
+        fixture.scratch.write("two/a", "two");
+        fixture.scratch.write("two/two", "2");
         let proxy = FaultProxy::start(Ensemble::shared().server(0).addr());
-        let one = share(&stage, &stage.servers(), "one.json");
-        let two = share(&stage, &stage.servers_at(proxy.addr()), "two");
+        let one = share(&fixture, &fixture.servers(), "one.json");
+        let two = share(&fixture, &fixture.servers_at(proxy.addr()), "two");
         one.wait_log("joined; ");
         two.wait_log("joined; ");
         eventually("both have the record of one of them", || {
-            let shared = record(&mut stage.zk, COMMON)?;
+            let shared = record(&mut fixture.zk, COMMON)?;
             let is_one = shared == json!({"a": "one", "one": "1"});
             let is_two = shared == json!({"a": "two", "two": "2"});
-            let first = stage.json("one.json")?;
-            let second = stage.scratch.read("two/a")?;
+            let first = fixture.json("one.json")?;
+            let second = fixture.scratch.read("two/a")?;
             let is_same = first == shared && json!(second) == shared["a"];
-            let count = fs::read_dir(stage.scratch.join("two")).unwrap().count();
+            let count = fs::read_dir(fixture.scratch.join("two")).unwrap().count();
             if (is_one || is_two) && is_same && count == 2 {
                 Ok(())
             } else {

@@ -1,6 +1,6 @@
 //! An edit on one side reaches the other.
 
-use super::stage::{ENTRY, Stage, hostname, record};
+use super::fixture::{ENTRY, JoinFixture, hostname, record};
 use farm_harness::{Create, eventually, eventually_within};
 use serde_json::{Value, json};
 use std::fs;
@@ -9,33 +9,33 @@ use std::time::Duration;
 /// The example of the manual that these tools grew from.
 #[test]
 fn a_host_shows_its_config_and_takes_edits_from_anywhere() {
-    let mut stage = Stage::new("the_example");
-    stage.dir(&[("hostname", "db-01.example.com\n"), ("enabled", "0\n")]);
-    stage.scratch.write("conf/mysql/replication_delay", "0\n");
-    let tool = farm_harness::Tool::new("zkjoin").env("ZKHOST", stage.servers());
-    let tool = tool.args(["--name", "1.2.3.4", "/services/db"]).arg(stage.scratch.join("conf"));
+    let mut fixture = JoinFixture::new("the_example");
+    fixture.dir(&[("hostname", "db-01.example.com\n"), ("enabled", "0\n")]);
+    fixture.scratch.write("conf/mysql/replication_delay", "0\n");
+    let tool = farm_harness::Tool::new("zkjoin").env("ZKHOST", fixture.servers());
+    let tool = tool.args(["--name", "1.2.3.4", "/services/db"]).arg(fixture.scratch.join("conf"));
     let running = tool.spawn();
     running.wait_log("joined; ");
 
     let path = "/services/db/1.2.3.4";
     let mut wanted =
         json!({"hostname": hostname(), "enabled": "0", "mysql": {"replication_delay": "0"}});
-    assert_eq!(record(&mut stage.zk, path).unwrap(), wanted);
-    stage.file_says("conf/hostname", &hostname());
-    assert_ne!(stage.zk.get(path).unwrap().stat.ephemeral_owner, 0);
+    assert_eq!(record(&mut fixture.zk, path).unwrap(), wanted);
+    fixture.wait_file("conf/hostname", &hostname());
+    assert_ne!(fixture.zk.get(path).unwrap().stat.ephemeral_owner, 0);
 
-    stage.scratch.write("conf/enabled", "1\n");
+    fixture.scratch.write("conf/enabled", "1\n");
     wanted["enabled"] = json!("1");
-    eventually("the local edit is in the znode", || match record(&mut stage.zk, path) {
+    eventually("the local edit is in the znode", || match record(&mut fixture.zk, path) {
         Ok(found) if found == wanted => Ok(()),
         other => Err(format!("{other:?}")),
     });
 
-    super::stage::edit(&mut stage.zk, path, |record| record["enabled"] = json!("0"));
-    stage.file_says("conf/enabled", "0");
+    super::fixture::edit(&mut fixture.zk, path, |record| record["enabled"] = json!("0"));
+    fixture.wait_file("conf/enabled", "0");
     // Fields that nobody touched are as they were typed.
-    stage.file_says("conf/mysql/replication_delay", "0\n");
-    eventually("the farm has its size", || match record(&mut stage.zk, "/services/db")? {
+    fixture.wait_file("conf/mysql/replication_delay", "0\n");
+    eventually("the farm has its size", || match record(&mut fixture.zk, "/services/db")? {
         farm if farm["size"] == json!(1) => Ok(()),
         farm => Err(farm.to_string()),
     });
@@ -43,56 +43,56 @@ fn a_host_shows_its_config_and_takes_edits_from_anywhere() {
 
 #[test]
 fn every_way_to_edit_a_directory_reaches_the_znode() {
-    let mut stage = Stage::new("dir_local");
-    stage.dir(&[("a", "1"), ("b", "2")]);
-    let _running = stage.join("conf", &[]);
-    stage.sees(json!({"a": "1", "b": "2"}));
+    let mut fixture = JoinFixture::new("dir_local");
+    fixture.dir(&[("a", "1"), ("b", "2")]);
+    let _running = fixture.join("conf", &[]);
+    fixture.wait_record(json!({"a": "1", "b": "2"}));
 
-    stage.scratch.write("conf/a", "one\n");
-    stage.sees(json!({"a": "one", "b": "2"}));
+    fixture.scratch.write("conf/a", "one\n");
+    fixture.wait_record(json!({"a": "one", "b": "2"}));
     // The staged file of an editor may itself be seen for a moment; it must not stay.
-    stage.replace("conf/b", "two");
-    stage.sees(json!({"a": "one", "b": "two"}));
-    fs::remove_file(stage.scratch.join("conf/a")).unwrap();
-    stage.sees(json!({"b": "two"}));
-    stage.scratch.write("conf/deep/down/c", "3");
-    stage.sees(json!({"b": "two", "deep": {"down": {"c": "3"}}}));
+    fixture.replace("conf/b", "two");
+    fixture.wait_record(json!({"a": "one", "b": "two"}));
+    fs::remove_file(fixture.scratch.join("conf/a")).unwrap();
+    fixture.wait_record(json!({"b": "two"}));
+    fixture.scratch.write("conf/deep/down/c", "3");
+    fixture.wait_record(json!({"b": "two", "deep": {"down": {"c": "3"}}}));
     for n in 0..20 {
-        stage.scratch.write(format!("conf/deep/quick{n}/x/y"), n.to_string());
+        fixture.scratch.write(format!("conf/deep/quick{n}/x/y"), n.to_string());
     }
     let mut deep = json!({"down": {"c": "3"}});
     for n in 0..20 {
         deep[format!("quick{n}")] = json!({"x": {"y": n.to_string()}});
     }
-    stage.sees(json!({"b": "two", "deep": deep}));
+    fixture.wait_record(json!({"b": "two", "deep": deep}));
     // A directory that was made after the start is watched like the others.
-    stage.scratch.write("conf/deep/quick7/x/y", "late");
+    fixture.scratch.write("conf/deep/quick7/x/y", "late");
     deep["quick7"]["x"]["y"] = json!("late");
-    stage.sees(json!({"b": "two", "deep": deep}));
-    fs::rename(stage.scratch.join("conf/deep"), stage.scratch.join("elsewhere")).unwrap();
-    stage.sees(json!({"b": "two"}));
-    fs::rename(stage.scratch.join("elsewhere"), stage.scratch.join("conf/back")).unwrap();
-    stage.sees(json!({"b": "two", "back": deep}));
-    stage.scratch.write("conf/back/down/c", "4");
+    fixture.wait_record(json!({"b": "two", "deep": deep}));
+    fs::rename(fixture.scratch.join("conf/deep"), fixture.scratch.join("elsewhere")).unwrap();
+    fixture.wait_record(json!({"b": "two"}));
+    fs::rename(fixture.scratch.join("elsewhere"), fixture.scratch.join("conf/back")).unwrap();
+    fixture.wait_record(json!({"b": "two", "back": deep}));
+    fixture.scratch.write("conf/back/down/c", "4");
     deep["down"]["c"] = json!("4");
-    stage.sees(json!({"b": "two", "back": deep}));
+    fixture.wait_record(json!({"b": "two", "back": deep}));
 }
 
 #[test]
 fn a_writer_that_keeps_the_file_open_is_heard_within_a_second() {
     use std::io::{Seek, Write};
-    let mut stage = Stage::new("settle");
-    stage.dir(&[("a", "0")]);
-    let _running = stage.join("conf", &[]);
-    let mut file = fs::File::options().write(true).open(stage.scratch.join("conf/a")).unwrap();
+    let mut fixture = JoinFixture::new("settle");
+    fixture.dir(&[("a", "0")]);
+    let _running = fixture.join("conf", &[]);
+    let mut file = fs::File::options().write(true).open(fixture.scratch.join("conf/a")).unwrap();
     file.write_all(b"1").unwrap();
-    stage.sees(json!({"a": "1"}));
+    fixture.wait_record(json!({"a": "1"}));
     // It never pauses for long enough to be done.
     let mut n = 100;
     eventually_within(Duration::from_secs(3), "some of it arrives", || {
         n += 1;
         file.rewind().and_then(|()| file.write_all(n.to_string().as_bytes())).unwrap();
-        let found = stage.record();
+        let found = fixture.record();
         let seen = found["a"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0);
         if seen > 100 { Ok(()) } else { Err(found.to_string()) }
     });
@@ -100,19 +100,19 @@ fn a_writer_that_keeps_the_file_open_is_heard_within_a_second() {
 
 #[test]
 fn without_watches_the_config_is_read_now_and_then() {
-    let mut stage = Stage::new("no_watches");
-    stage.dir(&[("a", "0"), ("hostname", &hostname())]);
+    let mut fixture = JoinFixture::new("no_watches");
+    fixture.dir(&[("a", "0"), ("hostname", &hostname())]);
     let script = "echo 0 > /proc/sys/user/max_inotify_watches && exec \"$@\"";
     let running = farm_harness::Tool::program("unshare")
         .args(["-r", "sh", "-c", script, "sh"])
         .arg(farm_harness::Tool::path_of("zkjoin"))
-        .args(["-H", &stage.servers(), "--name", "host", "/farm"])
-        .arg(stage.scratch.join("conf"))
+        .args(["-H", &fixture.servers(), "--name", "host", "/farm"])
+        .arg(fixture.scratch.join("conf"))
         .spawn();
     running.wait_log("joined; ");
     for round in 1..=2 {
-        stage.scratch.write("conf/a", round.to_string());
-        stage.sees(json!({"a": round.to_string()}));
+        fixture.scratch.write("conf/a", round.to_string());
+        fixture.wait_record(json!({"a": round.to_string()}));
     }
     running.wait_log("local edits may go unseen");
     let log = running.stderr();
@@ -121,159 +121,159 @@ fn without_watches_the_config_is_read_now_and_then() {
 
 #[test]
 fn every_way_to_edit_a_json_file_reaches_the_znode() {
-    let mut stage = Stage::new("json_local");
-    stage.scratch.write("db.json", r#"{"a": 1, "b": "2"}"#);
-    let _running = stage.join("db.json", &[]);
-    stage.json_says("db.json", json!({"a": 1, "b": "2"}));
+    let mut fixture = JoinFixture::new("json_local");
+    fixture.scratch.write("db.json", r#"{"a": 1, "b": "2"}"#);
+    let _running = fixture.join("db.json", &[]);
+    fixture.wait_json("db.json", json!({"a": 1, "b": "2"}));
 
-    stage.scratch.write("db.json", r#"{"a": 1.50, "b": "2"}"#);
-    stage.sees(serde_json::from_str(r#"{"a": 1.50, "b": "2"}"#).unwrap());
-    assert!(stage.zk.get(ENTRY).unwrap().text().contains(r#""a":1.50,"#));
-    stage.replace("db.json", r#"{"a": true, "c": {"d": [1, null]}}"#);
-    stage.sees(json!({"a": true, "c": {"d": [1, null]}}));
-    stage.json_says("db.json", json!({"a": true, "c": {"d": [1, null]}}));
-    stage.replace("db.json", "{}");
-    stage.sees(json!({}));
+    fixture.scratch.write("db.json", r#"{"a": 1.50, "b": "2"}"#);
+    fixture.wait_record(serde_json::from_str(r#"{"a": 1.50, "b": "2"}"#).unwrap());
+    assert!(fixture.zk.get(ENTRY).unwrap().text().contains(r#""a":1.50,"#));
+    fixture.replace("db.json", r#"{"a": true, "c": {"d": [1, null]}}"#);
+    fixture.wait_record(json!({"a": true, "c": {"d": [1, null]}}));
+    fixture.wait_json("db.json", json!({"a": true, "c": {"d": [1, null]}}));
+    fixture.replace("db.json", "{}");
+    fixture.wait_record(json!({}));
 }
 
 #[test]
 fn a_remote_edit_reaches_a_directory_and_types_are_kept() {
-    let mut stage = Stage::new("dir_remote");
-    stage.dir(&[("a", "1\n"), ("old", "x")]);
-    let _running = stage.join("conf", &[]);
-    stage.edit(|record| {
+    let mut fixture = JoinFixture::new("dir_remote");
+    fixture.dir(&[("a", "1\n"), ("old", "x")]);
+    let _running = fixture.join("conf", &[]);
+    fixture.edit(|record| {
         record["new"] = json!("n");
         record["nested"] = json!({"deep": {"number": 10, "flag": true, "list": [1, "x"]}});
         record.as_object_mut().unwrap().remove("old");
     });
-    stage.file_says("conf/new", "n");
-    stage.file_says("conf/nested/deep/number", "10");
-    stage.file_says("conf/nested/deep/flag", "true");
-    stage.file_says("conf/nested/deep/list", r#"[1,"x"]"#);
-    stage.is_gone("conf/old");
-    stage.file_says("conf/a", "1\n");
+    fixture.wait_file("conf/new", "n");
+    fixture.wait_file("conf/nested/deep/number", "10");
+    fixture.wait_file("conf/nested/deep/flag", "true");
+    fixture.wait_file("conf/nested/deep/list", r#"[1,"x"]"#);
+    fixture.wait_removed("conf/old");
+    fixture.wait_file("conf/a", "1\n");
 
-    stage.scratch.write("conf/nested/deep/number", "11\n");
+    fixture.scratch.write("conf/nested/deep/number", "11\n");
     let deep = |number: Value, flag: Value| json!({"deep": {"number": number, "flag": flag, "list": [1, "x"]}});
-    stage.sees(json!({"a": "1", "new": "n", "nested": deep(json!(11), json!(true))}));
-    stage.scratch.write("conf/nested/deep/flag", "maybe");
-    stage.sees(json!({"a": "1", "new": "n", "nested": deep(json!(11), json!("maybe"))}));
+    fixture.wait_record(json!({"a": "1", "new": "n", "nested": deep(json!(11), json!(true))}));
+    fixture.scratch.write("conf/nested/deep/flag", "maybe");
+    fixture.wait_record(json!({"a": "1", "new": "n", "nested": deep(json!(11), json!("maybe"))}));
 
-    stage.edit(|record| drop(record.as_object_mut().unwrap().remove("nested")));
-    stage.is_gone("conf/nested");
-    stage.sees(json!({"a": "1", "new": "n"}));
+    fixture.edit(|record| drop(record.as_object_mut().unwrap().remove("nested")));
+    fixture.wait_removed("conf/nested");
+    fixture.wait_record(json!({"a": "1", "new": "n"}));
     // A field becomes an object, and an object a field.
-    stage.edit(|record| record["new"] = json!({"inner": "i"}));
-    stage.file_says("conf/new/inner", "i");
-    stage.edit(|record| record["new"] = json!("flat"));
-    stage.file_says("conf/new", "flat");
-    stage.sees(json!({"a": "1", "new": "flat"}));
+    fixture.edit(|record| record["new"] = json!({"inner": "i"}));
+    fixture.wait_file("conf/new/inner", "i");
+    fixture.edit(|record| record["new"] = json!("flat"));
+    fixture.wait_file("conf/new", "flat");
+    fixture.wait_record(json!({"a": "1", "new": "flat"}));
 }
 
 #[test]
 fn a_remote_edit_reaches_a_json_and_a_yaml_file() {
     for (conf, text) in [("db.json", r#"{"a": "1"}"#), ("db.yaml", "a: \"1\"\n")] {
-        let mut stage = Stage::new("file_remote");
-        stage.scratch.write(conf, text);
-        let _running = stage.join(conf, &[]);
-        stage.edit(|record| record["n"] = json!({"number": 10, "text": "10", "none": null}));
-        stage.edit(|record| drop(record.as_object_mut().unwrap().remove("a")));
+        let mut fixture = JoinFixture::new("file_remote");
+        fixture.scratch.write(conf, text);
+        let _running = fixture.join(conf, &[]);
+        fixture.edit(|record| record["n"] = json!({"number": 10, "text": "10", "none": null}));
+        fixture.edit(|record| drop(record.as_object_mut().unwrap().remove("a")));
         let wanted = json!({"n": {"number": 10, "text": "10", "none": null}});
         eventually("the edits are in the file", || {
-            let text = stage.scratch.read(conf)?;
+            let text = fixture.scratch.read(conf)?;
             let has = text.contains("number") && text.contains("none") && !text.contains("\"1\"");
             if has { Ok(()) } else { Err(text) }
         });
         // The file means the same as the znode: another edit of it changes nothing else.
-        let text = stage.scratch.read(conf).unwrap().replace("number", "figure");
-        stage.replace(conf, &text);
-        stage.sees(json!({"n": {"figure": 10, "text": "10", "none": null}}));
-        assert_ne!(stage.record(), wanted);
+        let text = fixture.scratch.read(conf).unwrap().replace("number", "figure");
+        fixture.replace(conf, &text);
+        fixture.wait_record(json!({"n": {"figure": 10, "text": "10", "none": null}}));
+        assert_ne!(fixture.record(), wanted);
     }
 }
 
 #[test]
 fn hostname_is_ours_on_both_sides_whoever_touches_it() {
-    let mut stage = Stage::new("hostname");
-    stage.dir(&[("a", "1")]);
-    let running = stage.join("conf", &[]);
-    stage.file_says("conf/hostname", &hostname());
-    stage.edit(|record| record["hostname"] = json!("impostor"));
-    stage.sees(json!({"a": "1"}));
-    stage.edit(|record| drop(record.as_object_mut().unwrap().remove("hostname")));
-    stage.sees(json!({"a": "1"}));
-    stage.file_says("conf/hostname", &hostname());
-    stage.scratch.write("conf/hostname", "nonsense");
-    stage.file_says("conf/hostname", &hostname());
-    fs::remove_file(stage.scratch.join("conf/hostname")).unwrap();
-    stage.file_says("conf/hostname", &hostname());
-    stage.sees(json!({"a": "1"}));
+    let mut fixture = JoinFixture::new("hostname");
+    fixture.dir(&[("a", "1")]);
+    let running = fixture.join("conf", &[]);
+    fixture.wait_file("conf/hostname", &hostname());
+    fixture.edit(|record| record["hostname"] = json!("impostor"));
+    fixture.wait_record(json!({"a": "1"}));
+    fixture.edit(|record| drop(record.as_object_mut().unwrap().remove("hostname")));
+    fixture.wait_record(json!({"a": "1"}));
+    fixture.wait_file("conf/hostname", &hostname());
+    fixture.scratch.write("conf/hostname", "nonsense");
+    fixture.wait_file("conf/hostname", &hostname());
+    fs::remove_file(fixture.scratch.join("conf/hostname")).unwrap();
+    fixture.wait_file("conf/hostname", &hostname());
+    fixture.wait_record(json!({"a": "1"}));
     assert!(!running.stderr().contains("local one is lost"), "{}", running.stderr());
 }
 
 #[test]
 fn without_hostname_the_field_is_like_any_other() {
-    let mut stage = Stage::new("no_hostname");
-    stage.dir(&[("a", "1")]);
-    let _running = stage.join("conf", &["--no-hostname"]);
-    stage.sees_exactly(&json!({"a": "1"}));
-    stage.edit(|record| record["hostname"] = json!("theirs"));
-    stage.file_says("conf/hostname", "theirs");
-    stage.scratch.write("conf/hostname", "mine");
-    stage.sees_exactly(&json!({"a": "1", "hostname": "mine"}));
+    let mut fixture = JoinFixture::new("no_hostname");
+    fixture.dir(&[("a", "1")]);
+    let _running = fixture.join("conf", &["--no-hostname"]);
+    fixture.wait_exact_record(&json!({"a": "1"}));
+    fixture.edit(|record| record["hostname"] = json!("theirs"));
+    fixture.wait_file("conf/hostname", "theirs");
+    fixture.scratch.write("conf/hostname", "mine");
+    fixture.wait_exact_record(&json!({"a": "1", "hostname": "mine"}));
 }
 
 #[test]
 fn size_is_the_most_hosts_ever_seen() {
-    let mut stage = Stage::new("size");
-    stage.dir(&[]);
-    let size = |stage: &mut Stage| record(&mut stage.zk, "/farm").unwrap_or(json!({}));
-    stage.zk.create("/farm", r#"{"size":1,"running_filter":"enabled=1"}"#).unwrap();
-    stage.zk.create_as("/farm/common", "{}", Create::Persistent).unwrap();
-    let running = stage.join("conf", &[]);
+    let mut fixture = JoinFixture::new("size");
+    fixture.dir(&[]);
+    let size = |fixture: &mut JoinFixture| record(&mut fixture.zk, "/farm").unwrap_or(json!({}));
+    fixture.zk.create("/farm", r#"{"size":1,"running_filter":"enabled=1"}"#).unwrap();
+    fixture.zk.create_as("/farm/common", "{}", Create::Persistent).unwrap();
+    let running = fixture.join("conf", &[]);
     running.wait_log("joined; ");
     // One host and `common`.
-    assert_eq!(size(&mut stage)["size"], json!(1));
+    assert_eq!(size(&mut fixture)["size"], json!(1));
     drop(running);
     for name in ["h1", "h2", "h3"] {
-        stage.zk.create(&format!("/farm/{name}"), "{}").unwrap();
+        fixture.zk.create(&format!("/farm/{name}"), "{}").unwrap();
     }
-    let mut raised = stage.join("conf", &["--no-hostname"]);
-    eventually("the size is raised", || match size(&mut stage) {
+    let mut raised = fixture.join("conf", &["--no-hostname"]);
+    eventually("the size is raised", || match size(&mut fixture) {
         farm if farm == json!({"size": 4, "running_filter": "enabled=1"}) => Ok(()),
         farm => Err(farm.to_string()),
     });
     raised.signal(farm_harness::Signal::SIGTERM);
     raised.wait_exit().ok();
     for name in ["h1", "h2", "h3"] {
-        stage.zk.delete(&format!("/farm/{name}")).unwrap();
+        fixture.zk.delete(&format!("/farm/{name}")).unwrap();
     }
-    let version = stage.zk.get("/farm").unwrap().stat.version;
-    let _again = stage.join("conf", &[]);
-    stage.scratch.write("conf/x", "1");
-    stage.sees(json!({"x": "1"}));
-    assert_eq!(stage.zk.get("/farm").unwrap().stat.version, version, "never lowered");
+    let version = fixture.zk.get("/farm").unwrap().stat.version;
+    let _again = fixture.join("conf", &[]);
+    fixture.scratch.write("conf/x", "1");
+    fixture.wait_record(json!({"x": "1"}));
+    assert_eq!(fixture.zk.get("/farm").unwrap().stat.version, version, "never lowered");
 }
 
 #[test]
 fn without_size_the_farm_itself_is_left_alone() {
-    let mut stage = Stage::new("no_size");
-    stage.dir(&[]);
-    let _running = stage.join("conf", &["--no-size"]);
-    stage.scratch.write("conf/x", "1");
-    stage.sees(json!({"x": "1"}));
-    assert_eq!(stage.zk.get("/farm").unwrap().data, b"");
+    let mut fixture = JoinFixture::new("no_size");
+    fixture.dir(&[]);
+    let _running = fixture.join("conf", &["--no-size"]);
+    fixture.scratch.write("conf/x", "1");
+    fixture.wait_record(json!({"x": "1"}));
+    assert_eq!(fixture.zk.get("/farm").unwrap().data, b"");
 }
 
 #[test]
 fn a_farm_is_created_with_all_above_it_chroot_included() {
-    let mut stage = Stage::new("parents");
-    stage.dir(&[]);
-    let servers = format!("{}/not/there", stage.servers());
+    let mut fixture = JoinFixture::new("parents");
+    fixture.dir(&[]);
+    let servers = format!("{}/not/there", fixture.servers());
     let tool = farm_harness::Tool::new("zkjoin").args(["-H", &servers, "--name", "host"]);
-    let running = tool.arg("/a/b/c").arg(stage.scratch.join("conf")).spawn();
+    let running = tool.arg("/a/b/c").arg(fixture.scratch.join("conf")).spawn();
     running.wait_log("joined; ");
-    let stat = stage.zk.get("/not/there/a/b/c/host").unwrap().stat;
+    let stat = fixture.zk.get("/not/there/a/b/c/host").unwrap().stat;
     assert_ne!(stat.ephemeral_owner, 0);
-    assert_eq!(stage.zk.get("/not/there/a/b").unwrap().stat.ephemeral_owner, 0);
+    assert_eq!(fixture.zk.get("/not/there/a/b").unwrap().stat.ephemeral_owner, 0);
 }

@@ -2,9 +2,9 @@
 //!
 //! `FARM_STORM_SEED` repeats a storm, `FARM_STORM_STEPS` makes it longer.
 
-use super::eye::Mark;
-use super::site::Site;
-use super::tell;
+use super::fixture::GroupFixture;
+use super::observer::ChildEvent;
+use super::print;
 use farm_harness::{FaultProxy, Running, Signal, eventually_within, until};
 use fastrand::Rng;
 use std::time::{Duration, Instant};
@@ -19,10 +19,10 @@ fn number<N: std::str::FromStr>(name: &str) -> Option<N> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Some members, each behind a wire of its own.
+/// Some members, each behind a proxy of its own.
 struct Storm {
-    site: Site<'static>,
-    wires: Vec<FaultProxy>,
+    group: GroupFixture<'static>,
+    proxies: Vec<FaultProxy>,
     running: Vec<Running>,
     options: [&'static str; 6],
     rng: Rng,
@@ -30,16 +30,16 @@ struct Storm {
 
 impl Storm {
     fn start(&self, who: usize) -> Running {
-        let servers = self.site.servers_at(self.wires[who].addr());
-        let member = self.site.zkexec(who).at(servers).delay("700ms").healthy_after(0.05);
+        let servers = self.group.servers_at(self.proxies[who].addr());
+        let member = self.group.zkexec(who).at(servers).delay("700ms").healthy_after(0.05);
         member.more(&self.options).tool().spawn()
     }
 
     /// Lets some time pass; a moment that something is seen in is a good one to go on.
     fn pass_some_time(&mut self) {
-        let before = self.site.eye.sights().len();
+        let before = self.group.observer.observations().len();
         let deadline = Instant::now() + Duration::from_millis(self.rng.u64(1..300));
-        let is_news = || self.site.eye.sights().len() > before;
+        let is_news = || self.group.observer.observations().len() > before;
         let seen = until(deadline, &mut || if is_news() { Ok(()) } else { Err(()) });
         // One as good as the other.
         seen.unwrap_or_default();
@@ -51,13 +51,13 @@ impl Storm {
             0..3 => {
                 let how = ["well", "well", "dies", "unwell", "well"];
                 let how = how[self.rng.usize(0..how.len())];
-                self.site.publish(&format!("s{step} {how}"));
+                self.group.publish(&format!("s{step} {how}"));
             }
-            3 => self.wires[who].cut(),
-            4 => self.wires[who].reset(),
-            5 => self.wires[who].stall(),
-            6 => self.wires.iter().for_each(FaultProxy::pass),
-            7 => drop(self.wires[who].expire()),
+            3 => self.proxies[who].cut(),
+            4 => self.proxies[who].reset(),
+            5 => self.proxies[who].stall(),
+            6 => self.proxies.iter().for_each(FaultProxy::pass),
+            7 => drop(self.proxies[who].expire()),
             8 => self.kill(who),
             _ => self.freeze(who),
         }
@@ -80,11 +80,11 @@ impl Storm {
 
     /// All faults are over, and there is content that works.
     fn calm(mut self) {
-        for wire in &self.wires {
-            wire.pass();
-            wire.cut();
+        for proxy in &self.proxies {
+            proxy.pass();
+            proxy.cut();
         }
-        self.site.publish("calm");
+        self.group.publish("calm");
         for who in 0..MEMBERS {
             // One that was started on bad content has ended with it.
             if !self.running[who].is_running() {
@@ -96,19 +96,21 @@ impl Storm {
                 if !self.running[who].is_running() {
                     self.running[who] = self.start(who);
                 }
-                let marks = self.site.eye.marks_of(who);
-                let last = marks.iter().rfind(|mark| matches!(mark, Mark::Up(..) | Mark::Down));
-                let is_up = matches!(last, Some(Mark::Up(version, _)) if version == "calm");
-                if is_up && self.site.file(who) == "calm" { Ok(()) } else { Err(self.logs()) }
+                let events = self.group.observer.events_of(who);
+                let last = events
+                    .iter()
+                    .rfind(|event| matches!(event, ChildEvent::Up(..) | ChildEvent::Down));
+                let is_up = matches!(last, Some(ChildEvent::Up(version, _)) if version == "calm");
+                if is_up && self.group.file(who) == "calm" { Ok(()) } else { Err(self.logs()) }
             });
         }
-        eventually_within(PATIENCE, "nobody is in line", || {
-            let line = self.site.line();
-            if line.is_empty() { Ok(()) } else { Err(format!("{line:?}\n{}", self.logs())) }
+        eventually_within(PATIENCE, "nobody is in queue", || {
+            let queue = self.group.queue();
+            if queue.is_empty() { Ok(()) } else { Err(format!("{queue:?}\n{}", self.logs())) }
         });
         // And stays there.
         for who in 0..MEMBERS {
-            let pid = self.site.eye.sees_up(who, "calm");
+            let pid = self.group.observer.wait_up(who, "calm");
             assert!(self.running[who].is_running());
             assert_eq!(
                 children_of(self.running[who].pid()),
@@ -136,14 +138,14 @@ fn children_of(pid: u32) -> Vec<u32> {
 
 fn storm(name: &str, options: [&'static str; 6]) {
     let seed = number("FARM_STORM_SEED").unwrap_or_else(|| fastrand::u64(..));
-    tell(&format!("FARM_STORM_SEED={seed}"));
-    let site = Site::new(name, MEMBERS);
-    let wires = (0..MEMBERS).map(|_| Site::wire()).collect();
+    print(&format!("FARM_STORM_SEED={seed}"));
+    let group = GroupFixture::new(name, MEMBERS);
+    let proxies = (0..MEMBERS).map(|_| GroupFixture::proxy()).collect();
     let rng = Rng::with_seed(seed);
-    let mut storm = Storm { site, wires, running: Vec::new(), options, rng };
+    let mut storm = Storm { group, proxies, running: Vec::new(), options, rng };
     storm.running = (0..MEMBERS).map(|who| storm.start(who)).collect();
     for who in 0..MEMBERS {
-        storm.site.eye.sees_up(who, "v1");
+        storm.group.observer.wait_up(who, "v1");
     }
     for step in 0..number("FARM_STORM_STEPS").unwrap_or(STEPS) {
         storm.step(step);

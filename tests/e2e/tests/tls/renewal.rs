@@ -1,32 +1,32 @@
 //! Files that change while a tool runs.
 
-use super::{Site, write_papers};
+use super::{TlsFixture, write_certificates};
 use farm_harness::{Authority, eventually, steadily};
 use std::fs;
 use std::time::Duration;
 
 #[test]
 fn renewed_files_are_used_without_a_restart() {
-    let site = Site::strict(1);
-    let host = site.join("30s");
-    let before = site.ensemble.zk().get("/farm/host").unwrap().stat;
+    let fixture = TlsFixture::strict(1);
+    let host = fixture.join("30s");
+    let before = fixture.ensemble.zk().get("/farm/host").unwrap().stat;
     // From here on nobody accepts anything of the old authority.
-    write_papers(&site.scratch, &Authority::new("next"));
-    site.server().restart();
+    write_certificates(&fixture.scratch, &Authority::new("next"));
+    fixture.server().restart();
     host.wait_log("connected again, same session");
-    let after = site.ensemble.zk().get("/farm/host").unwrap().stat;
+    let after = fixture.ensemble.zk().get("/farm/host").unwrap().stat;
     assert_eq!((after.czxid, after.ephemeral_owner), (before.czxid, before.ephemeral_owner));
 }
 
 #[test]
 fn a_file_that_is_gone_is_told_once_and_waited_for() {
-    let site = Site::strict(1);
-    let host = site.join("30s");
-    let (key, away) = (site.scratch.join("client.key"), site.scratch.join("away"));
-    site.server().kill();
+    let fixture = TlsFixture::strict(1);
+    let host = fixture.join("30s");
+    let (key, away) = (fixture.scratch.join("client.key"), fixture.scratch.join("away"));
+    fixture.server().kill();
     fs::rename(&key, &away).unwrap();
     host.wait_log("suspended");
-    site.server().restart();
+    fixture.server().restart();
     let told = format!("TLS: cannot use {}: No such file", key.display());
     host.wait_log(&told);
     steadily(Duration::from_secs(1), "it is told once", || {
@@ -35,9 +35,9 @@ fn a_file_that_is_gone_is_told_once_and_waited_for() {
     });
     fs::rename(&away, &key).unwrap();
     host.wait_log("connected again, same session");
-    site.scratch.write("conf/enabled", "0");
+    fixture.scratch.write("conf/enabled", "0");
     eventually("the edit arrives", || {
-        let record = crate::join::stage::record(&mut site.ensemble.zk(), "/farm/host")?;
+        let record = crate::join::fixture::record(&mut fixture.ensemble.zk(), "/farm/host")?;
         if record["enabled"] == "0" { Ok(()) } else { Err(record.to_string()) }
     });
 }

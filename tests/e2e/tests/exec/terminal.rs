@@ -1,6 +1,6 @@
 //! A pseudo-terminal with a shell on it, and somebody who types.
 
-use super::stage::Stage;
+use super::fixture::ExecFixture;
 use farm_harness::{Tool, eventually, mortal};
 use nix::fcntl::OFlag;
 use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
@@ -19,16 +19,16 @@ pub(crate) const CTRL_D: &str = "\x04";
 pub(crate) const CTRL_Z: &str = "\x1a";
 
 /// The shell is killed on drop, and the terminal hangs up.
-pub(crate) struct Desk {
+pub(crate) struct TerminalSession {
     shell: Child,
     master: PtyMaster,
     screen: Arc<Mutex<Vec<u8>>>,
 }
 
-impl Desk {
-    /// An interactive shell in the directory of the stage, where `zkexec` is in the path.
+impl TerminalSession {
+    /// An interactive shell in the directory of the fixture, where `zkexec` is in the path.
     #[track_caller]
-    pub(crate) fn new(stage: &Stage) -> Self {
+    pub(crate) fn new(fixture: &ExecFixture) -> Self {
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let master = posix_openpt(flags).unwrap();
         grantpt(&master).unwrap();
@@ -42,17 +42,17 @@ impl Desk {
         let mut command = mortal(OsStr::new("env"));
         command
             .args(["--default-signal", "setsid", "--ctty", "sh", "-i"])
-            .current_dir(stage.scratch.path());
-        command.env_clear().env("PATH", path).env("PS1", "$ ").env("ZKHOST", stage.servers());
-        command.env("ZK_SESSION_TIMEOUT", "4s").env("PWD", stage.scratch.path());
+            .current_dir(fixture.scratch.path());
+        command.env_clear().env("PATH", path).env("PS1", "$ ").env("ZKHOST", fixture.servers());
+        command.env("ZK_SESSION_TIMEOUT", "4s").env("PWD", fixture.scratch.path());
         command.stdin(tty.try_clone().unwrap()).stdout(tty.try_clone().unwrap()).stderr(tty);
         let shell = command.spawn().unwrap();
         drop(command);
-        let desk = Self { shell, master, screen: Arc::default() };
-        desk.read();
-        desk.wait_foreground(desk.shell());
-        desk.wait_for("$ ");
-        desk
+        let terminal = Self { shell, master, screen: Arc::default() };
+        terminal.read();
+        terminal.wait_foreground(terminal.shell());
+        terminal.wait_screen("$ ");
+        terminal
     }
 
     /// Keeps what appears on the screen, until nobody is left on the terminal.
@@ -72,15 +72,15 @@ impl Desk {
         self.shell.id().cast_signed()
     }
 
-    pub(crate) fn press(&self, keys: &str) {
+    pub(crate) fn type_keys(&self, keys: &str) {
         (&self.master).write_all(keys.as_bytes()).unwrap();
     }
 
     /// Types a line, and waits for the terminal's echo of it and then for the answer.
     #[track_caller]
-    pub(crate) fn ask(&self, line: &str, answer: &str) {
+    pub(crate) fn type_line(&self, line: &str, answer: &str) {
         let before = self.text().len();
-        self.press(&format!("{line}\n"));
+        self.type_keys(&format!("{line}\n"));
         // A prompt may come in between.
         eventually(&format!("{line:?} and {answer:?}"), || {
             let text = self.text();
@@ -113,7 +113,7 @@ impl Desk {
     }
 
     #[track_caller]
-    pub(crate) fn wait_for(&self, text: &str) {
+    pub(crate) fn wait_screen(&self, text: &str) {
         eventually(&format!("{text:?} on the screen"), || match self.text() {
             screen if screen.contains(text) => Ok(()),
             screen => Err(screen),
@@ -125,7 +125,7 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
+impl Drop for TerminalSession {
     fn drop(&mut self) {
         drop(self.shell.kill());
         drop(self.shell.wait());

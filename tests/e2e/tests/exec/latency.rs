@@ -1,6 +1,6 @@
 //! How long it takes.
 
-use super::stage::{Stage, stop};
+use super::fixture::{ExecFixture, stop};
 use farm_harness::patience;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn a_change_is_a_new_child_in_no_time() {
-    let mut stage = Stage::with_conf("in_no_time", "0");
-    mkfifo(&stage.scratch.join("up"), Mode::from_bits_truncate(0o600)).unwrap();
+    let mut fixture = ExecFixture::with_conf("in_no_time", "0");
+    mkfifo(&fixture.scratch.join("up"), Mode::from_bits_truncate(0o600)).unwrap();
     let child = "cat conf; echo; exec sleep 1000";
     let args = ["-s", "-w", "0", "-m", "conf=/conf", "-e", child];
-    let running = stage.by_shell("exec \"$@\" 1<>up", &args).spawn();
-    let mut lines = BufReader::new(File::open(stage.scratch.join("up")).unwrap()).lines();
+    let running = fixture.by_shell("exec \"$@\" 1<>up", &args).spawn();
+    let mut lines = BufReader::new(File::open(fixture.scratch.join("up")).unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "0");
     let mut times: Vec<Duration> = (1..=50)
         .map(|round| {
             let begun = Instant::now();
-            stage.zk.set("/conf", round.to_string()).unwrap();
+            fixture.zk.set("/conf", round.to_string()).unwrap();
             assert_eq!(lines.next().unwrap().unwrap(), round.to_string());
             begun.elapsed()
         })

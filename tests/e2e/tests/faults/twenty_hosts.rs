@@ -1,6 +1,6 @@
 //! Twenty hosts, and a file that shows them all.
 
-use super::ensemble::{Cluster, figure, session_of};
+use super::ensemble::{Cluster, print_duration, session_of};
 use farm_harness::{
     Chroot, Ensemble, FaultProxy, Running, Scratch, Stat, Tool, Zk, eventually, eventually_within,
     mode, steadily,
@@ -34,7 +34,7 @@ fn stats(zk: &mut Zk) -> Vec<Stat> {
 }
 
 /// The names that the exported file lacks, or why it can't be read.
-fn lacks_nobody(scratch: &Scratch) -> Result<(), String> {
+fn check_complete(scratch: &Scratch) -> Result<(), String> {
     let text = scratch.read("farm.json")?;
     let farm: Value = serde_json::from_str(&text).map_err(|e| format!("{e} in {text:?}"))?;
     let missing: Vec<_> = (0..HOSTS).map(name).filter(|name| farm.get(name).is_none()).collect();
@@ -52,13 +52,13 @@ impl Drop for Work<'_> {
 
 /// Looks at the file whenever the kernel tells that it was replaced, written or removed,
 /// while that work is done; returns how often that was.
-fn never_lacks_anybody(scratch: &Scratch, work: impl FnOnce()) -> Result<usize, String> {
+fn check_always_complete(scratch: &Scratch, work: impl FnOnce()) -> Result<usize, String> {
     let inotify = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
     let every_way = AddWatchFlags::IN_MOVE | AddWatchFlags::IN_CLOSE_WRITE;
     inotify.add_watch(scratch.path(), every_way | AddWatchFlags::IN_DELETE).unwrap();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let looker = scope.spawn(|| {
+        let checker = scope.spawn(|| {
             let mut contents = 0;
             loop {
                 let was_over = is_over.load(Ordering::Relaxed);
@@ -69,7 +69,7 @@ fn never_lacks_anybody(scratch: &Scratch, work: impl FnOnce()) -> Result<usize, 
                     |name: Option<&std::ffi::OsStr>| name == Some("farm.json".as_ref());
                 contents +=
                     events.iter().filter(|event| is_the_file(event.name.as_deref())).count();
-                lacks_nobody(scratch)?;
+                check_complete(scratch)?;
                 if was_over {
                     return Ok(contents);
                 }
@@ -78,7 +78,7 @@ fn never_lacks_anybody(scratch: &Scratch, work: impl FnOnce()) -> Result<usize, 
         let working = Work(&is_over);
         work();
         drop(working);
-        looker.join().unwrap()
+        checker.join().unwrap()
     })
 }
 
@@ -111,11 +111,11 @@ fn a_rolling_restart_takes_no_host_from_the_file() {
         .arg(scratch.join("farm.json"))
         .spawn();
     exporter.wait_log("the file is current; ");
-    lacks_nobody(&scratch).unwrap();
+    check_complete(&scratch).unwrap();
     let before = stats(&mut cluster.ensemble.zk());
     let mut editor = Editor { scratch: &scratch, edits: 0, next: Instant::now() };
     let start = Instant::now();
-    let looked = never_lacks_anybody(&scratch, || {
+    let looked = check_always_complete(&scratch, || {
         for server in cluster.ensemble.servers() {
             server.start_again();
             eventually_within(Duration::from_secs(30), "the server is back", || {
@@ -130,7 +130,10 @@ fn a_rolling_restart_takes_no_host_from_the_file() {
         });
     });
     let contents = looked.unwrap_or_else(|e| panic!("{e}\n{}", exporter.stderr()));
-    figure(&format!("{contents} contents of the file, each with all hosts, in"), start.elapsed());
+    print_duration(
+        &format!("{contents} contents of the file, each with all hosts, in"),
+        start.elapsed(),
+    );
     assert!(contents > editor.edits / 4, "{} edits, {contents} contents", editor.edits);
     let last = format!("\"edits\": \"{}\"", editor.edits);
     eventually("the last edit is in the file", || match scratch.read("farm.json")? {
@@ -146,22 +149,23 @@ fn a_rolling_restart_takes_no_host_from_the_file() {
 }
 
 /// A host that has a wire of its own.
-struct Wired {
+struct ProxiedHost {
     running: Running,
     proxy: FaultProxy,
 }
 
-fn wire(chroot: &Chroot<'_>, scratch: &Scratch, index: usize) -> Wired {
+fn join_through_proxy(chroot: &Chroot<'_>, scratch: &Scratch, index: usize) -> ProxiedHost {
     let proxy = FaultProxy::start(Ensemble::shared().server(0).addr());
     let running = join(&format!("{}{}", proxy.addr(), chroot.path()), scratch, index);
-    Wired { running, proxy }
+    ProxiedHost { running, proxy }
 }
 
 #[test]
 fn twenty_hosts_whose_sessions_end_at_once_are_back_within_two_seconds() {
     let chroot = Ensemble::shared().chroot("crowd");
     let (scratch, mut zk) = (Scratch::new(), chroot.zk());
-    let hosts: Vec<Wired> = (0..HOSTS).map(|index| wire(&chroot, &scratch, index)).collect();
+    let hosts: Vec<ProxiedHost> =
+        (0..HOSTS).map(|index| join_through_proxy(&chroot, &scratch, index)).collect();
     hosts.iter().for_each(|host| host.running.wait_log("joined; "));
     let old: Vec<i64> = stats(&mut zk).iter().map(|stat| stat.ephemeral_owner).collect();
     hosts.iter().for_each(|host| host.proxy.expire().unwrap());
@@ -178,7 +182,7 @@ fn twenty_hosts_whose_sessions_end_at_once_are_back_within_two_seconds() {
         }
         Ok::<_, String>(owners)
     });
-    figure("everybody is back after", expired.elapsed());
+    print_duration("everybody is back after", expired.elapsed());
     assert_eq!(owners.len(), HOSTS);
     let live = Ensemble::shared().server(0).four_letter("cons");
     for (index, host) in hosts.iter().enumerate() {

@@ -9,16 +9,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 /// Notes its process and what is in `conf`, and stays.
-pub(crate) const NOTES: &str = "echo \"$$ $(cat conf)\" >> starts; exec sleep 1000";
+pub(crate) const RECORDING_CHILD: &str = "echo \"$$ $(cat conf)\" >> starts; exec sleep 1000";
 
 /// A place of its own on the shared server, and one on the disk, where zkexec runs.
-pub(crate) struct Stage {
+pub(crate) struct ExecFixture {
     pub(crate) scratch: Scratch,
     pub(crate) zk: Zk,
     chroot: Chroot<'static>,
 }
 
-impl Stage {
+impl ExecFixture {
     #[track_caller]
     pub(crate) fn new(test: &str) -> Self {
         let chroot = Ensemble::shared().chroot(test);
@@ -28,9 +28,9 @@ impl Stage {
     /// One with a znode `/conf` that holds this.
     #[track_caller]
     pub(crate) fn with_conf(test: &str, bytes: impl AsRef<[u8]>) -> Self {
-        let mut stage = Self::new(test);
-        stage.zk.create("/conf", bytes).unwrap();
-        stage
+        let mut fixture = Self::new(test);
+        fixture.zk.create("/conf", bytes).unwrap();
+        fixture
     }
 
     pub(crate) fn servers(&self) -> String {
@@ -43,16 +43,16 @@ impl Stage {
     }
 
     pub(crate) fn zkexec(&self, args: &[&str]) -> Tool {
-        self.at_home(Tool::new("zkexec")).args(args)
+        self.configure(Tool::new("zkexec")).args(args)
     }
 
     /// `zkexec` started by a shell: `$@` stands for it and its arguments.
     pub(crate) fn by_shell(&self, line: &str, args: &[&str]) -> Tool {
         let shell = Tool::program("sh").args(["-c", line, "sh"]).arg(Tool::path_of("zkexec"));
-        self.at_home(shell).args(args)
+        self.configure(shell).args(args)
     }
 
-    pub(crate) fn at_home(&self, tool: Tool) -> Tool {
+    pub(crate) fn configure(&self, tool: Tool) -> Tool {
         let servers = self.servers();
         tool.cwd(self.scratch.path()).env("ZKHOST", servers).env("ZK_SESSION_TIMEOUT", "4s")
     }
@@ -61,7 +61,8 @@ impl Stage {
     /// waits for the first.
     #[track_caller]
     pub(crate) fn start(&self, args: &[&str]) -> Running {
-        let running = self.zkexec(&["-m", "conf=/conf", "-w", "0", "-e", NOTES]).args(args).spawn();
+        let running =
+            self.zkexec(&["-m", "conf=/conf", "-w", "0", "-e", RECORDING_CHILD]).args(args).spawn();
         self.wait_starts(1);
         running
     }
@@ -94,13 +95,13 @@ impl Stage {
     }
 
     /// What all children have found.
-    pub(crate) fn found(&self) -> Vec<String> {
+    pub(crate) fn contents(&self) -> Vec<String> {
         self.starts().into_iter().map(|(_, found)| found).collect()
     }
 
     /// Waits until a file has this text.
     #[track_caller]
-    pub(crate) fn file_says(&self, name: &str, wanted: &str) {
+    pub(crate) fn wait_file(&self, name: &str, wanted: &str) {
         eventually(&format!("{name} says {wanted:?}"), || {
             let found = self.scratch.read(name)?;
             if found == wanted { Ok(()) } else { Err(found) }

@@ -1,7 +1,7 @@
 //! Who else gets at the port that zkjoin listens at.
 
 use super::ensemble::session_of;
-use crate::join::stage::Stage;
+use crate::join::fixture::JoinFixture;
 use farm_harness::{Ensemble, FaultProxy, Output, Running, Tool, eventually};
 use serde_json::json;
 use std::fs;
@@ -49,10 +49,10 @@ fn intrude(port: u16) -> Output {
 
 #[test]
 fn another_users_process_gets_nothing_from_the_port_of_a_host() {
-    let mut stage = Stage::new("intruder");
-    stage.dir(&[("a", "1")]);
+    let mut fixture = JoinFixture::new("intruder");
+    fixture.dir(&[("a", "1")]);
     let proxy = FaultProxy::start(Ensemble::shared().server(0).addr());
-    let running = stage.zkjoin_at(&stage.servers_at(proxy.addr()), "conf").spawn();
+    let running = fixture.zkjoin_at(&fixture.servers_at(proxy.addr()), "conf").spawn();
     running.wait_log("joined; ");
     // The greeting is one that is answered where it may be.
     let addr = Ensemble::shared().server(0).addr();
@@ -65,8 +65,8 @@ fn another_users_process_gets_nothing_from_the_port_of_a_host() {
         let is_root = nix::unistd::geteuid().is_root();
         assert_eq!(who, Some(if is_root { 65534 } else { nix::unistd::geteuid().as_raw() }));
         // The host has noticed nothing of it.
-        stage.scratch.write("conf/a", round.to_string());
-        stage.sees(json!({"a": round.to_string()}));
+        fixture.scratch.write("conf/a", round.to_string());
+        fixture.wait_record(json!({"a": round.to_string()}));
         assert_eq!(session_of(&running), session, "{}", running.stderr());
         // The next session listens at a port of its own.
         proxy.expire().unwrap();

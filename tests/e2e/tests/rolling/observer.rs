@@ -20,11 +20,11 @@ use std::time::{Duration, Instant};
 const NONBLOCK: i32 = nix::libc::O_NONBLOCK;
 
 /// Ends the thread.
-const CURTAIN: &str = "curtain";
+const STOP: &str = "stop";
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Mark {
+pub(crate) enum ChildEvent {
     /// The child runs, on this content, as this process.
     Up(String, u32),
     /// It runs no more.
@@ -34,135 +34,144 @@ pub(crate) enum Mark {
     /// It was told to end.
     Stopping,
     /// It was told of this content, and runs on.
-    Told(String),
+    Reloaded(String),
     /// Somebody looks at the content before it is put in place.
     Checking,
     /// The test is about to kill the zkexec around it.
     Killed,
 }
 
-/// One mark.
+/// One event.
 #[derive(Debug, Clone)]
-pub(crate) struct Sight {
+pub(crate) struct Observation {
     pub(crate) at: Instant,
     pub(crate) who: usize,
-    pub(crate) mark: Mark,
+    pub(crate) event: ChildEvent,
 }
 
 // A lock and not messages: a test looks at what was seen so far, as often as it likes.
-type Sights = Arc<Mutex<Vec<Sight>>>;
+type Observations = Arc<Mutex<Vec<Observation>>>;
 
 /// The thread that looks.
 #[derive(Debug)]
-pub(crate) struct Eye {
-    sights: Sights,
-    marks: PathBuf,
+pub(crate) struct Observer {
+    observations: Observations,
+    events: PathBuf,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Eye {
-    /// Makes the fifos `marks` and, in every member's directory, `alive`.
+impl Observer {
+    /// Makes the fifos `events` and, in every member's directory, `alive`.
     pub(crate) fn open(scratch: &Path, members: usize) -> Self {
-        let marks = scratch.join("marks");
-        mkfifo(&marks, Mode::S_IRWXU).unwrap();
+        let events = scratch.join("events");
+        mkfifo(&events, Mode::S_IRWXU).unwrap();
         // Held for writing too: it never ends.
-        let stream = OpenOptions::new().read(true).write(true).custom_flags(NONBLOCK).open(&marks);
+        let stream = OpenOptions::new().read(true).write(true).custom_flags(NONBLOCK).open(&events);
         let open = |who: usize| {
             let alive = scratch.join(format!("{who}/alive"));
             mkfifo(&alive, Mode::S_IRWXU).unwrap();
             OpenOptions::new().read(true).custom_flags(NONBLOCK).open(alive).unwrap()
         };
-        let lives = (0..members).map(open).collect();
-        let sights = Sights::default();
-        let mut looker = Looker {
-            marks: stream.unwrap(),
+        let alive_fifos = (0..members).map(open).collect();
+        let observations = Observations::default();
+        let mut poller = Poller {
+            events: stream.unwrap(),
             text: String::new(),
-            lives,
+            alive_fifos,
             is_up: vec![false; members],
-            sights: Arc::clone(&sights),
+            observations: Arc::clone(&observations),
         };
-        let builder = std::thread::Builder::new().name("eye".to_owned());
-        let thread = builder.spawn(move || while looker.look() {}).unwrap();
-        Self { sights, marks, thread: Some(thread) }
+        let builder = std::thread::Builder::new().name("observer".to_owned());
+        let thread = builder.spawn(move || while poller.poll_once() {}).unwrap();
+        Self { observations, events, thread: Some(thread) }
     }
 
-    pub(crate) fn sights(&self) -> Vec<Sight> {
-        self.sights.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn observations(&self) -> Vec<Observation> {
+        self.observations.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What was seen of one member.
-    pub(crate) fn marks_of(&self, who: usize) -> Vec<Mark> {
-        self.sights().into_iter().filter(|sight| sight.who == who).map(|sight| sight.mark).collect()
+    pub(crate) fn events_of(&self, who: usize) -> Vec<ChildEvent> {
+        self.observations()
+            .into_iter()
+            .filter(|observation| observation.who == who)
+            .map(|observation| observation.event)
+            .collect()
     }
 
     /// Says that the test is about to kill the zkexec of this one.
-    pub(crate) fn kills(&self, who: usize) {
-        let sight = Sight { at: Instant::now(), who, mark: Mark::Killed };
-        self.sights.lock().unwrap_or_else(PoisonError::into_inner).push(sight);
+    pub(crate) fn record_kill(&self, who: usize) {
+        let observation = Observation { at: Instant::now(), who, event: ChildEvent::Killed };
+        self.observations.lock().unwrap_or_else(PoisonError::into_inner).push(observation);
     }
 
     /// Waits until this was seen of that member so many times.
     #[track_caller]
-    pub(crate) fn sees_times(&self, who: usize, times: usize, mark: &Mark) {
-        eventually(&format!("{mark:?} of {who}, {times} times"), || {
-            let marks = self.marks_of(who);
-            let seen = marks.iter().filter(|seen| *seen == mark).count();
-            if seen >= times { Ok(()) } else { Err(format!("{marks:?}")) }
+    pub(crate) fn wait_event_times(&self, who: usize, times: usize, event: &ChildEvent) {
+        eventually(&format!("{event:?} of {who}, {times} times"), || {
+            let events = self.events_of(who);
+            let seen = events.iter().filter(|seen| *seen == event).count();
+            if seen >= times { Ok(()) } else { Err(format!("{events:?}")) }
         });
     }
 
     #[track_caller]
-    pub(crate) fn sees(&self, who: usize, mark: &Mark) {
-        self.sees_times(who, 1, mark);
+    pub(crate) fn wait_event(&self, who: usize, event: &ChildEvent) {
+        self.wait_event_times(who, 1, event);
     }
 
     /// Waits until the child runs on this content, and tells its process.
     #[track_caller]
-    pub(crate) fn sees_up(&self, who: usize, version: &str) -> u32 {
-        self.sees_up_within(Duration::from_secs(10), who, version)
+    pub(crate) fn wait_up(&self, who: usize, version: &str) -> u32 {
+        self.wait_up_within(Duration::from_secs(10), who, version)
     }
 
     #[track_caller]
-    pub(crate) fn sees_up_within(&self, limit: Duration, who: usize, version: &str) -> u32 {
+    pub(crate) fn wait_up_within(&self, limit: Duration, who: usize, version: &str) -> u32 {
         eventually_within(limit, &format!("{who} runs on {version}"), || {
-            let marks = self.marks_of(who);
-            match marks.iter().rev().find(|mark| matches!(mark, Mark::Up(..) | Mark::Down)) {
-                Some(Mark::Up(seen, pid)) if seen == version => Ok(*pid),
-                _ => Err(format!("{marks:?}")),
+            let events = self.events_of(who);
+            match events
+                .iter()
+                .rev()
+                .find(|event| matches!(event, ChildEvent::Up(..) | ChildEvent::Down))
+            {
+                Some(ChildEvent::Up(seen, pid)) if seen == version => Ok(*pid),
+                _ => Err(format!("{events:?}")),
             }
         })
     }
 
     /// How often it went down.
-    pub(crate) fn downs(&self, who: usize) -> usize {
-        self.marks_of(who).iter().filter(|mark| **mark == Mark::Down).count()
+    pub(crate) fn down_count(&self, who: usize) -> usize {
+        self.events_of(who).iter().filter(|event| **event == ChildEvent::Down).count()
     }
 }
 
-impl Drop for Eye {
+impl Drop for Observer {
     fn drop(&mut self) {
-        let told = OpenOptions::new().write(true).custom_flags(NONBLOCK).open(&self.marks);
-        if told.and_then(|mut marks| writeln!(marks, "{CURTAIN}")).is_ok() {
+        let told = OpenOptions::new().write(true).custom_flags(NONBLOCK).open(&self.events);
+        if told.and_then(|mut events| writeln!(events, "{STOP}")).is_ok() {
             drop(self.thread.take().map(JoinHandle::join));
         }
     }
 }
 
-struct Looker {
-    marks: File,
+struct Poller {
+    events: File,
     text: String,
-    lives: Vec<File>,
+    alive_fifos: Vec<File>,
     is_up: Vec<bool>,
-    sights: Sights,
+    observations: Observations,
 }
 
-impl Looker {
+impl Poller {
     /// Waits for something to see; says whether there is more to come.
-    fn look(&mut self) -> bool {
-        let mut fds = vec![PollFd::new(self.marks.as_fd(), PollFlags::POLLIN)];
-        let watched: Vec<usize> = (0..self.lives.len()).filter(|who| self.is_up[*who]).collect();
-        let lives = watched.iter().map(|who| self.lives[*who].as_fd());
-        fds.extend(lives.map(|fd| PollFd::new(fd, PollFlags::empty())));
+    fn poll_once(&mut self) -> bool {
+        let mut fds = vec![PollFd::new(self.events.as_fd(), PollFlags::POLLIN)];
+        let watched: Vec<usize> =
+            (0..self.alive_fifos.len()).filter(|who| self.is_up[*who]).collect();
+        let alive_fifos = watched.iter().map(|who| self.alive_fifos[*who].as_fd());
+        fds.extend(alive_fifos.map(|fd| PollFd::new(fd, PollFlags::empty())));
         let polled = poll(&mut fds, PollTimeout::NONE);
         let at = Instant::now();
         let is_over = |fd: &PollFd<'_>| {
@@ -179,7 +188,7 @@ impl Looker {
         }
         // What led to an end was written before it.
         let mut chunk = [0; 4096];
-        while let Ok(length @ 1..) = self.marks.read(&mut chunk) {
+        while let Ok(length @ 1..) = self.events.read(&mut chunk) {
             self.text.push_str(&String::from_utf8_lossy(&chunk[..length]));
         }
         let (before, after): (Vec<_>, Vec<_>) = {
@@ -199,37 +208,37 @@ impl Looker {
 
     fn read(&mut self, at: Instant, line: &str) -> bool {
         let words: Vec<&str> = line.split_whitespace().collect();
-        if words == [CURTAIN] {
+        if words == [STOP] {
             return false;
         }
         let [who, what, rest @ ..] = &words[..] else { return true };
         let Ok(who) = who.parse::<usize>() else { return true };
-        let mark = match (*what, rest) {
+        let event = match (*what, rest) {
             ("up", [version, pid, ..]) => {
                 if self.is_up[who] {
                     self.down(at, who);
                 }
                 self.is_up[who] = true;
-                Mark::Up((*version).to_owned(), pid.parse().unwrap_or_default())
+                ChildEvent::Up((*version).to_owned(), pid.parse().unwrap_or_default())
             }
-            ("healthy", [version, ..]) => Mark::Healthy((*version).to_owned()),
-            ("told", [version, ..]) => Mark::Told((*version).to_owned()),
-            ("stopping", _) => Mark::Stopping,
-            ("checking", _) => Mark::Checking,
+            ("healthy", [version, ..]) => ChildEvent::Healthy((*version).to_owned()),
+            ("reloaded", [version, ..]) => ChildEvent::Reloaded((*version).to_owned()),
+            ("stopping", _) => ChildEvent::Stopping,
+            ("checking", _) => ChildEvent::Checking,
             _ => return true,
         };
-        self.note(at, who, mark);
+        self.note(at, who, event);
         true
     }
 
     fn down(&mut self, at: Instant, who: usize) {
         self.is_up[who] = false;
-        self.note(at, who, Mark::Down);
+        self.note(at, who, ChildEvent::Down);
     }
 
-    fn note(&self, at: Instant, who: usize, mark: Mark) {
-        let mut sights = self.sights.lock().unwrap_or_else(PoisonError::into_inner);
-        sights.push(Sight { at, who, mark });
+    fn note(&self, at: Instant, who: usize, event: ChildEvent) {
+        let mut observations = self.observations.lock().unwrap_or_else(PoisonError::into_inner);
+        observations.push(Observation { at, who, event });
     }
 }
 

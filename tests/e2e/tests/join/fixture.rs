@@ -10,13 +10,13 @@ use std::path::PathBuf;
 pub(crate) const ENTRY: &str = "/farm/host";
 
 /// A place of its own on the shared server, and one on the disk.
-pub(crate) struct Stage {
+pub(crate) struct JoinFixture {
     pub(crate) scratch: Scratch,
     pub(crate) zk: Zk,
     chroot: Chroot<'static>,
 }
 
-impl Stage {
+impl JoinFixture {
     #[track_caller]
     pub(crate) fn new(test: &str) -> Self {
         let chroot = Ensemble::shared().chroot(test);
@@ -25,7 +25,7 @@ impl Stage {
 
     /// Another observer, for another thread.
     #[track_caller]
-    pub(crate) fn observer(&self) -> Zk {
+    pub(crate) fn new_client(&self) -> Zk {
         self.chroot.zk()
     }
 
@@ -74,13 +74,13 @@ impl Stage {
 
     /// Waits until the znode holds this, and `hostname`.
     #[track_caller]
-    pub(crate) fn sees(&mut self, mut wanted: Value) {
+    pub(crate) fn wait_record(&mut self, mut wanted: Value) {
         wanted["hostname"] = json!(hostname());
-        self.sees_exactly(&wanted);
+        self.wait_exact_record(&wanted);
     }
 
     #[track_caller]
-    pub(crate) fn sees_exactly(&mut self, wanted: &Value) {
+    pub(crate) fn wait_exact_record(&mut self, wanted: &Value) {
         eventually(&format!("{ENTRY} holds {wanted}"), || {
             let found = record(&mut self.zk, ENTRY)?;
             if found == *wanted { Ok(()) } else { Err(found.to_string()) }
@@ -95,7 +95,7 @@ impl Stage {
 
     /// Waits until a file has this text.
     #[track_caller]
-    pub(crate) fn file_says(&self, name: &str, wanted: &str) {
+    pub(crate) fn wait_file(&self, name: &str, wanted: &str) {
         eventually(&format!("{name} says {wanted:?}"), || {
             let found = self.scratch.read(name)?;
             if found == wanted { Ok(()) } else { Err(found) }
@@ -103,7 +103,7 @@ impl Stage {
     }
 
     #[track_caller]
-    pub(crate) fn is_gone(&self, name: &str) {
+    pub(crate) fn wait_removed(&self, name: &str) {
         eventually(&format!("{name} is gone"), || {
             if self.scratch.join(name).exists() { Err("it is there") } else { Ok(()) }
         });
@@ -111,7 +111,7 @@ impl Stage {
 
     /// Waits until a JSON config holds this, and `hostname`.
     #[track_caller]
-    pub(crate) fn json_says(&self, name: &str, mut wanted: Value) {
+    pub(crate) fn wait_json(&self, name: &str, mut wanted: Value) {
         wanted["hostname"] = json!(hostname());
         eventually(&format!("{name} says {wanted}"), || {
             let found = self.json(name)?;

@@ -1,7 +1,7 @@
 //! ZooKeeper goes, and comes back.
 
+use super::fixture::{ExecFixture, RECORDING_CHILD, stop};
 use super::processes::{is_alive, send};
-use super::stage::{NOTES, Stage, stop};
 use farm_harness::{Ensemble, FaultProxy, Running, Scratch, Signal, Tool, eventually, patience};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ const OUTAGE: Duration = Duration::from_secs(7);
 
 /// Watches an outage: the child lives, is checked, and nobody works for it.
 #[track_caller]
-fn endure(running: &Running, child: i32) {
+fn assert_survives(running: &Running, child: i32) {
     // One look for both: the next check may be told of at any moment.
     let told = || {
         let log = running.stderr();
@@ -33,23 +33,23 @@ fn endure(running: &Running, child: i32) {
 
 #[test]
 fn a_child_runs_on_and_is_watched_while_nobody_answers() {
-    let mut stage = Stage::with_conf("nobody_answers", "a");
+    let mut fixture = ExecFixture::with_conf("nobody_answers", "a");
     let proxy = FaultProxy::start(Ensemble::shared().server(0).addr());
-    let servers = stage.servers_at(proxy.addr());
-    let args = ["-c", &servers, "-w", "0", "-m", "conf=/conf", "-e", NOTES];
-    let running = stage.zkexec(&args).args(HEALTH).spawn();
-    let (child, _) = stage.wait_starts(1);
+    let servers = fixture.servers_at(proxy.addr());
+    let args = ["-c", &servers, "-w", "0", "-m", "conf=/conf", "-e", RECORDING_CHILD];
+    let running = fixture.zkexec(&args).args(HEALTH).spawn();
+    let (child, _) = fixture.wait_starts(1);
     // Mute, and then gone.
     proxy.stall();
     running.wait_log("suspended");
     proxy.refuse();
     proxy.cut();
-    stage.zk.set("/conf", "b").unwrap();
-    endure(&running, child);
-    assert_eq!(stage.found(), ["a"]);
+    fixture.zk.set("/conf", "b").unwrap();
+    assert_survives(&running, child);
+    assert_eq!(fixture.contents(), ["a"]);
     proxy.pass();
     proxy.accept();
-    assert_eq!(stage.wait_starts(2).1, "b");
+    assert_eq!(fixture.wait_starts(2).1, "b");
     stop(running);
 }
 
@@ -72,7 +72,7 @@ fn a_server_that_is_frozen_and_killed_takes_no_child_with_it() {
     server.pause();
     running.wait_log("suspended");
     server.kill();
-    endure(&running, child);
+    assert_survives(&running, child);
     server.restart();
     ensemble.zk().set("/conf", "b").unwrap();
     eventually("the new content", || match scratch.read("starts")?.as_str() {
@@ -85,12 +85,13 @@ fn a_server_that_is_frozen_and_killed_takes_no_child_with_it() {
 #[test]
 fn a_child_that_ends_meanwhile_ends_us_with_its_code() {
     for (signal, code) in [(Some(Signal::SIGKILL), 137), (None, 143)] {
-        let stage = Stage::with_conf("ends_meanwhile", "a");
+        let fixture = ExecFixture::with_conf("ends_meanwhile", "a");
         let proxy = FaultProxy::start(Ensemble::shared().server(0).addr());
-        let servers = stage.servers_at(proxy.addr());
-        let args = ["-c", &servers, "-w", "0", "-m", "conf=/conf", "-l", "group", "-e", NOTES];
-        let mut running = stage.zkexec(&args).spawn();
-        let (child, _) = stage.wait_starts(1);
+        let servers = fixture.servers_at(proxy.addr());
+        let args =
+            ["-c", &servers, "-w", "0", "-m", "conf=/conf", "-l", "group", "-e", RECORDING_CHILD];
+        let mut running = fixture.zkexec(&args).spawn();
+        let (child, _) = fixture.wait_starts(1);
         proxy.stall();
         running.wait_log("suspended");
         let begun = Instant::now();
@@ -106,19 +107,19 @@ fn a_child_that_ends_meanwhile_ends_us_with_its_code() {
 
 #[test]
 fn a_session_that_is_over_is_one_reread_and_no_restart() {
-    let mut stage = Stage::with_conf("a_session_that_is_over", "a");
+    let mut fixture = ExecFixture::with_conf("a_session_that_is_over", "a");
     let proxy = FaultProxy::start(Ensemble::shared().server(0).addr());
-    let servers = stage.servers_at(proxy.addr());
-    let args = ["-c", &servers, "-w", "0", "-m", "conf=/conf", "-e", NOTES];
-    let running = stage.zkexec(&args).spawn();
-    stage.wait_starts(1);
+    let servers = fixture.servers_at(proxy.addr());
+    let args = ["-c", &servers, "-w", "0", "-m", "conf=/conf", "-e", RECORDING_CHILD];
+    let running = fixture.zkexec(&args).spawn();
+    fixture.wait_starts(1);
     for round in 0..3 {
         proxy.expire().unwrap();
         running.wait_log_times("lost: ", round + 1);
         running.wait_log_times("connected", round + 2);
     }
-    assert_eq!(stage.found(), ["a"]);
-    stage.zk.set("/conf", "b").unwrap();
-    assert_eq!(stage.wait_starts(2).1, "b");
+    assert_eq!(fixture.contents(), ["a"]);
+    fixture.zk.set("/conf", "b").unwrap();
+    assert_eq!(fixture.wait_starts(2).1, "b");
     stop(running);
 }

@@ -1,6 +1,6 @@
 //! A group of members that restart in turn, each in a directory of its own.
 
-use super::eye::{Eye, Mark};
+use super::observer::{ChildEvent, Observer};
 use farm_harness::{Chroot, Ensemble, FaultProxy, Running, Scratch, Tool, Zk, ZkError, eventually};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -13,7 +13,7 @@ use std::io::Write;
 pub(crate) const CONF: &str = "/conf";
 
 /// Where the contenders of the group are.
-pub(crate) const LINE: &str = "/_zklocking/web";
+pub(crate) const QUEUE: &str = "/_zklocking/web";
 
 /// The child. What it runs on says a version and how it behaves: `dies` and `leaves` end
 /// at once, with 1 and 0. It ends on TERM; through the gate `end` if there is one.
@@ -22,15 +22,15 @@ who=$1
 exec 8>alive
 read -r version how <conf
 echo $$ >"pid-$version"
-echo "$who up $version $$" >../marks
+echo "$who up $version $$" >../events
 on_term() {
-    echo "$who stopping" >../marks
+    echo "$who stopping" >../events
     if [ -p end ]; then read -r _ <end; fi
     exit 7
 }
 on_hup() {
     read -r version _ <conf
-    echo "$who told $version" >../marks
+    echo "$who reloaded $version" >../events
 }
 case $how in
     dies) exit 1 ;;
@@ -63,12 +63,12 @@ case $how in
         exit 0
         ;;
 esac
-echo "$who healthy $version" >../marks
+echo "$who healthy $version" >../events
 "#;
 
 /// Says no to content that is `refused`, after the gate `check`.
 const CHECK: &str = r#"
-echo "$1 checking" >../marks
+echo "$1 checking" >../events
 if [ -p check ]; then read -r _ <check; fi
 ! grep -q refused "$2"
 "#;
@@ -97,15 +97,15 @@ pub(crate) struct Contender {
     pub(crate) pid: Option<u32>,
 }
 
-pub(crate) struct Site<'a> {
+pub(crate) struct GroupFixture<'a> {
     pub(crate) zk: Zk,
-    pub(crate) eye: Eye,
+    pub(crate) observer: Observer,
     pub(crate) scratch: Scratch,
     members: usize,
     chroot: Chroot<'a>,
 }
 
-impl Site<'static> {
+impl GroupFixture<'static> {
     /// Room for so many members on the shared server.
     #[track_caller]
     pub(crate) fn new(test: &str, members: usize) -> Self {
@@ -113,7 +113,7 @@ impl Site<'static> {
     }
 }
 
-impl<'a> Site<'a> {
+impl<'a> GroupFixture<'a> {
     #[track_caller]
     pub(crate) fn on(ensemble: &'a Ensemble, test: &str, members: usize) -> Self {
         let scratch = Scratch::new();
@@ -126,12 +126,12 @@ impl<'a> Site<'a> {
         let chroot = ensemble.chroot(test);
         let mut zk = chroot.zk();
         zk.create(CONF, "v1").unwrap();
-        Self { zk, eye: Eye::open(scratch.path(), members), scratch, members, chroot }
+        Self { zk, observer: Observer::open(scratch.path(), members), scratch, members, chroot }
     }
 
     /// Another observer.
     #[track_caller]
-    pub(crate) fn observer(&self) -> Zk {
+    pub(crate) fn new_client(&self) -> Zk {
         self.chroot.zk()
     }
 
@@ -144,8 +144,8 @@ impl<'a> Site<'a> {
         format!("{addr}{}", self.chroot.path())
     }
 
-    /// A wire to the shared server.
-    pub(crate) fn wire() -> FaultProxy {
+    /// A proxy to the shared server.
+    pub(crate) fn proxy() -> FaultProxy {
         FaultProxy::start(Ensemble::shared().server(0).addr())
     }
 
@@ -167,7 +167,7 @@ impl<'a> Site<'a> {
     #[track_caller]
     pub(crate) fn start(&self, member: &Member, version: &str) -> Running {
         let running = member.tool().spawn();
-        self.eye.sees_up(member.who, version);
+        self.observer.wait_up(member.who, version);
         running
     }
 
@@ -199,39 +199,39 @@ impl<'a> Site<'a> {
 
     /// Who is in line, in order.
     #[track_caller]
-    pub(crate) fn line(&mut self) -> Vec<Contender> {
-        line(&mut self.zk)
+    pub(crate) fn queue(&mut self) -> Vec<Contender> {
+        queue(&mut self.zk)
     }
 
     /// Waits until the line is what the probe wants.
     #[track_caller]
-    pub(crate) fn line_is(&mut self, what: &str, probe: impl Fn(&[Contender]) -> bool) {
+    pub(crate) fn wait_queue(&mut self, what: &str, probe: impl Fn(&[Contender]) -> bool) {
         eventually(what, || {
-            let line = self.line();
-            if probe(&line) { Ok(()) } else { Err(format!("{line:?}")) }
+            let queue = self.queue();
+            if probe(&queue) { Ok(()) } else { Err(format!("{queue:?}")) }
         });
     }
 
     /// Waits until a process stands in line so many times.
     #[track_caller]
-    pub(crate) fn contends(&mut self, running: &Running, times: usize) {
+    pub(crate) fn wait_contenders(&mut self, running: &Running, times: usize) {
         let pid = Some(running.pid());
-        let what = format!("{} stands in line {times} times", running.pid());
-        self.line_is(&what, |line| line.iter().filter(|one| one.pid == pid).count() == times);
+        let what = format!("{} stands in queue {times} times", running.pid());
+        self.wait_queue(&what, |queue| queue.iter().filter(|one| one.pid == pid).count() == times);
     }
 
     #[track_caller]
-    pub(crate) fn nobody_contends(&mut self) {
-        self.line_is("nobody is in line", <[_]>::is_empty);
+    pub(crate) fn wait_queue_empty(&mut self) {
+        self.wait_queue("nobody is in queue", <[_]>::is_empty);
     }
 
     /// Stands in line as a member written in Ruby does.
     #[track_caller]
-    pub(crate) fn ruby_asks(&mut self) -> String {
+    pub(crate) fn ruby_enqueue(&mut self) -> String {
         loop {
-            match self.zk.create_sequential(&format!("{LINE}/ex"), "") {
+            match self.zk.create_sequential(&format!("{QUEUE}/ex"), "") {
                 Ok(name) => return name,
-                Err(ZkError::NoNode) => drop(self.zk.create_all(LINE, "")),
+                Err(ZkError::NoNode) => drop(self.zk.create_all(QUEUE, "")),
                 Err(error) => panic!("{error}"),
             }
         }
@@ -239,9 +239,9 @@ impl<'a> Site<'a> {
 
     /// Leaves as it does: the directory goes with the last one.
     #[track_caller]
-    pub(crate) fn ruby_leaves(&mut self, name: &str) {
-        self.zk.delete(&format!("{LINE}/{name}")).unwrap();
-        match self.zk.delete(LINE) {
+    pub(crate) fn ruby_leave(&mut self, name: &str) {
+        self.zk.delete(&format!("{QUEUE}/{name}")).unwrap();
+        match self.zk.delete(QUEUE) {
             Ok(()) | Err(ZkError::NotEmpty | ZkError::NoNode) => {}
             Err(error) => panic!("{error}"),
         }
@@ -249,10 +249,10 @@ impl<'a> Site<'a> {
 
     /// Leaves in a race with others who come meanwhile.
     #[track_caller]
-    pub(crate) fn ruby_leaves_in_a_hurry(&mut self, name: &str) {
-        self.zk.delete(&format!("{LINE}/{name}")).unwrap();
+    pub(crate) fn ruby_leave_racing(&mut self, name: &str) {
+        self.zk.delete(&format!("{QUEUE}/{name}")).unwrap();
         for _ in 0..20 {
-            match self.zk.delete(LINE) {
+            match self.zk.delete(QUEUE) {
                 Ok(()) | Err(ZkError::NoNode | ZkError::NotEmpty) => {}
                 Err(error) => panic!("{error}"),
             }
@@ -261,42 +261,42 @@ impl<'a> Site<'a> {
 
     /// Waits until it is Ruby's turn: nobody comes before.
     #[track_caller]
-    pub(crate) fn ruby_holds(&mut self, name: &str) {
-        self.line_is(&format!("{name} is the first"), |line| {
-            line.first().is_some_and(|first| first.name == name)
+    pub(crate) fn wait_ruby_holds(&mut self, name: &str) {
+        self.wait_queue(&format!("{name} is the first"), |queue| {
+            queue.first().is_some_and(|first| first.name == name)
         });
     }
 
     /// Waits until a member works on this content, on the disk and as a child.
     #[track_caller]
-    pub(crate) fn works_on(&self, who: usize, version: &str) -> u32 {
-        self.eye.sees(who, &Mark::Healthy(version.to_owned()));
+    pub(crate) fn wait_healthy_on(&self, who: usize, version: &str) -> u32 {
+        self.observer.wait_event(who, &ChildEvent::Healthy(version.to_owned()));
         assert!(self.file(who).starts_with(version), "{}", self.file(who));
-        self.eye.sees_up(who, version)
+        self.observer.wait_up(who, version)
     }
 
     #[track_caller]
-    pub(crate) fn all_work_on(&self, version: &str) {
+    pub(crate) fn wait_all_healthy_on(&self, version: &str) {
         for who in 0..self.members {
-            self.works_on(who, version);
+            self.wait_healthy_on(who, version);
         }
     }
 }
 
 /// Who is in line, in order.
 #[track_caller]
-pub(crate) fn line(zk: &mut Zk) -> Vec<Contender> {
-    let names = match zk.children(LINE) {
+pub(crate) fn queue(zk: &mut Zk) -> Vec<Contender> {
+    let names = match zk.children(QUEUE) {
         Ok(names) => names,
         Err(ZkError::NoNode) => return Vec::new(),
         Err(error) => panic!("{error}"),
     };
-    let card = |name: String| {
-        let znode = zk.get(&format!("{LINE}/{name}")).ok()?;
-        let card: Value = serde_json::from_slice(&znode.data).unwrap_or_default();
-        Some(Contender { name, pid: card["pid"].as_u64().map(|pid| u32::try_from(pid).unwrap()) })
+    let info = |name: String| {
+        let znode = zk.get(&format!("{QUEUE}/{name}")).ok()?;
+        let info: Value = serde_json::from_slice(&znode.data).unwrap_or_default();
+        Some(Contender { name, pid: info["pid"].as_u64().map(|pid| u32::try_from(pid).unwrap()) })
     };
-    names.into_iter().filter_map(card).collect()
+    names.into_iter().filter_map(info).collect()
 }
 
 /// How a zkexec is to be started.
