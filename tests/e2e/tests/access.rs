@@ -1,4 +1,4 @@
-//! Credentials and access lists, as all tools have them.
+//! Credentials and access lists of all tools.
 
 #![expect(clippy::unwrap_used, reason = "what a test sets up either works or fails the test")]
 
@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 const USER: &str = "farmer";
-/// Nothing but a leak can make this appear anywhere.
+/// Unusual enough that it appears in an output only if it leaks.
 const PASSWORD: &str = "s3cr3t:pass word#";
 
 /// A file of credentials that only its owner can read.
@@ -28,7 +28,7 @@ fn good_auth(scratch: &Scratch) -> PathBuf {
     auth_file(scratch, "auth", &text)
 }
 
-/// The tools, each with a task that needs to read the farm `/db`.
+/// All tools, each with arguments that make it read the farm `/db`.
 fn readers(scratch: &Scratch) -> [Tool; 5] {
     let conf = scratch.write("host.json", r#"{"a":"1"}"#);
     [
@@ -40,7 +40,7 @@ fn readers(scratch: &Scratch) -> [Tool; 5] {
     ]
 }
 
-/// Neither the log nor what every user of the machine can see of the process.
+/// Asserts that neither the log nor `/proc` shows the password.
 #[track_caller]
 fn assert_keeps_secret(running: &Running) {
     for name in ["cmdline", "environ"] {
@@ -54,7 +54,7 @@ fn assert_keeps_secret(running: &Running) {
 #[track_caller]
 fn assert_no_secret(text: &str) {
     assert!(!text.contains(PASSWORD), "{text}");
-    // Nor as the bytes that a list of numbers would show.
+    // Nor as a list of byte values.
     let bytes = format!("{:?}", PASSWORD.as_bytes());
     assert!(!text.contains(bytes.trim_matches(['[', ']'])), "{text}");
 }

@@ -1,4 +1,4 @@
-//! The cache of znodes, on a real server.
+//! The znode cache on a real server.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test as well")]
 
@@ -22,13 +22,13 @@ enum Post {
     Answered(Answer<Vec<u8>>),
 }
 
-/// A cache with a session of its own.
+/// A cache with its own session.
 struct Live {
     cache: Cache<Vec<u8>>,
     session: Session,
     posts: Receiver<Post>,
     outbox: Sender<Post>,
-    /// What somebody knows who follows the news alone.
+    /// The contents according to the news alone.
     followed: Contained,
 }
 
@@ -74,7 +74,7 @@ impl Live {
         }
     }
 
-    /// Takes what comes before the deadline.
+    /// Handles the next message, or a tick at the deadline.
     fn handle_next(&mut self, deadline: Instant) {
         let deadline = self.cache.deadline().map_or(deadline, |at| at.min(deadline));
         let wait = deadline.saturating_duration_since(Instant::now());
@@ -90,7 +90,7 @@ impl Live {
         }
     }
 
-    /// Turns until the cache, and who follows its news, have what the server has.
+    /// Handles messages until the cache and the followed contents equal the server's.
     #[track_caller]
     fn until_equal(&mut self, zk: &mut Zk, depth: usize) {
         let expected = expected(zk, depth);
@@ -121,7 +121,7 @@ fn top() -> ZnodePath {
     ZnodePath::parse("/t").unwrap()
 }
 
-/// What the server has down to that level, read by another client.
+/// The server's contents down to that level, read by another client.
 fn expected(zk: &mut Zk, depth: usize) -> Contained {
     let mut all = Contained::new();
     let mut left = vec![("/t".to_owned(), 0)];
@@ -140,7 +140,7 @@ fn act(zk: &mut Zk, rng: &mut fastrand::Rng, value: u32) {
     let at = PATHS[rng.usize(..PATHS.len())];
     let value = value.to_string();
     if zk.exists(at).unwrap().is_none() {
-        // Its parent may be missing.
+        // Fails if the parent is missing.
         drop(zk.create(at, &value));
     } else if rng.u8(..3) > 0 || zk.delete(at).is_err() {
         zk.set(at, &value).unwrap();
@@ -212,6 +212,6 @@ fn a_snapshot_is_what_there_is() {
         let top = ZnodePath::parse("/none").unwrap();
         snapshot(client, Scope::new(top, Depth::SUBTREE, Contents::Names), |data| data)
     });
-    let told = missing.unwrap_err().to_string();
-    assert_eq!(told, format!("no such znode: {}/none", chroot.path()));
+    let message = missing.unwrap_err().to_string();
+    assert_eq!(message, format!("no such znode: {}/none", chroot.path()));
 }

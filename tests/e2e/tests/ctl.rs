@@ -1,4 +1,4 @@
-//! `zkctl` with a server behind it.
+//! `zkctl` with a real server.
 
 mod check;
 mod conditions;
@@ -14,7 +14,7 @@ mod unset;
 use farm_harness::{Chroot, Ensemble, Output, Tool, Zk, Znode};
 use serde_json::{Value, from_slice};
 
-/// A place of its own on the shared server, and an observer that looks at it.
+/// A chroot on the shared server, and a client.
 struct CtlFixture {
     chroot: Chroot<'static>,
     zk: Zk,
@@ -28,7 +28,7 @@ impl CtlFixture {
         Self { chroot, zk }
     }
 
-    /// A fixture with one host, `/db/web1`.
+    /// Also creates the host `/db/web1`.
     #[track_caller]
     fn with_host(test_name: &str, data: impl AsRef<[u8]>) -> Self {
         let mut fixture = Self::new(test_name);
@@ -36,7 +36,7 @@ impl CtlFixture {
         fixture
     }
 
-    /// Creates a znode and what is missing above it.
+    /// Creates a znode and its missing ancestors.
     #[track_caller]
     fn create(&mut self, path: &str, data: impl AsRef<[u8]>) {
         if let Err(e) = self.zk.create_all(path, data) {
@@ -53,7 +53,7 @@ impl CtlFixture {
         self.tool(arguments).run()
     }
 
-    /// The host of [`Self::with_host`] as it is now.
+    /// Reads the host of [`Self::with_host`].
     #[track_caller]
     fn host(&mut self) -> Znode {
         self.zk.get("/db/web1").unwrap_or_else(|e| panic!("cannot read the host: {e}"))
@@ -71,13 +71,13 @@ fn assert_fails(output: &Output, code: i32, line: &str) {
     output.code(code).stdout_is("").stderr_is(&format!("zkctl: {line}\n"));
 }
 
-/// The same, with a second line that names a next step.
+/// Like [`assert_fails`], with a hint on a second line.
 #[track_caller]
 fn assert_fails_with_hint(output: &Output, code: i32, line: &str, hint: &str) {
     output.code(code).stdout_is("").stderr_is(&format!("zkctl: {line}\nhint: {hint}\n"));
 }
 
-/// It is not allowed to use that znode of the fixture.
+/// Asserts that access to this znode is refused.
 #[track_caller]
 fn assert_forbidden(output: &Output, fixture: &CtlFixture, path: &str) {
     let line = format!("not authorised: {}{path}", fixture.chroot.path());

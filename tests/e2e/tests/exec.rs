@@ -1,4 +1,4 @@
-//! `zkexec`: a child that is kept well, its files, its health; one member alone.
+//! `zkexec` without a lock: the child, its files and its health.
 
 #![expect(clippy::unwrap_used, reason = "the steps that tests share fail as tests do")]
 

@@ -18,8 +18,8 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long something that must not happen is waited for.
-const WHILE: Duration = Duration::from_millis(400);
+/// How long a test waits to see that something does not happen.
+const QUIET_TIME: Duration = Duration::from_millis(400);
 
 const DB_01: &str =
     r#"{"hostname":"db-01.example.com","enabled":"0","mysql":{"replication_delay":"0"}}"#;
@@ -44,7 +44,7 @@ return array
 );
 "#;
 
-/// A place of its own on the server and on the disk.
+/// A chroot on the shared server, and a directory.
 struct ExportFixture {
     chroot: Chroot<'static>,
     zk: Zk,
@@ -57,7 +57,7 @@ impl ExportFixture {
         Self { zk: chroot.zk(), chroot, scratch: Scratch::new() }
     }
 
-    /// One with the two hosts of the manual in the farm `/services/db`.
+    /// Also creates the farm `/services/db` with the two hosts of the manual.
     fn with_farm(test: &str) -> Self {
         let mut fixture = Self::new(test);
         fixture.zk.create_all("/services/db", "").unwrap();
@@ -71,7 +71,7 @@ impl ExportFixture {
         tool.cwd(self.scratch.path()).arg("/services/db").args(args)
     }
 
-    /// Starts it and waits for the first file.
+    /// Starts zkexport and waits for the first file.
     fn start(&self, args: &[&str]) -> Running {
         let running = self.tool(args).spawn();
         running.wait_log("the file is current");
@@ -144,7 +144,7 @@ fn hosts_that_come_go_and_change_are_followed_at_once() {
     fixture.zk.create_as("/services/db/10.0.0.1", "", Create::Ephemeral).unwrap();
     fixture.wait_for("an empty record", |file| file["10.0.0.1"] == json!({}));
     assert_eq!(fixture.json().as_object().unwrap().len(), 3);
-    // The host's session ends, as it does when the host dies.
+    // Ends the session that owns the host, as when the host dies.
     fixture.zk = fixture.chroot.zk();
     fixture.wait_for("the dead host gone", |file| file.get("10.0.0.1").is_none());
     stop(running);
@@ -226,7 +226,7 @@ fn the_command_runs_once_per_change_and_is_told_what_changed() {
     fixture.host("1.2.3.4", &json!({"enabled": "1"}));
     let changed = format!("{start}change /services/db db.json 2 + - ~1.2.3.4 none\n");
     fixture.wait_for_text("hook.log", &changed);
-    // The same record in other bytes is the same file.
+    // Other bytes for the same record do not change the file.
     fixture.zk.set("/services/db/1.2.3.4", "{\"enabled\" :  \"1\"}").unwrap();
     fixture.host("new", &json!({}));
     let added = format!("{changed}change /services/db db.json 3 +new - ~ none\n");
@@ -267,7 +267,7 @@ fn a_command_that_fails_ends_nothing_and_misses_nothing() {
     running.wait_log("command said: broken");
     fixture.scratch.write("works", "");
     fixture.host("new", &json!({}));
-    eventually("a run that knows of all", || {
+    eventually("a run with all hosts", || {
         let log = fixture.scratch.read("hook.log")?;
         if log.ends_with("change +1.2.3.4 1.2.3.5 new\n") { Ok(()) } else { Err(log) }
     });
@@ -280,7 +280,7 @@ fn a_missing_farm_is_waited_for_and_the_file_is_not_touched() {
     fixture.scratch.write("db.json", "{\"old\": {}}");
     let running = fixture.tool(&["db.json", "-c", "touch hooked"]).spawn();
     running.wait_log("no such farm, waiting for it; farm=/services/db");
-    steadily(WHILE, "the file stays", || match fixture.scratch.read("db.json") {
+    steadily(QUIET_TIME, "the file stays", || match fixture.scratch.read("db.json") {
         Ok(text) if text == "{\"old\": {}}" => Ok(()),
         other => Err(format!("{other:?}")),
     });
@@ -289,12 +289,12 @@ fn a_missing_farm_is_waited_for_and_the_file_is_not_touched() {
     fixture.zk.create_all("/services/db", "").unwrap();
     fixture.host("a", &json!({}));
     fixture.wait_for("the new farm", |file| *file == json!({"a": {}}));
-    // The farm goes, the file stays, and follows again when there is one.
+    // When the farm is deleted the file stays, and a new farm is followed again.
     fixture.remove("a");
     fixture.zk.delete("/services/db").unwrap();
     running.wait_log_times("no such farm, waiting for it", 2);
     let last = fixture.json();
-    steadily(WHILE, "the file stays", || {
+    steadily(QUIET_TIME, "the file stays", || {
         let seen = fixture.json();
         if seen == last { Ok(()) } else { Err(seen) }
     });
@@ -373,7 +373,7 @@ fn a_server_that_restarts_costs_no_host() {
 #[test]
 fn a_host_that_only_registers_anew_never_leaves_the_file() {
     let mut fixture = ExportFixture::with_farm("a_host_that_only_registers_anew");
-    // Long enough for a slow machine to delete and create in between.
+    // The wait is long enough for a slow machine to delete and create a host.
     let running = fixture.start(&["db.json", "-w", "1s:5s", "-c", "echo $ZK_COUNT >> counts"]);
     for round in 0..50 {
         fixture.remove("1.2.3.4");
@@ -410,7 +410,7 @@ fn hup_writes_again_what_somebody_removed() {
     running.signal(Signal::SIGHUP);
     fixture.wait_for_text("db.php", DATABASE_PHP);
     running.wait_log("the file has changed");
-    // What is there already is not touched.
+    // A file with the same contents is not written.
     let modified = fs::metadata(fixture.scratch.join("db.php")).unwrap().modified().unwrap();
     running.signal(Signal::SIGHUP);
     running.wait_log_times("reading everything again", 2);
@@ -430,7 +430,7 @@ fn a_file_that_can_not_be_written_is_told_of_once_and_caught_up() {
     fixture.host("b", &json!({}));
     fs::rename(fixture.scratch.join("away"), fixture.scratch.join("conf")).unwrap();
     running.wait_log("the file can be written again");
-    // The last of them may become known only now.
+    // The last host may arrive only now.
     eventually("all hosts in the file", || {
         let text = fixture.scratch.read("conf/db.json")?;
         let file: Value = serde_json::from_str(&text).unwrap();
@@ -453,7 +453,7 @@ fn a_forbidden_host_does_not_hold_up_the_others() {
     owner.add_auth("me:word").unwrap();
     owner.set_acl("/services/db/1.2.3.4", Acl::Mine).unwrap();
     owner.set("/services/db/1.2.3.4", "{\"secret\":1}").unwrap();
-    // Servers keep quiet about changes that a watcher could not read anyway.
+    // Servers send no events of znodes that the client can't read.
     running.signal(Signal::SIGHUP);
     running.wait_log("not authorised: ");
     fixture.host("1.2.3.5", &json!({"enabled": "1"}));
@@ -468,19 +468,19 @@ fn the_service_manager_hears_when_the_file_is_current() {
     let socket = fixture.scratch.join("notify");
     let manager = UnixDatagram::bind(&socket).unwrap();
     manager.set_nonblocking(true).unwrap();
-    let mut heard = String::new();
+    let mut received = String::new();
     let mut wait_for = |line: &str| {
         eventually(line, || {
             let mut buffer = [0; 4096];
             while let Ok(length) = manager.recv(&mut buffer) {
-                heard += &format!("{}\n", String::from_utf8_lossy(&buffer[..length]));
+                received += &format!("{}\n", String::from_utf8_lossy(&buffer[..length]));
             }
-            if heard.contains(line) { Ok(heard.clone()) } else { Err(heard.clone()) }
+            if received.contains(line) { Ok(received.clone()) } else { Err(received.clone()) }
         })
     };
     let running = fixture.tool(&["db.json"]).env("NOTIFY_SOCKET", &socket).spawn();
-    let heard = wait_for("STATUS=waiting for /services/db, which is not there\n");
-    assert!(!heard.contains("READY"), "{heard}");
+    let received = wait_for("STATUS=waiting for /services/db, which is not there\n");
+    assert!(!received.contains("READY"), "{received}");
     fixture.zk.create_all("/services/db", "").unwrap();
     fixture.host("a", &json!({}));
     wait_for("READY=1\n");

@@ -1,4 +1,4 @@
-//! `zkjoin`: a config and its znode, kept equal.
+//! `zkjoin` keeps a config and its znode equal.
 
 #![expect(clippy::unwrap_used, reason = "the steps that tests share fail as tests do")]
 

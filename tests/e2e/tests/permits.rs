@@ -1,4 +1,4 @@
-//! The lock of rolling restarts, on a real server and beside members written in Ruby.
+//! The lock of rolling restarts on a real server, together with members written in Ruby.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test as well")]
 
@@ -63,7 +63,7 @@ impl Member {
         news
     }
 
-    /// Takes what comes before the deadline; says whether anything did.
+    /// Handles the next message; returns `None` if none comes before the deadline.
     fn handle_next(&mut self, deadline: Instant) -> Option<Vec<News>> {
         let wait = deadline.saturating_duration_since(Instant::now());
         match self.posts.recv_timeout(wait).ok()? {
@@ -95,12 +95,12 @@ impl Member {
     }
 
     #[track_caller]
-    fn held(&mut self) {
+    fn wait_held(&mut self) {
         self.until("held", |member, _| member.permit.is_held());
     }
 
     #[track_caller]
-    fn waiting(&mut self) {
+    fn wait_queued(&mut self) {
         let is_waiting = |news: &[News]| matches!(news, [.., News::Waiting { .. }]);
         self.until("waiting", |_, news| is_waiting(news));
     }
@@ -117,7 +117,7 @@ fn member_at(chroot: &Chroot<'_>, holders: u32) -> Member {
     Member::open(&chroot.connect_string(), holders)
 }
 
-/// What the gem does to get in line.
+/// Queues as the Ruby gem does.
 fn ruby_enqueue(zk: &mut Zk) -> String {
     loop {
         match zk.create_sequential(&format!("{DIRECTORY}/ex"), "") {
@@ -128,7 +128,7 @@ fn ruby_enqueue(zk: &mut Zk) -> String {
     }
 }
 
-/// What the gem does after its turn: the directory goes with the last contender.
+/// Leaves the queue as the gem does: the last contender deletes the directory.
 fn ruby_leave(zk: &mut Zk, name: &str) {
     zk.delete(&format!("{DIRECTORY}/{name}")).unwrap();
     match zk.delete(DIRECTORY) {
@@ -144,23 +144,23 @@ fn members_in_ruby_and_ours_take_turns_in_one_line() {
         (member_at(&chroot, 1), member_at(&chroot, 1), chroot.zk());
     let in_ruby = ruby_enqueue(&mut ruby);
     first.ask();
-    first.waiting();
+    first.wait_queued();
     second.ask();
-    second.waiting();
+    second.wait_queued();
     let again = ruby_enqueue(&mut ruby);
     ruby_leave(&mut ruby, &in_ruby);
-    first.held();
-    // The gem holds when its contender is the first of all children.
+    first.wait_held();
+    // The gem holds the lock when its contender is the first of all children.
     assert_ne!(ruby.children(DIRECTORY).unwrap().first(), Some(&again));
     first.leave();
-    second.held();
+    second.wait_held();
     assert_ne!(ruby.children(DIRECTORY).unwrap().first(), Some(&again));
     second.leave();
     assert_eq!(ruby.children(DIRECTORY).unwrap(), std::slice::from_ref(&again));
     ruby_leave(&mut ruby, &again);
     assert_eq!(ruby.exists(DIRECTORY).unwrap(), None);
     first.ask();
-    first.held();
+    first.wait_held();
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_directory_that_comes_and_goes_stops_nobody() {
     let chroot = Ensemble::shared().chroot("a_directory_that_comes_and_goes_stops_nobody");
     let mut client = chroot.zk();
     std::thread::scope(|scope| {
-        // In here, so that a failure of ours ends it too.
+        // Inside the scope, so that a failure in it ends the thread, too.
         let (until_dropped, is_done) = channel::<()>();
         let mut zk = chroot.zk();
         let ruby = scope.spawn(move || {
@@ -183,7 +183,7 @@ fn a_directory_that_comes_and_goes_stops_nobody() {
         let mut member = member_at(&chroot, 1);
         for _ in 0..100 {
             member.ask();
-            member.held();
+            member.wait_held();
             member.leave();
         }
         drop(until_dropped);
@@ -204,20 +204,20 @@ fn a_waiting_member_that_is_cut_off_has_one_contender_at_any_moment() {
     member.until("connected", |member, _| member.contacts > 0);
     for round in 1..=5 {
         if round == 1 {
-            // Its create may be done or not, and nobody has told it.
+            // The connection breaks while the member creates its contender.
             member.ask();
         }
         let before = member.contacts;
         proxy.cut();
         member.until("connected again", |member, _| member.contacts > before);
         if round == 1 {
-            member.waiting();
+            member.wait_queued();
         }
         let contenders = client.children(DIRECTORY).unwrap();
         assert_eq!(contenders.len(), 2, "{contenders:?}");
     }
     ruby_leave(&mut client, &first);
-    member.held();
+    member.wait_held();
     member.leave();
     assert!(client.children(DIRECTORY).unwrap().is_empty());
 }
@@ -231,13 +231,13 @@ fn leaving_the_queue_takes_less_than_a_tenth_of_a_second() {
     let mut took = [Duration::ZERO; 10];
     for took in &mut took {
         member.ask();
-        member.waiting();
+        member.wait_queued();
         let start = Instant::now();
         member.leave();
         *took = start.elapsed();
         assert_eq!(client.children(DIRECTORY).unwrap().len(), 1);
     }
-    // The machine may be busy for a moment.
+    // The median, because the machine may be busy at times.
     took.sort_unstable();
     assert!(took[5] < patience(Duration::from_millis(100)), "{took:?}");
 }

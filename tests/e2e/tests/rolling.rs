@@ -1,4 +1,4 @@
-//! `zkexec --lock`: rolling restarts, as they look from outside.
+//! `zkexec --lock`: rolling restarts, observed from outside.
 
 #![expect(clippy::unwrap_used, reason = "the steps that tests share fail as tests do")]
 
@@ -13,7 +13,7 @@ mod queue;
 mod six_members;
 mod storm;
 
-/// Tells what was measured, or a seed, to whoever looks at a test's output.
+/// Prints a measurement or a seed to the test's output.
 #[expect(clippy::print_stderr, reason = "the test's own output, shown on demand")]
 fn print(what: &str) {
     eprintln!("{what}");

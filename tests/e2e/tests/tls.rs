@@ -1,4 +1,4 @@
-//! The tools at ZooKeeper's secure port.
+//! The tools with ZooKeeper's TLS port.
 
 mod failover;
 mod refusals;
@@ -8,32 +8,32 @@ mod tools;
 use farm_harness::{Authority, Ensemble, Options, Running, Scratch, Secure, Server, Tool};
 use std::net::SocketAddr;
 
-/// What the servers' certificates are for.
+/// The names in the servers' certificates.
 const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
 
-/// Servers that speak TLS, and the certificates of everybody.
+/// Servers with TLS, and the certificates of servers and clients.
 struct TlsFixture {
-    // The servers read the files of the scratch.
+    // Dropped before the scratch, whose files the servers read.
     ensemble: Ensemble,
     scratch: Scratch,
     authority: Authority,
 }
 
 impl TlsFixture {
-    /// Servers that want to see certificates.
+    /// Servers that require client certificates.
     #[track_caller]
     fn strict(servers: usize) -> Self {
-        Self::speaking("TLSv1.2", servers, true)
+        Self::with_protocol("TLSv1.2", servers, true)
     }
 
-    /// A server that takes anybody.
+    /// A server that requires no client certificate.
     #[track_caller]
     fn open() -> Self {
-        Self::speaking("TLSv1.3", 1, false)
+        Self::with_protocol("TLSv1.3", 1, false)
     }
 
     #[track_caller]
-    fn speaking(protocol: &str, servers: usize, needs_certificates: bool) -> Self {
+    fn with_protocol(protocol: &str, servers: usize, needs_certificates: bool) -> Self {
         let (scratch, authority) = (Scratch::new(), Authority::new("farm"));
         write_certificates(&scratch, &authority);
         let secure = Secure {
@@ -44,7 +44,7 @@ impl TlsFixture {
         let lines = ["ssl.protocol", "ssl.enabledProtocols"];
         let mut lines = lines.map(|key| format!("{key}={protocol}")).to_vec();
         if protocol == "TLSv1.3" {
-            // Left alone, the server offers the ciphers of the older version only.
+            // By default the server offers only the cipher suites of TLS 1.2.
             lines.push("ssl.ciphersuites=TLS_AES_128_GCM_SHA256".to_owned());
         }
         let secure = Some(secure);
@@ -66,7 +66,7 @@ impl TlsFixture {
         self.server().secure_addr()
     }
 
-    /// A tool that trusts the authority, and shows no certificate.
+    /// A tool that trusts the authority and has no certificate.
     fn tool_without_certificate(&self, name: &str) -> Tool {
         Tool::new(name)
             .env("ZKHOST", self.servers())
@@ -76,14 +76,14 @@ impl TlsFixture {
             .env("ZK_TLS_CA", self.scratch.join("ca.pem"))
     }
 
-    /// A tool that shows its certificate too.
+    /// A tool that also has a certificate.
     fn tool(&self, name: &str) -> Tool {
         self.tool_without_certificate(name)
             .env("ZK_TLS_CERT", self.scratch.join("client.pem"))
             .env("ZK_TLS_KEY", self.scratch.join("client.key"))
     }
 
-    /// A host of the farm, with a directory as config.
+    /// Starts zkjoin with a directory as config.
     #[track_caller]
     fn join(&self, timeout: &str) -> Running {
         self.scratch.write("conf/enabled", "1");
@@ -97,7 +97,7 @@ impl TlsFixture {
     }
 }
 
-/// Writes what servers and clients need to know each other by this authority.
+/// Writes the certificates and keys of servers and clients, issued by this authority.
 fn write_certificates(scratch: &Scratch, authority: &Authority) {
     scratch.write("ca.pem", authority.pem());
     scratch.write("server.pem", authority.issue(&NAMES).both());

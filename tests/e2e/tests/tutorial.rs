@@ -1,4 +1,4 @@
-//! The tutorial of zkexec, with the scripts that are on its page.
+//! The tutorial of zkexec, with the scripts on its page.
 
 #![expect(clippy::unwrap_used, reason = "the steps that tests share fail as tests do")]
 
@@ -11,7 +11,7 @@ use std::path::Path;
 const PAGE: &str = include_str!("../../../docs/zkexec.md");
 const PREFIXED_CAT: &str = "prefixed-cat";
 
-/// A directory with the scripts of the page, and a place in ZooKeeper.
+/// A directory with the scripts of the page, and a chroot.
 struct TutorialFixture {
     scratch: Scratch,
     zk: Zk,
@@ -38,14 +38,14 @@ impl TutorialFixture {
 
     #[track_caller]
     fn wait_file(&self, name: &str, wanted: &str) {
-        eventually(&format!("{name} says {wanted:?}"), || {
+        eventually(&format!("{name} contains {wanted:?}"), || {
             let found = self.scratch.read(name)?;
             if found == wanted { Ok(()) } else { Err(found) }
         });
     }
 
-    /// A member of a group, whose command ends with 3 on a prefix with `bad` in it. It is
-    /// well when it has read its file, and somebody has said so by another one.
+    /// A member of a group. Its command exits with 3 if the prefix contains `bad`. It is healthy
+    /// when it has read its file and the file `NAME.well` exists.
     fn member(&self, name: &str, more: &[&str]) -> Running {
         let exec = format!(
             "case $(cat {name}.conf) in *bad*) exit 3;; esac; cp {name}.conf {name}.runs; \
@@ -59,7 +59,7 @@ impl TutorialFixture {
         member
     }
 
-    /// What stands in the group, in its order: whether it has its turn, and its number.
+    /// The contenders in their order: whether each holds the lock, and its pid.
     fn queue(&self) -> Result<Vec<(bool, u32)>, String> {
         let servers = self.chroot.connect_string();
         let output = Tool::new("zkctl").args(["-H", &servers, "locks", "foo", "--json"]).run();
@@ -72,10 +72,10 @@ impl TutorialFixture {
         Ok(found.as_array().into_iter().flatten().map(entry).collect())
     }
 
-    /// Waits until so many stand in queue, and one of them has its turn.
+    /// Waits until there are `length` contenders and one of them holds the lock.
     #[track_caller]
     fn wait_queue(&self, length: usize) -> u32 {
-        eventually(&format!("{length} in queue"), || {
+        eventually(&format!("{length} contenders"), || {
             let queue = self.queue()?;
             let holders = queue.iter().filter(|(holds, _)| *holds).count();
             if (queue.len(), holders) == (length, 1) {
@@ -87,16 +87,16 @@ impl TutorialFixture {
     }
 }
 
-/// What the page shows after `$ cat NAME`.
+/// The script that the page shows after `$ cat NAME`.
 fn script(name: &str) -> String {
     let (_, rest) = PAGE.split_once(&format!("$ cat {name}\n")).expect("a script on the page");
     rest.split("```").next().unwrap_or_default().to_owned()
 }
 
-/// The other end of what is typed.
+/// Makes a fifo that stands for the keyboard.
 fn keyboard(path: &Path) -> File {
     nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    // Open for reading too: nobody waits for somebody else.
+    // Open for reading too, so that opening does not block.
     OpenOptions::new().read(true).write(true).open(path).unwrap()
 }
 
@@ -114,8 +114,8 @@ fn it_ends_as_the_command_does() {
     let fixture = TutorialFixture::new("it_ends_as_the_command_does");
     let output = fixture.zkexec(&["--exec", "false"]).run();
     output.code(1);
-    for said in ["connecting to ", "forking false", "forked ", "command failed"] {
-        output.stderr_has(said);
+    for text in ["connecting to ", "forking false", "forked ", "command failed"] {
+        output.stderr_has(text);
     }
     for (command, code) in [("exit 3", 3), ("kill -9 $$", 137), ("kill -15 $$", 143), ("true", 0)] {
         fixture.zkexec(&["--silent", "--exec", command]).run().code(code).stderr_is("");
@@ -153,7 +153,7 @@ fn what_is_typed_after_a_change_meets_the_new_prefix() {
     running.wait_stdout("hello world\n");
     fixture.set("goodbye");
     fixture.wait_file("prefix", "goodbye");
-    // Whoever reads it, the former child or the next one, it is read once.
+    // Both the old and the new child may read a line.
     eventually("the new prefix", || {
         keyboard.write_all(b"world\n").unwrap();
         let found = running.stdout();
@@ -224,7 +224,7 @@ fn with_rollback_the_member_is_back_on_the_old_files() {
 #[test]
 fn nothing_that_the_command_has_started_outlives_a_stop() {
     let fixture = TutorialFixture::new("nothing_outlives");
-    // A daemon in a session of its own, deaf to TERM, and its parent is gone.
+    // An orphaned daemon in its own session that ignores TERM.
     let deaf = "(setsid sh -c 'trap \"\" TERM; echo $$ > deaf; while :; do sleep 600; done' &)";
     let exec = format!("{deaf}; while ! test -s deaf; do :; done; echo up; exec sleep 600");
     let mut running = fixture.zkexec(&["--exec", &exec, "--kill-timeout", "0.3"]).spawn();

@@ -1,4 +1,4 @@
-//! What users of zkfarmer bring along: its options, its znodes, its habits.
+//! Compatibility with zkfarmer: its options and its znodes.
 
 #![expect(clippy::unwrap_used, reason = "the steps that tests share fail as tests do")]
 
@@ -11,16 +11,16 @@ use std::fs;
 use std::time::Duration;
 
 const HOST: &str = "/services/db/1.2.3.4";
-/// As Python's `json.dumps` writes a host.
+/// A host as Python's `json.dumps` writes it.
 const HOST_OF_PYTHON: &str = r#"{"hostname": "db-01", "name": "caf\u00e9 \ud83d\ude00", "enabled": "0", "delay": 1.0, "big": 1e+22, "small": 1e-05, "neg": -0.5, "count": 12345678901234567890, "t": true, "n": null, "l": [1, "x", {}], "o": {"a.b": "c"}, "q": "\"\\/\t\u007f"}"#;
-/// The same, as we write it: for any reader of JSON the same value.
+/// The same value as our tools write it.
 const HOST_OF_OURS: &str = "{\"big\":1e+22,\"count\":12345678901234567890,\"delay\":1.0,\
     \"enabled\":\"0\",\"hostname\":\"db-01\",\"l\":[1,\"x\",{}],\"n\":null,\
     \"name\":\"café 😀\",\"neg\":-0.5,\"o\":{\"a.b\":\"c\"},\"q\":\"\\\"\\\\/\\t\u{7f}\",\
     \"small\":1e-05,\"t\":true}";
 const FARM_OF_PYTHON: &str = r#"{"size": 2, "running_filter": "enabled=1"}"#;
 
-/// A farm as zkfarmer has left it.
+/// A farm as zkfarmer writes it.
 fn farm(test: &str) -> JoinFixture {
     let mut fixture = JoinFixture::new(test);
     fixture.zk.create_all("/services/db", FARM_OF_PYTHON).unwrap();
@@ -58,7 +58,7 @@ fn every_tool_tells_its_version() {
 #[test]
 fn v_and_q_are_counted_and_the_log_goes_to_stderr() {
     let fixture = farm("log_levels");
-    // A daemon tells what happens, a command only what is wrong.
+    // Daemons log info by default, zkctl only warnings.
     let levels = [(&[][..], true, false), (&["-q"], false, false), (&["-vv"], true, true)];
     for (options, has_info, has_more) in levels {
         for (name, ready) in [("zkjoin", "--name=h"), ("zkexport", "-w=0")] {
@@ -75,7 +75,7 @@ fn v_and_q_are_counted_and_the_log_goes_to_stderr() {
             };
             assert_eq!(log.contains("INFO"), has_info, "{name} {options:?}: {log}");
             let is_more = log.contains("DEBUG") || log.contains("TRACE");
-            // The one has more to tell than the other.
+            // zkexport may log nothing at the debug level.
             assert!(is_more == has_more || name == "zkexport", "{name} {options:?}: {log}");
         }
     }
@@ -93,14 +93,14 @@ fn v_and_q_are_counted_and_the_log_goes_to_stderr() {
 fn retries_are_rounds_and_then_it_is_69() {
     let fixture = JoinFixture::new("retries_of_all");
     fixture.scratch.write("x.json", "{}");
-    let nobody = format!("127.0.0.1:{}", free_port());
+    let closed = format!("127.0.0.1:{}", free_port());
     for (name, arguments) in [
         ("zkjoin", &["--name", "h", "/farm", "x.json"][..]),
         ("zkexport", &["/farm", "x.json"]),
         ("zkctl", &["ls", "/farm"]),
     ] {
         for retries in [["-r", "1"], ["--retries", "2"]] {
-            let tool = Tool::new(name).args(["--host", &nobody]).args(retries).args(arguments);
+            let tool = Tool::new(name).args(["--host", &closed]).args(retries).args(arguments);
             let output = tool.cwd(fixture.scratch.path()).run();
             output.code(69).stdout_is("").stderr_has("hint: ");
             assert!(output.elapsed < patience(Duration::from_secs(5)), "{output}");
@@ -112,11 +112,11 @@ fn retries_are_rounds_and_then_it_is_69() {
 #[test]
 fn zkhost_is_heard_by_all_and_outranked_by_the_option() {
     let fixture = farm("zkhost");
-    let nobody = format!("127.0.0.1:{}", free_port());
+    let closed = format!("127.0.0.1:{}", free_port());
     tool(&fixture, "zkctl", &["ls", "/services"]).run().ok().stdout_is("db\n");
     let once = ["/services/db", "-f", "json", "-"];
     tool(&fixture, "zkexport", &once).run().ok().stdout_has("caf\u{e9}");
-    let named = Tool::new("zkexport").env("ZKHOST", &nobody).args(["-H", &fixture.servers()]);
+    let named = Tool::new("zkexport").env("ZKHOST", &closed).args(["-H", &fixture.servers()]);
     named.args(once).run().ok().stdout_has("caf\u{e9}");
     let running = tool(&fixture, "zkjoin", &["--name", "h", "/services/db", "h.json"]).spawn();
     running.wait_log("joined; path=/services/db/h");
@@ -225,12 +225,12 @@ fn what_zkfarmer_wrote_is_read_by_all() {
     listed.ok().stdout_is(
         "1.2.3.4              enabled=0, delay=1.0\n1.2.3.5              enabled=1, delay=9.5\n",
     );
-    // One of two runs, by the farm's own filter.
+    // By the farm's own filter, one of two hosts is running.
     let check = ["check", "/services/db", "-c", "60%", "-w", "1"];
     zkctl(&fixture, &check).code(1).stdout_has("WARNING: 1/2 nodes running, 1 nodes failing");
     let long = ["check", "/services/db", "--max-failed-node", "1", "--warn-failed-node", "1"];
     zkctl(&fixture, &long).code(2).stdout_has("CRITICAL: 1/2 nodes running");
-    // And by those who join and export.
+    // zkjoin and zkexport read it, too.
     fixture.zk.create("/services/db/common", HOST_OF_PYTHON).unwrap();
     let running = tool(&fixture, "zkjoin", &["--common", "/services/db", "common.json"]).spawn();
     let wanted: serde_json::Value = serde_json::from_str(HOST_OF_PYTHON).unwrap();
@@ -258,7 +258,7 @@ fn what_we_write_is_the_same_json_to_zkfarmer() {
     zkctl(&fixture, &["unset", HOST, "enabled"]).ok();
     zkctl(&fixture, &["set", HOST, "enabled", "0"]).ok();
     assert_eq!(fixture.zk.get(HOST).unwrap().text(), HOST_OF_OURS);
-    // A farm keeps its own fields, and its size is a number as before.
+    // The farm keeps its other fields, and its size stays a number.
     fixture.scratch.write("h.json", HOST_OF_PYTHON);
     let running = tool(&fixture, "zkjoin", &["--name", "h", "/services/db", "h.json"]).spawn();
     running.wait_log("joined; ");
@@ -280,7 +280,7 @@ fn a_znode_that_zkfarmer_left_over_is_taken_over() {
     former.create_as(ENTRY, left, Create::Ephemeral).unwrap();
     fixture.dir(&[("n", "7"), ("a", "1")]);
     let running = fixture.join("conf", &[]);
-    // The type of the field is the one it had.
+    // The field keeps its type.
     fixture.wait_record(json!({"n": 7, "a": "1"}));
     assert_ne!(fixture.zk.get(ENTRY).unwrap().stat.ephemeral_owner, former.session_id());
     stop(running);

@@ -1,14 +1,14 @@
-//! What is fed with bytes, and what must hold for all of them.
+//! Checks that must hold for any input bytes.
 //!
-//! The fuzz targets call this with what libFuzzer thinks of, and farm-core's own
-//! tests with a bounded number of mutations. A panic is the only way to fail.
+//! The fuzz targets run them on libFuzzer's inputs, and farm-core's tests on a bounded number
+//! of mutations. A check fails by a panic.
 
 use farm_core::codec::{self, ConfText, TextFormat, dir};
 use farm_core::model::{Farm, FieldPath, Filter, HostName, Record, merge};
 use farm_core::session::{Servers, ZnodePath};
 use std::str;
 
-/// A znode's bytes: what is read is written so that it reads the same.
+/// A znode: decoding what was encoded gives the same record.
 pub fn json(bytes: &[u8]) {
     let Ok(record) = codec::json::decode_znode(bytes) else { return };
     let written = codec::json::encode_znode(&record);
@@ -21,7 +21,7 @@ pub fn json(bytes: &[u8]) {
 /// A YAML config.
 pub fn yaml(bytes: &[u8]) {
     let Ok(record) = codec::decode(ConfText::Yaml, bytes) else { return };
-    // A document may grow beyond what a document may be: its text is quoted.
+    // Quoting may make the document longer than the limit.
     let Ok(written) = codec::encode_record(ConfText::Yaml, &record) else { return };
     let Ok(back) = codec::decode(ConfText::Yaml, &written) else {
         let text = String::from_utf8_lossy(&written);
@@ -32,7 +32,7 @@ pub fn yaml(bytes: &[u8]) {
     outlive(&record);
 }
 
-/// A record that becomes PHP: no byte of it ends the file's one expression.
+/// A record as PHP: no byte of it ends the file's only expression.
 pub fn php(bytes: &[u8]) {
     let Ok(record) = codec::json::decode_znode(bytes) else { return };
     let mut farm = Farm::new();
@@ -49,7 +49,7 @@ pub fn php(bytes: &[u8]) {
     }
 }
 
-/// The text without the strings in double quotes.
+/// The text outside of double quotes.
 fn outside_of_strings(body: &[u8]) -> String {
     let (mut is_inside, mut is_escaped) = (false, false);
     let mut outside = String::new();
@@ -67,7 +67,7 @@ fn outside_of_strings(body: &[u8]) -> String {
     outside
 }
 
-/// A directory: lines of `path=content`, and what becomes of a record.
+/// A directory given as lines of `path=content`, and a record as a directory.
 pub fn dir(bytes: &[u8]) {
     let mut tree = dir::Tree::default();
     for line in bytes.split(|byte| *byte == b'\n') {
@@ -94,7 +94,7 @@ pub fn dir(bytes: &[u8]) {
     }
 }
 
-/// A field path: its text reads back as itself.
+/// A field path: parsing its text gives the same path.
 pub fn field(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let Ok(path) = FieldPath::parse(text) else { return };
@@ -105,7 +105,7 @@ pub fn field(bytes: &[u8]) {
     }
 }
 
-/// A filter, and its mistakes.
+/// A filter, and its error messages.
 pub fn filter(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     match Filter::parse(text) {
@@ -117,7 +117,7 @@ pub fn filter(bytes: &[u8]) {
     }
 }
 
-/// The servers of a command line, and a znode's path.
+/// A connect string, and a znode path.
 pub fn servers(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     match Servers::parse(text) {
@@ -129,7 +129,7 @@ pub fn servers(bytes: &[u8]) {
     }
 }
 
-/// What happens to every record sooner or later.
+/// Operations that must work on every record.
 fn outlive(record: &Record) {
     for (path, value) in record.leaves() {
         assert_eq!(record.get(&path), Some(value), "{path}");

@@ -226,8 +226,8 @@ impl Ensemble {
     #[must_use]
     #[track_caller]
     pub fn leader(&self) -> &Server {
-        eventually_within(START_WAIT, "a server leads", || {
-            self.servers.iter().find(|server| server.is_leader()).ok_or("none does")
+        eventually_within(START_WAIT, "a server is the leader", || {
+            self.servers.iter().find(|server| server.is_leader()).ok_or("none is")
         })
     }
 
@@ -239,10 +239,10 @@ impl Ensemble {
     #[must_use]
     #[track_caller]
     pub fn follower(&self) -> &Server {
-        eventually_within(START_WAIT, "a server follows", || {
+        eventually_within(START_WAIT, "a server is a follower", || {
             let follows =
                 |server: &&Server| crate::mode(server.addr()).is_ok_and(|mode| mode == "follower");
-            self.servers.iter().find(follows).ok_or("none does")
+            self.servers.iter().find(follows).ok_or("none is")
         })
     }
 
@@ -259,7 +259,7 @@ impl Ensemble {
 
     #[track_caller]
     fn zk_below(&self, root: &str) -> Zk {
-        eventually_within(START_WAIT, "a server takes an observer", || {
+        eventually_within(START_WAIT, "a server accepts a client", || {
             let mut last = None;
             for server in &self.servers {
                 // A frozen server accepts connections but never answers.

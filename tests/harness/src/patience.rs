@@ -110,11 +110,13 @@ mod tests {
     #[test]
     fn eventually_gives_up_with_the_last_value_seen() {
         let panic = catch_unwind(|| {
-            eventually_within(Duration::from_millis(20), "a miracle", || Err::<u8, _>("water"))
+            eventually_within(Duration::from_millis(20), "the condition", || {
+                Err::<u8, _>("a value")
+            })
         })
         .unwrap_err();
         let text = panic.downcast_ref::<String>().unwrap();
-        assert!(text.contains("a miracle") && text.contains("last seen: water"), "{text}");
+        assert!(text.contains("the condition") && text.contains("last seen: a value"), "{text}");
     }
 
     #[test]
@@ -127,6 +129,6 @@ mod tests {
             });
         }));
         assert!(lapse.is_err());
-        steadily(Duration::from_millis(20), "peace", || Ok::<_, String>(()));
+        steadily(Duration::from_millis(20), "it holds", || Ok::<_, String>(()));
     }
 }

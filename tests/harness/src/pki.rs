@@ -36,7 +36,7 @@ impl Authority {
     /// When the system has no randomness.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let mut params = named(name, &[]);
+        let mut params = certificate_params(name, &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let issuer = CertifiedIssuer::self_signed(params, new_key());
@@ -56,7 +56,7 @@ impl Authority {
     /// When one of them is invalid in a certificate.
     #[must_use]
     pub fn issue(&self, names: &[&str]) -> Papers {
-        self.sign(&named("anybody", names))
+        self.sign(&certificate_params("test", names))
     }
 
     /// Issues a certificate that expired in 2001.
@@ -66,7 +66,7 @@ impl Authority {
     /// When one of the names is invalid in a certificate.
     #[must_use]
     pub fn issue_expired(&self, names: &[&str]) -> Papers {
-        let mut params = named("anybody", names);
+        let mut params = certificate_params("test", names);
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2001, 1, 2);
         self.sign(&params)
@@ -79,7 +79,7 @@ impl Authority {
     }
 }
 
-fn named(name: &str, names: &[&str]) -> CertificateParams {
+fn certificate_params(name: &str, names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let mut params = CertificateParams::new(names).expect("the names are those of a test");
     params.distinguished_name.push(DnType::CommonName, name);

@@ -302,5 +302,5 @@ impl Collector {
 
 fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     let started = Builder::new().name(name.to_owned()).spawn(work);
-    started.unwrap_or_else(|e| panic!("no thread to be had: {e}"))
+    started.unwrap_or_else(|e| panic!("cannot start a thread: {e}"))
 }

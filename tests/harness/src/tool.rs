@@ -87,7 +87,8 @@ impl Tool {
         if let Some(dir) = env::var_os("FARM_BIN_DIR") {
             return Path::new(&dir).join(name);
         }
-        let mut dir = env::current_exe().unwrap_or_else(|e| panic!("cannot tell my own path: {e}"));
+        let mut dir = env::current_exe()
+            .unwrap_or_else(|e| panic!("cannot get the path of this program: {e}"));
         dir.pop();
         if dir.ends_with("deps") {
             dir.pop();

@@ -142,7 +142,8 @@ pub fn provision_dir() -> PathBuf {
 /// When the path of this program is unknown.
 #[must_use]
 pub fn target_dir() -> PathBuf {
-    let program = env::current_exe().unwrap_or_else(|e| panic!("cannot tell my own path: {e}"));
+    let program =
+        env::current_exe().unwrap_or_else(|e| panic!("cannot get the path of this program: {e}"));
     // Cargo marks the top of its build directory. The program is below it in the directory of
     // the profile, or of the target and the profile.
     let marked = program.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file());

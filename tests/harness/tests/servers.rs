@@ -19,8 +19,8 @@ fn chroots_are_apart_and_start_empty() {
 }
 
 #[test]
-fn observer_reads_what_it_wrote() {
-    let chroot = Ensemble::shared().chroot("observer_reads_what_it_wrote");
+fn client_reads_what_it_wrote() {
+    let chroot = Ensemble::shared().chroot("client_reads_what_it_wrote");
     let mut zk = chroot.zk();
     zk.create_all("/farm/deep/host", "one").unwrap();
     assert!(matches!(zk.create("/farm", ""), Err(ZkError::NodeExists)));

@@ -1,11 +1,11 @@
-//! What is created has the access list that was asked for.
+//! Created znodes have the access list of `--acl`.
 
 use super::{PASSWORD, USER, good_auth};
 use farm_harness::{Acl, Chroot, Ensemble, Running, Scratch, Tool, Zk};
 
 const OPEN: &str = "world:anyone:cdrwa";
 
-/// A place on the server, and credentials.
+/// A chroot on the shared server, a directory, and an authenticated client.
 struct AclFixture {
     chroot: Chroot<'static>,
     scratch: Scratch,
@@ -20,7 +20,7 @@ impl AclFixture {
         Self { zk, chroot, scratch: Scratch::new() }
     }
 
-    /// The tool with these options and, if they are asked for, credentials.
+    /// A tool with this access list, with or without credentials.
     fn tool(&self, name: &str, acl: &str, has_credentials: bool) -> Tool {
         let tool = Tool::new(name).env("ZKHOST", self.chroot.connect_string());
         let tool = tool.cwd(self.scratch.path()).args(["--session-timeout", "4s", "--acl", acl]);
@@ -35,8 +35,7 @@ impl AclFixture {
         joined
     }
 
-    /// How the server writes that we may do everything: one line for each of our two
-    /// names.
+    /// The access list that gives our two identities all permissions, as the server writes it.
     fn own_entries(&mut self) -> Vec<String> {
         self.zk.add_auth("other:one").unwrap();
         self.zk.create("/whoever", "").unwrap();
@@ -100,7 +99,7 @@ fn a_joiner_and_an_exporter_create_with_it() {
     let common = fixture.tool("zkjoin", "creator", true).args(["--common", "/c"]).arg(conf).spawn();
     common.wait_log("joined; ");
     assert_eq!(fixture.sorted("/c/common"), ours);
-    // The place itself was there before: it stays as it was.
+    // The access list of the existing chroot is unchanged.
     assert_eq!(fixture.sorted("/"), [OPEN]);
 }
 

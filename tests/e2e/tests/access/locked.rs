@@ -1,10 +1,10 @@
-//! A farm that only its own people can read.
+//! A farm that can be read only with credentials.
 
 use super::{PASSWORD, USER, assert_keeps_secret, assert_no_secret, auth_file, good_auth, readers};
 use farm_harness::{Acl, Chroot, Ensemble, Running, Scratch, Tool, Zk, eventually};
 use std::path::Path;
 
-/// Makes `/db` a farm for those who know the password.
+/// Creates the farm `/db`, accessible only with the password.
 fn lock(zk: &mut Zk) {
     zk.add_auth(&format!("{USER}:{PASSWORD}")).unwrap();
     zk.create("/db", "").unwrap();
@@ -24,7 +24,7 @@ fn zkctl(servers: &str, auth: &Path) -> Tool {
     Tool::new("zkctl").args(["-H", servers]).args(times).env("ZK_AUTH_FILE", auth)
 }
 
-/// A host in the locked farm and a file of it, both as talkative as can be.
+/// Starts zkjoin and zkexport on the locked farm with the most verbose logs.
 fn joiner_and_exporter(servers: &str, scratch: &Scratch, auth: &Path) -> [Running; 2] {
     let conf = scratch.write("host.json", r#"{"a":"1"}"#);
     let connection = ["-H", servers, "--session-timeout", "4s"];
@@ -94,7 +94,7 @@ fn what_systemd_hands_over_is_used_unless_a_file_is_named() {
     for tool in readers(&scratch).into_iter().skip(2) {
         let tool = tool.env("ZKHOST", chroot.connect_string());
         let tool = tool.env("CREDENTIALS_DIRECTORY", scratch.path());
-        // The good one last: what it creates can be changed by everybody.
+        // The right credentials last, because the znode that this creates is open to everybody.
         tool.clone().arg("--auth-file").arg(&wrong).run().code(77);
         tool.clone().env("ZK_AUTH_FILE", &wrong).run().code(77);
         tool.run().ok();

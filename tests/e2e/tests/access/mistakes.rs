@@ -1,4 +1,4 @@
-//! Credentials and lists that can't be used, told without what they hold.
+//! Error messages about invalid credentials and access lists, which must not show secrets.
 
 use super::{PASSWORD, assert_no_secret, auth_file, good_auth, readers};
 use farm_harness::{FakeServer, Scratch, Tool};
@@ -15,11 +15,11 @@ fn a_bad_file_is_an_end_that_names_the_line() {
         (format!("{good}digest:{PASSWORD}\0"), "line 2: it has a control character"),
         (String::new(), "it holds no credentials"),
     ];
-    for (text, told) in table {
+    for (text, expected) in table {
         let file = auth_file(&scratch, "auth", &text);
         for tool in readers(&scratch) {
             let output = tool.arg("--auth-file").arg(&file).run();
-            output.code(78).stdout_is("").stderr_has(told).stderr_has("/auth");
+            output.code(78).stdout_is("").stderr_has(expected).stderr_has("/auth");
             assert!(output.stderr.lines().count() <= 2, "{output}");
             assert_no_secret(&output.stderr);
         }
@@ -35,14 +35,14 @@ fn a_bad_file_is_an_end_that_names_the_line() {
 fn a_bad_list_is_wrong_usage_that_names_the_piece() {
     let scratch = Scratch::new();
     let plain = format!("world:anyone:r,digest:bob:{PASSWORD}:cdrwa");
-    for (acl, told) in [
+    for (acl, expected) in [
         ("world:anyone:r,auth::rx", "\"auth::rx\""),
         ("everybody", "\"everybody\""),
         (&plain, "never the password"),
     ] {
         for tool in readers(&scratch) {
             let output = tool.args(["--acl", acl]).run();
-            output.code(2).stdout_is("").stderr_has("--acl").stderr_has(told);
+            output.code(2).stdout_is("").stderr_has("--acl").stderr_has(expected);
             assert_no_secret(&output.stderr);
         }
     }

@@ -1,4 +1,4 @@
-//! Servers that do not take credentials at all.
+//! Servers that refuse all credentials.
 
 use super::{assert_no_secret, good_auth, readers};
 use farm_harness::{
@@ -10,7 +10,7 @@ const REFUSED: &str = "refused our credentials";
 
 #[test]
 fn a_server_that_refuses_them_ends_every_tool_at_once() {
-    // A real server without the scheme answers, hangs up and keeps the session.
+    // A real server without the scheme answers, closes the connection and keeps the session.
     let lines = vec!["DigestAuthenticationProvider.enabled=false".to_owned()];
     let ensemble = Ensemble::with(&Options { lines, ..Options::default() });
     ensemble.zk().create("/db", "").unwrap();
@@ -32,10 +32,10 @@ fn a_server_that_refuses_them_ends_every_tool_at_once() {
 
 #[track_caller]
 fn assert_running_and_told_once(tools: &mut [Running]) {
-    steadily(Duration::from_secs(2), "they go on and say so once", || {
+    steadily(Duration::from_secs(2), "they run on and log it once", || {
         for running in &mut *tools {
-            let told = running.stderr().matches(REFUSED).count();
-            if told != 1 || !running.is_running() {
+            let count = running.stderr().matches(REFUSED).count();
+            if count != 1 || !running.is_running() {
                 return Err(running.stderr());
             }
         }

@@ -1,4 +1,4 @@
-//! `zkctl check`: a monitoring plugin.
+//! `zkctl check` as a monitoring plugin.
 
 use super::{CtlFixture, json};
 use farm_harness::{Acl, Ensemble, FakeServer, Output, Tool, op, patience};
@@ -6,7 +6,7 @@ use serde_json::json;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// A farm whose own record is as zkfarmer wrote it, with that many good hosts.
+/// A farm with this record and `running` healthy hosts.
 fn farm(test_name: &str, record: &str, running: usize) -> CtlFixture {
     let mut fixture = CtlFixture::new(test_name);
     fixture.create("/db", record);
@@ -187,7 +187,7 @@ fn a_server_that_freezes_half_way_is_unknown_in_time() {
             server.put(&format!("/db/{name}"), b"{}");
         }
         server.before_reply(opcode, |server| server.stall());
-        // With such a session a silent server is given up after five seconds only.
+        // With this session timeout, a silent server is given up only after five seconds.
         let times = ["-t", "700ms", "--session-timeout", "30s"];
         let tool = Tool::new("zkctl").env("ZKHOST", server.addr().to_string());
         assert_unknown(&tool.args(times).args(["check", "/db"]).run(), "not done in ");

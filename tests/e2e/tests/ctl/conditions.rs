@@ -1,4 +1,4 @@
-//! `zkctl set` under conditions, and where there is nothing yet.
+//! `zkctl set` with conditions, with `--create` and as a dry run.
 
 use super::{CtlFixture, assert_fails, json};
 use farm_harness::{FakeServer, Running, Tool, op};
@@ -91,8 +91,8 @@ fn a_dry_run_writes_nothing_and_says_what_it_would() {
         r#"{"a":"0","n":1}"#,
     );
     let set = ["set", "/db/web1", "a=1", "n=1", "b.c:=[true]", "-n"];
-    let told = "a: \"0\" -> \"1\"\nb.c: (none) -> [true]\n";
-    fixture.run(&set).code(1).stdout_is(told).stderr_is("");
+    let expected = "a: \"0\" -> \"1\"\nb.c: (none) -> [true]\n";
+    fixture.run(&set).code(1).stdout_is(expected).stderr_is("");
     fixture.run(&["set", "/db/web1", "a=0", "n=1", "--dry-run"]).ok().stdout_is("").stderr_is("");
     fixture.run(&["set", "-n", "/db/web1", "a.b", "1"]).code(65).stdout_is("");
     assert_eq!(fixture.host().stat.version, 0);

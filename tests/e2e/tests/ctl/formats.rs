@@ -1,4 +1,4 @@
-//! What `zkctl` prints for programs.
+//! The output formats of `zkctl` for programs.
 
 use super::{CtlFixture, json};
 use farm_harness::Create;
@@ -44,7 +44,7 @@ fn json_has_the_records_with_their_metadata() {
             assert_eq!(row.get("error"), None);
         }
     }
-    // Numbers are as they were typed.
+    // Numbers keep their notation.
     output.stdout_has("\"c\": 1.50");
 
     let lines = fixture.run(&["ls", "/db", "-o", "jsonl"]);

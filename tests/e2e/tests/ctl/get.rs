@@ -6,8 +6,8 @@ use serde_json::json;
 
 const HOST: &str = "/db/web1";
 
-/// As Python's json.dumps writes it: blanks after colons and commas, ASCII only,
-/// keys in the order of the program.
+/// As Python's `json.dumps` writes it: blanks after colons and commas, ASCII only, keys in
+/// insertion order.
 const WRITTEN_BY_ZKFARMER: &str = concat!(
     r#"{"hostname": "web1", "enabled": "0", "size": 17, "load": 1.50, "up": true, "#,
     r#""running_filter": "enabled=1,mysql.replication_delay<60", "#,
@@ -58,7 +58,7 @@ fn a_record_prints_as_yaml_json_or_php() {
     let php = fixture.run(&["get", HOST, "-f", "php"]).ok().text();
     let evaluated = Tool::program(toolbox::php()).args(["-r", script]).stdin(php).run();
     let mut expected = json(WRITTEN_BY_ZKFARMER);
-    // The same number; its last zero is for people.
+    // The same number without its trailing zero.
     expected["load"] = json!(1.5);
     assert_eq!(json(&evaluated.ok().stdout), expected);
 }
@@ -92,7 +92,7 @@ fn what_is_missing_is_exit_1_and_no_output() {
     let no_znode = format!("no such znode: {path}/db/web2");
     assert_fails(&fixture.run(&["get", "/db/web2"]), 1, &no_znode);
     assert_fails(&fixture.run(&["get", "/db/web2", "a"]), 1, &no_znode);
-    // A znode without a byte is there, and has no fields.
+    // An empty znode exists and has no fields.
     fixture.create("/db/empty", "");
     fixture.run(&["get", "/db/empty", "-f", "json"]).ok().stdout_is("{}\n");
     assert_fails(&fixture.run(&["get", "/db/empty", "a"]), 1, "/db/empty has no field a");
@@ -106,7 +106,7 @@ fn a_default_stands_in_for_what_is_missing_alone() {
     get(HOST, "a").ok().stdout_is("\n");
     get(HOST, "b").ok().stdout_is("-1\n").stderr_is("");
     get("/db/web2", "a").ok().stdout_is("-1\n").stderr_is("");
-    // What can't be read is not what is missing.
+    // A record that can't be read is not missing.
     fixture.zk.set(HOST, "no json").unwrap();
     let output = fixture.run(&["get", HOST, "a", "--default", "-1"]);
     output.code(65).stdout_is("").stderr_has("zkctl: /db/web1 holds no record: ");

@@ -9,7 +9,7 @@ const DIRECTORY: &str = "/_zklocking/services__db";
 const CARD: &str =
     r#"{"host":"db-01","n":1,"pid":4711,"since":1700000060000,"why":"config changed"}"#;
 
-/// A group in which one member written in Ruby holds, and one of ours waits.
+/// A group in which a member written in Ruby holds and one of ours waits.
 fn group(test_name: &str) -> CtlFixture {
     let mut fixture = CtlFixture::new(test_name);
     fixture.create(DIRECTORY, "");
@@ -43,7 +43,7 @@ fn who_holds_and_who_waits_is_shown_in_order() {
             "session": session, "ctime": ours.stat.ctime_ms, "czxid": ours.stat.czxid,
         },
     ]);
-    // The name as members are given it, and as it stands in ZooKeeper.
+    // The name as in `--lock`, and as in ZooKeeper.
     for name in [&[GROUP][..], &["services__db"], &[]] {
         let output = fixture.run(&[&["locks", "--json"], name].concat());
         assert_eq!(json(&output.ok().stderr_is("").stdout), expected, "{name:?}");
@@ -117,7 +117,7 @@ fn a_contender_is_deleted_on_demand_and_nothing_else() {
     assert_eq!(fixture.zk.children(DIRECTORY).unwrap(), ["ex-foo", "ex0000000000"]);
     assert_eq!(fixture.zk.children("/_zklocking/other").unwrap(), ["ex0000000001"]);
     fixture.run(&["locks", GROUP, "--break", "ex0000000001"]).code(1);
-    // Without a group it would be anybody's.
+    // An id is ambiguous without a group.
     fixture.run(&["locks", "--break", "ex0000000000"]).code(2);
     fixture.run(&["locks", GROUP, "--break", "ex0000000000", "--json"]).code(2);
     assert_eq!(fixture.zk.children(DIRECTORY).unwrap().len(), 2);
@@ -129,7 +129,7 @@ fn a_delete_whose_answer_is_lost_is_done() {
     let owner = server.open_session(std::time::Duration::from_secs(40));
     server.put_ephemeral(&format!("{DIRECTORY}/ex0000000000"), CARD.as_bytes(), owner);
     server.before_reply(op::DELETE, move |server| {
-        // The name is another's by now.
+        // Another contender has this name by now.
         server.put_ephemeral(&format!("{DIRECTORY}/ex0000000000"), b"", owner);
         server.cut();
     });

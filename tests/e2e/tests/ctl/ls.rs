@@ -125,7 +125,7 @@ fn two_thousand_hosts_are_listed_at_once() {
     let half = fixture.run(&["ls", "/farm", "-F", "enabled=1"]);
     assert_eq!(half.ok().text().lines().count(), HOSTS / 2);
 
-    // A reader that has seen enough ends it quietly.
+    // A broken pipe ends it without an error.
     let pipe = r#"{ "$0" ls /farm --fields number; echo "code $?" >&2; } | head -1"#;
     let first = Tool::program("/bin/sh")
         .args(["-c", pipe])
@@ -148,7 +148,7 @@ fn text_of_strangers_stays_on_its_line() {
     fixture.run(&["ls", "/db", "--fields", "a,b,c,d"]).ok().stdout_is(format!(
         "$(id)                {fields}\n${{system('id')}}      {fields}\n..x                  {fields}\n"
     ));
-    // For programs, `get` gives the value itself.
+    // `get` prints the unescaped value, for programs.
     fixture.run(&["get", "/db/..x", "c"]).ok().stdout_is("x\n1.2.3.9  c=1\r\u{1b}[2J\u{2028}\n");
 }
 

@@ -1,4 +1,4 @@
-//! What zkfarmer's manual shows, done with `zkctl`.
+//! The examples of zkfarmer's manual with `zkctl`.
 
 use super::{CtlFixture, json};
 use farm_harness::{FakeServer, Tool, toolbox};
@@ -16,7 +16,7 @@ fn farm(test_name: &str) -> CtlFixture {
     fixture
 }
 
-/// Lines of words: how many blanks stand between two words is not the point.
+/// Splits lines into words, to ignore the number of blanks.
 fn words(text: &str) -> Vec<Vec<&str>> {
     text.lines().map(|line| line.split_whitespace().collect()).collect()
 }
@@ -62,7 +62,7 @@ fn a_field_is_read_and_set() {
         "mysql": {"replication_delay": "0"},
     });
     assert_eq!(json(fixture.zk.get(host).unwrap().data), expected);
-    // The other host is as it was, to the byte.
+    // The other host is unchanged.
     assert_eq!(fixture.zk.get("/services/db/1.2.3.5").unwrap().text(), DB_02);
 }
 
@@ -95,6 +95,6 @@ fn servers_are_named_by_option_or_environment_as_a_list() {
     Tool::new("zkctl").env("ZKHOST", &servers).args(get).run().ok().stdout_is("1\n");
     let named = Tool::new("zkctl").args(["--host", &servers]).args(get);
     named.run().ok().stdout_is("1\n").stderr_is("");
-    // What is typed outranks the environment.
+    // The option outranks the environment variable.
     named.env("ZKHOST", dead.to_string()).run().ok().stdout_is("1\n");
 }

@@ -155,7 +155,7 @@ fn a_forbidden_znode_is_left_alone() {
     fixture.run(&["get", HOST, "a"]).ok().stdout_is("0\n");
     assert_forbidden(&fixture.run(&["set", HOST, "a", "1"]), &fixture, HOST);
     assert_forbidden(&fixture.run(&["unset", HOST, "a"]), &fixture, HOST);
-    // Nothing to write is nothing to forbid.
+    // Without a change nothing is written, so nothing is forbidden.
     fixture.run(&["set", HOST, "a", "0"]).ok();
     assert_eq!(fixture.host().text(), r#"{"a":"0"}"#);
 }
@@ -193,8 +193,8 @@ fn what_is_written_is_plain_json_for_any_reader() {
     let record = r#"{"z": 1.50, "a": {"y": 1e3, "b": "\u00e9\ud83d\ude00"}, "\u00fc": null}"#;
     let mut fixture = CtlFixture::with_host("what_is_written_is_plain_json_for_any_reader", record);
     fixture.run(&["set", HOST, "Z=\n\t\u{1}\"\\/\u{7f}\u{2028}"]).ok();
-    // Compact, keys by their bytes, numbers as they were typed but for the sign of an
-    // exponent, and escapes where JSON demands them: a parser that forbids raw control characters takes it.
+    // Compact, keys sorted by bytes, numbers in their notation except for the sign of an
+    // exponent, and only the escapes that JSON requires.
     let expected = "{\"Z\":\"\\n\\t\\u0001\\\"\\\\/\u{7f}\u{2028}\",\"a\":{\"b\":\"é😀\",\"y\":1e+3},\"z\":1.50,\"ü\":null}";
     assert_eq!(fixture.host().text(), expected);
 }
@@ -210,7 +210,7 @@ fn what_no_znode_can_hold_is_refused() {
     let output = fixture.tool(&["set", HOST, "b", "-"]).stdin("y".repeat(2_000_000)).run();
     assert_fails(&output, 65, "the value on stdin has more than 1000000 bytes");
     assert_eq!(fixture.host().stat.version, 0);
-    // What fits, fits.
+    // The record is accepted just below the limit.
     fixture.tool(&["set", HOST, "b", "-"]).stdin("y".repeat(900)).run().ok();
     fixture.run(&["get", HOST, "a"]).ok().stdout_is(format!("{filler}\n"));
 }

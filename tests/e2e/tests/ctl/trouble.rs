@@ -1,4 +1,4 @@
-//! `zkctl` when ZooKeeper is slow, gone or somewhere else.
+//! `zkctl` when ZooKeeper is slow, dead or at another address.
 
 use super::{CtlFixture, assert_fails, json};
 use farm_harness::{
@@ -19,7 +19,7 @@ fn zkctl(servers: impl ToString) -> Tool {
     Tool::new("zkctl").env("ZKHOST", servers.to_string())
 }
 
-/// Runs every command against a server that is of no help.
+/// Runs every command against a server that does not answer.
 fn assert_all_give_up(servers: &str, code: i32, line: &str) {
     let running: Vec<Running> = COMMANDS
         .iter()
@@ -58,7 +58,7 @@ fn a_server_that_freezes_half_way_is_exit_124_in_time() {
         let server = FakeServer::start();
         server.put("/db/web1", br#"{"a":"0"}"#);
         server.before_reply(opcode, |server| server.stall());
-        // With such a session a silent server is given up after five seconds only.
+        // With this session timeout, a silent server is given up only after five seconds.
         let times = ["-t", "700ms", "--session-timeout", "30s"];
         let output = zkctl(server.addr()).args(times).args(args).run();
         output.code(124).stdout_is("").stderr_has("zkctl: not done in ");
@@ -132,8 +132,8 @@ fn signals_end_it_as_signals_do() {
     let servers = format!("{}{}", proxy.addr(), fixture.chroot.path());
     proxy.stall();
     for (number, signal) in (1..).zip([Signal::SIGINT, Signal::SIGTERM]) {
-        // It waits for a connection that never says a word. A shell has what it runs
-        // in the background ignore INT, and whoever starts the tests may be there.
+        // zkctl waits for a server that never answers. The test may run as a background job, which
+        // ignores INT.
         let mut waiting = Tool::program("env")
             .args(["--default-signal=INT,TERM"])
             .arg(Tool::path_of("zkctl"))

@@ -1,16 +1,16 @@
-//! What a change means for the child, when it is no restart.
+//! Changes that do not restart the child (`--on-change`).
 
 use super::fixture::{ExecFixture, stop};
 use super::processes::is_alive;
 use farm_harness::{Signal, eventually, steadily};
 use std::time::Duration;
 
-/// Notes what it finds at its start and whenever it is told.
-const LISTENS: &str = "trap 'cat conf >> told; echo >> told' HUP USR1; \
+/// A child that records the content at its start and on each signal.
+const RELOADING_CHILD: &str = "trap 'cat conf >> signalled; echo >> signalled' HUP USR1; \
                        echo \"$$ $(cat conf)\" >> starts; while :; do sleep 0.05; done";
 
 fn args<'a>(on_change: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let args = ["-w", "0", "-m", "conf=/conf", "-e", LISTENS, "--on-change", on_change];
+    let args = ["-w", "0", "-m", "conf=/conf", "-e", RELOADING_CHILD, "--on-change", on_change];
     [&args[..], more].concat()
 }
 
@@ -24,7 +24,7 @@ fn nothing_is_done_with_the_child_but_the_file_is_new() {
         fixture.wait_file("conf", content);
     }
     assert!(is_alive(pid) && fixture.starts().len() == 1);
-    assert!(!fixture.scratch.join("told").exists());
+    assert!(!fixture.scratch.join("signalled").exists());
     stop(running);
 }
 
@@ -35,9 +35,9 @@ fn a_signal_is_sent_when_the_file_is_there() {
         let running = fixture.zkexec(&args(signal, &[])).spawn();
         let (pid, _) = fixture.wait_starts(1);
         fixture.zk.set("/conf", "b").unwrap();
-        fixture.wait_file("told", "b\n");
+        fixture.wait_file("signalled", "b\n");
         fixture.zk.set("/conf", "c").unwrap();
-        fixture.wait_file("told", "b\nc\n");
+        fixture.wait_file("signalled", "b\nc\n");
         assert!(is_alive(pid) && fixture.starts().len() == 1);
         stop(running);
     }
@@ -62,7 +62,7 @@ fn a_command_is_run_when_the_file_is_there_and_never_two_at_once() {
     for n in 1..=20 {
         fixture.zk.set("/conf", n.to_string()).unwrap();
     }
-    eventually("the last is told", || match fixture.scratch.read("ran")? {
+    eventually("a run with the last content", || match fixture.scratch.read("ran")? {
         ran if ran.ends_with("20 change\n") => Ok(()),
         ran => Err(ran),
     });
@@ -74,7 +74,7 @@ fn a_command_is_run_when_the_file_is_there_and_never_two_at_once() {
 #[test]
 fn a_command_that_fails_is_a_config_failure_and_is_tried_again() {
     let mut fixture = ExecFixture::with_conf("a_command_that_fails", "a");
-    // Fails once.
+    // The first run fails.
     let command = "cmd:echo $ZK_EVENT >> ran; test $(wc -l < ran) -gt 1";
     let alert = ["-a", "echo $ZKEXEC_EVENT >> alerts"];
     let running = fixture.zkexec(&args(command, &alert)).spawn();
@@ -82,11 +82,11 @@ fn a_command_that_fails_is_a_config_failure_and_is_tried_again() {
     fixture.zk.set("/conf", "b").unwrap();
     fixture.wait_file("alerts", "config\n");
     fixture.wait_file("ran", "change\nretry\n");
-    steadily(Duration::from_millis(200), "all is well", || match fixture.scratch.read("ran") {
+    steadily(Duration::from_millis(200), "no further run", || match fixture.scratch.read("ran") {
         Ok(ran) if ran == "change\nretry\n" && is_alive(pid) => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    // The next change is told as ever.
+    // The next change runs the command as before.
     fixture.zk.set("/conf", "c").unwrap();
     fixture.wait_file("ran", "change\nretry\nchange\n");
     fixture.wait_file("alerts", "config\n");

@@ -1,4 +1,4 @@
-//! Disks that are full, closed or mounted.
+//! Full disks, directories without write permission, and mounted files.
 
 use super::fixture::{ExecFixture, RECORDING_CHILD, stop};
 use super::processes::is_alive;
@@ -87,7 +87,7 @@ fn a_full_disk_is_told_once_and_caught_up_with() {
     let child = "echo \"$$ $(wc -c < dir/conf)\" >> starts; exec sleep 1000";
     let args = ["-w", "0", "-m", "dir/conf=/conf", "-e", child];
     if !is_mounted {
-        // Where nothing can be mounted, a limit makes every disk a full one for good.
+        // Without permission to mount, a file size limit has the same effect, but can't be lifted.
         let running = fixture.by_shell("ulimit -f 64; trap '' XFSZ; exec \"$@\"", &args).spawn();
         fixture.wait_starts(1);
         fixture.zk.set("/conf", "x".repeat(200_000)).unwrap();

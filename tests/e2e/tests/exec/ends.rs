@@ -1,4 +1,4 @@
-//! How it ends: the child's code, and what signals do.
+//! The end of zkexec: the exit code and signals.
 
 use super::fixture::{ExecFixture, RECORDING_CHILD, stop};
 use super::processes::{children, is_alive, send, wait_gone};
@@ -37,7 +37,7 @@ fn the_exit_code_is_the_childs() {
         (&["--", ""], 127),
     ];
     for (args, code) in table {
-        // At once, and after the files are there; alone, and in a group.
+        // Without a mirror, with a mirror, and in a group.
         for more in [&[][..], &["-m", "conf=/conf"], &["-m", "conf=/conf", "-l", "group"]] {
             let output = fixture.zkexec(&[more, args].concat()).run();
             output.code(code).stdout_is("");
@@ -144,7 +144,7 @@ fn four_signals_are_forwarded_to_the_group_and_mean_nothing_to_us() {
         let traps = ["HUP", "USR1", "USR2", "QUIT", "WINCH", "CONT", "ALRM"];
         traps.map(|name| format!("trap 'echo {name} >> {who}' {name};")).concat()
     };
-    // Another of its group hears them too, and one of another group does not.
+    // A process in the child's group gets the signals too, one in another group does not.
     let wait = "while :; do sleep 0.05; done";
     let beside = format!("{} echo up >> beside; {wait}", note("beside"));
     let apart = format!("{} echo up >> apart; {wait}", note("apart"));
@@ -163,7 +163,7 @@ fn four_signals_are_forwarded_to_the_group_and_mean_nothing_to_us() {
         running.signal(signal);
         expected += &format!("{}\n", &signal.as_str()[3..]);
         fixture.wait_file("got", &expected);
-        // A shell has what it runs in the background ignore QUIT.
+        // A shell's background jobs ignore QUIT.
         if signal != Signal::SIGQUIT {
             fixture.wait_file("beside", &expected);
         }

@@ -1,4 +1,4 @@
-//! One zkexec, the znodes that it mirrors, and the directory that it works in.
+//! Starts zkexec in its own directory and chroot.
 
 use farm_harness::{
     Chroot, Ensemble, Output, Running, Scratch, Signal, Tool, Zk, eventually, eventually_within,
@@ -8,10 +8,10 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-/// Notes its process and what is in `conf`, and stays.
+/// A child that appends its pid and the content of `conf` to `starts`.
 pub(crate) const RECORDING_CHILD: &str = "echo \"$$ $(cat conf)\" >> starts; exec sleep 1000";
 
-/// A place of its own on the shared server, and one on the disk, where zkexec runs.
+/// A chroot on the shared server, and the directory in which zkexec runs.
 pub(crate) struct ExecFixture {
     pub(crate) scratch: Scratch,
     pub(crate) zk: Zk,
@@ -25,7 +25,7 @@ impl ExecFixture {
         Self { scratch: Scratch::new(), zk: chroot.zk(), chroot }
     }
 
-    /// One with a znode `/conf` that holds this.
+    /// Also creates a znode `/conf` with this data.
     #[track_caller]
     pub(crate) fn with_conf(test: &str, bytes: impl AsRef<[u8]>) -> Self {
         let mut fixture = Self::new(test);
@@ -37,7 +37,7 @@ impl ExecFixture {
         self.chroot.connect_string()
     }
 
-    /// The place of this test behind another address of the server.
+    /// The connect string of this test's chroot at another address.
     pub(crate) fn servers_at(&self, addr: impl Display) -> String {
         format!("{addr}{}", self.chroot.path())
     }
@@ -46,7 +46,7 @@ impl ExecFixture {
         self.configure(Tool::new("zkexec")).args(args)
     }
 
-    /// `zkexec` started by a shell: `$@` stands for it and its arguments.
+    /// `zkexec` started by a shell: `$@` is its path and its arguments.
     pub(crate) fn by_shell(&self, line: &str, args: &[&str]) -> Tool {
         let shell = Tool::program("sh").args(["-c", line, "sh"]).arg(Tool::path_of("zkexec"));
         self.configure(shell).args(args)
@@ -57,8 +57,8 @@ impl ExecFixture {
         tool.cwd(self.scratch.path()).env("ZKHOST", servers).env("ZK_SESSION_TIMEOUT", "4s")
     }
 
-    /// Starts it with `/conf` as the file `conf` and a child that notes its starts, and
-    /// waits for the first.
+    /// Starts zkexec with `/conf` as the file `conf` and [`RECORDING_CHILD`], and waits for the
+    /// first start.
     #[track_caller]
     pub(crate) fn start(&self, args: &[&str]) -> Running {
         let running =
@@ -67,10 +67,10 @@ impl ExecFixture {
         running
     }
 
-    /// What the children have noted so far: their processes, and what they found.
+    /// The pids and contents that the children have recorded so far.
     pub(crate) fn starts(&self) -> Vec<(i32, String)> {
         let notes = self.scratch.read("starts").unwrap_or_default();
-        // The last line may be half written.
+        // The last line may be incomplete.
         let whole = notes.rsplit_once('\n').map_or("", |(whole, _)| whole);
         let note = |line: &str| {
             let (pid, found) = line.split_once(' ').unwrap();
@@ -79,7 +79,7 @@ impl ExecFixture {
         whole.lines().map(note).collect()
     }
 
-    /// Waits until a child has started for the `count`th time, and gives what it noted.
+    /// Waits until a child has started for the `count`th time, and returns its pid and content.
     #[track_caller]
     pub(crate) fn wait_starts(&self, count: usize) -> (i32, String) {
         self.wait_starts_within(Duration::from_secs(10), count)
@@ -94,7 +94,7 @@ impl ExecFixture {
         .swap_remove(count - 1)
     }
 
-    /// What all children have found.
+    /// The contents that the children have recorded.
     pub(crate) fn contents(&self) -> Vec<String> {
         self.starts().into_iter().map(|(_, found)| found).collect()
     }
@@ -102,13 +102,13 @@ impl ExecFixture {
     /// Waits until a file has this text.
     #[track_caller]
     pub(crate) fn wait_file(&self, name: &str, wanted: &str) {
-        eventually(&format!("{name} says {wanted:?}"), || {
+        eventually(&format!("{name} contains {wanted:?}"), || {
             let found = self.scratch.read(name)?;
             if found == wanted { Ok(()) } else { Err(found) }
         });
     }
 
-    /// Waits until a file has a line that is a number: a process that noted itself.
+    /// Waits until a process has written its pid to a file.
     #[track_caller]
     pub(crate) fn pid_in(&self, name: &str) -> i32 {
         eventually(&format!("a process in {name}"), || {
@@ -118,14 +118,14 @@ impl ExecFixture {
         })
     }
 
-    /// A script that can be run.
+    /// Writes an executable script.
     #[track_caller]
     pub(crate) fn script(&self, name: &str, text: &str) {
         let path = self.scratch.write(name, text);
         fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// The names in the directory, sorted.
+    /// The names in a subdirectory, sorted.
     #[track_caller]
     pub(crate) fn names(&self, below: &str) -> Vec<String> {
         let entries = fs::read_dir(self.scratch.join(below)).unwrap();
@@ -136,7 +136,7 @@ impl ExecFixture {
     }
 }
 
-/// Ends it as a service manager does, and gives what it said.
+/// Sends TERM and waits until zkexec ends by it.
 #[track_caller]
 pub(crate) fn stop(mut running: Running) -> Output {
     running.signal(Signal::SIGTERM);

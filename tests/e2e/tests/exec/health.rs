@@ -25,7 +25,7 @@ fn the_first_check_waits_for_the_delay_and_the_next_for_the_interval() {
     let stamp = "date +%s.%N >> stamps";
     let health = format!("{stamp}; sleep 0.1; {stamp}");
     let running = fixture.start(&["-H", &health, "-d", "0.5", "-i", "0.4"]);
-    // Its file is there before the child is.
+    // The file is written before the child starts.
     let written = std::fs::metadata(fixture.scratch.join("conf")).unwrap().modified().unwrap();
     let stamps = eventually("three checks", || {
         let text = fixture.scratch.read("stamps")?;
@@ -34,7 +34,7 @@ fn the_first_check_waits_for_the_delay_and_the_next_for_the_interval() {
     });
     stop(running);
     let written = written.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
-    // The delay is measured by another clock.
+    // zkexec measures the delay with another clock.
     assert!(stamps[0] - written > 0.49, "{written} {stamps:?}");
     for pair in stamps[1..5].chunks(2) {
         assert!(pair[1] - pair[0] >= 0.39, "from the end of one to the next: {stamps:?}");
@@ -44,7 +44,7 @@ fn the_first_check_waits_for_the_delay_and_the_next_for_the_interval() {
 #[test]
 fn checks_never_overlap_not_even_over_a_restart() {
     let mut fixture = ExecFixture::with_conf("never_overlap", "0");
-    // Whoever finds the mark of another has met it.
+    // `mkdir` fails if another check is running.
     let health = "mkdir here || touch overlap; echo in >> checks; sleep 0.05; rmdir here";
     let running = fixture.start(&["-H", health, "-d", "0", "-i", "0"]);
     for round in 1..=5 {
@@ -54,7 +54,7 @@ fn checks_never_overlap_not_even_over_a_restart() {
         fixture.wait_starts(round + 1);
     }
     stop(running);
-    // A check that was cut short leaves its mark: only its own end could have taken it.
+    // No assertion on `overlap`: a check that is killed leaves the directory `here`.
     let log = fixture.scratch.read("checks").unwrap();
     assert!(log.lines().count() > 10, "{log}");
 }
@@ -94,14 +94,14 @@ fn a_check_leaves_nothing_behind_when_we_end() {
 #[test]
 fn rise_and_fall_count_what_comes_in_a_row() {
     let fixture = ExecFixture::with_conf("rise_and_fall", "a");
-    // The verdicts are read from a list, one for each check; then all is well.
+    // Each check takes its exit code from a list; later ones succeed.
     fixture.scratch.write("list", "1\n1\n0\n1\n1\n1\n1\n0\n");
     let health = "v=$(head -n 1 list); sed -i 1d list; exit ${v:-0}";
     let args = ["-H", health, "-d", "0", "-i", "0.02", "--health-fall", "3", "-a", ALERT];
     let running = fixture.start(&args);
     running.wait_log_times("successful health check", 4);
     let (pid, _) = fixture.wait_starts(1);
-    // The third in a row, and each further one.
+    // One alert for the third failure in a row, and one for each further failure.
     wait_alerts(&fixture, 2);
     stop(running);
     assert_eq!(alerts(&fixture), vec![format!("health {pid} none"); 2]);
@@ -129,7 +129,7 @@ fn the_end_waits_for_the_alert_of_it() {
     }
     fixture.zkexec(&["-a", alert, "--", "no-such-program"]).run().code(127);
     assert_eq!(fixture.scratch.read("alerted").unwrap(), "exit 127\n");
-    // One that never ends has its time too.
+    // An alert that never ends is given the command timeout.
     let begun = Instant::now();
     let args = ["-e", "exit 3", "-a", "exec sleep 1000", "--cmd-timeout", "0.3"];
     fixture.zkexec(&args).run().code(3).stderr_has("the alert failed: not done in 300ms");
@@ -147,7 +147,7 @@ fn who_asks_twice_does_not_wait_for_an_alert() {
     let alert = fixture.pid_in("alert");
     running.signal(Signal::SIGTERM);
     let begun = Instant::now();
-    eventually("the second is heard", || {
+    eventually("the second signal ends it", || {
         if running.is_running() {
             running.signal(Signal::SIGTERM);
         }
@@ -171,15 +171,15 @@ fn alerts_are_silent_for_the_delay_after_a_restart_and_then_one_tells_of_the_con
     running.wait_log("failed health check");
     assert!(begun.elapsed() < patience(Duration::from_millis(1200)), "checked at once");
     let first = wait_alerts(&fixture, 1);
-    // From the start of the child, which came after that.
+    // The delay counts from the start of the child, which was later.
     assert!(asked_at.elapsed() >= Duration::from_millis(1500), "{:?}", asked_at.elapsed());
     assert_eq!(first[0], format!("config {second} none"));
     running.wait_log("config failure");
-    // It is as it is, and failing: each failure counts now.
+    // After the delay each failure is an alert.
     let all = wait_alerts(&fixture, 3);
     assert_eq!(all[1..3], [format!("health {second} none"), format!("health {second} none")]);
     assert!(is_alive(second) && fixture.starts().len() == 2);
-    // Not the old one, nor a better one, is kept waiting.
+    // Better content is not delayed by the failure.
     let well = running.stderr().matches("successful health check").count();
     fixture.zk.set("/conf", "good again").unwrap();
     assert_eq!(fixture.wait_starts(3).1, "good again");
@@ -220,7 +220,7 @@ fn a_check_in_flight_holds_up_no_restart() {
     }
     fixture.wait_file("checks", &"in\n".repeat(6));
     stop(running);
-    // The machine may be busy for a moment.
+    // The median, because the machine may be busy at times.
     took.sort_unstable();
     assert!(took[2] < patience(Duration::from_millis(200)), "{took:?}");
 }

@@ -1,4 +1,4 @@
-//! How long it takes.
+//! How long a change takes to start a new child.
 
 use super::fixture::{ExecFixture, stop};
 use farm_harness::patience;

@@ -1,4 +1,4 @@
-//! Files from znodes.
+//! Files mirrored from znodes.
 
 use super::fixture::{ExecFixture, RECORDING_CHILD, stop};
 use farm_harness::{Signal, eventually, patience, steadily};
@@ -6,8 +6,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::{Duration, Instant};
 
-/// Long enough for what must not happen to happen.
-const WHILE: Duration = Duration::from_millis(300);
+/// How long a test waits to see that something does not happen.
+const QUIET_TIME: Duration = Duration::from_millis(300);
 
 #[test]
 fn the_file_is_there_before_the_child_and_equal_to_the_last_byte() {
@@ -44,7 +44,7 @@ fn many_edits_of_many_znodes_are_one_restart() {
     }
     fixture.wait_starts(2);
     assert_eq!(fixture.contents(), ["000", "555"]);
-    // And back again is no change at all.
+    // A change that is taken back within the wait is no change.
     fixture.zk.set("/a", "6").unwrap();
     fixture.zk.set("/a", "5").unwrap();
     steadily(Duration::from_millis(1300), "the child runs on", || match fixture.starts().len() {
@@ -81,7 +81,7 @@ fn equal_bytes_are_no_change() {
     for _ in 0..3 {
         fixture.zk.set("/conf", "a").unwrap();
     }
-    steadily(WHILE, "nothing happens", || match fixture.starts().len() {
+    steadily(QUIET_TIME, "nothing happens", || match fixture.starts().len() {
         1 => Ok(()),
         more => Err(more),
     });
@@ -116,7 +116,7 @@ fn an_optional_znode_may_be_missing_and_come_later() {
     fixture.zk.create_all("/deep/conf", "here").unwrap();
     assert_eq!(fixture.wait_starts(2).1, "here");
     stop(running);
-    // A file that is there stays, whoever wrote it.
+    // An existing file stays, even if zkexec did not write it.
     fixture.zk.delete("/deep/conf").unwrap();
     fixture.scratch.write("conf", "mine");
     let running = fixture.zkexec(&args).spawn();
@@ -131,14 +131,14 @@ fn a_znode_that_goes_leaves_file_and_child_and_one_line() {
     let (pid, _) = fixture.wait_starts(1);
     fixture.zk.delete("/conf").unwrap();
     running.wait_log("a znode was deleted; its file stays; znode=/conf");
-    steadily(WHILE, "the child runs on", || match fixture.starts().len() {
+    steadily(QUIET_TIME, "the child runs on", || match fixture.starts().len() {
         1 if super::processes::is_alive(pid) => Ok(()),
         other => Err(other),
     });
     assert_eq!(fixture.scratch.read("conf").unwrap(), "a");
-    // The same again is nothing to do.
+    // The same content again changes nothing.
     fixture.zk.create("/conf", "a").unwrap();
-    steadily(WHILE, "the child runs on", || match fixture.starts().len() {
+    steadily(QUIET_TIME, "the child runs on", || match fixture.starts().len() {
         1 => Ok(()),
         more => Err(more),
     });
@@ -214,7 +214,7 @@ fn what_a_check_refuses_changes_neither_file_nor_child() {
     running.wait_log("refused, the files stay: exit status 1");
     running.wait_log("the check said: looked at bad");
     fixture.wait_file("alerts", "config\n");
-    steadily(WHILE, "file and child stay", || match fixture.scratch.read("conf")?.as_str() {
+    steadily(QUIET_TIME, "file and child stay", || match fixture.scratch.read("conf")?.as_str() {
         "good 1" if super::processes::is_alive(pid) && fixture.starts().len() == 1 => Ok(()),
         other => Err(other.to_owned()),
     });
@@ -233,7 +233,7 @@ fn a_first_content_that_a_check_refuses_is_not_started_on() {
     let output = fixture.zkexec(&["-m", check, "-e", RECORDING_CHILD]).run();
     output.code(65).stderr_has("the check said: bad\n").stderr_has("\nhint: ");
     assert_eq!(fixture.names(""), Vec::<String>::new());
-    // With a file from before there is something to start on.
+    // With an existing file the child is started on that.
     fixture.scratch.write("conf", "old");
     let running = fixture.zkexec(&["-m", check, "-e", RECORDING_CHILD]).spawn();
     assert_eq!(fixture.wait_starts(1).1, "old");
@@ -266,7 +266,7 @@ fn what_a_killed_one_has_left_is_swept_by_the_next() {
     fixture.wait_starts(2);
     fixture.zk.set("/tree/x", "2").unwrap();
     fixture.wait_starts(3);
-    // What would be put back waits beside the files.
+    // The backups for a rollback are kept beside the files.
     assert_eq!((fixture.names("").len(), fixture.names("tree").len()), (4, 3));
     running.kill9();
     let running = fixture.start(&args);

@@ -1,4 +1,4 @@
-//! ZooKeeper goes, and comes back.
+//! ZooKeeper fails and comes back.
 
 use super::fixture::{ExecFixture, RECORDING_CHILD, stop};
 use super::processes::{is_alive, send};
@@ -6,29 +6,29 @@ use farm_harness::{Ensemble, FaultProxy, Running, Scratch, Signal, Tool, eventua
 use std::time::{Duration, Instant};
 
 const HEALTH: [&str; 6] = ["-H", "true", "-d", "0", "-i", "0.25"];
-/// Longer than the session lives.
+/// Longer than the session timeout.
 const OUTAGE: Duration = Duration::from_secs(7);
 
-/// Watches an outage: the child lives, is checked, and nobody works for it.
+/// Expects that the child survives an outage and is checked, at little cost.
 #[track_caller]
 fn assert_survives(running: &Running, child: i32) {
-    // One look for both: the next check may be told of at any moment.
-    let told = || {
+    // Both from one copy of the log, because a check may be logged at any time.
+    let counts = || {
         let log = running.stderr();
         (log.matches("successful health check").count(), log.lines().count())
     };
-    let (before, cpu, begun) = (told(), running.cpu_time(), Instant::now());
+    let (before, cpu, begun) = (counts(), running.cpu_time(), Instant::now());
     farm_harness::steadily(OUTAGE, "the child lives", || {
         if is_alive(child) { Ok(()) } else { Err("it is gone") }
     });
-    let after = told();
+    let after = counts();
     let made = after.0 - before.0;
     assert!(made >= 10, "{made} checks in {:?}", begun.elapsed());
     let spent = running.cpu_time() - cpu;
     assert!(spent < patience(Duration::from_millis(300)), "{spent:?}");
-    // Each check has two lines, the first of which may have been told before.
-    let said = (after.1 - before.1).saturating_sub(2 * made);
-    assert!(said <= 6, "{said} lines\n{}", running.stderr());
+    // Each check logs two lines, the first of which may have been counted before.
+    let lines = (after.1 - before.1).saturating_sub(2 * made);
+    assert!(lines <= 6, "{lines} lines\n{}", running.stderr());
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_child_runs_on_and_is_watched_while_nobody_answers() {
     let args = ["-c", &servers, "-w", "0", "-m", "conf=/conf", "-e", RECORDING_CHILD];
     let running = fixture.zkexec(&args).args(HEALTH).spawn();
     let (child, _) = fixture.wait_starts(1);
-    // Mute, and then gone.
+    // First the server is silent, then it refuses connections.
     proxy.stall();
     running.wait_log("suspended");
     proxy.refuse();

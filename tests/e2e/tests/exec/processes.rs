@@ -1,4 +1,4 @@
-//! Processes, as the kernel lists them.
+//! Reads processes from `/proc`.
 
 use farm_harness::eventually;
 use nix::sys::signal::{Signal, kill};
@@ -13,7 +13,7 @@ pub(crate) struct Process {
     pub(crate) group: i32,
 }
 
-/// One process, unless it is gone and reaped.
+/// A process, unless it has ended and was reaped.
 pub(crate) fn process(pid: i32) -> Option<Process> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat).into_owned();
@@ -26,14 +26,14 @@ pub(crate) fn process(pid: i32) -> Option<Process> {
     })
 }
 
-/// The children of a process, zombies too.
+/// The children of a process, including zombies.
 pub(crate) fn children(parent: i32) -> Vec<Process> {
     let entries = fs::read_dir("/proc").unwrap();
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.filter_map(process).filter(|process| process.parent == parent).collect()
 }
 
-/// Neither gone nor a zombie.
+/// Whether a process exists and is no zombie.
 pub(crate) fn is_alive(pid: i32) -> bool {
     process(pid).is_some_and(|process| !matches!(process.state, 'Z' | 'X'))
 }
@@ -55,7 +55,7 @@ pub(crate) fn wait_gone(pid: i32) {
     });
 }
 
-/// Waits until a process has this many children and no zombie among them.
+/// Waits until a process has this many children, none of them a zombie.
 #[track_caller]
 pub(crate) fn wait_children(parent: i32, count: usize) -> Vec<Process> {
     eventually("its children", || {

@@ -1,4 +1,4 @@
-//! What keeps it from starting: usage, access lists, places that are not its own.
+//! Why zkexec refuses to start: usage, access lists, files that are not its own.
 
 use super::fixture::{ExecFixture, RECORDING_CHILD, stop};
 use farm_harness::{Acl, Ensemble, FaultProxy};
@@ -41,7 +41,8 @@ fn a_znode_that_is_closed_later_keeps_its_file_and_is_read_once_it_is_open() {
     let running = fixture.start(&["-c", &fixture.servers_at(proxy.addr())]);
     fixture.zk.set_acl("/conf", Acl::Mine).unwrap();
     fixture.zk.set("/conf", "b").unwrap();
-    // Of what may not be read, servers tell nothing; a new session looks for itself.
+    // A watch does not report a change of a znode that the client can't read, but a new
+    // session reads again.
     proxy.expire().unwrap();
     running.wait_log("a znode can't be read; its file stays");
     assert_eq!(fixture.contents(), ["a"]);
@@ -60,7 +61,7 @@ fn a_directory_of_somebody_else_is_refused() {
     output.code(78).stderr_has("etc").stderr_has(".zkexec").stderr_has("\nhint: ");
     assert_eq!(fs::read(precious).unwrap(), b"root");
     assert_eq!(fixture.names("etc"), ["passwd"]);
-    // A directory in the place of a file, and a file in the place of a directory.
+    // A directory where a file is expected, and a file where a directory is expected.
     fixture.scratch.write("file", "text");
     fs::create_dir(fixture.scratch.join("dir")).unwrap();
     fixture.zkexec(&["-m", "dir=/conf", "-e", RECORDING_CHILD]).run().code(78).stderr_has("dir");

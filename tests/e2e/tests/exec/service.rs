@@ -1,4 +1,4 @@
-//! What a service manager is told.
+//! Notifications to the service manager (`sd_notify`).
 
 use super::fixture::{ExecFixture, RECORDING_CHILD};
 use farm_harness::{Running, Signal, Tool, eventually};

@@ -1,4 +1,4 @@
-//! Whatever happens, the last child runs on what ZooKeeper has.
+//! After random changes and faults, the last child runs on the last content.
 
 use super::fixture::ExecFixture;
 use super::processes::children;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-/// What is there now; of one that is gone, what its file is to keep is not known.
+/// Writes or deletes a random znode.
 fn write(fixture: &mut ExecFixture, random: &mut fastrand::Rng, round: u32) {
     let path = format!("/{}", NAMES[random.usize(..NAMES.len())]);
     let outcome = match random.u8(..8) {
@@ -27,7 +27,7 @@ fn storm(seed: u64) {
         fixture.zk.create(&format!("/{name}"), "0").unwrap();
     }
     let proxy = FaultProxy::start(Ensemble::shared().server(0).addr());
-    // It takes its time to go, now and then, and leaves somebody behind.
+    // The child sometimes ends slowly, and it leaves a background process behind.
     let child = "trap 'sleep 0.0$(($$ % 7)); exit 0' TERM; (setsid sleep 1000 &); \
                  echo \"$$ $(cat a) $(cat b) $(cat c)\" >> starts; while :; do sleep 0.02; done";
     let servers = fixture.servers_at(proxy.addr());
@@ -39,7 +39,7 @@ fn storm(seed: u64) {
         match random.u8(..30) {
             0 => proxy.cut(),
             1 => proxy.reset(),
-            // Too early for a session that is about to begin.
+            // Fails while no session is open.
             2 => drop(proxy.expire()),
             3 => proxy.stall(),
             4..=6 => proxy.pass(),
@@ -49,7 +49,7 @@ fn storm(seed: u64) {
         steadily(pause, "a pause", || Ok::<_, String>(()));
     }
     proxy.pass();
-    // All are there in the end, so that it is known what is wanted.
+    // All znodes exist in the end: the file of a deleted znode keeps some earlier content.
     let wanted: Vec<String> = NAMES
         .iter()
         .map(|name| {
@@ -63,8 +63,8 @@ fn storm(seed: u64) {
         .collect();
     let wanted = wanted.join(" ");
     let what = format!("the last child on the last content, with seed {seed}");
-    // It and whom it left behind, and nobody of the earlier ones; the pause of its loop is
-    // its own child. (An earlier one may have read the last content just before its end.)
+    // zkexec has two children: the last child and the process that it left behind. The `sleep`
+    // of its loop is its own child. An earlier child may have read the last content, too.
     eventually(&what, || {
         let (last, family) = (fixture.starts().pop(), children(running.pid().cast_signed()));
         let is_well = matches!(&last, Some((pid, found)) if *found == wanted

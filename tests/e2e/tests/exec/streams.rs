@@ -1,4 +1,4 @@
-//! Standard input, output and error are the child's, also over restarts.
+//! The child has zkexec's standard input, output and error, also after restarts.
 
 use super::fixture::{ExecFixture, stop};
 use super::processes::children;
@@ -14,14 +14,14 @@ fn a_pipe_keeps_its_bytes_over_restarts() {
     mkfifo(&fixture.scratch.join("pipe"), Mode::from_bits_truncate(0o600)).unwrap();
     let child = "read -r line; echo \"$$ $(cat conf) $line\" >> starts; exec sleep 1000";
     let args = ["-w", "0", "-m", "conf=/conf", "-e", child];
-    // Opened for both, it is open at once and stays so.
+    // Opened for reading and writing, so that opening does not block and the pipe stays open.
     let running = fixture.by_shell("exec \"$@\" <>pipe", &args).spawn();
     let mut pipe = File::options().write(true).open(fixture.scratch.join("pipe")).unwrap();
     pipe.write_all(b"one\ntwo\n\xff\0three\n").unwrap();
     assert_eq!(fixture.wait_starts(1).1, "1 one");
     fixture.zk.set("/conf", "2").unwrap();
     assert_eq!(fixture.wait_starts(2).1, "2 two");
-    // One that waits for its line is replaced, and the line is the next one's.
+    // A child that waits for a line is replaced, and the next child gets the line.
     pipe.write_all(b"four\n").unwrap();
     fixture.zk.set("/conf", "3").unwrap();
     fixture.zk.set("/conf", "4").unwrap();
@@ -63,7 +63,7 @@ fn a_child_that_prints_for_ever_is_stopped_and_replaced() {
     fixture.wait_starts(1);
     fixture.zk.set("/conf", "b").unwrap();
     running.wait_exit().ok();
-    // Nobody reads any more: that is the child's end, of the signal that it would have had.
+    // Without a reader the child ends by SIGPIPE, as it would without zkexec.
     fixture.wait_file("code", "141\n");
 }
 
@@ -71,7 +71,7 @@ fn a_child_that_prints_for_ever_is_stopped_and_replaced() {
 fn a_reader_that_hangs_keeps_neither_a_restart_nor_the_end() {
     let mut fixture = ExecFixture::with_conf("a_reader_that_hangs", "a");
     mkfifo(&fixture.scratch.join("full"), Mode::from_bits_truncate(0o600)).unwrap();
-    // Opened for both, so that it is never without a reader, who never reads.
+    // Opened for reading and writing, so that it always has a reader, which never reads.
     let child = "echo \"$$ $(cat conf)\" >> starts; exec yes";
     let args = ["-w", "0", "-m", "conf=/conf", "-e", child];
     let running = fixture.by_shell("exec \"$@\" 1<>full", &args).spawn();
@@ -91,7 +91,7 @@ fn closed_streams_are_no_reason_not_to_work() {
     fixture.wait_starts(2);
     running.signal(Signal::SIGTERM);
     running.wait_exit().code(143).stderr_is("");
-    // Nor is one that nobody reads.
+    // The same for standard error without a reader.
     let mut running = fixture.by_shell("\"$@\" 2>&1 | true", &args).spawn();
     fixture.wait_starts(3);
     fixture.zk.set("/conf", "c").unwrap();
@@ -108,12 +108,12 @@ fn closed_streams_are_no_reason_not_to_work() {
 #[test]
 fn the_child_inherits_nothing_else() {
     let fixture = ExecFixture::new("inherits_nothing_else");
-    // Those that we are run with, and the one for the list itself.
+    // The descriptors that the test passes on, and the one that `ls` opens.
     let without = fixture.configure(Tool::program("ls")).arg("/proc/self/fd").run();
     fixture.zkexec(&["--", "ls", "/proc/self/fd"]).run().ok().stdout_is(without.stdout);
-    // The last of these digits are those of the signals that are not the C library's own.
+    // The last seven hex digits, without the real-time signals that the C library uses.
     let status = "sed -nE 's/^(Sig(Blk|Ign|Cgt)):.*(.{7})$/\\1 \\3/p' /proc/self/status";
-    // Whoever starts the tests may ignore some.
+    // The test process may have been started with ignored signals.
     let clean = Tool::program("env").args(["--default-signal", "sh", "-c", status]);
     let without = fixture.configure(clean).run();
     without.ok().stdout_has("SigBlk 0000000\n");

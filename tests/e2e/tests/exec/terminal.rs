@@ -1,4 +1,4 @@
-//! A pseudo-terminal with a shell on it, and somebody who types.
+//! An interactive shell on a pseudo-terminal.
 
 use super::fixture::ExecFixture;
 use farm_harness::{Tool, eventually, mortal};
@@ -18,7 +18,7 @@ pub(crate) const CTRL_C: &str = "\x03";
 pub(crate) const CTRL_D: &str = "\x04";
 pub(crate) const CTRL_Z: &str = "\x1a";
 
-/// The shell is killed on drop, and the terminal hangs up.
+/// A shell on a pseudo-terminal. On drop the shell is killed and the terminal hangs up.
 pub(crate) struct TerminalSession {
     shell: Child,
     master: PtyMaster,
@@ -26,7 +26,7 @@ pub(crate) struct TerminalSession {
 }
 
 impl TerminalSession {
-    /// An interactive shell in the directory of the fixture, where `zkexec` is in the path.
+    /// Starts a shell in the fixture's directory with `zkexec` in its `PATH`.
     #[track_caller]
     pub(crate) fn new(fixture: &ExecFixture) -> Self {
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
@@ -37,8 +37,8 @@ impl TerminalSession {
         let bin = Tool::path_of("zkexec");
         let path = std::env::var("PATH").unwrap();
         let path = format!("{}:{path}", bin.parent().unwrap_or(Path::new("")).display());
-        // A shell has what it runs in the background ignore INT, and whoever starts the tests
-        // may be there. Not the leader of a group yet, so setsid goes on as the same process.
+        // The test may run as a background job, which ignores INT. `env` is no group leader, so
+        // setsid does not fork and the process id stays the same.
         let mut command = mortal(OsStr::new("env"));
         command
             .args(["--default-signal", "setsid", "--ctty", "sh", "-i"])
@@ -55,7 +55,7 @@ impl TerminalSession {
         terminal
     }
 
-    /// Keeps what appears on the screen, until nobody is left on the terminal.
+    /// Starts a thread that collects the terminal's output until the last process closes it.
     fn read(&self) {
         let screen = Arc::clone(&self.screen);
         let mut output = File::from(self.master.as_fd().try_clone_to_owned().unwrap());
@@ -76,21 +76,21 @@ impl TerminalSession {
         (&self.master).write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Types a line, and waits for the terminal's echo of it and then for the answer.
+    /// Types a line, and waits for its echo and then for the answer.
     #[track_caller]
     pub(crate) fn type_line(&self, line: &str, answer: &str) {
         let before = self.text().len();
         self.type_keys(&format!("{line}\n"));
-        // A prompt may come in between.
+        // A prompt may come between them.
         eventually(&format!("{line:?} and {answer:?}"), || {
             let text = self.text();
             let echoed = text[before..].split_once(&format!("{line}\r\n"));
-            let is_there = echoed.is_some_and(|(_, said)| said.contains(&format!("{answer}\r\n")));
+            let is_there = echoed.is_some_and(|(_, rest)| rest.contains(&format!("{answer}\r\n")));
             if is_there { Ok(()) } else { Err(text) }
         });
     }
 
-    /// The group that has the terminal.
+    /// The foreground process group.
     pub(crate) fn foreground(&self) -> i32 {
         tcgetpgrp(&self.master).map_or(0, nix::unistd::Pid::as_raw)
     }
@@ -103,7 +103,7 @@ impl TerminalSession {
         });
     }
 
-    /// Waits until somebody else has the terminal, and says who.
+    /// Waits until another process group is in the foreground, and returns it.
     #[track_caller]
     pub(crate) fn wait_foreground_from(&self, group: i32) -> i32 {
         eventually("another foreground", || match self.foreground() {

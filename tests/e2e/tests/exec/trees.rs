@@ -1,4 +1,4 @@
-//! Directories from subtrees.
+//! Directories mirrored from subtrees.
 
 use super::fixture::{ExecFixture, stop};
 use farm_harness::{Running, eventually};
@@ -46,7 +46,7 @@ fn files_come_change_and_go_as_znodes_do() {
     wait_tree(&fixture, "./a=1 ./d/x=2 ./d/y=3 ./empty=");
     fixture.zk.set("/tree/a", "one").unwrap();
     wait_tree(&fixture, "./a=one ./d/x=2 ./d/y=3 ./empty=");
-    // Renamed: gone here, and there under another name.
+    // A rename: deleted here, created under another name.
     fixture.zk.delete("/tree/d/x").unwrap();
     fixture.zk.create("/tree/d/z", "2").unwrap();
     wait_tree(&fixture, "./a=one ./d/y=3 ./d/z=2 ./empty=");
@@ -77,7 +77,7 @@ fn names_that_can_not_be_files_are_left_out_one_by_one() {
     let mut fixture = with_tree("names_that_can_not_be", &nodes);
     let long = "n".repeat(256);
     fixture.zk.create(&format!("/tree/{long}"), "5").unwrap();
-    // A link out of the tree is no way out.
+    // A symbolic link that leads out of the directory is not followed.
     fixture.scratch.write("outside/file", "precious");
     let running = start(&fixture, &[]);
     wait_tree(&fixture, "./fine=4");
@@ -130,7 +130,7 @@ fn five_hundred_files_are_one_restart() {
     }
     let child = "echo \"$$ $(ls conf | wc -l) $(cat conf/* | wc -c)\" >> starts; exec sleep 1000";
     let running = fixture.zkexec(&["-w", "2s:60s", "-m", "conf/=/tree/", "-e", child]).spawn();
-    // Each of them is read by itself.
+    // Reading 500 znodes takes a while.
     let limit = Duration::from_secs(30);
     assert_eq!(fixture.wait_starts_within(limit, 1).1, "500 1390");
     for n in 0..500 {

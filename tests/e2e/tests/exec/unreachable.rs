@@ -1,11 +1,11 @@
-//! No ZooKeeper from the start.
+//! Starting without ZooKeeper.
 
 use super::fixture::{ExecFixture, RECORDING_CHILD, stop};
 use farm_harness::{Ensemble, FaultProxy, patience, steadily};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-/// A port where nobody listens, and that no test can be given by chance.
+/// A port on which nobody listens, outside of the range that tests use.
 const CLOSED: &str = "127.0.0.1:1";
 
 #[test]

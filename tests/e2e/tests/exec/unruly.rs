@@ -6,7 +6,7 @@ use farm_harness::{Signal, Tool, eventually, patience};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Detaches as daemons do: two forks, a session of its own, deaf to all but KILL.
+/// Detaches as daemons do (two forks, a session of its own) and ignores all signals but KILL.
 const DEAF: &str = "#!/bin/sh\n\
     (setsid sh -c 'trap \"\" TERM HUP INT; echo $$ >> deaf; while :; do sleep 1000; done' &)\n";
 /// Detaches as daemons do.
@@ -64,7 +64,7 @@ fn a_daemon_of_the_old_child_is_gone_before_the_new_one_starts() {
 #[test]
 fn no_zombie_stays() {
     let mut fixture = ExecFixture::with_conf("no_zombie", "a");
-    // Two hundred that lose their parent, and end in all ways there are.
+    // Three hundred orphans that exit or are killed.
     let orphans = "i=0; while [ $i -lt 100 ]; do (true &); (sh -c 'kill -9 $$' &); \
                    (sh -c 'kill -RTMIN $$' &); i=$((i+1)); done";
     let child = format!("{orphans}; echo \"$$ $(cat conf)\" >> starts; exec sleep 1000");
@@ -147,7 +147,7 @@ fn as_the_first_process_of_a_container_it_reaps_and_ends_all() {
     let args: &[&str] = if may.is_ok_and(|end| end.status.success()) {
         &args
     } else {
-        // Whoever may make a user namespace is root there.
+        // Without root, a user namespace gives the permission.
         &["-Ur", "--pid", "--fork", "--mount-proc"]
     };
     let mut fixture = ExecFixture::with_conf("first_process", "a");
@@ -160,7 +160,7 @@ fn as_the_first_process_of_a_container_it_reaps_and_ends_all() {
     let mut running = tool.spawn();
     fixture.wait_starts(1);
     let init = children(running.pid().cast_signed()).remove(0).pid;
-    // The child, and the daemon that lost its parent.
+    // The child, and the orphaned daemon.
     let family = wait_children(init, 2);
     fixture.zk.set("/conf", "b").unwrap();
     fixture.wait_starts(2);

@@ -1,4 +1,4 @@
-//! The tutorial of the old zkexec, line by line.
+//! The tutorial of the original zkexec, step by step.
 
 use super::fixture::{ExecFixture, stop};
 use super::processes::{children, is_stopped, wait_stopped};
@@ -6,10 +6,10 @@ use super::terminal::{CTRL_C, CTRL_D, CTRL_Z, TerminalSession};
 use farm_harness::{Ensemble, eventually, steadily};
 use std::time::Duration;
 
-/// A cat that writes what is in a file before each line.
+/// A cat that prefixes each line with the content of a file.
 const PREFIXED_CAT: &str = "#!/bin/sh\nprefix=$(cat \"$1\")\n\
     while read -r line; do echo \"$prefix $line\"; done\n";
-/// Waits for a while, then succeeds if the port is open.
+/// Sleeps, then succeeds if the port is open.
 const SLOWCHECK: &str = "#!/bin/bash\nsleep \"$2\"\nexec 2>/dev/null </dev/tcp/127.0.0.1/\"$1\"\n";
 
 const CAT: &str = "./test/libexec/prefixed-cat ./prefix";
@@ -24,7 +24,7 @@ fn tutorial(test: &str) -> ExecFixture {
     fixture
 }
 
-/// Waits until the group of another child has the terminal.
+/// Waits until another child's process group is in the foreground.
 #[track_caller]
 fn wait_child(terminal: &TerminalSession, before: i32) -> i32 {
     eventually("a child in the foreground", || match terminal.foreground() {
@@ -33,7 +33,7 @@ fn wait_child(terminal: &TerminalSession, before: i32) -> i32 {
     })
 }
 
-/// Whether it is a grandchild of the shell.
+/// Whether a process is a grandchild of the shell.
 fn is_child(terminal: &TerminalSession, pid: i32) -> bool {
     children(terminal.shell())
         .iter()
@@ -53,7 +53,7 @@ fn without_mirrors_it_is_the_wrapped_command_and_no_more() {
     terminal.type_keys(CTRL_C);
     terminal.wait_foreground(terminal.shell());
     terminal.type_line("echo code=$?", "code=130");
-    // What it does on its own, it does wrapped.
+    // The command behaves the same without zkexec.
     terminal.type_keys(&format!("{CAT}\n"));
     terminal.wait_foreground_from(terminal.shell());
     terminal.type_keys(CTRL_C);

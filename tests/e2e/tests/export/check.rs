@@ -1,8 +1,8 @@
-//! What keeps new contents out of the file: a check, too few hosts, a dry run.
+//! Why new contents are not written: the check refuses them, too few hosts, a dry run.
 
 use super::*;
 
-/// Appends what it is asked about to `seen`, and refuses what has `bad` in it.
+/// Appends the new contents to `seen`, and refuses contents with `bad`.
 const CHECK: &str = "cat {} >> seen; echo looked at $ZK_COUNT; echo $ZK_PATH; ! grep -q bad {}";
 
 #[track_caller]
@@ -24,9 +24,9 @@ fn what_the_check_refuses_never_becomes_the_file() {
     running.wait_log("the check refused the new contents, the file stays: exit status 1");
     running.wait_log("the check said: looked at 2");
     running.wait_log("the check said: /services/db");
-    // An unchanged record is no new data.
+    // The same record again is not checked again.
     fixture.host("1.2.3.4", &json!({"x": "bad"}));
-    steadily(WHILE, "the file stays", || match fixture.scratch.read("db.json") {
+    steadily(QUIET_TIME, "the file stays", || match fixture.scratch.read("db.json") {
         Ok(text) if text == good => Ok(()),
         other => Err(format!("{other:?}")),
     });
@@ -49,7 +49,7 @@ fn a_first_file_that_is_refused_starts_nothing() {
     let mut running =
         fixture.tool(&["db.json", "--check-cmd", CHECK, "-c", "echo $ZK_EVENT >> ran"]).spawn();
     running.wait_log("the check refused the new contents, the file stays: exit status 1");
-    // To be asked again is the one reason to look at the same contents again.
+    // Only HUP makes zkexport check the same contents again.
     running.signal(Signal::SIGHUP);
     running.wait_log_times("the check refused the new contents", 2);
     assert_eq!(fixture.scratch.read("db.json").unwrap(), "{\"old\": {}}");
@@ -69,12 +69,12 @@ fn a_slow_check_holds_up_nobody_and_what_passed_is_installed() {
     assert!(!fixture.scratch.join("runs").exists(), "equal bytes are no new file");
     fixture.host("1.2.3.4", &json!({"x": "slow"}));
     fixture.wait_for_text("runs", "\n");
-    // The session lives on and changes are taken while the check runs.
+    // While the check runs, the session lives on and changes are read.
     for n in 0..10 {
         fixture.host("1.2.3.5", &json!({"n": n}));
     }
     fixture.host("1.2.3.4", &json!({"x": "later"}));
-    steadily(WHILE, "the old file stays", || match fixture.json() {
+    steadily(QUIET_TIME, "the old file stays", || match fixture.json() {
         file if file["1.2.3.4"]["hostname"] == json!("db-01.example.com") => Ok(()),
         file => Err(file),
     });
@@ -109,7 +109,7 @@ fn a_check_that_takes_too_long_refuses() {
     output.code(1).stderr_has("the file stays: not done in 200ms; file=db.json\n");
     output.stderr_has("zkexport: the check refused the new contents, db.json stays as it is\n");
     assert_eq!(names(&fixture), Vec::<String>::new());
-    // The time for the whole is up before that of the check.
+    // `--timeout` ends before the timeout of the check.
     let args = ["db.json", "--once", "--check-cmd", "sleep 100", "--timeout", "1s"];
     fixture.tool(&args).run().code(124);
     assert_eq!(names(&fixture), Vec::<String>::new());
@@ -144,7 +144,7 @@ fn fewer_hosts_than_wanted_leave_the_file_as_it_is() {
     running.wait_log("too few hosts, the file stays as it is; file=db.json hosts=1 min=2");
     fixture.host("1.2.3.5", &json!({"x": 1}));
     fixture.remove("1.2.3.5");
-    steadily(WHILE, "the file stays", || match fixture.json() {
+    steadily(QUIET_TIME, "the file stays", || match fixture.json() {
         file if file["1.2.3.5"]["hostname"] == json!("db-02.example.com") => Ok(()),
         file => Err(file),
     });

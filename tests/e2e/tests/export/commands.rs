@@ -1,13 +1,13 @@
-//! How commands are run, and what becomes of them.
+//! How commands are run and ended.
 
 use super::*;
 
-/// Tells everything that a command inherits or not.
+/// Prints what a command inherits.
 const SURROUNDINGS: &str = "{ readlink /proc/self/fd/0; test $(ps -o pgid= -p $$) = $$ && echo own; \
                             echo ${NOTIFY_SOCKET-none} ${WATCHDOG_USEC-none} ${WATCHDOG_PID-none}; }";
 
 fn is_alive(pid: &str) -> bool {
-    // A zombie that nobody has reaped yet is as good as gone.
+    // A zombie counts as ended.
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
@@ -44,7 +44,7 @@ fn a_burst_of_changes_is_one_run() {
     for n in 0..50 {
         fixture.host(&format!("h{n}"), &json!({"n": n}));
     }
-    // The first one at once, the others together.
+    // The first change at once, the others together.
     fixture.wait_for_text("ran", "start 2\nchange 3\nchange 52\n");
     stop(running);
 }
@@ -56,7 +56,7 @@ fn a_command_is_tried_again_until_it_succeeds() {
     let running = fixture.start(&["db.json", "-c", command]);
     let all = "start +1.2.3.4 1.2.3.5\nretry +1.2.3.4 1.2.3.5\nretry +1.2.3.4 1.2.3.5\n";
     fixture.wait_for_text("ran", all);
-    steadily(WHILE, "no further run", || match fixture.scratch.read("ran") {
+    steadily(QUIET_TIME, "no further run", || match fixture.scratch.read("ran") {
         Ok(text) if text == all => Ok(()),
         other => Err(format!("{other:?}")),
     });
@@ -123,7 +123,7 @@ fn runs_keep_their_distance() {
         ran.lines().map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
     assert!(ran.starts_with("start "), "{ran}");
     for pair in at.windows(2) {
-        // The clock of the shell starts a moment after ours.
+        // The shell takes its time stamp a little after its start.
         assert!(pair[1] - pair[0] > 900_000_000, "{ran}");
     }
 }

@@ -1,4 +1,4 @@
-//! What a change costs the server, by its own count.
+//! How many requests the server counts.
 
 use farm_harness::{Ensemble, Scratch, Tool, Zk, eventually, steadily};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ fn counter(ensemble: &Ensemble, name: &str) -> usize {
     line.and_then(|count| count.trim().parse().ok()).unwrap_or_else(|| panic!("{counters}"))
 }
 
-/// How often the server was asked for data or children below `/farm`.
+/// The number of reads below `/farm`.
 fn reads(ensemble: &Ensemble) -> usize {
     counter(ensemble, "zk_cnt_farm_read_per_namespace")
 }
@@ -22,7 +22,8 @@ fn host(n: usize) -> (String, String) {
     (format!("/farm/host{n:04}"), json!({"n": n, "serial": 0}).to_string())
 }
 
-/// The server counts by the first name of a path, so it has to be ours alone.
+/// Starts a server of its own, because the server counts reads by the first component of the
+/// path.
 fn farm() -> (Ensemble, Zk) {
     let ensemble = Ensemble::start(1);
     let mut zk = ensemble.zk();
@@ -44,7 +45,7 @@ fn a_thousand_hosts_are_read_in_some_fifty_requests() {
     ] {
         let before = requests();
         tool.args(args).run().ok();
-        // The counter itself takes some.
+        // Reading the counter takes some requests, too.
         let took = requests() - before;
         assert!((30..=80).contains(&took), "{took} requests of {args:?}");
     }
@@ -71,7 +72,7 @@ fn one_change_among_a_thousand_hosts_is_one_read_of_one_znode() {
         });
     }
     assert_eq!(reads(&ensemble) - before, CHANGES);
-    // And none for nothing.
+    // No reads without a change.
     steadily(Duration::from_millis(500), "no further read", || match reads(&ensemble) - before {
         CHANGES => Ok(()),
         more => Err(more),

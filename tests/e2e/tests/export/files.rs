@@ -1,4 +1,4 @@
-//! The file on disks and in directories that are not as they should be.
+//! Full disks, missing permissions, links and mounts.
 
 use super::*;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -10,7 +10,7 @@ fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// A program of the system that has to do its work.
+/// Runs a system program that must succeed.
 #[track_caller]
 fn must(program: &str, args: &[&str]) {
     let output = Command::new(program).args(args).output().unwrap();
@@ -38,7 +38,7 @@ fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// `zkexport` as a user whom permissions apply to.
+/// `zkexport` as a user to whom permissions apply.
 fn unprivileged(fixture: &ExportFixture, args: &[&str]) -> Tool {
     Tool::unprivileged("zkexport", &fixture.scratch)
         .args(["/services/db"])
@@ -47,11 +47,11 @@ fn unprivileged(fixture: &ExportFixture, args: &[&str]) -> Tool {
         .cwd(fixture.scratch.path())
 }
 
-/// A small file system of its own, unmounted on drop.
+/// A small tmpfs, unmounted on drop.
 struct Tmpfs(std::path::PathBuf);
 
 impl Tmpfs {
-    /// `None` where mounting is not permitted.
+    /// `None` if mounting is not permitted.
     fn mount(path: std::path::PathBuf) -> Option<Self> {
         fs::create_dir(&path).unwrap();
         let args = ["-t", "tmpfs", "-o", "size=64k", "tmpfs", text(&path)];
@@ -66,7 +66,8 @@ impl Drop for Tmpfs {
     }
 }
 
-/// Makes a farm that does not fit, has it noticed, makes room, and has it caught up.
+/// Makes the farm too large for the disk, waits for the error, makes room, and waits until
+/// the file is current.
 fn a_disk_that_fills_up(
     mut fixture: ExportFixture,
     running: Running,
@@ -77,7 +78,7 @@ fn a_disk_that_fills_up(
     fixture.host("1.2.3.4", &json!({"large": "x".repeat(200_000)}));
     running.wait_log("the file stays as it is, trying again: cannot write disk/db.json: ");
     fixture.host("1.2.3.5", &json!({"n": 1}));
-    steadily(WHILE, "the old file is whole", || match fs::read_to_string(&file) {
+    steadily(QUIET_TIME, "the old file is whole", || match fs::read_to_string(&file) {
         Ok(text) if text == old => Ok(()),
         other => Err(format!("{:?}", other.map(|text| text.len()))),
     });
@@ -100,7 +101,7 @@ fn a_full_disk_leaves_the_old_file_and_is_caught_up() {
     let fixture = ExportFixture::with_farm("a_full_disk");
     let path = fixture.scratch.join("disk");
     let Some(_tmpfs) = Tmpfs::mount(path.clone()) else {
-        // Where nothing can be mounted, a limit makes every disk a full one.
+        // Without permission to mount, a file size limit has the same effect.
         drop(fs::remove_dir(path));
         return a_limit_is_a_full_disk(fixture);
     };
@@ -170,7 +171,7 @@ fn a_directory_that_can_not_be_written_for_a_while_is_caught_up() {
         "the file stays as it is, trying again: cannot write conf/db.json: Permission denied",
     );
     fixture.host("b", &json!({}));
-    steadily(WHILE, "the old file stays", || match fixture.scratch.read("conf/db.json") {
+    steadily(QUIET_TIME, "the old file stays", || match fixture.scratch.read("conf/db.json") {
         Ok(text) if text == old => Ok(()),
         other => Err(format!("{other:?}")),
     });
@@ -242,7 +243,7 @@ fn a_link_stays_a_link_and_its_target_is_replaced() {
     let link = fs::symlink_metadata(fixture.scratch.join("db.json")).unwrap();
     assert!(link.file_type().is_symlink());
     assert!(fs::read_to_string(&real).unwrap().contains("\"a\""));
-    // A target that is gone is made again.
+    // A missing target is created again.
     fs::remove_file(&real).unwrap();
     fixture.host("b", &json!({}));
     fixture.wait_for("the new target", |file| file.get("b").is_some());
@@ -257,8 +258,7 @@ fn a_mounted_file_is_rewritten_with_a_warning() {
     let real = fixture.scratch.write("real.json", "x".repeat(10_000));
     fixture.scratch.write("db.json", "");
     let inode = fs::metadata(&real).unwrap().ino();
-    // In a view of the file system that goes with the process. Who is not root is
-    // root in it.
+    // In a mount namespace that ends with the process; without root, in a user namespace, too.
     let namespace = if is_root() { "-m" } else { "-Urm" };
     let script = "mount --bind real.json db.json && exec \"$0\" \"$@\"";
     let may_mount = Command::new("unshare")
@@ -270,7 +270,7 @@ fn a_mounted_file_is_rewritten_with_a_warning() {
         let tool = tool.arg(Tool::path_of("zkexport")).args(["/services/db", "db.json"]);
         (tool, "cannot be replaced, rewriting it in place; file=./db.json")
     } else {
-        // Without the mount there is no need to rewrite but the wish.
+        // Without permission to mount, `--in-place` makes zkexport rewrite the file.
         let tool = Tool::new("zkexport").args(["/services/db", "real.json", "--in-place"]);
         (tool, "the file is current")
     };
@@ -324,7 +324,7 @@ fn mode_and_owner_are_kept_or_as_asked() {
     fixture.wait_for("the change", |file| file.get("a").is_some());
     assert_eq!((mode(&path), owner(&path)), (0o604, was));
     stop(running);
-    // The same bytes, and yet not as they should be.
+    // The contents are current, but the mode is not.
     let modified = fs::metadata(&path).unwrap().modified().unwrap();
     fixture.tool(&["db.json", "--once", "--mode", "600"]).run().ok();
     assert_eq!((mode(&path), owner(&path)), (0o600, was));

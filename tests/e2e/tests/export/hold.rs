@@ -1,4 +1,4 @@
-//! Hosts that go all at once.
+//! Many hosts that disappear at once (`--hold-drop`).
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn hosts_that_go_at_once_stay_for_a_while_and_are_believed_in_the_end() {
         fixture.remove(&format!("h{n}"));
     }
     running.wait_log("many hosts went at once, keeping them for 2s");
-    // Edits and newcomers are not held up.
+    // Edits and new hosts are not delayed.
     fixture.host("1.2.3.4", &json!({"x": 1}));
     fixture.host("new", &json!({}));
     fixture.wait_for("the newcomer", |file| file.get("new").is_some() && count(file) == 11);
@@ -41,7 +41,7 @@ fn hosts_that_go_at_once_stay_for_a_while_and_are_believed_in_the_end() {
 fn hosts_that_come_back_were_never_missing() {
     let mut fixture = ExportFixture::with_farm("hosts_that_come_back");
     farm_of(&mut fixture, 8);
-    // Those few that go before it is clear that many do have their moment to wait.
+    // The debounce delays the first few hosts, which disappear before they count as many.
     let args = ["db.json", "--hold-drop", "30%", "-w", "1s:9s", "-c", "echo $ZK_COUNT >> ran"];
     let running = fixture.start(&args);
     for n in 0..8 {
@@ -70,8 +70,8 @@ fn a_few_hosts_and_those_that_the_filter_drops_are_never_held() {
     fixture.wait_for("the filtered ones gone", |file| count(file) == 4);
     fixture.remove("h4");
     fixture.wait_for("a single one gone", |file| count(file) == 3);
-    // Five of ten: whether the filter kept them does not matter, the four it did
-    // not keep stay out.
+    // Five of ten hosts are gone. All of them count, but those that the filter drops stay out of
+    // the file.
     for name in ["h0", "h1", "h2", "h3"] {
         fixture.remove(name);
     }

@@ -1,35 +1,35 @@
-//! A process that has no descriptors left when its session ends.
+//! A process that has no file descriptors left when its session ends.
 
 use farm_harness::{Ensemble, FaultProxy, Running, Scratch, Tool, eventually};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-/// Leaves it so many descriptors to open; none sets no bound.
+/// Limits how many more descriptors a process can open; `None` removes the limit.
 fn limit(running: &Running, more: Option<usize>) {
     let pid = running.pid().to_string();
-    // A bound is one of the number, and the lowest free number is taken.
+    // The limit applies to descriptor numbers, and the lowest free number is used first.
     let is_free = |number: &usize| !fs::exists(format!("/proc/{pid}/fd/{number}")).unwrap();
     let soft = more.map_or(Some(1024), |more| (0..1024).filter(is_free).nth(more)).unwrap();
     let set = Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={soft}:")]).status();
     assert!(set.unwrap().success());
 }
 
-/// Takes its descriptors and its session, looks at it, and gives the descriptors back.
+/// Limits the descriptors, ends the session, checks the process, and lifts the limit.
 fn starve(running: &mut Running, proxy: &FaultProxy) {
-    // Enough for another connection to a server, and not for all of a session.
+    // Enough for a connection to a server, but not for a whole session.
     limit(running, Some(4));
     proxy.expire().unwrap();
     running.wait_log("lost: the session is over");
     running.wait_log("no new session, trying on; why=\"cannot open a session: Too many open files");
     let before = running.cpu_time();
-    // Two attempts later, at the least.
+    // At least two attempts to open a session.
     farm_harness::steadily(Duration::from_secs(3), "it runs", || {
         if running.is_running() { Ok(()) } else { Err("it ended") }
     });
     let took = running.cpu_time() - before;
     assert!(took < Duration::from_millis(300), "{took:?} of CPU");
-    assert_eq!(running.stderr().matches("no new session").count(), 1, "told once");
+    assert_eq!(running.stderr().matches("no new session").count(), 1, "logged once");
     limit(running, None);
     running.wait_log("a new session has begun after all");
 }

@@ -1,4 +1,4 @@
-//! Three servers, each behind a wire that can be cut, and hosts that live on them.
+//! Three servers, each behind a proxy, and hosts that connect to them.
 
 use crate::join::fixture::{edit, hostname, record};
 use farm_harness::{
@@ -11,36 +11,36 @@ use std::time::{Duration, Instant};
 /// The farm of the hosts.
 const FARM: &str = "/farm";
 
-/// Longer than any of these faults may keep a host away.
+/// Longer than any of these faults may disconnect a host.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const TICK_MS: u32 = 250;
 const SYNC_TICKS: u32 = 6;
 
-/// When the servers of a [`Cluster`] notice that their leader is gone.
-pub(crate) const LEADER_LOST: Duration = Duration::from_millis((TICK_MS * SYNC_TICKS) as u64);
+/// How long the servers of a [`Cluster`] take to notice that their leader is gone.
+pub(crate) const LEADER_TIMEOUT: Duration = Duration::from_millis((TICK_MS * SYNC_TICKS) as u64);
 
-/// Tells what was measured to whoever runs a test with `--no-capture`.
+/// Prints a measurement to the test's output.
 #[expect(clippy::print_stderr, reason = "the test's own output, shown on demand")]
 pub(crate) fn print_duration(what: &str, measured: Duration) {
     eprintln!("{what}: {} ms", measured.as_millis());
 }
 
-/// The session of a tool, as it names it.
+/// The session id in a tool's log.
 pub(crate) fn session_of(running: &Running) -> String {
     let log = running.stderr();
-    let told = log.rsplit(" session=").next().and_then(|rest| rest.split_whitespace().next());
-    told.filter(|session| session.starts_with("0x")).unwrap_or_else(|| panic!("{log}")).to_owned()
+    let session = log.rsplit(" session=").next().and_then(|rest| rest.split_whitespace().next());
+    session.filter(|id| id.starts_with("0x")).unwrap_or_else(|| panic!("{log}")).to_owned()
 }
 
 pub(crate) struct Cluster {
-    // The wires end before the servers do.
+    // Dropped before the servers.
     proxies: Vec<FaultProxy>,
     pub(crate) ensemble: Ensemble,
 }
 
 impl Cluster {
-    /// Followers are lost after a second, well within the session timeout.
+    /// A lost leader or follower is noticed after 1.5 seconds, well within the session timeout.
     pub(crate) fn start() -> Self {
         let options = Options {
             servers: 3,
@@ -60,7 +60,7 @@ impl Cluster {
         addrs.join(",")
     }
 
-    /// Brings all hosts to the server that leads, or to one that does not.
+    /// Makes all hosts connect to the leader, or to a follower, and returns its index.
     pub(crate) fn gather(&self, hosts: &mut [Host], on_leader: bool) -> usize {
         let target = eventually_within(PATIENCE, "a server to gather on", || {
             let modes: Vec<_> = self.ensemble.servers().iter().map(Server::is_leader).collect();
@@ -77,15 +77,15 @@ impl Cluster {
             }
         }
         let count = hosts.len() as u64;
-        eventually_within(PATIENCE, "everybody is on one server", || {
+        eventually_within(PATIENCE, "all hosts are on one server", || {
             let open: Vec<u64> = self.proxies.iter().map(|proxy| proxy.counts().open).collect();
             if open[target] == count { Ok(()) } else { Err(format!("{open:?}")) }
         });
         let server = format!("server={} ", self.proxies[target].addr());
         for host in &mut *hosts {
             host.assert_running("gathered");
-            // Told as well, so that what is told from now on is about the fault.
-            eventually_within(PATIENCE, "it says where it is", || {
+            // Later log lines are then about the fault.
+            eventually_within(PATIENCE, "it logs its server", || {
                 let log = host.running.stderr();
                 let last = log.lines().rfind(|line| line.contains(" connected"));
                 let is_there = last.is_some_and(|line| line.contains(&server));
@@ -96,28 +96,28 @@ impl Cluster {
         target
     }
 
-    /// The server that the only tool is on.
+    /// The server to which the only tool is connected.
     pub(crate) fn connected_server(&self) -> usize {
-        eventually_within(PATIENCE, "one server carries it", || {
+        eventually_within(PATIENCE, "one server has its connection", || {
             let open: Vec<u64> = self.proxies.iter().map(|proxy| proxy.counts().open).collect();
             let sum: u64 = open.iter().sum();
             open.iter().position(|count| *count == 1 && sum == 1).ok_or_else(|| format!("{open:?}"))
         })
     }
 
-    /// Makes one server a black hole.
+    /// Makes one server's proxy a black hole.
     pub(crate) fn stall(&self, index: usize) {
         self.proxies[index].stall();
     }
 
     pub(crate) fn pass(&self, index: usize) {
         self.proxies[index].pass();
-        // What was held back for so long is of no use to anybody.
+        // The bytes held back belong to connections that the tools have given up.
         self.proxies[index].cut();
     }
 }
 
-/// A host and what is known of its znode.
+/// A host, and the state of its znode when it joined.
 pub(crate) struct Host {
     pub(crate) running: Running,
     pub(crate) name: &'static str,
@@ -143,18 +143,18 @@ impl Host {
         format!("{FARM}/{}", self.name)
     }
 
-    /// Where its config is, and nothing else.
+    /// The directory that holds only its config.
     pub(crate) fn dir(&self) -> &Path {
         self.scratch.path()
     }
 
-    /// A local edit, which some time later is in the znode.
+    /// Makes a local edit.
     pub(crate) fn edit(&mut self) {
         self.edits += 1;
         self.scratch.write("conf/edits", self.edits.to_string());
     }
 
-    /// What its znode is to say of the edits.
+    /// The number of edits, as its znode will show it.
     pub(crate) fn edits(&self) -> String {
         self.edits.to_string()
     }
@@ -163,13 +163,13 @@ impl Host {
         assert!(self.running.is_running(), "{what}: {}", self.running.stderr());
     }
 
-    /// How often it has been brought to another server, or back to one.
+    /// How often it has reconnected.
     pub(crate) fn reconnects(&self) -> usize {
         self.running.stderr().matches("connected again").count()
     }
 
-    /// Edits ten times a second until it has moved more often than that, the probe is
-    /// content and the edits arrive; returns the longest time in which none did.
+    /// Edits ten times a second until it has reconnected more often than `reconnects`, `is_over`
+    /// holds and the edits arrive. Returns the longest time during which no edit arrived.
     pub(crate) fn edits_until(
         &mut self,
         reconnects: usize,
@@ -195,7 +195,7 @@ impl Host {
                 return Err(self.running.stderr());
             };
             let arrived = seen["edits"].as_str().and_then(|text| text.parse::<usize>().ok());
-            // The latest one may be on its way.
+            // The latest edit may not have arrived yet.
             let is_flowing = arrived.is_some_and(|arrived| arrived + 2 > self.edits);
             if is_flowing {
                 last_arrival = Instant::now();
@@ -207,7 +207,7 @@ impl Host {
         longest
     }
 
-    /// The znode is the one it has been from the start, and both sides hold the same.
+    /// Expects that the znode is still the one from the start, and has all edits.
     pub(crate) fn assert_unharmed(&mut self, zk: &mut Zk, what: &str) {
         let wanted = json!({"edits": self.edits.to_string(), "hostname": hostname()});
         self.wait_record(zk, &wanted, what);
@@ -227,7 +227,7 @@ impl Host {
         });
     }
 
-    /// A remote edit arrives too.
+    /// Expects that remote edits arrive.
     pub(crate) fn assert_takes_edits(&self, zk: &mut Zk, value: &str) {
         edit(zk, &self.path(), |record| record["remote"] = json!(value));
         eventually_within(PATIENCE, "the remote edit is in the config", || {

@@ -1,4 +1,4 @@
-//! Files that follow a farm which is busy, or away.
+//! Exported files while a farm changes often, or while servers fail.
 
 use super::ensemble::{Cluster, print_duration, session_of};
 use farm_harness::{
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const FARM: &str = "/farm";
 
-/// Twenty changes a second, for a minute.
+/// Twenty changes a second for a minute.
 const CHANGES: u32 = 20 * 60;
 const CHANGE_EVERY: Duration = Duration::from_millis(50);
 
@@ -23,13 +23,13 @@ fn export(servers: &str, scratch: &Scratch) -> Running {
     running
 }
 
-fn says(scratch: &Scratch, wanted: &Value) -> Result<(), String> {
+fn check_file(scratch: &Scratch, wanted: &Value) -> Result<(), String> {
     let text = scratch.read("farm.json")?;
     let found: Value = serde_json::from_str(&text).map_err(|e| format!("{e} in {text:?}"))?;
     if found == *wanted { Ok(()) } else { Err(found.to_string()) }
 }
 
-/// Who is at the other end of a session's connection, and since when.
+/// The client address of a session's connection, and when it was established.
 fn connection(server: &Server, session: &str) -> Result<String, String> {
     let all = server.four_letter("cons");
     let line = all.lines().find(|line| line.contains(&format!("sid={session},")));
@@ -54,11 +54,11 @@ fn a_minute_of_changes_costs_an_exporter_neither_its_session_nor_a_change() {
         steadily(rest, "time passes", || Ok::<_, String>(()));
         next += CHANGE_EVERY;
         zk.set(&path, json!({"n": number}).to_string()).unwrap();
-        // Now and then one change is the last one for a moment.
+        // Every second, waits for a change to arrive before making the next one.
         if number % 20 == 0 {
             let changed = Instant::now();
             eventually("the file has the last change", || {
-                says(&scratch, &json!({"host": {"n": number}}))
+                check_file(&scratch, &json!({"host": {"n": number}}))
             });
             delays.push(changed.elapsed());
         }
@@ -72,37 +72,37 @@ fn a_minute_of_changes_costs_an_exporter_neither_its_session_nor_a_change() {
     let (usual, longest) = (delays[delays.len() / 2], delays[delays.len() - 1]);
     print_duration("  usually", usual);
     print_duration("  at most", longest);
-    // The machine may be busy with other tests now and then, but not always.
+    // The median, because other tests may load the machine at times.
     assert!(usual < patience(Duration::from_millis(100)), "{delays:?}");
 }
 
-/// Changes ten hosts in turn, and makes each change until it is surely made.
+/// Changes ten hosts in turn, and repeats each change until the server confirms it.
 struct Writer {
     servers: Vec<SocketAddr>,
     zk: Option<Zk>,
     numbers: [u64; 10],
-    turn: usize,
+    changes: usize,
     next: Instant,
 }
 
 impl Writer {
-    /// Makes the next change when it is due, or goes on with the last one.
-    fn turn(&mut self) {
+    /// Makes the next change when it is due, or repeats the unconfirmed one.
+    fn write_if_due(&mut self) {
         if Instant::now() < self.next {
             return;
         }
-        let host = self.turn % self.numbers.len();
+        let host = self.changes % self.numbers.len();
         let znode = format!("{FARM}/{host}");
         let record = json!({"n": self.numbers[host] + 1}).to_string();
         let Some(mut zk) = self.zk.take().or_else(|| self.connect()) else { return };
         match zk.set(&znode, record) {
             Ok(_) => {
                 self.numbers[host] += 1;
-                self.turn += 1;
+                self.changes += 1;
                 self.next += Duration::from_millis(20);
                 self.zk = Some(zk);
             }
-            // Made or not, it is made again: the same number is the same change.
+            // The outcome is unknown. Repeating is safe, because it writes the same number.
             Err(ZkError::Io(_)) => zk.abandon(),
             Err(e) => panic!("{znode}: {e}"),
         }
@@ -130,10 +130,11 @@ fn fifty_changes_a_second_during_four_faults_all_reach_the_file() {
     }
     let exporter = export(&cluster.servers(), &scratch);
     let servers = cluster.ensemble.servers().iter().map(Server::addr).collect();
-    let mut writer = Writer { servers, zk: None, numbers: [0; 10], turn: 0, next: Instant::now() };
+    let mut writer =
+        Writer { servers, zk: None, numbers: [0; 10], changes: 0, next: Instant::now() };
     let mut busy = |time: u64| {
         steadily(Duration::from_millis(time), "the writer writes", || {
-            writer.turn();
+            writer.write_if_due();
             Ok::<_, String>(())
         });
     };
@@ -143,7 +144,7 @@ fn fifty_changes_a_second_during_four_faults_all_reach_the_file() {
     };
     for fault in ["kill the leader", "freeze", "stall", "kill"] {
         busy(500);
-        // But for the leader, it is the very server that the exporter is on.
+        // Other faults hit the server that the exporter is connected to.
         let index = if fault == "kill the leader" { leader() } else { cluster.connected_server() };
         let server = cluster.ensemble.server(index);
         match fault {
@@ -162,10 +163,10 @@ fn fifty_changes_a_second_during_four_faults_all_reach_the_file() {
     }
     let last = Instant::now();
     let wanted = writer.farm();
-    assert!(writer.turn > 200, "only {} changes", writer.turn);
+    assert!(writer.changes > 200, "only {} changes", writer.changes);
     eventually(&format!("the file is {wanted}"), || {
-        says(&scratch, &wanted).map_err(|e| format!("{e}\n{}", exporter.stderr()))
+        check_file(&scratch, &wanted).map_err(|e| format!("{e}\n{}", exporter.stderr()))
     });
-    print_duration(&format!("{} changes, right after", writer.turn), last.elapsed());
-    steadily(Duration::from_millis(700), "it stays", || says(&scratch, &wanted));
+    print_duration(&format!("{} changes, right after", writer.changes), last.elapsed());
+    steadily(Duration::from_millis(700), "it stays", || check_file(&scratch, &wanted));
 }

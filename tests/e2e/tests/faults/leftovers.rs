@@ -1,4 +1,4 @@
-//! Tools that end, also while nobody can hear it, and what stays of them.
+//! What remains of tools that end, even while no server can be reached.
 
 use super::ensemble::{Cluster, Host, print_duration, session_of};
 use farm_harness::{
@@ -8,13 +8,13 @@ use farm_harness::{
 use std::time::{Duration, Instant};
 
 const PATH: &str = "/farm/host";
-/// When a server can be reached.
+/// The limit if a server can be reached.
 const AT_ONCE: Duration = Duration::from_millis(500);
-/// The session timeout, a tick of the server until it looks, and what both of us need for
-/// that on a busy machine.
+/// The limit otherwise: the session timeout, a tick until the server checks it, and a margin
+/// for a busy machine.
 const FORGOTTEN: Duration = Duration::from_millis(4000 + 500 + 500);
 
-/// A tool on a wire of its own.
+/// A tool behind its own proxy.
 struct ProxiedTool {
     running: Running,
     proxy: FaultProxy,
@@ -46,7 +46,7 @@ impl ProxiedTool {
         self.running.wait_log("no server can be reached");
     }
 
-    /// Ends it, and waits until nothing of it is left.
+    /// Ends the tool and waits until its session and its znode are gone.
     fn assert_forgotten_after(mut self, signal: Signal, what: &str, within: Duration) {
         let (session, server) = (session_of(&self.running), Ensemble::shared().server(0));
         wait_listed(&session, server);
@@ -60,32 +60,33 @@ impl ProxiedTool {
     }
 }
 
-/// Stops it well within a second, or kills it.
+/// Ends the tool with a signal; on TERM it must end within a second.
 fn end(running: &mut Running, signal: Signal) {
     running.signal(signal);
-    let told = Instant::now();
+    let signalled_at = Instant::now();
     let output = running.wait_exit();
     if signal == Signal::SIGTERM {
         output.ok();
-        assert!(told.elapsed() < patience(Duration::from_secs(1)), "{output}");
+        assert!(signalled_at.elapsed() < patience(Duration::from_secs(1)), "{output}");
     }
 }
 
 fn has_session(server: &Server, session: &str) -> bool {
     let dump = server.four_letter("dump");
-    // A connection that nobody speaks on any more is no session.
+    // The dump also lists connections, even those of ended sessions.
     let sessions = dump.split("Connections dump").next().unwrap_or_default();
     sessions.split_whitespace().any(|word| word == session)
 }
 
-/// The server knows the session; its list may lack one that just reconnects to a later date.
+/// Waits until the server lists the session: its list may lack a session whose expiry is just
+/// being moved.
 fn wait_listed(session: &str, server: &Server) {
     eventually("the session is in the server's list", || {
         if has_session(server, session) { Ok(()) } else { Err(server.four_letter("dump")) }
     });
 }
 
-/// Waits until neither its session nor its znode is there.
+/// Waits until neither the session nor the znode exists.
 fn wait_forgotten(
     session: &str,
     server: &Server,
@@ -101,7 +102,7 @@ fn wait_forgotten(
     print_duration(&format!("{what}: nothing is left after"), ended.elapsed());
 }
 
-/// Ends one of each kind of tool after that preparation.
+/// Prepares and ends zkjoin, and then zkexport.
 fn both(test: &str, signal: Signal, within: Duration, prepare: impl Fn(&ProxiedTool)) {
     for tool in ["zkjoin", "zkexport"] {
         let proxied = ProxiedTool::start(test, tool);

@@ -1,4 +1,4 @@
-//! Who else gets at the port that zkjoin listens at.
+//! Other users' access to the port on which zkjoin's relay listens.
 
 use super::ensemble::session_of;
 use crate::join::fixture::JoinFixture;
@@ -21,15 +21,15 @@ fn port(running: &Running) -> u16 {
             let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
             let is_its_own = *state == "0A" && sockets.iter().any(|socket| socket == inode);
             let (address, port) = local.split_once(':')?;
-            assert!(!is_its_own || address == "0100007F", "it listens to the world: {line}");
+            assert!(!is_its_own || address == "0100007F", "it listens on all interfaces: {line}");
             is_its_own.then(|| u16::from_str_radix(port, 16).ok())?
         });
         port.ok_or(table)
     })
 }
 
-/// Somebody else greets at a port as a client of ZooKeeper does, and asks for the
-/// children of the root; the last line on standard error is who that was.
+/// Another user opens a ZooKeeper session at a port and lists the children of the root. The
+/// last line on standard error is the user id.
 fn intrude(port: u16) -> Output {
     let greeting = r"\0\0\0\x2c\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x27\x10\0\0\0\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
     let children = r"\0\0\0\x0e\0\0\0\x01\0\0\0\x08\0\0\0\x01/\0";
@@ -54,7 +54,7 @@ fn another_users_process_gets_nothing_from_the_port_of_a_host() {
     let proxy = FaultProxy::start(Ensemble::shared().server(0).addr());
     let running = fixture.zkjoin_at(&fixture.servers_at(proxy.addr()), "conf").spawn();
     running.wait_log("joined; ");
-    // The greeting is one that is answered where it may be.
+    // A server answers this handshake, so it is valid.
     let addr = Ensemble::shared().server(0).addr();
     assert!(!intrude(addr.port()).stdout.is_empty());
     for round in 2..=3 {
@@ -64,11 +64,11 @@ fn another_users_process_gets_nothing_from_the_port_of_a_host() {
         let who = got.stderr.lines().last().and_then(|id| id.parse::<u32>().ok());
         let is_root = nix::unistd::geteuid().is_root();
         assert_eq!(who, Some(if is_root { 65534 } else { nix::unistd::geteuid().as_raw() }));
-        // The host has noticed nothing of it.
+        // The host is not affected.
         fixture.scratch.write("conf/a", round.to_string());
         fixture.wait_record(json!({"a": round.to_string()}));
         assert_eq!(session_of(&running), session, "{}", running.stderr());
-        // The next session listens at a port of its own.
+        // The next session uses another port.
         proxy.expire().unwrap();
         running.wait_log_times(" connected; ", round);
         running.wait_log_times("joined again; ", round - 1);

@@ -1,4 +1,4 @@
-//! All servers are lost for a while, one after the other or at once.
+//! All servers fail for a while, one after the other or at the same time.
 
 use super::ensemble::{Cluster, Host, print_duration};
 use crate::join::fixture::hostname;
@@ -31,7 +31,7 @@ fn hosts_survive_a_rolling_restart() {
     }
 }
 
-/// A farm in a file, or in a directory.
+/// An exporter with its file or directory.
 struct Export {
     running: Running,
     scratch: Scratch,
@@ -46,8 +46,8 @@ impl Export {
         Self { running, scratch }
     }
 
-    /// Waits until it shows that host with no field but these.
-    fn shows(&self, host: &Host) {
+    /// Waits until it has exactly the fields of this host.
+    fn wait_host(&self, host: &Host) {
         let wanted = json!({"edits": host.edits(), "hostname": hostname()});
         eventually(&format!("the file has {wanted}"), || match self.record(host.name)? {
             found if found == wanted => Ok(()),
@@ -73,20 +73,20 @@ impl Export {
     }
 }
 
-/// Everything in a directory: when and where it was written.
+/// The modification time, inode and length of all files in a directory.
 type Tree = BTreeMap<PathBuf, (SystemTime, u64, u64)>;
 
-/// Only asks for metadata: who watches a directory is told of every look into a file.
+/// Reads only metadata: opening a file would trigger the tool's inotify watches.
 fn stamps(paths: impl IntoIterator<Item = PathBuf>) -> Tree {
     let stamp = |path: PathBuf| {
-        // One that is gone has changed.
+        // A removed file makes a difference, too.
         let found = fs::metadata(&path).ok()?;
         Some((path, (found.modified().ok()?, found.ino(), found.len())))
     };
     paths.into_iter().filter_map(stamp).collect()
 }
 
-/// What the files of a directory say, and those of the directories in it.
+/// The contents of all files below a directory.
 fn contents(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();
     let mut left = vec![dir.to_owned()];
@@ -100,8 +100,8 @@ fn contents(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     found
 }
 
-/// A tool as it was before an outage.
-struct Before {
+/// The state of a tool before an outage.
+struct ToolSnapshot {
     what: String,
     dir: PathBuf,
     tree: Tree,
@@ -111,7 +111,7 @@ struct Before {
     contacts: usize,
 }
 
-impl Before {
+impl ToolSnapshot {
     fn of(what: &str, running: &Running, dir: &Path) -> Self {
         let (log, contents) = (running.stderr(), contents(dir));
         Self {
@@ -125,8 +125,8 @@ impl Before {
         }
     }
 
-    /// No file and no directory was written or replaced.
-    fn is_untouched(&self) -> Result<(), String> {
+    /// Fails if a file or a directory was written or replaced.
+    fn check_untouched(&self) -> Result<(), String> {
         let now = stamps(self.tree.keys().cloned());
         if now == self.tree {
             return Ok(());
@@ -134,17 +134,17 @@ impl Before {
         Err(format!("{}: {:?} became {now:?}", self.what, self.tree))
     }
 
-    /// It has taken little of the machine while the servers were away.
-    fn cost_little(&self, running: &mut Running, outage: &str, time: Duration) {
+    /// Expects that the tool has used little CPU time during the outage.
+    fn assert_cost_little(&self, running: &mut Running, outage: &str, time: Duration) {
         assert!(running.is_running(), "{}: {}", self.what, running.stderr());
         let (cost, log) = (running.cpu_time() - self.cpu, running.stderr());
         print_duration(&format!("{outage}: processor time of {}", self.what), cost);
-        // Half a second for ten seconds.
+        // At most 5%.
         assert!(cost * 20 < time, "{}: {cost:?} in {time:?}\n{log}", self.what);
     }
 
-    /// It is back by itself, and has said little about all of it.
-    fn is_back(&self, running: &Running, outage: &str) {
+    /// Expects that the tool reconnects, and has logged little.
+    fn wait_reconnected(&self, running: &Running, outage: &str) {
         let served = Instant::now();
         eventually_within(Duration::from_secs(20), "it is back", || {
             let log = running.stderr();
@@ -172,29 +172,30 @@ fn outages_of_any_length_touch_nothing_cost_nothing_and_end_by_themselves() {
     let quorum = ("no quorum", followers, Duration::from_secs(20));
     let all = ("no server", servers.iter().collect(), Duration::from_secs(60));
     for (outage, lost, time) in [quorum, all] {
-        let of_hosts = hosts.each_ref().map(|h| Before::of(h.name, &h.running, h.dir()));
-        let of_exports =
-            exports.each_ref().map(|e| Before::of("an exporter", &e.running, e.scratch.path()));
+        let of_hosts = hosts.each_ref().map(|h| ToolSnapshot::of(h.name, &h.running, h.dir()));
+        let of_exports = exports
+            .each_ref()
+            .map(|e| ToolSnapshot::of("an exporter", &e.running, e.scratch.path()));
         let all_before = || of_hosts.iter().chain(&of_exports);
         lost.iter().for_each(|server| server.kill());
         steadily(time, "everything stays as it is", || {
-            all_before().try_for_each(Before::is_untouched)
+            all_before().try_for_each(ToolSnapshot::check_untouched)
         });
         let all_running = hosts.iter_mut().map(|host| &mut host.running);
         let all_running = all_running.chain(exports.iter_mut().map(|export| &mut export.running));
         for (before, running) in all_before().zip(all_running) {
-            before.cost_little(running, outage, time);
+            before.assert_cost_little(running, outage, time);
         }
         lost.iter().for_each(|server| server.start_again());
         lost.iter().for_each(|server| server.wait_until_serving());
         let all_running = hosts.iter().map(|host| &host.running);
         let all_running = all_running.chain(exports.iter().map(|export| &export.running));
-        all_before().zip(all_running).for_each(|(before, it)| before.is_back(it, outage));
+        all_before().zip(all_running).for_each(|(before, it)| before.wait_reconnected(it, outage));
         let mut zk = cluster.ensemble.zk();
         hosts.iter_mut().for_each(|host| host.assert_unharmed(&mut zk, outage));
-        // What was read again was what is there already.
+        // The tools read everything again and write nothing.
         steadily(Duration::from_millis(500), "everything stays as it is", || {
-            all_before().try_for_each(Before::is_untouched)
+            all_before().try_for_each(ToolSnapshot::check_untouched)
         });
         all_before().for_each(|before| assert_eq!(contents(&before.dir), before.contents));
 
@@ -203,9 +204,9 @@ fn outages_of_any_length_touch_nothing_cost_nothing_and_end_by_themselves() {
             host.assert_takes_edits(&mut zk, outage);
             host.assert_unharmed(&mut zk, outage);
         }
-        // The next outage begins when all of that has arrived everywhere.
+        // The next outage begins when all edits have arrived everywhere.
         for export in &exports {
-            hosts.iter().for_each(|host| export.shows(host));
+            hosts.iter().for_each(|host| export.wait_host(host));
         }
     }
 }

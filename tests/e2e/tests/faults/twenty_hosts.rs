@@ -1,4 +1,4 @@
-//! Twenty hosts, and a file that shows them all.
+//! Twenty hosts and one exported file.
 
 use super::ensemble::{Cluster, print_duration, session_of};
 use farm_harness::{
@@ -33,7 +33,7 @@ fn stats(zk: &mut Zk) -> Vec<Stat> {
     (0..HOSTS).map(|index| zk.get(&format!("{FARM}/{}", name(index))).unwrap().stat).collect()
 }
 
-/// The names that the exported file lacks, or why it can't be read.
+/// Fails with the names that are missing in the exported file, or if it can't be read.
 fn check_complete(scratch: &Scratch) -> Result<(), String> {
     let text = scratch.read("farm.json")?;
     let farm: Value = serde_json::from_str(&text).map_err(|e| format!("{e} in {text:?}"))?;
@@ -41,17 +41,17 @@ fn check_complete(scratch: &Scratch) -> Result<(), String> {
     if missing.is_empty() { Ok(()) } else { Err(format!("without {missing:?}")) }
 }
 
-/// Is over when it is dropped, however that comes.
-struct Work<'a>(&'a AtomicBool);
+/// Sets the flag on drop, also if the work panics.
+struct SetOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for Work<'_> {
+impl Drop for SetOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// Looks at the file whenever the kernel tells that it was replaced, written or removed,
-/// while that work is done; returns how often that was.
+/// Checks the file whenever inotify reports that it was replaced, written or removed, until
+/// `work` ends; returns how often that was.
 fn check_always_complete(scratch: &Scratch, work: impl FnOnce()) -> Result<usize, String> {
     let inotify = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
     let every_way = AddWatchFlags::IN_MOVE | AddWatchFlags::IN_CLOSE_WRITE;
@@ -75,14 +75,14 @@ fn check_always_complete(scratch: &Scratch, work: impl FnOnce()) -> Result<usize
                 }
             }
         });
-        let working = Work(&is_over);
+        let working = SetOnDrop(&is_over);
         work();
         drop(working);
         checker.join().unwrap()
     })
 }
 
-/// Changes one host after the other, ten times a second.
+/// Edits one host after the other, ten edits a second.
 struct Editor<'a> {
     scratch: &'a Scratch,
     edits: usize,
@@ -90,7 +90,7 @@ struct Editor<'a> {
 }
 
 impl Editor<'_> {
-    fn turn(&mut self) {
+    fn edit_if_due(&mut self) {
         if Instant::now() >= self.next {
             self.next += Duration::from_millis(100);
             self.edits += 1;
@@ -119,13 +119,13 @@ fn a_rolling_restart_takes_no_host_from_the_file() {
         for server in cluster.ensemble.servers() {
             server.start_again();
             eventually_within(Duration::from_secs(30), "the server is back", || {
-                editor.turn();
+                editor.edit_if_due();
                 mode(server.addr())
             });
         }
-        // Whoever was lost by a server is lost to the file within the timeout.
+        // A host whose session was lost disappears from the file within the timeout.
         steadily(Duration::from_secs(5), "time passes", || {
-            editor.turn();
+            editor.edit_if_due();
             Ok::<_, String>(())
         });
     });
@@ -148,7 +148,7 @@ fn a_rolling_restart_takes_no_host_from_the_file() {
     }
 }
 
-/// A host that has a wire of its own.
+/// A host behind its own proxy.
 struct ProxiedHost {
     running: Running,
     proxy: FaultProxy,
@@ -162,7 +162,7 @@ fn join_through_proxy(chroot: &Chroot<'_>, scratch: &Scratch, index: usize) -> P
 
 #[test]
 fn twenty_hosts_whose_sessions_end_at_once_are_back_within_two_seconds() {
-    let chroot = Ensemble::shared().chroot("crowd");
+    let chroot = Ensemble::shared().chroot("twenty_hosts");
     let (scratch, mut zk) = (Scratch::new(), chroot.zk());
     let hosts: Vec<ProxiedHost> =
         (0..HOSTS).map(|index| join_through_proxy(&chroot, &scratch, index)).collect();
@@ -170,7 +170,7 @@ fn twenty_hosts_whose_sessions_end_at_once_are_back_within_two_seconds() {
     let old: Vec<i64> = stats(&mut zk).iter().map(|stat| stat.ephemeral_owner).collect();
     hosts.iter().for_each(|host| host.proxy.expire().unwrap());
     let expired = Instant::now();
-    let owners = eventually_within(Duration::from_secs(2), "everybody is back", || {
+    let owners = eventually_within(Duration::from_secs(2), "all hosts are back", || {
         let mut owners = BTreeSet::new();
         for index in 0..HOSTS {
             let stat = zk.exists(&format!("{FARM}/{}", name(index))).map_err(|e| e.to_string())?;
@@ -182,7 +182,7 @@ fn twenty_hosts_whose_sessions_end_at_once_are_back_within_two_seconds() {
         }
         Ok::<_, String>(owners)
     });
-    print_duration("everybody is back after", expired.elapsed());
+    print_duration("all hosts are back after", expired.elapsed());
     assert_eq!(owners.len(), HOSTS);
     let live = Ensemble::shared().server(0).four_letter("cons");
     for (index, host) in hosts.iter().enumerate() {

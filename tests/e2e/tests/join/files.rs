@@ -1,4 +1,4 @@
-//! How the config is written, on disks and mounts of all kinds.
+//! Writing the config on disks and mounts of all kinds.
 
 use super::fixture::{ENTRY, JoinFixture, edit, hostname};
 use farm_harness::{Running, Tool, eventually, steadily};
@@ -8,10 +8,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What has been replaced is still there under a hidden name for a moment.
+/// Waits until a directory has this many files: a replaced file still exists under a hidden
+/// name for a short time.
 #[track_caller]
 fn wait_file_count(dir: &Path, wanted: usize) {
-    eventually("nothing is left lying about", || {
+    eventually("no other file is left", || {
         match fs::read_dir(dir).map_err(|e| e.to_string())?.count() {
             count if count == wanted => Ok(()),
             count => Err(format!("{count} files")),
@@ -34,14 +35,14 @@ fn a_link_to_a_file_is_followed_and_stays() {
     fixture.wait_json("real/db.json", json!({"a": 1}));
     fixture.edit(|record| record["b"] = json!(2));
     fixture.wait_json("real/db.json", json!({"a": 1, "b": 2}));
-    // Whoever edits the file itself is heard as well.
+    // Edits of the link's target are noticed, too.
     fixture.replace("real/db.json", r#"{"a": 3, "b": 2}"#);
     fixture.wait_record(json!({"a": 3, "b": 2}));
     let link = |name: &str| fs::read_link(fixture.scratch.join(name)).unwrap();
     assert_eq!(link("etc/db.json"), Path::new("first"));
     assert_eq!(link("etc/first"), Path::new("../real/db.json"));
     wait_file_count(&fixture.scratch.join("etc"), 2);
-    // Turned to another file, the link leads to what counts.
+    // A link that is changed to another file makes that file the config.
     fixture.scratch.write("real/other.json", r#"{"a": 4, "b": 2}"#);
     symlink("../real/other.json", fixture.scratch.join("etc/new")).unwrap();
     fs::rename(fixture.scratch.join("etc/new"), fixture.scratch.join("etc/first")).unwrap();
@@ -104,8 +105,8 @@ fn mode_and_owner_are_kept() {
     assert!(!is_root() || after.1 == owner, "{after:?}");
 }
 
-/// Runs it on a disk of its own, made by `mounts` around `$AT`, and reached through
-/// the process.
+/// Runs zkjoin in its own mount namespace after the commands `mounts`, which find the scratch
+/// directory in `$AT`.
 struct Mounted {
     running: Running,
     at: PathBuf,
@@ -131,7 +132,7 @@ impl Mounted {
         PathBuf::from(format!("/proc/{}/root{}", self.running.pid(), path.display()))
     }
 
-    /// Runs a command among the mounts of the process.
+    /// Runs a command in the mount namespace of zkjoin.
     #[track_caller]
     fn mount(&self, arguments: &[&str]) {
         let mount = Tool::program("nsenter").args(["-m", "-U", "--preserve-credentials", "-t"]);
@@ -140,7 +141,7 @@ impl Mounted {
 
     #[track_caller]
     fn wait_file(&self, name: &str, wanted: &str) {
-        eventually(&format!("{name} says {wanted:.60}"), || {
+        eventually(&format!("{name} contains {wanted:.60}"), || {
             match fs::read_to_string(self.inside(name)) {
                 Ok(text) if text.split_whitespace().collect::<String>() == wanted => Ok(()),
                 other => Err(format!("{other:.200?}")),
@@ -193,14 +194,14 @@ fn a_read_only_disk_is_told_once_and_survived() {
         edit(&mut fixture.zk, ENTRY, |record| record["a"] = json!("remote"));
         mounted.running.wait_log("cannot write the config");
         edit(&mut fixture.zk, ENTRY, |record| record["b"] = json!("x"));
-        steadily(Duration::from_millis(1500), "it is told once", || {
+        steadily(Duration::from_millis(1500), "it is logged once", || {
             match mounted.count("cannot write the config") {
                 1 => Ok(()),
                 count => Err(count),
             }
         });
         assert_eq!(fs::read(fixture.scratch.join("etc/db.json")).unwrap(), text);
-        // Both sides of the mount are one directory: local edits arrive meanwhile.
+        // The directory can be written outside of the mount: local edits arrive meanwhile.
         let local = conf == "etc/dir";
         if local {
             fixture.scratch.write("etc/dir/c", "local");
@@ -239,7 +240,7 @@ fn a_full_disk_leaves_the_old_file_whole_and_no_other() {
     steadily(Duration::from_secs(1), "the old file stands, alone", || {
         let now = fs::read(mounted.inside("etc/db.json")).map_err(|e| e.to_string())?;
         let count = fs::read_dir(mounted.inside("etc")).map_err(|e| e.to_string())?.count();
-        // For a moment there may be the one that is being written.
+        // The file that is being written may exist for a short time.
         if now == before && count <= 3 { Ok(()) } else { Err(format!("{count} files")) }
     });
     wait_file_count(&mounted.inside("etc"), 2);
@@ -253,7 +254,7 @@ fn a_full_disk_leaves_the_old_file_whole_and_no_other() {
 fn a_file_that_may_not_grow_is_as_good_as_a_full_disk() {
     let mut fixture = JoinFixture::new("small_files");
     fixture.scratch.write("db.json", r#"{"a": 1}"#);
-    // In blocks of 512 bytes, or of 1024 where the shell says so: too small either way.
+    // The unit is 512 or 1024 bytes, depending on the shell: too small either way.
     let script = "ulimit -f 4; exec \"$@\"";
     let running = Tool::program("sh")
         .args(["-c", script, "sh"])

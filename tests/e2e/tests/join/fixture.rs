@@ -1,4 +1,4 @@
-//! A host with a config, and the farm that it joins.
+//! Starts zkjoin with a config in its own directory and chroot.
 
 use farm_harness::{Chroot, Ensemble, Running, Scratch, Tool, Zk, ZkError, eventually};
 use serde_json::{Value, json};
@@ -6,10 +6,10 @@ use std::fmt::Display;
 use std::fs;
 use std::path::PathBuf;
 
-/// The znode of the host in question.
+/// The znode of the host.
 pub(crate) const ENTRY: &str = "/farm/host";
 
-/// A place of its own on the shared server, and one on the disk.
+/// A chroot on the shared server, and a directory.
 pub(crate) struct JoinFixture {
     pub(crate) scratch: Scratch,
     pub(crate) zk: Zk,
@@ -23,23 +23,23 @@ impl JoinFixture {
         Self { scratch: Scratch::new(), zk: chroot.zk(), chroot }
     }
 
-    /// Another observer, for another thread.
+    /// Another client.
     #[track_caller]
     pub(crate) fn new_client(&self) -> Zk {
         self.chroot.zk()
     }
 
-    /// What a tool is told to connect to.
+    /// The connect string of this test's chroot.
     pub(crate) fn servers(&self) -> String {
         self.chroot.connect_string()
     }
 
-    /// The place of this test behind another address of the server.
+    /// The connect string of this test's chroot at another address.
     pub(crate) fn servers_at(&self, addr: impl Display) -> String {
         format!("{addr}{}", self.chroot.path())
     }
 
-    /// `zkjoin` of [`ENTRY`] with that config.
+    /// `zkjoin` of [`ENTRY`] with this config.
     pub(crate) fn zkjoin(&self, conf: &str) -> Tool {
         self.zkjoin_at(&self.servers(), conf)
     }
@@ -50,7 +50,7 @@ impl JoinFixture {
             .arg(self.scratch.join(conf))
     }
 
-    /// Starts it and waits until it is part of the farm.
+    /// Starts zkjoin and waits until it has joined.
     #[track_caller]
     pub(crate) fn join(&self, conf: &str, more: &[&str]) -> Running {
         let running = self.zkjoin(conf).args(more).spawn();
@@ -58,7 +58,7 @@ impl JoinFixture {
         running
     }
 
-    /// A directory as config, made of these files.
+    /// Makes the directory `conf` with these files.
     #[track_caller]
     pub(crate) fn dir(&self, files: &[(&str, &str)]) {
         fs::create_dir(self.scratch.join("conf")).unwrap();
@@ -72,7 +72,7 @@ impl JoinFixture {
         record(&mut self.zk, ENTRY).unwrap()
     }
 
-    /// Waits until the znode holds this, and `hostname`.
+    /// Waits until the znode holds this record and the field `hostname`.
     #[track_caller]
     pub(crate) fn wait_record(&mut self, mut wanted: Value) {
         wanted["hostname"] = json!(hostname());
@@ -87,7 +87,7 @@ impl JoinFixture {
         });
     }
 
-    /// Edits the znode as another tool would, against races.
+    /// Edits the znode with compare-and-set, as another tool would.
     #[track_caller]
     pub(crate) fn edit(&mut self, change: impl Fn(&mut Value)) {
         edit(&mut self.zk, ENTRY, change);
@@ -96,7 +96,7 @@ impl JoinFixture {
     /// Waits until a file has this text.
     #[track_caller]
     pub(crate) fn wait_file(&self, name: &str, wanted: &str) {
-        eventually(&format!("{name} says {wanted:?}"), || {
+        eventually(&format!("{name} contains {wanted:?}"), || {
             let found = self.scratch.read(name)?;
             if found == wanted { Ok(()) } else { Err(found) }
         });
@@ -109,11 +109,11 @@ impl JoinFixture {
         });
     }
 
-    /// Waits until a JSON config holds this, and `hostname`.
+    /// Waits until a JSON config holds this record and the field `hostname`.
     #[track_caller]
     pub(crate) fn wait_json(&self, name: &str, mut wanted: Value) {
         wanted["hostname"] = json!(hostname());
-        eventually(&format!("{name} says {wanted}"), || {
+        eventually(&format!("{name} contains {wanted}"), || {
             let found = self.json(name)?;
             if found == wanted { Ok(()) } else { Err(found.to_string()) }
         });
@@ -124,7 +124,7 @@ impl JoinFixture {
         serde_json::from_str(&text).map_err(|e| format!("{e} in {text:?}"))
     }
 
-    /// Replaces a file the way most programs do: written beside it, renamed into place.
+    /// Replaces a file as most programs do: writes another file and renames it.
     #[track_caller]
     pub(crate) fn replace(&self, name: &str, text: &str) -> PathBuf {
         let path = self.scratch.join(name);
@@ -134,7 +134,7 @@ impl JoinFixture {
     }
 }
 
-/// The name that the host gives itself.
+/// The hostname of this machine.
 pub(crate) fn hostname() -> String {
     fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned()
 }

@@ -1,7 +1,7 @@
 //! The changed-command.
 
 use super::fixture::{ENTRY, JoinFixture, hostname};
-use super::shared::{COMMON, share_with};
+use super::shared::{COMMON, join_common_with};
 use farm_harness::{Running, Signal, Zk, eventually, patience, steadily};
 use serde_json::json;
 use std::fs;
@@ -13,7 +13,7 @@ fn one_field(test: &str) -> JoinFixture {
     fixture
 }
 
-/// Starts it with a command that finds the scratch directory in `$AT`.
+/// Starts zkjoin with a command that finds the scratch directory in `$AT`.
 #[track_caller]
 fn join(fixture: &JoinFixture, command: &str, more: &[&str]) -> Running {
     let tool = fixture.zkjoin("conf").env("AT", fixture.scratch.path());
@@ -50,7 +50,7 @@ fn it_runs_once_at_the_start_also_if_the_config_was_replaced() {
     let log = fixture.scratch.join("log").display().to_string();
     let command = format!("echo $ZK_EVENT $ZK_PATH $(cat $ZK_FILE) >> {log}");
     let more = ["--changed-cmd", command.as_str()];
-    let _running = share_with(&fixture, &fixture.servers(), "one.json", &more);
+    let _running = join_common_with(&fixture, &fixture.servers(), "one.json", &more);
     let start = "start /farm/common { \"a\": \"theirs\" }\n";
     fixture.wait_file("log", start);
     fixture.zk.set(COMMON, r#"{"a":"again"}"#).unwrap();
@@ -108,13 +108,13 @@ fn one_that_fails_is_told_and_tried_again_until_it_succeeds() {
         text if text.starts_with("start 1\nretry 1\n") => Ok(()),
         text => Err(text),
     });
-    // Newer data does not wait.
+    // Newer data does not wait for a retry.
     set(&mut fixture.zk, "2");
     eventually("a run with the newer data", || match fixture.scratch.read("log")? {
         text if text.ends_with("change 2\n") => Ok(()),
         text => Err(text),
     });
-    // Else luck could come while it still runs.
+    // Otherwise that run could still see the file `luck`.
     eventually("it has failed as well", || {
         let failures = running.stderr().matches("command failed: ").count();
         let runs = fixture.scratch.read("log")?.lines().count();
@@ -126,7 +126,7 @@ fn one_that_fails_is_told_and_tried_again_until_it_succeeds() {
         text => Err(text),
     });
     let runs = fixture.scratch.read("log").unwrap();
-    steadily(Duration::from_millis(2500), "then it is enough", || {
+    steadily(Duration::from_millis(2500), "no further run", || {
         match fixture.scratch.read("log")? {
             text if text == runs => Ok(()),
             text => Err(text),
@@ -154,7 +154,7 @@ fn one_that_takes_too_long_is_ended_with_all_it_started() {
     assert!(running.is_running());
 }
 
-/// A zombie that nobody has fetched is dead, too.
+/// Whether a process has ended; it may be a zombie.
 fn is_dead(pid: &str) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }

@@ -1,4 +1,4 @@
-//! Znodes and configs made to hurt.
+//! Hostile znodes and configs.
 
 use super::fixture::{ENTRY, JoinFixture, hostname, record};
 use farm_harness::{Tool, eventually, steadily};
@@ -14,7 +14,7 @@ fn files(dir: &std::path::Path) -> Vec<String> {
     let mut todo = vec![dir.to_path_buf()];
     while let Some(next) = todo.pop() {
         for entry in fs::read_dir(next).unwrap().flatten() {
-            // What is being put in its place, for a moment.
+            // A staged file exists for a short time.
             if entry.file_name().to_string_lossy().starts_with(".zk-") {
                 continue;
             }
@@ -61,9 +61,9 @@ fn names_that_lead_out_are_never_written_and_stay_in_the_znode() {
     }
     assert_eq!(files(fixture.scratch.path()), wanted);
     running.wait_log_times("a field has no file", bad.len() * 2);
-    let told = running.stderr().matches("a field has no file").count();
-    assert_eq!(told, bad.len() * 2, "once each: {}", running.stderr());
-    // They can be removed from afar.
+    let logged = running.stderr().matches("a field has no file").count();
+    assert_eq!(logged, bad.len() * 2, "once each: {}", running.stderr());
+    // Remote edits can remove these fields.
     fixture.edit(|record| *record = json!({"a": "edit 2"}));
     fixture.wait_record(json!({"a": "edit 2"}));
     fixture.wait_removed("conf/nested");
@@ -90,7 +90,7 @@ fn what_is_no_text_is_skipped_and_nobody_waits_for_it() {
     assert_eq!(fixture.record(), json!({"a": "1", "hostname": hostname(), "sub": {"b": "2"}}));
     fixture.scratch.write("conf/a", "2");
     fixture.wait_record(json!({"a": "2", "sub": {"b": "2"}}));
-    // Fields of these names stay in the znode, and what is in the way stays too.
+    // Fields with these names stay in the znode, and the files that are in the way stay, too.
     fixture.edit(|record| {
         for name in ["fifo", "socket", "latin", "link", "etc", "zero"] {
             record[name] = json!("remote");
@@ -131,12 +131,12 @@ fn what_is_too_large_is_refused_clearly_and_the_rest_goes_on() {
     fixture.scratch.write("conf/a", "2");
     fixture.wait_record(json!({"a": "2"}));
 
-    // Small enough for the disk, too large as JSON.
+    // Within the limit as a file, too large as JSON.
     fixture.scratch.write("conf/grows", vec![b'\x01'; 300_000]);
     running.wait_log("are too many");
     fixture.edit(|record| record["r"] = json!("1"));
     fixture.wait_file("conf/r", "1");
-    // It stays a part of the farm with its last good record.
+    // The host stays in the farm with its last good record.
     fixture.zk.delete(ENTRY).unwrap();
     fixture.wait_record(json!({"a": "2", "r": "1"}));
     fs::remove_file(fixture.scratch.join("conf/grows")).unwrap();
@@ -157,7 +157,7 @@ fn a_config_that_is_too_large_at_the_start_is_said() {
 fn a_full_disk_is_told_once_and_survived() {
     let mut fixture = JoinFixture::new("full_disk");
     fs::create_dir(fixture.scratch.join("conf")).unwrap();
-    // A tiny disk that only this process sees; we reach it through the process.
+    // A tiny file system in the mount namespace of zkjoin; the test reaches it through `/proc`.
     let script = "mount -t tmpfs -o size=64k,nr_inodes=64 none \"$CONF\" && exec \"$@\"";
     let running = Tool::program("unshare")
         .args(["-rm", "sh", "-c", script, "sh"])
@@ -172,17 +172,17 @@ fn a_full_disk_is_told_once_and_survived() {
         let path = fixture.scratch.join("conf").join(name);
         std::path::PathBuf::from(format!("{root}{}", path.display()))
     };
-    let says = |name: &str, wanted: &str| {
-        eventually(&format!("{name} says {wanted:.20}"), || {
+    let wait_file = |name: &str, wanted: &str| {
+        eventually(&format!("{name} contains {wanted:.20}"), || {
             match fs::read_to_string(inside(name)) {
                 Ok(text) if text == wanted => Ok(()),
                 other => Err(format!("{other:.40?}")),
             }
         });
     };
-    says("hostname", &hostname());
+    wait_file("hostname", &hostname());
     super::fixture::edit(&mut fixture.zk, ENTRY, |record| record["a"] = json!("before"));
-    says("a", "before");
+    wait_file("a", "before");
     let ballast = inside(".ballast");
     let mut file = fs::File::create(&ballast).unwrap();
     while std::io::Write::write(&mut file, &[0; 1024]).is_ok() {}
@@ -196,8 +196,8 @@ fn a_full_disk_is_told_once_and_survived() {
         if text == "before" { Ok(()) } else { Err(text) }
     });
     assert!(running.cpu_time() - cpu < Duration::from_millis(200));
-    // For a moment there may be the one that is being written.
-    eventually("nothing is left lying about", || {
+    // The file that is being written may exist for a short time.
+    eventually("no other file is left", || {
         let names = fs::read_dir(inside("")).unwrap().flatten().map(|e| e.file_name());
         let names: Vec<_> = names.collect();
         if names.len() == 3 { Ok(()) } else { Err(format!("{names:?}")) }
@@ -209,7 +209,7 @@ fn a_full_disk_is_told_once_and_survived() {
         running.stderr()
     );
     fs::remove_file(&ballast).unwrap();
-    says("a", &big);
+    wait_file("a", &big);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How it stops, and what it costs while nothing happens.
+//! How zkjoin stops, and what it costs while it is idle.
 
 use super::fixture::{ENTRY, JoinFixture};
 use farm_harness::{Create, Running, Signal, eventually, free_port, patience, steadily};
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 const AT_ONCE: Duration = Duration::from_millis(700);
 
-/// Waits until it catches TERM: before that, the signal just ends it.
+/// Waits until zkjoin catches TERM: before that, the signal's default action ends it.
 fn wait_term_handler(running: &Running) {
-    eventually("it listens to signals", || {
+    eventually("it catches TERM", || {
         let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
         let caught = u64::from_str_radix(caught.trim(), 16).unwrap_or(0);
@@ -19,7 +19,7 @@ fn wait_term_handler(running: &Running) {
     });
 }
 
-/// How long it takes to stop.
+/// Stops zkjoin and returns how long that took.
 #[track_caller]
 fn stops(running: &mut Running, signal: Signal) -> Duration {
     let start = Instant::now();
@@ -28,7 +28,7 @@ fn stops(running: &mut Running, signal: Signal) -> Duration {
     start.elapsed()
 }
 
-/// Half of the stops are that quick; a machine that does something else may hold up others.
+/// Expects that half of the stops are quick. Other load on the machine may delay the rest.
 #[track_caller]
 fn assert_mostly_quick(mut took: Vec<Duration>) {
     took.sort();
@@ -39,7 +39,7 @@ fn assert_mostly_quick(mut took: Vec<Duration>) {
 fn it_stops_at_once_before_there_is_any_contact() {
     let fixture = JoinFixture::new("stop_early");
     fixture.dir(&[("a", "1")]);
-    // Nobody there; somebody who takes connections and never answers.
+    // A closed port, and a server that accepts connections and never answers.
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     for servers in [format!("127.0.0.1:{}", free_port()), mute.local_addr().unwrap().to_string()] {
         let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGTERM, Signal::SIGINT];
@@ -96,7 +96,10 @@ fn whenever_it_is_told_to_stop_nothing_stays_behind() {
         let mut running = fixture.zkjoin("conf").spawn();
         wait_term_handler(&running);
         let moment = Instant::now() + Duration::from_micros(rng.u64(..80_000));
-        eventually("the moment", || if Instant::now() < moment { Err("not yet") } else { Ok(()) });
+        eventually(
+            "a random delay",
+            || if Instant::now() < moment { Err("not yet") } else { Ok(()) },
+        );
         took.push(stops(&mut running, Signal::SIGTERM));
         let left = fixture.zk.exists(ENTRY).unwrap();
         assert_eq!(left, None, "seed {seed}, round {round}: {}", running.stderr());
@@ -109,7 +112,7 @@ fn a_second_signal_ends_it_where_it_stands() {
     let fixture = JoinFixture::new("stop_twice");
     fixture.dir(&[("a", "1")]);
     let mut running = fixture.join("conf", &[]);
-    // Both are pending when it goes on; the first may be enough.
+    // Both signals are pending when it continues. The first alone may end it.
     running.signal(Signal::SIGSTOP);
     running.signal(Signal::SIGTERM);
     running.signal(Signal::SIGINT);
@@ -160,12 +163,12 @@ fn idling_costs_nothing() {
     other.dir(&[("a", "1")]);
     let mut lonely = other.zkjoin_at(&format!("127.0.0.1:{}", free_port()), "conf").spawn();
     lonely.wait_log("no server can be reached");
-    // A config that is edited before there is any contact.
+    // A config that is edited before any server was reached.
     let _still_open = fs::File::create(other.scratch.join("conf/b")).unwrap();
     other.scratch.write("conf/c", "1");
     let before = (joined.cpu_time(), lonely.cpu_time());
     let log = (joined.stderr(), lonely.stderr());
-    steadily(Duration::from_secs(5), "they live and are silent", || {
+    steadily(Duration::from_secs(5), "both run and log nothing", || {
         let is_calm = joined.is_running() && lonely.is_running();
         let now = (joined.stderr(), lonely.stderr());
         if is_calm && now == log { Ok(()) } else { Err(format!("{now:?}")) }

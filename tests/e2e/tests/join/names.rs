@@ -1,4 +1,4 @@
-//! A name belongs to one host, and one `zkjoin` on it.
+//! A name belongs to one host and to one `zkjoin` on it.
 
 use super::fixture::{ENTRY, JoinFixture, hostname};
 use farm_harness::{Create, Signal, eventually, patience};
@@ -17,7 +17,7 @@ fn a_name_of_another_host_is_waited_for_and_then_given_up() {
     let mut running = fixture.zkjoin("conf").spawn();
     running.wait_log("the name is taken, waiting");
     let start = Instant::now();
-    // The other host lives, and says so all the time: that changes nothing.
+    // Writes of the other host do not extend the wait.
     let mut n = 0;
     eventually("it gives up", || {
         n += 1;
@@ -67,7 +67,7 @@ fn a_second_one_on_this_host_names_the_first_and_leaves_it_alone() {
     output.code(75).stderr_has(&first.pid().to_string());
     assert!(output.elapsed < patience(Duration::from_secs(1)), "{output}");
     assert_eq!(fixture.zk.get(ENTRY).unwrap().stat.czxid, czxid);
-    // Another name is another matter.
+    // Another name is allowed.
     let other = fixture.zkjoin("conf").args(["--name", "other"]);
     drop(other);
     let third =

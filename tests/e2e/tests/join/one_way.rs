@@ -1,4 +1,4 @@
-//! The config is read and never written.
+//! `--one-way`: the config is read and never written.
 
 use super::fixture::{ENTRY, JoinFixture, hostname, record};
 use farm_harness::{Create, Ensemble, FaultProxy, Signal, eventually, steadily};
@@ -20,7 +20,7 @@ fn it_wins_over_what_is_left_over_and_an_absent_one_stays_absent() {
     });
     fixture.scratch.write("db.json", r#"{"a": 1}"#);
     fixture.wait_record(json!({"a": 1}));
-    // Gone again, it takes nothing with it.
+    // Removing the config removes no field.
     fs::remove_file(fixture.scratch.join("db.json")).unwrap();
     running.wait_log_times("there is no config", 2);
     fixture.wait_record(json!({"a": 1}));
@@ -78,7 +78,7 @@ fn the_last_of_many_edits_is_published_whoever_writes_beside_it() {
         found if found["a"] == json!(100) => Ok(()),
         found => Err(found.to_string()),
     });
-    // Nothing of the other writer outlives the next local edit.
+    // The next local edit replaces the fields of the other writer.
     fixture.replace("db.json", r#"{"a": 101}"#);
     fixture.wait_record(json!({"a": 101}));
 }

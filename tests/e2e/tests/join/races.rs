@@ -1,10 +1,10 @@
-//! Both sides edit at once.
+//! Simultaneous local and remote edits.
 
 use super::fixture::{JoinFixture, edit};
 use farm_harness::{Signal, eventually};
 use serde_json::{Value, json};
 
-/// Every round edits one field on each side at the same time; all must end on both.
+/// In every round both sides edit a field at the same time, and both edits must arrive.
 fn race(fixture: &mut JoinFixture, mut edit_local: impl FnMut(&JoinFixture, usize) + Send) {
     for round in 1..=100 {
         let mut remote = fixture.new_client();
@@ -33,7 +33,7 @@ fn a_hundred_simultaneous_edits_of_a_directory_all_survive() {
     fixture.dir(&[("l", "0"), ("r", "0"), ("still", "s")]);
     let running = fixture.join("conf", &[]);
     race(&mut fixture, |fixture, round| {
-        drop(fixture.scratch.write("conf/l", format!("{round}\n")))
+        drop(fixture.scratch.write("conf/l", format!("{round}\n")));
     });
     fixture.wait_file("conf/r", "100");
     fixture.wait_file("conf/l", "100\n");
@@ -47,7 +47,7 @@ fn a_hundred_simultaneous_edits_of_a_json_file_all_survive() {
     fixture.scratch.write("db.json", r#"{"l": 0, "r": 0, "still": "s"}"#);
     let running = fixture.join("db.json", &[]);
     race(&mut fixture, |fixture, round| {
-        // As an editor does: read, change one field, rename into place.
+        // As an editor does: reads the file, changes a field and replaces the file.
         let mut record = eventually("a whole file", || fixture.json("db.json"));
         record["l"] = json!(round);
         fixture.replace("db.json", &record.to_string());
@@ -94,14 +94,14 @@ fn a_thousand_quick_edits_end_in_the_last_one() {
     }
     fixture.wait_file("conf/f", "r300");
     fixture.wait_record(json!({"f": "r300"}));
-    // Nothing is written back and forth once both sides agree.
+    // Once both sides agree, nothing is written.
     let version = fixture.zk.get(super::fixture::ENTRY).unwrap().stat.version;
     let published = || running.stderr().matches("published").count();
     let inode = |fixture: &JoinFixture| {
         std::os::unix::fs::MetadataExt::ino(&fixture.scratch.join("conf/f").metadata().unwrap())
     };
     let before = (inode(&fixture), version, published());
-    farm_harness::steadily(std::time::Duration::from_secs(1), "peace", || {
+    farm_harness::steadily(std::time::Duration::from_secs(1), "nothing is written", || {
         let now = fixture.zk.get(super::fixture::ENTRY).unwrap().stat.version;
         let now = (inode(&fixture), now, published());
         if now == before { Ok(()) } else { Err(running.stderr()) }

@@ -1,4 +1,4 @@
-//! The record that all hosts share, and the config that is only read.
+//! The record that all hosts share (`--common`), and `--one-way`.
 
 use super::fixture::{JoinFixture, edit, record};
 use farm_harness::{Running, Signal, Tool, eventually, steadily};
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 pub(super) const COMMON: &str = "/farm/common";
 
-pub(super) fn share(fixture: &JoinFixture, servers: &str, conf: &str) -> Running {
-    share_with(fixture, servers, conf, &[])
+pub(super) fn join_common(fixture: &JoinFixture, servers: &str, conf: &str) -> Running {
+    join_common_with(fixture, servers, conf, &[])
 }
 
-pub(super) fn share_with(
+pub(super) fn join_common_with(
     fixture: &JoinFixture,
     servers: &str,
     conf: &str,
@@ -34,7 +34,7 @@ fn what_all_share_wins_at_the_start_and_stays_when_they_are_gone() {
     let mut fixture = JoinFixture::new("common");
     fixture.scratch.write("one.json", r#"{"a": "mine", "only": "here"}"#);
     fixture.zk.create_all(COMMON, r#"{"a":"theirs","n":1}"#).unwrap();
-    let mut running = share(&fixture, &fixture.servers(), "one.json");
+    let mut running = join_common(&fixture, &fixture.servers(), "one.json");
     eventually("the config is replaced", || match fixture.json("one.json")? {
         found if found == json!({"a": "theirs", "n": 1}) => Ok(()),
         found => Err(found.to_string()),
@@ -59,7 +59,7 @@ fn what_all_share_wins_at_the_start_and_stays_when_they_are_gone() {
 fn nonsense_in_what_all_share_is_left_alone_with_an_error() {
     let mut fixture = JoinFixture::new("common_malformed");
     fixture.scratch.write("one.json", r#"{"a": 1}"#);
-    let mut running = share(&fixture, &fixture.servers(), "one.json");
+    let mut running = join_common(&fixture, &fixture.servers(), "one.json");
     wait_znode(&mut fixture, COMMON, &json!({"a": 1}));
     fixture.zk.set(COMMON, "nonsense").unwrap();
     running.wait_log("malformed");
@@ -68,7 +68,7 @@ fn nonsense_in_what_all_share_is_left_alone_with_an_error() {
         let text = fixture.zk.get(COMMON).unwrap().text();
         if text == "nonsense" { Ok(()) } else { Err(text) }
     });
-    // Mended by somebody, it is what both sides go on with.
+    // After a repair, both sides are merged.
     fixture.zk.set(COMMON, r#"{"a":1,"b":1}"#).unwrap();
     wait_znode(&mut fixture, COMMON, &json!({"a": 2, "b": 1}));
     assert!(running.is_running());
@@ -78,7 +78,7 @@ fn nonsense_in_what_all_share_is_left_alone_with_an_error() {
 fn a_deleted_common_is_back_from_the_config() {
     let mut fixture = JoinFixture::new("common_deleted");
     fixture.scratch.write("one.json", r#"{"a": 1}"#);
-    let _running = share(&fixture, &fixture.servers(), "one.json");
+    let _running = join_common(&fixture, &fixture.servers(), "one.json");
     wait_znode(&mut fixture, COMMON, &json!({"a": 1}));
     fixture.zk.delete(COMMON).unwrap();
     wait_znode(&mut fixture, COMMON, &json!({"a": 1}));

@@ -1,14 +1,14 @@
-//! Several hosts and one record, while everything that can go wrong does.
+//! Several hosts that share one record, with races and faults.
 
 use super::fixture::{JoinFixture, edit, record};
-use super::shared::{COMMON, share, share_with, wait_znode};
+use super::shared::{COMMON, join_common, join_common_with, wait_znode};
 use farm_harness::{Acl, Ensemble, FaultProxy, Running, eventually, steadily};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
 
-/// Two hosts with a config each, `one.json` and the directory `two`. One machine
-/// has one `zkjoin` of a name, so the second one takes another way to the server.
+/// Two hosts with the configs `one.json` and the directory `two`. A machine can run one
+/// `zkjoin` per name and server, so each connects through its own proxy.
 struct Pair {
     fixture: JoinFixture,
     proxies: [FaultProxy; 2],
@@ -22,9 +22,9 @@ impl Pair {
         fixture.scratch.write("one.json", text);
         fs::create_dir(fixture.scratch.join("two")).unwrap();
         let proxies = [(); 2].map(|()| FaultProxy::start(Ensemble::shared().server(0).addr()));
-        let one = share(&fixture, &fixture.servers_at(proxies[0].addr()), "one.json");
+        let one = join_common(&fixture, &fixture.servers_at(proxies[0].addr()), "one.json");
         one.wait_log("joined; ");
-        let two = share(&fixture, &fixture.servers_at(proxies[1].addr()), "two");
+        let two = join_common(&fixture, &fixture.servers_at(proxies[1].addr()), "two");
         two.wait_log("joined; ");
         Self { fixture, proxies, hosts: [one, two] }
     }
@@ -82,9 +82,11 @@ fn a_hundred_edits_of_each_host_arrive_everywhere() {
         assert!(!host.stderr().contains("is lost"), "{}", host.stderr());
     }
     let version = pair.fixture.zk.get(COMMON).unwrap().stat.version;
-    steadily(Duration::from_secs(1), "peace", || match pair.fixture.zk.get(COMMON).unwrap() {
-        znode if znode.stat.version == version => Ok(()),
-        znode => Err(znode.text()),
+    steadily(Duration::from_secs(1), "nothing is written", || {
+        match pair.fixture.zk.get(COMMON).unwrap() {
+            znode if znode.stat.version == version => Ok(()),
+            znode => Err(znode.text()),
+        }
     });
 }
 
@@ -114,8 +116,8 @@ fn what_is_deleted_by_hand_is_back_and_no_edit_is_lost_by_it() {
     let mut pair = Pair::start("common_gone", r#"{"one":"0"}"#);
     let mut wanted = json!({"one": "0"});
     for round in 1..=10 {
-        // Versions start anew with a znode. A write that is under way must not meet the
-        // same number in the next life of it, as it may when it was hardly ever written.
+        // A new znode's version begins at 0 again. Raises the version, so that a pending
+        // compare-and-set on the old znode does not match the new one by chance.
         for _ in 0..20 {
             let text = pair.fixture.zk.get(COMMON).unwrap().text();
             pair.fixture.zk.set(COMMON, text).unwrap();
@@ -124,7 +126,7 @@ fn what_is_deleted_by_hand_is_back_and_no_edit_is_lost_by_it() {
         wanted["round"] = json!(round);
         pair.wait_all(&wanted);
         if round % 3 == 0 {
-            // A host may be quicker than we are.
+            // A host may create it again meanwhile.
             pair.fixture.zk.delete_recursive("/farm").unwrap_or_default();
         } else {
             pair.fixture.zk.delete(COMMON).unwrap_or_default();
@@ -171,7 +173,7 @@ fn outages_and_expired_sessions_lose_no_edit() {
 fn with_a_malformed_config_nothing_is_shared_and_nothing_overwritten() {
     let mut fixture = JoinFixture::new("common_bad_conf");
     fixture.scratch.write("one.json", "{\"a\": ");
-    let running = share(&fixture, &fixture.servers(), "one.json");
+    let running = join_common(&fixture, &fixture.servers(), "one.json");
     running.wait_log("the config is left alone");
     steadily(Duration::from_millis(300), "nothing is shared", || {
         match fixture.zk.exists(COMMON).unwrap() {
@@ -182,7 +184,7 @@ fn with_a_malformed_config_nothing_is_shared_and_nothing_overwritten() {
     fixture.zk.create_all(COMMON, r#"{"a":"theirs"}"#).unwrap();
     running.wait_log("joined; ");
     assert_eq!(fixture.scratch.read("one.json").unwrap(), "{\"a\": ");
-    // It is still the start: what all share replaces the config as a whole.
+    // zkjoin is still starting, so the shared record replaces the whole config.
     fixture.replace("one.json", r#"{"a": "mine", "b": "mine"}"#);
     eventually("the config is replaced", || match fixture.json("one.json")? {
         found if found == json!({"a": "theirs"}) => Ok(()),
@@ -198,7 +200,7 @@ fn nonsense_that_is_there_at_the_start_is_told_once_and_left_alone() {
     let text = r#"{"a":  "mine"}"#;
     fixture.scratch.write("one.json", text);
     fixture.zk.create_all(COMMON, "nonsense").unwrap();
-    let mut running = share(&fixture, &fixture.servers(), "one.json");
+    let mut running = join_common(&fixture, &fixture.servers(), "one.json");
     running.wait_log("ERROR the znode is malformed");
     running.signal(farm_harness::Signal::SIGHUP);
     fixture.replace("one.json", r#"{"a":  "edited"}"#);
@@ -220,7 +222,7 @@ fn an_absent_config_is_created_from_what_all_share() {
     for conf in ["one.json", "one.yaml"] {
         let mut fixture = JoinFixture::new("common_absent");
         fixture.zk.create_all(COMMON, r#"{"a":1,"b":{"c":"2"}}"#).unwrap();
-        let _running = share(&fixture, &fixture.servers(), conf);
+        let _running = join_common(&fixture, &fixture.servers(), conf);
         eventually("the config is there", || match fixture.scratch.read(conf)? {
             text if text.contains('a') && text.contains("\"2\"") => Ok(()),
             text => Err(text),
@@ -235,7 +237,7 @@ fn one_way_and_shared_the_config_wins_and_is_never_written() {
     let text = r#"{"a": 1,  "b": 1}"#;
     fixture.scratch.write("one.json", text);
     fixture.zk.create_all(COMMON, r#"{"a":9,"z":9}"#).unwrap();
-    let _running = share_with(&fixture, &fixture.servers(), "one.json", &["--import"]);
+    let _running = join_common_with(&fixture, &fixture.servers(), "one.json", &["--import"]);
     wait_znode(&mut fixture, COMMON, &json!({"a": 1, "b": 1}));
     edit(&mut fixture.zk, COMMON, |record| record["b"] = json!("remote"));
     steadily(Duration::from_millis(300), "the remote edit stands", || {
@@ -252,15 +254,15 @@ fn one_way_and_shared_the_config_wins_and_is_never_written() {
 fn what_all_share_may_be_forbidden_to_write() {
     let mut fixture = JoinFixture::new("common_forbidden");
     fixture.scratch.write("one.json", r#"{"a": 1}"#);
-    let mut running = share(&fixture, &fixture.servers(), "one.json");
+    let mut running = join_common(&fixture, &fixture.servers(), "one.json");
     wait_znode(&mut fixture, COMMON, &json!({"a": 1}));
     fixture.zk.add_auth("me:word").unwrap();
     fixture.zk.set_acl(COMMON, Acl::ReadOnly).unwrap();
     fixture.replace("one.json", r#"{"a": 2}"#);
     running.wait_log("not authorised");
-    steadily(Duration::from_secs(1), "it goes on and repeats nothing", || {
-        let told = running.stderr().matches("not authorised").count();
-        if running.is_running() && told == 1 { Ok(()) } else { Err(running.stderr()) }
+    steadily(Duration::from_secs(1), "it runs on and logs nothing again", || {
+        let logged = running.stderr().matches("not authorised").count();
+        if running.is_running() && logged == 1 { Ok(()) } else { Err(running.stderr()) }
     });
     fixture.zk.delete(COMMON).unwrap();
     wait_znode(&mut fixture, COMMON, &json!({"a": 2}));
@@ -271,17 +273,19 @@ fn one_zkjoin_on_a_host_keeps_what_all_share_and_it_needs_no_name() {
     let mut fixture = JoinFixture::new("common_twice");
     fixture.scratch.write("one.json", r#"{"a": 1}"#);
     fixture.scratch.write("two.json", r#"{"a": 2}"#);
-    let first = share(&fixture, &fixture.servers(), "one.json");
+    let first = join_common(&fixture, &fixture.servers(), "one.json");
     wait_znode(&mut fixture, COMMON, &json!({"a": 1}));
-    let second = share(&fixture, &fixture.servers(), "two.json").wait_exit();
+    let second = join_common(&fixture, &fixture.servers(), "two.json").wait_exit();
     second.code(75).stderr_has(&first.pid().to_string());
     assert_eq!(fixture.scratch.read("two.json").unwrap(), r#"{"a": 2}"#);
-    // A host of its own right beside it is another matter.
+    // A host's own zkjoin can run beside it.
     fixture.dir(&[("b", "1")]);
     let host = fixture.join("conf", &[]);
     assert_eq!(fixture.zk.children("/farm").unwrap(), ["common", "host"]);
     drop((first, host));
-    share_with(&fixture, &fixture.servers(), "one.json", &["--name", "x"]).wait_exit().code(2);
+    join_common_with(&fixture, &fixture.servers(), "one.json", &["--name", "x"])
+        .wait_exit()
+        .code(2);
 }
 
 #[test]
@@ -294,7 +298,7 @@ fn a_host_that_slept_through_edits_merges_them_when_it_wakes() {
         let value = json!(round.to_string());
         pair.edit_one("a", &value);
         if round == 2 {
-            // What the sleeper knew is gone and made anew.
+            // The znode is deleted and created while the host is stopped.
             let before = id(&mut pair.fixture);
             pair.fixture.zk.delete(COMMON).unwrap();
             eventually("it is back", || match pair.fixture.zk.get(COMMON) {
@@ -318,8 +322,8 @@ fn whoever_comes_first_nobody_s_config_is_mixed_in() {
         fixture.scratch.write("two/a", "two");
         fixture.scratch.write("two/two", "2");
         let proxy = FaultProxy::start(Ensemble::shared().server(0).addr());
-        let one = share(&fixture, &fixture.servers(), "one.json");
-        let two = share(&fixture, &fixture.servers_at(proxy.addr()), "two");
+        let one = join_common(&fixture, &fixture.servers(), "one.json");
+        let two = join_common(&fixture, &fixture.servers_at(proxy.addr()), "two");
         one.wait_log("joined; ");
         two.wait_log("joined; ");
         eventually("both have the record of one of them", || {

@@ -1,4 +1,4 @@
-//! What is there, or not, when it starts; and what goes missing later.
+//! Configs and znodes that are missing or malformed at the start or later.
 
 use super::fixture::{ENTRY, JoinFixture, hostname, record};
 use farm_harness::{Create, Signal, eventually, patience, steadily};
@@ -61,7 +61,7 @@ fn a_config_that_gets_malformed_keeps_the_znode_and_merges_when_it_is_mended() {
     fixture.replace("db.json", &json!({"a": 2, "b": 1, "hostname": hostname()}).to_string());
     fixture.wait_record(json!({"a": 2, "b": 2}));
     fixture.wait_json("db.json", json!({"a": 2, "b": 2}));
-    // An empty file is no empty record.
+    // An empty file is malformed, not an empty record.
     fixture.scratch.write("db.json", "");
     running.wait_log_times("the config is left alone", 2);
     assert_eq!(fixture.record()["a"], json!(2));
@@ -76,7 +76,7 @@ fn a_config_file_that_is_deleted_takes_nothing_from_the_znode() {
     fs::remove_file(fixture.scratch.join("db.json")).unwrap();
     running.wait_log("there is no config");
     assert_eq!(fixture.record(), json!({"a": 1, "hostname": hostname()}));
-    // News from the other side bring it back, whole.
+    // A remote edit creates the whole file again.
     fixture.edit(|record| record["b"] = json!(2));
     fixture.wait_json("db.json", json!({"a": 1, "b": 2}));
 }
@@ -110,7 +110,7 @@ fn a_farm_that_is_deleted_as_a_whole_is_back_at_once() {
     fixture.dir(&[("a", "1")]);
     let _running = fixture.join("conf", &[]);
     for _ in 0..5 {
-        // The host may be back before the farm is gone.
+        // Fails if the host joins again meanwhile.
         fixture.zk.delete_recursive("/farm").unwrap_or_default();
         fixture.wait_record(json!({"a": "1"}));
     }
@@ -127,7 +127,7 @@ fn a_malformed_znode_is_repaired_and_the_config_left_alone() {
     let running = fixture.join("conf", &[]);
     let deep = "[".repeat(100_000);
     for nonsense in ["", "nonsense", "[1]", "{\"a\":", "\u{0}", "{\"a\":1,\"a\":", &deep] {
-        // No bytes are the empty record: every field was removed.
+        // No bytes mean an empty record, see below.
         if nonsense.is_empty() {
             continue;
         }
@@ -167,7 +167,7 @@ fn a_crash_and_a_restart_never_show_the_host_missing() {
         let second = fixture.join("conf", &[]);
         let new = fixture.zk.get(ENTRY).unwrap().stat;
         assert_ne!(new.ephemeral_owner, old.ephemeral_owner, "{}", second.stderr());
-        // The old session ends meanwhile.
+        // The old session expires meanwhile.
         steadily(TIMEOUT * 2 + Duration::from_millis(500), "the znode of the new one", || {
             match fixture.zk.get(ENTRY) {
                 Ok(znode) if znode.stat.czxid == new.czxid => Ok(()),
@@ -178,7 +178,7 @@ fn a_crash_and_a_restart_never_show_the_host_missing() {
         let (looks, missing) = watch.join().unwrap();
         assert!(looks > 100, "only {looks} looks");
         assert_eq!(missing, 0, "of {looks} looks");
-        // The type came from the znode that was left over.
+        // The type comes from the znode that was left over.
         fixture.wait_record(json!({"a": "1", "number": 7}));
         assert!(!second.stderr().contains("taken"), "{}", second.stderr());
     });

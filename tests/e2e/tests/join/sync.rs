@@ -1,4 +1,4 @@
-//! An edit on one side reaches the other.
+//! Edits on one side reach the other side.
 
 use super::fixture::{ENTRY, JoinFixture, hostname, record};
 use farm_harness::{Create, eventually, eventually_within};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
 
-/// The example of the manual that these tools grew from.
+/// The example of zkfarmer's manual.
 #[test]
 fn a_host_shows_its_config_and_takes_edits_from_anywhere() {
     let mut fixture = JoinFixture::new("the_example");
@@ -33,7 +33,7 @@ fn a_host_shows_its_config_and_takes_edits_from_anywhere() {
 
     super::fixture::edit(&mut fixture.zk, path, |record| record["enabled"] = json!("0"));
     fixture.wait_file("conf/enabled", "0");
-    // Fields that nobody touched are as they were typed.
+    // Unchanged fields keep their bytes.
     fixture.wait_file("conf/mysql/replication_delay", "0\n");
     eventually("the farm has its size", || match record(&mut fixture.zk, "/services/db")? {
         farm if farm["size"] == json!(1) => Ok(()),
@@ -50,7 +50,7 @@ fn every_way_to_edit_a_directory_reaches_the_znode() {
 
     fixture.scratch.write("conf/a", "one\n");
     fixture.wait_record(json!({"a": "one", "b": "2"}));
-    // The staged file of an editor may itself be seen for a moment; it must not stay.
+    // The editor's temporary file may appear as a field, but must not stay.
     fixture.replace("conf/b", "two");
     fixture.wait_record(json!({"a": "one", "b": "two"}));
     fs::remove_file(fixture.scratch.join("conf/a")).unwrap();
@@ -65,7 +65,7 @@ fn every_way_to_edit_a_directory_reaches_the_znode() {
         deep[format!("quick{n}")] = json!({"x": {"y": n.to_string()}});
     }
     fixture.wait_record(json!({"b": "two", "deep": deep}));
-    // A directory that was made after the start is watched like the others.
+    // A directory that was created after the start is watched, too.
     fixture.scratch.write("conf/deep/quick7/x/y", "late");
     deep["quick7"]["x"]["y"] = json!("late");
     fixture.wait_record(json!({"b": "two", "deep": deep}));
@@ -87,7 +87,7 @@ fn a_writer_that_keeps_the_file_open_is_heard_within_a_second() {
     let mut file = fs::File::options().write(true).open(fixture.scratch.join("conf/a")).unwrap();
     file.write_all(b"1").unwrap();
     fixture.wait_record(json!({"a": "1"}));
-    // It never pauses for long enough to be done.
+    // The writer never pauses for long enough to be considered done.
     let mut n = 100;
     eventually_within(Duration::from_secs(3), "some of it arrives", || {
         n += 1;
@@ -184,7 +184,7 @@ fn a_remote_edit_reaches_a_json_and_a_yaml_file() {
             let has = text.contains("number") && text.contains("none") && !text.contains("\"1\"");
             if has { Ok(()) } else { Err(text) }
         });
-        // The file means the same as the znode: another edit of it changes nothing else.
+        // The file is equal to the znode: an edit of it changes nothing else.
         let text = fixture.scratch.read(conf).unwrap().replace("number", "figure");
         fixture.replace(conf, &text);
         fixture.wait_record(json!({"n": {"figure": 10, "text": "10", "none": null}}));

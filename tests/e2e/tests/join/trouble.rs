@@ -1,4 +1,4 @@
-//! ZooKeeper is not there, or says no.
+//! ZooKeeper is unreachable or refuses requests.
 
 use super::fixture::{ENTRY, JoinFixture, edit, hostname};
 use farm_harness::{Acl, FaultProxy, Signal, eventually, free_port, patience, steadily};
@@ -52,11 +52,11 @@ fn what_is_forbidden_later_is_told_once_and_tried_again() {
     fixture.zk.set_acl(ENTRY, Acl::ReadOnly).unwrap();
     fixture.scratch.write("conf/a", "2");
     running.wait_log("not authorised");
-    steadily(Duration::from_secs(1), "it goes on", || {
-        let told = running.stderr().matches("not authorised").count();
-        if running.is_running() && told == 1 { Ok(()) } else { Err(running.stderr()) }
+    steadily(Duration::from_secs(1), "it runs on", || {
+        let logged = running.stderr().matches("not authorised").count();
+        if running.is_running() && logged == 1 { Ok(()) } else { Err(running.stderr()) }
     });
-    // Only an end of the znode helps: its list can't be changed by anybody.
+    // Nobody may change this access list, so the znode must be deleted.
     fixture.zk.delete(ENTRY).unwrap();
     fixture.wait_record(json!({"a": "2"}));
 }
@@ -134,7 +134,7 @@ fn edits_on_both_sides_of_an_outage_are_merged() {
     running.wait_log("field=both remote=\"2\" local=\"1\"");
     assert_eq!(fixture.zk.get(ENTRY).unwrap().stat.ephemeral_owner, owner);
 
-    // The same when the session does not live through it: the base is still what was agreed.
+    // The same if the session expires: the merge base is still the last common record.
     proxy.refuse();
     proxy.expire().unwrap();
     fixture.scratch.write("conf/l", "2");
@@ -160,9 +160,9 @@ fn everything_gone_for_long_costs_little_and_heals() {
         let now = fixture.scratch.read("db.json")?;
         if now == text { Ok(()) } else { Err(now) }
     });
-    let said = running.stderr().lines().count() - lines;
-    assert!(said <= 3, "{}", running.stderr());
-    assert_eq!(fixture.zk.exists(ENTRY).unwrap(), None, "its time is over");
+    let lines_logged = running.stderr().lines().count() - lines;
+    assert!(lines_logged <= 3, "{}", running.stderr());
+    assert_eq!(fixture.zk.exists(ENTRY).unwrap(), None, "its session has expired");
     proxy.accept();
     fixture.wait_record(json!({"a": 1}));
     edit(&mut fixture.zk, ENTRY, |record| record["b"] = json!(2));
@@ -182,7 +182,7 @@ fn it_stops_at_once_during_an_outage() {
         running.wait_log("joined; ");
         if is_mute {
             proxy.stall();
-            // A request is under way that nobody answers.
+            // A pending request that is not answered.
             fixture.scratch.write("conf/a", "2");
         } else {
             proxy.refuse();

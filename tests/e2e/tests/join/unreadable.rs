@@ -1,4 +1,4 @@
-//! Configs that can't be read, or not yet.
+//! Configs that can't be read, or only later.
 
 use super::fixture::{ENTRY, JoinFixture, edit, hostname, record};
 use farm_harness::{Running, Tool, eventually, patience, steadily};
@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
-/// As somebody whom modes of files mean something.
+/// Starts zkjoin as a user to whom file modes apply.
 #[track_caller]
 fn join_as_nobody(fixture: &JoinFixture, conf: &str) -> Running {
     let running = Tool::unprivileged("zkjoin", &fixture.scratch)
@@ -45,8 +45,8 @@ fn a_file_of_a_directory_that_may_not_be_read_is_no_deleted_field() {
         fixture.scratch.write("conf/a", "1");
         fixture.wait_record(whole.clone());
     }
-    let told = running.stderr().lines().count();
-    assert!(told < 20, "{}", running.stderr());
+    let logged = running.stderr().lines().count();
+    assert!(logged < 20, "{}", running.stderr());
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_file_that_may_not_be_read_keeps_the_znode_and_is_told_once() {
     set_mode(&fixture, "conf", 0o777);
     let mut running = join_as_nobody(&fixture, "conf/db.json");
     fixture.wait_record(json!({"a": 1}));
-    // Who may not read it, maybe this test too, still sees whether it is the same file.
+    // Metadata can be read without permission to read the file.
     let path = fixture.scratch.join("conf/db.json");
     let identity = || fs::metadata(&path).map(|file| (file.ino(), file.mtime_nsec(), file.len()));
     let before = identity().unwrap();
@@ -71,7 +71,7 @@ fn a_file_that_may_not_be_read_keeps_the_znode_and_is_told_once() {
         if now == before { Ok(()) } else { Err(format!("{now:?}")) }
     });
     assert_eq!(running.stderr().matches("left alone").count(), 1, "{}", running.stderr());
-    // That it may be read again is no event of the file's content: it is heard all the same.
+    // A change of the mode is no change of the content, so HUP makes zkjoin read it.
     set_mode(&fixture, "conf/db.json", 0o666);
     running.signal(farm_harness::Signal::SIGHUP);
     fixture.wait_json("conf/db.json", json!({"a": 1, "b": 2}));
@@ -127,7 +127,7 @@ fn a_directory_where_a_file_is_expected_and_the_other_way_round() {
 #[test]
 fn a_half_written_file_is_not_taken_while_its_writer_is_at_it() {
     let mut fixture = JoinFixture::new("half_written");
-    // As it shall be: nothing is written that would make it be read.
+    // Already as zkjoin would write it, so that zkjoin does not write and then read it.
     fixture.scratch.write("db.json", json!({"a": 1, "hostname": hostname()}).to_string());
     let running = fixture.join("db.json", &["--settle", "900ms"]);
     let whole = json!({"a": 2, "b": "text", "hostname": hostname()}).to_string();
@@ -137,11 +137,11 @@ fn a_half_written_file_is_not_taken_while_its_writer_is_at_it() {
         last = Instant::now();
         file.write_all(&[*byte]).unwrap();
     }
-    // Open still, and quiet: it is taken after the time to settle.
+    // The file is still open: it is read after the settle time.
     fixture.wait_record(json!({"a": 2, "b": "text"}));
     assert!(last.elapsed() > Duration::from_millis(700), "{:?}", last.elapsed());
     assert!(!running.stderr().contains("left alone"), "{}", running.stderr());
-    // Closed, it is taken at once.
+    // A file that is closed is read at once.
     let start = Instant::now();
     fixture.scratch.write("db.json", json!({"a": 3, "hostname": hostname()}).to_string());
     fixture.wait_record(json!({"a": 3}));
@@ -167,7 +167,7 @@ fn a_yaml_file_follows_and_keeps_its_types() {
         found => Err(found),
     });
     fixture.replace("db.yml", "a: &x {k: 1}\nb: *x\nc: .nan\n");
-    steadily(Duration::from_millis(300), "what can't be told in JSON is refused", || {
+    steadily(Duration::from_millis(300), "what JSON can't express is refused", || {
         let found = record(&mut fixture.zk, ENTRY)?;
         if found["b"] == "yes" { Ok(()) } else { Err(found.to_string()) }
     });

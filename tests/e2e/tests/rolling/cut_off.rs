@@ -1,30 +1,30 @@
-//! A member that loses ZooKeeper at some point of its turn: for a moment, for longer than
-//! its session alive_fifos, or with its session ended behind its back.
+//! A member that loses ZooKeeper at some point of its turn: for a short time, for longer
+//! than its session lasts, or because the server ends its session.
 //!
-//! In each scenario a member written in Ruby stands in line behind ours. Where our session
-//! is over, that one's turn comes, and ours has to wait for another.
+//! In each scenario a member written in Ruby is queued behind ours. If our session ends,
+//! the Ruby member gets the turn, and ours queues again.
 
 use super::fixture::{Contender, Gate, GroupFixture, Member};
 use super::observer::ChildEvent;
 use farm_harness::{FaultProxy, Running, Signal, eventually, steadily};
 use std::time::Duration;
 
-/// What befalls the proxy.
+/// The kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    /// The connection ends; the session alive_fifos on.
+    /// The connection is closed; the session lives on.
     Cut,
-    /// Nothing comes through until the server has given the session up.
+    /// The proxy stalls until the server has expired the session.
     Silence,
-    /// The server has ended the session.
+    /// The server ends the session.
     Expiry,
-    /// Our host stands still until the server has given the session up; its child does not.
+    /// zkexec is stopped by SIGSTOP until the server has expired the session; its child runs.
     Freeze,
 }
 
 const FAULTS: [Fault; 4] = [Fault::Cut, Fault::Silence, Fault::Expiry, Fault::Freeze];
 
-/// A member behind a proxy, and who comes after it.
+/// A member behind a proxy, and the Ruby member that is queued behind it.
 struct Scenario {
     group: GroupFixture<'static>,
     proxy: FaultProxy,
@@ -44,7 +44,7 @@ impl Scenario {
         Self { group, proxy, member, fault, ruby: None, pid }
     }
 
-    /// Whether a contender of ours is in line.
+    /// Whether a contender is ours.
     fn is_ours(&self, one: &Contender) -> bool {
         one.pid == Some(self.member.pid())
     }
@@ -56,12 +56,12 @@ impl Scenario {
             Fault::Cut => self.proxy.cut(),
             Fault::Expiry => {
                 self.proxy.expire().unwrap();
-                // Nobody but us ends sessions so early, while they are surely alive.
+                // Waits until zkexec has noticed: no timeout ends a session this early.
                 self.member.wait_log("lost the lock");
             }
             Fault::Silence => {
                 self.proxy.stall();
-                // Given up by the server, some time after it has heard nothing more.
+                // The server expires the session when its timeout has passed.
                 self.group.wait_ruby_holds(&behind);
             }
             Fault::Freeze => {
@@ -71,7 +71,7 @@ impl Scenario {
         }
     }
 
-    /// What works on old content goes on as long as nobody grants it a turn.
+    /// The child runs on, on the old content, as long as the member has no turn.
     fn assert_untouched(&self) {
         let events = self.group.observer.events_of(0);
         let is_touched = events.iter().any(|event| {
@@ -85,7 +85,7 @@ impl Scenario {
         match self.fault {
             Fault::Silence => {
                 self.proxy.pass();
-                // What was held back for so long is of no use to anybody.
+                // The bytes held back belong to a connection that zkexec has given up.
                 self.proxy.cut();
             }
             Fault::Freeze => self.member.signal(Signal::SIGCONT),
@@ -93,7 +93,7 @@ impl Scenario {
         }
     }
 
-    /// Nothing was touched: the turn goes on, or is waited for again.
+    /// Expects that nothing was touched, and that the turn goes on or the member queues again.
     fn goes_on_before_the_stop(mut self) {
         let ruby = self.ruby.take().unwrap();
         if self.fault != Fault::Cut {
@@ -101,7 +101,7 @@ impl Scenario {
             self.assert_untouched();
             self.clear_fault();
             let pid = Some(self.member.pid());
-            self.group.wait_queue("ours is behind", |queue| {
+            self.group.wait_queue("ours is second", |queue| {
                 queue.len() == 2 && queue[0].name == ruby && queue[1].pid == pid
             });
             steadily(Duration::from_millis(200), "it waits", || {
@@ -118,7 +118,7 @@ impl Scenario {
         self.ends_well();
     }
 
-    /// The child comes up while ZooKeeper is away.
+    /// Expects that the child is started while ZooKeeper is away.
     fn goes_on_after_the_stop(mut self) {
         let ruby = self.ruby.take().unwrap();
         if self.fault == Fault::Freeze {
@@ -129,13 +129,13 @@ impl Scenario {
             self.clear_fault();
         }
         self.group.wait_ruby_holds(&ruby);
-        // Nothing more is to be done, and so nothing more is asked for.
+        // The member has nothing left to do and does not queue again.
         self.group.wait_queue("ruby is alone", |queue| queue.len() == 1);
         self.group.ruby_leave(&ruby);
         self.ends_well();
     }
 
-    /// There was one restart, and the next content finds everything in order.
+    /// Expects that there was one restart, and that the next content is rolled out.
     fn ends_well(mut self) {
         self.group.wait_queue_empty();
         assert_eq!(self.group.observer.down_count(0), 1, "{:?}", self.group.observer.events_of(0));
@@ -147,7 +147,7 @@ impl Scenario {
     }
 }
 
-/// Plays a scenario under each fault, all at once.
+/// Runs a scenario with each fault, all at the same time.
 fn each_fault(scenario: impl Fn(Fault) + Sync) {
     std::thread::scope(|scope| {
         for fault in FAULTS {
@@ -180,7 +180,7 @@ fn while_it_waits_nothing_is_stopped_and_it_queues_again() {
                 scenario.group.wait_contenders(&scenario.member, 0);
             }
         }
-        // The turn might be ours by now, and is another's.
+        // Without the fault, the turn would be ours now.
         scenario.group.ruby_leave(&first);
         if fault == Fault::Cut {
             scenario.group.wait_healthy_on(0, "v2");
@@ -199,11 +199,11 @@ fn as_soon_as_it_has_its_turn_nothing_is_stopped_and_it_queues_again() {
         let mut scenario = Scenario::begin("as_soon_as_it_has_its_turn", fault, |member| member);
         scenario.proxy.slow(Duration::from_millis(300));
         scenario.group.publish("v2");
-        // It is reading again now, and that takes a while.
+        // The member reads the content again now, which takes a while.
         scenario.member.wait_log("acquired the lock");
         scenario.inject_fault();
         if fault != Fault::Silence {
-            // What was on its way arrives now.
+            // The delayed frames arrive now.
             scenario.proxy.slow(Duration::ZERO);
         }
         scenario.goes_on_before_the_stop();
@@ -218,7 +218,7 @@ fn while_its_content_is_checked_nothing_is_stopped_and_it_queues_again() {
         scenario.group.publish("v2");
         scenario.group.observer.wait_event_times(0, 2, &ChildEvent::Checking);
         scenario.inject_fault();
-        // It may go on now, as far as it knows.
+        // The check succeeds, and nothing else tells the member to wait.
         check.open();
         if fault == Fault::Silence {
             scenario.member.wait_log("no connection to ZooKeeper; the turn waits");
@@ -292,7 +292,7 @@ fn new_content_for_an_unconfirmed_child_waits_for_a_new_turn() {
 
 #[test]
 fn without_zookeeper_children_run_on_and_are_watched() {
-    // Both are cut off for longer than their sessions live: `FARM_OUTAGE=60` is a minute.
+    // Both are cut off for longer than their sessions last. `FARM_OUTAGE` sets the seconds.
     let outage = std::env::var("FARM_OUTAGE").ok().and_then(|text| text.parse().ok());
     let outage = Duration::from_secs(outage.unwrap_or(5));
     let mut group = GroupFixture::new("without_zookeeper_children_run_on_and_are_watched", 2);
@@ -311,7 +311,7 @@ fn without_zookeeper_children_run_on_and_are_watched() {
         let downs = group.observer.down_count(0) + group.observer.down_count(1);
         if downs == 0 { Ok(()) } else { Err(format!("{:?}", group.observer.observations())) }
     });
-    // They are checked as ever.
+    // Health checks go on.
     for who in [0, 1] {
         let healthy = ChildEvent::Healthy("v1".to_owned());
         let seen = |group: &GroupFixture<'_>| {
@@ -320,16 +320,16 @@ fn without_zookeeper_children_run_on_and_are_watched() {
         group.observer.wait_event_times(who, seen(&group) + 2, &healthy);
         assert_eq!(group.observer.wait_up(who, "v1"), pids[who]);
     }
-    // One that ends by itself ends its zkexec too.
+    // If a child ends by itself, so does its zkexec.
     let pid = nix::unistd::Pid::from_raw(i32::try_from(pids[1]).unwrap());
     nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
     running[1].wait_exit().code(137);
-    eventually("somebody is alerted", || {
+    eventually("an alert", || {
         let text = group.scratch.read("alert")?;
         if text == "exit 137\n" { Ok(()) } else { Err(text) }
     });
     proxy.accept();
-    // The one before may have been silent for too long.
+    // The former client may have been idle for too long.
     group.zk = group.new_client();
     group.wait_healthy_on(0, "v2");
     group.wait_queue_empty();

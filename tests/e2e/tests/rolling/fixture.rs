@@ -1,4 +1,4 @@
-//! A group of members that restart in turn, each in a directory of its own.
+//! A group of members that restart in turn, each in its own directory.
 
 use super::observer::{ChildEvent, Observer};
 use farm_harness::{Chroot, Ensemble, FaultProxy, Running, Scratch, Tool, Zk, ZkError, eventually};
@@ -12,11 +12,11 @@ use std::io::Write;
 /// The znode that all members mirror.
 pub(crate) const CONF: &str = "/conf";
 
-/// Where the contenders of the group are.
+/// The znode whose children are the contenders of the group.
 pub(crate) const QUEUE: &str = "/_zklocking/web";
 
-/// The child. What it runs on says a version and how it behaves: `dies` and `leaves` end
-/// at once, with 1 and 0. It ends on TERM; through the gate `end` if there is one.
+/// The child. Its content is a version and an optional behaviour: `dies` and `leaves` exit
+/// at once, with 1 and 0. On TERM it exits, after the gate `end` if there is one.
 const CHILD: &str = r#"
 who=$1
 exec 8>alive
@@ -38,16 +38,15 @@ case $how in
 esac
 trap on_term TERM
 trap on_hup HUP
-# Not for long: who is killed with its zkexec leaves it behind.
+# Short, because a child that is killed together with zkexec leaves it behind.
 while :; do
     sleep 20 8>&- &
     wait $!
 done
 "#;
 
-/// The health check: takes so many seconds, or until the gate `health` opens. `unwell`
-/// content never works, and `killed` content is the end of the child just before it is
-/// found to work.
+/// The health check. It takes the given seconds, or until the gate `health` opens. It fails
+/// on `unwell` content; on `killed` content it kills the child and succeeds.
 const HEALTH: &str = r#"
 who=$1
 sleep "$2"
@@ -66,14 +65,14 @@ esac
 echo "$who healthy $version" >../events
 "#;
 
-/// Says no to content that is `refused`, after the gate `check`.
+/// The check of the content. It refuses `refused` content, after the gate `check`.
 const CHECK: &str = r#"
 echo "$1 checking" >../events
 if [ -p check ]; then read -r _ <check; fi
 ! grep -q refused "$2"
 "#;
 
-/// A gate that a script waits at; open from when the test says so.
+/// A fifo at which a script waits until the test opens it.
 #[derive(Debug)]
 pub(crate) struct Gate {
     path: std::path::PathBuf,
@@ -82,15 +81,15 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn open(&mut self) {
-        // Held for reading too, so that nobody has to wait for the other end; a line for
-        // each who passes.
+        // Open for reading too, so that opening does not block. Each script that passes takes
+        // one line.
         let mut file = OpenOptions::new().read(true).write(true).open(&self.path).unwrap();
         file.write_all(&[b'\n'; 1000]).unwrap();
         self.held = Some(file);
     }
 }
 
-/// Somebody in the line, by the name of the znode and the process on its card.
+/// A contender: the name of its znode, and the pid in its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Contender {
     pub(crate) name: String,
@@ -106,7 +105,7 @@ pub(crate) struct GroupFixture<'a> {
 }
 
 impl GroupFixture<'static> {
-    /// Room for so many members on the shared server.
+    /// A group of `members` on the shared server.
     #[track_caller]
     pub(crate) fn new(test: &str, members: usize) -> Self {
         Self::on(Ensemble::shared(), test, members)
@@ -129,7 +128,7 @@ impl<'a> GroupFixture<'a> {
         Self { zk, observer: Observer::open(scratch.path(), members), scratch, members, chroot }
     }
 
-    /// Another observer.
+    /// Another client.
     #[track_caller]
     pub(crate) fn new_client(&self) -> Zk {
         self.chroot.zk()
@@ -139,7 +138,7 @@ impl<'a> GroupFixture<'a> {
         self.chroot.connect_string()
     }
 
-    /// The place of this test behind another address.
+    /// The connect string of this test's chroot at another address.
     pub(crate) fn servers_at(&self, addr: impl Display) -> String {
         format!("{addr}{}", self.chroot.path())
     }
@@ -149,7 +148,7 @@ impl<'a> GroupFixture<'a> {
         FaultProxy::start(Ensemble::shared().server(0).addr())
     }
 
-    /// `zkexec` of a member whose health is found at once.
+    /// A member whose health check takes no time.
     pub(crate) fn zkexec(&self, who: usize) -> Member {
         Member {
             who,
@@ -163,7 +162,7 @@ impl<'a> GroupFixture<'a> {
         }
     }
 
-    /// Starts it and waits until its child runs on this content.
+    /// Starts a member and waits until its child runs on this content.
     #[track_caller]
     pub(crate) fn start(&self, member: &Member, version: &str) -> Running {
         let running = member.tool().spawn();
@@ -171,7 +170,7 @@ impl<'a> GroupFixture<'a> {
         running
     }
 
-    /// A gate in a member's directory that nobody passes yet.
+    /// Makes a closed gate in a member's directory.
     #[track_caller]
     pub(crate) fn gate(&self, who: usize, name: &str) -> Gate {
         let path = self.scratch.join(format!("{who}/{name}"));
@@ -179,7 +178,7 @@ impl<'a> GroupFixture<'a> {
         Gate { path, held: None }
     }
 
-    /// The same gate, and nobody passes any more.
+    /// Replaces a gate by a closed one.
     #[track_caller]
     pub(crate) fn gate_anew(&self, who: usize, name: &str) -> Gate {
         std::fs::remove_file(self.scratch.join(format!("{who}/{name}"))).unwrap();
@@ -191,19 +190,19 @@ impl<'a> GroupFixture<'a> {
         self.zk.set(CONF, content).unwrap();
     }
 
-    /// What is in a member's file.
+    /// The content of a member's file.
     #[track_caller]
     pub(crate) fn file(&self, who: usize) -> String {
         self.scratch.read(format!("{who}/conf")).unwrap()
     }
 
-    /// Who is in line, in order.
+    /// The contenders in their order.
     #[track_caller]
     pub(crate) fn queue(&mut self) -> Vec<Contender> {
         queue(&mut self.zk)
     }
 
-    /// Waits until the line is what the probe wants.
+    /// Waits until the queue satisfies the probe.
     #[track_caller]
     pub(crate) fn wait_queue(&mut self, what: &str, probe: impl Fn(&[Contender]) -> bool) {
         eventually(what, || {
@@ -212,20 +211,20 @@ impl<'a> GroupFixture<'a> {
         });
     }
 
-    /// Waits until a process stands in line so many times.
+    /// Waits until a process has this many contenders.
     #[track_caller]
     pub(crate) fn wait_contenders(&mut self, running: &Running, times: usize) {
         let pid = Some(running.pid());
-        let what = format!("{} stands in queue {times} times", running.pid());
+        let what = format!("{} has {times} contenders", running.pid());
         self.wait_queue(&what, |queue| queue.iter().filter(|one| one.pid == pid).count() == times);
     }
 
     #[track_caller]
     pub(crate) fn wait_queue_empty(&mut self) {
-        self.wait_queue("nobody is in queue", <[_]>::is_empty);
+        self.wait_queue("the queue is empty", <[_]>::is_empty);
     }
 
-    /// Stands in line as a member written in Ruby does.
+    /// Queues as a member written in Ruby does.
     #[track_caller]
     pub(crate) fn ruby_enqueue(&mut self) -> String {
         loop {
@@ -237,7 +236,7 @@ impl<'a> GroupFixture<'a> {
         }
     }
 
-    /// Leaves as it does: the directory goes with the last one.
+    /// Leaves the queue as a member written in Ruby does: the last one deletes the directory.
     #[track_caller]
     pub(crate) fn ruby_leave(&mut self, name: &str) {
         self.zk.delete(&format!("{QUEUE}/{name}")).unwrap();
@@ -247,7 +246,8 @@ impl<'a> GroupFixture<'a> {
         }
     }
 
-    /// Leaves in a race with others who come meanwhile.
+    /// Leaves the queue and tries to delete the directory repeatedly, in a race with others who
+    /// queue meanwhile.
     #[track_caller]
     pub(crate) fn ruby_leave_racing(&mut self, name: &str) {
         self.zk.delete(&format!("{QUEUE}/{name}")).unwrap();
@@ -259,7 +259,7 @@ impl<'a> GroupFixture<'a> {
         }
     }
 
-    /// Waits until it is Ruby's turn: nobody comes before.
+    /// Waits until the Ruby member is the first in the queue.
     #[track_caller]
     pub(crate) fn wait_ruby_holds(&mut self, name: &str) {
         self.wait_queue(&format!("{name} is the first"), |queue| {
@@ -267,7 +267,7 @@ impl<'a> GroupFixture<'a> {
         });
     }
 
-    /// Waits until a member works on this content, on the disk and as a child.
+    /// Waits until a member is healthy on this content, and checks its file and its child.
     #[track_caller]
     pub(crate) fn wait_healthy_on(&self, who: usize, version: &str) -> u32 {
         self.observer.wait_event(who, &ChildEvent::Healthy(version.to_owned()));
@@ -283,7 +283,7 @@ impl<'a> GroupFixture<'a> {
     }
 }
 
-/// Who is in line, in order.
+/// The contenders in their order.
 #[track_caller]
 pub(crate) fn queue(zk: &mut Zk) -> Vec<Contender> {
     let names = match zk.children(QUEUE) {
@@ -299,7 +299,7 @@ pub(crate) fn queue(zk: &mut Zk) -> Vec<Contender> {
     names.into_iter().filter_map(info).collect()
 }
 
-/// How a zkexec is to be started.
+/// The options of a zkexec.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     pub(crate) who: usize,
@@ -313,13 +313,13 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Behind this address.
+    /// Sets the servers.
     pub(crate) fn at(mut self, servers: String) -> Self {
         self.servers = servers;
         self
     }
 
-    /// With a health check that takes so many seconds.
+    /// Sets how many seconds the health check takes.
     pub(crate) fn healthy_after(mut self, seconds: f64) -> Self {
         self.health = Some(format!("sh ../health.sh {} {seconds}", self.who));
         self
@@ -330,25 +330,25 @@ impl Member {
         self
     }
 
-    /// With this time to become healthy.
+    /// Sets the health delay.
     pub(crate) fn delay(mut self, delay: &'static str) -> Self {
         self.delay = delay;
         self
     }
 
-    /// With this session timeout.
+    /// Sets the session timeout.
     pub(crate) fn timeout(mut self, timeout: &'static str) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// With a file of this mode.
+    /// Sets the mode of the file.
     pub(crate) fn mode(mut self, mode: &str) -> Self {
         self.mirror += &format!(",mode={mode}");
         self
     }
 
-    /// With a check of the content.
+    /// Adds a check of the content.
     pub(crate) fn checked(mut self) -> Self {
         self.mirror += &format!(",check=sh ../check.sh {} {{}}", self.who);
         self
@@ -363,7 +363,7 @@ impl Member {
         self.tool_of(&["sh", "../child.sh", &self.who.to_string()])
     }
 
-    /// With another child.
+    /// Runs another child.
     pub(crate) fn tool_of(&self, argv: &[&str]) -> Tool {
         let mut args =
             vec!["-c", &self.servers, "--session-timeout", self.timeout, "-m", &self.mirror];

@@ -1,4 +1,4 @@
-//! Members that all work: who acts when, and who is told what.
+//! Rolling restarts without faults: the order of turns, and what is logged and shown.
 
 use super::fixture::GroupFixture;
 use super::observer::{ChildEvent, Observation};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// From the end of each one's child until the next one's, for a roll of all of them.
+/// The first `Down`, `Up` and `Healthy` events of each member in a roll, in order.
 fn order_of(observations: &[Observation], version: &str) -> Vec<(usize, ChildEvent)> {
     let since =
         observations.iter().position(|observation| observation.event == ChildEvent::Down).unwrap();
@@ -21,7 +21,7 @@ fn order_of(observations: &[Observation], version: &str) -> Vec<(usize, ChildEve
     };
     let mut seen = BTreeSet::new();
     let concerned = observations[since..].iter().filter(|observation| concerns(&observation.event));
-    // Health goes on being checked.
+    // Later health checks repeat `Healthy`.
     let first = concerned
         .filter(|observation| seen.insert((observation.who, format!("{:?}", observation.event))));
     first.map(|observation| (observation.who, observation.event.clone())).collect()
@@ -69,7 +69,7 @@ fn without_a_health_check_the_next_one_waits_until_the_child_has_stayed_up() {
     let ups = moments(|event| matches!(event, ChildEvent::Up(seen, _) if seen == "v2"));
     let downs = moments(|event| *event == ChildEvent::Down);
     assert!(downs[0] < ups[0] && ups[0] < downs[1], "{observations:?}");
-    // From a moment before the start: the child says that it is up some time after it.
+    // zkexec counts from before the start of the child, which reports `up` a little later.
     let between = downs[1] - downs[0];
     assert!(between >= Duration::from_millis(500), "{between:?}");
 }
@@ -89,7 +89,7 @@ fn the_lock_is_kept_for_a_while_after_health() {
         .find(|observation| observation.who != first.who && observation.event == ChildEvent::Down)
         .unwrap();
     assert!(first.at < second.at, "{observations:?}");
-    // From a moment before its health was found, which is seen a little late.
+    // Measured from `Up`, because `Healthy` is observed a little late.
     let is_up = |event: &ChildEvent| matches!(event, ChildEvent::Up(version, _) if version == "v2");
     let up = observations
         .iter()
@@ -116,7 +116,7 @@ fn turns_are_shared_with_members_written_in_ruby() {
     group.ruby_leave(&first);
     group.wait_ruby_holds(&last);
     group.wait_all_healthy_on("v2");
-    // The last one takes the directory with it, and numbers start anew.
+    // The last one deletes the directory, and sequence numbers start anew.
     group.ruby_leave(&last);
     assert_eq!(group.zk.exists(super::fixture::QUEUE).unwrap(), None);
     group.publish("v3");
@@ -151,10 +151,10 @@ fn members_that_disagree_on_how_many_may_act_are_warned() {
     let two = group.start(&group.zkexec(1).more(&["--concurrency", "2"]), "v1");
     group.publish("v2 unwell");
     let running = [one, two];
-    eventually("one of them is told", || {
+    eventually("one of them logs the warning", || {
         let logs: Vec<String> = running.iter().map(Running::stderr).collect();
-        let is_told = logs.iter().any(|log| log.contains("disagree on how many may restart"));
-        if is_told { Ok(()) } else { Err(logs.join("\n")) }
+        let is_warned = logs.iter().any(|log| log.contains("disagree on how many may restart"));
+        if is_warned { Ok(()) } else { Err(logs.join("\n")) }
     });
     drop(health);
 }
@@ -166,7 +166,7 @@ fn zkctl_shows_who_holds_and_who_waits() {
     let members = [0, 1].map(|who| group.zkexec(who));
     let running = members.each_ref().map(|member| group.start(member, "v1"));
     group.publish("v2");
-    group.wait_queue("both are in queue", |queue| queue.len() == 2);
+    group.wait_queue("both are queued", |queue| queue.len() == 2);
     let holder = eventually("one is up", || {
         let is_up = |who: &usize| {
             group
@@ -203,17 +203,17 @@ fn children_that_are_signalled_instead_are_signalled_in_turn() {
     let pids = [0, 1].map(|who| group.observer.wait_up(who, "v1"));
     group.publish("v2");
     running.iter().for_each(|running| group.wait_contenders(running, 1));
-    let told = ChildEvent::Reloaded("v2".to_owned());
-    let first = eventually("one is told", || {
-        (0..2).find(|who| group.observer.events_of(*who).contains(&told)).ok_or("nobody")
+    let reloaded = ChildEvent::Reloaded("v2".to_owned());
+    let first = eventually("one gets the signal", || {
+        (0..2).find(|who| group.observer.events_of(*who).contains(&reloaded)).ok_or("nobody")
     });
     let second = 1 - first;
     steadily(Duration::from_millis(300), "the other one waits", || {
-        let is_told = group.observer.events_of(second).contains(&told);
-        if is_told || group.file(second) != "v1" { Err(group.file(second)) } else { Ok(()) }
+        let has_reloaded = group.observer.events_of(second).contains(&reloaded);
+        if has_reloaded || group.file(second) != "v1" { Err(group.file(second)) } else { Ok(()) }
     });
     gates[first].open();
-    group.observer.wait_event(second, &told);
+    group.observer.wait_event(second, &reloaded);
     gates[second].open();
     group.wait_queue_empty();
     assert_eq!([0, 1].map(|who| group.observer.wait_up(who, "v1")), pids);
@@ -255,7 +255,7 @@ fn content_that_is_gone_or_hidden_when_its_turn_comes_holds_nobody_up() {
         group.ruby_leave(&ruby);
         group.wait_ruby_holds(&behind);
         group.ruby_leave(&behind);
-        // What was read before is as good as any: the file and the child agree.
+        // Either content is fine, as long as the file and the child have the same.
         let version = group.file(0);
         group.observer.wait_up(0, &version);
         if is_hidden {

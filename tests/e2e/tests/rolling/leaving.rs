@@ -1,4 +1,4 @@
-//! Members that end: what becomes of their place in line, their turn and their child.
+//! Members that end: what becomes of their contender, their turn and their child.
 
 use super::fixture::{GroupFixture, Member, queue};
 use super::observer::ChildEvent;
@@ -7,7 +7,7 @@ use farm_harness::{Running, Signal, eventually, patience, steadily};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
-/// What a waiting member that ends may take to make room for others.
+/// How long a waiting member that ends may take to leave the queue.
 const ROOM_WITHIN: Duration = Duration::from_millis(100);
 
 #[test]
@@ -26,7 +26,7 @@ fn a_waiting_member_that_is_told_to_end_makes_room_at_once_and_ends_after_its_ch
             if group.queue().len() == 1 { Ok(Instant::now()) } else { Err("it is there") }
         });
         took.push(gone - start);
-        // The child takes its time, and gets it.
+        // The child does not end yet, and zkexec waits for it.
         group.observer.wait_event(0, &ChildEvent::Stopping);
         steadily(Duration::from_millis(200), "it waits for its child", || {
             if running.is_running() && group.observer.down_count(0) == 0 {
@@ -55,7 +55,7 @@ fn a_holder_that_is_told_to_end_keeps_the_lock_until_its_child_is_gone() {
     end.open();
     group.observer.wait_up(0, "v2");
     let ruby = group.ruby_enqueue();
-    // The gate is let through by nobody from now on.
+    // The second child waits at a closed gate.
     let mut end = group.gate_anew(0, "end");
     running.signal(Signal::SIGTERM);
     group.observer.wait_event_times(0, 2, &ChildEvent::Stopping);
@@ -94,19 +94,19 @@ fn a_paused_member_that_is_told_to_end_frees_the_lock_and_tells_how_its_child_en
     group.wait_contenders(&running[1 - first], 1);
     running[first].signal(Signal::SIGTERM);
     running[first].wait_exit().code(1);
-    // The next one is not better off, but that is what was asked for.
+    // The next member fails on the same content, as expected.
     running[1 - first].wait_log("config failure");
     assert_eq!(group.queue().len(), 1);
 }
 
-/// Ends the child of the member behind its back.
+/// Sends a signal to the child of the first member.
 fn kill_child(group: &GroupFixture<'_>, version: &str, signal: Signal) {
     let pid = i32::try_from(group.observer.wait_up(0, version)).unwrap();
     nix::sys::signal::kill(Pid::from_raw(pid), signal).unwrap();
 }
 
 #[test]
-fn a_child_that_ends_while_its_member_waits_ends_that_and_leaves_the_line() {
+fn a_child_that_ends_while_its_member_waits_ends_that_and_leaves_the_queue() {
     let mut group = GroupFixture::new("a_child_that_ends_while_its_member_waits", 1);
     let mut running = group.start(&group.zkexec(0), "v1");
     let ruby = group.ruby_enqueue();
@@ -124,7 +124,7 @@ fn a_child_that_ends_while_its_content_is_checked_ends_its_member() {
     let mut group = GroupFixture::new("a_child_that_ends_while_its_content_is_checked", 1);
     let mut check = group.gate(0, "check");
     let start = std::thread::scope(|scope| {
-        // The first start is checked as well.
+        // The content of the first start is checked as well.
         let opener = scope.spawn(|| {
             group.observer.wait_event(0, &ChildEvent::Checking);
             check.open();
@@ -141,7 +141,7 @@ fn a_child_that_ends_while_its_content_is_checked_ends_its_member() {
     running.wait_exit().code(137);
     group.wait_queue_empty();
     assert_eq!(group.file(0), "v1");
-    // Nothing is left of what was staged.
+    // No staged file is left.
     let left = std::fs::read_dir(group.scratch.join("0")).unwrap();
     let mut left: Vec<String> =
         left.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();

@@ -1,8 +1,7 @@
-//! Who is up and who is down, as the kernel tells.
+//! Observes which children run, independently of zkexec.
 //!
-//! Every child holds its end of a fifo: when the last holder is gone, the other end says
-//! so, whatever zkexec believes. What the children and the commands around them do, they
-//! write to a fifo that all share.
+//! Every child holds a fifo open: when the last holder ends, the kernel reports a hang-up at
+//! the other end. The children and their commands write events to a fifo that all share.
 
 use farm_harness::{eventually, eventually_within};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -19,29 +18,29 @@ use std::time::{Duration, Instant};
 
 const NONBLOCK: i32 = nix::libc::O_NONBLOCK;
 
-/// Ends the thread.
+/// The line that stops the thread.
 const STOP: &str = "stop";
 
-/// What was seen.
+/// An event of a member's child.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ChildEvent {
-    /// The child runs, on this content, as this process.
+    /// The child runs: its content and its pid.
     Up(String, u32),
-    /// It runs no more.
+    /// The child has ended.
     Down,
-    /// Its health check has found this content to work.
+    /// A health check has succeeded on this content.
     Healthy(String),
-    /// It was told to end.
+    /// The child got TERM.
     Stopping,
-    /// It was told of this content, and runs on.
+    /// The child got HUP and read this content.
     Reloaded(String),
-    /// Somebody looks at the content before it is put in place.
+    /// The content is checked before it is installed.
     Checking,
-    /// The test is about to kill the zkexec around it.
+    /// The test is about to kill the child's zkexec.
     Killed,
 }
 
-/// One event.
+/// An event with its time and member.
 #[derive(Debug, Clone)]
 pub(crate) struct Observation {
     pub(crate) at: Instant,
@@ -49,10 +48,10 @@ pub(crate) struct Observation {
     pub(crate) event: ChildEvent,
 }
 
-// A lock and not messages: a test looks at what was seen so far, as often as it likes.
+// A lock instead of messages: a test reads all events so far, and may do so repeatedly.
 type Observations = Arc<Mutex<Vec<Observation>>>;
 
-/// The thread that looks.
+/// A handle to the observing thread.
 #[derive(Debug)]
 pub(crate) struct Observer {
     observations: Observations,
@@ -61,11 +60,11 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    /// Makes the fifos `events` and, in every member's directory, `alive`.
+    /// Makes the fifo `events`, and `alive` in every member's directory.
     pub(crate) fn open(scratch: &Path, members: usize) -> Self {
         let events = scratch.join("events");
         mkfifo(&events, Mode::S_IRWXU).unwrap();
-        // Held for writing too: it never ends.
+        // Open for writing too, so that it never reports the end of the file.
         let stream = OpenOptions::new().read(true).write(true).custom_flags(NONBLOCK).open(&events);
         let open = |who: usize| {
             let alive = scratch.join(format!("{who}/alive"));
@@ -90,7 +89,7 @@ impl Observer {
         self.observations.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What was seen of one member.
+    /// The events of one member.
     pub(crate) fn events_of(&self, who: usize) -> Vec<ChildEvent> {
         self.observations()
             .into_iter()
@@ -99,13 +98,13 @@ impl Observer {
             .collect()
     }
 
-    /// Says that the test is about to kill the zkexec of this one.
+    /// Records that the test is about to kill this member's zkexec.
     pub(crate) fn record_kill(&self, who: usize) {
         let observation = Observation { at: Instant::now(), who, event: ChildEvent::Killed };
         self.observations.lock().unwrap_or_else(PoisonError::into_inner).push(observation);
     }
 
-    /// Waits until this was seen of that member so many times.
+    /// Waits until a member has had this event `times` times.
     #[track_caller]
     pub(crate) fn wait_event_times(&self, who: usize, times: usize, event: &ChildEvent) {
         eventually(&format!("{event:?} of {who}, {times} times"), || {
@@ -120,7 +119,7 @@ impl Observer {
         self.wait_event_times(who, 1, event);
     }
 
-    /// Waits until the child runs on this content, and tells its process.
+    /// Waits until a member's child runs on this content, and returns its pid.
     #[track_caller]
     pub(crate) fn wait_up(&self, who: usize, version: &str) -> u32 {
         self.wait_up_within(Duration::from_secs(10), who, version)
@@ -141,7 +140,7 @@ impl Observer {
         })
     }
 
-    /// How often it went down.
+    /// How often a member's child has ended.
     pub(crate) fn down_count(&self, who: usize) -> usize {
         self.events_of(who).iter().filter(|event| **event == ChildEvent::Down).count()
     }
@@ -149,8 +148,8 @@ impl Observer {
 
 impl Drop for Observer {
     fn drop(&mut self) {
-        let told = OpenOptions::new().write(true).custom_flags(NONBLOCK).open(&self.events);
-        if told.and_then(|mut events| writeln!(events, "{STOP}")).is_ok() {
+        let fifo = OpenOptions::new().write(true).custom_flags(NONBLOCK).open(&self.events);
+        if fifo.and_then(|mut events| writeln!(events, "{STOP}")).is_ok() {
             drop(self.thread.take().map(JoinHandle::join));
         }
     }
@@ -165,7 +164,7 @@ struct Poller {
 }
 
 impl Poller {
-    /// Waits for something to see; says whether there is more to come.
+    /// Waits for events and records them; returns `false` when the thread is to stop.
     fn poll_once(&mut self) -> bool {
         let mut fds = vec![PollFd::new(self.events.as_fd(), PollFlags::POLLIN)];
         let watched: Vec<usize> =
@@ -186,7 +185,7 @@ impl Poller {
         if polled.is_err() {
             return true;
         }
-        // What led to an end was written before it.
+        // Lines that a child wrote before its end precede its `Down`.
         let mut chunk = [0; 4096];
         while let Ok(length @ 1..) = self.events.read(&mut chunk) {
             self.text.push_str(&String::from_utf8_lossy(&chunk[..length]));
@@ -196,7 +195,7 @@ impl Poller {
             let rest = self.text.split_off(lines);
             let lines = std::mem::replace(&mut self.text, rest);
             let lines: Vec<String> = lines.lines().map(str::to_owned).collect();
-            // A child that came up in the same moment did so after its forerunner's end.
+            // An `up` line of a member whose child has ended comes from the next child.
             lines.into_iter().partition(|line| !gone.iter().any(|who| is_start(line, *who)))
         };
         let is_going_on = before.iter().all(|line| self.read(at, line));

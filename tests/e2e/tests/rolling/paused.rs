@@ -1,4 +1,4 @@
-//! Content that does not work: one member is affected, and the group stands still.
+//! Bad content affects one member and pauses the group.
 
 use super::fixture::{GroupFixture, Member};
 use super::observer::ChildEvent;
@@ -7,12 +7,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-/// Two members, the first one of which is granted a turn for this content.
+/// Two members, the first of which gets the turn.
 struct Pair {
     group: GroupFixture<'static>,
     running: [Running; 2],
     pids: [u32; 2],
-    /// The other one's file: which one it is, and when it was written.
+    /// The identity and the time of the other member's file.
     file: (u64, i64, i64),
 }
 
@@ -28,7 +28,7 @@ impl Pair {
         Self { group, running, pids, file }
     }
 
-    /// Sees to it that the first one is the first in line.
+    /// Publishes content so that the first member is first in the queue.
     fn publish_to_first(&mut self, content: &str) {
         let ruby = self.group.ruby_enqueue();
         self.running[OTHER].signal(farm_harness::Signal::SIGSTOP);
@@ -39,8 +39,8 @@ impl Pair {
         self.group.ruby_leave(&ruby);
     }
 
-    /// The first one is first in line, the other one second, and that one's child and file
-    /// are what they were, byte for byte.
+    /// Expects that the first member holds, the other one waits, and the other one's child and
+    /// file are unchanged.
     fn assert_paused(&mut self) {
         let pids = [FIRST, OTHER].map(|who| Some(self.running[who].pid()));
         let what = "the first one holds, the other one waits";
@@ -59,7 +59,7 @@ impl Pair {
         assert!(self.running[FIRST].is_running());
     }
 
-    /// Content that works goes on from there and reaches all.
+    /// Publishes good content and expects it to reach the first member before the other one.
     fn assert_continues_with(mut self, content: &str) {
         self.wait_all_healthy_on(content);
         let observations = self.group.observer.observations();
@@ -97,14 +97,14 @@ fn a_child_that_dies_of_new_content_is_the_only_one() {
         member.more(&["-a", "echo $ZKEXEC_EVENT $ZKEXEC_STATUS >>alerts"])
     });
     pair.publish_to_first("v2 dies");
-    eventually("somebody is alerted", || {
+    eventually("an alert", || {
         let text = pair.group.scratch.read("0/alerts")?;
         if text == "config 1\n" { Ok(()) } else { Err(text) }
     });
     pair.assert_paused();
     assert_eq!(pair.group.file(FIRST), "v2 dies");
     assert!(!pair.group.scratch.join("1/alerts").exists());
-    // Other content that does not work goes no further either.
+    // Other bad content does not reach the other member either.
     pair.group.publish("v3 dies");
     pair.running[FIRST].wait_log_times("config failure", 2);
     assert_eq!(pair.group.file(FIRST), "v3 dies");
@@ -118,7 +118,7 @@ fn a_child_that_stays_unwell_is_the_only_one() {
     pair.publish_to_first("v2 unwell");
     pair.running[FIRST].wait_log("config failure");
     pair.assert_paused();
-    // It is left as it is.
+    // The child is left running.
     pair.group.observer.wait_up(FIRST, "v2");
     assert_eq!(pair.group.file(FIRST), "v2 unwell");
     pair.assert_continues_with("v3");
@@ -130,7 +130,7 @@ fn content_that_a_check_refuses_stops_nobody() {
     pair.publish_to_first("v2 refused");
     pair.running[FIRST].wait_log("config failure");
     pair.assert_paused();
-    // The file of the first one and its child are the old ones too.
+    // The first member keeps its old file and its child, too.
     assert_eq!((pair.group.file(FIRST).as_str(), pair.group.observer.down_count(FIRST)), ("v1", 0));
     pair.assert_continues_with("v3");
 }
@@ -138,7 +138,7 @@ fn content_that_a_check_refuses_stops_nobody() {
 #[test]
 fn a_program_that_cannot_be_started_is_the_only_one() {
     let mut group = GroupFixture::new("a_program_that_cannot_be_started", 2);
-    // The program is what is mirrored: it tells that it runs, and what it is.
+    // The mirrored file is the program itself, which reports `up` and its version.
     let program = |version: &str| {
         let content = format!("exec 8>alive; echo \"$1 up {version} $$\" >../events");
         format!("#!/bin/sh\n{content}; exec sleep 10000\n")
@@ -188,7 +188,7 @@ fn rolled_back_a_member_serves_the_old_content_after_one_restart() {
     };
     assert_eq!(ups(&pair), ["v1", "v2", "v1"]);
     assert_eq!(pair.group.file(FIRST), "v1");
-    // That went well: other bad content costs one more, and good content reaches all.
+    // The next bad content costs one more restart and is rolled back, too.
     pair.group.publish("v3 dies");
     eventually("it is rolled back again", || {
         let ups = ups(&pair);
@@ -253,7 +253,7 @@ fn a_fresh_start_during_a_pause_takes_the_new_content_without_the_lock() {
     pair.running[OTHER].kill9();
     pair.running[OTHER] = pair.group.start(&member, "v2");
     assert_eq!(pair.group.file(OTHER), "v2 unwell");
-    // The one that was killed may be in line yet; nobody else is, but the one that holds.
+    // The contender of the killed member may still exist, but not one of the new member.
     let pids = pair.running.each_ref().map(Running::pid);
     assert!(pair.group.queue().iter().all(|one| one.pid != Some(pids[OTHER])));
     assert_eq!(pair.group.queue()[0].pid, Some(pids[FIRST]));
@@ -279,7 +279,7 @@ fn late_health_ends_a_pause() {
 }
 
 #[test]
-fn a_session_that_ends_during_a_pause_is_followed_by_another_place_in_line() {
+fn a_session_that_ends_during_a_pause_is_followed_by_another_contender() {
     let mut group = GroupFixture::new("a_session_that_ends_during_a_pause", 1);
     let proxy = GroupFixture::proxy();
     let member = group.zkexec(0).at(group.servers_at(proxy.addr()));
@@ -290,7 +290,7 @@ fn a_session_that_ends_during_a_pause_is_followed_by_another_place_in_line() {
     proxy.expire().unwrap();
     group.wait_ruby_holds(&behind);
     group.wait_contenders(&running, 1);
-    // What works needs a turn again, which is another's now.
+    // Good content needs a new turn, and another member is first.
     group.publish("v3");
     steadily(Duration::from_millis(300), "it waits", || {
         if group.file(0) == "v2 dies" { Ok(()) } else { Err(group.file(0)) }

@@ -1,5 +1,5 @@
-//! What else has to be so before a child is taken down: the hours, the farm, and that
-//! this host is out of service.
+//! Other conditions for stopping a child: the allowed hours, a healthy farm, and a drained
+//! host.
 
 use super::fixture::{GroupFixture, Member};
 use super::observer::ChildEvent;
@@ -8,7 +8,7 @@ use farm_harness::{Running, Signal, Tool, eventually, steadily};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Hours that begin so much later than the present one, in UTC.
+/// A range of hours relative to the present one, in UTC.
 fn hours(from: u64, to: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 3600;
     format!("{}-{}", (now + from) % 24, (now + to) % 24)
@@ -27,12 +27,12 @@ fn outside_the_allowed_hours_nobody_even_queues() {
     let ours = Some(shut.pid());
     steadily(Duration::from_millis(300), "it waits for its hours", || {
         let is = (group.observer.wait_up(0, "v1"), group.file(0));
-        let is_in_line = group.queue().iter().any(|one| one.pid == ours);
-        if is == (pid, "v1".to_owned()) && !is_in_line { Ok(()) } else { Err(format!("{is:?}")) }
+        let is_queued = group.queue().iter().any(|one| one.pid == ours);
+        if is == (pid, "v1".to_owned()) && !is_queued { Ok(()) } else { Err(format!("{is:?}")) }
     });
 }
 
-/// A host that is part of a farm, and its zkexec, which takes it out of service.
+/// A host of a farm, and a zkexec that drains it.
 struct Host {
     group: GroupFixture<'static>,
     _zkjoin: Running,
@@ -57,7 +57,7 @@ impl Host {
         record(&mut self.group.zk, ENTRY).unwrap()["enabled"].clone()
     }
 
-    /// It is in service, or out of it, as the farm and the host itself see it.
+    /// Waits until the field `enabled` has this value in the farm and in the host's config.
     #[track_caller]
     fn wait_enabled(&mut self, wanted: &str) {
         let mut zk = self.group.new_client();
@@ -88,7 +88,7 @@ fn a_host_is_out_of_service_from_before_the_stop_until_its_child_is_healthy() {
     let queue = host.group.queue();
     assert_eq!(queue.len(), 1);
     health.open();
-    // The lock is given back after that.
+    // The host is back in service before the lock is released.
     host.group.wait_queue_empty();
     assert_eq!(host.enabled(), "1");
     host.wait_enabled("1");
@@ -160,12 +160,12 @@ fn a_farm_that_can_spare_no_host_keeps_the_child_up_and_lets_it_go_when_it_recov
         group.zk.create(&format!("/farm/{host}"), r#"{"enabled":1}"#).unwrap();
     }
     group.zk.set("/farm/d", r#"{"enabled":0}"#).unwrap();
-    // One fails, and this one would be the second.
+    // One host fails, and ours would be the second.
     let member = group.zkexec(0).more(&["--require-healthy", "/farm:1"]);
     let running = group.start(&member, "v1");
     group.publish("v2");
     running.wait_log("not stopped yet: 2 of 4 hosts would fail, this one included, but only 1 may");
-    steadily(Duration::from_millis(400), "the child is kept up", || {
+    steadily(Duration::from_millis(400), "the child runs on", || {
         let is = (
             group.observer.events_of(0).contains(&ChildEvent::Stopping),
             group.file(0),

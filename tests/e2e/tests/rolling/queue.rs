@@ -1,11 +1,11 @@
-//! A member's place in line, through everything that happens to its connection.
+//! A member's contender while its connection or its session breaks.
 
 use super::fixture::{GroupFixture, queue};
 use farm_harness::{FaultProxy, Running, Tool, eventually, steadily};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// A member behind a proxy, which waits, or is about to.
+/// A member behind a proxy, queued behind a Ruby member.
 struct Waiting {
     group: GroupFixture<'static>,
     proxy: FaultProxy,
@@ -23,25 +23,26 @@ impl Waiting {
         Self { group, proxy, running, ruby }
     }
 
-    /// How often it was brought to a server again.
+    /// How often the member has connected to a server.
     fn contacts(&self) -> usize {
         self.running.stderr().matches("connected").count()
     }
 
-    /// Breaks the connection in some way, and waits until there is another.
+    /// Breaks the connection and waits until the member has another one.
     fn reconnect(&self, by: impl Fn(&FaultProxy)) {
         let (before, connections) = (self.contacts(), self.proxy.counts().connections);
         by(&self.proxy);
-        eventually("there is contact again", || {
+        eventually("it is connected again", || {
             let is_new = self.proxy.counts().connections > connections;
             if is_new && self.contacts() > before { Ok(()) } else { Err(self.running.stderr()) }
         });
     }
 
-    /// It has one place in line, and its turn comes.
+    /// Expects that the member has one contender, and gets its turn.
     fn has_one_place(mut self) {
         let pid = Some(self.running.pid());
-        self.group.wait_queue("it has one place", |queue| queue.len() == 2 && queue[1].pid == pid);
+        self.group
+            .wait_queue("it has one contender", |queue| queue.len() == 2 && queue[1].pid == pid);
         self.group.ruby_leave(&self.ruby);
         self.group.wait_healthy_on(0, "v2");
         self.group.wait_queue_empty();
@@ -76,8 +77,8 @@ fn a_waiting_member_has_one_contender_at_any_moment_however_often_it_is_cut_off(
     waiting.has_one_place();
 }
 
-/// Publishes new content and waits until the member behind that proxy has read it: it is
-/// about to ask for a turn, a little later.
+/// Publishes new content and waits until the member behind that proxy has read it. The
+/// member queues a little later.
 fn publish_and_read(group: &mut GroupFixture<'_>, proxy: &FaultProxy) {
     let long = " ".repeat(5000);
     let before = proxy.counts().bytes_to_client;
@@ -87,7 +88,7 @@ fn publish_and_read(group: &mut GroupFixture<'_>, proxy: &FaultProxy) {
     assert!(is_read, "{:?}", proxy.counts());
 }
 
-/// Long enough for a test to do something about it.
+/// A wait that is long enough for a test to inject a fault.
 const A_LITTLE_LATER: [&str; 2] = ["--wait", "1500ms"];
 
 #[test]
@@ -112,7 +113,7 @@ fn a_request_that_is_held_back_on_a_dead_wire_makes_no_second_contender() {
     let dead = proxies.iter().position(|proxy| proxy.counts().open == 1).unwrap();
     publish_and_read(&mut group, &proxies[dead]);
     proxies[dead].stall_towards_server();
-    // By the other one, as soon as nobody believes in this one any more.
+    // The member gives up this connection and queues over the other one.
     group.wait_contenders(&running, 1);
     assert_eq!(proxies[1 - dead].counts().open, 1);
     proxies[dead].pass();
@@ -134,7 +135,7 @@ fn every_session_has_one_contender_and_none_is_left_of_the_ones_before() {
     for _ in 0..3 {
         let before = waiting.group.queue()[1].name.clone();
         waiting.proxy.expire().unwrap();
-        let what = "it has another place";
+        let what = "it has another contender";
         waiting.group.wait_queue(what, |queue| queue.len() == 2 && queue[1].name != before);
     }
     waiting.has_one_place();
@@ -150,9 +151,9 @@ fn a_contender_that_is_broken_by_hand_is_replaced_by_one() {
         let servers = waiting.group.servers();
         let zkctl = Tool::new("zkctl").args(["-H", &servers, "locks", "web", "--break", &id]);
         zkctl.run().ok();
-        waiting
-            .group
-            .wait_queue("it has another place", |queue| queue.len() == 2 && queue[1].name != id);
+        waiting.group.wait_queue("it has another contender", |queue| {
+            queue.len() == 2 && queue[1].name != id
+        });
     }
     waiting.has_one_place();
 }
@@ -170,8 +171,8 @@ fn a_turn_that_is_broken_by_hand_after_the_stop_is_finished_and_not_asked_for_ag
     running.wait_log("lost the lock");
     health.open();
     group.wait_healthy_on(0, "v2");
-    steadily(Duration::from_millis(200), "nobody asks again", || {
-        if group.queue().is_empty() { Ok(()) } else { Err("somebody does") }
+    steadily(Duration::from_millis(200), "it does not queue again", || {
+        if group.queue().is_empty() { Ok(()) } else { Err("it does") }
     });
     assert_eq!(group.observer.down_count(0), 1);
     group.publish("v3");

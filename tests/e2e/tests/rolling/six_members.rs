@@ -1,6 +1,6 @@
-//! Six members, two at a time, while hosts and servers fail.
+//! Six members restart, two at a time, while hosts and servers fail.
 //!
-//! `FARM_ROLLS=20` makes it twenty rolls with a health check that takes two seconds.
+//! `FARM_ROLLS=20` runs twenty rolls with a health check that takes two seconds.
 
 use super::fixture::{GroupFixture, Member};
 use super::observer::{ChildEvent, Observation};
@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 const MEMBERS: usize = 6;
 const AT_ONCE: usize = 2;
 
-/// How many rolls there are, and how long a health check takes.
+/// The number of rolls, and how many seconds a health check takes.
 fn scale() -> (usize, f64) {
     let rolls = std::env::var("FARM_ROLLS").ok().and_then(|text| text.parse().ok());
     rolls.map_or((3, 0.3), |rolls| (rolls, 2.0))
 }
 
-/// The most that had no child at one state, and the most that were out of service: from
-/// the end of a child until its successor was found healthy. Who was killed with its
-/// zkexec does not count until it is up again.
+/// The maximum number of members without a child at a time, and of members out of service,
+/// that is from the end of a child until the next one is healthy. A member whose zkexec was
+/// killed does not count until it is up again.
 fn most_down(observations: &[Observation]) -> (usize, usize) {
     let (mut is_down, mut is_out) = ([false; MEMBERS], [false; MEMBERS]);
     let mut is_killed = [true; MEMBERS];
@@ -28,7 +28,7 @@ fn most_down(observations: &[Observation]) -> (usize, usize) {
         let who = *who;
         match event {
             ChildEvent::Killed => {
-                (is_killed[who], is_down[who], is_out[who]) = (true, false, false)
+                (is_killed[who], is_down[who], is_out[who]) = (true, false, false);
             }
             ChildEvent::Down if !is_killed[who] => (is_down[who], is_out[who]) = (true, true),
             ChildEvent::Up(..) if is_killed[who] => is_killed[who] = false,
@@ -46,16 +46,16 @@ fn most_down(observations: &[Observation]) -> (usize, usize) {
     (most_down, most_out)
 }
 
-/// When a holder is killed.
+/// The state in which a holder is killed.
 #[derive(Debug, Clone, Copy)]
 enum HolderState {
-    /// It has the permit, and its child runs yet, or is being stopped.
+    /// It holds the permit; its child still runs or is being stopped.
     Granted,
-    /// Its child is up again and not confirmed.
+    /// Its new child runs but is not confirmed as healthy.
     Unconfirmed,
 }
 
-/// Waits until a member holds the permit, and is that far.
+/// Waits until a member holds the permit and is in this state.
 fn wait_holder(
     group: &mut GroupFixture<'_>,
     members: &[Running],
@@ -82,13 +82,13 @@ fn wait_holder(
     })
 }
 
-/// Waits until all run on it, and nobody wants a turn any more.
+/// Waits until all members run on this content and the queue is empty.
 fn wait_all_on(group: &mut GroupFixture<'_>, version: &str, limit: Duration) {
     for who in 0..MEMBERS {
         group.observer.wait_up_within(limit, who, version);
         assert!(group.file(who).starts_with(version));
     }
-    eventually_within(limit, "nobody is in queue", || {
+    eventually_within(limit, "the queue is empty", || {
         let queue = group.queue();
         if queue.is_empty() { Ok(()) } else { Err(format!("{queue:?}")) }
     });
@@ -140,7 +140,7 @@ fn two_of_six_are_down_at_most_though_holders_are_killed() {
         "{out} were out of service at once: {:#?}",
         group.observer.observations()
     );
-    // Otherwise nothing was measured.
+    // Otherwise the test has measured nothing.
     assert!(down > 0 && out == AT_ONCE, "{down} {out}");
 }
 

@@ -1,6 +1,6 @@
-//! Everything at once: contents good and bad, and faults of every kind in no order.
+//! Good and bad content and random faults of all kinds.
 //!
-//! `FARM_STORM_SEED` repeats a storm, `FARM_STORM_STEPS` makes it longer.
+//! `FARM_STORM_SEED` repeats a run, `FARM_STORM_STEPS` sets its length.
 
 use super::fixture::GroupFixture;
 use super::observer::ChildEvent;
@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 const MEMBERS: usize = 4;
 const STEPS: usize = 40;
 
-/// Enough for a session that is over, and a roll of all.
+/// Enough for a session to expire and for a roll of all members.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 fn number<N: std::str::FromStr>(name: &str) -> Option<N> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Some members, each behind a proxy of its own.
+/// Some members, each behind its own proxy.
 struct Storm {
     group: GroupFixture<'static>,
     proxies: Vec<FaultProxy>,
@@ -35,13 +35,14 @@ impl Storm {
         member.more(&self.options).tool().spawn()
     }
 
-    /// Lets some time pass; a moment that something is seen in is a good one to go on.
+    /// Waits a random time, or until the observer sees an event: a step right after an event
+    /// finds more races.
     fn pass_some_time(&mut self) {
         let before = self.group.observer.observations().len();
         let deadline = Instant::now() + Duration::from_millis(self.rng.u64(1..300));
         let is_news = || self.group.observer.observations().len() > before;
         let seen = until(deadline, &mut || if is_news() { Ok(()) } else { Err(()) });
-        // One as good as the other.
+        // Either outcome is fine.
         seen.unwrap_or_default();
     }
 
@@ -78,7 +79,7 @@ impl Storm {
         }
     }
 
-    /// All faults are over, and there is content that works.
+    /// Clears all faults, publishes good content and expects all members to run on it.
     fn calm(mut self) {
         for proxy in &self.proxies {
             proxy.pass();
@@ -86,7 +87,7 @@ impl Storm {
         }
         self.group.publish("calm");
         for who in 0..MEMBERS {
-            // One that was started on bad content has ended with it.
+            // A member that was started on bad content has ended.
             if !self.running[who].is_running() {
                 self.running[who] = self.start(who);
             }
@@ -104,11 +105,11 @@ impl Storm {
                 if is_up && self.group.file(who) == "calm" { Ok(()) } else { Err(self.logs()) }
             });
         }
-        eventually_within(PATIENCE, "nobody is in queue", || {
+        eventually_within(PATIENCE, "the queue is empty", || {
             let queue = self.group.queue();
             if queue.is_empty() { Ok(()) } else { Err(format!("{queue:?}\n{}", self.logs())) }
         });
-        // And stays there.
+        // Each zkexec has exactly this child.
         for who in 0..MEMBERS {
             let pid = self.group.observer.wait_up(who, "calm");
             assert!(self.running[who].is_running());
@@ -126,12 +127,12 @@ impl Storm {
     }
 }
 
-/// The children of a process but for a health check, which comes and goes.
+/// The children of a process, without health checks.
 fn children_of(pid: u32) -> Vec<u32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let pids = std::fs::read_to_string(path).unwrap();
     let command = |pid: u32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    // Not what is just being forked, which has the words of its zkexec.
+    // Skips a process between fork and exec, which has zkexec's command line.
     let is_child = |pid: &u32| command(*pid).starts_with(b"sh\0../child.sh\0");
     pids.split_whitespace().filter_map(|pid| pid.parse().ok()).filter(is_child).collect()
 }

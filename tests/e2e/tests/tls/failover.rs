@@ -1,4 +1,4 @@
-//! A session outlives its server, over TLS too.
+//! A session survives the loss of its server, also with TLS.
 
 use super::TlsFixture;
 use farm_harness::{FaultProxy, Running, Server, eventually, eventually_within};
@@ -28,17 +28,17 @@ fn a_session_outlives_servers_that_are_killed_and_frozen() {
     assert_eq!((after.czxid, after.ephemeral_owner), (stat.czxid, stat.ephemeral_owner));
 }
 
-/// Silence takes its time to be noticed, and servers that are new to TLS are slow.
+/// Noticing a silent server takes time, and the first TLS handshakes of a server are slow.
 #[track_caller]
 fn wait_reconnected(host: &Running, times: usize) {
-    eventually_within(Duration::from_secs(40), "another server carries the session", || {
+    eventually_within(Duration::from_secs(40), "the session is connected again", || {
         let log = host.stderr();
         let seen = log.matches("connected again, same session").count();
         if seen >= times { Ok(()) } else { Err(log) }
     });
 }
 
-/// The server that the log names last.
+/// The last server in the log.
 fn connected_server<'a>(fixture: &'a TlsFixture, log: &str) -> &'a Server {
     let line = log.lines().rfind(|line| line.contains("connected")).expect("it has connected");
     let named = |server: &&Server| line.contains(&format!("server={} ", server.secure_addr()));
@@ -63,11 +63,11 @@ fn a_wire_that_breaks_or_falls_silent_is_replaced() {
     wait_reconnected(&host, 2);
     proxy.stall();
     host.wait_log("why=\"it fell silent\"");
-    // What it tries meanwhile ends in the middle of a handshake.
+    // New connections time out in the handshake.
     host.wait_log("TLS: no answer in the handshake");
     proxy.cut();
     proxy.pass();
-    // By then the server may have heard nothing for longer than the session lasts.
+    // The session may have expired by now, so this may be a new one.
     host.wait_log_times("INFO  connected", 4);
     fixture.scratch.write("conf/enabled", "0");
     eventually("the edit arrives", || {

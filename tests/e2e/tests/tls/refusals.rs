@@ -1,14 +1,14 @@
-//! Who does not trust whom, and how that is told.
+//! Certificates that are refused, and the error messages.
 
 use super::TlsFixture;
 use super::tools::with_certificate_for;
 use farm_harness::{Authority, Output, Tool, patience};
 use std::time::Duration;
 
-/// Tries once, and fails like every tool without a server.
+/// Runs zkctl with one attempt, and expects that it reaches no server.
 #[track_caller]
 fn fails(tool: Tool) -> Output {
-    // A server that has just started is slow with its first handshakes.
+    // The first handshakes of a server are slow.
     let output = tool.args(["-t", "20s", "-r", "1", "ls", "/"]).run();
     output.code(69).stdout_is("").stderr_has("zkctl: no ZooKeeper server reached in ");
     assert_eq!(output.stderr.lines().count(), 2, "{output}");
@@ -18,12 +18,12 @@ fn fails(tool: Tool) -> Output {
 #[test]
 fn a_certificate_of_somebody_else_is_refused() {
     let fixture = with_certificate_for("zk1.example.com");
-    let told = format!(
+    let expected = format!(
         "{}: TLS: certificate is for another name: not 127.0.0.1 but zk1.example.com\nhint: \
          --tls-server-name says",
         fixture.addr()
     );
-    fails(fixture.tool_without_certificate("zkctl")).stderr_has(&told);
+    fails(fixture.tool_without_certificate("zkctl")).stderr_has(&expected);
 }
 
 #[test]
@@ -33,8 +33,8 @@ fn a_certificate_of_an_unknown_issuer_is_refused() {
     let tool = fixture
         .tool_without_certificate("zkctl")
         .env("ZK_TLS_CA", fixture.scratch.join("other.pem"));
-    let told = "TLS: certificate has an unknown issuer\nhint: name the servers' authority";
-    fails(tool.clone()).stderr_has(told);
+    let expected = "TLS: certificate has an unknown issuer\nhint: name the servers' authority";
+    fails(tool.clone()).stderr_has(expected);
     let output = tool.args(["-t", "1s", "ls", "/"]).run();
     output.code(69);
     assert!(output.elapsed < patience(Duration::from_secs(3)), "{output}");
@@ -52,7 +52,7 @@ fn an_expired_certificate_is_refused() {
 #[test]
 fn a_server_that_wants_a_certificate_says_so() {
     for protocol in ["TLSv1.2", "TLSv1.3"] {
-        let fixture = TlsFixture::speaking(protocol, 1, true);
+        let fixture = TlsFixture::with_protocol(protocol, 1, true);
         let output = fails(fixture.tool_without_certificate("zkctl"));
         output.stderr_has("TLS: server ").stderr_has("hint: the servers may require a client certificate");
         let other = Authority::new("other").issue(&["client"]);

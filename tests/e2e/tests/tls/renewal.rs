@@ -1,4 +1,4 @@
-//! Files that change while a tool runs.
+//! Certificates that change while a tool runs.
 
 use super::{TlsFixture, write_certificates};
 use farm_harness::{Authority, eventually, steadily};
@@ -10,7 +10,7 @@ fn renewed_files_are_used_without_a_restart() {
     let fixture = TlsFixture::strict(1);
     let host = fixture.join("30s");
     let before = fixture.ensemble.zk().get("/farm/host").unwrap().stat;
-    // From here on nobody accepts anything of the old authority.
+    // From here on, certificates of the old authority are refused.
     write_certificates(&fixture.scratch, &Authority::new("next"));
     fixture.server().restart();
     host.wait_log("connected again, same session");
@@ -27,11 +27,11 @@ fn a_file_that_is_gone_is_told_once_and_waited_for() {
     fs::rename(&key, &away).unwrap();
     host.wait_log("suspended");
     fixture.server().restart();
-    let told = format!("TLS: cannot use {}: No such file", key.display());
-    host.wait_log(&told);
-    steadily(Duration::from_secs(1), "it is told once", || {
+    let expected = format!("TLS: cannot use {}: No such file", key.display());
+    host.wait_log(&expected);
+    steadily(Duration::from_secs(1), "it is logged once", || {
         let log = host.stderr();
-        if log.matches(&told).count() == 1 { Ok(()) } else { Err(log) }
+        if log.matches(&expected).count() == 1 { Ok(()) } else { Err(log) }
     });
     fs::rename(&away, &key).unwrap();
     host.wait_log("connected again, same session");

@@ -1,4 +1,4 @@
-//! What works in plain text works over TLS.
+//! All tools work with TLS as without.
 
 use super::TlsFixture;
 use crate::join::fixture::record;
@@ -33,10 +33,10 @@ fn all_tools_work_where_certificates_are_wanted() {
 
     host.signal(farm_harness::Signal::SIGTERM);
     host.wait_exit().ok();
-    assert_eq!(zk.exists("/farm/host").unwrap(), None, "it said goodbye");
+    assert_eq!(zk.exists("/farm/host").unwrap(), None, "it closes its session");
 }
 
-/// Both ways, more than sockets and TLS hold at once.
+/// In both directions, more bytes than socket buffers and TLS records hold.
 #[test]
 fn large_records_pass_whole() {
     const HOSTS: usize = 24;
@@ -80,7 +80,7 @@ fn servers_are_known_by_name_and_by_address() {
     expecting("zk2.example.com").args(["-t", "20s", "-r", "1"]).run().code(69);
 }
 
-/// A fixture whose server's certificate is for this name alone.
+/// A fixture whose server's certificate has only this name.
 pub(super) fn with_certificate_for(name: &str) -> TlsFixture {
     let fixture = TlsFixture::open();
     fixture.scratch.write("server.pem", fixture.authority.issue(&[name]).both());
@@ -91,7 +91,7 @@ pub(super) fn with_certificate_for(name: &str) -> TlsFixture {
 #[test]
 fn authorities_of_the_system_are_trusted_when_none_is_named() {
     let fixture = TlsFixture::open();
-    // They know nothing of our server.
+    // None of them issued our server's certificate.
     let output = Tool::new("zkctl")
         .env("ZKHOST", fixture.servers())
         .args(["--tls", "--session-timeout", "60s", "-t", "20s", "-r", "1", "ls", "/"])

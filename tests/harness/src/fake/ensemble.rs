@@ -158,7 +158,7 @@ impl FakeEnsemble {
         self.shared.change(|state| {
             state.is_expiry_held = false;
             let now = Instant::now();
-            state.sessions.values_mut().for_each(|session| session.heard = now);
+            state.sessions.values_mut().for_each(|session| session.last_seen = now);
         });
     }
 

@@ -59,7 +59,7 @@ impl State {
             self.close_after_replies(id);
             return None;
         };
-        known.heard = Instant::now();
+        known.last_seen = Instant::now();
         let act = self.servers.get_mut(&server)?.take_request_fault(opcode);
         let mut hook = None;
         match act {
@@ -100,7 +100,7 @@ impl State {
             read_only: request.read_only.map(|_| false),
         };
         if let Some(known) = session.and_then(|session| self.sessions.get_mut(&session)) {
-            known.heard = Instant::now();
+            known.last_seen = Instant::now();
             known.timeout = timeout;
             let earlier = known.connection.replace(id);
             response.timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);

@@ -88,7 +88,7 @@ impl Server {
 pub(crate) struct Session {
     pub(crate) password: Vec<u8>,
     pub(crate) timeout: Duration,
-    pub(crate) heard: Instant,
+    pub(crate) last_seen: Instant,
     pub(crate) connection: Option<ConnectionId>,
 }
 
@@ -238,7 +238,7 @@ impl State {
         let opened = self.tree.transact(|_| Ok(()));
         debug_assert_eq!(opened, Ok(()));
         let password = [id.to_be_bytes(), (!id).to_be_bytes()].concat();
-        let session = Session { password, timeout, heard: Instant::now(), connection: None };
+        let session = Session { password, timeout, last_seen: Instant::now(), connection: None };
         self.sessions.insert(id, session);
         id
     }
@@ -294,7 +294,7 @@ impl State {
         if self.is_expiry_held {
             return;
         }
-        let silent = |session: &Session| session.heard + session.timeout <= now;
+        let silent = |session: &Session| session.last_seen + session.timeout <= now;
         let gone: Vec<i64> =
             self.sessions.iter().filter(|(_, s)| silent(s)).map(|(id, _)| *id).collect();
         for id in gone {
@@ -304,7 +304,7 @@ impl State {
 
     /// When the next session expires unless its client sends something.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        let ends = self.sessions.values().map(|session| session.heard + session.timeout);
+        let ends = self.sessions.values().map(|session| session.last_seen + session.timeout);
         ends.min().filter(|_| !self.is_expiry_held)
     }
 }

@@ -112,7 +112,7 @@ fn held_expiry_keeps_everybody() {
 }
 
 #[test]
-fn client_from_the_future_is_sent_away() {
+fn client_with_a_later_zxid_is_refused() {
     let server = FakeServer::start();
     let mut client = RawClient::open(server.addr()).unwrap();
     let request = crate::wire::ConnectRequest {
