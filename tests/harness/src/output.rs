@@ -1,5 +1,6 @@
 //! What a program printed and how it ended.
 
+use nix::sys::signal::Signal;
 use std::fmt;
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ impl Output {
     ///
     /// When it did not.
     #[track_caller]
-    pub fn signal(&self, signal: crate::Signal) -> &Self {
+    pub fn signal(&self, signal: Signal) -> &Self {
         assert!(self.signal == Some(signal as i32), "expected to end by {signal}\n{self}");
         self
     }

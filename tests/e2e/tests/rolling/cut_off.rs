@@ -115,7 +115,7 @@ impl Scenario {
             self.group.wait_ruby_holds(&ruby);
             self.group.ruby_leave(&ruby);
         }
-        self.ends_well();
+        self.assert_ends_well();
     }
 
     /// Expects that the child is started while ZooKeeper is away.
@@ -132,11 +132,11 @@ impl Scenario {
         // The member has nothing left to do and does not queue again.
         self.group.wait_queue("ruby is alone", |queue| queue.len() == 1);
         self.group.ruby_leave(&ruby);
-        self.ends_well();
+        self.assert_ends_well();
     }
 
     /// Expects that there was one restart, and that the next content is rolled out.
-    fn ends_well(mut self) {
+    fn assert_ends_well(mut self) {
         self.group.wait_queue_empty();
         assert_eq!(self.group.observer.down_count(0), 1, "{:?}", self.group.observer.events_of(0));
         self.group.publish("v3");
@@ -186,7 +186,7 @@ fn while_it_waits_nothing_is_stopped_and_it_queues_again() {
             scenario.group.wait_healthy_on(0, "v2");
             scenario.group.wait_ruby_holds(&behind);
             scenario.group.ruby_leave(&behind);
-            return scenario.ends_well();
+            return scenario.assert_ends_well();
         }
         scenario.ruby = Some(behind);
         scenario.goes_on_before_the_stop();

@@ -226,16 +226,16 @@ impl Poller {
             ("checking", _) => ChildEvent::Checking,
             _ => return true,
         };
-        self.note(at, who, event);
+        self.record(at, who, event);
         true
     }
 
     fn down(&mut self, at: Instant, who: usize) {
         self.is_up[who] = false;
-        self.note(at, who, ChildEvent::Down);
+        self.record(at, who, ChildEvent::Down);
     }
 
-    fn note(&self, at: Instant, who: usize, event: ChildEvent) {
+    fn record(&self, at: Instant, who: usize, event: ChildEvent) {
         let mut observations = self.observations.lock().unwrap_or_else(PoisonError::into_inner);
         observations.push(Observation { at, who, event });
     }

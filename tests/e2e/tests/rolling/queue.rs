@@ -39,7 +39,7 @@ impl Waiting {
     }
 
     /// Expects that the member has one contender, and gets its turn.
-    fn has_one_place(mut self) {
+    fn assert_one_contender(mut self) {
         let pid = Some(self.running.pid());
         self.group
             .wait_queue("it has one contender", |queue| queue.len() == 2 && queue[1].pid == pid);
@@ -74,7 +74,7 @@ fn a_waiting_member_has_one_contender_at_any_moment_however_often_it_is_cut_off(
         is_over.store(true, Ordering::Relaxed);
         assert!(watcher.join().unwrap() > 10);
     });
-    waiting.has_one_place();
+    waiting.assert_one_contender();
 }
 
 /// Publishes new content and waits until the member behind that proxy has read it. The
@@ -99,7 +99,7 @@ fn a_contender_is_found_again_though_nobody_was_told_that_it_was_made() {
     waiting.group.wait_contenders(&waiting.running, 1);
     waiting.proxy.cut();
     waiting.proxy.pass();
-    waiting.has_one_place();
+    waiting.assert_one_contender();
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn every_session_has_one_contender_and_none_is_left_of_the_ones_before() {
         let what = "it has another contender";
         waiting.group.wait_queue(what, |queue| queue.len() == 2 && queue[1].name != before);
     }
-    waiting.has_one_place();
+    waiting.assert_one_contender();
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_contender_that_is_broken_by_hand_is_replaced_by_one() {
             queue.len() == 2 && queue[1].name != id
         });
     }
-    waiting.has_one_place();
+    waiting.assert_one_contender();
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Storm {
     }
 
     /// Clears all faults, publishes good content and expects all members to run on it.
-    fn calm(mut self) {
+    fn assert_recovers(mut self) {
         for proxy in &self.proxies {
             proxy.pass();
             proxy.cut();
@@ -152,7 +152,7 @@ fn storm(name: &str, options: [&'static str; 6]) {
         storm.step(step);
         storm.pass_some_time();
     }
-    storm.calm();
+    storm.assert_recovers();
 }
 
 #[test]

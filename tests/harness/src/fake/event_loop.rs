@@ -88,7 +88,7 @@ impl State {
                 PollFlags::POLLOUT,
                 !connection.out.is_empty() && !self.is_stalled(connection),
             );
-            // A hang-up is reported whether asked for or not; who can't act on it must not look.
+            // `poll` always reports a hang-up: a connection that is not used now would make it spin.
             (!flags.is_empty()).then(|| (*id, Arc::clone(&connection.socket), flags))
         });
         PollSet {
