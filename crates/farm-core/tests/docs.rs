@@ -92,7 +92,7 @@ fn every_example_is_carried_out() {
                 let tree = dir::encode(&host()).tree;
                 String::from_utf8(tree.files[&vec!["list".to_owned()]].clone()).unwrap() + "\n"
             }
-            // With a real server: `seeds::a_strange_directory_is_refused_as_the_page_says`.
+            // With a real server: `zkfarmer::a_strange_directory_is_refused_as_the_page_says`.
             "zkexport /services/db other" => continue,
             other => panic!("no test covers {other:?}"),
         };

@@ -138,8 +138,8 @@ fn ruby_leave(zk: &mut Zk, name: &str) {
 }
 
 #[test]
-fn members_in_ruby_and_ours_take_turns_in_one_line() {
-    let chroot = Ensemble::shared().chroot("members_in_ruby_and_ours_take_turns_in_one_line");
+fn members_in_ruby_and_ours_take_turns_in_one_queue() {
+    let chroot = Ensemble::shared().chroot("members_in_ruby_and_ours_take_turns_in_one_queue");
     let (mut first, mut second, mut ruby) =
         (member_at(&chroot, 1), member_at(&chroot, 1), chroot.zk());
     let in_ruby = ruby_enqueue(&mut ruby);
