@@ -114,11 +114,11 @@ const WRONG_USAGE: [(&[&str], &str); 12] = [
     ),
     (
         &["ls", "services/db"],
-        "zkctl: \"services/db\" is no znode path: it must start with a slash\n",
+        "zkctl: \"services/db\" is not a znode path: it must start with a slash\n",
     ),
     (
         &["get", "/a/../b"],
-        "zkctl: \"/a/../b\" is no znode path: it has a component that is '.' or '..'\n",
+        "zkctl: \"/a/../b\" is not a znode path: it has a component that is '.' or '..'\n",
     ),
     (&["set", "/a", "b"], "zkctl: no value for the field b\nhint: b= sets the empty text\n"),
     (

@@ -52,7 +52,7 @@ fn files_that_cannot_be_used_are_named_at_once() {
     let missing = scratch.join("missing");
     let gone = "No such file or directory (os error 2)";
     fails(zkctl().env("ZK_TLS_CA", &missing), 78, &missing, gone);
-    fails(zkctl().env("ZK_TLS_CA", &key), 78, &key, "it holds no certificate that can be used");
+    fails(zkctl().env("ZK_TLS_CA", &key), 78, &key, "it holds no usable certificate");
     let showing = |cert: &Path, key: &Path| {
         zkctl()
             .env("ZK_TLS_CA", scratch.join("cert"))
@@ -61,7 +61,7 @@ fn files_that_cannot_be_used_are_named_at_once() {
     };
     fails(showing(&missing, &key), 78, &missing, gone);
     fails(showing(&cert, &missing), 78, &missing, gone);
-    fails(showing(&cert, &cert), 78, &cert, "it holds no private key that is not encrypted");
+    fails(showing(&cert, &cert), 78, &cert, "it holds no unencrypted private key");
     showing(&cert, &key).env("ZK_TLS", "yes").run().code(69);
     // The plugin knows four codes only.
     let output = Tool::new("zkctl").args(["check", "/", "--tls", "--tls-ca"]).arg(&missing).run();

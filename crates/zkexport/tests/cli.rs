@@ -28,7 +28,7 @@ fn help_goes_to_stdout_with_the_examples_on_top() {
 fn wrong_usage_is_one_line_and_a_hint() {
     let table: [(&[&str], &str); 24] = [
         (&["/db"], "zkexport: the following required arguments were not provided: <CONF>\n"),
-        (&["db", "x.php"], "\"db\" is no znode path: it must start with a slash\n"),
+        (&["db", "x.php"], "\"db\" is not a znode path: it must start with a slash\n"),
         (&["/db", "x.conf"], "hint: add --format json, yaml, php or dir\n"),
         (&["/db", "-"], "hint: add --format json, yaml, php or dir\n"),
         (&["/db", "x", "-f", "xml"], "unknown format \"xml\" (choose json yaml php dir)\n"),

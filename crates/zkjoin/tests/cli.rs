@@ -36,7 +36,7 @@ fn wrong_usage_is_one_line_that_names_the_thing() {
     let cases: [(&[&str], &str); 7] = [
         (&[], "<FARM> <CONF>"),
         (&["/db"], "<CONF>"),
-        (&["db", "x.json"], "\"db\" is no znode path"),
+        (&["db", "x.json"], "\"db\" is not a znode path"),
         (&["/db", "x.txt"], "cannot tell the format of \"x.txt\" from its name"),
         (&["/db", "x.json", "--name", "a/b"], "cannot contain '/'"),
         (&["/db", "x.json", "--settle", "soon"], "\"soon\""),
@@ -62,7 +62,7 @@ fn without_a_server_a_signal_ends_it_soon() {
         let scratch = Scratch::new();
         let mut running =
             zkjoin().args(["/db", "x.json", "--name", "a"]).cwd(scratch.path()).spawn();
-        running.wait_log("no server can be reached, trying on");
+        running.wait_log("no server can be reached, retrying");
         let start = std::time::Instant::now();
         running.signal(signal);
         running.wait_exit().code(0);

@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(failure.exit(), Exit::Usage);
         assert_eq!(
             failure.told_by("zkctl"),
-            "zkctl: \"db\" is no znode path: it must start with a slash\n"
+            "zkctl: \"db\" is not a znode path: it must start with a slash\n"
         );
     }
 

@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(
             failure.told_by("zkctl"),
             "zkctl: cannot read zk.conf: no servers: wrong chroot: \
-             \"/a//b\" is no znode path: it has an empty component\nhint: see\\nthere\n"
+             \"/a//b\" is not a znode path: it has an empty component\nhint: see\\nthere\n"
         );
         assert_eq!(failure.exit(), Exit::Configuration);
     }

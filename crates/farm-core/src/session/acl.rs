@@ -1,13 +1,13 @@
-//! Who may do what with the znodes that we create.
+//! The access list of the znodes that we create.
 //!
-//! **Invariant.** An access list has an entry at least: a server refuses to create
-//! a znode that nobody may do anything with.
+//! **Invariant.** An access list has at least one entry: a server refuses to create a
+//! znode with an empty one.
 
 const PERMISSIONS: [(char, i32); 5] = [('c', 4), ('d', 8), ('r', 1), ('w', 2), ('a', 16)];
 const ALL: i32 = 31;
 const READ: i32 = 1;
 
-/// The shortest digest a server knows is SHA-1, and they are written in base64.
+/// The shortest digest that servers use is SHA-1, and digests are base64.
 const DIGEST_CHARS_LEAST: usize = 28;
 
 /// An access list.
@@ -34,19 +34,19 @@ impl Default for Acl {
 }
 
 impl Acl {
-    /// Everybody may do everything.
+    /// Everyone may do everything.
     #[must_use]
     pub fn open() -> Self {
         Self(vec![Entry::new("world", "anyone", ALL)])
     }
 
-    /// Reads `open`, `creator`, `creator+read`, or entries like `scheme:id:perms` with
-    /// commas between them. Ids may hold colons, and commas as long as the piece
-    /// behind the comma is no entry by itself.
+    /// Parses `open`, `creator`, `creator+read`, or `scheme:id:perms` entries separated by
+    /// commas. An id may have colons in it, and commas if what follows the comma is not
+    /// an entry by itself.
     ///
     /// # Errors
     ///
-    /// [`AclError`] with the piece that makes no sense.
+    /// [`AclError`] with the piece that is wrong.
     pub fn parse(text: &str) -> Result<Self, AclError> {
         let creator = || Entry::new("auth", "", ALL);
         match text {
@@ -60,8 +60,8 @@ impl Acl {
         pieces(text).into_iter().map(entry).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Tells whether it gives rights to whoever creates the znode, which a server
-    /// refuses if nobody has shown it any credentials.
+    /// Tells whether it gives rights to the creator of the znode. A server refuses such a
+    /// list on a connection without credentials.
     #[must_use]
     pub fn needs_credentials(&self) -> bool {
         self.0.iter().any(|entry| entry.scheme == "auth")
@@ -72,7 +72,7 @@ impl Acl {
     }
 }
 
-/// Cuts at the commas, but leaves together what is no entry without the other.
+/// Splits at the commas, but only where the piece before the comma is an entry.
 fn pieces(text: &str) -> Vec<&str> {
     let is_whole = |piece: &str| piece.matches(':').count() >= 2;
     let (mut pieces, mut start) = (Vec::new(), 0);
@@ -88,7 +88,7 @@ fn pieces(text: &str) -> Vec<&str> {
 
 fn entry(piece: &str) -> Result<Entry, AclError> {
     let wrong = |fault| AclError { piece: shown(piece), fault };
-    // The scheme has no colon, nor have the permissions: all between them is the id.
+    // Neither the scheme nor the permissions have a colon: all between them is the id.
     let ends = piece.split_once(':').zip(piece.rsplit_once(':'));
     let Some(((scheme, _), (front, letters))) = ends else {
         return Err(wrong(AclFault::Form));
@@ -120,7 +120,7 @@ fn entry(piece: &str) -> Result<Entry, AclError> {
     Ok(Entry::new(scheme, id, permissions))
 }
 
-/// Somebody may have written the password where its hash belongs.
+/// The piece without what follows `digest:`, which may be a password instead of its hash.
 fn shown(piece: &str) -> String {
     const SECRET: &str = "digest:";
     piece
@@ -136,9 +136,9 @@ fn is_digest(id: &str) -> bool {
     })
 }
 
-/// A text is no access list.
+/// A text is not an access list.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
-#[error("no access list: {piece:?}: {fault}")]
+#[error("not an access list: {piece:?}: {fault}")]
 pub struct AclError {
     piece: String,
     fault: AclFault,
@@ -146,17 +146,17 @@ pub struct AclError {
 
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
 enum AclFault {
-    #[error("it is not open, creator, creator+read or like scheme:id:perms")]
+    #[error("it is neither open, creator, creator+read nor like scheme:id:perms")]
     Form,
-    #[error("the only id of world is anyone")]
+    #[error("the only id of the scheme world is anyone")]
     World,
-    #[error("the id of auth is empty, as in auth::cdrwa")]
+    #[error("the id of the scheme auth must be empty, as in auth::cdrwa")]
     Auth,
-    #[error("the id has to be user:hash, never the password")]
+    #[error("the id must be user:hash, never the password")]
     NoHash,
-    #[error("its permissions are missing, letters of cdrwa")]
+    #[error("the permissions are missing, letters of cdrwa")]
     NoLetters,
-    #[error("{0:?} is no permission; they are letters of cdrwa")]
+    #[error("{0:?} is not a permission; the permissions are letters of cdrwa")]
     Letter(char),
 }
 
@@ -166,7 +166,7 @@ mod tests {
 
     const HASH: &str = "ANVnn8pVVV/EcZMN0aRkVV1RRhk=";
 
-    fn told(acl: &Acl) -> String {
+    fn text_of(acl: &Acl) -> String {
         let one = |e: &Entry| format!("{}|{}|{}", e.scheme, e.id, e.permissions);
         acl.entries().iter().map(one).collect::<Vec<_>>().join(" ")
     }
@@ -189,7 +189,7 @@ mod tests {
             ("x509:CN=a,OU=b,O=c:r,auth::c", "x509|CN=a,OU=b,O=c|1 auth||4".to_owned()),
         ];
         for (text, entries) in table {
-            assert_eq!(told(&Acl::parse(text).unwrap()), entries, "{text}");
+            assert_eq!(text_of(&Acl::parse(text).unwrap()), entries, "{text}");
         }
         assert_eq!(Acl::default(), Acl::parse("open").unwrap());
     }
@@ -197,25 +197,26 @@ mod tests {
     #[test]
     fn a_mistake_names_its_piece() {
         let table = [
-            ("", "\"\": it is not"),
-            ("closed", "\"closed\": it is not"),
-            ("Creator", "\"Creator\": it is not"),
+            ("", "\"\": it is neither"),
+            ("closed", "\"closed\": it is neither"),
+            ("Creator", "\"Creator\": it is neither"),
             ("creator,world:anyone:r", "\"creator,world:anyone:r\": it is"),
-            ("world:anyone", "\"world:anyone\": it is not"),
-            ("auth::r,world:anyone", "\"world:anyone\": it is not"),
-            ("auth::r,", "\"\": it is not"),
-            (":x:r", "\":x:r\": it is not"),
-            ("ip::r", "\"ip::r\": it is not"),
+            ("world:anyone", "\"world:anyone\": it is neither"),
+            ("auth::r,world:anyone", "\"world:anyone\": it is neither"),
+            ("auth::r,", "\"\": it is neither"),
+            (":x:r", "\":x:r\": it is neither"),
+            ("ip::r", "\"ip::r\": it is neither"),
             ("world:everyone:r", "\"world:everyone:r\": the only id"),
-            ("auth:bob:r", "\"auth:bob:r\": the id of auth is empty"),
-            ("auth::r,world:anyone:", "\"world:anyone:\": its permissions"),
-            ("auth::r,world:anyone:rx", "\"world:anyone:rx\": 'x' is no permission"),
-            ("world:anyone:R,auth::r", "\"world:anyone:R\": 'R' is no permission"),
-            ("world:anyone: r", "\"world:anyone: r\": ' ' is no permission"),
+            ("auth:bob:r", "\"auth:bob:r\": the id of the scheme auth must be empty"),
+            ("auth::r,world:anyone:", "\"world:anyone:\": the permissions"),
+            ("auth::r,world:anyone:rx", "\"world:anyone:rx\": 'x' is not a permission"),
+            ("world:anyone:R,auth::r", "\"world:anyone:R\": 'R' is not a permission"),
+            ("world:anyone: r", "\"world:anyone: r\": ' ' is not a permission"),
         ];
-        for (text, told) in table {
+        for (text, message) in table {
             let error = Acl::parse(text).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("no access list: {told}")), "{text}: {error}");
+            let start = format!("not an access list: {message}");
+            assert!(error.starts_with(&start), "{text}: {error}");
         }
     }
 

@@ -1,9 +1,10 @@
-//! What a machine wants done.
+//! What a state machine asks of its owner.
 
-/// A step that a machine asks of its owner: to make a request `R`, or to take news `N`.
+/// A step that a state machine asks of its owner: make the request `R`, or take note of
+/// the news `N`.
 #[derive(Debug)]
 pub enum Action<R, N> {
-    /// Ask this, and bring the answer back, whatever it is.
+    /// Make this request, and pass the answer to the machine.
     Ask(R),
     /// This is known now.
     Tell(N),

@@ -1,28 +1,26 @@
-//! Who we are to ZooKeeper: the credentials of `digest:user:password` lines.
+//! Our credentials for ZooKeeper, from `digest:user:password` lines.
 //!
-//! **Invariant.** Neither an error nor a debug print has anything of what stands
-//! in a line.
+//! **Invariant.** Neither an error nor debug output shows any part of a line.
 
 use super::wire::FrameBuilder;
 use std::fmt;
 
-/// More credentials than anybody has; each costs a round trip on every connection.
+/// More credentials than anyone needs; each costs a round trip on every connection.
 pub const CREDENTIALS_MAX: usize = 64;
 
 const SCHEME: &str = "digest";
 
-/// The credentials that are shown to every server, in their order.
+/// The credentials that every server is sent, in this order.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Auth(Vec<String>);
 
 impl Auth {
-    /// Reads lines like `digest:user:password`. A password may hold everything but
-    /// line ends and other control characters; lines that are blank or begin with
-    /// `#` are skipped.
+    /// Parses lines like `digest:user:password`. A password may have any character except
+    /// control characters; blank lines and lines that begin with `#` are skipped.
     ///
     /// # Errors
     ///
-    /// [`AuthError`] names the first line that is no such line.
+    /// [`AuthError`] names the first wrong line.
     pub fn parse(bytes: &[u8]) -> Result<Self, AuthError> {
         let mut all = Vec::new();
         for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
@@ -49,12 +47,12 @@ impl Auth {
         self.0.is_empty()
     }
 
-    /// The body of the request that shows the credential of that number, if there is one.
+    /// The body of the auth request for the credential of that number, if there is one.
     pub(super) fn body(&self, number: usize) -> Option<Vec<u8>> {
-        // The protocol has a kind of credential here, which nobody has ever used.
-        const KIND: i32 = 0;
+        // The protocol has a type here, which servers ignore.
+        const TYPE: i32 = 0;
         let credential = self.0.get(number)?;
-        Some(FrameBuilder::new().int(KIND).text(SCHEME).text(credential).finish().split_off(4))
+        Some(FrameBuilder::new().int(TYPE).text(SCHEME).text(credential).finish().split_off(4))
     }
 }
 
@@ -80,7 +78,7 @@ impl fmt::Debug for Auth {
     }
 }
 
-/// A text holds no credentials.
+/// A text is not a list of credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuthError {
     line: Option<usize>,
@@ -122,7 +120,7 @@ mod tests {
     use super::*;
     use crate::session::wire::Fields;
 
-    fn shown(auth: &Auth) -> Vec<Vec<u8>> {
+    fn credentials(auth: &Auth) -> Vec<Vec<u8>> {
         let bodies = (0..).map_while(|number| auth.body(number));
         let credential = |body: Vec<u8>| {
             let mut fields = Fields::of(&body);
@@ -139,17 +137,17 @@ mod tests {
             ("digest:a:b", &["a:b"]),
             ("digest:a:b\n", &["a:b"]),
             ("# us\n\n  \t\ndigest:a:b\r\n#digest:x:y\ndigest:c:d\n\n", &["a:b", "c:d"]),
-            // All behind the second colon is the password, blanks and all.
+            // Everything behind the second colon is the password, blanks included.
             ("digest:a:b:c # d \n", &["a:b:c # d "]),
             ("digest:ä:ö€\u{1f511}", &["ä:ö€\u{1f511}"]),
             ("digest: a : b", &[" a : b"]),
         ];
-        for (text, credentials) in table {
+        for (text, expected) in table {
             let auth = Auth::parse(text.as_bytes()).unwrap();
-            let wanted: Vec<Vec<u8>> = credentials.iter().map(|c| c.as_bytes().to_vec()).collect();
-            assert_eq!(shown(&auth), wanted, "{text:?}");
+            let expected: Vec<Vec<u8>> = expected.iter().map(|c| c.as_bytes().to_vec()).collect();
+            assert_eq!(credentials(&auth), expected, "{text:?}");
         }
-        assert_eq!(shown(&Auth::default()), Vec::<Vec<u8>>::new());
+        assert_eq!(credentials(&Auth::default()), Vec::<Vec<u8>>::new());
     }
 
     #[test]
@@ -170,9 +168,9 @@ mod tests {
             (b"digest:a:secret\0", "line 1: it has a control character"),
             (many.as_bytes(), "line 65: more than 64 credentials"),
         ];
-        for (text, told) in table {
+        for (text, message) in table {
             let error = Auth::parse(text).unwrap_err();
-            assert_eq!(error.to_string(), told);
+            assert_eq!(error.to_string(), message);
             assert!(!format!("{error:?} {error:#?}").contains("secret"));
         }
     }

@@ -1,101 +1,53 @@
-//! Blocking requests: the only file that names the client library.
+//! Blocking requests through the client library.
 //!
-//! The library is given a connection to the relay and never learns what happens
-//! beyond it. Of its calls we use those without a watcher of their own, because it
-//! never forgets one that was not called; and its panics end here.
+//! The library is connected to the relay and never notices what happens behind it. Only
+//! its calls without a watcher are used, because it never frees a watcher that was not
+//! called. Its panics are caught here.
 //!
 //! **Invariant.** A path is checked before it gets here, and data before it is sent.
 
-mod many;
+mod batch;
 
 use super::link::Unanswered;
 use super::multi;
 use super::relay::Relay;
 use super::wire::{self, code, opcode};
-use super::{Acl, DATA_BYTES_MAX, SessionError, SessionId, ZnodePath};
-pub(crate) use many::READS_MAX;
+use super::{
+    Acl, CreateMode, DATA_BYTES_MAX, SessionError, SessionId, Stat, Watch, Znode, ZnodePath,
+};
+use batch::BatchSize;
+pub(crate) use batch::READS_MAX;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use zookeeper::{Permission, ZkError, ZkResult, ZooKeeper};
 
-/// Whether to be told, once, when what was read changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Watch {
-    /// Just read.
-    No,
-    /// Read, and post a hint at the next change.
-    Yes,
-}
-
-/// How long a created znode lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CreateMode {
-    /// Until somebody deletes it.
-    Persistent,
-    /// It lives as long as this session.
-    Ephemeral,
-}
-
-/// What the server knows about a znode beside its data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stat {
-    /// The transaction that created it: its identity.
-    pub czxid: i64,
-    /// The transaction that changed it last.
-    pub mzxid: i64,
-    /// When it was created, in milliseconds since 1970.
-    pub ctime_ms: i64,
-    /// When it was changed last, in milliseconds since 1970.
-    pub mtime_ms: i64,
-    /// How often its data was set since it was created.
-    pub version: i32,
-    /// The session it lives with; 0 if it is persistent.
-    pub ephemeral_owner: i64,
-    /// How many bytes its data has.
-    pub data_length: i32,
-    /// How many children it has.
-    pub num_children: i32,
-}
-
-/// A znode as it was read.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Znode<D = Vec<u8>> {
-    /// Its content, or what was made of it.
-    pub data: D,
-    /// What else the server knows.
-    pub stat: Stat,
-}
-
-/// Makes requests within one session. Every call blocks until it is answered or
-/// the link is known to be down, whichever comes first.
+/// Makes requests within one session. Every call blocks until it is answered or the
+/// link is known to be down, whichever comes first.
 ///
 /// # Broken connections
 ///
-/// [`SessionError::Disconnected`] says that the answer is missing. Nothing is repeated
-/// here: whoever asked knows whether the question still makes sense. A read has done
-/// nothing, and is repeated by [`Session::call`](super::Session::call), or at the next
-/// [`Event::Connected`](super::Event::Connected) by whoever follows events.
+/// [`SessionError::Disconnected`] means that the answer is missing. Nothing is repeated
+/// here; the caller decides. A read has no effect:
+/// [`Session::call`](super::Session::call) repeats it, and a caller that follows events
+/// repeats it at the next [`Event::Connected`](super::Event::Connected).
 ///
-/// A write has happened or has not, and by the next contact of the same session that is
-/// decided: what an earlier connection still carries is refused from then on. Each
-/// write says below how to find out. To look is not always enough, for the next server
-/// may lag behind; to repeat the write always is, for it is decided where all writes are.
+/// A write has happened or it has not, and this no longer changes once the same session
+/// is connected again: a request that is still on its way over the old connection is
+/// refused from then on. Each write below says how to find out. A read is not always
+/// enough, because the next server may lag behind. Repeating the write always is,
+/// because the leader decides about it.
 ///
-/// After [`SessionError::Expired`] the same holds, and ephemeral znodes are gone, or
-/// about to be.
+/// After [`SessionError::Expired`] the same holds, and ephemeral znodes are gone or about
+/// to be.
 pub struct Client {
     library: ZooKeeper,
     relay: Arc<Relay>,
     session: Arc<OnceLock<SessionId>>,
     chroot: ZnodePath,
-    /// Who may do what with what we create.
+    /// The access list of the znodes that we create.
     acl: Acl,
-    /// How many reads go into one request; 1 where more have proved to be too much.
-    reads_most: AtomicUsize,
-    /// How long the longest data was that such a request has brought; 0 before.
-    longest_read: AtomicUsize,
+    batch_size: BatchSize,
 }
 
 impl std::fmt::Debug for Client {
@@ -111,15 +63,14 @@ impl Client {
         chroot: ZnodePath,
         acl: Acl,
     ) -> Result<Self, SessionError> {
-        // Long enough that the library never pings: keeping the session is not its business.
-        const FOR_EVER: Duration = Duration::from_millis(i32::MAX as u64);
+        // Long enough that the library hardly ever pings: the relay keeps the session alive.
+        const FOREVER: Duration = Duration::from_millis(i32::MAX as u64);
         let address = relay.address().to_string();
-        let connect = || ZooKeeper::connect(&address, FOR_EVER, |_| {});
+        let connect = || ZooKeeper::connect(&address, FOREVER, |_| {});
         match catch_unwind(AssertUnwindSafe(connect)) {
             Ok(Ok(library)) => {
-                let reads_most = AtomicUsize::new(READS_MAX);
-                let longest_read = AtomicUsize::new(0);
-                Ok(Self { library, relay, session, chroot, acl, reads_most, longest_read })
+                let batch_size = BatchSize::new();
+                Ok(Self { library, relay, session, chroot, acl, batch_size })
             }
             Ok(Err(_)) | Err(_) => {
                 let error = std::io::Error::other("the client library does not start");
@@ -128,7 +79,7 @@ impl Client {
         }
     }
 
-    /// The session these requests belong to; `None` before the first contact.
+    /// The session of these requests; `None` before the first connection.
     #[must_use]
     pub fn session(&self) -> Option<SessionId> {
         self.session.get().copied()
@@ -138,18 +89,18 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`SessionError::NoNode`], in which case no watch is left. After
-    /// [`SessionError::Disconnected`] none is either: read again.
+    /// [`SessionError::NoNode`]. After that and after [`SessionError::Disconnected`] no
+    /// watch is left.
     pub fn get(&self, path: &ZnodePath, watch: Watch) -> Result<Znode, SessionError> {
         let (data, stat) = self.call(path, |zk, full| zk.get_data(full, watch == Watch::Yes))?;
         Ok(Znode { data, stat: stat.into() })
     }
 
-    /// Looks whether there is such a znode. A watch is left in either case.
+    /// Reads the metadata of a znode, if it exists. A watch is left in either case.
     ///
     /// # Errors
     ///
-    /// Those of the link. After [`SessionError::Disconnected`] no watch is left: look again.
+    /// Those of the connection. After [`SessionError::Disconnected`] no watch is left.
     pub fn exists(&self, path: &ZnodePath, watch: Watch) -> Result<Option<Stat>, SessionError> {
         let stat = self.call(path, |zk, full| zk.exists(full, watch == Watch::Yes))?;
         Ok(stat.map(Stat::from))
@@ -159,8 +110,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`SessionError::NoNode`], in which case no watch is left. After
-    /// [`SessionError::Disconnected`] none is either: list again.
+    /// [`SessionError::NoNode`]. After that and after [`SessionError::Disconnected`] no
+    /// watch is left.
     pub fn children(&self, path: &ZnodePath, watch: Watch) -> Result<Vec<String>, SessionError> {
         let mut names = self.call(path, |zk, full| zk.get_children(full, watch == Watch::Yes))?;
         names.sort_unstable();
@@ -171,12 +122,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`SessionError::NodeExists`]; [`SessionError::NoNode`] when the parent is missing.
+    /// [`SessionError::NodeExists`]; [`SessionError::NoNode`] if the parent is missing.
     ///
-    /// After [`SessionError::Disconnected`], repeat it. [`SessionError::NodeExists`] is then
-    /// an answer of its own: an ephemeral znode is ours if this session owns it
-    /// ([`Stat::ephemeral_owner`]), whichever attempt made it. A persistent one has no
-    /// owner, so it must not matter who made it; where it does, its data has to tell.
+    /// After [`SessionError::Disconnected`], repeat it. If that ends with
+    /// [`SessionError::NodeExists`], an ephemeral znode is ours if this session owns it
+    /// ([`Stat::ephemeral_owner`]), whichever attempt created it. A persistent znode has
+    /// no owner: if it matters who created it, its data has to identify the creator.
     pub fn create(
         &self,
         path: &ZnodePath,
@@ -193,14 +144,14 @@ impl Client {
         Ok(())
     }
 
-    /// Creates an ephemeral znode with the session's access list. Its name is that of
-    /// `prefix` with the next number of the parent behind it, and is given back.
+    /// Creates an ephemeral sequential znode with the session's access list, and returns
+    /// its path: `prefix` followed by the next number of the parent.
     ///
     /// # Errors
     ///
-    /// [`SessionError::NoNode`] when the parent is missing. After
-    /// [`SessionError::Disconnected`] or [`SessionError::Garbled`] the znode may be
-    /// there: among those below the parent its owner tells.
+    /// [`SessionError::NoNode`] if the parent is missing. After
+    /// [`SessionError::Disconnected`] or [`SessionError::Garbled`] the znode may exist:
+    /// its owner identifies it among the children of the parent.
     pub fn create_sequential(
         &self,
         prefix: &ZnodePath,
@@ -210,8 +161,8 @@ impl Client {
         let acl = library_acl(&self.acl);
         let mode = zookeeper::CreateMode::EphemeralSequential;
         let created = self.call(prefix, |zk, full| zk.create(full, data.to_vec(), acl, mode))?;
-        // The server names it from its own root, and we from the chroot: all but the
-        // last component is known here.
+        // The server returns the path from its own root: all but the last component is
+        // known here.
         let garbled = || SessionError::Garbled(prefix.below(&self.chroot));
         let full = ZnodePath::parse(&created).map_err(|_| garbled())?;
         let siblings = prefix.parent().ok_or_else(garbled)?;
@@ -221,12 +172,12 @@ impl Client {
         full.name().and_then(|name| siblings.child(name).ok()).ok_or_else(garbled)
     }
 
-    /// Creates the persistent znode and whatever is missing above it, empty.
+    /// Creates an empty persistent znode, and those that are missing above it.
     ///
     /// # Errors
     ///
-    /// Those of [`Self::create`], but for znodes that are there already. After
-    /// [`SessionError::Disconnected`] some may be: repeat it, that makes the others.
+    /// Those of [`Self::create`], except [`SessionError::NodeExists`]. After
+    /// [`SessionError::Disconnected`] some may exist: repeat it to create the others.
     pub fn create_all(&self, path: &ZnodePath) -> Result<(), SessionError> {
         match self.create(path, b"", CreateMode::Persistent) {
             Err(SessionError::NodeExists(_)) => return Ok(()),
@@ -234,7 +185,7 @@ impl Client {
             other => return other,
         }
         let Some(parent) = path.parent() else {
-            // The chroot itself is missing: its own path, from the top.
+            // Only the chroot itself can be missing here.
             return self.create_chroot();
         };
         self.create_all(&parent)?;
@@ -254,7 +205,7 @@ impl Client {
                 let acl = library_acl(&self.acl);
                 zk.create(path.as_str(), Vec::new(), acl, zookeeper::CreateMode::Persistent)
             };
-            match self.shielded(path, create) {
+            match self.catching_panics(path, create) {
                 Ok(_) | Err(SessionError::NodeExists(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -262,16 +213,15 @@ impl Client {
         Ok(())
     }
 
-    /// Sets the data of a znode, of that version only if one is given.
+    /// Sets the data of a znode; with a version, only if the znode has that version.
     ///
     /// # Errors
     ///
     /// [`SessionError::NoNode`], [`SessionError::BadVersion`].
     ///
     /// After [`SessionError::Disconnected`] of a set with a version, repeat it with the same
-    /// one: [`SessionError::BadVersion`] then says that somebody was there, and what is read
-    /// next says whether it holds what we wanted. Without a version a repetition overwrites
-    /// what others wrote in between.
+    /// version: after [`SessionError::BadVersion`] a read tells whether the znode holds the
+    /// wanted data. Without a version a repetition overwrites what others wrote in between.
     pub fn set(
         &self,
         path: &ZnodePath,
@@ -282,54 +232,120 @@ impl Client {
         self.call(path, |zk, full| zk.set_data(full, data.to_vec(), version)).map(Stat::from)
     }
 
-    /// Deletes a znode, of that version only if one is given.
+    /// Deletes a znode; with a version, only if the znode has that version.
     ///
     /// # Errors
     ///
     /// [`SessionError::NoNode`], [`SessionError::BadVersion`], [`SessionError::NotEmpty`].
     ///
     /// After [`SessionError::Disconnected`], repeat it: [`SessionError::NoNode`] then means
-    /// done. A name that others use too may be another znode by now. Its creation
-    /// ([`Stat::czxid`]) tells, its version does not, for that counts from 0 again.
+    /// that it is done. If others use the same name, it may be another znode by now:
+    /// [`Stat::czxid`] tells, but not the version, which starts from 0 again.
     pub fn delete(&self, path: &ZnodePath, version: Option<i32>) -> Result<(), SessionError> {
         self.call(path, |zk, full| zk.delete(full, version))
     }
 
-    /// Puts an ephemeral znode of this session in the place of one of that version,
-    /// in one transaction: nobody sees it missing. It gets the session's access list.
+    /// Replaces a znode of that version by an ephemeral one of this session, in one
+    /// transaction: no client sees it missing. It gets the session's access list.
     ///
     /// # Errors
     ///
     /// [`SessionError::NoNode`], [`SessionError::BadVersion`], [`SessionError::NotEmpty`].
     ///
-    /// After [`SessionError::Disconnected`] both parts have happened or neither. Do not
-    /// repeat it: at version 0 it would replace our own znode. Create instead, and if
-    /// there is one already, its owner ([`Stat::ephemeral_owner`]) tells.
+    /// After [`SessionError::Disconnected`] either both parts have happened or none. Do not
+    /// repeat it: with version 0 it would replace our own znode. Create the znode instead;
+    /// if it exists, its owner ([`Stat::ephemeral_owner`]) tells who created it.
     pub fn replace(&self, path: &ZnodePath, data: &[u8], version: i32) -> Result<(), SessionError> {
         check_length(path, data)?;
         let full = path.below(&self.chroot);
         let body = multi::replace_body(full.as_str(), version, data, &self.acl);
-        let (head, body) = self.ask(opcode::MULTI, body, None)?;
+        let (head_code, body) = self.ask(opcode::MULTI, body, None)?;
         let code = match multi::multi_code(&body) {
-            _ if head != code::OK => head,
+            _ if head_code != code::OK => head_code,
             Ok(code) => code,
             Err(_) => return Err(SessionError::Garbled(full)),
         };
         own_outcome(&full, code)
     }
 
-    /// Asks for a hint at every change of the znode and of all below it, for as
-    /// long as the session lives and on whatever server.
+    /// Sets a persistent recursive watch: every change of the znode and of those below it
+    /// gives a hint, as long as the session lives and on whatever server.
     ///
     /// # Errors
     ///
-    /// [`SessionError::Unsupported`] by servers before 3.6, which hang up as well. After
-    /// [`SessionError::Disconnected`] it may not be remembered: ask again, twice is once.
+    /// [`SessionError::Unsupported`] from servers before 3.6, which also close the
+    /// connection. After [`SessionError::Disconnected`] set it again; to set it twice does
+    /// no harm.
     pub fn watch_tree(&self, path: &ZnodePath) -> Result<(), SessionError> {
         let full = path.below(&self.chroot);
         let body = wire::add_watch_body(full.as_str());
         let (code, _) = self.ask(opcode::ADD_WATCH, body, Some(full.to_string()))?;
         own_outcome(&full, code)
+    }
+
+    /// Reads many znodes without leaving a watch: several in one request if the server
+    /// supports that, otherwise one after the other. The outcomes are in the order of the
+    /// paths, and may be from different times.
+    ///
+    /// # Errors
+    ///
+    /// Those of the connection. An error of a single znode is in its place:
+    /// [`SessionError::NoNode`], [`SessionError::NoAuth`]. After
+    /// [`SessionError::Disconnected`] read all of them again.
+    pub fn get_many(
+        &self,
+        paths: &[ZnodePath],
+    ) -> Result<Vec<Result<Znode, SessionError>>, SessionError> {
+        let full: Vec<ZnodePath> = paths.iter().map(|path| path.below(&self.chroot)).collect();
+        let mut outcomes = Vec::with_capacity(paths.len());
+        while outcomes.len() < paths.len() {
+            let most = self.batch_size.reads_most();
+            let batch = self.batch_size.batch(&full[outcomes.len()..], most);
+            match self.read_batch(batch, most)? {
+                Some(read) => outcomes.extend(read),
+                None => {
+                    for path in &paths[outcomes.len()..][..batch.len()] {
+                        match self.get(path, Watch::No) {
+                            Err(error) if error.is_transient() => return Err(error),
+                            outcome => outcomes.push(self.batch_size.learn(outcome)),
+                        }
+                    }
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Reads these znodes in one request; `None` if they have to be read one by one.
+    fn read_batch(
+        &self,
+        batch: &[ZnodePath],
+        most: usize,
+    ) -> Result<Option<Vec<Result<Znode, SessionError>>>, SessionError> {
+        if batch.len() < 2 {
+            return Ok(None);
+        }
+        let body = multi::read_body(batch.iter().map(ZnodePath::as_str));
+        // The answer may have been too large for the server or for us: a smaller one may
+        // leave the connection intact.
+        let answer = self
+            .ask(opcode::MULTI_READ, body, None)
+            .inspect_err(|_| self.batch_size.shrink(most))?;
+        let (code::OK, body) = answer else {
+            // A server before 3.6, which closes the connection now, or one that refuses
+            // this kind of request.
+            self.batch_size.disable();
+            return Ok(None);
+        };
+        let Ok(answers) = multi::read_answers(&body, batch.len()) else {
+            self.batch_size.disable();
+            return Ok(None);
+        };
+        let outcome = |(answer, path): (Result<Znode, i32>, &ZnodePath)| {
+            let outcome = answer.map_err(|code| library_error(path, ZkError::from(code)));
+            self.batch_size.learn(outcome)
+        };
+        Ok(Some(answers.into_iter().zip(batch).map(outcome).collect()))
     }
 
     fn ask(
@@ -340,13 +356,13 @@ impl Client {
     ) -> Result<(i32, Vec<u8>), SessionError> {
         self.relay.ask(opcode, body, watch).map_err(|unanswered| match unanswered {
             Unanswered::Disconnected => SessionError::Disconnected,
-            Unanswered::Over => SessionError::Expired,
+            Unanswered::SessionOver => SessionError::Expired,
         })
     }
 
-    /// Declares the session over.
-    pub(super) fn give_up(&self) {
-        self.relay.give_up();
+    /// Ends the session without asking a server.
+    pub(super) fn declare_over(&self) {
+        self.relay.declare_over();
     }
 
     fn call<T>(
@@ -354,17 +370,17 @@ impl Client {
         path: &ZnodePath,
         request: impl FnOnce(&ZooKeeper, &str) -> ZkResult<T>,
     ) -> Result<T, SessionError> {
-        // Errors name it in full: "no such znode: /" would hide that the chroot is missing.
+        // Errors have the full path: "no such znode: /" would hide that the chroot is missing.
         let full = path.below(&self.chroot);
-        self.shielded(&full, |zk| request(zk, full.as_str()))
+        self.catching_panics(&full, |zk| request(zk, full.as_str()))
     }
 
-    fn shielded<T>(
+    fn catching_panics<T>(
         &self,
         path: &ZnodePath,
         request: impl FnOnce(&ZooKeeper) -> ZkResult<T>,
     ) -> Result<T, SessionError> {
-        // The library panics on answers that are not what it expects.
+        // The library panics on answers that it does not expect.
         match catch_unwind(AssertUnwindSafe(|| request(&self.library))) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(code)) => Err(library_error(path, code)),
@@ -398,7 +414,7 @@ fn check_length(path: &ZnodePath, data: &[u8]) -> Result<(), SessionError> {
 fn own_outcome(path: &ZnodePath, code: i32) -> Result<(), SessionError> {
     match code {
         code::OK => Ok(()),
-        // The library would make this of every code it does not know.
+        // The library maps every unknown code to this one too.
         code::UNIMPLEMENTED => Err(SessionError::Unsupported),
         code => Err(library_error(path, ZkError::from(code))),
     }

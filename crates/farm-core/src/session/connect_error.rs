@@ -1,12 +1,12 @@
 //! Why no server could be reached.
 
-use super::link::DownReason;
+use super::DownReason;
 use super::tls::TlsError;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// What went wrong with one server, last.
+/// The latest failure to connect to a server.
 #[derive(Debug, Clone)]
 pub struct ConnectError {
     server: String,
@@ -16,16 +16,16 @@ pub struct ConnectError {
 /// The step that failed.
 #[derive(Debug, Clone)]
 pub(super) enum ConnectErrorKind {
-    /// Its name has no address.
+    /// The look-up of its name.
     Resolve(Arc<std::io::Error>),
-    /// It does not take connections.
+    /// The connection.
     Connect(Arc<std::io::Error>),
-    /// It did not answer the attempt to connect.
+    /// The server did not answer the attempt to connect.
     NoAnswer,
-    /// It took the connection, but TLS did not come about, or not for long.
+    /// The TLS handshake, or what followed soon after it.
     Tls(Box<TlsError>),
-    /// It took the connection, and then that.
-    Greeting(DownReason),
+    /// What follows the connection until the session is connected.
+    Handshake(DownReason),
 }
 
 impl ConnectError {
@@ -33,7 +33,7 @@ impl ConnectError {
         Self { server, kind }
     }
 
-    /// What is wrong with TLS, if that is the trouble.
+    /// What is wrong with TLS, if TLS has failed.
     #[must_use]
     pub fn tls(&self) -> Option<&TlsError> {
         match &self.kind {
@@ -42,19 +42,20 @@ impl ConnectError {
         }
     }
 
-    /// Tells whether a server was reached, and does not take our credentials.
+    /// Tells whether a server was reached and refused our credentials.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
-        matches!(self.kind, ConnectErrorKind::Greeting(DownReason::AuthRefused))
+        matches!(self.kind, ConnectErrorKind::Handshake(DownReason::AuthRefused))
     }
 
-    /// Tells whether somebody has to do something about it: it does not go by itself.
+    /// Tells whether the error persists until somebody fixes its cause.
     pub(super) fn is_lasting(&self) -> bool {
-        self.weight() > 0
+        self.priority() > 0
     }
 
-    /// How much more there is to tell about it than about a server that is just away.
-    pub(super) fn weight(&self) -> u8 {
+    /// Which of several errors to report: a higher one is worth more than a server
+    /// that is just down.
+    pub(super) fn priority(&self) -> u8 {
         match self.tls() {
             _ if self.is_refusal() => 2,
             Some(error) if error.is_lasting() => 1,
@@ -83,14 +84,15 @@ impl fmt::Display for ConnectError {
                 }
                 Ok(())
             }
-            ConnectErrorKind::Greeting(DownReason::HungUp) => write!(
+            ConnectErrorKind::Handshake(DownReason::HungUp) => write!(
                 f,
-                "{server}: it hung up at once; it may have no quorum, want TLS, or be no ZooKeeper"
+                "{server}: it closed the connection at once; it may have no quorum, require TLS, \
+                 or not be ZooKeeper"
             ),
-            ConnectErrorKind::Greeting(DownReason::AuthRefused) => {
+            ConnectErrorKind::Handshake(DownReason::AuthRefused) => {
                 write!(f, "{server} refused our credentials")
             }
-            ConnectErrorKind::Greeting(reason) => write!(f, "{server}: connected, then {reason}"),
+            ConnectErrorKind::Handshake(reason) => write!(f, "{server}: connected, then {reason}"),
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Whether a server carries the session, for threads that have to wait for one.
+//! Whether a server carries the session, for threads that wait for that.
 
 use super::ConnectError;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Opened and shut by the relay's thread, waited for by callers that block.
+/// Opened and shut by the relay's thread; blocking callers wait for it to open.
 ///
-/// A lock and not a message, because any number of callers may wait, each with
-/// a deadline of its own, and none of them owns the inbox.
+/// It is a lock and not a message, because any number of callers may wait, each with a
+/// deadline of its own, and none of them owns the inbox.
 #[derive(Debug)]
 pub(super) struct ConnectionGate {
     state: Mutex<State>,
@@ -17,24 +17,23 @@ pub(super) struct ConnectionGate {
 #[derive(Debug)]
 struct State {
     is_open: bool,
-    /// When it was shut, or made.
+    /// When it was last shut, or created.
     shut_at: Instant,
     was_open: bool,
-    is_over: bool,
+    is_session_over: bool,
     has_given_up: bool,
-    trouble: Option<ConnectError>,
+    error: Option<ConnectError>,
 }
 
-/// What came of waiting.
+/// How a wait at the gate ended.
 #[derive(Debug)]
-pub(super) enum Passage {
+pub(super) enum WaitOutcome {
     Open,
-    /// The session is over.
-    Over,
-    /// Not in time, or never again; and why.
+    SessionOver,
+    /// It did not open in time, or no further attempt is worth waiting for.
     Shut {
         was_open: bool,
-        trouble: Option<ConnectError>,
+        error: Option<ConnectError>,
     },
 }
 
@@ -45,9 +44,9 @@ impl ConnectionGate {
             is_open: false,
             shut_at: Instant::now(),
             was_open: false,
-            is_over: false,
+            is_session_over: false,
             has_given_up: false,
-            trouble: None,
+            error: None,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -67,36 +66,41 @@ impl ConnectionGate {
         (state.is_open, state.shut_at) = (false, Instant::now());
     }
 
-    pub(super) fn end(&self) {
+    /// The session is over: whoever waits stops waiting.
+    pub(super) fn end_session(&self) {
         let mut state = self.state();
-        (state.is_open, state.is_over) = (false, true);
+        (state.is_open, state.is_session_over) = (false, true);
         self.changed.notify_all();
     }
 
-    /// Keeps what went wrong last; tells for how long it has been shut.
-    pub(super) fn note(&self, trouble: Option<ConnectError>, has_given_up: bool) -> Duration {
+    /// Keeps the latest error; returns for how long the gate has been shut.
+    pub(super) fn attempt_failed(
+        &self,
+        error: Option<ConnectError>,
+        has_given_up: bool,
+    ) -> Duration {
         let mut state = self.state();
-        state.trouble = trouble;
+        state.error = error;
         state.has_given_up |= has_given_up;
         self.changed.notify_all();
         state.shut_at.elapsed()
     }
 
-    pub(super) fn wait(&self, deadline: Instant) -> Passage {
+    pub(super) fn wait(&self, deadline: Instant) -> WaitOutcome {
         let mut state = self.state();
         loop {
-            if state.is_over {
-                return Passage::Over;
+            if state.is_session_over {
+                return WaitOutcome::SessionOver;
             }
             if state.is_open {
-                return Passage::Open;
+                return WaitOutcome::Open;
             }
-            let patience = deadline.saturating_duration_since(Instant::now());
-            if patience.is_zero() || state.has_given_up {
-                let (was_open, trouble) = (state.was_open, state.trouble.clone());
-                return Passage::Shut { was_open, trouble };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.has_given_up {
+                let (was_open, error) = (state.was_open, state.error.clone());
+                return WaitOutcome::Shut { was_open, error };
             }
-            state = match self.changed.wait_timeout(state, patience) {
+            state = match self.changed.wait_timeout(state, left) {
                 Ok((state, _)) => state,
                 Err(poisoned) => poisoned.into_inner().0,
             };

@@ -1,17 +1,18 @@
 //! Reaching a server: names, addresses, connections, TLS, rounds.
 //!
-//! **Invariant.** Nothing here blocks the relay. Names are looked up by threads
-//! of their own, because the system's resolver can't be interrupted; connections
-//! are opened and secured without waiting, each step bounded by the patience of the
-//! caller. A name that can't be resolved, or takes for ever, costs the other ones
-//! nothing.
+//! **Invariant.** Nothing here blocks the relay. Names are looked up on threads of their
+//! own, because the system's resolver can't be interrupted; connections and handshakes
+//! are non-blocking, and each has a timeout. A name that can't be resolved, or takes
+//! forever, does not delay the others.
 
+use super::DownReason;
+use super::closed::Closed;
 use super::connect_error::{ConnectError, ConnectErrorKind};
-use super::link::DownReason;
 use super::servers::{Server, Servers};
-use super::stream::{Closed, Stream};
+use super::stream::Stream;
 use super::timeouts::Timeouts;
 use super::tls::Tls;
+use super::waker::Waker;
 use crate::engine::{Backoff, Worker};
 use nix::poll::PollFlags;
 use nix::sys::socket::{
@@ -24,17 +25,17 @@ use std::time::{Duration, Instant};
 
 const BACKOFF_LEAST: Duration = Duration::from_millis(100);
 const BACKOFF_MOST: Duration = Duration::from_secs(10);
-/// A round does not wait longer than this for names.
-const LOOKUP_PATIENCE: Duration = Duration::from_secs(3);
-/// A connection lost within this time was no success.
-const BRIEF: Duration = Duration::from_secs(1);
+/// A round waits no longer than this for names.
+const LOOKUP_WAIT: Duration = Duration::from_secs(3);
+/// A connection lost within this time does not reset the back-off.
+const SHORT_LIVED: Duration = Duration::from_secs(1);
 
-/// What a call to [`Dialer::advance`] came to.
+/// The outcome of [`Dialer::advance`].
 #[derive(Debug)]
 pub(super) enum Progress {
-    /// Nothing yet; call again at the deadline, or when the socket is ready.
+    /// Call again at the deadline, or when the socket is ready.
     Waiting,
-    /// A connection to that server stands, and is secure if it is to be.
+    /// A connection to that server is open, and its TLS handshake is done.
     Connected(Stream, SocketAddr),
     /// Every address of this round has failed.
     RoundFailed,
@@ -42,13 +43,13 @@ pub(super) enum Progress {
 
 #[derive(Debug)]
 enum State {
-    /// No round is going on; the next may begin at that time.
-    Resting { until: Instant },
+    /// The next round begins at that time.
+    BackingOff { until: Instant },
     /// Addresses are being tried.
     Round { lookups_until: Instant },
 }
 
-/// An address to be tried, and which endpoint it is of.
+/// An address to try, and the index of its endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     address: SocketAddr,
@@ -57,10 +58,9 @@ struct Candidate {
 
 #[derive(Debug)]
 enum Step {
-    /// The connection is being opened.
-    Opening(OwnedFd),
-    /// It stands, and hands are being shaken over it.
-    Securing(Stream),
+    Connecting(OwnedFd),
+    /// The connection is open; the TLS handshake is not done.
+    Handshaking(Stream),
 }
 
 #[derive(Debug)]
@@ -71,140 +71,135 @@ struct Attempt {
 }
 
 #[derive(Debug)]
-struct Looked {
+struct LookupResult {
     endpoint: usize,
     outcome: std::io::Result<Vec<SocketAddr>>,
 }
 
-/// Finds a server that takes our connection.
+/// Finds a server that accepts our connection.
 #[derive(Debug)]
 pub(super) struct Dialer {
     endpoints: Vec<Server>,
     tls: Option<Tls>,
-    /// Endpoints whose look-up is under way, maybe since an earlier round.
-    looking: Vec<bool>,
-    looked: Receiver<Looked>,
-    answers: Sender<Looked>,
-    wake: super::relay::Waker,
+    /// Whether the look-up of each endpoint is pending, maybe since an earlier round.
+    is_lookup_pending: Vec<bool>,
+    lookup_results: Receiver<LookupResult>,
+    lookup_sender: Sender<LookupResult>,
+    waker: Waker,
     state: State,
+    /// The last one is tried next.
     candidates: Vec<Candidate>,
     attempt: Option<Attempt>,
     backoff: Backoff,
-    /// The server that failed us last: tried again after all others.
+    /// The server that failed last: it is tried after all others.
     avoid: Option<SocketAddr>,
-    trouble: Option<ConnectError>,
+    error: Option<ConnectError>,
     up_since: Option<Instant>,
 }
 
 impl Dialer {
-    /// Rounds come often enough for one to fit into a session timeout: an ensemble that
-    /// finds its quorum again keeps every session for that long.
-    pub(super) fn new(
-        servers: &Servers,
-        tls: Option<Tls>,
-        now: Instant,
-        wake: super::relay::Waker,
-    ) -> Self {
+    /// Rounds are frequent enough for one to fit into a session timeout: an ensemble that
+    /// regains its quorum keeps every session for that long.
+    pub(super) fn new(servers: &Servers, tls: Option<Tls>, now: Instant, waker: Waker) -> Self {
         let endpoints = servers.list().to_vec();
-        let (answers, looked) = channel();
+        let (lookup_sender, lookup_results) = channel();
         Self {
-            looking: vec![false; endpoints.len()],
+            is_lookup_pending: vec![false; endpoints.len()],
             endpoints,
             tls,
-            looked,
-            answers,
-            wake,
-            state: State::Resting { until: now },
+            lookup_results,
+            lookup_sender,
+            waker,
+            state: State::BackingOff { until: now },
             candidates: Vec::new(),
             attempt: None,
             backoff: Backoff::new(BACKOFF_LEAST, BACKOFF_MOST),
             avoid: None,
-            trouble: None,
+            error: None,
             up_since: None,
         }
     }
 
-    /// A server welcomed us.
+    /// A server has taken the session.
     pub(super) fn succeeded(&mut self, now: Instant) {
         self.up_since = Some(now);
         self.candidates.clear();
-        self.trouble = None;
+        self.error = None;
     }
 
-    /// The server that had welcomed us is gone: the search begins at once, unless
-    /// servers take us only to drop us again.
-    pub(super) fn lost(&mut self, now: Instant, address: SocketAddr, patience: Duration) {
+    /// The server that carried the session is gone. The next round begins at once, or
+    /// after a back-off if the connection was short-lived. `answer` is the timeout of an
+    /// answer.
+    pub(super) fn lost(&mut self, now: Instant, address: SocketAddr, answer: Duration) {
         self.avoid = Some(address);
         let since = self.up_since.take();
-        let was_brief = since.is_none_or(|since| now.duration_since(since) < BRIEF);
-        if !was_brief {
-            self.backoff.reset();
-        }
-        if was_brief {
-            self.rest(now, patience);
+        if since.is_none_or(|since| now.duration_since(since) < SHORT_LIVED) {
+            self.back_off(now, answer);
         } else {
-            self.state = State::Resting { until: now };
+            self.backoff.reset();
+            self.state = State::BackingOff { until: now };
         }
     }
 
-    /// A server did not take us: the round goes on with the next one.
-    pub(super) fn failed(&mut self, address: SocketAddr, what: ConnectErrorKind) {
+    /// A server did not take the session: the round goes on with the next one.
+    pub(super) fn failed(&mut self, address: SocketAddr, kind: ConnectErrorKind) {
         self.avoid = Some(address);
-        self.note(ConnectError::new(address.to_string(), what));
+        self.keep_error(ConnectError::new(address.to_string(), kind));
     }
 
-    /// Remembers the latest trouble; one of this round that does not mend itself stays,
-    /// and a server that is just down must not hide it.
-    fn note(&mut self, trouble: ConnectError) {
-        let weight = trouble.weight();
-        if self.trouble.as_ref().is_none_or(|known| known.weight() <= weight) {
-            self.trouble = Some(trouble);
+    /// Keeps the latest error, unless an error of higher priority was kept before: a
+    /// server that is just down must not hide it.
+    fn keep_error(&mut self, error: ConnectError) {
+        let priority = error.priority();
+        if self.error.as_ref().is_none_or(|kept| kept.priority() <= priority) {
+            self.error = Some(error);
         }
     }
 
-    /// Ends the wait for the next round, and soon that for a server which does not
-    /// answer: there is no time left for them.
-    pub(super) fn hurry(&mut self, now: Instant, patience: Duration) {
-        if let State::Resting { until } = &mut self.state {
+    /// Begins the next round now, and shortens the attempt in progress: the session is
+    /// being closed.
+    pub(super) fn hurry(&mut self, now: Instant, answer: Duration) {
+        if let State::BackingOff { until } = &mut self.state {
             *until = (*until).min(now);
         }
         if let Some(attempt) = &mut self.attempt {
-            attempt.until = attempt.until.min(now + patience);
+            attempt.until = attempt.until.min(now + answer);
         }
     }
 
-    /// The latest reason for not being connected.
-    pub(super) fn trouble(&self) -> Option<ConnectError> {
-        self.trouble.clone()
+    /// The latest reason why no server is connected.
+    pub(super) fn error(&self) -> Option<ConnectError> {
+        self.error.clone()
     }
 
-    /// The socket that becomes ready when there is something to do, and how.
+    /// The socket to poll, and for what.
     pub(super) fn socket(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
         self.attempt.as_ref().map(|attempt| match &attempt.step {
-            Step::Opening(socket) => (socket.as_fd(), PollFlags::POLLOUT),
-            Step::Securing(stream) => (stream.as_fd(), stream.interest(true)),
+            Step::Connecting(socket) => (socket.as_fd(), PollFlags::POLLOUT),
+            Step::Handshaking(stream) => (stream.as_fd(), stream.poll_flags(true)),
         })
     }
 
-    /// When [`Self::advance`] has something to do even if nothing is ready.
+    /// When [`Self::advance`] has something to do even if the socket is not ready.
     pub(super) fn deadline(&self) -> Instant {
         match (&self.attempt, &self.state) {
             (Some(attempt), _) => attempt.until,
-            (None, State::Resting { until }) => *until,
+            (None, State::BackingOff { until }) => *until,
             // Something to try, or nothing to wait for: now.
             (None, State::Round { lookups_until })
-                if !self.candidates.is_empty() || !self.looking.contains(&true) =>
+                if !self.candidates.is_empty() || !self.is_lookup_pending.contains(&true) =>
             {
-                lookups_until.checked_sub(LOOKUP_PATIENCE).unwrap_or(*lookups_until)
+                lookups_until.checked_sub(LOOKUP_WAIT).unwrap_or(*lookups_until)
             }
             (None, State::Round { lookups_until }) => *lookups_until,
         }
     }
 
-    /// Does what can be done without waiting. `patience` bounds one connection, and
-    /// after it one handshake; a server that is mute in it exhausts it.
-    pub(super) fn advance(&mut self, now: Instant, patience: &mut Timeouts) -> Progress {
-        if let State::Resting { until } = self.state {
+    /// Does what can be done without waiting. The answer timeout bounds one connection,
+    /// and then one handshake; a server that exceeds it during the handshake makes the
+    /// timeout longer.
+    pub(super) fn advance(&mut self, now: Instant, timeouts: &mut Timeouts) -> Progress {
+        if let State::BackingOff { until } = self.state {
             if now < until {
                 return Progress::Waiting;
             }
@@ -216,7 +211,7 @@ impl Dialer {
             let attempt = match next.take() {
                 Some(attempt) => attempt,
                 None => match self.candidates.pop() {
-                    Some(candidate) => match self.open(candidate, now + patience.answer()) {
+                    Some(candidate) => match self.connect(candidate, now + timeouts.answer()) {
                         Some(attempt) => attempt,
                         None => continue,
                     },
@@ -224,31 +219,33 @@ impl Dialer {
                 },
             };
             let candidate = attempt.candidate;
-            match self.go_on(attempt, now, patience.answer()) {
-                Ok(Moved::Waiting(attempt)) => {
+            match self.advance_attempt(attempt, now, timeouts.answer()) {
+                Ok(StepOutcome::Waiting(attempt)) => {
                     self.attempt = Some(attempt);
                     return Progress::Waiting;
                 }
-                Ok(Moved::Mute(kind)) => {
-                    patience.was_exhausted();
+                Ok(StepOutcome::TimedOut(kind)) => {
+                    timeouts.was_exhausted();
                     self.failed(candidate.address, kind);
                 }
-                Ok(Moved::Done(stream)) => return Progress::Connected(stream, candidate.address),
+                Ok(StepOutcome::Done(stream)) => {
+                    return Progress::Connected(stream, candidate.address);
+                }
                 Err(kind) => self.failed(candidate.address, kind),
             }
         }
         let State::Round { lookups_until } = self.state else { return Progress::Waiting };
-        if self.looking.contains(&true) && now < lookups_until {
+        if self.is_lookup_pending.contains(&true) && now < lookups_until {
             return Progress::Waiting;
         }
-        self.rest(now, patience.answer());
+        self.back_off(now, timeouts.answer());
         Progress::RoundFailed
     }
 
-    /// Begins with an address; one that fails at once is told like every other.
-    fn open(&mut self, candidate: Candidate, until: Instant) -> Option<Attempt> {
-        match open(candidate.address) {
-            Ok(socket) => Some(Attempt { step: Step::Opening(socket), candidate, until }),
+    /// Starts to connect to an address; one that fails at once counts as any other.
+    fn connect(&mut self, candidate: Candidate, until: Instant) -> Option<Attempt> {
+        match start_connecting(candidate.address) {
+            Ok(socket) => Some(Attempt { step: Step::Connecting(socket), candidate, until }),
             Err(errno) => {
                 let kind = ConnectErrorKind::Connect(std::io::Error::from(errno).into());
                 self.failed(candidate.address, kind);
@@ -257,98 +254,99 @@ impl Dialer {
         }
     }
 
-    fn go_on(
+    fn advance_attempt(
         &self,
         attempt: Attempt,
         now: Instant,
-        patience: Duration,
-    ) -> Result<Moved, ConnectErrorKind> {
+        answer: Duration,
+    ) -> Result<StepOutcome, ConnectErrorKind> {
         let Attempt { step, candidate, until } = attempt;
         let (mut stream, until) = match step {
-            Step::Securing(stream) => (stream, until),
-            Step::Opening(socket) => match outcome(&socket)? {
-                Some(stream) => (self.stream(stream, candidate)?, now + patience),
+            Step::Handshaking(stream) => (stream, until),
+            Step::Connecting(socket) => match connected(&socket)? {
+                Some(stream) => (self.stream(stream, candidate)?, now + answer),
                 None if now >= until => return Err(ConnectErrorKind::NoAnswer),
                 None => {
-                    let attempt = Attempt { step: Step::Opening(socket), candidate, until };
-                    return Ok(Moved::Waiting(attempt));
+                    let attempt = Attempt { step: Step::Connecting(socket), candidate, until };
+                    return Ok(StepOutcome::Waiting(attempt));
                 }
             },
         };
-        match (stream.shake_hands(), &self.tls) {
+        match (stream.advance_handshake(), &self.tls) {
             (Ok(true), _) => {
-                if let Some((version, cipher)) = stream.terms() {
-                    log::debug!(server:% = candidate.address, version, cipher; "secured");
+                if let Some((version, cipher)) = stream.negotiated() {
+                    log::debug!(server:% = candidate.address, version, cipher; "TLS handshake done");
                 }
-                Ok(Moved::Done(stream))
+                Ok(StepOutcome::Done(stream))
             }
             (Ok(false), Some(tls)) if now >= until => {
-                Ok(Moved::Mute(ConnectErrorKind::Tls(tls.silence())))
+                Ok(StepOutcome::TimedOut(ConnectErrorKind::Tls(tls.no_answer())))
             }
             (Ok(false), _) => {
-                Ok(Moved::Waiting(Attempt { step: Step::Securing(stream), candidate, until }))
+                let step = Step::Handshaking(stream);
+                Ok(StepOutcome::Waiting(Attempt { step, candidate, until }))
             }
             (Err(Closed), _) => Err(stream
-                .why_closed()
-                .map_or(ConnectErrorKind::Greeting(DownReason::HungUp), ConnectErrorKind::Tls)),
+                .close_reason()
+                .map_or(ConnectErrorKind::Handshake(DownReason::HungUp), ConnectErrorKind::Tls)),
         }
     }
 
-    /// The files that TLS needs are read here, anew for every connection.
+    /// Reads the files that TLS needs, anew for every connection.
     fn stream(&self, socket: TcpStream, candidate: Candidate) -> Result<Stream, ConnectErrorKind> {
         let stream = match &self.tls {
             None => Stream::new(socket),
             Some(tls) => {
                 let channel = tls.channel(&self.endpoints[candidate.endpoint]);
-                Stream::secure(socket, channel.map_err(ConnectErrorKind::Tls)?)
+                Stream::with_tls(socket, channel.map_err(ConnectErrorKind::Tls)?)
             }
         };
         stream.map_err(|error| ConnectErrorKind::Connect(error.into()))
     }
 
-    /// Waits for the next round, never for so long that the session runs out in a rest:
-    /// the patience is a fraction of its timeout.
-    fn rest(&mut self, now: Instant, patience: Duration) {
-        let most = patience.mul_f64(0.5 + fastrand::f64() / 2.0);
-        self.state = State::Resting { until: now + self.backoff.delay().min(most) };
+    /// Waits for the next round, but never so long that the session expires meanwhile:
+    /// the timeout of an answer is a fraction of the session timeout.
+    fn back_off(&mut self, now: Instant, answer: Duration) {
+        let most = answer.mul_f64(0.5 + fastrand::f64() / 2.0);
+        self.state = State::BackingOff { until: now + self.backoff.delay().min(most) };
     }
 
     fn begin_round(&mut self, now: Instant) {
-        self.state = State::Round { lookups_until: now + LOOKUP_PATIENCE };
+        self.state = State::Round { lookups_until: now + LOOKUP_WAIT };
         self.candidates.clear();
-        self.trouble.take_if(|trouble| trouble.is_lasting());
+        self.error.take_if(|error| error.is_lasting());
         for number in 0..self.endpoints.len() {
             let endpoint = &self.endpoints[number];
             if let Ok(ip) = endpoint.host().parse::<IpAddr>() {
                 let address = SocketAddr::new(ip, endpoint.port());
                 self.candidates.push(Candidate { address, endpoint: number });
-            } else if !self.looking[number] {
+            } else if !self.is_lookup_pending[number] {
                 self.look_up(number);
             }
         }
-        self.arrange();
+        self.order_candidates();
     }
 
     fn look_up(&mut self, number: usize) {
         let endpoint = self.endpoints[number].clone();
-        let (answers, wake) = (self.answers.clone(), self.wake.clone());
+        let (sender, waker) = (self.lookup_sender.clone(), self.waker.clone());
         let work = move || {
             let outcome =
                 (endpoint.host(), endpoint.port()).to_socket_addrs().map(Iterator::collect);
             // The relay may have ended meanwhile.
-            drop(answers.send(Looked { endpoint: number, outcome }));
-            wake.wake();
+            drop(sender.send(LookupResult { endpoint: number, outcome }));
+            waker.wake();
         };
         match Worker::start("resolve", work) {
             Ok(worker) => {
-                self.looking[number] = true;
+                self.is_lookup_pending[number] = true;
                 worker.leave();
             }
-            Err(error) => self.note(self.lookup_trouble(number, error)),
+            Err(error) => self.keep_error(self.lookup_error(number, error)),
         }
     }
 
-    fn lookup_trouble(&self, number: usize, error: std::io::Error) -> ConnectError {
+    fn lookup_error(&self, number: usize, error: std::io::Error) -> ConnectError {
         ConnectError::new(
             self.endpoints[number].to_string(),
             ConnectErrorKind::Resolve(error.into()),
@@ -357,8 +355,8 @@ impl Dialer {
 
     fn collect_lookups(&mut self) {
         let mut is_new = false;
-        while let Ok(Looked { endpoint, outcome }) = self.looked.try_recv() {
-            self.looking[endpoint] = false;
+        while let Ok(LookupResult { endpoint, outcome }) = self.lookup_results.try_recv() {
+            self.is_lookup_pending[endpoint] = false;
             match outcome {
                 Ok(addresses) => {
                     let candidates = addresses.into_iter();
@@ -366,19 +364,19 @@ impl Dialer {
                         .extend(candidates.map(|address| Candidate { address, endpoint }));
                     is_new = true;
                 }
-                Err(error) => self.note(self.lookup_trouble(endpoint, error)),
+                Err(error) => self.keep_error(self.lookup_error(endpoint, error)),
             }
         }
         if is_new {
-            self.arrange();
+            self.order_candidates();
         }
     }
 
-    /// Shuffles, so that a farm spreads over the servers, and puts the server
-    /// that failed last where it is tried last: candidates are taken from the end.
-    fn arrange(&mut self) {
+    /// Shuffles, so that the hosts of a farm spread over the servers, and moves the
+    /// server that failed last to the front, where it is tried last.
+    fn order_candidates(&mut self) {
         self.candidates.sort_unstable();
-        // In TLS an address has to be the one that it is called, by each of its names.
+        // With TLS the certificate may fit one name of an address and not another.
         let is_secure = self.tls.is_some();
         self.candidates.dedup_by(|a, b| a.address == b.address && (!is_secure || a == b));
         fastrand::shuffle(&mut self.candidates);
@@ -392,15 +390,15 @@ impl Dialer {
     }
 }
 
-enum Moved {
+enum StepOutcome {
     Waiting(Attempt),
-    /// It said too little for too long.
-    Mute(ConnectErrorKind),
+    /// The handshake was not done in time.
+    TimedOut(ConnectErrorKind),
     Done(Stream),
 }
 
-/// The connection, once it stands.
-fn outcome(socket: &OwnedFd) -> Result<Option<TcpStream>, ConnectErrorKind> {
+/// The connection, once it is open.
+fn connected(socket: &OwnedFd) -> Result<Option<TcpStream>, ConnectErrorKind> {
     let failed = |error: std::io::Error| ConnectErrorKind::Connect(error.into());
     match getsockopt(socket, sockopt::SocketError).map_err(|errno| failed(errno.into()))? {
         0 => {}
@@ -408,15 +406,15 @@ fn outcome(socket: &OwnedFd) -> Result<Option<TcpStream>, ConnectErrorKind> {
     }
     let stream = TcpStream::from(socket.try_clone().map_err(failed)?);
     match (stream.peer_addr(), stream.local_addr()) {
-        // A connection to a free port of this host can meet itself.
+        // A connection to a free port of this host can connect to itself.
         (Ok(peer), Ok(local)) if peer == local => Err(failed(nix::Error::ECONNREFUSED.into())),
         (Ok(_), _) => Ok(Some(stream)),
         (Err(_), _) => Ok(None),
     }
 }
 
-/// Starts a connection, which may stand already.
-fn open(address: SocketAddr) -> nix::Result<OwnedFd> {
+/// Starts to connect; the connection may be open on return.
+fn start_connecting(address: SocketAddr) -> nix::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let socket = socket(family, SockType::Stream, flags, None)?;

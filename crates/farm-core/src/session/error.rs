@@ -1,90 +1,90 @@
-//! How a request can fail.
+//! Why a request failed.
 
 use super::{ConnectError, ZnodePath};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The longest data of a znode that is sent. At 1 MiB a server with its usual
-/// settings cuts the connection, and everybody else's requests fail with it.
+/// The longest data that is sent. At 1 MiB a server with default settings closes the
+/// connection, and all requests in flight fail.
 pub const DATA_BYTES_MAX: usize = 1_000_000;
 
 /// Why a request to ZooKeeper failed.
 #[derive(Debug, thiserror::Error, Clone)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// There is no such znode.
+    /// The znode does not exist.
     #[error("no such znode: {0}")]
     NoNode(ZnodePath),
-    /// There is such a znode already.
+    /// The znode exists already.
     #[error("znode exists already: {0}")]
     NodeExists(ZnodePath),
-    /// The znode was changed by somebody else meanwhile.
+    /// Another client has changed the znode meanwhile.
     #[error("somebody else changed {0} meanwhile")]
     BadVersion(ZnodePath),
     /// The znode has children.
     #[error("znode has children: {0}")]
     NotEmpty(ZnodePath),
-    /// Its access list forbids it.
+    /// The access list of the znode forbids the request.
     #[error("not authorised: {0}")]
     NoAuth(ZnodePath),
-    /// The server does not take the access list for it.
+    /// The server refused the access list for the znode.
     #[error("the server refused the access list of {0}")]
     InvalidAcl(ZnodePath),
-    /// The servers that were reached do not take our credentials.
+    /// The servers that were reached refuse our credentials.
     #[error("not authorised: {0}")]
     AuthRefused(ConnectError),
-    /// The parent is ephemeral, and such znodes have no children.
+    /// The parent is ephemeral, and an ephemeral znode has no children.
     #[error("an ephemeral znode can't have children: {0}")]
     NoChildrenForEphemerals(ZnodePath),
-    /// The data is longer than a server takes.
+    /// The data is longer than a server accepts.
     #[error("{bytes} bytes are too many for {path} (at most {DATA_BYTES_MAX})")]
     TooLarge {
-        /// Where it should have gone.
+        /// The znode that should have held it.
         path: ZnodePath,
-        /// How long it is.
+        /// The length of the data.
         bytes: usize,
     },
     /// The server does not know this kind of request.
     #[error("the server is too old for this request")]
     Unsupported,
-    /// The server refused with a code that has no meaning here.
+    /// The server refused the request with another code.
     #[error("the server refused: {path}: {code:?}")]
     Refused {
-        /// What the request was about.
+        /// The znode of the request.
         path: ZnodePath,
         /// The client library's name for the code.
         code: zookeeper::ZkError,
     },
-    /// The answer made no sense.
-    #[error("an answer about {0} that makes no sense")]
+    /// The answer could not be decoded.
+    #[error("the answer about {0} makes no sense")]
     Garbled(ZnodePath),
-    /// No server carries the session now. A write that was under way may have
-    /// happened or not: look before repeating it.
+    /// No server carries the session now. A write that was in flight may have happened or
+    /// not: read before repeating it.
     #[error("the connection to ZooKeeper broke")]
     Disconnected,
     /// The session is over, and its ephemeral znodes with it.
     #[error("the ZooKeeper session is over")]
     Expired,
     /// No server could be reached in that time.
-    #[error("no ZooKeeper server reached in {}{}", Rounded(*.tried), behind(.trouble.as_ref()))]
+    #[error("no ZooKeeper server reached in {}{}", Rounded(*.tried), suffix(.trouble.as_ref()))]
     Unreachable {
-        /// The latest thing that went wrong, if anything did.
+        /// The latest error, if there was one.
         trouble: Option<ConnectError>,
         /// How long we tried.
         tried: Duration,
     },
-    /// A server was reached, but did not do it in that time.
+    /// A server was reached, but the work was not done in that time.
     #[error("not done in {}", Rounded(*.0))]
     Overdue(Duration),
-    /// This process can't have what a session needs: a socket, a thread.
+    /// This process cannot get what a session needs: a socket, a thread.
     #[error("cannot open a session: {0}")]
     System(Arc<std::io::Error>),
 }
 
 impl SessionError {
-    /// Tells whether the same request may well succeed later, with no change
-    /// on anybody's side.
+    /// Tells whether the same request may succeed later without anybody changing
+    /// anything.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(
@@ -94,11 +94,11 @@ impl SessionError {
     }
 }
 
-fn behind(trouble: Option<&ConnectError>) -> String {
-    trouble.map_or_else(String::new, |trouble| format!(": {trouble}"))
+fn suffix(error: Option<&ConnectError>) -> String {
+    error.map_or_else(String::new, |error| format!(": {error}"))
 }
 
-/// A duration as precise as a reader wants it.
+/// A duration, rounded for a reader.
 struct Rounded(Duration);
 
 impl fmt::Display for Rounded {
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_that_was_tried_is_told_in_round_numbers() {
+    fn times_are_rounded() {
         let table = [
             (0, "1 ms"),
             (5, "5 ms"),
@@ -124,9 +124,9 @@ mod tests {
             (10_004, "10 s"),
             (90_460, "90.5 s"),
         ];
-        for (tried_ms, told) in table {
+        for (tried_ms, expected) in table {
             let error = SessionError::Overdue(Duration::from_millis(tried_ms));
-            assert_eq!(error.to_string(), format!("not done in {told}"));
+            assert_eq!(error.to_string(), format!("not done in {expected}"));
         }
     }
 }

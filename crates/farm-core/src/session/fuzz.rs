@@ -1,14 +1,14 @@
-//! The wire, open to whoever wants to break it: the fuzzer and the tests.
+//! The decoders of the wire, for the fuzzer and the tests.
 
 use super::auth::Auth;
 use super::link::Link;
 use super::multi;
 use super::path::ZnodePath;
-use super::wire::{self, Fields, Frames, ReplyHead, Welcome, opcode};
+use super::wire::{self, ConnectResponse, Fields, Frames, ReplyHead, opcode};
 use std::time::{Duration, Instant};
 
-/// Takes bytes for what a server sends, and for what a client sends, in every
-/// phase of a link. Whatever they are, nothing panics.
+/// Decodes the bytes as what a server sends and as what a client sends, in every phase
+/// of a link. No bytes may cause a panic.
 pub fn wire(bytes: &[u8]) {
     let mut frames = Frames::default();
     let mut seen = Vec::new();
@@ -20,7 +20,7 @@ pub fn wire(bytes: &[u8]) {
         }
     }
     for frame in seen.iter().map(Vec::as_slice).chain([bytes]) {
-        let _welcome = Welcome::parse(frame);
+        let _response = ConnectResponse::parse(frame);
         let _head = ReplyHead::parse(frame);
         let _event = wire::parse_event(frame);
         let _code = multi::multi_code(frame);
@@ -35,16 +35,16 @@ pub fn wire(bytes: &[u8]) {
     }
     let now = Instant::now();
     let link = || Link::new(now, Duration::from_secs(10), Auth::default(), ZnodePath::root());
-    talk(link(), now, &seen);
-    let mut welcomed = link();
-    welcomed.connected(now);
-    welcomed.server_frame(now, welcome());
-    assert!(!welcomed.wants_server(), "the session stands");
-    talk(welcomed, now, &seen);
+    exchange(link(), now, &seen);
+    let mut connected = link();
+    connected.connected(now);
+    connected.server_frame(now, connect_response());
+    assert!(!connected.wants_server(), "the session is connected");
+    exchange(connected, now, &seen);
 }
 
-/// Both sides speak in turns, and what follows follows.
-fn talk(mut link: Link, mut now: Instant, frames: &[Vec<u8>]) {
+/// Passes each frame to the link from both sides, and reconnects when the link cuts.
+fn exchange(mut link: Link, mut now: Instant, frames: &[Vec<u8>]) {
     for frame in frames {
         if link.is_over() {
             return;
@@ -62,8 +62,8 @@ fn talk(mut link: Link, mut now: Instant, frames: &[Vec<u8>]) {
     }
 }
 
-/// A session of ten seconds is granted.
-fn welcome() -> Vec<u8> {
+/// The response of a server that grants a session timeout of ten seconds.
+fn connect_response() -> Vec<u8> {
     let granted = wire::FrameBuilder::new().int(0).int(10_000).long(7).buffer(&[1; 16]).byte(0);
     granted.finish().split_off(4)
 }

@@ -1,10 +1,9 @@
 //! "Something changed, read again".
 
-/// A change at a znode that somebody of this session watches. It carries no
-/// data: who receives it reads again.
+/// A change at a watched znode. It carries no data: the receiver reads again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
-    /// Where.
+    /// The znode.
     pub path: super::ZnodePath,
     /// What happened there.
     pub change: Change,
@@ -19,6 +18,6 @@ pub enum Change {
     Deleted,
     /// Its data was set.
     Data,
-    /// A child came or went.
+    /// A child was created or deleted.
     Children,
 }

@@ -1,14 +1,14 @@
-//! For how long our session surely lives.
+//! How long our session is sure to live.
 //!
-//! A server keeps a session for its timeout, counted from when it last heard of us,
-//! and that was not before we spoke. So a lease begins anew whenever an answer
-//! arrives, at the moment in which the request *went out*. Whoever may act only
-//! while the session lives asks the lease, and nobody has to be told of its end.
+//! A server keeps a session for its timeout, counted from when it last received
+//! something from us, which was not before we sent it. So every answer renews the lease,
+//! counted from when its request was *sent*. Code that may act only while the session
+//! lives checks the lease; no event has to announce its end.
 //!
-//! **Invariant.** It begins with a request that was answered, never with what a server
-//! says unasked; its clock goes on while the machine sleeps, and where that clock
-//! can't be read, no lease is valid. So it never outlives what the server that
-//! answered knows of us.
+//! **Invariant.** Only the answer to a request renews a lease, never an event that a
+//! server sends unasked. Its clock runs on while the machine sleeps; if that clock can't
+//! be read, no lease is valid. So a lease never outlives the session on the server that
+//! answered.
 
 use crate::engine::Boottime;
 use std::sync::Arc;
@@ -17,39 +17,40 @@ use std::time::Duration;
 
 #[derive(Debug, Default)]
 struct LeaseState {
-    /// When the last request that was answered went out, in nanoseconds; 0 before.
+    /// When the latest answered request was sent, in nanoseconds; 0 if there is none.
     contact: AtomicU64,
-    /// When the session may be over; 0 if it may be now.
+    /// Until when the session is sure to live; 0 if it may be over.
     until: AtomicU64,
 }
 
-/// How long ago a server surely carried the session, and for how long it keeps it.
+/// How long ago a server is sure to have carried the session, and how long it keeps it.
 ///
-/// Cheap to clone and to ask, on any thread, and never waits. It is about one
-/// session: after [`Session::renew`](super::Session::renew) take it anew.
+/// It is cheap to clone, can be read on any thread, and never waits. It belongs to one
+/// session: after [`Session::renew`](super::Session::renew) get a new one.
 ///
 /// It trusts the server that answers. A follower that has lost its leader goes on
 /// answering for up to `syncLimit` × `tickTime`, while the leader counts from when it
-/// last heard of us. What goes through the leader, such as a write, is proof for both.
+/// last heard from us. A request that goes through the leader, such as a write, proves
+/// that both know us.
 #[derive(Debug, Clone)]
 pub struct Lease(Arc<LeaseState>);
 
 impl Lease {
-    /// The time since the latest request that was answered went out;
-    /// [`Duration::MAX`] before the first contact.
+    /// The time since the latest answered request was sent; [`Duration::MAX`] before the
+    /// first one.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.age_at(Boottime::now())
     }
 
-    /// How long the session surely lives from now on: the granted timeout without
-    /// the age. Zero before the first contact, and once it is over.
+    /// How long the session is sure to live from now on: the granted timeout minus the
+    /// age. Zero before the first answer and after the end of the session.
     #[must_use]
     pub fn left(&self) -> Duration {
         self.left_at(Boottime::now())
     }
 
-    /// Tells whether the session surely lives.
+    /// Tells whether the session is sure to live now.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         !self.left().is_zero()
@@ -71,34 +72,34 @@ impl Lease {
     }
 }
 
-/// Who moves a lease: the link, and nobody else.
+/// Renews and ends a lease. Only the link has one.
 #[derive(Debug, Default)]
 pub(super) struct LeaseKeeper {
-    terms: Arc<LeaseState>,
+    state: Arc<LeaseState>,
     is_over: bool,
 }
 
 impl LeaseKeeper {
     pub(super) fn lease(&self) -> Lease {
-        Lease(Arc::clone(&self.terms))
+        Lease(Arc::clone(&self.state))
     }
 
-    /// A request that went out then has been answered.
+    /// The request that was sent then has been answered.
     pub(super) fn was_answered(&mut self, sent: Boottime, granted: Duration) {
         let sent_at = sent.nanoseconds();
-        let is_older = sent_at < self.terms.contact.load(Ordering::Relaxed);
+        let is_older = sent_at < self.state.contact.load(Ordering::Relaxed);
         if self.is_over || sent == Boottime::UNKNOWN || is_older {
             return;
         }
         let granted = Boottime::after_boot(granted).nanoseconds();
-        self.terms.until.store(sent_at.saturating_add(granted), Ordering::Release);
-        self.terms.contact.store(sent_at, Ordering::Release);
+        self.state.until.store(sent_at.saturating_add(granted), Ordering::Release);
+        self.state.contact.store(sent_at, Ordering::Release);
     }
 
-    /// The session is over, or about to be: never valid again.
+    /// Ends the lease for good: the session is over, or about to be.
     pub(super) fn end(&mut self) {
         self.is_over = true;
-        self.terms.until.store(0, Ordering::Release);
+        self.state.until.store(0, Ordering::Release);
     }
 }
 
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_permitted_before_the_first_contact() {
+    fn no_lease_is_valid_before_the_first_contact() {
         let lease = LeaseKeeper::default().lease();
         assert_eq!(
             (lease.age(), lease.left(), lease.is_valid()),
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_counts_from_when_the_answered_request_went_out() {
+    fn a_lease_counts_from_when_the_answered_request_was_sent() {
         let mut keeper = LeaseKeeper::default();
         let lease = keeper.lease();
         keeper.was_answered(at(100), GRANTED);
@@ -135,13 +136,13 @@ mod tests {
             assert_eq!(lease.age_at(at(now)), seconds(age), "at {now} s");
             assert_eq!(lease.left_at(at(now)), seconds(left), "at {now} s");
         }
-        // Over by its age, it begins again with the next answer.
+        // The next answer renews a lease that has run out.
         keeper.was_answered(at(499), GRANTED);
         assert_eq!((lease.age_at(at(500)), lease.left_at(at(500))), (seconds(1), seconds(9)));
     }
 
     #[test]
-    fn an_older_request_moves_nothing() {
+    fn an_older_request_does_not_renew_it() {
         let mut keeper = LeaseKeeper::default();
         keeper.was_answered(at(100), GRANTED);
         keeper.was_answered(at(99), GRANTED);
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_for_good() {
+    fn a_lease_that_was_ended_is_never_valid_again() {
         let mut keeper = LeaseKeeper::default();
         let lease = keeper.lease().clone();
         keeper.was_answered(at(100), GRANTED);
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_clock_nothing_is_permitted() {
+    fn without_a_clock_no_lease_is_valid() {
         let mut keeper = LeaseKeeper::default();
         keeper.was_answered(Boottime::UNKNOWN, GRANTED);
         assert!(!keeper.lease().is_valid());

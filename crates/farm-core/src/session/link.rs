@@ -1,71 +1,57 @@
-//! The link between one session and whatever server carries it, as a pure machine.
+//! The link between a session and the server that carries it, as a pure state machine.
 //!
-//! Frames and the time go in; frames, answers and events come out through
-//! [`Out`]. The relay's thread does the reading, writing and dialling.
+//! Frames and the time go in; frames, answers and events come out through [`Output`].
+//! The relay's thread reads, writes and dials.
 //!
-//! **Invariant.** One queue holds every request in the order in which it went to
-//! the server, and an answer is only ever taken for the request at its head. An
-//! answer to anything else ends the connection: a client library that matches by
-//! order alone would otherwise hand one znode's bytes to the reader of another.
+//! **Invariant.** One queue holds all requests in the order in which they were sent to
+//! the server, and an answer is only ever taken for the request at its head. Any other
+//! answer ends the connection: a client library that matches answers by order alone
+//! would otherwise return the data of one znode to the reader of another.
 
 mod backlog;
+mod clocks;
 mod messages;
+mod phase;
 mod suppress_watch;
-mod time;
 
 #[cfg(test)]
 mod tests;
 
-pub use messages::DownReason;
-pub(super) use messages::{Out, OwnAnswer, OwnRequest, Unanswered};
+pub(super) use messages::{Output, OwnAnswer, OwnRequest, Unanswered};
 
 use super::lease::Lease;
 use super::timeouts::Timeouts;
 use super::wire::{
-    self, Credentials, Garbled, ReplyHead, Welcome, XID_AUTH, XID_EVENT, XID_PING, code, opcode,
+    self, ConnectResponse, Garbled, ReplyHead, SessionCredentials, XID_AUTH, XID_EVENT, XID_PING,
+    code, opcode,
 };
-use super::{Auth, Event, Hint, SessionId, ZnodePath};
+use super::{Auth, DownReason, Event, Hint, SessionId, ZnodePath};
 use crate::engine::Boottime;
 use backlog::{Backlog, Origin};
+use clocks::Clocks;
+use phase::Phase;
 use std::time::{Duration, Instant};
 use suppress_watch::suppress_watch;
-use time::Clocks;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// No connection.
-    Down,
-    /// Connected and greeted, no answer yet.
-    Greeting { since: Instant },
-    /// Welcomed; the credential of that number has been shown. Nothing else is under
-    /// way: a server answers these past every other request.
-    Proving { since: Instant, number: usize },
-    /// Known to the server; remembered watches are being set again.
-    Rewatching { since: Instant },
-    /// In use.
-    Up,
-    /// The session is over: expired, closed, or given up.
-    Over,
-}
-
-/// The machine. See the module's page.
+/// The state machine, see the module's page.
 #[derive(Debug)]
 pub(super) struct Link {
     phase: Phase,
     auth: Auth,
-    /// A change outside of it is none of ours.
+    /// Changes outside of it are not reported.
     chroot: ZnodePath,
-    session: Option<Credentials>,
+    session: Option<SessionCredentials>,
     last_zxid: i64,
     backlog: Backlog,
     clocks: Clocks,
-    is_client_greeted: bool,
+    is_client_connected: bool,
     is_closing: bool,
-    /// The session was told to be connected at least once.
+    /// The session was reported as connected at least once.
     was_up: bool,
-    /// The server has refused a request in a way after which old ones hang up.
+    /// The server has answered a request with a code after which old servers close the
+    /// connection.
     is_outdated: bool,
-    pub(super) out: Out,
+    pub(super) out: Output,
 }
 
 impl Link {
@@ -78,11 +64,11 @@ impl Link {
             last_zxid: 0,
             backlog: Backlog::default(),
             clocks: Clocks::new(now, asked),
-            is_client_greeted: false,
+            is_client_connected: false,
             is_closing: false,
             was_up: false,
             is_outdated: false,
-            out: Out::default(),
+            out: Output::default(),
         }
     }
 
@@ -90,12 +76,12 @@ impl Link {
         self.clocks.lease.lease()
     }
 
-    /// What the clock of the lease shows before anything is sent in this turn.
+    /// Sets the clock of the lease, before anything is sent in this turn.
     pub(super) const fn set_boottime(&mut self, boottime: Boottime) {
         self.clocks.boottime = boottime;
     }
 
-    /// Tells whether a server should be looked for.
+    /// Tells whether the relay has to look for a server.
     pub(super) fn wants_server(&self) -> bool {
         self.phase == Phase::Down
     }
@@ -104,26 +90,49 @@ impl Link {
         self.phase == Phase::Over
     }
 
-    /// How long one step of reaching a server may take; it grows with what is found out
-    /// about servers on the way.
+    /// How long each step of reaching a server may take. The dialer adapts them too.
     pub(super) const fn timeouts(&mut self) -> &mut Timeouts {
         &mut self.clocks.timeouts
     }
 
-    /// A connection to a server stands.
+    /// When [`Self::tick`] has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.clocks.deadline(self.phase, self.backlog.oldest())
+    }
+
+    /// Sends a ping if one is due, and gives up a server that does not answer.
+    pub(super) fn tick(&mut self, now: Instant) {
+        if self.clocks.ping_at(self.phase).is_some_and(|at| now >= at) {
+            let ping = wire::FrameBuilder::request(XID_PING, opcode::PING).finish();
+            self.send(now, ping);
+            self.clocks.pinged = Some(self.clocks.stamp(now));
+        }
+        let overdue = self.clocks.overdue(now, self.phase, self.backlog.oldest());
+        if let Some(reason) = overdue {
+            self.out.cut = Some(reason);
+        }
+    }
+
+    /// Bytes arrived that do not complete a frame.
+    pub(super) const fn progressed(&mut self, now: Instant) {
+        self.clocks.progressed(now);
+    }
+
+    /// A connection to a server is open.
     pub(super) fn connected(&mut self, now: Instant) {
-        self.phase = Phase::Greeting { since: now };
+        self.phase = Phase::Connecting { since: now };
         self.is_outdated = false;
         self.clocks.connected(now);
-        // Servers turn away who has seen more than they have, without a word about the
-        // session. An ensemble that has lost its data would do so for ever; once the
-        // timeout has passed, being told of the expiry is worth more than the order.
+        // Servers reject a client that has seen a later transaction than they have, and
+        // do not say whether its session is over. An ensemble that has lost its data
+        // would do so forever. Once the timeout has passed, learning of the expiry is
+        // worth more than the order of reads.
         let timeouts = &self.clocks.timeouts;
         if now.saturating_duration_since(self.clocks.heard_at) > timeouts.granted() {
             self.last_zxid = 0;
         }
         let timeout_ms = timeouts.timeout_ms();
-        self.send(now, wire::greeting(self.session.as_ref(), self.last_zxid, timeout_ms));
+        self.send(now, wire::connect_request(self.session.as_ref(), self.last_zxid, timeout_ms));
     }
 
     /// The connection to the server is gone.
@@ -144,21 +153,23 @@ impl Link {
             self.out.events.push(Event::Suspended(reason));
         }
         if self.is_closing && self.session.is_none() {
-            self.finish();
+            self.end_session();
         }
     }
 
-    /// One frame from the server.
+    /// A frame from the server.
     pub(super) fn server_frame(&mut self, now: Instant, frame: Vec<u8>) {
         if self.out.cut.is_some() {
-            // What follows a frame that made no sense makes none either.
+            // Frames that follow a garbled one are not trusted.
             return;
         }
         self.clocks.heard_at = now;
         let outcome = match self.phase {
-            Phase::Greeting { .. } => self.welcome(now, &frame),
-            Phase::Proving { .. } | Phase::Rewatching { .. } | Phase::Up => self.answer(now, frame),
-            // Late bytes of a connection that we have given up already.
+            Phase::Connecting { .. } => self.connect_response(now, &frame),
+            Phase::Authenticating { .. } | Phase::RestoringWatches { .. } | Phase::Up => {
+                self.answer(now, frame)
+            }
+            // Late bytes of a connection that was given up already.
             Phase::Down | Phase::Over => Ok(()),
         };
         if let Err(Garbled(what)) = outcome {
@@ -166,63 +177,64 @@ impl Link {
         }
     }
 
-    fn welcome(&mut self, now: Instant, frame: &[u8]) -> Result<(), Garbled> {
-        let Welcome::Session { credentials, timeout_ms } = Welcome::parse(frame)? else {
+    fn connect_response(&mut self, now: Instant, frame: &[u8]) -> Result<(), Garbled> {
+        let ConnectResponse::Session { credentials, timeout_ms } = ConnectResponse::parse(frame)?
+        else {
             if self.session.is_none() {
-                return Err(Garbled("an expiry of a session that never was"));
+                return Err(Garbled("the expiry of a session that never began"));
             }
-            self.finish();
+            self.end_session();
             return Ok(());
         };
         if self.session.as_ref().is_some_and(|ours| ours.id != credentials.id) {
             return Err(Garbled("a session that is not ours"));
         }
         self.session = Some(credentials);
-        self.clocks.welcomed(now, Duration::from_millis(u64::from(timeout_ms)));
+        self.clocks.session_granted(now, Duration::from_millis(u64::from(timeout_ms)));
         if self.is_closing {
             self.send_close(now);
             return Ok(());
         }
-        self.prove(now, 0);
+        self.authenticate(now, 0);
         Ok(())
     }
 
-    /// Shows the credential of that number, or goes on if there are no more.
-    fn prove(&mut self, now: Instant, number: usize) {
+    /// Sends the credential of this number; without one the watches come next.
+    fn authenticate(&mut self, now: Instant, number: usize) {
         if let Some(body) = self.auth.body(number) {
-            self.phase = Phase::Proving { since: now, number };
-            self.clocks.introduced = self.clocks.stamp(now);
+            self.phase = Phase::Authenticating { since: now, number };
+            self.clocks.handshake_sent = self.clocks.stamp(now);
             let request = wire::FrameBuilder::request(XID_AUTH, opcode::AUTH).raw(&body);
             self.send(now, request.finish());
         } else {
-            self.rewatch(now);
+            self.restore_watches(now);
         }
     }
 
-    fn proof_answered(&mut self, now: Instant, code: i32) -> Result<(), Garbled> {
+    fn auth_answered(&mut self, now: Instant, code: i32) -> Result<(), Garbled> {
         match (self.phase, code) {
-            // Closing does not wait for it.
+            // Closing does not wait for this answer.
             _ if self.is_closing => {}
-            (Phase::Proving { number, .. }, code::OK) => {
-                self.clocks.answered(now, self.clocks.introduced);
-                self.prove(now, number + 1);
+            (Phase::Authenticating { number, .. }, code::OK) => {
+                self.clocks.answered(now, self.clocks.handshake_sent);
+                self.authenticate(now, number + 1);
             }
-            (Phase::Proving { .. }, code::SESSION_MOVED | code::SESSION_EXPIRED) => {
+            (Phase::Authenticating { .. }, code::SESSION_MOVED | code::SESSION_EXPIRED) => {
                 self.out.cut = Some(DownReason::HungUp);
             }
-            (Phase::Proving { .. }, _) => self.out.cut = Some(DownReason::AuthRefused),
-            _ => return Err(Garbled("an answer to credentials that it was not shown")),
+            (Phase::Authenticating { .. }, _) => self.out.cut = Some(DownReason::AuthRefused),
+            _ => return Err(Garbled("an answer to credentials that we did not send")),
         }
         Ok(())
     }
 
-    fn rewatch(&mut self, now: Instant) {
-        self.phase = Phase::Rewatching { since: now };
+    fn restore_watches(&mut self, now: Instant) {
+        self.phase = Phase::RestoringWatches { since: now };
         for path in self.backlog.watches.clone() {
             let body = wire::add_watch_body(&path);
-            self.send_request(now, opcode::ADD_WATCH, &body, Origin::Rewatch);
+            self.send_request(now, opcode::ADD_WATCH, &body, Origin::RestoredWatch);
         }
-        self.settle();
+        self.queue_advanced();
     }
 
     fn answer(&mut self, now: Instant, mut frame: Vec<u8>) -> Result<(), Garbled> {
@@ -239,8 +251,8 @@ impl Link {
                 }
                 return Ok(());
             }
-            // Pings have a number of their own and stand outside of the queue, as in
-            // the reference client: a server may answer one past a slow request.
+            // Pings have an xid of their own and are not queued, as in the reference
+            // client: a server may answer one ahead of a slow request.
             XID_PING => {
                 if let Some(sent) = self.clocks.pinged.take()
                     && head.code == code::OK
@@ -249,14 +261,15 @@ impl Link {
                 }
                 return Ok(());
             }
-            XID_AUTH => return self.proof_answered(now, head.code),
+            XID_AUTH => return self.auth_answered(now, head.code),
             _ => {}
         }
         let body = &frame[ReplyHead::BYTES..];
-        match (head.code, self.backlog.asked(head.xid)?) {
+        match (head.code, self.backlog.head_for(head.xid)?) {
             (_, Origin::Close) => {}
-            // Another server carries the session now, or it is over: either way this one
-            // must not be used for it, and the next greeting tells which.
+            // Another server carries the session now, or the session is over. In either
+            // case this connection must not be used for it; the next connect response
+            // tells which it is.
             (code::SESSION_MOVED | code::SESSION_EXPIRED, _) => {
                 self.out.cut = Some(DownReason::HungUp);
                 return Ok(());
@@ -272,51 +285,51 @@ impl Link {
                 self.out.frame_to_client(&frame);
             }
             Origin::Abandoned | Origin::ClientPing => {}
-            Origin::Own(request) => self.answer_own(request, head.code, &frame),
-            Origin::Rewatch if head.code == code::OK => {}
-            // A server of an older version took the place of the one that knew the
-            // watch: nothing would be seen any more, so begin anew.
-            Origin::Rewatch | Origin::Close => {
-                self.finish();
+            Origin::Own(request) => self.own_answered(request, head.code, &frame),
+            Origin::RestoredWatch if head.code == code::OK => {}
+            // An older server has replaced the one that accepted the watch. Changes would
+            // go unnoticed from now on, so the session is ended and a new one begins.
+            Origin::RestoredWatch | Origin::Close => {
+                self.end_session();
                 return Ok(());
             }
         }
-        self.settle();
+        self.queue_advanced();
         Ok(())
     }
 
-    fn answer_own(&mut self, request: OwnRequest, code: i32, frame: &[u8]) {
+    fn own_answered(&mut self, request: OwnRequest, code: i32, frame: &[u8]) {
         self.is_outdated = code == code::UNIMPLEMENTED;
         if let Some(path) = request.watch
             && code == code::OK
         {
             self.backlog.remember(path);
         }
-        // Who asked may have stopped waiting.
+        // The caller may have stopped waiting.
         drop(request.answer.try_send(Ok((code, frame[ReplyHead::BYTES..].to_vec()))));
     }
 
-    /// One frame from the client library.
+    /// A frame from the client library.
     pub(super) fn client_frame(&mut self, now: Instant, frame: &[u8]) {
-        if !self.is_client_greeted {
-            self.is_client_greeted = true;
-            self.out.to_client.extend(wire::dummy_welcome());
+        if !self.is_client_connected {
+            self.is_client_connected = true;
+            self.out.to_client.extend(wire::dummy_connect_response());
             return;
         }
         let mut fields = wire::Fields::of(frame);
         let (Ok(xid), Ok(opcode)) = (fields.int(), fields.int()) else { return };
-        // The library counts up for ever; it must not meet a reserved number.
+        // The library's xids grow without bound and would wrap into the reserved ones.
         let xid = xid.max(0);
         match (opcode, self.phase) {
             (opcode::CLOSE_SESSION, _) => {
-                // Its thread ends with this answer, and with nothing else.
+                // The library's thread ends with this answer and in no other way.
                 self.backlog.abandon_client(&mut self.out);
                 self.out.bare_to_client(xid, code::OK);
             }
             (opcode::PING, Phase::Up) => {
                 self.backlog.push_ping(self.clocks.stamp(now), &mut self.out);
             }
-            // Only while in use does anything of the library's wait in the queue.
+            // In the other phases no request of the library is queued ahead of it.
             (opcode::PING, _) => self.out.bare_to_client(XID_PING, code::OK),
             (_, Phase::Up) => {
                 let body = suppress_watch(&self.backlog, opcode, &frame[8..]);
@@ -326,54 +339,57 @@ impl Link {
             (
                 _,
                 Phase::Down
-                | Phase::Greeting { .. }
-                | Phase::Proving { .. }
-                | Phase::Rewatching { .. },
+                | Phase::Connecting { .. }
+                | Phase::Authenticating { .. }
+                | Phase::RestoringWatches { .. },
             ) => self.out.bare_to_client(xid, code::CONNECTION_LOSS),
         }
     }
 
-    /// A request on behalf of a caller.
+    /// A request of our own, on behalf of a caller.
     pub(super) fn own_request(&mut self, now: Instant, request: OwnRequest) {
         match self.phase {
             Phase::Up => {
                 let body = request.body.clone();
                 self.send_request(now, request.opcode, &body, Origin::Own(request));
             }
-            Phase::Over => drop(request.answer.try_send(Err(Unanswered::Over))),
+            Phase::Over => drop(request.answer.try_send(Err(Unanswered::SessionOver))),
             Phase::Down
-            | Phase::Greeting { .. }
-            | Phase::Proving { .. }
-            | Phase::Rewatching { .. } => {
+            | Phase::Connecting { .. }
+            | Phase::Authenticating { .. }
+            | Phase::RestoringWatches { .. } => {
                 drop(request.answer.try_send(Err(Unanswered::Disconnected)));
             }
         }
     }
 
-    /// Ends the session, at the server too if one can be reached.
+    /// Ends the session, also at the server if one can be reached.
     pub(super) fn close(&mut self, now: Instant) {
         self.is_closing = true;
         self.clocks.lease.end();
         if self.session.is_some() {
-            self.clocks.timeouts.leave();
+            self.clocks.timeouts.begin_close();
         }
         self.backlog.abandon_client(&mut self.out);
         self.backlog.abandon_own();
         match self.phase {
-            Phase::Up | Phase::Proving { .. } | Phase::Rewatching { .. } => self.send_close(now),
-            Phase::Down if self.session.is_none() => self.finish(),
-            Phase::Greeting { .. } if self.session.is_some() => {
-                self.phase = Phase::Greeting { since: now };
+            Phase::Up | Phase::Authenticating { .. } | Phase::RestoringWatches { .. } => {
+                self.send_close(now);
             }
-            // A welcome on its way may be that of a session we would leave behind.
-            Phase::Down | Phase::Greeting { .. } | Phase::Over => {}
+            Phase::Down if self.session.is_none() => self.end_session(),
+            Phase::Connecting { .. } if self.session.is_some() => {
+                self.phase = Phase::Connecting { since: now };
+            }
+            // The server may be creating a session: its response has to be awaited, or
+            // that session would be left behind.
+            Phase::Down | Phase::Connecting { .. } | Phase::Over => {}
         }
     }
 
-    /// Declares the session over, whatever the server thinks: nobody tends it any more.
-    pub(super) fn give_up(&mut self) {
+    /// Ends the session here without asking a server; it is not kept alive any more.
+    pub(super) fn declare_over(&mut self) {
         if self.phase != Phase::Over {
-            self.finish();
+            self.end_session();
         }
     }
 
@@ -392,15 +408,16 @@ impl Link {
     }
 
     fn send_close(&mut self, now: Instant) {
-        self.phase = Phase::Rewatching { since: now };
+        self.phase = Phase::RestoringWatches { since: now };
         self.send_request(now, opcode::CLOSE_SESSION, &[], Origin::Close);
     }
 
-    /// Does what had to wait for the head of the queue.
-    fn settle(&mut self) {
+    /// The head of the queue has changed: pings of the library may be answered now, and
+    /// the last restored watch makes the session connected.
+    fn queue_advanced(&mut self) {
         self.backlog.answer_pings(&mut self.out);
-        let is_rewatching = matches!(self.phase, Phase::Rewatching { .. });
-        if !is_rewatching || !self.backlog.is_empty() || self.is_closing {
+        let is_restoring = matches!(self.phase, Phase::RestoringWatches { .. });
+        if !is_restoring || !self.backlog.is_empty() || self.is_closing {
             return;
         }
         self.phase = Phase::Up;
@@ -412,11 +429,11 @@ impl Link {
         }
     }
 
-    fn finish(&mut self) {
+    fn end_session(&mut self) {
         self.phase = Phase::Over;
         self.clocks.lease.end();
-        self.backlog.fail_all(&mut self.out, code::SESSION_EXPIRED, Unanswered::Over);
-        // An end that we asked for is no news.
+        self.backlog.fail_all(&mut self.out, code::SESSION_EXPIRED, Unanswered::SessionOver);
+        // An end that we asked for is not reported.
         if !self.is_closing {
             self.out.events.push(Event::Lost);
         }

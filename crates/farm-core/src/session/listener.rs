@@ -1,8 +1,8 @@
-//! Our port on loopback, and who comes in.
+//! The port on loopback to which the client library connects.
 //!
-//! **Invariant.** One connection at a time is looked at, and where nobody can tell whose
-//! it is, it waits: to be turned away would make the client library try again at once,
-//! and for ever.
+//! **Invariant.** One connection at a time is checked. If the check itself fails, the
+//! connection waits: if it were closed, the client library would retry at once, and
+//! forever.
 
 use super::peer;
 use super::stream::Stream;
@@ -18,9 +18,9 @@ const BACKOFF_MOST: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct RelayListener {
     listener: TcpListener,
-    /// Who came in, and could not be told from a stranger yet.
-    waiting: Option<(TcpStream, SocketAddr)>,
-    /// Nobody comes in before that time: the system has something missing.
+    /// The accepted connection that could not be checked yet.
+    unchecked: Option<(TcpStream, SocketAddr)>,
+    /// When to accept again, after the system lacked a resource.
     retry: Retry,
     is_own: fn(&TcpStream) -> std::io::Result<bool>,
 }
@@ -30,36 +30,36 @@ impl RelayListener {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let retry = Retry::new(BACKOFF_LEAST, BACKOFF_MOST);
-        Ok(Self { listener, waiting: None, retry, is_own: peer::is_own })
+        Ok(Self { listener, unchecked: None, retry, is_own: peer::is_own })
     }
 
     pub(super) fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// The socket to wait for, while somebody may come in.
+    /// The socket to poll, unless a retry is pending.
     pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
         self.retry.deadline().is_none().then(|| self.listener.as_fd())
     }
 
-    /// When to look again even if nobody comes.
+    /// When to call [`Self::accept`] even if the socket is not ready.
     pub(super) const fn deadline(&self) -> Option<Instant> {
         self.retry.deadline()
     }
 
-    /// Whoever is there, if it is this process itself.
+    /// The connection that has arrived, if it was opened by this process.
     pub(super) fn accept(&mut self, now: Instant) -> Option<Stream> {
         self.retry.take(now);
         if self.retry.deadline().is_some() {
             return None;
         }
-        let (stream, peer) = match self.waiting.take() {
-            Some(waiting) => waiting,
+        let (stream, peer) = match self.unchecked.take() {
+            Some(unchecked) => unchecked,
             None => match self.listener.accept() {
-                Ok(came) => came,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) {
-                        self.wait("cannot accept our own client", &error, now);
+                        self.back_off("cannot accept our own client", &error, now);
                     }
                     return None;
                 }
@@ -68,21 +68,21 @@ impl RelayListener {
         match (self.is_own)(&stream) {
             Ok(true) => match Stream::new(stream) {
                 Ok(stream) => return Some(stream),
-                Err(error) => self.wait("cannot serve our own client", &error, now),
+                Err(error) => self.back_off("cannot serve our own client", &error, now),
             },
-            Ok(false) => log::warn!(peer:%; "refused a connection of another process"),
+            Ok(false) => log::warn!(peer:%; "refused a connection from another process"),
             Err(error) => {
-                self.waiting = Some((stream, peer));
-                self.wait("cannot tell whose connection that is", &error, now);
+                self.unchecked = Some((stream, peer));
+                self.back_off("cannot tell which process opened a connection", &error, now);
             }
         }
         None
     }
 
-    fn wait(&mut self, what: &str, error: &std::io::Error, now: Instant) {
+    fn back_off(&mut self, what: &str, error: &std::io::Error, now: Instant) {
         self.retry.failed(now);
         let in_ms = self.retry.deadline().map_or(0, |at| (at - now).as_millis());
-        log::error!(error:%, in_ms; "{what}, trying again");
+        log::error!(error:%, in_ms; "{what}, retrying");
     }
 }
 
@@ -91,23 +91,23 @@ mod tests {
     use super::*;
     use std::io::{Error, Read, Write};
 
-    fn nobody_can_tell(_: &TcpStream) -> std::io::Result<bool> {
+    fn check_fails(_: &TcpStream) -> std::io::Result<bool> {
         Err(Error::from(ErrorKind::NotFound))
     }
 
     #[test]
-    fn a_connection_that_nobody_can_tell_waits_and_is_not_turned_away() {
+    fn a_connection_that_cannot_be_checked_waits_and_is_not_closed() {
         let mut listener = RelayListener::open().unwrap();
-        listener.is_own = nobody_can_tell;
+        listener.is_own = check_fails;
         let mut ours = TcpStream::connect(listener.address().unwrap()).unwrap();
         let mut now = Instant::now();
         for round in 0..10 {
             assert!(listener.accept(now).is_none());
-            assert!(listener.socket().is_none() && listener.waiting.is_some(), "round {round}");
+            assert!(listener.socket().is_none() && listener.unchecked.is_some(), "round {round}");
             let delay = listener.deadline().unwrap().duration_since(now);
             assert!(delay >= BACKOFF_LEAST / 2 && delay <= BACKOFF_MOST, "{delay:?}");
             assert!(listener.accept(now + delay / 2).is_none());
-            assert_eq!(listener.deadline(), Some(now + delay), "too early for another look");
+            assert_eq!(listener.deadline(), Some(now + delay), "it was called too early");
             now += delay;
         }
         assert!(listener.deadline().unwrap().duration_since(now) <= BACKOFF_MOST);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_at_the_door_is_no_trouble() {
+    fn no_connection_is_no_error() {
         let mut listener = RelayListener::open().unwrap();
         assert!(listener.accept(Instant::now()).is_none());
         assert!(listener.socket().is_some() && listener.deadline().is_none());

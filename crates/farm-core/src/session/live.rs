@@ -1,17 +1,17 @@
-//! A session for a machine under test, as a runner has it.
+//! A session for a machine under test, with an inbox as in a runner.
 
 use super::{Acl, Auth, Event, SESSION_TIMEOUT_LEAST, Servers, Session, SessionOptions};
 use crate::engine::{Inbox, Outbox, inbox};
 use std::fmt::Display;
 use std::time::Instant;
 
-/// What arrives: news of the session, or an answer.
+/// What arrives in the inbox: an event of the session, or an answer.
 pub enum Post<A> {
     Session(Event),
     Answer(A),
 }
 
-/// A session that is renewed when it is over, and a place where answers arrive.
+/// A session that is renewed when it is over, and an inbox for events and answers.
 pub struct Live<A> {
     session: Session,
     inbox: Inbox<Post<A>>,
@@ -19,18 +19,18 @@ pub struct Live<A> {
 }
 
 impl<A: Send + 'static> Live<A> {
-    pub fn open(server: impl Display, couriers: usize) -> Self {
+    pub fn open(server: impl Display, request_threads: usize) -> Self {
         let (inbox, outbox) = inbox();
-        let config = SessionOptions {
+        let options = SessionOptions {
             servers: Servers::parse(&server.to_string()).expect("servers"),
             session_timeout: SESSION_TIMEOUT_LEAST,
             rounds_max: None,
-            couriers,
+            couriers: request_threads,
             auth: Auth::default(),
             acl: Acl::open(),
             tls: None,
         };
-        let session = Session::open(config, outbox.posting(Post::Session)).expect("a session");
+        let session = Session::open(options, outbox.posting(Post::Session)).expect("a session");
         Self { session, inbox, outbox }
     }
 
@@ -38,17 +38,17 @@ impl<A: Send + 'static> Live<A> {
         &self.session
     }
 
-    /// Takes an answer, on whatever thread.
+    /// Posts one answer, from any thread.
     pub fn answers(&self) -> impl FnOnce(A) + Send + use<A> {
         self.outbox.posting(Post::Answer)
     }
 
-    /// Takes any number of answers, on whatever thread.
+    /// Posts any number of answers, from any thread.
     pub fn all_answers(&self) -> impl Fn(A) + Send + Sync + use<A> {
         self.outbox.posting(Post::Answer)
     }
 
-    /// The next event, or none before the deadline.
+    /// The next post, or `None` at the deadline.
     pub fn next(&mut self, deadline: Instant) -> Option<Post<A>> {
         let post = self.inbox.next(Some(deadline));
         if let Some(Post::Session(Event::Lost)) = &post {

@@ -1,18 +1,18 @@
-//! Several requests in one: a replacement, and many reads.
+//! Several operations in one request: a replacement, and many reads.
 //!
 //! Such a request is a list of parts, each with a head of its own, and so is its answer.
 //!
 //! **Invariant.** As in [`wire`](super::wire), nothing here trusts a length or a count:
-//! what is taken out of an answer is no larger than the answer.
+//! what is decoded from an answer is never larger than the answer.
 
 use super::wire::{Fields, FrameBuilder, Garbled, code, opcode};
 use super::{Acl, Stat, Znode};
 
-/// What stands in place of an opcode in a part that failed, and in the end.
+/// In place of an opcode: in a part that failed, and in the end marker.
 const NO_OPCODE: i32 = -1;
 
-/// The body of a `multi` request that deletes a znode of that version and
-/// creates it again as ours, with that access list, in one step.
+/// The body of a `multi` request that deletes a znode of this version and creates it as
+/// an ephemeral one of ours with this access list, in one transaction.
 pub(super) fn replace_body(path: &str, version: i32, data: &[u8], acl: &Acl) -> Vec<u8> {
     const EPHEMERAL: i32 = 1;
     let builder = part(FrameBuilder::new(), opcode::DELETE).text(path).int(version);
@@ -27,27 +27,27 @@ pub(super) fn replace_body(path: &str, version: i32, data: &[u8], acl: &Acl) -> 
 
 /// The code of the part that made a `multi` fail, or zero.
 pub(super) fn multi_code(body: &[u8]) -> Result<i32, Garbled> {
-    // After a failure every part is answered by an error: zero for those before
-    // the one that failed, its own code, and this one for those after it.
+    // After a failure every part is answered by an error: zero for the parts before the
+    // one that failed, its own code, and this code for those after it.
     const NOT_TRIED: i32 = -2;
     let mut fields = Fields::of(body);
-    let mut verdict = code::OK;
+    let mut failed_code = code::OK;
     loop {
         let kind = fields.int()?;
         let is_done = fields.byte()? != 0;
         let code = fields.int()?;
         match kind {
-            _ if is_done => return Ok(verdict),
+            _ if is_done => return Ok(failed_code),
             NO_OPCODE => {
                 let code_again = fields.int()?;
                 let code = if code == 0 { code_again } else { code };
-                if code != code::OK && (verdict == code::OK || verdict == NOT_TRIED) {
-                    verdict = code;
+                if code != code::OK && (failed_code == code::OK || failed_code == NOT_TRIED) {
+                    failed_code = code;
                 }
             }
             opcode::CREATE => drop(fields.buffer()?),
             opcode::DELETE => {}
-            _ => return Err(Garbled("an answer of unknown kind in a multi")),
+            _ => return Err(Garbled("an answer of an unknown kind in a multi")),
         }
     }
 }
@@ -61,7 +61,7 @@ pub(super) fn read_body<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<u8>
     end(parts)
 }
 
-/// What came of each read, in the order of the request: a znode, or the code of an error.
+/// The outcome of each read, in the order of the request: a znode, or an error code.
 pub(super) fn read_answers(body: &[u8], count: usize) -> Result<Vec<Result<Znode, i32>>, Garbled> {
     let mut fields = Fields::of(body);
     let mut answers = Vec::with_capacity(count);
@@ -72,17 +72,17 @@ pub(super) fn read_answers(body: &[u8], count: usize) -> Result<Vec<Result<Znode
         match kind {
             _ if is_done && answers.len() == count && fields.left() == 0 => return Ok(answers),
             _ if is_done || answers.len() == count => {
-                return Err(Garbled("an answer to more or fewer reads than there were"));
+                return Err(Garbled("a wrong number of answers in a multiRead"));
             }
             opcode::GET_DATA if code == code::OK => {
                 let data = fields.buffer()?.to_vec();
                 answers.push(Ok(Znode { data, stat: stat(&mut fields)? }));
             }
             NO_OPCODE => match (fields.int()?, code) {
-                (code::OK, code::OK) => return Err(Garbled("an error that is none")),
+                (code::OK, code::OK) => return Err(Garbled("an error without a code")),
                 (code::OK, code) | (code, _) => answers.push(Err(code)),
             },
-            _ => return Err(Garbled("an answer of unknown kind among many")),
+            _ => return Err(Garbled("an answer of an unknown kind in a multiRead")),
         }
     }
 }
@@ -112,7 +112,7 @@ fn part(builder: FrameBuilder, opcode: i32) -> FrameBuilder {
     builder.int(opcode).byte(0).int(-1)
 }
 
-/// The body of a request that has no more parts.
+/// The finished body, with the end marker.
 fn end(builder: FrameBuilder) -> Vec<u8> {
     builder.int(NO_OPCODE).byte(1).int(-1).finish().split_off(4)
 }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_replaced_gets_the_access_list() {
+    fn a_replacement_gets_the_access_list() {
         let acl = Acl::parse("auth::rw,ip:::1:c").unwrap();
         let body = replace_body("/a", 3, b"x", &acl);
         let mut fields = Fields::of(&body);

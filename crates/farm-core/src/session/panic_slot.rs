@@ -1,13 +1,13 @@
-//! Panics on the session's threads, brought to the thread that owns it.
+//! Carries a panic on one of the session's threads to the thread that owns the session.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Keeps the first panic until somebody asks.
+/// Keeps the first panic until the owner asks for it.
 ///
-/// A lock and not a message, because the owner asks only where it takes part in
-/// the session's life, and must then find it whoever left it.
+/// It is a lock and not a message, because the owner asks only when it renews the
+/// session, and must then find the panic of any thread.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PanicSlot(Arc<Mutex<Option<Box<dyn Any + Send>>>>);
 
@@ -20,8 +20,8 @@ impl PanicSlot {
         false
     }
 
-    /// Goes on panicking, on this thread, if one of the others has.
-    pub(super) fn surface(&self) {
+    /// Continues the panic of another thread on this one, if there was one.
+    pub(super) fn resume(&self) {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(panic) = kept {
             resume_unwind(panic);

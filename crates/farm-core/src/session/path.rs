@@ -1,13 +1,13 @@
-//! Where a znode is.
+//! The path of a znode.
 //!
-//! **Invariant.** A [`ZnodePath`] is one that ZooKeeper accepts, so no caller
-//! has to ask what a server does with `//` or `..`.
+//! **Invariant.** ZooKeeper accepts every [`ZnodePath`], so no caller has to care what a
+//! server does with `//` or `..`.
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-/// The longest path we take, in bytes: more is a mistake, never a farm.
+/// The longest path that is accepted, in bytes; a longer one is a mistake.
 pub const PATH_BYTES_MAX: usize = 4096;
 
 /// An absolute path of a znode: `/` or `/services/db`, without a trailing slash. A
@@ -22,11 +22,11 @@ impl ZnodePath {
         Self("/".into())
     }
 
-    /// Reads a path.
+    /// Parses a path.
     ///
     /// # Errors
     ///
-    /// When ZooKeeper would refuse the path; the error says why.
+    /// If ZooKeeper would refuse the path; the error says why.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let refuse = |fault| Err(PathError { path: shortened(text), fault });
         if text.len() > PATH_BYTES_MAX {
@@ -53,8 +53,8 @@ impl ZnodePath {
     ///
     /// # Errors
     ///
-    /// When no znode can have that name: it is empty, has a slash in it, is a
-    /// dot component, or has a character that ZooKeeper refuses.
+    /// If no znode can have that name: it is empty, has a slash in it, is a dot component,
+    /// or has a character that ZooKeeper refuses.
     pub fn child(&self, name: &str) -> Result<Self, PathError> {
         let refuse = |fault| Err(PathError { path: shortened(name), fault });
         let bytes = self.0.len() + 1 + name.len();
@@ -71,14 +71,14 @@ impl ZnodePath {
         Ok(Self(format!("{parent}/{name}").into()))
     }
 
-    /// The znode that the server names so, for a client whose root is this one; none if it
-    /// is outside of it.
+    /// Converts a path of the server into one of a client whose chroot is this path;
+    /// `None` if it is outside of the chroot.
     pub(super) fn within(&self, path: &str) -> Option<Self> {
         let path = if self.is_root() { path } else { path.strip_prefix(&*self.0)? };
         Self::parse(if path.is_empty() { "/" } else { path }).ok()
     }
 
-    /// The same znode as the server names it for a client whose root is `chroot`.
+    /// The path on the server, for a client with this chroot.
     pub(super) fn below(&self, chroot: &Self) -> Self {
         match (chroot.is_root(), self.is_root()) {
             (true, _) => self.clone(),
@@ -97,8 +97,8 @@ impl ZnodePath {
         }
     }
 
-    /// What leads from `top` to this znode, without a slash at either end; empty if
-    /// this is `top`, `None` if it does not lie below it.
+    /// The path relative to `top`, without a slash at either end; empty if this is `top`,
+    /// `None` if this is not below it.
     #[must_use]
     pub fn below_or_at(&self, top: &Self) -> Option<&str> {
         let rest = if top.is_root() { &self.0[..] } else { self.0.strip_prefix(&*top.0)? };
@@ -149,8 +149,8 @@ fn check_component(component: &str) -> Result<(), PathFault> {
     }
 }
 
-// ZooKeeper looks at UTF-16 units: everything from U+10000 on is a pair of
-// surrogates there, and those are refused together with the private use area.
+// ZooKeeper checks UTF-16 units: everything from U+10000 on is a pair of surrogates, which
+// it refuses together with the private use area.
 const fn is_refused(character: char) -> bool {
     matches!(
         character,
@@ -170,9 +170,9 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// A text that is no path of a znode.
+/// A text is not the path of a znode.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
-#[error("{path:?} is no znode path: {fault}")]
+#[error("{path:?} is not a znode path: {fault}")]
 pub struct PathError {
     path: String,
     fault: PathFault,
@@ -208,9 +208,9 @@ pub enum PathFault {
     #[error("ZooKeeper refuses the character U+{:04X}", u32::from(*.0))]
     Character(char),
     /// It is longer than [`PATH_BYTES_MAX`].
-    #[error("it has {bytes} bytes, at most {PATH_BYTES_MAX} are possible")]
+    #[error("it has {bytes} bytes; at most {PATH_BYTES_MAX} are possible")]
     TooLong {
-        /// The length that it has.
+        /// Its length.
         bytes: usize,
     },
 }
@@ -258,7 +258,7 @@ mod tests {
         let error = ZnodePath::parse("/a\n/../b").unwrap_err().to_string();
         assert_eq!(
             error,
-            "\"/a\\n/../b\" is no znode path: ZooKeeper refuses the character U+000A"
+            "\"/a\\n/../b\" is not a znode path: ZooKeeper refuses the character U+000A"
         );
         let long = format!("/{}", "é".repeat(PATH_BYTES_MAX));
         let error = ZnodePath::parse(&long).unwrap_err();

@@ -1,20 +1,20 @@
-//! Whose socket is at the other end of a loopback connection.
+//! Which process is at the other end of a loopback connection.
 
 use nix::sys::socket::{SockaddrStorage, getpeername, getsockname};
 use std::net::{SocketAddr, TcpStream};
 
-/// Tells whether the other end of an accepted connection belongs to this very process.
+/// Tells whether the other end of an accepted connection belongs to this process.
 ///
-/// Any user of the host can connect to a loopback port; what is served here is our
-/// session. The peer is ours if one of our own descriptors is the mirror image of
-/// the accepted socket: its address is that one's peer, and the other way round.
+/// Any user of the host can connect to a loopback port, and this one gives access to our
+/// session. The peer is ours if one of our own descriptors is the mirror image of the
+/// accepted socket, with local and peer address exchanged.
 pub(super) fn is_own(accepted: &TcpStream) -> std::io::Result<bool> {
     let (here, there) = (accepted.local_addr()?, accepted.peer_addr()?);
     for entry in std::fs::read_dir("/proc/self/fd")? {
         let Some(fd) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
-        // A descriptor that is no socket, or was closed since it was listed, says no.
+        // This fails for a descriptor that is no socket, or was closed since it was listed.
         let (Ok(name), Ok(peer)) =
             (getsockname::<SockaddrStorage>(fd), getpeername::<SockaddrStorage>(fd))
         else {

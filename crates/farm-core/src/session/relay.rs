@@ -1,88 +1,75 @@
-//! Our end of the wire: the client library talks to it, it talks to ZooKeeper.
+//! Our end of the wire: the client library talks to it, and it talks to ZooKeeper.
 //!
-//! One thread, one `poll`, three sockets: the library's connection on loopback,
-//! the connection to a server, and a pair to be woken by. What the bytes mean is
-//! the business of [`Link`]; which server to talk to is that of [`Dialer`].
+//! One thread, one `poll`, three sockets: the library's connection on loopback, the
+//! connection to a server, and a pair for wake-ups. [`Link`] interprets the frames,
+//! [`Dialer`] chooses the server.
 //!
-//! **Invariant.** The library never sees a server go. Its connection stands from
-//! its first byte until it closes; requests that no server can answer are answered
-//! here, in order, with an error.
+//! **Invariant.** The library never notices the loss of a server. Its connection stays
+//! open from its first byte until it closes it; requests that no server can answer are
+//! answered here, in order, with an error.
 
 #[cfg(test)]
 mod tests;
 
+use super::closed::Closed;
 use super::connect_error::ConnectErrorKind;
 use super::dial::{Dialer, Progress};
 use super::lease::Lease;
-use super::link::{DownReason, Link, OwnAnswer, OwnRequest, Unanswered};
+use super::link::{Link, OwnAnswer, OwnRequest, Unanswered};
 use super::listener::RelayListener;
 use super::panic_slot::PanicSlot;
 use super::reporter::Reporter;
-use super::stream::{Closed, Stream};
-use super::{Event, SESSION_TIMEOUT_LEAST, SessionOptions};
+use super::stream::Stream;
+use super::waker::Waker;
+use super::{DownReason, Event, SESSION_TIMEOUT_LEAST, SessionOptions};
 use crate::engine::{Boottime, Worker};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel, sync_channel};
 use std::time::{Duration, Instant};
 
-/// Wakes the relay's thread; cheap to clone.
-#[derive(Debug, Clone)]
-pub(super) struct Waker(Arc<UnixStream>);
-
-impl Waker {
-    pub(super) fn wake(&self) {
-        // A full pipe wakes just as well.
-        drop((&*self.0).write(&[1]));
-    }
-}
-
 enum Command {
     Ask(OwnRequest),
-    GiveUp,
+    DeclareOver,
     Close { until: Instant },
     Quit,
 }
 
-/// The handle. Dropping it ends the thread; [`Self::begin_close`] before that
-/// ends the session cleanly.
+/// The handle. Dropping it ends the thread; [`Self::begin_close`] before that ends the
+/// session cleanly.
 #[derive(Debug)]
 pub(super) struct Relay {
     commands: Sender<Command>,
     waker: Waker,
     address: SocketAddr,
     lease: Lease,
-    // Last: dropping it joins the thread, which the drop above has told to end.
+    // Last: dropping it joins the thread, which `drop` above has told to quit.
     _worker: Worker,
 }
 
 impl Relay {
-    /// Starts looking for a server. The reporter tells on the relay's thread.
+    /// Starts to look for a server. The reporter runs on the relay's thread.
     pub(super) fn open(
-        config: &SessionOptions,
+        options: &SessionOptions,
         reporter: Reporter,
         panic_slot: &PanicSlot,
     ) -> io::Result<Self> {
         let listener = RelayListener::open()?;
         let address = listener.address()?;
-        let (waker, woken) = UnixStream::pair()?;
-        waker.set_nonblocking(true)?;
-        woken.set_nonblocking(true)?;
-        let waker = Waker(Arc::new(waker));
+        let (waker, woken) = Waker::pair()?;
         let (commands, incoming) = channel();
         let now = Instant::now();
         let most = Duration::from_millis(i32::MAX.unsigned_abs().into());
-        let timeout = config.session_timeout.clamp(SESSION_TIMEOUT_LEAST, most);
-        let chroot = config.servers.chroot().clone();
-        let link = Link::new(now, timeout, config.auth.clone(), chroot);
+        let timeout = options.session_timeout.clamp(SESSION_TIMEOUT_LEAST, most);
+        let chroot = options.servers.chroot().clone();
+        let link = Link::new(now, timeout, options.auth.clone(), chroot);
         let lease = link.lease();
         let event_loop = EventLoop {
             link,
-            dialer: Dialer::new(&config.servers, config.tls.clone(), now, waker.clone()),
+            dialer: Dialer::new(&options.servers, options.tls.clone(), now, waker.clone()),
             commands: incoming,
             woken,
             listener,
@@ -107,25 +94,25 @@ impl Relay {
         self.lease.clone()
     }
 
-    /// Makes a request of our own and waits for its answer, which the link bounds.
+    /// Makes a request of our own and waits for its answer. The link bounds the wait.
     pub(super) fn ask(&self, opcode: i32, body: Vec<u8>, watch: Option<String>) -> OwnAnswer {
         let (answer, answered) = sync_channel(1);
         self.command(Command::Ask(OwnRequest { opcode, body, watch, answer }));
-        answered.recv().unwrap_or(Err(Unanswered::Over))
+        answered.recv().unwrap_or(Err(Unanswered::SessionOver))
     }
 
-    /// Closes the session, looking for a server until then if there is none.
+    /// Closes the session. If no server carries it, one is looked for until then.
     pub(super) fn begin_close(&self, until: Instant) {
         self.command(Command::Close { until });
     }
 
-    /// Declares the session over, as if a server had said so.
-    pub(super) fn give_up(&self) {
-        self.command(Command::GiveUp);
+    /// Ends the session as if a server had reported its expiry.
+    pub(super) fn declare_over(&self) {
+        self.command(Command::DeclareOver);
     }
 
     fn command(&self, command: Command) {
-        // The thread only ends before its handle when it panicked.
+        // The thread only ends before its handle if it panicked.
         drop(self.commands.send(command));
         self.waker.wake();
     }
@@ -140,7 +127,8 @@ impl Drop for Relay {
 struct Server {
     stream: Stream,
     address: SocketAddr,
-    is_welcome: bool,
+    /// The session was connected through it.
+    has_session: bool,
 }
 
 struct EventLoop {
@@ -151,7 +139,7 @@ struct EventLoop {
     listener: RelayListener,
     client: Option<Stream>,
     server: Option<Server>,
-    /// The server we are or were connected to last.
+    /// The server of the current or the latest connection.
     address: Option<SocketAddr>,
     /// Set once the session is being closed: the thread ends by then.
     until: Option<Instant>,
@@ -166,34 +154,35 @@ struct Ready {
 }
 
 impl EventLoop {
-    /// Runs to the end. After a panic the session is over, and the thread goes on
-    /// for those who wait for an answer and for the library, which would spin.
+    /// Runs to the end. After a panic the session is over. The thread goes on, because
+    /// callers wait for answers and the library would spin without its connection.
     fn run_guarded(mut self, panic_slot: &PanicSlot) {
-        // Telling of the end may be what panics, so there is a third life.
+        // Reporting the end may panic again, hence a third run.
         for _ in 0..3 {
             if panic_slot.guard(|| self.run()) {
                 return;
             }
-            self.link.give_up();
+            self.link.declare_over();
         }
     }
 
     fn run(&mut self) {
         loop {
-            let now = self.look_at_clocks();
+            let now = self.read_clocks();
             self.dial(now);
             self.link.tick(now);
             self.flush(now);
             let is_closed = self.until.is_some_and(|until| self.link.is_over() || now >= until);
-            // Until it is told to quit, the thread stays for the library's sake: a
-            // connection that ends under it would make it spin.
+            // Before the command to quit the thread stays for the library's sake, which
+            // spins if its connection ends.
             if self.is_quitting && (self.until.is_none() || is_closed) {
                 return;
             }
             let ready = self.wait(now, is_closed);
-            let now = self.look_at_clocks();
+            let now = self.read_clocks();
             self.take_commands(now);
-            // One library object, one connection: after it, the port stays open and mute.
+            // One connection for one library object: later ones are never accepted, and
+            // the port stays open.
             if self.client.is_none() {
                 self.client = self.listener.accept(now);
             }
@@ -206,9 +195,9 @@ impl EventLoop {
         }
     }
 
-    /// The time, for waiting; and that for the lease, which is never later than what
-    /// is sent after this look.
-    fn look_at_clocks(&mut self) -> Instant {
+    /// Reads the clock for the timers, and that of the lease, which is read before
+    /// anything is sent in this turn.
+    fn read_clocks(&mut self) -> Instant {
         self.link.set_boottime(Boottime::now());
         Instant::now()
     }
@@ -227,7 +216,7 @@ impl EventLoop {
             earlier(at);
         }
         let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
-            // Rounded up: waking a moment early would only mean waking twice.
+            // Rounded up: waking too early would only mean waking twice.
             let wait = deadline.saturating_duration_since(now) + Duration::from_nanos(999_999);
             PollTimeout::try_from(wait.as_millis()).unwrap_or(PollTimeout::MAX)
         });
@@ -245,18 +234,18 @@ impl EventLoop {
             .client
             .as_ref()
             .filter(|stream| stream.is_open())
-            .map(|stream| add(stream.as_fd(), stream.interest(!server_is_full)));
+            .map(|stream| add(stream.as_fd(), stream.poll_flags(!server_is_full)));
         let server = self
             .server
             .as_ref()
-            .map(|server| add(server.stream.as_fd(), server.stream.interest(!client_is_full)));
-        if let Some((socket, interest)) = self.dialer.socket()
+            .map(|server| add(server.stream.as_fd(), server.stream.poll_flags(!client_is_full)));
+        if let Some((socket, flags)) = self.dialer.socket()
             && self.link.wants_server()
         {
-            add(socket, interest);
+            add(socket, flags);
         }
         if poll(&mut fds, timeout).is_err() {
-            // Interrupted: every caller looks at the state of things, not at this.
+            // Interrupted: the callers check the state, not this result.
             return Ready::default();
         }
         let is_ready = |at: Option<usize>| at.is_some_and(|at| fds[at].any().unwrap_or(true));
@@ -269,12 +258,12 @@ impl EventLoop {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::Ask(request)) => self.link.own_request(now, request),
-                Ok(Command::GiveUp) => self.link.give_up(),
+                Ok(Command::DeclareOver) => self.link.declare_over(),
                 Ok(Command::Close { until }) => {
                     self.until = Some(until);
                     self.link.close(now);
-                    let patience = self.link.timeouts().answer();
-                    self.dialer.hurry(now, patience);
+                    let answer = self.link.timeouts().answer();
+                    self.dialer.hurry(now, answer);
                 }
                 Ok(Command::Quit) | Err(TryRecvError::Disconnected) => {
                     self.is_quitting = true;
@@ -292,7 +281,7 @@ impl EventLoop {
             self.link.client_frame(now, &frame);
         }
         if outcome.is_err() {
-            client.shut();
+            client.shut_down();
         }
     }
 
@@ -314,9 +303,9 @@ impl EventLoop {
             Ok(_) if server.stream.has_partial_frame() => self.link.progressed(now),
             Ok(_) => {}
             Err(Closed) => {
-                // What it said with its last breath was heard above.
+                // The frames that came before the end were handled above.
                 self.link.out.cut.get_or_insert(if server.stream.is_garbled() {
-                    DownReason::Garbled("TLS that makes no sense")
+                    DownReason::Garbled("invalid TLS")
                 } else {
                     DownReason::HungUp
                 });
@@ -332,28 +321,28 @@ impl EventLoop {
             Progress::Waiting => {}
             Progress::Connected(stream, address) => {
                 self.address = Some(address);
-                self.server = Some(Server { stream, address, is_welcome: false });
+                self.server = Some(Server { stream, address, has_session: false });
                 self.link.connected(now);
             }
-            // A session that is being closed does not report failed rounds.
+            // Failed rounds of a session that is being closed are not reported.
             Progress::RoundFailed if self.until.is_some() => {}
-            Progress::RoundFailed => self.reporter.round_failed(self.dialer.trouble()),
+            Progress::RoundFailed => self.reporter.round_failed(self.dialer.error()),
         }
     }
 
-    /// Carries out what the link wants, until it wants nothing more.
+    /// Executes the output of the link until there is none left.
     fn flush(&mut self, now: Instant) {
         loop {
             for event in std::mem::take(&mut self.link.out.events) {
-                self.tell(now, event);
+                self.report(now, event);
             }
             if let Some(client) = &mut self.client {
                 client.queue(&mut self.link.out.to_client);
                 if client.send().is_err() {
-                    client.shut();
+                    client.shut_down();
                 }
             }
-            // Bytes for a client that is gone, or not there yet, have no reader.
+            // Without a client nobody would read these bytes.
             self.link.out.to_client.clear();
             let Some(server) = &mut self.server else {
                 self.link.out.to_server.clear();
@@ -365,7 +354,7 @@ impl EventLoop {
                 self.link.out.cut = Some(DownReason::HungUp);
             }
             if self.link.is_over() {
-                self.server.take().into_iter().for_each(|server| server.stream.part());
+                self.server.take().into_iter().for_each(|server| server.stream.close());
             } else if let Some(reason) = self.link.out.cut.take() {
                 self.drop_server(now, reason);
             } else {
@@ -376,25 +365,25 @@ impl EventLoop {
 
     fn drop_server(&mut self, now: Instant, reason: DownReason) {
         let Some(mut server) = self.server.take() else { return };
-        if server.is_welcome {
+        if server.has_session {
             self.dialer.lost(now, server.address, self.link.timeouts().answer());
         } else {
-            // We may have noticed by writing, and not have read yet what it had to say.
+            // If a write failed, the server may have sent the reason before it closed.
             server.stream.receive().unwrap_or_default();
             let is_of_tls = reason == DownReason::HungUp || server.stream.is_garbled();
-            let error = server.stream.why_closed().filter(|_| is_of_tls);
-            let kind = error.map_or(ConnectErrorKind::Greeting(reason), ConnectErrorKind::Tls);
+            let error = server.stream.close_reason().filter(|_| is_of_tls);
+            let kind = error.map_or(ConnectErrorKind::Handshake(reason), ConnectErrorKind::Tls);
             self.dialer.failed(server.address, kind);
         }
-        server.stream.part();
+        server.stream.close();
         self.link.disconnected(reason);
     }
 
-    fn tell(&mut self, now: Instant, event: Event) {
+    fn report(&mut self, now: Instant, event: Event) {
         if let (Event::Connected { .. }, Some(server)) = (&event, &mut self.server) {
-            server.is_welcome = true;
+            server.has_session = true;
             self.dialer.succeeded(now);
         }
-        self.reporter.tell(event, self.address);
+        self.reporter.report(event, self.address);
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of an event of the session: a log line, the gate, and the owner's inbox.
+//! Logs the events of a session and passes them on to the gate and the owner's inbox.
 
 use super::connection_gate::ConnectionGate;
 use super::{ConnectError, DownReason, Event, SessionError, SessionId};
@@ -6,27 +6,26 @@ use crate::engine::Post;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-/// Logs what happens, and passes it on.
 pub(super) struct Reporter {
     pub(super) gate: Arc<ConnectionGate>,
-    /// Which session it is, once that is known.
+    /// The id of the session, once it is known.
     pub(super) session: Arc<OnceLock<SessionId>>,
-    /// Takes every event, on the relay's thread.
+    /// Receives every event, on the relay's thread.
     pub(super) notify: Post<Event>,
     pub(super) rounds_max: Option<u32>,
     /// Rounds over all servers that failed in a row.
-    pub(super) rounds: u32,
-    /// How many of them failed for a reason that does not go by itself.
-    pub(super) lasting: u32,
+    pub(super) rounds_failed: u32,
+    /// How many of them failed for a reason that persists until somebody fixes it.
+    pub(super) lasting_failures: u32,
 }
 
 impl Reporter {
-    /// Something happened to the session; `server` carries it, or did last.
-    pub(super) fn tell(&mut self, event: Event, server: Option<SocketAddr>) {
+    /// Reports an event; `server` carries the session, or carried it last.
+    pub(super) fn report(&mut self, event: Event, server: Option<SocketAddr>) {
         let server = || server.map_or_else(|| "none".to_owned(), |server| server.to_string());
         match &event {
             Event::Connected { session, is_new, granted } => {
-                (self.rounds, self.lasting) = (0, 0);
+                (self.rounds_failed, self.lasting_failures) = (0, 0);
                 let what = if *is_new { "connected" } else { "connected again, same session" };
                 let (server, timeout_ms) = (server(), granted.as_millis());
                 log::info!(server:%, session:%, timeout_ms; "{what}");
@@ -34,9 +33,9 @@ impl Reporter {
                 self.gate.open();
             }
             Event::Suspended(why) => {
-                // This is how we learn what a server can do, and it does not come again.
-                let is_usual = *why == DownReason::Outdated;
-                let level = if is_usual { log::Level::Info } else { log::Level::Warn };
+                // An outdated server is expected to do this, once in a session.
+                let is_expected = *why == DownReason::Outdated;
+                let level = if is_expected { log::Level::Info } else { log::Level::Warn };
                 let server = server();
                 log::log!(
                     level, server:%, why:%;
@@ -46,34 +45,35 @@ impl Reporter {
             }
             Event::Lost => {
                 log::warn!("lost: the session is over");
-                self.gate.end();
+                self.gate.end_session();
             }
             Event::Hint(_) | Event::GaveUp(_) | Event::AuthRefused(_) => {}
         }
         self.notify.post(event);
     }
 
-    /// In one more round over all servers none could be reached.
-    pub(super) fn round_failed(&mut self, trouble: Option<ConnectError>) {
-        let is_lasting = trouble.as_ref().is_some_and(ConnectError::is_lasting);
-        self.rounds = self.rounds.saturating_add(1);
-        self.lasting = self.lasting.saturating_add(is_lasting.into());
-        let has_given_up = self.rounds_max.is_some_and(|most| self.rounds >= most);
-        let is_refused = trouble.as_ref().is_some_and(ConnectError::is_refusal);
-        // What does not go by itself is told even where another trouble was told before.
-        if (self.rounds == 1 || self.lasting == 1 && is_lasting)
-            && let Some(trouble) = &trouble
+    /// Reports a round over all servers in which none could be reached.
+    pub(super) fn round_failed(&mut self, error: Option<ConnectError>) {
+        let is_lasting = error.as_ref().is_some_and(ConnectError::is_lasting);
+        self.rounds_failed = self.rounds_failed.saturating_add(1);
+        self.lasting_failures = self.lasting_failures.saturating_add(is_lasting.into());
+        let has_given_up = self.rounds_max.is_some_and(|most| self.rounds_failed >= most);
+        let is_refused = error.as_ref().is_some_and(ConnectError::is_refusal);
+        // An error that persists is logged although another one was logged before.
+        if (self.rounds_failed == 1 || self.lasting_failures == 1 && is_lasting)
+            && let Some(error) = &error
         {
-            let what = if is_refused { "takes us" } else { "can be reached" };
-            log::warn!(last:% = trouble; "no server {what}, trying on");
+            let what = if is_refused { "accepts our credentials" } else { "can be reached" };
+            log::warn!(last:% = error; "no server {what}, retrying");
         }
-        // Credentials do not get better while a caller waits.
-        let tried = self.gate.note(trouble.clone(), has_given_up || is_refused);
-        if is_refused && let Some(trouble) = &trouble {
-            self.notify.post(Event::AuthRefused(trouble.clone()));
+        // Waiting does not help against refused credentials.
+        let tried = self.gate.attempt_failed(error.clone(), has_given_up || is_refused);
+        if is_refused && let Some(error) = &error {
+            self.notify.post(Event::AuthRefused(error.clone()));
         }
         if has_given_up {
-            self.notify.post(Event::GaveUp(SessionError::Unreachable { trouble, tried }));
+            let error = SessionError::Unreachable { trouble: error, tried };
+            self.notify.post(Event::GaveUp(error));
         }
     }
 }

@@ -8,26 +8,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 type Job = Box<dyn FnOnce(&Client) + Send>;
 
-/// A fixed number of threads that share one queue of jobs. Jobs start in the
-/// order in which they were given; with one courier they also end in it.
+/// A fixed number of threads that share one queue of jobs. Jobs start in the order in
+/// which they were sent; with one thread they also end in that order.
 #[derive(Debug)]
 pub(super) struct RequestPool {
-    // Above the threads: they end when the last sender is gone.
+    // Above the threads: they end when the last sender is dropped.
     jobs: Sender<Job>,
     _workers: Vec<Worker>,
 }
 
 impl RequestPool {
-    /// A job that panics takes the session with it, not the courier: whoever waits
-    /// for its outcome would wait for ever.
+    /// A job that panics ends the session and not the thread: otherwise whoever waits
+    /// for its outcome would wait forever.
     pub(super) fn start(
         count: usize,
         client: &Arc<Client>,
         panic_slot: &PanicSlot,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = channel::<Job>();
-        // The lock guards only the taking of a job, which never blocks others for
-        // longer than the wait for the next job does.
+        // A thread holds the lock only while it waits for the next job.
         let queue = Arc::new(Mutex::new(queue));
         let mut workers = Vec::with_capacity(count);
         for number in 0..count {
@@ -36,17 +35,17 @@ impl RequestPool {
             let work = move || {
                 while let Some(job) = next(&queue) {
                     if !panic_slot.guard(|| job(&client)) {
-                        client.give_up();
+                        client.declare_over();
                     }
                 }
             };
-            workers.push(Worker::start(&format!("courier-{number}"), work)?);
+            workers.push(Worker::start(&format!("request-{number}"), work)?);
         }
         Ok(Self { jobs, _workers: workers })
     }
 
     pub(super) fn send(&self, job: Job) {
-        // The couriers live as long as this handle.
+        // The threads live as long as this handle.
         drop(self.jobs.send(job));
     }
 }

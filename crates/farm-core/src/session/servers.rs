@@ -1,23 +1,23 @@
-//! Where ZooKeeper is.
+//! The servers of an ensemble.
 
 use super::path::{PathError, ZnodePath};
 use std::fmt;
 use std::net::Ipv6Addr;
 
-/// The port of a server that is named without one.
+/// The port of a server if none is given.
 pub const DEFAULT_PORT: u16 = 2181;
 
-/// The most servers that one text may name.
+/// The most servers in one list.
 pub const SERVERS_MAX: usize = 100;
 
-/// The servers of an ensemble and the path below which we live there.
+/// The servers of an ensemble, and the chroot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Servers {
     list: Vec<Server>,
     chroot: ZnodePath,
 }
 
-/// One server, as it was named: nothing is resolved yet.
+/// One server by its name or address; a name is not resolved yet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Server {
     host: String,
@@ -25,12 +25,12 @@ pub struct Server {
 }
 
 impl Servers {
-    /// Reads `host:port[,host:port...][/chroot]`; an IPv6 address stands in
-    /// brackets, a missing port is [`DEFAULT_PORT`].
+    /// Parses `host:port[,host:port...][/chroot]`; an IPv6 address is in brackets, a
+    /// missing port is [`DEFAULT_PORT`].
     ///
     /// # Errors
     ///
-    /// [`ServersError`], naming the piece that is wrong.
+    /// [`ServersError`] names the piece that is wrong.
     pub fn parse(text: &str) -> Result<Self, ServersError> {
         let (hosts, chroot) = match text.find('/') {
             Some(slash) => {
@@ -52,13 +52,13 @@ impl Servers {
         Ok(Self { list, chroot })
     }
 
-    /// The servers in the order in which they were named; never none.
+    /// The servers in the given order, at least one.
     #[must_use]
     pub fn list(&self) -> &[Server] {
         &self.list
     }
 
-    /// The path that every path of ours stands below; `/` if none was given.
+    /// The znode below which all our paths are; `/` if none was given.
     #[must_use]
     pub const fn chroot(&self) -> &ZnodePath {
         &self.chroot
@@ -148,16 +148,16 @@ fn read_port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|&port| is_number && port > 0)
 }
 
-/// A text that does not say where ZooKeeper is.
+/// A text is not a list of servers.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum ServersError {
-    /// There is no server in it.
+    /// It has no server.
     #[error("no server is named")]
     NoServer,
-    /// There are more than [`SERVERS_MAX`] servers in it.
+    /// It has more than [`SERVERS_MAX`] servers.
     #[error("more than {SERVERS_MAX} servers are named")]
     TooMany,
-    /// One piece names no server.
+    /// One piece is not a server.
     #[error("{piece:?} names no server: {fault}")]
     Server {
         /// The piece between the commas.
@@ -165,7 +165,7 @@ pub enum ServersError {
         /// What is wrong with it.
         fault: ServerFault,
     },
-    /// What follows the servers is no path.
+    /// What follows the servers is not a path.
     #[error("wrong chroot")]
     Chroot(#[source] PathError),
 }
@@ -179,10 +179,10 @@ pub enum ServerFault {
     /// Its host is neither a name nor an address.
     #[error("the host is neither a name nor an address")]
     Host,
-    /// Its port is no number from 1 to 65535.
+    /// Its port is not a number from 1 to 65535.
     #[error("the port must be a number from 1 to 65535")]
     Port,
-    /// A bracket is not closed, or something else than a port follows it.
+    /// A bracket is not closed, or is followed by something other than a port.
     #[error("it must look like [address]:port")]
     Bracket,
     /// It is an IPv6 address without brackets.

@@ -1,6 +1,7 @@
-//! A socket that never blocks, read in frames and written from a queue, in plain
-//! text or in TLS.
+//! A non-blocking socket that is read in frames and written from a queue, in plain text
+//! or with TLS.
 
+use super::closed::Closed;
 use super::tls::{Channel, TlsError};
 use super::wire::{Frames, Garbled};
 use nix::poll::PollFlags;
@@ -8,20 +9,16 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// Above this many unsent bytes, whoever fills the queue is no longer read.
+/// With more unsent bytes than this, the side that fills the queue is no longer read.
 const CONGESTED_BYTES: usize = 4 << 20;
 /// One turn of the loop reads at most this much from one socket.
 const TURN_BYTES_MAX: usize = 1 << 20;
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// The other end is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Closed;
-
 #[derive(Debug)]
 enum Transport {
     Plain,
-    // It is many times as large as all the rest.
+    // Boxed: it is much larger than the rest of the stream.
     Tls(Box<Channel>),
 }
 
@@ -31,6 +28,7 @@ pub(super) struct Stream {
     transport: Transport,
     frames: Frames,
     unsent: Vec<u8>,
+    /// How many bytes of `unsent` were written already.
     sent: usize,
     is_open: bool,
     chunk: Box<[u8]>,
@@ -41,15 +39,15 @@ impl Stream {
         Self::over(socket, Transport::Plain)
     }
 
-    /// A stream that takes and gives nothing before [`Self::shake_hands`] is done.
-    pub(super) fn secure(socket: TcpStream, channel: Channel) -> std::io::Result<Self> {
+    /// A stream that carries no frames before [`Self::advance_handshake`] is done.
+    pub(super) fn with_tls(socket: TcpStream, channel: Channel) -> std::io::Result<Self> {
         Self::over(socket, Transport::Tls(Box::new(channel)))
     }
 
     fn over(socket: TcpStream, transport: Transport) -> std::io::Result<Self> {
         socket.set_nonblocking(true)?;
-        // Without it a small request waits for the acknowledgement of the one before.
-        // A socket that refuses the option works all the same.
+        // Without it a small request waits for the acknowledgement of the previous one.
+        // A socket that refuses the option is slower, and works.
         drop(socket.set_nodelay(true));
         let chunk = vec![0; CHUNK_BYTES].into_boxed_slice();
         let (frames, unsent) = (Frames::default(), Vec::new());
@@ -69,7 +67,7 @@ impl Stream {
     }
 
     /// What to wait for.
-    pub(super) fn interest(&self, may_read: bool) -> PollFlags {
+    pub(super) fn poll_flags(&self, may_read: bool) -> PollFlags {
         let has_unsent = self.sent < self.unsent.len();
         let may_write = match &self.transport {
             Transport::Plain => has_unsent,
@@ -81,10 +79,10 @@ impl Stream {
         flags
     }
 
-    /// Goes on with the handshake, and tells whether it is done.
-    pub(super) fn shake_hands(&mut self) -> Result<bool, Closed> {
+    /// Continues the handshake and tells whether it is done.
+    pub(super) fn advance_handshake(&mut self) -> Result<bool, Closed> {
         let received = self.receive();
-        // What ends a handshake on our side is told to the server too.
+        // If we end the handshake, the alert for the server still has to be sent.
         let sent = self.send();
         received.and(sent)?;
         Ok(match &self.transport {
@@ -93,28 +91,28 @@ impl Stream {
         })
     }
 
-    /// Why a secure connection has ended.
-    pub(super) fn why_closed(&self) -> Option<Box<TlsError>> {
+    /// Why a TLS connection has ended.
+    pub(super) fn close_reason(&self) -> Option<Box<TlsError>> {
         match &self.transport {
             Transport::Plain => None,
-            Transport::Tls(channel) => Some(channel.why_closed()),
+            Transport::Tls(channel) => Some(channel.close_reason()),
         }
     }
 
-    /// The version and cipher of the handshake, if there was one.
-    pub(super) fn terms(&self) -> Option<(String, String)> {
+    /// The version and cipher of TLS, if it is used.
+    pub(super) fn negotiated(&self) -> Option<(String, String)> {
         match &self.transport {
             Transport::Plain => None,
-            Transport::Tls(channel) => Some(channel.terms()),
+            Transport::Tls(channel) => Some(channel.negotiated()),
         }
     }
 
-    /// Tells whether the connection has ended because nothing could be made of it.
+    /// Tells whether the connection has ended because of invalid TLS.
     pub(super) fn is_garbled(&self) -> bool {
         matches!(&self.transport, Transport::Tls(channel) if channel.is_garbled())
     }
 
-    /// Reads what is there, and tells how much that was.
+    /// Reads the bytes that have arrived, and returns their number.
     pub(super) fn receive(&mut self) -> Result<usize, Closed> {
         let mut total = 0;
         while total < TURN_BYTES_MAX {
@@ -124,7 +122,7 @@ impl Stream {
                     let bytes = &self.chunk[..read];
                     match &mut self.transport {
                         Transport::Plain => self.frames.push(bytes),
-                        Transport::Tls(channel) => channel.open(bytes, &mut self.frames)?,
+                        Transport::Tls(channel) => channel.decrypt(bytes, &mut self.frames)?,
                     }
                     total += read;
                     if read < self.chunk.len() {
@@ -166,7 +164,7 @@ impl Stream {
                 Transport::Plain if unsent.is_empty() => return Ok(()),
                 Transport::Plain => self.socket.write(unsent),
                 Transport::Tls(channel) => {
-                    self.sent += channel.seal(unsent);
+                    self.sent += channel.encrypt(unsent);
                     if !channel.wants_write() {
                         return Ok(());
                     }
@@ -184,20 +182,20 @@ impl Stream {
         }
     }
 
-    /// Gives the connection up, and keeps its place.
-    pub(super) fn shut(&mut self) {
+    /// Ends the connection and keeps the descriptor.
+    pub(super) fn shut_down(&mut self) {
         self.is_open = false;
         self.unsent.clear();
         self.sent = 0;
-        // The other end has gone first.
+        // Fails if the other end has closed the connection already.
         drop(self.socket.shutdown(Shutdown::Both));
     }
 
-    /// Ends the connection as well as that can be done without waiting.
-    pub(super) fn part(mut self) {
+    /// Ends the connection, with a TLS close if that can be sent without waiting.
+    pub(super) fn close(mut self) {
         if let Transport::Tls(channel) = &mut self.transport {
-            channel.say_goodbye();
-            // A server that does not take it has no use for it.
+            channel.send_close_notify();
+            // The close is a courtesy: the server also notices the end of the connection.
             drop(channel.write_to(&mut self.socket));
         }
     }

@@ -1,31 +1,31 @@
-//! How long a server may take, given what is at stake.
+//! How long to wait for a server.
 //!
-//! A session of timeout T ends T after its server last heard of us. To keep it
-//! over the loss of a server we have to ask, give up waiting, and reach another
-//! server within T: so we speak at least every T/3, and wait for an answer T/6
-//! (never under a second, never over T/3). One that keeps coming in may take three times as
-//! long.
+//! A session with timeout T expires T after a server last heard from us. To survive the
+//! loss of a server, we have to send a request, give up waiting for the answer, and
+//! reach another server within T. So we send something at least every T/3, and wait T/6
+//! for an answer (at least a second, at most T/3). An answer that keeps arriving may
+//! take three times as long.
 
 use std::time::Duration;
 
 const ANSWER_LEAST: Duration = Duration::from_secs(1);
-/// How many times as long as to its first byte an answer may take to its last one.
-const ANSWERS_IN_WHOLE: u32 = 3;
-/// Who is leaving has half a second in all, and more than one server to tell.
-const LEAVING_MOST: Duration = Duration::from_millis(150);
+/// The time until the last byte of an answer, as a multiple of that until the first.
+const WHOLE_ANSWER_FACTOR: u32 = 3;
+/// Closing may take half a second in all, and should reach more than one server.
+const CLOSE_ANSWER_MOST: Duration = Duration::from_millis(150);
 
-/// The waits that follow from a session timeout.
+/// The timeouts that follow from a session timeout.
 #[derive(Debug, Clone)]
 pub(super) struct Timeouts {
     asked: Duration,
     granted: Option<Duration>,
     answer: Duration,
-    is_leaving: bool,
+    is_closing: bool,
 }
 
 impl Timeouts {
     pub(super) const fn new(asked: Duration) -> Self {
-        Self { asked, granted: None, answer: Self::answer_for(asked), is_leaving: false }
+        Self { asked, granted: None, answer: Self::answer_for(asked), is_closing: false }
     }
 
     const fn answer_for(timeout: Duration) -> Duration {
@@ -41,7 +41,7 @@ impl Timeouts {
         i32::try_from(self.asked.as_millis()).unwrap_or(i32::MAX)
     }
 
-    /// The timeout that holds: what the server granted, else what we ask for.
+    /// The session timeout: what the server granted, otherwise what we ask for.
     pub(super) fn granted(&self) -> Duration {
         self.granted.unwrap_or(self.asked)
     }
@@ -55,33 +55,32 @@ impl Timeouts {
 
     /// How long an answer may take.
     pub(super) fn answer(&self) -> Duration {
-        if self.is_leaving { self.answer.min(LEAVING_MOST) } else { self.answer }
+        if self.is_closing { self.answer.min(CLOSE_ANSWER_MOST) } else { self.answer }
     }
 
-    /// We are leaving: a server that does not answer at once is not worth the wait,
-    /// for another one may be.
-    pub(super) const fn leave(&mut self) {
-        self.is_leaving = true;
+    /// The session is being closed: rather than wait for a slow server, try another.
+    pub(super) const fn begin_close(&mut self) {
+        self.is_closing = true;
     }
 
-    /// How long an answer may take that keeps coming in: a large one on a slow line.
-    /// Never longer than the session lives without contact.
+    /// How long an answer may take that keeps arriving: a large one over a slow network.
+    /// It is never longer than the session timeout.
     pub(super) fn whole_answer(&self) -> Duration {
-        self.answer * ANSWERS_IN_WHOLE
+        self.answer * WHOLE_ANSWER_FACTOR
     }
 
-    /// How long we may say nothing.
+    /// How long we may send nothing.
     pub(super) fn ping_interval(&self) -> Duration {
         self.granted() / 3
     }
 
-    /// A server was given up for its silence: give the next one longer, lest a
-    /// slow ensemble send its clients round and round.
+    /// A server was given up because it was too slow: the next one gets more time, so
+    /// that a slow ensemble does not make its clients reconnect over and over.
     pub(super) fn was_exhausted(&mut self) {
         self.answer = (self.answer * 2).min(self.granted() / 3);
     }
 
-    /// An answer came after that time.
+    /// An answer took this long.
     pub(super) fn was_answered(&mut self, took: Duration) {
         let usual = Self::answer_for(self.granted());
         if took <= usual {

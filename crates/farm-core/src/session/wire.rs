@@ -1,17 +1,17 @@
 //! The bytes of the ZooKeeper protocol that the relay has to understand.
 //!
-//! A frame is a big-endian `i32` length and that many bytes. The client library
-//! speaks for itself; here are only the greeting, the head of every frame, watch
-//! events, and the few requests that the library can't make. The layouts are
-//! those of `zookeeper.jute` in the ZooKeeper sources.
+//! A frame is a big-endian `i32` length and that many bytes. The client library encodes
+//! its own requests; here are only the connect request and response, the head of every
+//! frame, watch events, and the few requests that the library can't make. The layouts
+//! are those of `zookeeper.jute` in the ZooKeeper sources.
 //!
-//! **Invariant.** Nothing here trusts a length: a frame is bounded, and every
-//! field is checked against the bytes that are really there.
+//! **Invariant.** Nothing here trusts a length: a frame is bounded, and every field is
+//! checked against the bytes that are there.
 
 use super::hint::Change;
 
-/// A frame longer than this ends the connection. Answers are bounded by the
-/// server's memory only: a list of a million children fits in here.
+/// A longer frame ends the connection. Only the server's memory bounds an answer: a list
+/// of a million children fits into this.
 pub(super) const FRAME_BYTES_MAX: usize = 64 << 20;
 
 pub(super) const XID_EVENT: i32 = -1;
@@ -40,7 +40,7 @@ pub(super) mod code {
     pub(in super::super) const SESSION_MOVED: i32 = -118;
 }
 
-/// What a peer sent makes no sense.
+/// What a peer sent violates the protocol in this way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Garbled(pub(super) &'static str);
 
@@ -66,7 +66,7 @@ impl Frames {
         let length = usize::try_from(i32::from_be_bytes(*head))
             .map_err(|_| Garbled("a frame of negative length"))?;
         if length > FRAME_BYTES_MAX {
-            return Err(Garbled("a frame beyond any sensible length"));
+            return Err(Garbled("a frame that is too long"));
         }
         if body.len() < length {
             self.compact();
@@ -77,23 +77,23 @@ impl Frames {
         Ok(Some(frame))
     }
 
-    /// Tells whether a frame has begun and not ended.
+    /// Tells whether an incomplete frame is buffered.
     pub(super) const fn is_partial(&self) -> bool {
         self.bytes.len() > self.taken
     }
 
-    // Called only when the buffer holds no whole frame, so that each byte moves at most once a read.
+    // Called only when the buffer holds no whole frame: each byte moves once a read at most.
     fn compact(&mut self) {
         self.bytes.drain(..self.taken);
         self.taken = 0;
-        // One large answer must not hold its memory for ever.
+        // The memory of one large answer must not be kept forever.
         if self.bytes.is_empty() && self.bytes.capacity() > (1 << 20) {
             self.bytes = Vec::new();
         }
     }
 }
 
-/// Reads fields one after the other.
+/// Decodes fields one after the other.
 #[derive(Debug)]
 pub(super) struct Fields<'a>(&'a [u8]);
 
@@ -102,13 +102,14 @@ impl<'a> Fields<'a> {
         Self(bytes)
     }
 
-    /// How many bytes there are behind what was read.
+    /// How many bytes are left.
     pub(super) const fn left(&self) -> usize {
         self.0.len()
     }
 
     fn chunk<const N: usize>(&mut self) -> Result<[u8; N], Garbled> {
-        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(Garbled("a frame too short"))?;
+        let (head, rest) =
+            self.0.split_first_chunk::<N>().ok_or(Garbled("a frame that is too short"))?;
         self.0 = rest;
         Ok(*head)
     }
@@ -141,7 +142,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Builds one frame; the length comes last.
+/// Builds one frame; [`Self::finish`] sets its length.
 #[derive(Debug)]
 pub(super) struct FrameBuilder(Vec<u8>);
 
@@ -192,19 +193,23 @@ impl FrameBuilder {
 
 /// What proves to a server that a session is ours.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Credentials {
+pub(super) struct SessionCredentials {
     pub(super) id: i64,
     pub(super) password: Vec<u8>,
 }
 
-impl std::fmt::Debug for Credentials {
+impl std::fmt::Debug for SessionCredentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Credentials({:#x})", self.id)
+        write!(f, "SessionCredentials({:#x})", self.id)
     }
 }
 
 /// The first frame on every connection to a server.
-pub(super) fn greeting(session: Option<&Credentials>, last_zxid: i64, timeout_ms: i32) -> Vec<u8> {
+pub(super) fn connect_request(
+    session: Option<&SessionCredentials>,
+    last_zxid: i64,
+    timeout_ms: i32,
+) -> Vec<u8> {
     let (id, password) = session.map_or((0, &[0; 16][..]), |s| (s.id, &s.password[..]));
     FrameBuilder::new()
         .int(0)
@@ -216,23 +221,23 @@ pub(super) fn greeting(session: Option<&Credentials>, last_zxid: i64, timeout_ms
         .finish()
 }
 
-/// A server's answer to the greeting.
+/// A server's answer to the connect request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Welcome {
+pub(super) enum ConnectResponse {
     /// The session lives, with this timeout.
-    Session { credentials: Credentials, timeout_ms: u32 },
+    Session { credentials: SessionCredentials, timeout_ms: u32 },
     /// The session is over.
     Expired,
 }
 
-impl Welcome {
+impl ConnectResponse {
     pub(super) fn parse(frame: &[u8]) -> Result<Self, Garbled> {
         let mut fields = Fields::of(frame);
         let _protocol = fields.int()?;
         let timeout_ms = fields.int()?;
         let id = fields.long()?;
         let password = fields.buffer()?.to_vec();
-        // Servers before 3.4 end here; later ones add whether they are read-only.
+        // The response of a server before 3.4 ends here; later ones add a read-only flag.
         if fields.byte().is_ok_and(|read_only| read_only != 0) {
             return Err(Garbled("a read-only server, which we did not ask for"));
         }
@@ -240,14 +245,15 @@ impl Welcome {
             Ok(0) | Err(_) => Ok(Self::Expired),
             Ok(_) if id == 0 => Err(Garbled("a session without an id")),
             Ok(timeout_ms) => {
-                Ok(Self::Session { credentials: Credentials { id, password }, timeout_ms })
+                let credentials = SessionCredentials { id, password };
+                Ok(Self::Session { credentials, timeout_ms })
             }
         }
     }
 }
 
-/// What the client library is told instead: it lives for ever and knows no secret.
-pub(super) fn dummy_welcome() -> Vec<u8> {
+/// The response for the client library: a session without an end and without a password.
+pub(super) fn dummy_connect_response() -> Vec<u8> {
     FrameBuilder::new().int(0).int(i32::MAX).long(1).buffer(&[0; 16]).byte(0).finish()
 }
 
@@ -273,8 +279,8 @@ pub(super) fn bare_reply(xid: i32, code: i32) -> Vec<u8> {
     FrameBuilder::new().int(xid).long(0).int(code).finish()
 }
 
-/// The path and kind of a watch event, from what follows its head. `None` is
-/// an event about the session, which the link knows better.
+/// The path and kind of a watch event, from what follows its head. `None` is an event
+/// about the session, which the link does not need.
 pub(super) fn parse_event(body: &[u8]) -> Result<Option<(Change, &str)>, Garbled> {
     let mut fields = Fields::of(body);
     let kind = fields.int()?;
@@ -290,8 +296,8 @@ pub(super) fn parse_event(body: &[u8]) -> Result<Option<(Change, &str)>, Garbled
     Ok(Some((change, path)))
 }
 
-/// Refuses the body of a good answer that claims to hold more than it does: the
-/// client library takes memory for what is claimed, and the process would die of it.
+/// Refuses the body of a successful answer if a length in it exceeds the body: the client
+/// library allocates what such a length says, and the process would be killed for it.
 pub(super) fn check_body(opcode: i32, body: &[u8]) -> Result<(), Garbled> {
     let mut fields = Fields::of(body);
     match opcode {
@@ -356,7 +362,7 @@ mod tests {
                     *byte = 0;
                 }
             }
-            let _welcome = Welcome::parse(&bytes);
+            let _response = ConnectResponse::parse(&bytes);
             let _head = ReplyHead::parse(&bytes);
             let _event = parse_event(&bytes);
             let mut frames = Frames::default();
@@ -366,18 +372,18 @@ mod tests {
     }
 
     #[test]
-    fn a_welcome_with_no_timeout_is_an_expiry() {
-        let welcome = |timeout, id| {
+    fn a_connect_response_without_a_timeout_is_an_expiry() {
+        let response = |timeout, id| {
             FrameBuilder::new().int(0).int(timeout).long(id).buffer(&[7; 16]).byte(0).finish()[4..]
                 .to_vec()
         };
-        assert_eq!(Welcome::parse(&welcome(0, 0)), Ok(Welcome::Expired));
-        assert!(Welcome::parse(&welcome(4000, 0)).is_err());
-        assert!(Welcome::parse(&welcome(4000, 5)[..12]).is_err());
-        let Ok(Welcome::Session { credentials, timeout_ms: 4000 }) =
-            Welcome::parse(&welcome(4000, 5))
+        assert_eq!(ConnectResponse::parse(&response(0, 0)), Ok(ConnectResponse::Expired));
+        assert!(ConnectResponse::parse(&response(4000, 0)).is_err());
+        assert!(ConnectResponse::parse(&response(4000, 5)[..12]).is_err());
+        let Ok(ConnectResponse::Session { credentials, timeout_ms: 4000 }) =
+            ConnectResponse::parse(&response(4000, 5))
         else {
-            panic!("a good welcome was refused")
+            panic!("a good response was refused")
         };
         assert_eq!((credentials.id, credentials.password), (5, vec![7; 16]));
     }

@@ -124,7 +124,7 @@ fn a_handshake_is_given_longer_after_one_that_stalled() {
 fn a_server_that_speaks_something_else_is_told_at_once() {
     let server = Mumbler::start(b"SSH-2.0-OpenSSH_9.2\r\n");
     let (told, _, took) = server.trouble();
-    assert_eq!(told, format!("{}: TLS: server speaks no TLS", server.addr));
+    assert_eq!(told, format!("{}: TLS: server does not speak TLS", server.addr));
     assert!(took < patience(Duration::from_secs(1)), "{took:?}");
 }
 
@@ -132,6 +132,6 @@ fn a_server_that_speaks_something_else_is_told_at_once() {
 fn a_server_without_tls_gets_no_session() {
     let server = FakeServer::start();
     let (told, ..) = trouble_at(server.addr(), || ());
-    assert!(told.contains(": TLS: server hung up in the handshake"), "{told}");
+    assert!(told.contains(": TLS: server closed the connection during the handshake"), "{told}");
     assert_eq!(server.sessions(), []);
 }

@@ -163,6 +163,6 @@ fn what_is_not_there_can_not_be_listed() {
     assert_fails(
         &fixture.run(&["ls", "/db/../db"]),
         2,
-        "\"/db/../db\" is no znode path: it has a component that is '.' or '..'",
+        "\"/db/../db\" is not a znode path: it has a component that is '.' or '..'",
     );
 }

@@ -1,4 +1,4 @@
-//! The link's machine, fed by hand.
+//! The link, driven by hand.
 
 mod answers;
 mod credentials;
@@ -19,16 +19,16 @@ const TIMEOUT_MS: i32 = 12_000;
 const EXISTS: i32 = 3;
 const NO_NODE: i32 = -101;
 
-/// No error says whether it is like another one, but all of them print what they are.
+/// Events hold errors, which can't be compared, but all of them can be printed.
 impl PartialEq for Event {
     fn eq(&self, other: &Self) -> bool {
         format!("{self:?}") == format!("{other:?}")
     }
 }
 
-/// A link, a clock, and what has come out of it.
+/// A link and a clock.
 #[derive(Debug)]
-struct Bench {
+struct Fixture {
     link: Link,
     now: Instant,
     start: Instant,
@@ -51,7 +51,7 @@ fn content(builder: FrameBuilder) -> Vec<u8> {
     builder.finish()[4..].to_vec()
 }
 
-fn welcome(id: i64, timeout_ms: i32) -> Vec<u8> {
+fn connect_response(id: i64, timeout_ms: i32) -> Vec<u8> {
     content(FrameBuilder::new().int(0).int(timeout_ms).long(id).buffer(&[9; 16]).byte(0))
 }
 
@@ -72,61 +72,61 @@ fn connected(is_new: bool) -> Event {
     Event::Connected { session: SessionId(ID), is_new, granted }
 }
 
-impl Bench {
-    /// A link without a server, whose client has been greeted.
+impl Fixture {
+    /// A link without a server, to which the client library is connected.
     fn down() -> Self {
-        Self::down_as(Auth::default())
+        Self::down_with(Auth::default())
     }
 
-    /// The same with credentials to show.
-    fn down_as(auth: Auth) -> Self {
+    /// The same with credentials.
+    fn down_with(auth: Auth) -> Self {
         let now = Instant::now();
         let timeout = Duration::from_millis(u64::from(TIMEOUT_MS.unsigned_abs()));
-        let mut bench =
+        let mut fixture =
             Self { link: Link::new(now, timeout, auth, ZnodePath::root()), now, start: now };
-        bench.link.set_boottime(bench.boottime());
-        bench.link.client_frame(now, &[0; 44]);
-        assert_eq!(contents(&std::mem::take(&mut bench.link.out.to_client)).len(), 1);
-        bench
+        fixture.link.set_boottime(fixture.boottime());
+        fixture.link.client_frame(now, &[0; 44]);
+        assert_eq!(contents(&std::mem::take(&mut fixture.link.out.to_client)).len(), 1);
+        fixture
     }
 
-    fn greeting() -> Self {
-        let mut bench = Self::down();
-        bench.link.connected(bench.now);
-        bench.sent();
-        bench
+    fn connecting() -> Self {
+        let mut fixture = Self::down();
+        fixture.link.connected(fixture.now);
+        fixture.sent();
+        fixture
     }
 
     fn up() -> Self {
-        let mut bench = Self::greeting();
-        bench.server(welcome(ID, TIMEOUT_MS));
-        assert_eq!(bench.events(), [connected(true)]);
-        bench
+        let mut fixture = Self::connecting();
+        fixture.server(connect_response(ID, TIMEOUT_MS));
+        assert_eq!(fixture.events(), [connected(true)]);
+        fixture
     }
 
     /// A link that has set one watch and is setting it again on another server.
-    fn rewatching() -> Self {
-        let mut bench = Self::up();
-        let accepted = bench.own_watch("/farm");
-        bench.server(reply(1, code::OK));
+    fn restoring_watches() -> Self {
+        let mut fixture = Self::up();
+        let accepted = fixture.own_watch("/farm");
+        fixture.server(reply(1, code::OK));
         assert!(accepted.try_recv().unwrap().is_ok());
-        bench.lose(DownReason::HungUp);
-        bench.events();
-        bench.link.connected(bench.now);
-        bench.server(welcome(ID, TIMEOUT_MS));
-        assert_eq!(bench.events(), []);
-        assert_eq!(bench.sent().last(), Some(&(2, opcode::ADD_WATCH)));
-        bench
+        fixture.lose(DownReason::HungUp);
+        fixture.events();
+        fixture.link.connected(fixture.now);
+        fixture.server(connect_response(ID, TIMEOUT_MS));
+        assert_eq!(fixture.events(), []);
+        assert_eq!(fixture.sent().last(), Some(&(2, opcode::ADD_WATCH)));
+        fixture
     }
 
     fn over() -> Self {
-        let mut bench = Self::up();
-        bench.lose(DownReason::HungUp);
-        bench.link.connected(bench.now);
-        bench.server(welcome(0, 0));
-        assert_eq!(bench.events(), [Event::Suspended(DownReason::HungUp), Event::Lost]);
-        bench.sent();
-        bench
+        let mut fixture = Self::up();
+        fixture.lose(DownReason::HungUp);
+        fixture.link.connected(fixture.now);
+        fixture.server(connect_response(0, 0));
+        assert_eq!(fixture.events(), [Event::Suspended(DownReason::HungUp), Event::Lost]);
+        fixture.sent();
+        fixture
     }
 
     fn after(&mut self, time: Duration) {
@@ -135,7 +135,7 @@ impl Bench {
         self.link.tick(self.now);
     }
 
-    /// The clock of the lease: another one, and as fast.
+    /// The clock of the lease, with another origin than `now`.
     fn boottime(&self) -> Boottime {
         Boottime::after_boot(Duration::from_secs(1000) + self.now.duration_since(self.start))
     }
@@ -169,8 +169,8 @@ impl Bench {
         self.link.disconnected(reason);
     }
 
-    /// What went to the server since the last look: number and opcode. Greetings,
-    /// which have neither, show as their first eight bytes.
+    /// The xids and opcodes of what was sent to the server since the last call. A connect
+    /// request has neither: its first eight bytes take their place.
     fn sent(&mut self) -> Vec<(i32, i32)> {
         let head = |frame: Vec<u8>| {
             let mut fields = wire::Fields::of(&frame);
@@ -180,7 +180,7 @@ impl Bench {
         contents(&bytes).into_iter().map(head).collect()
     }
 
-    /// What the client was answered since the last look: number and code.
+    /// The xids and codes of the answers to the client library since the last call.
     fn answers(&mut self) -> Vec<(i32, i32)> {
         let head = |frame: Vec<u8>| {
             let head = ReplyHead::parse(&frame).unwrap();

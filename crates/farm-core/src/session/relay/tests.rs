@@ -1,14 +1,16 @@
-//! Who is served at our port.
+//! Which connections the relay's port serves.
 
 use super::*;
 use crate::session::connection_gate::ConnectionGate;
 use crate::session::{Acl, Auth, Servers};
+use std::io::Write;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 fn relay() -> Relay {
-    // Nobody answers at this port, and nobody has to.
-    let config = SessionOptions {
+    // No server listens on this port, and none is needed.
+    let options = SessionOptions {
         servers: Servers::parse("127.0.0.1:1").unwrap(),
         session_timeout: Duration::from_secs(4),
         rounds_max: None,
@@ -22,16 +24,16 @@ fn relay() -> Relay {
         session: Arc::default(),
         notify: crate::engine::Post::new(|_| {}),
         rounds_max: None,
-        rounds: 0,
-        lasting: 0,
+        rounds_failed: 0,
+        lasting_failures: 0,
     };
-    Relay::open(&config, reporter, &PanicSlot::default()).unwrap()
+    Relay::open(&options, reporter, &PanicSlot::default()).unwrap()
 }
 
-/// A frame as the client library begins with.
-const GREETING: [u8; 12] = [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+/// A first frame, as the client library sends one.
+const FIRST_FRAME: [u8; 12] = [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// How many bytes another process is answered to the same greeting.
+/// How many bytes another process gets for the same frame.
 fn answered_to_another(address: SocketAddr) -> usize {
     let port = address.port();
     let script = format!(
@@ -45,7 +47,7 @@ fn answered_to_another(address: SocketAddr) -> usize {
 
 fn is_answered(stream: &mut TcpStream) -> bool {
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    stream.write_all(&GREETING).unwrap();
+    stream.write_all(&FIRST_FRAME).unwrap();
     matches!(stream.read(&mut [0; 64]), Ok(1..))
 }
 
@@ -55,7 +57,7 @@ fn another_process_gets_nothing_from_our_port() {
     assert_eq!(answered_to_another(relay.address()), 0);
     let mut ours = TcpStream::connect(relay.address()).unwrap();
     assert!(is_answered(&mut ours));
-    // Later it is not even turned away.
+    // With a client connected, the connection is not even accepted.
     assert_eq!(answered_to_another(relay.address()), 0);
 }
 
@@ -66,9 +68,9 @@ fn port_serves_one_client_and_no_second_one() {
     assert!(is_answered(&mut first));
     let mut second = TcpStream::connect(relay.address()).unwrap();
     second.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    second.write_all(&GREETING).unwrap();
+    second.write_all(&FIRST_FRAME).unwrap();
     assert!(second.read(&mut [0; 64]).is_err());
-    // What is no greeting and no request ends nothing but the one who sent it.
+    // Garbage affects only the connection that sent it.
     first.write_all(&[0xff; 64]).unwrap();
     drop(first);
     relay.begin_close(Instant::now());

@@ -1,78 +1,78 @@
-//! One TLS conversation.
+//! The TLS state of one connection.
 
 use super::TlsError;
-use crate::session::stream::Closed;
+use crate::session::closed::Closed;
 use crate::session::wire::Frames;
 use rustls::ClientConnection;
 use std::io::{self, Read, Write};
 
-/// How much plain text is taken out of the library at once.
+/// How much plain text is read from the library at once.
 const CHUNK_BYTES: usize = 16 << 10;
 
 /// The first byte of every TLS record is one of these.
 const RECORD_KINDS: std::ops::RangeInclusive<u8> = 20..=24;
 
-/// Turns what the socket brings into frames, and what we say into what the socket takes.
+/// Decrypts received bytes into frames, and encrypts bytes for the socket.
 #[derive(Debug)]
 pub(in super::super) struct Channel {
     tls: ClientConnection,
-    fault: Option<TlsError>,
-    has_heard: bool,
+    error: Option<TlsError>,
+    has_received: bool,
     chunk: Box<[u8]>,
 }
 
 impl Channel {
     pub(super) fn new(tls: ClientConnection) -> Self {
         let chunk = vec![0; CHUNK_BYTES].into_boxed_slice();
-        Self { tls, fault: None, has_heard: false, chunk }
+        Self { tls, error: None, has_received: false, chunk }
     }
 
-    /// Tells whether the handshake is done: the server is who it should be.
+    /// Tells whether the handshake is done and the server's certificate is verified.
     pub(in super::super) fn is_secure(&self) -> bool {
         !self.tls.is_handshaking()
     }
 
-    /// Tells whether the server sent what no server sends.
+    /// Tells whether the server sent invalid TLS.
     pub(in super::super) fn is_garbled(&self) -> bool {
-        self.fault.as_ref().is_some_and(|fault| !matches!(fault, TlsError::Refused(_)))
+        self.error.as_ref().is_some_and(|error| !matches!(error, TlsError::Refused(_)))
     }
 
     /// Why the connection has ended.
-    pub(in super::super) fn why_closed(&self) -> Box<TlsError> {
-        let silently = if self.is_secure() { TlsError::Dropped } else { TlsError::HungUp };
-        Box::new(self.fault.clone().unwrap_or(silently))
+    pub(in super::super) fn close_reason(&self) -> Box<TlsError> {
+        let without_error = if self.is_secure() { TlsError::Dropped } else { TlsError::HungUp };
+        Box::new(self.error.clone().unwrap_or(without_error))
     }
 
-    /// Takes what the socket brought, all of it: nothing stays behind that could wait
-    /// for bytes that never come.
-    pub(in super::super) fn open(
+    /// Decrypts all received bytes: a frame must not wait here for further bytes, which
+    /// may never come.
+    pub(in super::super) fn decrypt(
         &mut self,
         mut bytes: &[u8],
         frames: &mut Frames,
     ) -> Result<(), Closed> {
-        if let (false, Some(first)) = (self.has_heard, bytes.first()) {
-            self.has_heard = true;
+        if let (false, Some(first)) = (self.has_received, bytes.first()) {
+            self.has_received = true;
             if !RECORD_KINDS.contains(first) {
-                self.fault = Some(TlsError::NoTls);
+                self.error = Some(TlsError::NoTls);
                 return Err(Closed);
             }
         }
         while !bytes.is_empty() {
             match self.tls.read_tls(&mut bytes) {
-                // After its farewell a server has nothing to say.
+                // Nothing may follow a server's close.
                 Ok(0) | Err(_) => return Err(Closed),
                 Ok(_) => {}
             }
             if let Err(error) = self.tls.process_new_packets() {
-                self.fault = Some(error.into());
+                self.error = Some(error.into());
                 return Err(Closed);
             }
-            self.drain(frames)?;
+            self.read_frames(frames)?;
         }
         Ok(())
     }
 
-    fn drain(&mut self, frames: &mut Frames) -> Result<(), Closed> {
+    fn read_frames(&mut self, frames: &mut Frames) -> Result<(), Closed> {
         loop {
             match self.tls.reader().read(&mut self.chunk) {
                 Ok(0) => return Err(Closed),
@@ -83,15 +83,15 @@ impl Channel {
         }
     }
 
-    /// Takes bytes to be sent, as many as there is room for.
-    pub(in super::super) fn seal(&mut self, bytes: &[u8]) -> usize {
+    /// Encrypts bytes to be sent, and returns how many of them were taken.
+    pub(in super::super) fn encrypt(&mut self, bytes: &[u8]) -> usize {
         if !self.is_secure() {
             return 0;
         }
         self.tls.writer().write(bytes).unwrap_or(0)
     }
 
-    /// Tells whether something is to be written to the socket.
+    /// Tells whether there are bytes for the socket.
     pub(in super::super) fn wants_write(&self) -> bool {
         self.tls.wants_write()
     }
@@ -100,13 +100,13 @@ impl Channel {
         self.tls.write_tls(socket)
     }
 
-    /// Tells the server that nothing more will come.
-    pub(in super::super) fn say_goodbye(&mut self) {
+    /// Queues a TLS close for the server.
+    pub(in super::super) fn send_close_notify(&mut self) {
         self.tls.send_close_notify();
     }
 
-    /// The agreed version and cipher, for people.
-    pub(in super::super) fn terms(&self) -> (String, String) {
+    /// The negotiated version and cipher, for the log.
+    pub(in super::super) fn negotiated(&self) -> (String, String) {
         let version = self.tls.protocol_version().map(|it| format!("{it:?}"));
         let cipher = self.tls.negotiated_cipher_suite().map(|it| format!("{:?}", it.suite()));
         (version.unwrap_or_default().replace("TLSv1_", "1."), cipher.unwrap_or_default())

@@ -1,4 +1,4 @@
-//! What can be wrong with TLS.
+//! Why TLS does not work.
 
 use rustls::pki_types::{ServerName, pem};
 use rustls::{AlertDescription, CertificateError};
@@ -6,8 +6,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// How many names of a certificate are told.
-const NAMES_TOLD_MAX: usize = 3;
+/// How many names of a certificate a message has at most.
+const NAMES_SHOWN_MAX: usize = 3;
 
 /// Why TLS does not work.
 #[derive(Debug, thiserror::Error, Clone)]
@@ -22,18 +22,18 @@ pub enum TlsError {
         #[source]
         fault: FileFault,
     },
-    /// No certificate can be for such a name.
+    /// No certificate can hold such a name.
     #[error("no certificate can be for the name {0:?}")]
     ServerName(String),
-    /// The server's certificate is for somebody else.
-    #[error("certificate is for another name: not {wanted}{}", but(.presented))]
+    /// The server's certificate is for another name.
+    #[error("certificate is for another name: not {wanted}{}", names(.presented))]
     OtherName {
-        /// The name it should have had.
+        /// The name that it should have.
         wanted: String,
-        /// Those it has.
+        /// The names that it has.
         presented: Vec<String>,
     },
-    /// Nobody whom we trust has signed the server's certificate.
+    /// No trusted authority has signed the server's certificate.
     #[error("certificate has an unknown issuer")]
     UnknownIssuer,
     /// The server's certificate has expired.
@@ -45,14 +45,17 @@ pub enum TlsError {
     /// Something else is wrong with the server's certificate.
     #[error("certificate can't be used")]
     Certificate(#[source] rustls::Error),
-    /// What the server says is no TLS.
-    #[error("server speaks no TLS")]
+    /// The server's answer is not TLS.
+    #[error("server does not speak TLS")]
     NoTls,
-    /// The connection ended in the handshake.
-    #[error("server hung up in the handshake; it may speak no TLS at this port")]
+    /// The connection ended during the handshake.
+    #[error("server closed the connection during the handshake; this port may be without TLS")]
     HungUp,
-    /// The connection ended after the handshake, before ZooKeeper said a word.
-    #[error("server hung up after the handshake; it may refuse our certificate, or have no quorum")]
+    /// The connection ended after the handshake, before ZooKeeper answered.
+    #[error(
+        "server closed the connection after the handshake; it may refuse our certificate, or \
+         have no quorum"
+    )]
     Dropped,
     /// The handshake was not done in time.
     #[error("no answer in the handshake")]
@@ -60,8 +63,8 @@ pub enum TlsError {
     /// The server refused us.
     #[error("server refused us: {0:?}")]
     Refused(AlertDescription),
-    /// The two sides did not come to terms.
-    #[error("no agreement with the server")]
+    /// The handshake failed for another reason.
+    #[error("protocol error")]
     Protocol(#[source] rustls::Error),
 }
 
@@ -73,21 +76,21 @@ pub enum FileFault {
     #[error(transparent)]
     Read(Arc<io::Error>),
     /// It is a directory, a pipe, a device.
-    #[error("it is no regular file")]
+    #[error("it is not a regular file")]
     NoFile,
-    /// It is too long for what it should be.
-    #[error("it is too long")]
+    /// It is too large.
+    #[error("it is too large")]
     TooLong,
-    /// It is no PEM.
+    /// It is not PEM.
     #[error("it is not PEM")]
     Pem(#[source] Arc<pem::Error>),
-    /// There is no certificate in it that can be used.
-    #[error("it holds no certificate that can be used")]
+    /// It holds no usable certificate.
+    #[error("it holds no usable certificate")]
     NoCertificate,
-    /// There is no key in it that can be used.
-    #[error("it holds no private key that is not encrypted")]
+    /// It holds no usable key.
+    #[error("it holds no unencrypted private key")]
     NoKey,
-    /// The key is not the one of the certificate.
+    /// The key does not belong to the certificate.
     #[error("it is not the key of the certificate")]
     KeyOfAnother,
     /// The certificate or the key can't be used.
@@ -106,8 +109,8 @@ impl From<rustls::Error> for TlsError {
 }
 
 impl TlsError {
-    /// Tells whether it stays like that until somebody does something. What ends
-    /// without a reason may be a server that is just starting.
+    /// Tells whether the error persists until somebody fixes its cause. A connection that
+    /// ends without a reason may be to a server that is just starting.
     pub(in super::super) const fn is_lasting(&self) -> bool {
         !matches!(self, Self::HungUp | Self::Dropped | Self::Silent)
     }
@@ -121,7 +124,7 @@ impl TlsError {
                 };
                 Self::OtherName { wanted, presented }
             }
-            // An authority that has the name of one that we trust, and another key.
+            // A bad signature: the authority has the name of a trusted one, and another key.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
@@ -132,15 +135,15 @@ impl TlsError {
     }
 }
 
-/// For whom a certificate is instead.
-fn but(presented: &[String]) -> String {
+/// The names that a certificate has instead.
+fn names(presented: &[String]) -> String {
     if presented.is_empty() {
         return ", it names no host at all".to_owned();
     }
-    let told = presented.iter().take(NAMES_TOLD_MAX);
-    let told = told.map(|name| plain_name(name)).collect::<Vec<_>>().join(", ");
-    let rest = if presented.len() > NAMES_TOLD_MAX { ", …" } else { "" };
-    format!(" but {told}{rest}")
+    let shown = presented.iter().take(NAMES_SHOWN_MAX);
+    let shown = shown.map(|name| plain_name(name)).collect::<Vec<_>>().join(", ");
+    let rest = if presented.len() > NAMES_SHOWN_MAX { ", …" } else { "" };
+    format!(" but {shown}{rest}")
 }
 
 /// The name in the library's `DnsName("zk1")`.

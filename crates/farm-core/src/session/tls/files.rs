@@ -1,6 +1,6 @@
 //! Certificates and keys from files.
 
-use super::{FileFault, Identity, SYSTEM_CA, Tls, TlsError};
+use super::error::{FileFault, TlsError};
 use nix::fcntl::OFlag;
 use rustls::client::Resumption;
 use rustls::crypto::ring;
@@ -10,20 +10,32 @@ use rustls::{ClientConfig, RootCertStore};
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// All authorities that systems trust take a quarter of a megabyte.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
+/// A certificate of ours and its key.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The certificate, and those of the authorities between it and the root.
+    pub cert: PathBuf,
+    /// Its private key, not encrypted.
+    pub key: PathBuf,
+}
+
 /// Reads all files, as they are now.
-pub(super) fn client_config(tls: &Tls) -> Result<ClientConfig, TlsError> {
-    let roots = roots(tls.ca.as_deref().unwrap_or(Path::new(SYSTEM_CA)))?;
+pub(super) fn client_config(
+    ca: &Path,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, TlsError> {
+    let roots = roots(ca)?;
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Protocol)?
         .with_root_certificates(roots);
-    let mut config = match &tls.identity {
+    let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some(Identity { cert, key }) => {
             let chain = certificates(cert)?;
@@ -38,14 +50,14 @@ pub(super) fn client_config(tls: &Tls) -> Result<ClientConfig, TlsError> {
             })?
         }
     };
-    // Every connection has a configuration of its own, so there is nothing to resume.
+    // Every connection has its own configuration, so no session can be resumed.
     config.resumption = Resumption::disabled();
     Ok(config)
 }
 
 fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    // Bundles have always held a few that nobody can make sense of.
+    // Bundles often hold a few certificates that can't be parsed.
     let (usable, _) = roots.add_parsable_certificates(certificates(path)?);
     if usable == 0 {
         return Err(at(path, FileFault::NoCertificate));
@@ -69,7 +81,7 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     let unreadable = |error| at(path, FileFault::Read(Arc::new(error)));
-    // Whoever opens a pipe waits for its writer; this thread never waits.
+    // To open a pipe would block until it has a writer.
     let flags = OFlag::O_NONBLOCK.bits();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
     if !file.metadata().map_err(unreadable)?.is_file() {

@@ -1,7 +1,7 @@
-//! Conversations in memory, with a server that is not ours.
+//! TLS in memory, with a server of the rustls library.
 
 use super::*;
-use crate::session::stream::Closed;
+use crate::session::closed::Closed;
 use crate::session::wire::Frames;
 use farm_harness::{Authority, Papers, Scratch};
 use rustls::pki_types::pem::PemObject;
@@ -12,13 +12,14 @@ use std::io::{Read, Write};
 
 const NAME: &str = "zk1.example.com";
 
-/// Both ends, and the files of ours.
-struct Bench {
+/// Both ends of a connection.
+struct Fixture {
     channel: Channel,
     server: ServerConnection,
     frames: Frames,
-    heard: Vec<u8>,
-    fault: Option<rustls::Error>,
+    /// The plain text that the server received.
+    received: Vec<u8>,
+    error: Option<rustls::Error>,
 }
 
 fn servers() -> Servers {
@@ -43,13 +44,13 @@ fn server(papers: &Papers, versions: &[&'static SupportedProtocolVersion]) -> Se
     ServerConnection::new(Arc::new(config)).unwrap()
 }
 
-impl Bench {
+impl Fixture {
     fn new(tls: &Tls, server: ServerConnection) -> Self {
         let channel = tls.channel(&servers().list()[0]).unwrap();
-        Self { channel, server, frames: Frames::default(), heard: Vec::new(), fault: None }
+        Self { channel, server, frames: Frames::default(), received: Vec::new(), error: None }
     }
 
-    /// Carries everything over, so many bytes at a time, until nobody has any.
+    /// Transfers all bytes in both directions, `step` at a time, until none are left.
     fn run(&mut self, step: usize) -> Result<(), Closed> {
         while self.channel.wants_write() || self.server.wants_write() {
             let mut wire = Vec::new();
@@ -57,11 +58,11 @@ impl Bench {
                 self.channel.write_to(&mut wire).unwrap();
             }
             for mut piece in wire.chunks(step) {
-                while !piece.is_empty() && self.fault.is_none() {
+                while !piece.is_empty() && self.error.is_none() {
                     self.server.read_tls(&mut piece).unwrap();
-                    self.fault = self.server.process_new_packets().err();
-                    // Without a word of ours this ends in an error that means just that.
-                    drop(self.server.reader().read_to_end(&mut self.heard));
+                    self.error = self.server.process_new_packets().err();
+                    // This is an error as long as no plain text has arrived.
+                    drop(self.server.reader().read_to_end(&mut self.received));
                 }
             }
             let mut wire = Vec::new();
@@ -69,7 +70,7 @@ impl Bench {
                 self.server.write_tls(&mut wire).unwrap();
             }
             for piece in wire.chunks(step) {
-                self.channel.open(piece, &mut self.frames)?;
+                self.channel.decrypt(piece, &mut self.frames)?;
             }
         }
         Ok(())
@@ -83,35 +84,35 @@ fn frames_pass_both_ways_in_pieces_of_any_size() {
     for version in [&TLS12, &TLS13] {
         for step in [1, 3, 1000, 1 << 20] {
             let papers = authority.issue(&[NAME]);
-            let mut bench = Bench::new(&tls, server(&papers, &[version]));
-            bench.run(step).unwrap();
-            assert!(bench.channel.is_secure());
-            let said = vec![7; 100_000];
-            let mut rest = &said[..];
+            let mut fixture = Fixture::new(&tls, server(&papers, &[version]));
+            fixture.run(step).unwrap();
+            assert!(fixture.channel.is_secure());
+            let sent = vec![7; 100_000];
+            let mut rest = &sent[..];
             while !rest.is_empty() {
-                let taken = bench.channel.seal(rest);
+                let taken = fixture.channel.encrypt(rest);
                 assert!(taken > 0);
                 rest = &rest[taken..];
-                bench.run(step).unwrap();
+                fixture.run(step).unwrap();
             }
-            assert!(bench.heard == said, "{} bytes", bench.heard.len());
+            assert!(fixture.received == sent, "{} bytes", fixture.received.len());
             // A frame of three records, and one that ends in the middle of the last.
             let mut answer = 40_000_i32.to_be_bytes().to_vec();
             answer.extend(vec![9; 40_000]);
-            bench.server.set_buffer_limit(None);
-            bench.server.writer().write_all(&[&answer[..], &answer[..]].concat()).unwrap();
-            bench.run(step).unwrap();
+            fixture.server.set_buffer_limit(None);
+            fixture.server.writer().write_all(&[&answer[..], &answer[..]].concat()).unwrap();
+            fixture.run(step).unwrap();
             for _ in 0..2 {
-                let frame = bench.frames.next().unwrap().expect("it has all arrived");
+                let frame = fixture.frames.next().unwrap().expect("it has all arrived");
                 assert!(frame.len() == 40_000 && frame.iter().all(|byte| *byte == 9));
             }
-            assert_eq!(bench.frames.next().unwrap(), None);
+            assert_eq!(fixture.frames.next().unwrap(), None);
         }
     }
 }
 
 #[test]
-fn a_stranger_is_told_nothing() {
+fn an_impostor_gets_no_plain_text() {
     let (scratch, authority) = (Scratch::new(), Authority::new("farm"));
     let tls = trusting(&scratch, &authority);
     let table = [
@@ -126,50 +127,51 @@ fn a_stranger_is_told_nothing() {
         // A new authority that has the name of the old one.
         (Authority::new("farm").issue(&[NAME]), "certificate has an unknown issuer"),
     ];
-    for (papers, told) in table {
+    for (papers, message) in table {
         for version in [&TLS12, &TLS13] {
-            let mut bench = Bench::new(&tls, server(&papers, &[version]));
-            assert_eq!(bench.channel.seal(b"the password"), 0);
-            assert_eq!(bench.run(1 << 20), Err(Closed), "{told}");
-            assert_eq!(bench.channel.seal(b"the password"), 0);
-            assert!(bench.channel.why_closed().to_string().starts_with(told), "{told}");
-            // The server learns why, and nothing else.
-            bench.run(1 << 20).unwrap_or_default();
-            assert!(matches!(bench.fault, Some(rustls::Error::AlertReceived(_))));
-            assert_eq!(bench.heard, b"");
+            let mut fixture = Fixture::new(&tls, server(&papers, &[version]));
+            assert_eq!(fixture.channel.encrypt(b"the password"), 0);
+            assert_eq!(fixture.run(1 << 20), Err(Closed), "{message}");
+            assert_eq!(fixture.channel.encrypt(b"the password"), 0);
+            assert!(fixture.channel.close_reason().to_string().starts_with(message), "{message}");
+            // The server gets an alert and nothing else.
+            fixture.run(1 << 20).unwrap_or_default();
+            assert!(matches!(fixture.error, Some(rustls::Error::AlertReceived(_))));
+            assert_eq!(fixture.received, b"");
         }
     }
 }
 
 #[test]
-fn what_is_no_tls_is_told_as_that() {
+fn what_is_no_tls_is_named_so() {
     let (scratch, authority) = (Scratch::new(), Authority::new("farm"));
     let tls = trusting(&scratch, &authority);
     let opened = |bytes: &[u8]| {
         let mut channel = tls.channel(&servers().list()[0]).unwrap();
-        assert_eq!(channel.open(bytes, &mut Frames::default()), Err(Closed));
+        assert_eq!(channel.decrypt(bytes, &mut Frames::default()), Err(Closed));
         assert!(channel.is_garbled());
-        channel.why_closed().to_string()
+        channel.close_reason().to_string()
     };
-    assert_eq!(opened(b"SSH-2.0-OpenSSH_9.2\r\n"), "server speaks no TLS");
-    assert_eq!(opened(&[0, 0, 0, 8]), "server speaks no TLS");
-    assert_eq!(opened(&[22, 3, 3, 0, 2, 9, 9, 9]), "no agreement with the server");
+    assert_eq!(opened(b"SSH-2.0-OpenSSH_9.2\r\n"), "server does not speak TLS");
+    assert_eq!(opened(&[0, 0, 0, 8]), "server does not speak TLS");
+    assert_eq!(opened(&[22, 3, 3, 0, 2, 9, 9, 9]), "protocol error");
     let channel = tls.channel(&servers().list()[0]).unwrap();
-    assert!(channel.why_closed().to_string().starts_with("server hung up in the handshake"));
+    let reason = channel.close_reason().to_string();
+    assert!(reason.starts_with("server closed the connection during the handshake"));
 }
 
 #[test]
-fn a_farewell_is_said_and_heard() {
+fn a_close_is_sent_and_received() {
     let (scratch, authority) = (Scratch::new(), Authority::new("farm"));
     let papers = authority.issue(&[NAME]);
-    let mut bench = Bench::new(&trusting(&scratch, &authority), server(&papers, &[&TLS13]));
-    bench.run(1 << 20).unwrap();
-    bench.channel.say_goodbye();
-    bench.run(1 << 20).unwrap();
-    assert!(bench.server.reader().read(&mut [0; 8]).is_ok_and(|read| read == 0));
-    bench.server.send_close_notify();
-    assert_eq!(bench.run(1 << 20), Err(Closed));
-    assert!(!bench.channel.is_garbled());
+    let mut fixture = Fixture::new(&trusting(&scratch, &authority), server(&papers, &[&TLS13]));
+    fixture.run(1 << 20).unwrap();
+    fixture.channel.send_close_notify();
+    fixture.run(1 << 20).unwrap();
+    assert!(fixture.server.reader().read(&mut [0; 8]).is_ok_and(|read| read == 0));
+    fixture.server.send_close_notify();
+    assert_eq!(fixture.run(1 << 20), Err(Closed));
+    assert!(!fixture.channel.is_garbled());
 }
 
 #[test]
@@ -177,7 +179,7 @@ fn files_that_cannot_work_are_named_with_the_reason() {
     let (scratch, authority) = (Scratch::new(), Authority::new("farm"));
     let good = trusting(&scratch, &authority);
     good.check(&servers()).unwrap();
-    let told = |tls: Tls| {
+    let message = |tls: Tls| {
         let error = tls.check(&servers()).unwrap_err();
         format!("{error}: {}", std::error::Error::source(&error).unwrap())
     };
@@ -199,18 +201,18 @@ fn files_that_cannot_work_are_named_with_the_reason() {
     showing(&both, &both).check(&servers()).unwrap();
     let table = [
         (with_ca(&scratch.join("none")), "none: No such file or directory (os error 2)"),
-        (with_ca(&scratch.path().to_owned()), ": it is no regular file"),
-        (with_ca(&long), "long: it is too long"),
-        (with_ca(&key), "key: it holds no certificate that can be used"),
+        (with_ca(&scratch.path().to_owned()), ": it is not a regular file"),
+        (with_ca(&long), "long: it is too large"),
+        (with_ca(&key), "key: it holds no usable certificate"),
         (with_ca(&nonsense), "nonsense: it is not PEM"),
-        (showing(&key, &key), "key: it holds no certificate that can be used"),
-        (showing(&cert, &cert), "cert: it holds no private key that is not encrypted"),
-        (showing(&cert, &locked), "locked: it holds no private key that is not encrypted"),
+        (showing(&key, &key), "key: it holds no usable certificate"),
+        (showing(&cert, &cert), "cert: it holds no unencrypted private key"),
+        (showing(&cert, &locked), "locked: it holds no unencrypted private key"),
         (showing(&cert, &scratch.write("other", &other.key)), "other: it is not the key of the"),
     ];
     for (tls, wanted) in table {
-        let told = told(tls);
-        assert!(told.starts_with("cannot use ") && told.contains(wanted), "{told}");
+        let message = message(tls);
+        assert!(message.starts_with("cannot use ") && message.contains(wanted), "{message}");
     }
 }
 
@@ -229,7 +231,7 @@ fn names_are_those_that_certificates_can_be_for() {
         check_server_name(name).unwrap();
     }
     for name in ["", "zk 1", "zk1:2281", "zürich", ".", "-"] {
-        let told = check_server_name(name).unwrap_err().to_string();
-        assert_eq!(told, format!("no certificate can be for the name {name:?}"));
+        let message = check_server_name(name).unwrap_err().to_string();
+        assert_eq!(message, format!("no certificate can be for the name {name:?}"));
     }
 }

@@ -78,7 +78,7 @@ fn everything_else_is_refused_with_a_reason() {
         ("a\0b=/z", "does not name a file"),
         ("a=/z/", "slash at the end of both"),
         ("a/=/z", "slash at the end of both"),
-        ("a/=//", "is no znode path"),
+        ("a/=//", "is not a znode path"),
         ("a=/x//y", "empty component"),
         ("a=/x/../y", "'.' or '..'"),
         ("a=/x\u{7}", "U+0007"),

@@ -1,7 +1,7 @@
 //! Whatever happens in whatever order, the cache ends with what the server has.
 
 use super::super::*;
-use super::bench::{Bench, error, failed, hint, path, perform};
+use super::fixture::{Fixture, error, failed, hint, path, perform};
 use farm_harness::{MemoryServer, code};
 use fastrand::Rng;
 
@@ -67,7 +67,7 @@ type Late = (u64, Request<Vec<u8>>, Outcome<Vec<u8>>);
 struct Storm {
     seed: u64,
     rng: Rng,
-    bench: Bench,
+    fixture: Fixture,
     /// Answers on their way.
     answers: Vec<Late>,
     notes_seen: u64,
@@ -78,28 +78,28 @@ impl Storm {
         fastrand::seed(seed);
         let mut rng = Rng::with_seed(seed);
         let server = MemoryServer::new(rng.u8(..3) == 0);
-        let bench = Bench::new(scope(&mut rng, depth), server);
-        Self { seed, rng, bench, answers: Vec::new(), notes_seen: 0 }
+        let fixture = Fixture::new(scope(&mut rng, depth), server);
+        Self { seed, rng, fixture, answers: Vec::new(), notes_seen: 0 }
     }
 
     fn courier(&mut self, is_over: bool) {
-        if self.bench.asked.is_empty() {
+        if self.fixture.asked.is_empty() {
             return;
         }
-        let request = self.bench.asked.remove(self.rng.usize(..self.bench.asked.len()));
+        let request = self.fixture.asked.remove(self.rng.usize(..self.fixture.asked.len()));
         let is_failing = !is_over && self.rng.u8(..25) == 0;
         let outcome = if is_failing {
             failed(request.ask(), &error_of(&mut self.rng))
         } else {
-            perform(&mut self.bench.server, request.ask())
+            perform(&mut self.fixture.server, request.ask())
         };
-        self.answers.push((self.bench.server.notes_sent(), request, outcome));
+        self.answers.push((self.fixture.server.notes_sent(), request, outcome));
     }
 
     fn note(&mut self) {
-        if let Some((number, at, noted)) = self.bench.server.next_note() {
+        if let Some((number, at, noted)) = self.fixture.server.next_note() {
             self.notes_seen = number;
-            self.bench.step(hint(&at, noted));
+            self.fixture.step(hint(&at, noted));
         }
     }
 
@@ -111,48 +111,48 @@ impl Storm {
         // A watch tells before any later answer does.
         if self.answers[index].0 <= self.notes_seen {
             let (_, request, outcome) = self.answers.remove(index);
-            self.bench.step(Event::Answered(request.answer(outcome)));
+            self.fixture.step(Event::Answered(request.answer(outcome)));
         }
     }
 
     /// The connection breaks; answers that are under way may arrive all the same.
     fn cut(&mut self) {
         let is_new = self.rng.bool();
-        self.bench.step(Event::away());
-        self.bench.server.disconnect(is_new);
+        self.fixture.step(Event::away());
+        self.fixture.server.disconnect(is_new);
         for value in 0..self.rng.u64(..3) {
-            act(&mut self.bench.server, &mut self.rng, 1_000_000 + value);
+            act(&mut self.fixture.server, &mut self.rng, 1_000_000 + value);
         }
-        self.bench.server.reconnect();
-        self.notes_seen = self.bench.server.notes_sent();
-        self.bench.step(Event::connected(is_new));
+        self.fixture.server.reconnect();
+        self.notes_seen = self.fixture.server.notes_sent();
+        self.fixture.step(Event::connected(is_new));
     }
 
     fn run(mut self) {
-        self.bench.step(Event::connected(true));
+        self.fixture.step(Event::connected(true));
         let steps = self.rng.u64(50..400);
         for step in 0.. {
             assert!(step < 100_000, "seed {}: it never rests", self.seed);
             let is_over = step >= steps;
             if step == steps {
-                self.bench.server.allow_all();
+                self.fixture.server.allow_all();
             }
-            let is_idle = self.bench.asked.is_empty() && self.answers.is_empty();
-            if is_over && is_idle && self.bench.server.is_quiet() {
-                if self.bench.cache.deadline().is_none() {
+            let is_idle = self.fixture.asked.is_empty() && self.answers.is_empty();
+            if is_over && is_idle && self.fixture.server.is_quiet() {
+                if self.fixture.cache.deadline().is_none() {
                     break;
                 }
-                self.bench.tick();
+                self.fixture.tick();
                 continue;
             }
             match self.rng.u8(..40) {
-                0..12 if !is_over => act(&mut self.bench.server, &mut self.rng, step),
-                12 if !is_over => self.bench.step(Event::Refresh),
+                0..12 if !is_over => act(&mut self.fixture.server, &mut self.rng, step),
+                12 if !is_over => self.fixture.step(Event::Refresh),
                 13 if !is_over => self.cut(),
                 14..22 => self.courier(is_over),
                 22..30 => self.note(),
                 30..38 => self.deliver(),
-                38.. if self.bench.cache.deadline().is_some() => self.bench.tick(),
+                38.. if self.fixture.cache.deadline().is_some() => self.fixture.tick(),
                 _ => {}
             }
         }
@@ -160,7 +160,7 @@ impl Storm {
     }
 
     fn compare(&self) {
-        let (cache, server, seed) = (&self.bench.cache, &self.bench.server, self.seed);
+        let (cache, server, seed) = (&self.fixture.cache, &self.fixture.server, self.seed);
         if !server.has("/t") {
             return assert_eq!(cache.state(), State::Missing, "seed {seed}");
         }
@@ -183,12 +183,12 @@ impl Storm {
             assert_eq!(cache.top().map(|znode| &znode.data), Some(&top), "seed {seed}");
             expected.insert("/t".to_owned(), top);
         }
-        assert_eq!(self.bench.followed, expected, "seed {seed}: by the news");
+        assert_eq!(self.fixture.followed, expected, "seed {seed}: by the news");
         self.check_books();
     }
 
     fn check_books(&self) {
-        let (cache, seed) = (&self.bench.cache, self.seed);
+        let (cache, seed) = (&self.fixture.cache, self.seed);
         let data =
             |(_, znode): (_, Option<&Znode<Vec<u8>>>)| znode.map_or(0, |znode| znode.data.len());
         let bytes: usize = cache.below().map(data).sum();

@@ -1,291 +1,291 @@
-//! How sessions begin, go on elsewhere, and end.
+//! How sessions begin, move to another server, and end.
 
 use super::*;
 
 #[test]
-fn a_new_session_is_told_with_what_was_granted() {
-    let mut bench = Bench::greeting();
-    bench.server(welcome(ID, 4000));
+fn a_new_session_is_reported_with_the_granted_timeout() {
+    let mut fixture = Fixture::connecting();
+    fixture.server(connect_response(ID, 4000));
     let granted = Duration::from_secs(4);
     let up = Event::Connected { session: SessionId(ID), is_new: true, granted };
-    assert_eq!(bench.events(), [up]);
+    assert_eq!(fixture.events(), [up]);
 }
 
 #[test]
-fn the_next_server_is_shown_the_session_and_the_latest_transaction() {
-    let mut bench = Bench::up();
-    bench.ask(1);
-    bench.server(reply(1, code::OK));
-    bench.lose(DownReason::HungUp);
-    bench.sent();
-    bench.link.connected(bench.now);
-    let greeting = contents(&std::mem::take(&mut bench.link.out.to_server)).remove(0);
-    let mut fields = wire::Fields::of(&greeting);
+fn the_next_server_is_sent_the_session_and_the_latest_transaction() {
+    let mut fixture = Fixture::up();
+    fixture.ask(1);
+    fixture.server(reply(1, code::OK));
+    fixture.lose(DownReason::HungUp);
+    fixture.sent();
+    fixture.link.connected(fixture.now);
+    let request = contents(&std::mem::take(&mut fixture.link.out.to_server)).remove(0);
+    let mut fields = wire::Fields::of(&request);
     let head = (fields.int(), fields.long(), fields.int(), fields.long(), fields.buffer());
     assert_eq!(head, (Ok(0), Ok(50), Ok(TIMEOUT_MS), Ok(ID), Ok(&[9; 16][..])));
-    bench.server(welcome(ID, TIMEOUT_MS));
-    assert_eq!(bench.events(), [Event::Suspended(DownReason::HungUp), connected(false)]);
+    fixture.server(connect_response(ID, TIMEOUT_MS));
+    assert_eq!(fixture.events(), [Event::Suspended(DownReason::HungUp), connected(false)]);
 }
 
 #[test]
-fn an_ensemble_that_lost_its_data_may_tell_that_the_session_is_over() {
-    let mut bench = Bench::up();
-    bench.ask(1);
-    bench.server(reply(1, code::OK));
-    bench.lose(DownReason::HungUp);
-    for (away_s, shown) in [(11.0, 50), (2.0, 0)] {
-        bench.sent();
-        bench.after(seconds(away_s));
-        bench.link.connected(bench.now);
-        let greeting = contents(&std::mem::take(&mut bench.link.out.to_server)).remove(0);
-        let mut fields = wire::Fields::of(&greeting);
-        assert_eq!((fields.int(), fields.long()), (Ok(0), Ok(shown)), "{away_s} s later");
-        bench.lose(DownReason::HungUp);
+fn an_ensemble_that_lost_its_data_can_report_that_the_session_is_over() {
+    let mut fixture = Fixture::up();
+    fixture.ask(1);
+    fixture.server(reply(1, code::OK));
+    fixture.lose(DownReason::HungUp);
+    for (away_s, zxid) in [(11.0, 50), (2.0, 0)] {
+        fixture.sent();
+        fixture.after(seconds(away_s));
+        fixture.link.connected(fixture.now);
+        let request = contents(&std::mem::take(&mut fixture.link.out.to_server)).remove(0);
+        let mut fields = wire::Fields::of(&request);
+        assert_eq!((fields.int(), fields.long()), (Ok(0), Ok(zxid)), "{away_s} s later");
+        fixture.lose(DownReason::HungUp);
     }
 }
 
 #[test]
-fn welcomes_that_make_no_sense_are_none() {
+fn garbled_connect_responses_end_the_connection() {
     let expired_before_it_was = {
-        let mut bench = Bench::greeting();
-        bench.server(welcome(0, 0));
-        bench
+        let mut fixture = Fixture::connecting();
+        fixture.server(connect_response(0, 0));
+        fixture
     };
     let foreign = {
-        let mut bench = Bench::up();
-        bench.lose(DownReason::HungUp);
-        bench.link.connected(bench.now);
-        bench.events();
-        bench.server(welcome(ID + 1, TIMEOUT_MS));
-        bench
+        let mut fixture = Fixture::up();
+        fixture.lose(DownReason::HungUp);
+        fixture.link.connected(fixture.now);
+        fixture.events();
+        fixture.server(connect_response(ID + 1, TIMEOUT_MS));
+        fixture
     };
     let short = {
-        let mut bench = Bench::greeting();
-        bench.server(vec![0; 10]);
-        bench
+        let mut fixture = Fixture::connecting();
+        fixture.server(vec![0; 10]);
+        fixture
     };
-    for mut bench in [expired_before_it_was, foreign, short] {
-        assert!(matches!(bench.link.out.cut, Some(DownReason::Garbled(_))), "{bench:?}");
-        bench.lose(DownReason::HungUp);
-        // It was never told to be up, so it is not told to be down.
-        assert_eq!(bench.events(), []);
-        assert!(bench.link.wants_server());
+    for mut fixture in [expired_before_it_was, foreign, short] {
+        assert!(matches!(fixture.link.out.cut, Some(DownReason::Garbled(_))), "{fixture:?}");
+        fixture.lose(DownReason::HungUp);
+        // It was never connected, so it is not suspended.
+        assert_eq!(fixture.events(), []);
+        assert!(fixture.link.wants_server());
     }
 }
 
 #[test]
-fn expiry_answers_everything_and_is_told_once() {
-    let mut bench = Bench::over();
-    bench.ask(1);
-    assert_eq!(bench.answers(), [(1, code::SESSION_EXPIRED)]);
-    bench.server(event("/a"));
-    bench.server(welcome(ID, TIMEOUT_MS));
-    bench.lose(DownReason::HungUp);
-    bench.link.give_up();
-    bench.after(seconds(100.0));
-    assert_eq!((bench.events(), bench.sent(), bench.link.deadline()), (vec![], vec![], None));
-    assert!(!bench.link.wants_server());
+fn expiry_answers_everything_and_is_reported_once() {
+    let mut fixture = Fixture::over();
+    fixture.ask(1);
+    assert_eq!(fixture.answers(), [(1, code::SESSION_EXPIRED)]);
+    fixture.server(event("/a"));
+    fixture.server(connect_response(ID, TIMEOUT_MS));
+    fixture.lose(DownReason::HungUp);
+    fixture.link.declare_over();
+    fixture.after(seconds(100.0));
+    assert_eq!((fixture.events(), fixture.sent(), fixture.link.deadline()), (vec![], vec![], None));
+    assert!(!fixture.link.wants_server());
 }
 
 #[test]
-fn what_was_given_up_answers_what_waits() {
-    let mut bench = Bench::up();
-    bench.ask(1);
-    let own = bench.own(opcode::MULTI, None);
-    bench.link.give_up();
-    assert_eq!(bench.answers(), [(1, code::SESSION_EXPIRED)]);
-    assert_eq!(own.try_recv().unwrap(), Err(Unanswered::Over));
-    assert_eq!(bench.events(), [Event::Lost]);
+fn a_session_declared_over_answers_what_waits() {
+    let mut fixture = Fixture::up();
+    fixture.ask(1);
+    let own = fixture.own(opcode::MULTI, None);
+    fixture.link.declare_over();
+    assert_eq!(fixture.answers(), [(1, code::SESSION_EXPIRED)]);
+    assert_eq!(own.try_recv().unwrap(), Err(Unanswered::SessionOver));
+    assert_eq!(fixture.events(), [Event::Lost]);
 }
 
 #[test]
-fn a_session_that_moved_or_is_unknown_is_looked_for_by_another_greeting() {
+fn a_session_that_moved_or_is_unknown_is_tried_on_another_connection() {
     for code in [code::SESSION_MOVED, code::SESSION_EXPIRED] {
-        let mut bench = Bench::up();
-        bench.ask(1);
-        bench.server(reply(1, code));
-        assert_eq!(bench.link.out.cut, Some(DownReason::HungUp));
-        bench.lose(DownReason::HungUp);
-        // Whether it is over is not for an answer to say.
-        assert_eq!(bench.answers(), [(1, code::CONNECTION_LOSS)]);
-        assert!(bench.link.wants_server());
+        let mut fixture = Fixture::up();
+        fixture.ask(1);
+        fixture.server(reply(1, code));
+        assert_eq!(fixture.link.out.cut, Some(DownReason::HungUp));
+        fixture.lose(DownReason::HungUp);
+        // Only a connect response says that a session is over.
+        assert_eq!(fixture.answers(), [(1, code::CONNECTION_LOSS)]);
+        assert!(fixture.link.wants_server());
     }
 }
 
 #[test]
 fn watches_are_set_again_before_the_session_is_up() {
-    let mut bench = Bench::rewatching();
-    bench.server(event("/farm/a"));
-    assert_eq!(bench.events(), [changed("/farm/a")]);
-    bench.server(reply(2, code::OK));
-    assert_eq!(bench.events(), [connected(false)]);
-    bench.ask(1);
-    assert_eq!(bench.sent(), [(3, EXISTS)]);
+    let mut fixture = Fixture::restoring_watches();
+    fixture.server(event("/farm/a"));
+    assert_eq!(fixture.events(), [changed("/farm/a")]);
+    fixture.server(reply(2, code::OK));
+    assert_eq!(fixture.events(), [connected(false)]);
+    fixture.ask(1);
+    assert_eq!(fixture.sent(), [(3, EXISTS)]);
 }
 
 #[test]
 fn only_watches_that_were_accepted_are_set_again() {
-    let mut bench = Bench::up();
-    let refused = bench.own_watch("/farm");
-    bench.server(reply(1, code::UNIMPLEMENTED));
+    let mut fixture = Fixture::up();
+    let refused = fixture.own_watch("/farm");
+    fixture.server(reply(1, code::UNIMPLEMENTED));
     assert_eq!(refused.try_recv().unwrap(), Ok((code::UNIMPLEMENTED, Vec::new())));
-    let unanswered = bench.own_watch("/farm");
-    bench.lose(DownReason::HungUp);
+    let unanswered = fixture.own_watch("/farm");
+    fixture.lose(DownReason::HungUp);
     assert_eq!(unanswered.try_recv().unwrap(), Err(Unanswered::Disconnected));
-    bench.events();
-    bench.link.connected(bench.now);
-    bench.sent();
-    bench.server(welcome(ID, TIMEOUT_MS));
-    assert_eq!((bench.events(), bench.sent()), (vec![connected(false)], vec![]));
+    fixture.events();
+    fixture.link.connected(fixture.now);
+    fixture.sent();
+    fixture.server(connect_response(ID, TIMEOUT_MS));
+    assert_eq!((fixture.events(), fixture.sent()), (vec![connected(false)], vec![]));
 }
 
 #[test]
 fn a_watch_is_remembered_once() {
-    let mut bench = Bench::up();
+    let mut fixture = Fixture::up();
     for xid in [1, 2] {
-        bench.own_watch("/farm");
-        bench.server(reply(xid, code::OK));
+        fixture.own_watch("/farm");
+        fixture.server(reply(xid, code::OK));
     }
-    assert_eq!(bench.link.backlog.watches, ["/farm"]);
+    assert_eq!(fixture.link.backlog.watches, ["/farm"]);
 }
 
 #[test]
 fn a_server_that_refuses_a_remembered_watch_ends_the_session() {
-    let mut bench = Bench::rewatching();
-    bench.server(reply(2, code::UNIMPLEMENTED));
-    assert_eq!(bench.events(), [Event::Lost]);
+    let mut fixture = Fixture::restoring_watches();
+    fixture.server(reply(2, code::UNIMPLEMENTED));
+    assert_eq!(fixture.events(), [Event::Lost]);
 }
 
 #[test]
-fn a_connection_lost_before_it_was_up_is_no_news() {
-    for mut bench in [Bench::greeting(), Bench::rewatching()] {
-        bench.lose(DownReason::HungUp);
-        assert_eq!(bench.events(), []);
-        assert!(bench.link.wants_server());
+fn a_connection_lost_before_it_was_up_is_not_reported() {
+    for mut fixture in [Fixture::connecting(), Fixture::restoring_watches()] {
+        fixture.lose(DownReason::HungUp);
+        assert_eq!(fixture.events(), []);
+        assert!(fixture.link.wants_server());
     }
 }
 
 #[test]
 fn close_ends_the_session_at_the_server_and_answers_everybody_at_once() {
-    let mut bench = Bench::up();
-    bench.ask(1);
-    bench.client(XID_PING, opcode::PING);
-    let own = bench.own(opcode::MULTI, None);
-    bench.ask(2);
-    bench.sent();
-    bench.link.close(bench.now);
+    let mut fixture = Fixture::up();
+    fixture.ask(1);
+    fixture.client(XID_PING, opcode::PING);
+    let own = fixture.own(opcode::MULTI, None);
+    fixture.ask(2);
+    fixture.sent();
+    fixture.link.close(fixture.now);
     let loss = code::CONNECTION_LOSS;
-    assert_eq!(bench.answers(), [(1, loss), (XID_PING, code::OK), (2, loss)]);
+    assert_eq!(fixture.answers(), [(1, loss), (XID_PING, code::OK), (2, loss)]);
     assert_eq!(own.try_recv().unwrap(), Err(Unanswered::Disconnected));
-    assert_eq!(bench.sent(), [(4, opcode::CLOSE_SESSION)]);
-    bench.ask(3);
-    bench.client(XID_PING, opcode::PING);
-    assert_eq!(bench.answers(), [(3, loss), (XID_PING, code::OK)]);
-    [1, 2, 3].into_iter().for_each(|xid| bench.server(reply(xid, code::OK)));
-    assert!(!bench.link.is_over());
-    bench.server(reply(4, code::OK));
-    assert!(bench.link.is_over());
-    // An end that was asked for is no news.
-    assert_eq!((bench.events(), bench.answers(), bench.link.out.cut), (vec![], vec![], None));
+    assert_eq!(fixture.sent(), [(4, opcode::CLOSE_SESSION)]);
+    fixture.ask(3);
+    fixture.client(XID_PING, opcode::PING);
+    assert_eq!(fixture.answers(), [(3, loss), (XID_PING, code::OK)]);
+    [1, 2, 3].into_iter().for_each(|xid| fixture.server(reply(xid, code::OK)));
+    assert!(!fixture.link.is_over());
+    fixture.server(reply(4, code::OK));
+    assert!(fixture.link.is_over());
+    // An end that was asked for is not reported.
+    assert_eq!((fixture.events(), fixture.answers(), fixture.link.out.cut), (vec![], vec![], None));
 }
 
 #[test]
 fn close_before_any_contact_is_done_at_once() {
-    let mut bench = Bench::down();
-    bench.link.close(bench.now);
-    assert!(bench.link.is_over());
+    let mut fixture = Fixture::down();
+    fixture.link.close(fixture.now);
+    assert!(fixture.link.is_over());
 }
 
 #[test]
-fn close_while_greeting_waits_for_the_welcome_and_leaves_no_session() {
-    let mut bench = Bench::greeting();
-    bench.link.close(bench.now);
-    assert!(!bench.link.is_over());
-    bench.server(welcome(ID, TIMEOUT_MS));
-    assert_eq!(bench.sent(), [(1, opcode::CLOSE_SESSION)]);
-    bench.server(reply(1, code::OK));
-    assert!(bench.link.is_over());
-    assert_eq!(bench.events(), []);
+fn close_while_connecting_waits_for_the_response_and_leaves_no_session() {
+    let mut fixture = Fixture::connecting();
+    fixture.link.close(fixture.now);
+    assert!(!fixture.link.is_over());
+    fixture.server(connect_response(ID, TIMEOUT_MS));
+    assert_eq!(fixture.sent(), [(1, opcode::CLOSE_SESSION)]);
+    fixture.server(reply(1, code::OK));
+    assert!(fixture.link.is_over());
+    assert_eq!(fixture.events(), []);
 
-    let mut bench = Bench::greeting();
-    bench.link.close(bench.now);
-    bench.lose(DownReason::HungUp);
-    // There may be a session, but nobody knows its name.
-    assert!(bench.link.is_over());
+    let mut fixture = Fixture::connecting();
+    fixture.link.close(fixture.now);
+    fixture.lose(DownReason::HungUp);
+    // The server may have created a session, but its id is unknown.
+    assert!(fixture.link.is_over());
 }
 
 #[test]
 fn close_while_disconnected_is_done_by_the_next_server() {
-    let mut bench = Bench::up();
-    bench.lose(DownReason::HungUp);
-    bench.link.close(bench.now);
-    assert!(bench.link.wants_server());
-    bench.link.connected(bench.now);
-    bench.server(welcome(ID, TIMEOUT_MS));
-    assert_eq!(bench.sent().pop(), Some((1, opcode::CLOSE_SESSION)));
-    // A server that breaks the connection instead of answering gets no last word.
-    bench.lose(DownReason::HungUp);
-    bench.link.connected(bench.now);
-    bench.server(welcome(0, 0));
-    assert!(bench.link.is_over());
-    assert_eq!(bench.events(), [Event::Suspended(DownReason::HungUp)]);
+    let mut fixture = Fixture::up();
+    fixture.lose(DownReason::HungUp);
+    fixture.link.close(fixture.now);
+    assert!(fixture.link.wants_server());
+    fixture.link.connected(fixture.now);
+    fixture.server(connect_response(ID, TIMEOUT_MS));
+    assert_eq!(fixture.sent().pop(), Some((1, opcode::CLOSE_SESSION)));
+    // A server that drops the connection instead of answering is not the last one.
+    fixture.lose(DownReason::HungUp);
+    fixture.link.connected(fixture.now);
+    fixture.server(connect_response(0, 0));
+    assert!(fixture.link.is_over());
+    assert_eq!(fixture.events(), [Event::Suspended(DownReason::HungUp)]);
 }
 
 #[test]
-fn close_leaves_a_mute_server_for_the_next_one() {
-    let greeting = {
-        let mut bench = Bench::up();
-        bench.lose(DownReason::HungUp);
-        bench.link.connected(bench.now);
-        bench.after(seconds(1.0));
-        bench
+fn close_leaves_a_silent_server_for_the_next_one() {
+    let connecting = {
+        let mut fixture = Fixture::up();
+        fixture.lose(DownReason::HungUp);
+        fixture.link.connected(fixture.now);
+        fixture.after(seconds(1.0));
+        fixture
     };
-    for mut bench in [Bench::up(), greeting] {
-        bench.link.close(bench.now);
-        bench.after(seconds(0.1));
-        assert_eq!(bench.link.out.cut, None, "{bench:?}");
-        bench.after(seconds(0.1));
-        assert_eq!(bench.link.out.cut, Some(DownReason::Silent), "{bench:?}");
-        bench.lose(DownReason::Silent);
-        assert!(bench.link.wants_server());
-        bench.sent();
-        bench.link.connected(bench.now);
-        bench.server(welcome(ID, TIMEOUT_MS));
-        assert_eq!(bench.sent().pop().map(|(_, opcode)| opcode), Some(opcode::CLOSE_SESSION));
+    for mut fixture in [Fixture::up(), connecting] {
+        fixture.link.close(fixture.now);
+        fixture.after(seconds(0.1));
+        assert_eq!(fixture.link.out.cut, None, "{fixture:?}");
+        fixture.after(seconds(0.1));
+        assert_eq!(fixture.link.out.cut, Some(DownReason::Silent), "{fixture:?}");
+        fixture.lose(DownReason::Silent);
+        assert!(fixture.link.wants_server());
+        fixture.sent();
+        fixture.link.connected(fixture.now);
+        fixture.server(connect_response(ID, TIMEOUT_MS));
+        assert_eq!(fixture.sent().pop().map(|(_, opcode)| opcode), Some(opcode::CLOSE_SESSION));
     }
-    // One that may have a session for us whose name we do not know yet is waited for.
-    let mut bench = Bench::greeting();
-    bench.link.close(bench.now);
-    bench.after(seconds(1.0));
-    assert_eq!(bench.link.out.cut, None);
+    // A server that may be creating a session is awaited: the id is not known yet.
+    let mut fixture = Fixture::connecting();
+    fixture.link.close(fixture.now);
+    fixture.after(seconds(1.0));
+    assert_eq!(fixture.link.out.cut, None);
 }
 
 #[test]
-fn close_is_done_whatever_the_server_says_to_it() {
+fn close_is_done_whatever_the_server_answers() {
     for code in [code::OK, code::SESSION_EXPIRED, code::SESSION_MOVED, -1] {
-        let mut bench = Bench::up();
-        bench.link.close(bench.now);
-        bench.server(reply(1, code));
-        assert!(bench.link.is_over(), "{code}");
+        let mut fixture = Fixture::up();
+        fixture.link.close(fixture.now);
+        fixture.server(reply(1, code));
+        assert!(fixture.link.is_over(), "{code}");
     }
 }
 
 #[test]
-fn an_old_server_that_hangs_up_over_a_request_is_told_as_such_once() {
-    let mut bench = Bench::up();
-    let own = bench.own(opcode::MULTI_READ, None);
-    bench.server(reply(1, code::UNIMPLEMENTED));
+fn an_old_server_that_hangs_up_over_a_request_is_reported_as_outdated_once() {
+    let mut fixture = Fixture::up();
+    let own = fixture.own(opcode::MULTI_READ, None);
+    fixture.server(reply(1, code::UNIMPLEMENTED));
     assert!(own.try_recv().unwrap().is_ok());
-    bench.lose(DownReason::HungUp);
-    assert_eq!(bench.events(), [Event::Suspended(DownReason::Outdated)]);
-    bench.link.connected(bench.now);
-    bench.server(welcome(ID, TIMEOUT_MS));
-    bench.lose(DownReason::HungUp);
-    assert_eq!(bench.events(), [connected(false), Event::Suspended(DownReason::HungUp)]);
-    // Whatever it does not know, silence is another matter.
-    let mut bench = Bench::up();
-    drop(bench.own(opcode::MULTI_READ, None));
-    bench.server(reply(1, code::UNIMPLEMENTED));
-    bench.lose(DownReason::Silent);
-    assert_eq!(bench.events(), [Event::Suspended(DownReason::Silent)]);
+    fixture.lose(DownReason::HungUp);
+    assert_eq!(fixture.events(), [Event::Suspended(DownReason::Outdated)]);
+    fixture.link.connected(fixture.now);
+    fixture.server(connect_response(ID, TIMEOUT_MS));
+    fixture.lose(DownReason::HungUp);
+    assert_eq!(fixture.events(), [connected(false), Event::Suspended(DownReason::HungUp)]);
+    // Silence has another reason than an unknown request.
+    let mut fixture = Fixture::up();
+    drop(fixture.own(opcode::MULTI_READ, None));
+    fixture.server(reply(1, code::UNIMPLEMENTED));
+    fixture.lose(DownReason::Silent);
+    assert_eq!(fixture.events(), [Event::Suspended(DownReason::Silent)]);
 }

@@ -1,4 +1,4 @@
-//! What moves the lease, and what does not.
+//! What renews the lease, and what does not.
 
 use super::*;
 use crate::session::lease::Lease;
@@ -7,7 +7,7 @@ const GRANTED_S: f64 = TIMEOUT_MS as f64 / 1000.0;
 /// A third of it.
 const PING_S: f64 = 4.0;
 
-impl Bench {
+impl Fixture {
     fn lease(&self) -> Lease {
         self.link.lease()
     }
@@ -21,105 +21,105 @@ impl Bench {
 }
 
 #[test]
-fn a_welcome_is_the_first_contact_and_counts_from_the_greeting() {
-    for mut bench in [Bench::down(), Bench::greeting()] {
-        bench.after(seconds(1.0));
-        assert_eq!(bench.lease().age_at(bench.boottime()), Duration::MAX);
-        assert_eq!(bench.lease().left_at(bench.boottime()), Duration::ZERO);
-        if bench.link.wants_server() {
+fn a_connect_response_is_the_first_contact_and_counts_from_its_request() {
+    for mut fixture in [Fixture::down(), Fixture::connecting()] {
+        fixture.after(seconds(1.0));
+        assert_eq!(fixture.lease().age_at(fixture.boottime()), Duration::MAX);
+        assert_eq!(fixture.lease().left_at(fixture.boottime()), Duration::ZERO);
+        if fixture.link.wants_server() {
             continue;
         }
-        bench.server(welcome(ID, TIMEOUT_MS));
-        bench.assert_age(1.0);
+        fixture.server(connect_response(ID, TIMEOUT_MS));
+        fixture.assert_age(1.0);
     }
 }
 
 #[test]
-fn an_answer_moves_it_to_when_its_request_went_out() {
-    let mut bench = Bench::up();
-    bench.after(seconds(0.5));
-    bench.ask(1);
-    bench.after(seconds(0.5));
-    let own = bench.own(opcode::MULTI, None);
-    bench.after(seconds(0.5));
-    bench.assert_age(1.5);
-    bench.server(reply(1, code::OK));
-    bench.assert_age(1.0);
+fn an_answer_renews_it_from_when_its_request_was_sent() {
+    let mut fixture = Fixture::up();
+    fixture.after(seconds(0.5));
+    fixture.ask(1);
+    fixture.after(seconds(0.5));
+    let own = fixture.own(opcode::MULTI, None);
+    fixture.after(seconds(0.5));
+    fixture.assert_age(1.5);
+    fixture.server(reply(1, code::OK));
+    fixture.assert_age(1.0);
     // An error is an answer too.
-    bench.server(reply(2, NO_NODE));
-    bench.assert_age(0.5);
+    fixture.server(reply(2, NO_NODE));
+    fixture.assert_age(0.5);
     assert!(own.try_recv().unwrap().is_ok());
 }
 
 #[test]
-fn a_ping_moves_it_and_so_an_idle_lease_never_gets_old() {
-    let mut bench = Bench::up();
+fn pings_keep_the_lease_of_an_idle_session_young() {
+    let mut fixture = Fixture::up();
     for _ in 0..6 {
-        bench.after(seconds(PING_S));
-        bench.assert_age(PING_S);
-        bench.after(seconds(0.2));
-        bench.server(reply(XID_PING, code::OK));
-        bench.assert_age(0.2);
-        bench.after(seconds(PING_S - 0.2));
-        bench.server(reply(XID_PING, code::OK));
+        fixture.after(seconds(PING_S));
+        fixture.assert_age(PING_S);
+        fixture.after(seconds(0.2));
+        fixture.server(reply(XID_PING, code::OK));
+        fixture.assert_age(0.2);
+        fixture.after(seconds(PING_S - 0.2));
+        fixture.server(reply(XID_PING, code::OK));
     }
 }
 
 #[test]
-fn what_a_server_says_unasked_moves_nothing() {
-    let mut bench = Bench::up();
-    bench.ask(1);
-    bench.after(seconds(1.0));
-    bench.server(event("/a"));
-    // Nobody pinged.
-    bench.server(reply(XID_PING, code::OK));
-    bench.link.progressed(bench.now);
-    bench.assert_age(1.0);
-    // That answer is to another request than the oldest.
-    bench.ask(2);
-    bench.server(reply(2, code::OK));
-    bench.assert_age(1.0);
-    // And this one says that the session is elsewhere.
-    let mut bench = Bench::up();
-    bench.ask(1);
-    bench.after(seconds(1.0));
-    bench.server(reply(1, code::SESSION_MOVED));
-    bench.assert_age(1.0);
+fn what_a_server_sends_unasked_does_not_renew_it() {
+    let mut fixture = Fixture::up();
+    fixture.ask(1);
+    fixture.after(seconds(1.0));
+    fixture.server(event("/a"));
+    // There was no ping.
+    fixture.server(reply(XID_PING, code::OK));
+    fixture.link.progressed(fixture.now);
+    fixture.assert_age(1.0);
+    // This is not the answer to the oldest request.
+    fixture.ask(2);
+    fixture.server(reply(2, code::OK));
+    fixture.assert_age(1.0);
+    // This answer says that another server has the session.
+    let mut fixture = Fixture::up();
+    fixture.ask(1);
+    fixture.after(seconds(1.0));
+    fixture.server(reply(1, code::SESSION_MOVED));
+    fixture.assert_age(1.0);
 }
 
 #[test]
 fn a_suspended_lease_ages_until_a_server_takes_the_session() {
-    let mut bench = Bench::up();
-    bench.after(seconds(1.0));
-    bench.lose(DownReason::HungUp);
-    bench.assert_age(1.0);
-    bench.link.connected(bench.now);
-    bench.after(seconds(1.0));
-    bench.assert_age(2.0);
-    bench.lose(DownReason::Silent);
-    bench.after(seconds(GRANTED_S));
-    bench.assert_age(2.0 + GRANTED_S);
-    bench.link.connected(bench.now);
-    bench.server(welcome(ID, TIMEOUT_MS));
-    bench.assert_age(0.0);
+    let mut fixture = Fixture::up();
+    fixture.after(seconds(1.0));
+    fixture.lose(DownReason::HungUp);
+    fixture.assert_age(1.0);
+    fixture.link.connected(fixture.now);
+    fixture.after(seconds(1.0));
+    fixture.assert_age(2.0);
+    fixture.lose(DownReason::Silent);
+    fixture.after(seconds(GRANTED_S));
+    fixture.assert_age(2.0 + GRANTED_S);
+    fixture.link.connected(fixture.now);
+    fixture.server(connect_response(ID, TIMEOUT_MS));
+    fixture.assert_age(0.0);
 }
 
 #[test]
 fn the_end_of_a_session_is_the_end_of_its_lease() {
-    let give_up = |bench: &mut Bench| bench.link.give_up();
-    // What we ask to be ended we count on no more.
-    let close = |bench: &mut Bench| bench.link.close(bench.now);
-    let expire = |bench: &mut Bench| {
-        bench.lose(DownReason::HungUp);
-        bench.link.connected(bench.now);
-        bench.server(welcome(0, 0));
+    let declare_over = |fixture: &mut Fixture| fixture.link.declare_over();
+    // The lease ends before the session is closed.
+    let close = |fixture: &mut Fixture| fixture.link.close(fixture.now);
+    let expire = |fixture: &mut Fixture| {
+        fixture.lose(DownReason::HungUp);
+        fixture.link.connected(fixture.now);
+        fixture.server(connect_response(0, 0));
     };
-    for end in [&give_up as &dyn Fn(&mut Bench), &close, &expire] {
-        let mut bench = Bench::up();
-        assert!(!bench.lease().left_at(bench.boottime()).is_zero());
-        end(&mut bench);
-        assert_eq!(bench.lease().left_at(bench.boottime()), Duration::ZERO);
-        bench.server(reply(1, code::OK));
-        assert_eq!(bench.lease().left_at(bench.boottime()), Duration::ZERO);
+    for end in [&declare_over as &dyn Fn(&mut Fixture), &close, &expire] {
+        let mut fixture = Fixture::up();
+        assert!(!fixture.lease().left_at(fixture.boottime()).is_zero());
+        end(&mut fixture);
+        assert_eq!(fixture.lease().left_at(fixture.boottime()), Duration::ZERO);
+        fixture.server(reply(1, code::OK));
+        assert_eq!(fixture.lease().left_at(fixture.boottime()), Duration::ZERO);
     }
 }

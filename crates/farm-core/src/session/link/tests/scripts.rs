@@ -1,37 +1,37 @@
-//! Random lives of a link: whatever happens, everybody gets one answer, in order.
+//! Random runs of a link: whatever happens, every request gets one answer, in order.
 
 use super::*;
 
-struct Life {
+struct Run {
     seed: u64,
-    bench: Bench,
+    fixture: Fixture,
     rng: fastrand::Rng,
-    /// What the client has sent, and what of it was answered.
+    /// The xids of the client's requests, and of the answers to them.
     asked: Vec<i32>,
     answered: Vec<i32>,
     own: Vec<Receiver<OwnAnswer>>,
-    /// The numbers of the requests that the server has not answered yet.
+    /// The xids of the requests that the server has not answered yet.
     at_server: std::collections::VecDeque<i32>,
     is_connected: bool,
-    is_welcome: bool,
+    is_answered: bool,
     last: Option<Event>,
 }
 
-impl Life {
+impl Run {
     fn new(seed: u64) -> Self {
         // Some of them have credentials.
         let auth = ["digest:a:b", "digest:a:b\ndigest:c:d"].get(seed as usize % 3);
         let auth = auth.map_or_else(Auth::default, |text| Auth::parse(text.as_bytes()).unwrap());
         Self {
             seed,
-            bench: Bench::down_as(auth),
+            fixture: Fixture::down_with(auth),
             rng: fastrand::Rng::with_seed(seed),
             asked: Vec::new(),
             answered: Vec::new(),
             own: Vec::new(),
             at_server: std::collections::VecDeque::new(),
             is_connected: false,
-            is_welcome: false,
+            is_answered: false,
             last: None,
         }
     }
@@ -39,27 +39,27 @@ impl Life {
     fn ask(&mut self, opcode: i32) {
         let number = i32::try_from(self.asked.len()).unwrap() + 1;
         let xid = if opcode == opcode::PING { XID_PING } else { number };
-        self.bench.client(xid, opcode);
+        self.fixture.client(xid, opcode);
         self.asked.push(xid);
     }
 
     fn server(&mut self) {
         if !self.is_connected {
-            if !self.bench.link.wants_server() {
+            if !self.fixture.link.wants_server() {
                 return;
             }
-            self.bench.link.connected(self.bench.now);
+            self.fixture.link.connected(self.fixture.now);
             self.is_connected = true;
-            self.is_welcome = false;
-        } else if !self.is_welcome {
+            self.is_answered = false;
+        } else if !self.is_answered {
             let frame = match self.rng.u8(..40) {
-                0 => welcome(0, 0),
-                1 => welcome(ID + 1, TIMEOUT_MS),
+                0 => connect_response(0, 0),
+                1 => connect_response(ID + 1, TIMEOUT_MS),
                 2 => vec![1; self.rng.usize(..20)],
-                _ => welcome(ID, TIMEOUT_MS),
+                _ => connect_response(ID, TIMEOUT_MS),
             };
-            self.is_welcome = true;
-            self.bench.server(frame);
+            self.is_answered = true;
+            self.fixture.server(frame);
         } else {
             let frame = match self.rng.u8(..60) {
                 0 => reply(self.rng.i32(..), code::OK),
@@ -72,7 +72,7 @@ impl Life {
                     None => return,
                 },
             };
-            self.bench.server(frame);
+            self.fixture.server(frame);
         }
     }
 
@@ -81,48 +81,48 @@ impl Life {
             0..=29 => self.ask(EXISTS),
             30..=34 => self.ask(opcode::PING),
             35..=39 => {
-                let own = self.bench.own(opcode::MULTI, None);
+                let own = self.fixture.own(opcode::MULTI, None);
                 self.own.push(own);
             }
             40..=41 => {
-                let own = self.bench.own_watch("/farm");
+                let own = self.fixture.own_watch("/farm");
                 self.own.push(own);
             }
             42..=47 => {
                 let time = Duration::from_millis(self.rng.u64(..3000));
-                self.bench.after(time);
+                self.fixture.after(time);
             }
-            48 if self.is_connected => self.bench.link.out.cut = Some(DownReason::HungUp),
+            48 if self.is_connected => self.fixture.link.out.cut = Some(DownReason::HungUp),
             _ => self.server(),
         }
-        self.settle();
+        self.flush();
     }
 
     /// What the relay does after every turn.
-    fn settle(&mut self) {
-        let sent = self.bench.sent();
-        if self.is_welcome {
+    fn flush(&mut self) {
+        let sent = self.fixture.sent();
+        if self.is_answered {
             let asks = |xid: &i32| *xid > 0 || *xid == XID_AUTH;
             self.at_server.extend(sent.iter().map(|(xid, _)| *xid).filter(asks));
         }
-        if let Some(reason) = self.bench.link.out.cut.take()
+        if let Some(reason) = self.fixture.link.out.cut.take()
             && self.is_connected
         {
             self.is_connected = false;
-            self.is_welcome = false;
+            self.is_answered = false;
             self.at_server.clear();
-            self.bench.lose(reason);
+            self.fixture.lose(reason);
         }
-        let answers = self.bench.answers();
+        let answers = self.fixture.answers();
         self.answered.extend(answers.iter().map(|(xid, _)| *xid));
         assert!(self.asked.starts_with(&self.answered), "seed {}", self.seed);
-        for event in self.bench.events() {
-            self.hear(event);
+        for event in self.fixture.events() {
+            self.check_order(event);
         }
     }
 
-    /// Events come in an order that makes sense.
-    fn hear(&mut self, event: Event) {
+    /// Checks that events come in a possible order.
+    fn check_order(&mut self, event: Event) {
         let is_up = matches!(self.last, Some(Event::Connected { .. }));
         let is_over = matches!(self.last, Some(Event::Lost));
         match &event {
@@ -145,28 +145,28 @@ impl Life {
 #[test]
 fn everybody_gets_one_answer_in_order_whatever_happens() {
     for seed in 0..400 {
-        let mut life = Life::new(seed);
-        let end = life.rng.usize(20..400);
+        let mut run = Run::new(seed);
+        let end = run.rng.usize(20..400);
         for _ in 0..end {
-            life.step();
+            run.step();
         }
-        match life.rng.u8(..4) {
-            0 => life.bench.link.close(life.bench.now),
-            1 => life.bench.link.give_up(),
-            2 => life.bench.lose(DownReason::Silent),
-            _ => life.bench.client(-5, opcode::CLOSE_SESSION),
+        match run.rng.u8(..4) {
+            0 => run.fixture.link.close(run.fixture.now),
+            1 => run.fixture.link.declare_over(),
+            2 => run.fixture.lose(DownReason::Silent),
+            _ => run.fixture.client(-5, opcode::CLOSE_SESSION),
         }
-        let mut answers = life.bench.answers();
+        let mut answers = run.fixture.answers();
         if answers.last() == Some(&(0, code::OK)) {
             // The close of the client itself.
             answers.pop();
         } else {
-            life.bench.link.close(life.bench.now);
+            run.fixture.link.close(run.fixture.now);
         }
-        life.answered.extend(answers.iter().map(|(xid, _)| *xid));
-        assert_eq!(life.asked, life.answered, "seed {seed}");
-        life.bench.link.give_up();
-        for (number, own) in life.own.iter().enumerate() {
+        run.answered.extend(answers.iter().map(|(xid, _)| *xid));
+        assert_eq!(run.asked, run.answered, "seed {seed}");
+        run.fixture.link.declare_over();
+        for (number, own) in run.own.iter().enumerate() {
             assert!(own.try_recv().is_ok(), "seed {seed}: own request {number} was not answered");
             assert!(
                 own.try_recv().is_err(),

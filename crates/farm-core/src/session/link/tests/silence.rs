@@ -1,4 +1,4 @@
-//! Pings, patience, and servers that owe an answer.
+//! Pings, timeouts, and servers that do not answer.
 
 use super::*;
 
@@ -9,104 +9,104 @@ const PING: (i32, i32) = (XID_PING, opcode::PING);
 
 #[test]
 fn an_idle_session_pings_whatever_arrives() {
-    let mut bench = Bench::up();
+    let mut fixture = Fixture::up();
     for round in 1..=5 {
-        bench.after(seconds(PING_S / 2.0));
-        bench.server(event("/a"));
-        assert_eq!(bench.sent(), [], "round {round}");
-        bench.after(seconds(PING_S / 2.0));
-        assert_eq!(bench.sent(), [PING], "round {round}");
-        bench.server(reply(XID_PING, code::OK));
+        fixture.after(seconds(PING_S / 2.0));
+        fixture.server(event("/a"));
+        assert_eq!(fixture.sent(), [], "round {round}");
+        fixture.after(seconds(PING_S / 2.0));
+        assert_eq!(fixture.sent(), [PING], "round {round}");
+        fixture.server(reply(XID_PING, code::OK));
     }
-    assert_eq!(bench.link.out.cut, None);
+    assert_eq!(fixture.link.out.cut, None);
 }
 
 #[test]
 fn the_deadline_is_when_there_is_something_to_do() {
-    let mut bench = Bench::up();
-    assert_eq!(bench.link.deadline(), Some(bench.now + seconds(PING_S)));
-    bench.ask(1);
-    assert_eq!(bench.link.deadline(), Some(bench.now + seconds(ANSWER_S)));
-    bench.server(reply(1, code::OK));
-    bench.after(seconds(PING_S));
-    assert_eq!(bench.link.deadline(), Some(bench.now + seconds(ANSWER_S)));
-    assert_eq!(Bench::down().link.deadline(), None);
-    let greeting = Bench::greeting();
-    assert_eq!(greeting.link.deadline(), Some(greeting.now + seconds(ANSWER_S)));
+    let mut fixture = Fixture::up();
+    assert_eq!(fixture.link.deadline(), Some(fixture.now + seconds(PING_S)));
+    fixture.ask(1);
+    assert_eq!(fixture.link.deadline(), Some(fixture.now + seconds(ANSWER_S)));
+    fixture.server(reply(1, code::OK));
+    fixture.after(seconds(PING_S));
+    assert_eq!(fixture.link.deadline(), Some(fixture.now + seconds(ANSWER_S)));
+    assert_eq!(Fixture::down().link.deadline(), None);
+    let connecting = Fixture::connecting();
+    assert_eq!(connecting.link.deadline(), Some(connecting.now + seconds(ANSWER_S)));
 }
 
 #[test]
-fn a_server_that_owes_an_answer_is_cut() {
-    let asked = |bench: &mut Bench| bench.ask(1);
-    let own = |bench: &mut Bench| drop(bench.own(opcode::MULTI, None));
-    let pinged = |bench: &mut Bench| bench.after(seconds(PING_S));
-    for owe in [&asked as &dyn Fn(&mut Bench), &own, &pinged] {
-        let mut bench = Bench::up();
-        owe(&mut bench);
-        bench.after(seconds(ANSWER_S - 0.001));
-        assert_eq!(bench.link.out.cut, None);
-        bench.server(event("/a"));
-        bench.after(seconds(0.001));
-        assert_eq!(bench.link.out.cut, Some(DownReason::Silent));
+fn a_server_that_does_not_answer_is_cut() {
+    let asked = |fixture: &mut Fixture| fixture.ask(1);
+    let own = |fixture: &mut Fixture| drop(fixture.own(opcode::MULTI, None));
+    let pinged = |fixture: &mut Fixture| fixture.after(seconds(PING_S));
+    for request in [&asked as &dyn Fn(&mut Fixture), &own, &pinged] {
+        let mut fixture = Fixture::up();
+        request(&mut fixture);
+        fixture.after(seconds(ANSWER_S - 0.001));
+        assert_eq!(fixture.link.out.cut, None);
+        fixture.server(event("/a"));
+        fixture.after(seconds(0.001));
+        assert_eq!(fixture.link.out.cut, Some(DownReason::Silent));
     }
-    for mut bench in [Bench::greeting(), Bench::rewatching()] {
-        bench.after(seconds(ANSWER_S));
-        assert_eq!(bench.link.out.cut, Some(DownReason::Silent), "{bench:?}");
+    for mut fixture in [Fixture::connecting(), Fixture::restoring_watches()] {
+        fixture.after(seconds(ANSWER_S));
+        assert_eq!(fixture.link.out.cut, Some(DownReason::Silent), "{fixture:?}");
     }
 }
 
 #[test]
-fn later_answers_do_not_hide_an_older_debt() {
-    let mut bench = Bench::up();
-    bench.ask(1);
-    bench.after(seconds(ANSWER_S / 2.0));
-    bench.ask(2);
-    bench.server(reply(1, code::OK));
-    bench.after(seconds(ANSWER_S / 2.0));
-    assert_eq!(bench.link.out.cut, None);
-    bench.after(seconds(ANSWER_S / 2.0));
-    assert_eq!(bench.link.out.cut, Some(DownReason::Silent));
+fn later_answers_do_not_hide_an_older_missing_one() {
+    let mut fixture = Fixture::up();
+    fixture.ask(1);
+    fixture.after(seconds(ANSWER_S / 2.0));
+    fixture.ask(2);
+    fixture.server(reply(1, code::OK));
+    fixture.after(seconds(ANSWER_S / 2.0));
+    assert_eq!(fixture.link.out.cut, None);
+    fixture.after(seconds(ANSWER_S / 2.0));
+    assert_eq!(fixture.link.out.cut, Some(DownReason::Silent));
 }
 
 #[test]
 fn the_next_server_gets_longer_until_one_is_in_time() {
-    let mut bench = Bench::up();
-    let cut_after = |bench: &mut Bench, answer_s: f64| {
-        bench.ask(1);
-        bench.after(seconds(answer_s - 0.001));
-        assert_eq!(bench.link.out.cut, None, "{answer_s} s");
-        bench.after(seconds(0.001));
-        assert_eq!(bench.link.out.cut, Some(DownReason::Silent), "{answer_s} s");
-        bench.lose(DownReason::Silent);
-        bench.link.connected(bench.now);
-        bench.server(welcome(ID, TIMEOUT_MS));
+    let mut fixture = Fixture::up();
+    let cut_after = |fixture: &mut Fixture, answer_s: f64| {
+        fixture.ask(1);
+        fixture.after(seconds(answer_s - 0.001));
+        assert_eq!(fixture.link.out.cut, None, "{answer_s} s");
+        fixture.after(seconds(0.001));
+        assert_eq!(fixture.link.out.cut, Some(DownReason::Silent), "{answer_s} s");
+        fixture.lose(DownReason::Silent);
+        fixture.link.connected(fixture.now);
+        fixture.server(connect_response(ID, TIMEOUT_MS));
     };
-    cut_after(&mut bench, ANSWER_S);
-    cut_after(&mut bench, 2.0 * ANSWER_S);
+    cut_after(&mut fixture, ANSWER_S);
+    cut_after(&mut fixture, 2.0 * ANSWER_S);
     // Never more than a third of the timeout.
-    cut_after(&mut bench, 2.0 * ANSWER_S);
-    bench.sent();
-    bench.ask(2);
-    let (xid, _) = bench.sent()[0];
-    bench.server(reply(xid, code::OK));
-    cut_after(&mut bench, ANSWER_S);
+    cut_after(&mut fixture, 2.0 * ANSWER_S);
+    fixture.sent();
+    fixture.ask(2);
+    let (xid, _) = fixture.sent()[0];
+    fixture.server(reply(xid, code::OK));
+    cut_after(&mut fixture, ANSWER_S);
 }
 
 #[test]
 fn an_answer_that_keeps_coming_in_is_no_silence() {
-    let mut bench = Bench::up();
-    bench.ask(1);
+    let mut fixture = Fixture::up();
+    fixture.ask(1);
     for _ in 0..2 {
-        bench.after(seconds(ANSWER_S - 0.1));
-        bench.link.progressed(bench.now);
-        assert_eq!(bench.link.out.cut, None);
+        fixture.after(seconds(ANSWER_S - 0.1));
+        fixture.link.progressed(fixture.now);
+        assert_eq!(fixture.link.out.cut, None);
     }
-    bench.after(seconds(ANSWER_S));
-    assert_eq!(bench.link.out.cut, Some(DownReason::Silent));
+    fixture.after(seconds(ANSWER_S));
+    assert_eq!(fixture.link.out.cut, Some(DownReason::Silent));
 }
 
-impl Bench {
-    /// For how long bytes can come in without a whole answer.
+impl Fixture {
+    /// How long bytes can arrive without a whole answer.
     fn drip(&mut self, most_s: f64) -> Duration {
         let start = self.now;
         while self.link.out.cut.is_none() && self.now < start + seconds(most_s) {
@@ -120,69 +120,69 @@ impl Bench {
 
 #[test]
 fn an_answer_that_never_ends_is_cut_whatever_keeps_coming_in() {
-    let ask = |bench: &mut Bench| bench.ask(1);
-    // A watch event that drips: the ping behind it is what is owed.
-    let nothing = |_: &mut Bench| {};
+    let ask = |fixture: &mut Fixture| fixture.ask(1);
+    // A watch event that drips: the answer to the ping behind it is missing.
+    let nothing = |_: &mut Fixture| {};
     let cases =
-        [(&ask as &dyn Fn(&mut Bench), 3.0 * ANSWER_S), (&nothing, PING_S + 3.0 * ANSWER_S)];
-    for (owe, whole_s) in cases {
-        let mut bench = Bench::up();
-        owe(&mut bench);
-        assert_eq!(bench.drip(60.0), seconds(whole_s));
-        assert_eq!(bench.link.out.cut, Some(DownReason::Unfinished));
-        bench.lose(DownReason::Unfinished);
-        // The next server gets longer, at the most as long as the session lives.
-        bench.link.connected(bench.now);
-        bench.server(welcome(ID, TIMEOUT_MS));
-        bench.ask(2);
-        assert_eq!(bench.drip(60.0), seconds(f64::from(TIMEOUT_MS) / 1000.0));
+        [(&ask as &dyn Fn(&mut Fixture), 3.0 * ANSWER_S), (&nothing, PING_S + 3.0 * ANSWER_S)];
+    for (request, whole_s) in cases {
+        let mut fixture = Fixture::up();
+        request(&mut fixture);
+        assert_eq!(fixture.drip(60.0), seconds(whole_s));
+        assert_eq!(fixture.link.out.cut, Some(DownReason::Unfinished));
+        fixture.lose(DownReason::Unfinished);
+        // The next server gets more time, at most the session timeout.
+        fixture.link.connected(fixture.now);
+        fixture.server(connect_response(ID, TIMEOUT_MS));
+        fixture.ask(2);
+        assert_eq!(fixture.drip(60.0), seconds(f64::from(TIMEOUT_MS) / 1000.0));
     }
-    for mut bench in [Bench::greeting(), Bench::rewatching()] {
-        assert_eq!(bench.drip(60.0), seconds(3.0 * ANSWER_S));
-        assert_eq!(bench.link.out.cut, Some(DownReason::Unfinished));
+    for mut fixture in [Fixture::connecting(), Fixture::restoring_watches()] {
+        assert_eq!(fixture.drip(60.0), seconds(3.0 * ANSWER_S));
+        assert_eq!(fixture.link.out.cut, Some(DownReason::Unfinished));
     }
 }
 
 #[test]
 fn answers_one_behind_the_other_have_their_time_each() {
-    let mut bench = Bench::up();
+    let mut fixture = Fixture::up();
     for xid in 1..=4 {
-        bench.ask(xid);
+        fixture.ask(xid);
     }
     for xid in 1..=4 {
-        assert_eq!(bench.drip(2.9 * ANSWER_S), seconds(2.9 * ANSWER_S), "{xid}");
-        bench.server(reply(xid, code::OK));
-        // What a server says unasked is no answer.
-        bench.server(event("/a"));
+        assert_eq!(fixture.drip(2.9 * ANSWER_S), seconds(2.9 * ANSWER_S), "{xid}");
+        fixture.server(reply(xid, code::OK));
+        // A watch event is not an answer.
+        fixture.server(event("/a"));
     }
-    assert_eq!(bench.link.out.cut, None);
+    assert_eq!(fixture.link.out.cut, None);
 }
 
 #[test]
-fn events_alone_do_not_put_off_the_end_of_patience() {
-    let mut bench = Bench::up();
-    bench.ask(1);
-    let start = bench.now;
-    while bench.link.out.cut.is_none() {
-        bench.server(event("/a"));
-        // And the beginning of the next one.
-        bench.link.progressed(bench.now);
-        bench.after(seconds(0.5));
-        assert!(bench.now <= start + seconds(3.0 * ANSWER_S));
+fn events_do_not_extend_the_timeout() {
+    let mut fixture = Fixture::up();
+    fixture.ask(1);
+    let start = fixture.now;
+    while fixture.link.out.cut.is_none() {
+        fixture.server(event("/a"));
+        // The beginning of the next event.
+        fixture.link.progressed(fixture.now);
+        fixture.after(seconds(0.5));
+        assert!(fixture.now <= start + seconds(3.0 * ANSWER_S));
     }
 }
 
 #[test]
-fn a_new_connection_owes_nothing_of_the_old_one() {
-    let mut bench = Bench::up();
-    bench.after(seconds(PING_S));
-    bench.lose(DownReason::HungUp);
-    bench.after(seconds(1.0));
-    bench.link.connected(bench.now);
-    bench.server(welcome(ID, TIMEOUT_MS));
-    bench.after(seconds(ANSWER_S));
-    assert_eq!(bench.link.out.cut, None);
-    // A late answer to nothing is no harm.
-    bench.server(reply(XID_PING, code::OK));
-    assert_eq!(bench.link.out.cut, None);
+fn a_new_connection_does_not_wait_for_answers_of_the_old_one() {
+    let mut fixture = Fixture::up();
+    fixture.after(seconds(PING_S));
+    fixture.lose(DownReason::HungUp);
+    fixture.after(seconds(1.0));
+    fixture.link.connected(fixture.now);
+    fixture.server(connect_response(ID, TIMEOUT_MS));
+    fixture.after(seconds(ANSWER_S));
+    assert_eq!(fixture.link.out.cut, None);
+    // A ping answer that nobody waits for is harmless.
+    fixture.server(reply(XID_PING, code::OK));
+    assert_eq!(fixture.link.out.cut, None);
 }

@@ -53,7 +53,7 @@ pub(super) fn hint(at: &str, noted: Noted) -> Event<Vec<u8>> {
     Event::hint(path(at), change)
 }
 
-pub(super) struct Bench {
+pub(super) struct Fixture {
     pub(super) cache: Cache<Vec<u8>>,
     pub(super) server: MemoryServer,
     pub(super) now: Instant,
@@ -66,7 +66,7 @@ pub(super) struct Bench {
     pub(super) requests: usize,
 }
 
-impl Bench {
+impl Fixture {
     pub(super) fn new(scope: Scope, server: MemoryServer) -> Self {
         Self {
             cache: Cache::new(scope, |data| data),
@@ -81,12 +81,12 @@ impl Bench {
 
     /// One that is in step with its server.
     pub(super) fn complete(scope: Scope, server: MemoryServer) -> Self {
-        let mut bench = Self::new(scope, server);
-        bench.step(Event::connected(true));
-        bench.catch_up();
-        bench.told.clear();
-        bench.requests = 0;
-        bench
+        let mut fixture = Self::new(scope, server);
+        fixture.step(Event::connected(true));
+        fixture.catch_up();
+        fixture.told.clear();
+        fixture.requests = 0;
+        fixture
     }
 
     pub(super) fn step(&mut self, event: Event<Vec<u8>>) {

@@ -1,0 +1,178 @@
+//! The handle of the session: requests, the end of a session, and its successor.
+
+use super::connection_gate::WaitOutcome;
+use super::generation::Generation;
+use super::{Client, Event, Lease, SessionError, SessionOptions};
+use crate::engine::{Post, Retry};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+/// Forever in practice, and still within the range of `Instant`.
+const WAIT_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// How long closing a session may take when no server carries it.
+const CLOSE_WAIT: Duration = Duration::from_millis(500);
+
+const BACKOFF_LEAST: Duration = Duration::from_secs(1);
+const BACKOFF_MOST: Duration = Duration::from_secs(30);
+
+/// Sessions with ZooKeeper, one after the other.
+pub struct Session {
+    options: SessionOptions,
+    notify: Post<Event>,
+    generation: Generation,
+    renewal: Retry,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Starts to look for a server. `notify` is called for every event, on the relay's
+    /// thread, and must do nothing but post it.
+    ///
+    /// # Errors
+    ///
+    /// If the process cannot get a socket or a thread.
+    pub fn open(
+        options: SessionOptions,
+        notify: impl Fn(Event) + Send + Sync + 'static,
+    ) -> Result<Self, SessionError> {
+        let notify = Post::new(notify);
+        let generation = Generation::open(&options, &notify)?;
+        let renewal = Retry::new(BACKOFF_LEAST, BACKOFF_MOST);
+        Ok(Self { options, notify, generation, renewal })
+    }
+
+    /// The lease of this session. A session that replaces it has another lease.
+    #[must_use]
+    pub fn lease(&self) -> Lease {
+        self.generation.relay.lease()
+    }
+
+    /// Runs a job on a request thread. Without a connection its requests fail at once.
+    pub fn dispatch(&self, job: impl FnOnce(&Client) + Send + 'static) {
+        self.generation.requests.send(Box::new(job));
+    }
+
+    /// Runs an operation until it ends or the deadline passes, and waits for it. It is
+    /// started again after a disconnection or an expiry, so it must be repeatable: a
+    /// read, or an edit that reads first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation; [`SessionError::AuthRefused`] if no server accepts our
+    /// credentials, [`SessionError::Unreachable`] if no server was reached,
+    /// [`SessionError::Overdue`] if a server was reached but the operation did not end
+    /// in time.
+    ///
+    /// # Panics
+    ///
+    /// If the operation panics.
+    pub fn call<T: Send + 'static>(
+        &mut self,
+        timeout: Duration,
+        operation: impl Fn(&Client) -> Result<T, SessionError> + Send + Sync + 'static,
+    ) -> Result<T, SessionError> {
+        let start = Instant::now();
+        let deadline = start + timeout.min(WAIT_MAX);
+        let operation = Arc::new(operation);
+        let mut was_reached = false;
+        loop {
+            match self.generation.gate.wait(deadline) {
+                WaitOutcome::Open => was_reached = true,
+                WaitOutcome::SessionOver => {
+                    self.replace()?;
+                    continue;
+                }
+                WaitOutcome::Shut { error: Some(error), .. } if error.is_refusal() => {
+                    return Err(SessionError::AuthRefused(error));
+                }
+                WaitOutcome::Shut { was_open, .. } if was_open || was_reached => {
+                    return Err(SessionError::Overdue(start.elapsed()));
+                }
+                WaitOutcome::Shut { error, .. } => {
+                    let tried = start.elapsed();
+                    return Err(SessionError::Unreachable { trouble: error, tried });
+                }
+            }
+            let (answer, answered) = sync_channel(1);
+            let operation = Arc::clone(&operation);
+            self.dispatch(move |client| drop(answer.try_send(operation(client))));
+            match answered.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Err(SessionError::Disconnected | SessionError::Expired)) => {}
+                Ok(outcome) => return outcome,
+                // The operation panicked, which has ended the session: the next wait at
+                // the gate finds that out.
+                Err(RecvTimeoutError::Disconnected) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(SessionError::Overdue(start.elapsed()));
+                }
+            }
+        }
+    }
+
+    /// Opens a new session in place of one that is over. If this process lacks
+    /// resources for it, such as descriptors, [`Self::tick`] tries again from
+    /// [`Self::deadline`] on.
+    ///
+    /// # Panics
+    ///
+    /// If a panic on one of the session's threads has ended the session. Such a bug is
+    /// reported as [`Event::Lost`](super::Event::Lost); the panic continues here, on the
+    /// thread that owns the session.
+    pub fn renew(&mut self, now: Instant) {
+        let Err(error) = self.replace() else {
+            if self.renewal.deadline().is_some() {
+                log::info!("opened a new session");
+            }
+            return self.renewal.reset();
+        };
+        if self.renewal.deadline().is_none() {
+            log::warn!(why:% = error; "no new session yet, retrying");
+        }
+        self.renewal.failed(now);
+    }
+
+    /// When [`Self::tick`] has something to do.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.renewal.deadline()
+    }
+
+    /// Tries again to open a new session, if that is due.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::renew`] does.
+    pub fn tick(&mut self, now: Instant) {
+        if self.deadline().is_some_and(|at| now >= at) {
+            self.renew(now);
+        }
+    }
+
+    fn replace(&mut self) -> Result<(), SessionError> {
+        self.generation.panic_slot.resume();
+        self.generation.relay.begin_close(Instant::now());
+        self.generation = Generation::open(&self.options, &self.notify)?;
+        Ok(())
+    }
+
+    /// Ends the session. Its ephemeral znodes are deleted at once if a server carries
+    /// the session or can be reached within half a second, otherwise after the session
+    /// timeout.
+    pub fn close(self) {
+        self.generation.relay.begin_close(Instant::now() + CLOSE_WAIT);
+    }
+
+    /// Ends the session without waiting for a server that does not answer: requests in
+    /// flight fail at once, and the session expires after its timeout.
+    pub fn abandon(self) {
+        self.generation.relay.begin_close(Instant::now());
+    }
+}
