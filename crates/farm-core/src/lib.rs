@@ -1,11 +1,11 @@
-//! What `zkjoin`, `zkexport`, `zkexec` and `zkctl` share.
+//! The code that `zkjoin`, `zkexport`, `zkexec` and `zkctl` share.
 //!
-//! The modules form layers, and imports only go down: [`cli`] may use all;
+//! The modules form layers, and imports only go down: [`cli`] may use all of them;
 //! [`farm`] uses [`session`], [`codec`], [`model`], [`engine`] and [`host`]; `files`
 //! uses [`codec`], [`model`] and [`engine`]; `process` and [`session`] use [`engine`];
-//! [`codec`] uses [`model`]; [`model`], [`engine`] and [`host`] use nothing of ours.
-//! `farm`, `files` and `process` do not know each other: a binary connects them.
-//! `cargo xtask tidy` holds the rule. Mechanism lives here, policy lives in the binaries.
+//! [`codec`] uses [`model`]; [`model`], [`engine`] and [`host`] use none of the others.
+//! `farm`, `files` and `process` do not use each other: a binary connects them.
+//! `cargo xtask tidy` checks this. Mechanism belongs here, policy into the binaries.
 //!
 //! `files`, `process`, `watch` and `turn` are features: a tool builds what it uses.
 

@@ -16,10 +16,10 @@ mod dripping;
 mod ends;
 #[path = "session/farms.rs"]
 mod farms;
+#[path = "session/fixture.rs"]
+mod fixture;
 #[path = "session/garbled.rs"]
 mod garbled;
-#[path = "session/guest.rs"]
-mod guest;
 #[path = "session/keeping.rs"]
 mod keeping;
 #[path = "session/leases.rs"]

@@ -1,9 +1,8 @@
-//! How long to wait before trying again.
+//! How long to wait before a retry.
 
 use std::time::Duration;
 
-/// Doubling delays with jitter, within bounds. It never sleeps; it only says
-/// how long its user should.
+/// Doubling delays with jitter, within bounds. It does not sleep, but says how long to.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     least: Duration,
@@ -12,7 +11,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The usual bounds, for what may be out of order for a long time.
+    /// The usual bounds, for failures that may last long.
     pub const LEAST: Duration = Duration::from_secs(1);
     /// See [`Backoff::LEAST`].
     pub const MOST: Duration = Duration::from_secs(5 * 60);
@@ -23,21 +22,21 @@ impl Backoff {
         Self::new(Self::LEAST, Self::MOST)
     }
 
-    /// Delays from `least` on, doubled each time, never above `most`.
+    /// Delays that start with `least` and double each time, up to `most`.
     #[must_use]
     pub const fn new(least: Duration, most: Duration) -> Self {
         Self { least, most, next: least }
     }
 
-    /// The delay before the next attempt: between half of the current step and
-    /// the whole, so that a thousand hosts do not come back in the same instant.
+    /// The delay before the next attempt: between half of the current step and all of it,
+    /// so that a thousand hosts do not retry at the same instant.
     pub fn delay(&mut self) -> Duration {
         let step = self.next;
         self.next = (step * 2).min(self.most);
         step.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
-    /// Starts again from the least delay, after a success.
+    /// Starts again with the least delay, after a success.
     pub const fn reset(&mut self) {
         self.next = self.least;
     }

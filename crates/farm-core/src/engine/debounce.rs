@@ -1,23 +1,23 @@
-//! How changes that follow one another are gathered.
+//! Debouncing: changes in quick succession are taken together.
 //!
 //! **Invariant.** Changes that never pause are still taken, `max` after the first.
 
 use std::time::{Duration, Instant};
 
-/// Changes are gathered until it is quiet for `min`, and at most for `max`.
+/// How long changes are gathered: until none has come for `min`, and at most for `max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
     /// The time without a change after which the changes are taken.
     pub min: Duration,
-    /// The time after the first change after which they are taken in any case.
+    /// The time after the first change at which they are taken in any case.
     pub max: Duration,
 }
 
-/// Changes that were not taken yet, and when they are to be.
+/// Changes that were not taken yet, and when to take them.
 #[derive(Debug, Clone, Copy)]
 pub struct Debounce {
     wait: Wait,
-    /// The first and the last of them.
+    /// The times of the first and the last change.
     burst: Option<(Instant, Instant)>,
 }
 
@@ -34,24 +34,24 @@ impl Debounce {
         self.burst = Some((first, now));
     }
 
-    /// Whether nothing changed since it was taken last.
+    /// Tells whether there is nothing to take.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.burst.is_none()
     }
 
-    /// When [`Debounce::take`] is worth a call; `None` while there is nothing to take.
+    /// When [`Debounce::take`] is due; `None` if there is nothing to take.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let (first, last) = self.burst?;
-        // A wait beyond the reach of the clock is one until it pauses, or for ever.
+        // A wait beyond the range of the clock never ends by itself.
         match (last.checked_add(self.wait.min), first.checked_add(self.wait.max)) {
             (Some(quiet), Some(late)) => Some(quiet.min(late)),
             (one, other) => one.or(other),
         }
     }
 
-    /// Tells whether what changed is to be taken now, and forgets it if so.
+    /// Tells whether the changes are due, and clears them if so.
     pub fn take(&mut self, now: Instant) -> bool {
         let is_due = self.deadline().is_some_and(|due| due <= now);
         if is_due {
@@ -60,7 +60,7 @@ impl Debounce {
         is_due
     }
 
-    /// Forgets what changed.
+    /// Drops the changes.
     pub const fn clear(&mut self) {
         self.burst = None;
     }

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
-/// Opens the queue: the end that waits, and the end that posts.
+/// Creates the queue, with its receiving and its posting end.
 #[must_use]
 pub fn inbox<E>() -> (Inbox<E>, Outbox<E>) {
     let (sender, receiver) = channel();
@@ -17,23 +17,22 @@ pub struct Inbox<E> {
 }
 
 impl<E> Inbox<E> {
-    /// Waits for the next event, or for the deadline; no deadline waits for ever.
+    /// Waits for the next event until the deadline, or without one forever.
     ///
-    /// `None` means that the deadline has passed, or that nobody is left who
-    /// could post: either way there is nothing to wait for.
+    /// `None` means that the deadline has passed, or that no [`Outbox`] is left.
     pub fn next(&self, deadline: Option<Instant>) -> Option<E> {
         let Some(deadline) = deadline else { return self.receiver.recv().ok() };
-        let patience = deadline.saturating_duration_since(Instant::now());
-        self.receiver.recv_timeout(patience).ok()
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.receiver.recv_timeout(left).ok()
     }
 
-    /// Takes what is there already, without waiting.
+    /// Takes the next event without waiting, if there is one.
     pub fn take(&self) -> Option<E> {
         self.receiver.try_recv().ok()
     }
 }
 
-/// The posting end; cheap to clone, never blocks.
+/// The posting end. A clone is cheap, and posting never blocks.
 #[derive(Debug)]
 pub struct Outbox<E> {
     sender: Sender<E>,
@@ -46,13 +45,13 @@ impl<E> Clone for Outbox<E> {
 }
 
 impl<E> Outbox<E> {
-    /// Posts an event. A closed inbox means that the process is ending, and
-    /// then nobody misses the event.
+    /// Posts an event. If the inbox is closed, the process is ending, and the event is
+    /// dropped.
     pub fn post(&self, event: E) {
         drop(self.sender.send(event));
     }
 
-    /// A callback that posts what it is given as such an event.
+    /// A callback that wraps its argument as an event and posts it.
     pub fn posting<A>(&self, event: fn(A) -> E) -> impl Fn(A) + Clone + use<A, E> {
         let outbox = self.clone();
         move |answer| outbox.post(event(answer))
@@ -77,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_callback_is_given_is_posted_as_its_event() {
+    fn a_callback_posts_its_argument_as_an_event() {
         let (inbox, outbox) = inbox();
         let post = outbox.posting(Some);
         post(1);
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn next_does_not_hang_when_nobody_can_post() {
+    fn next_does_not_hang_without_an_outbox() {
         let (inbox, outbox) = inbox::<u8>();
         drop(outbox);
         assert_eq!(inbox.next(None), None);

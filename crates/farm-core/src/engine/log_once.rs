@@ -1,15 +1,15 @@
-//! What lasts is logged once.
+//! Logging a repeated message once.
 
 use super::log_text;
 use log::{Log, Metadata, Record};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The log of one kind of trouble: what is tried again and fails again for the same reason
-/// is not logged again. A line is logged with it by `log::warn!(logger: trouble, ...)`.
+/// The logger for one kind of problem: a retry that fails again for the same reason is not
+/// logged again. It is used as `log::warn!(logger: problem, ...)`.
 #[derive(Debug, Default)]
 pub struct LogOnce {
-    /// The text of the latest line. A lock, for the macros take a logger that threads could
-    /// share; one loop owns this one, and never waits for it.
+    /// The text of the latest line. It is in a lock because the log macros need a logger
+    /// that is `Sync`; only one loop uses it, so it never waits.
     last: Mutex<Option<String>>,
 }
 
@@ -18,11 +18,11 @@ impl Log for LogOnce {
         log::logger().enabled(metadata)
     }
 
-    /// Logs the record, unless it says the same as the latest one of this trouble.
+    /// Logs the record, unless its text is the same as that of the latest one.
     fn log(&self, record: &Record<'_>) {
         let text = log_text(record);
         if self.is_new(&text) {
-            // To `RUST_LOG` it is a line of this module, whoever logs it.
+            // `RUST_LOG` filters these lines by this module, wherever they are logged.
             log::logger().log(&record.to_builder().target(module_path!()).build());
             *self.last() = Some(text);
         }
@@ -34,7 +34,7 @@ impl Log for LogOnce {
 }
 
 impl LogOnce {
-    /// The trouble is over; what comes next is logged again.
+    /// The problem is over: the next record is logged in any case.
     pub fn clear(&mut self) {
         *self.last() = None;
     }
@@ -53,22 +53,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_new_until_it_is_logged_and_again_when_the_trouble_was_over() {
-        let mut told = LogOnce::default();
-        assert!(told.is_new("no space"));
-        told.log(&Record::builder().args(format_args!("no space")).build());
-        assert!(!told.is_new("no space") && told.is_new("not allowed"));
-        told.log(&Record::builder().args(format_args!("not allowed")).build());
-        assert!(told.is_new("no space"));
-        told.clear();
-        assert!(told.is_new("not allowed"));
+    fn a_text_is_new_until_it_is_logged_and_again_after_clear() {
+        let mut logger = LogOnce::default();
+        assert!(logger.is_new("no space"));
+        logger.log(&Record::builder().args(format_args!("no space")).build());
+        assert!(!logger.is_new("no space") && logger.is_new("not allowed"));
+        logger.log(&Record::builder().args(format_args!("not allowed")).build());
+        assert!(logger.is_new("no space"));
+        logger.clear();
+        assert!(logger.is_new("not allowed"));
     }
 
     #[test]
     fn a_line_with_another_field_is_new() {
-        let told = LogOnce::default();
+        let logger = LogOnce::default();
         let args = format_args!("no config");
-        Log::log(&told, &Record::builder().args(args).key_values(&("conf", "a")).build());
-        assert!(!told.is_new("no config; conf=a") && told.is_new("no config; conf=b"));
+        Log::log(&logger, &Record::builder().args(args).key_values(&("conf", "a")).build());
+        assert!(!logger.is_new("no config; conf=a") && logger.is_new("no config; conf=b"));
     }
 }

@@ -4,28 +4,28 @@ use log::Record;
 use log::kv::{Error, Key, Value, VisitSource};
 use std::fmt::Write as _;
 
-/// The fields that hold a sentence, which stands in quotes.
+/// The fields whose values are sentences, which are quoted.
 const SENTENCES: [&str; 3] = ["error", "last", "why"];
 
 /// The message, then the fields as `key=value`.
 #[must_use]
 pub fn log_text(record: &Record<'_>) -> String {
-    let mut fields = Fields { text: record.args().to_string(), gap: "; " };
-    // Only the visitor can fail, and a string takes whatever is written to it.
+    let mut fields = Fields { text: record.args().to_string(), separator: "; " };
+    // Only the visitor can fail, and writing to a string never does.
     let _ = record.key_values().visit(&mut fields);
     fields.text
 }
 
 struct Fields {
     text: String,
-    gap: &'static str,
+    separator: &'static str,
 }
 
 impl<'kvs> VisitSource<'kvs> for Fields {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
         let quote = if SENTENCES.contains(&key.as_str()) { "\"" } else { "" };
-        write!(self.text, "{}{key}={quote}{value}{quote}", self.gap)?;
-        self.gap = " ";
+        write!(self.text, "{}{key}={quote}{value}{quote}", self.separator)?;
+        self.separator = " ";
         Ok(())
     }
 }
@@ -36,13 +36,13 @@ mod tests {
     use log::kv::ToValue;
 
     fn text(fields: &[(&str, Value<'_>)]) -> String {
-        let args = format_args!("told");
+        let args = format_args!("message");
         log_text(&Record::builder().args(args).key_values(&fields).build())
     }
 
     #[test]
     fn fields_follow_the_message_in_their_order_and_sentences_are_quoted() {
-        assert_eq!(text(&[]), "told");
+        assert_eq!(text(&[]), "message");
         let (path, why) = ("/services/db", "no \"space\"");
         let fields = [
             ("path", path.to_value()),
@@ -52,7 +52,7 @@ mod tests {
         ];
         assert_eq!(
             text(&fields),
-            "told; path=/services/db wait_ms=7 why=\"no \"space\"\" file=\"/services/db\""
+            "message; path=/services/db wait_ms=7 why=\"no \"space\"\" file=\"/services/db\""
         );
     }
 }

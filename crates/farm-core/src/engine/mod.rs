@@ -1,7 +1,7 @@
-//! The loop kit: one inbox, named workers, signals, timing, log lines.
+//! The parts of an event loop: an inbox, named workers, signals, timers, log lines.
 //!
-//! **Invariant.** A process has one loop that owns all state and waits in one
-//! place, [`Inbox::next`]. Everybody else holds an [`Outbox`] and posts.
+//! **Invariant.** A process has one loop that owns all state and waits in one place,
+//! [`Inbox::next`]. All other threads have an [`Outbox`] and only post.
 
 mod backoff;
 mod boottime;

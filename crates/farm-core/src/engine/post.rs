@@ -1,9 +1,9 @@
-//! Callbacks that hand what happens on other threads to the loop.
+//! Callbacks that post events of other threads to the loop.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A callback that any thread may call, and that only posts its argument. A clone is cheap.
+/// A callback that any thread may call and that only posts its argument. A clone is cheap.
 pub struct Post<T>(Arc<dyn Fn(T) + Send + Sync>);
 
 impl<T: 'static> Post<T> {

@@ -1,9 +1,9 @@
-//! Text of strangers on a line of ours.
+//! Untrusted text made safe for one line of output.
 
 use std::borrow::Cow;
 
-/// The text with its control characters escaped, so that it stays on one line
-/// and can't move the cursor, colour the terminal or forge a line of a log.
+/// The text with its control characters escaped, so that it stays on one line and can't
+/// move the cursor, colour the terminal or forge a log line.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
@@ -20,14 +20,14 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// The character, or a sign in the place of a control character: for text of which only so
-/// many characters are kept, where an escape would count as several.
+/// The character, or a replacement character for a control character: for text of limited
+/// length, in which an escape would count as several characters.
 #[must_use]
 pub fn shown(character: char) -> char {
     if character.is_control() && character != '\t' { '\u{fffd}' } else { character }
 }
 
-// The two separators end a line for some readers although they are no control characters.
+// Some readers end a line at the two separators, which are no control characters.
 fn is_unprintable(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
 }

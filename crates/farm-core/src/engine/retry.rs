@@ -1,10 +1,10 @@
-//! When to try again what failed, of which nothing tells that it may work by now.
+//! When to retry what has failed, if no event announces that it may succeed.
 
 use super::Backoff;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// The instant at which to try again, ever later while it goes on failing.
+/// The time of the next retry, with growing delays as long as it keeps failing.
 #[derive(Debug)]
 pub struct Retry {
     at: Option<Instant>,
@@ -18,38 +18,36 @@ impl Retry {
         Self { at: None, backoff: Backoff::new(least, most) }
     }
 
-    /// When to try again; `None` while nothing waits for that.
+    /// When to retry; `None` if no retry is pending.
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
         self.at
     }
 
-    /// It has failed: the next try is due after the next delay.
+    /// It has failed: a retry is due after the next delay.
     pub fn failed(&mut self, now: Instant) {
         self.at = Some(now + self.backoff.delay());
     }
 
-    /// Tells whether the next try is due, and waits for it no longer if so.
+    /// Tells whether the retry is due; if so, it is no longer pending.
     pub fn take(&mut self, now: Instant) -> bool {
         self.at.take_if(|at| *at <= now).is_some()
     }
 
-    /// Waits for no further try. The next failure is one more of the same.
+    /// Cancels the retry. The delays go on growing with the next failure.
     pub const fn cancel(&mut self) {
         self.at = None;
     }
 
-    /// Waits for no further try, and the next failure is the first one again.
+    /// Cancels the retry, and starts again with the least delay.
     pub const fn reset(&mut self) {
         self.at = None;
         self.backoff.reset();
     }
 }
 
-/// Things that are tried again together, after the delay of [`Backoff::standard`].
-///
-/// One clock for all of them: to look again at each on its own would cost a timer for
-/// each.
+/// Things that are retried together, after the delay of [`Backoff::standard`]: one timer
+/// for all of them.
 #[derive(Debug)]
 pub struct RetrySet<K> {
     retry: Retry,
@@ -63,32 +61,31 @@ impl<K: Ord> Default for RetrySet<K> {
 }
 
 impl<K: Ord> RetrySet<K> {
-    /// Nothing to try again yet.
+    /// Nothing to retry yet.
     #[must_use]
     pub const fn new() -> Self {
         Self { retry: Retry::new(Backoff::LEAST, Backoff::MOST), due: BTreeSet::new() }
     }
 
-    /// Forgets everything: it is about to be asked anyway.
+    /// Drops all retries, if everything is read again anyway.
     pub fn clear(&mut self) {
         self.retry.reset();
         self.due.clear();
     }
 
-    /// When [`RetrySet::take`] has something to give.
+    /// When [`RetrySet::take`] is due.
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
         self.retry.at
     }
 
-    /// Is there nothing to try again?
+    /// Tells whether there is nothing to retry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.due.is_empty()
     }
 
-    /// Failed, for the first time in a row or not; the first time makes the delay short
-    /// again.
+    /// Adds a failure. The first one in a row resets the delay.
     pub fn add(&mut self, now: Instant, key: K, is_first_time: bool) {
         self.due.insert(key);
         if is_first_time {
@@ -99,21 +96,21 @@ impl<K: Ord> RetrySet<K> {
         }
     }
 
-    /// Something happened that may have mended it.
+    /// Retries soon: something has happened that may have fixed it.
     pub fn hasten(&mut self, now: Instant, key: K) {
         self.due.insert(key);
         let soon = now + Backoff::LEAST;
         self.retry.at = Some(self.retry.at.map_or(soon, |at| at.min(soon)));
     }
 
-    /// No need to ask about this one any more.
+    /// Drops one retry.
     pub fn remove(&mut self, key: &K) {
         if self.due.remove(key) && self.due.is_empty() {
             self.clear();
         }
     }
 
-    /// What is due now, if anything.
+    /// Takes everything, if it is due.
     pub fn take(&mut self, now: Instant) -> BTreeSet<K> {
         if self.retry.take(now) { std::mem::take(&mut self.due) } else { BTreeSet::new() }
     }
@@ -173,7 +170,7 @@ mod tests {
         assert_eq!(set.deadline(), Some(now + Backoff::LEAST));
         set.remove(&"b");
         assert_eq!(set.deadline(), None);
-        // What goes wrong next begins anew.
+        // The next failure starts with the least delay.
         set.add(now, "a", false);
         assert!(set.deadline().unwrap() - now <= Backoff::LEAST);
     }

@@ -5,22 +5,22 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::{Handle, Signals as Incoming};
 use std::collections::BTreeSet;
 
-/// What the outside world asks of a daemon.
+/// What a signal asks of a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// TERM or INT: stop cleanly.
     Stop,
-    /// HUP: read again and apply again, now.
+    /// HUP: read and apply everything again, now.
     Refresh,
 }
 
-/// Catches signals for as long as it lives.
+/// Catches signals as long as it lives.
 ///
-/// A file that may not grow any further (`ulimit -f`) is from then on an error of the
-/// write, as a full disk is, and not the end of the process.
+/// It also catches XFSZ: with a file size limit (`ulimit -f`) a write fails as on a full
+/// disk, instead of ending the process.
 #[derive(Debug)]
 pub struct Signals {
-    // Above the worker: closing the handle is what ends the thread.
+    // Above the worker: closing the handle ends the thread.
     _closer: Closer,
     _worker: Worker,
 }
@@ -37,19 +37,19 @@ impl Drop for Closer {
 impl Signals {
     /// Turns TERM, INT and HUP into events; `post` is called for each.
     ///
-    /// The first TERM or INT is an event; the second one ends the process at once,
-    /// as if it had never been caught: who asks twice has no time left.
+    /// The first TERM or INT is an event. The second one ends the process at once, as if
+    /// it were not caught: its sender does not want to wait.
     ///
     /// # Errors
     ///
-    /// When the handlers can't be installed.
+    /// If the handlers can't be installed.
     pub fn listen(post: impl Fn(Signal) + Send + 'static) -> std::io::Result<Self> {
         let mut is_stopping = false;
         Self::catch(&[SIGTERM, SIGINT, SIGHUP], move |signal| {
             if signal == SIGHUP {
                 post(Signal::Refresh);
             } else if is_stopping {
-                // Only fails for signals that can't be caught.
+                // This fails only for signals that can't be caught.
                 drop(signal_hook::low_level::emulate_default_handler(signal));
             } else {
                 is_stopping = true;
@@ -58,15 +58,14 @@ impl Signals {
         })
     }
 
-    /// Posts the numbers of the given signals as they come, all of them, for a loop that
-    /// decides itself what each means and how often.
+    /// Posts the number of each of the given signals, every time, for a loop that decides
+    /// itself what they mean.
     ///
     /// Signals of one kind that come faster than they are posted are posted once.
     ///
     /// # Errors
     ///
-    /// When the handlers can't be installed. There can be none for KILL, STOP and the
-    /// signals of a fault.
+    /// If the handlers can't be installed, as for KILL, STOP and the signals of a fault.
     pub fn forward(signals: &[i32], post: impl Fn(i32) + Send + 'static) -> std::io::Result<Self> {
         Self::catch(signals, post)
     }
@@ -78,8 +77,8 @@ impl Signals {
             return Err(std::io::ErrorKind::InvalidInput.into());
         }
         let mut caught = asked.clone();
-        // Whoever wrote has the error. To ignore the signal instead would be inherited by
-        // the commands that we run.
+        // The write returns the error. An ignored signal would be inherited by the commands
+        // that we run.
         caught.insert(SIGXFSZ);
         let mut incoming = Incoming::new(&caught)?;
         let closer = Closer(incoming.handle());
@@ -111,7 +110,7 @@ mod tests {
             (nix::sys::signal::SIGUSR2, signals[1]),
             (nix::sys::signal::SIGUSR2, signals[1]),
         ] {
-            // Caught, and told to nobody.
+            // It is caught and not posted.
             raise(nix::sys::signal::SIGXFSZ).unwrap();
             raise(signal).unwrap();
             let patience = farm_harness::patience(Duration::from_secs(20));
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_handler_can_catch_is_an_error() {
+    fn a_signal_that_cannot_be_caught_is_an_error() {
         let kill = signal_hook::consts::SIGKILL;
         assert!(Signals::forward(&[kill], |_| {}).is_err());
     }

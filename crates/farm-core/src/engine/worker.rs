@@ -2,10 +2,10 @@
 
 use std::thread::{Builder, JoinHandle};
 
-/// A thread that belongs to a value and is joined when that value goes.
+/// A thread that is joined when its owner is dropped.
 ///
-/// Its owner must be able to end it: keep the sender that feeds it *above* the
-/// worker in the struct, so that it is dropped first.
+/// The owner must be able to end it: keep the sender that feeds it *above* the worker in
+/// the struct, so that it is dropped first.
 #[derive(Debug)]
 pub struct Worker {
     handle: Option<JoinHandle<()>>,
@@ -16,14 +16,14 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// When the system has no thread to give.
+    /// If the system can't create a thread.
     pub fn start(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Self> {
         let handle = Builder::new().name(name.to_owned()).spawn(work)?;
         Ok(Self { handle: Some(handle) })
     }
 
-    /// Lets the thread end by itself: for one that waits in a call nothing can
-    /// interrupt, such as a look-up of a name.
+    /// Detaches the thread: for one in a call that can't be interrupted, such as a name
+    /// look-up.
     pub fn leave(mut self) {
         self.handle = None;
     }
@@ -32,7 +32,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         let Some(handle) = self.handle.take() else { return };
-        // A worker may hold the last reference to its own owner; it cannot wait for itself.
+        // A worker may hold the last reference to its owner, and can't join itself.
         if handle.thread().id() != std::thread::current().id() && handle.join().is_err() {
             log::error!("a worker thread panicked");
         }

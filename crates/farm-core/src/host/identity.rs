@@ -1,4 +1,4 @@
-//! Who this host is.
+//! The name and the address of this host.
 
 use nix::ifaddrs::getifaddrs;
 use nix::unistd::gethostname;
@@ -11,13 +11,13 @@ const ROUTES_BYTES_MAX: u64 = 16 << 20;
 const FLAG_UP: u32 = 0x1;
 const FLAG_REJECT: u32 = 0x200;
 
-/// Why the host does not know itself.
+/// Why the name or the address of this host is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// The host has a name that is no text.
+    /// The host name is not text.
     #[error("the host name is not UTF-8")]
     NameNotText,
-    /// No route leads everywhere.
+    /// There is no default route.
     #[error("this host has no default route")]
     NoDefaultRoute,
     /// The interface of the default route has no IPv4 address.
@@ -26,12 +26,12 @@ pub enum IdentityError {
         /// The interface.
         interface: String,
     },
-    /// The system said no.
+    /// A system call failed.
     #[error("cannot read {what}")]
     Io {
-        /// What was asked for.
+        /// What was read.
         what: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
@@ -40,15 +40,15 @@ pub enum IdentityError {
 ///
 /// # Errors
 ///
-/// When the kernel does not tell, or not as text.
+/// If the kernel does not return one, or one that is not UTF-8.
 pub fn host_name() -> Result<String, IdentityError> {
     let name =
         gethostname().map_err(|e| IdentityError::Io { what: "the host name", source: e.into() })?;
     name.into_string().map_err(|_| IdentityError::NameNotText)
 }
 
-/// The IPv4 address by which this host reaches the world: the first one of the
-/// interface that the default route with the lowest metric goes out by.
+/// The main IPv4 address of this host: the first one of the interface of the default
+/// route with the lowest metric.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ fn default_interface(table: &str) -> Option<&str> {
         (is_default && is_usable).then_some((metric.parse::<u32>().ok()?, interface))
     };
     let routes = table.lines().skip(1).filter_map(route);
-    // The first one of several equal ones, as the kernel does.
+    // Of equal ones the first, as in the kernel.
     routes.min_by_key(|(metric, _)| *metric).map(|(_, interface)| interface)
 }
 
@@ -112,7 +112,7 @@ mod tests {
                 ],
                 Some("eth1"),
             ),
-            // Half of everything is not everything (as some tunnels set it up).
+            // Half of the addresses is no default route (some tunnels use two such routes).
             (vec![route("tun0", "00000000", "0003", "0", "00000080")], None),
             (vec![route("lo", "00000000", "0200", "4294967295", "00000000")], None),
             (vec!["eth0 00000000\n".to_owned(), "\u{fffd}\n".to_owned()], None),

@@ -1,7 +1,7 @@
-//! One holder per name on this machine.
+//! Locks with one holder per name on this host.
 //!
-//! **Invariant.** The kernel gives the lock back when its holder dies, however it
-//! dies: a name in the abstract socket namespace leaves nothing behind.
+//! **Invariant.** The kernel releases the lock when its holder dies, however it dies: a
+//! name in the abstract socket namespace leaves nothing behind.
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -13,19 +13,19 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::{Duration, Instant};
 
-/// The kernel takes 107 bytes; the digest and the prefix need their part.
+/// The kernel allows 107 bytes, some of which the digest and the prefix need.
 const READABLE_BYTES_MAX: usize = 56;
 
-/// Why the lock is not ours.
+/// Why the lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Somebody else has it.
+    /// Another process holds it.
     #[error("held by {}", process(*.pid))]
     Held {
-        /// Who, if the kernel tells: not across the walls of a container.
+        /// Its pid, unless it is in another pid namespace.
         pid: Option<i32>,
     },
-    /// The system said no.
+    /// A system call failed.
     #[error("cannot take the local lock")]
     Io(#[source] io::Error),
 }
@@ -34,22 +34,22 @@ fn process(pid: Option<i32>) -> String {
     pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
-/// A name that is ours while this lives.
+/// A lock that is held as long as this lives.
 #[derive(Debug)]
 pub struct HostLock {
-    // Closed on exec, so no child holds on to the lock.
+    // Closed on exec, so that no child keeps the lock.
     _listener: UnixListener,
 }
 
 impl HostLock {
-    /// Takes the lock of this name, or says who has it.
+    /// Takes the lock of this name, or says who holds it.
     ///
-    /// The namespace is that of the network: two containers with networks of
-    /// their own do not see each other's locks.
+    /// Names belong to the network namespace: two containers with separate networks do not
+    /// see each other's locks.
     ///
     /// # Errors
     ///
-    /// [`LockError::Held`] if it is taken.
+    /// [`LockError::Held`] if another process holds it.
     pub fn take(name: &str) -> Result<Self, LockError> {
         let address = address_of(name);
         let bound = SocketAddr::from_abstract_name(&address)
@@ -65,12 +65,12 @@ impl HostLock {
 }
 
 impl HostLock {
-    /// As [`HostLock::take`], but a holder that is just ending is waited for, until
-    /// then: one that was killed keeps the lock until the kernel is done with it.
+    /// As [`HostLock::take`], but waits until then for a holder that is just ending: a
+    /// killed process keeps the lock until the kernel has closed its descriptors.
     ///
     /// # Errors
     ///
-    /// [`LockError::Held`] by one that lives on.
+    /// [`LockError::Held`] if the holder lives on.
     pub fn take_by(name: &str, until: Instant) -> Result<Self, LockError> {
         loop {
             let outcome = Self::take(name);
@@ -82,41 +82,41 @@ impl HostLock {
     }
 }
 
-/// Waits for the holder to end. What it listens with ends with it, and so does a
-/// connection that it has never accepted.
+/// Waits for the holder to end. The kernel then closes its socket, and with it a
+/// connection that was never accepted.
 fn ends_by(address: &[u8], until: Instant) -> bool {
-    let asking = match call(address) {
-        Ok(asking) => asking,
-        // It has ended since.
+    let connection = match connect_to_holder(address) {
+        Ok(connection) => connection,
+        // The holder has ended meanwhile.
         Err(Errno::ECONNREFUSED) => return Instant::now() < until,
         Err(_) => return false,
     };
-    let mut fds = [PollFd::new(asking.as_fd(), PollFlags::POLLIN)];
-    // Rounded up, so that the wait is never cut short.
+    let mut fds = [PollFd::new(connection.as_fd(), PollFlags::POLLIN)];
+    // Rounded up, so that the wait is never too short.
     let wait = until.saturating_duration_since(Instant::now()) + Duration::from_nanos(999_999);
     let timeout = PollTimeout::try_from(wait.as_millis()).unwrap_or(PollTimeout::MAX);
     poll(&mut fds, timeout).is_ok_and(|ready| ready > 0)
 }
 
-/// Connects to the holder, who accepts nobody: its queue may be full, so never wait for it.
-fn call(address: &[u8]) -> nix::Result<OwnedFd> {
+/// Connects to the holder without waiting: it accepts no connection, and its queue may be
+/// full.
+fn connect_to_holder(address: &[u8]) -> nix::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let asking = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    connect(asking.as_raw_fd(), &UnixAddr::new_abstract(address)?)?;
-    Ok(asking)
+    let connection = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    connect(connection.as_raw_fd(), &UnixAddr::new_abstract(address)?)?;
+    Ok(connection)
 }
 
-/// Asks the kernel who listens there.
+/// The pid of the process that listens there.
 fn holder(address: &[u8]) -> nix::Result<i32> {
-    let asking = call(address)?;
-    match getsockopt(&asking, PeerCredentials)?.pid() {
+    let connection = connect_to_holder(address)?;
+    match getsockopt(&connection, PeerCredentials)?.pid() {
         0 => Err(Errno::ESRCH),
         pid => Ok(pid),
     }
 }
 
-/// A short name that no other name shares: the start of it to be read by people,
-/// and a digest of all of it.
+/// A short unique name: the start of the name for readers, and a digest of all of it.
 fn address_of(name: &str) -> Vec<u8> {
     let mut end = name.len().min(READABLE_BYTES_MAX);
     while !name.is_char_boundary(end) {
@@ -125,8 +125,8 @@ fn address_of(name: &str) -> Vec<u8> {
     format!("zkjoin:{}:{:032x}", &name[..end], digest(name.as_bytes())).into_bytes()
 }
 
-/// FNV-1a with 128 bits: the same on every build, unlike the hashers of the
-/// standard library. Who could forge a clash could also just take the lock.
+/// FNV-1a with 128 bits: the same in every build, unlike the hashers of the standard
+/// library. A forged collision is no threat: its author could as well take the lock.
 fn digest(bytes: &[u8]) -> u128 {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
@@ -158,7 +158,7 @@ mod tests {
             }
         }
         drop(lock);
-        // A child that another test has just forked has it until it is executed.
+        // A child that another test has just forked keeps the lock until its exec.
         drop(eventually("the lock is free", || HostLock::take(&name)));
     }
 
@@ -185,7 +185,7 @@ mod tests {
     fn asking_a_thousand_times_never_blocks() {
         let name = unique("crowded");
         let _lock = HostLock::take(&name).unwrap();
-        // More than the queue of a listener takes; who comes later learns no pid.
+        // More than the queue of a listener holds; later callers get no pid.
         for _ in 0..5000 {
             assert!(matches!(HostLock::take(&name), Err(LockError::Held { .. })));
         }
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_lock_does_not_outlive_a_holder_that_was_killed() {
-        // This very test, run by itself, is the holder.
+        // This test, in a process of its own, is the holder.
         if let Ok(name) = std::env::var(CHILD) {
             let _lock = HostLock::take(&name).unwrap();
             let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();

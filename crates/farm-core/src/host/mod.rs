@@ -1,4 +1,4 @@
-//! This machine: its name, its address, and locks that one process of it can hold.
+//! This host: its name, its address, and locks that one of its processes can hold.
 
 pub mod identity;
 pub mod lock;

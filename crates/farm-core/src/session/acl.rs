@@ -87,7 +87,7 @@ fn pieces(text: &str) -> Vec<&str> {
 }
 
 fn entry(piece: &str) -> Result<Entry, AclError> {
-    let wrong = |fault| AclError { piece: shown(piece), fault };
+    let wrong = |fault| AclError { piece: without_secret(piece), fault };
     // Neither the scheme nor the permissions have a colon: all between them is the id.
     let ends = piece.split_once(':').zip(piece.rsplit_once(':'));
     let Some(((scheme, _), (front, letters))) = ends else {
@@ -121,7 +121,7 @@ fn entry(piece: &str) -> Result<Entry, AclError> {
 }
 
 /// The piece without what follows `digest:`, which may be a password instead of its hash.
-fn shown(piece: &str) -> String {
+fn without_secret(piece: &str) -> String {
     const SECRET: &str = "digest:";
     piece
         .find(SECRET)

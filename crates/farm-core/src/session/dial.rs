@@ -275,7 +275,8 @@ impl Dialer {
         match (stream.advance_handshake(), &self.tls) {
             (Ok(true), _) => {
                 if let Some((version, cipher)) = stream.negotiated() {
-                    log::debug!(server:% = candidate.address, version, cipher; "TLS handshake done");
+                    let server = candidate.address;
+                    log::debug!(server:%, version, cipher; "TLS handshake done");
                 }
                 Ok(StepOutcome::Done(stream))
             }

@@ -1,6 +1,6 @@
 //! One operation and a deadline, as command line tools work.
 
-use crate::guest::{Guest, PATIENCE, config, path, timed};
+use crate::fixture::{Fixture, WAIT_MAX, options, path, timed};
 use farm_core::session::{SessionError, Watch};
 use farm_harness::{FakeServer, free_port, op, patience};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,10 +12,10 @@ use std::time::Duration;
 fn call_repeats_a_read_over_cuts() {
     let server = FakeServer::start();
     server.put("/a", b"1");
-    let mut guest = Guest::open(&[&server.addr()]);
+    let mut fixture = Fixture::open(&[&server.addr()]);
     server.drop_before_apply(op::GET_DATA);
     server.drop_before_apply(op::GET_DATA);
-    let read = guest.session.call(PATIENCE, |client| client.get(&path("/a"), Watch::No));
+    let read = fixture.session.call(WAIT_MAX, |client| client.get(&path("/a"), Watch::No));
     assert_eq!(read.unwrap().data, b"1");
     assert_eq!(server.connections_accepted(), 3);
 }
@@ -24,9 +24,9 @@ fn call_repeats_a_read_over_cuts() {
 fn call_goes_on_in_a_new_session_after_an_expiry() {
     let server = FakeServer::start();
     server.put("/a", b"1");
-    let (mut guest, session) = Guest::at(&server);
+    let (mut fixture, session) = Fixture::at(&server);
     server.before_reply(op::GET_DATA, move |server| assert!(server.expire(session.0)));
-    let read = guest.session.call(PATIENCE, |client| {
+    let read = fixture.session.call(WAIT_MAX, |client| {
         client.get(&path("/a"), Watch::No).map(|znode| (znode.data, client.session()))
     });
     let (data, now) = read.unwrap();
@@ -35,11 +35,11 @@ fn call_goes_on_in_a_new_session_after_an_expiry() {
 }
 
 #[test]
-fn call_ends_in_time_when_nobody_is_there() {
-    let mut guest = Guest::open(&[&format!("127.0.0.1:{}", free_port())]);
+fn call_ends_in_time_without_a_server() {
+    let mut fixture = Fixture::open(&[&format!("127.0.0.1:{}", free_port())]);
     let wait = Duration::from_millis(500);
     let (outcome, took) =
-        timed(|| guest.session.call(wait, |client| client.get(&path("/a"), Watch::No)));
+        timed(|| fixture.session.call(wait, |client| client.get(&path("/a"), Watch::No)));
     let Err(SessionError::Unreachable { trouble: Some(_), .. }) = outcome else {
         panic!("{outcome:?}")
     };
@@ -48,23 +48,23 @@ fn call_ends_in_time_when_nobody_is_there() {
 
 #[test]
 fn call_ends_early_when_the_session_has_given_up() {
-    let mut config = config(&[&format!("127.0.0.1:{}", free_port())]);
-    config.rounds_max = Some(2);
-    let mut guest = Guest::open_with(config);
+    let mut options = options(&[&format!("127.0.0.1:{}", free_port())]);
+    options.rounds_max = Some(2);
+    let mut fixture = Fixture::open_with(options);
     let (outcome, took) =
-        timed(|| guest.session.call(PATIENCE, |client| client.get(&path("/a"), Watch::No)));
+        timed(|| fixture.session.call(WAIT_MAX, |client| client.get(&path("/a"), Watch::No)));
     assert!(matches!(outcome, Err(SessionError::Unreachable { .. })), "{outcome:?}");
-    assert!(took < PATIENCE / 2, "{took:?}");
+    assert!(took < WAIT_MAX / 2, "{took:?}");
 }
 
 #[test]
 fn call_ends_in_time_when_the_server_falls_silent() {
     let server = FakeServer::start();
-    let (mut guest, _) = Guest::at(&server);
+    let (mut fixture, _) = Fixture::at(&server);
     server.stall();
     let wait = Duration::from_millis(1800);
     let (outcome, took) =
-        timed(|| guest.session.call(wait, |client| client.get(&path("/"), Watch::No)));
+        timed(|| fixture.session.call(wait, |client| client.get(&path("/"), Watch::No)));
     assert!(matches!(outcome, Err(SessionError::Overdue(_))), "{outcome:?}");
     assert!(took >= wait && took < wait + patience(Duration::from_secs(1)), "{took:?}");
 }
@@ -72,10 +72,10 @@ fn call_ends_in_time_when_the_server_falls_silent() {
 #[test]
 fn call_does_not_repeat_what_was_answered() {
     let server = FakeServer::start();
-    let mut guest = Guest::open(&[&server.addr()]);
+    let mut fixture = Fixture::open(&[&server.addr()]);
     let count = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&count);
-    let outcome = guest.session.call(PATIENCE, move |client| {
+    let outcome = fixture.session.call(WAIT_MAX, move |client| {
         counter.fetch_add(1, Ordering::Relaxed);
         client.get(&path("/missing"), Watch::No)
     });
@@ -86,16 +86,16 @@ fn call_does_not_repeat_what_was_answered() {
 #[test]
 fn call_panics_when_its_operation_does() {
     let server = FakeServer::start();
-    let mut guest = Guest::open(&[&server.addr()]);
+    let mut fixture = Fixture::open(&[&server.addr()]);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        guest.session.call::<()>(PATIENCE, |_| panic!("a bug in an operation"))
+        fixture.session.call::<()>(WAIT_MAX, |_| panic!("a bug in an operation"))
     }));
     assert_eq!(outcome.unwrap_err().downcast_ref(), Some(&"a bug in an operation"));
 }
 
 #[test]
-fn call_takes_any_patience() {
+fn call_takes_any_timeout() {
     let server = FakeServer::start();
-    let mut guest = Guest::open(&[&server.addr()]);
-    guest.session.call(Duration::MAX, |client| client.get(&path("/"), Watch::No)).unwrap();
+    let mut fixture = Fixture::open(&[&server.addr()]);
+    fixture.session.call(Duration::MAX, |client| client.get(&path("/"), Watch::No)).unwrap();
 }

@@ -1,6 +1,6 @@
-//! Entries, edits and sizes over links that break and beside others who do the same.
+//! Entries, edits and sizes over connections that break and with concurrent writers.
 
-use crate::guest::{Guest, PATIENCE, Stop, path};
+use crate::fixture::{Fixture, Stop, WAIT_MAX, path};
 use farm_core::farm::{
     Absent, Claim, Edit, EditError, claim, edit_record, edit_znode, keep_size, look, share,
 };
@@ -19,15 +19,15 @@ fn claim_entry(client: &Client) -> Result<Claim, SessionError> {
 #[test]
 fn claim_creates_the_entry_and_the_farm_above_it() {
     let server = FakeServer::start();
-    let (guest, session) = Guest::at(&server);
-    let Claim::Ours { znode, replaced: None } = guest.run(claim_entry).unwrap() else {
+    let (fixture, session) = Fixture::at(&server);
+    let Claim::Ours { znode, replaced: None } = fixture.run(claim_entry).unwrap() else {
         panic!("not ours")
     };
     assert_eq!((znode.data, znode.stat.ephemeral_owner), (b"mine".to_vec(), session.0));
     server.put(ENTRY, b"changed");
-    assert_eq!(guest.hint(), (ENTRY.to_owned(), Change::Data));
-    // Ours already: left as it is.
-    let Claim::Ours { znode, replaced: None } = guest.run(claim_entry).unwrap() else {
+    assert_eq!(fixture.hint(), (ENTRY.to_owned(), Change::Data));
+    // It is ours already, and is left as it is.
+    let Claim::Ours { znode, replaced: None } = fixture.run(claim_entry).unwrap() else {
         panic!("not ours")
     };
     assert_eq!(znode.data, b"changed");
@@ -37,13 +37,13 @@ fn claim_creates_the_entry_and_the_farm_above_it() {
 fn claim_finds_its_own_work_after_a_create_that_was_cut() {
     let server = FakeServer::start();
     server.put("/farm", b"");
-    let (guest, session) = Guest::at(&server);
+    let (fixture, session) = Fixture::at(&server);
     server.before_reply(op::CREATE, FakeServer::cut);
-    let first = guest.run(claim_entry);
+    let first = fixture.run(claim_entry);
     assert!(matches!(first, Err(SessionError::Disconnected)), "{first:?}");
-    guest.suspended();
-    guest.connected_again();
-    let again = guest.run(claim_entry).unwrap();
+    fixture.suspended();
+    fixture.connected_again();
+    let again = fixture.run(claim_entry).unwrap();
     assert!(matches!(again, Claim::Ours { .. }), "{again:?}");
     assert_eq!(server.owner(ENTRY), Some(session.0));
 }
@@ -54,11 +54,11 @@ fn claim_leaves_what_belongs_to_another_and_watches_it() {
     let other = server.open_session(Duration::from_secs(40));
     server.put("/farm", b"");
     server.put_ephemeral(ENTRY, b"theirs", other);
-    let (guest, _) = Guest::at(&server);
-    let Claim::Taken { znode } = guest.run(claim_entry).unwrap() else { panic!("not taken") };
+    let (fixture, _) = Fixture::at(&server);
+    let Claim::Taken { znode } = fixture.run(claim_entry).unwrap() else { panic!("not taken") };
     assert_eq!(znode.data, b"theirs");
     assert!(server.expire(other));
-    assert_eq!(guest.hint(), (ENTRY.to_owned(), Change::Deleted));
+    assert_eq!(fixture.hint(), (ENTRY.to_owned(), Change::Deleted));
 }
 
 #[test]
@@ -67,8 +67,8 @@ fn claim_replaces_a_left_over_entry_without_a_gap() {
     let dead = server.open_session(Duration::from_secs(40));
     server.put("/farm", b"");
     server.put_ephemeral(ENTRY, b"left over", dead);
-    let (guest, session) = Guest::at(&server);
-    let (observer, _) = Guest::at(&server);
+    let (fixture, session) = Fixture::at(&server);
+    let (observer, _) = Fixture::at(&server);
     let stop = Stop::new();
     let is_done = stop.watch();
     let seen = observer.start(move |client| {
@@ -79,8 +79,8 @@ fn claim_replaces_a_left_over_entry_without_a_gap() {
         }
         Ok::<u32, SessionError>(count)
     });
-    assert!(server.wait_for(PATIENCE, |view| view.count(op::GET_DATA) > 0), "it looks");
-    let Claim::Ours { znode, replaced: Some(replaced) } = guest.run(claim_entry).unwrap() else {
+    assert!(server.wait_for(WAIT_MAX, |view| view.count(op::GET_DATA) > 0), "it reads");
+    let Claim::Ours { znode, replaced: Some(replaced) } = fixture.run(claim_entry).unwrap() else {
         panic!("not replaced")
     };
     assert_eq!((znode.stat.ephemeral_owner, replaced.data), (session.0, b"left over".to_vec()));
@@ -88,7 +88,7 @@ fn claim_replaces_a_left_over_entry_without_a_gap() {
     assert!(server.expire(dead));
     assert_eq!(server.owner(ENTRY), Some(session.0));
     drop(stop);
-    assert!(seen.recv_timeout(PATIENCE).unwrap().expect("nobody sees it missing") > 0);
+    assert!(seen.recv_timeout(WAIT_MAX).unwrap().expect("it is never missing") > 0);
     assert_eq!(server.requests().iter().filter(|seen| seen.opcode == op::DELETE).count(), 0);
 }
 
@@ -98,29 +98,29 @@ fn claim_of_a_left_over_entry_survives_a_cut_and_a_race() {
     let dead = server.open_session(Duration::from_secs(40));
     server.put("/farm", b"");
     server.put_ephemeral(ENTRY, b"left over", dead);
-    let (guest, session) = Guest::at(&server);
-    // Somebody changes it between our reading and our replacing.
+    let (fixture, session) = Fixture::at(&server);
+    // Another client changes it between our read and our replacement.
     server.before_reply(op::GET_DATA, |server| server.put(ENTRY, b"left over"));
     server.before_reply(op::MULTI, |_| {});
     server.before_reply(op::MULTI, FakeServer::cut);
-    let first = guest.run(claim_entry);
+    let first = fixture.run(claim_entry);
     assert!(matches!(first, Err(SessionError::Disconnected)), "{first:?}");
-    guest.suspended();
-    guest.connected_again();
-    assert!(matches!(guest.run(claim_entry).unwrap(), Claim::Ours { .. }));
+    fixture.suspended();
+    fixture.connected_again();
+    assert!(matches!(fixture.run(claim_entry).unwrap(), Claim::Ours { .. }));
     assert_eq!(server.owner(ENTRY), Some(session.0));
 }
 
 #[test]
 fn claims_of_many_sessions_end_with_one_owner() {
     let server = FakeServer::start();
-    let guests: Vec<_> = (0..6).map(|_| Guest::at(&server)).collect();
+    let fixtures: Vec<_> = (0..6).map(|_| Fixture::at(&server)).collect();
     let never = |client: &Client| claim(client, &path(ENTRY), b"", |_: &Znode| false);
-    let claims: Vec<_> = guests.iter().map(|(guest, _)| guest.start(never)).collect();
+    let claims: Vec<_> = fixtures.iter().map(|(fixture, _)| fixture.start(never)).collect();
     let outcomes: Vec<Claim> =
-        claims.iter().map(|claim| claim.recv_timeout(PATIENCE).unwrap().unwrap()).collect();
+        claims.iter().map(|claim| claim.recv_timeout(WAIT_MAX).unwrap().unwrap()).collect();
     let owner = server.owner(ENTRY).unwrap();
-    for ((_, session), outcome) in guests.iter().zip(&outcomes) {
+    for ((_, session), outcome) in fixtures.iter().zip(&outcomes) {
         assert_eq!(matches!(outcome, Claim::Ours { .. }), session.0 == owner, "{outcome:?}");
     }
 }
@@ -128,23 +128,23 @@ fn claims_of_many_sessions_end_with_one_owner() {
 #[test]
 fn look_leaves_a_watch_whether_the_entry_is_there_or_not() {
     let server = FakeServer::start();
-    let (guest, _) = Guest::at(&server);
-    assert_eq!(guest.run(|client| look(client, &path("/a"))).unwrap(), None);
+    let (fixture, _) = Fixture::at(&server);
+    assert_eq!(fixture.run(|client| look(client, &path("/a"))).unwrap(), None);
     server.put("/a", b"1");
-    assert_eq!(guest.hint(), ("/a".to_owned(), Change::Created));
-    assert!(guest.run(|client| look(client, &path("/a"))).unwrap().is_some());
+    assert_eq!(fixture.hint(), ("/a".to_owned(), Change::Created));
+    assert!(fixture.run(|client| look(client, &path("/a"))).unwrap().is_some());
     server.delete("/a");
-    assert_eq!(guest.hint(), ("/a".to_owned(), Change::Deleted));
+    assert_eq!(fixture.hint(), ("/a".to_owned(), Change::Deleted));
 }
 
-/// Adds one to a field of its own and one to a field of all, again after every cut.
+/// Adds one to a field of its own and to a shared field, again after every cut.
 fn count_up(client: &Client, own: &str, times: u32) -> u32 {
     let (own, mut cuts) = (FieldPath::parse(own).unwrap(), 0);
     for wanted in 1..=times {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + WAIT_MAX;
         loop {
             let edited = edit_record(client, &path("/farm"), until, |record| {
-                // Done already, by the attempt whose answer was lost.
+                // Done already by the attempt whose answer was lost.
                 if record.get(&own) == Some(&Value::from(wanted)) {
                     return Ok(());
                 }
@@ -171,18 +171,18 @@ fn no_edit_is_lost_under_contention_and_cuts() {
     const EDITS: u32 = 10;
     let server = FakeServer::start();
     server.put("/farm", b"");
-    let guests: Vec<_> = (0..WRITERS).map(|_| Guest::at(&server).0).collect();
+    let fixtures: Vec<_> = (0..WRITERS).map(|_| Fixture::at(&server).0).collect();
     server.before_reply(op::SET_DATA, FakeServer::cut);
     server.drop_before_apply(op::SET_DATA);
     let writers: Vec<_> = (0..)
-        .zip(&guests)
-        .map(|(number, guest): (u32, _)| {
-            guest.start(move |client| count_up(client, &format!("writer{number}"), EDITS))
+        .zip(&fixtures)
+        .map(|(number, fixture): (u32, _)| {
+            fixture.start(move |client| count_up(client, &format!("writer{number}"), EDITS))
         })
         .collect();
     let mut cuts = 0;
     for writer in writers {
-        cuts += writer.recv_timeout(PATIENCE).unwrap();
+        cuts += writer.recv_timeout(WAIT_MAX).unwrap();
     }
     assert!(cuts > 0, "nobody was cut");
     let record = farm_core::codec::json::decode_znode(&server.get("/farm").unwrap()).unwrap();
@@ -194,15 +194,15 @@ fn no_edit_is_lost_under_contention_and_cuts() {
 }
 
 #[test]
-fn edit_ends_in_time_when_others_are_always_quicker() {
+fn edit_ends_in_time_when_other_writers_are_always_faster() {
     let server = FakeServer::start();
     server.put("/farm", b"{}");
-    let (guest, _) = Guest::at(&server);
+    let (fixture, _) = Fixture::at(&server);
     let until = Instant::now() + Duration::from_millis(300);
     for _ in 0..200 {
         server.before_reply(op::GET_DATA, |server| server.put("/farm", b"{\"other\":1}"));
     }
-    let edited = guest.run(move |client| {
+    let edited = fixture.run(move |client| {
         edit_record(client, &path("/farm"), until, |record| {
             record.set(&FieldPath::parse("mine").unwrap(), Value::from(1)).unwrap();
             Ok::<(), Infallible>(())
@@ -213,26 +213,26 @@ fn edit_ends_in_time_when_others_are_always_quicker() {
 }
 
 #[test]
-fn size_is_the_most_hosts_however_many_count_at_once() {
+fn size_is_the_most_hosts_with_any_number_of_concurrent_counts() {
     const HOSTS: usize = 6;
     let server = FakeServer::start();
     server.put("/farm/common", b"");
     server.put("/farm", b"{\"size\":2,\"other\":\"kept\"}");
-    let guests: Vec<_> = (0..HOSTS).map(|_| Guest::at(&server).0).collect();
-    let sizes: Vec<_> = guests
+    let fixtures: Vec<_> = (0..HOSTS).map(|_| Fixture::at(&server).0).collect();
+    let sizes: Vec<_> = fixtures
         .iter()
         .enumerate()
-        .map(|(number, guest)| {
+        .map(|(number, fixture)| {
             server.put(&format!("/farm/host{number}"), b"");
-            guest.start(|client| keep_size(client, &path("/farm")))
+            fixture.start(|client| keep_size(client, &path("/farm")))
         })
         .collect();
     for size in sizes {
-        size.recv_timeout(PATIENCE).unwrap().unwrap();
+        size.recv_timeout(WAIT_MAX).unwrap().unwrap();
     }
     assert_eq!(server.get("/farm"), Some(b"{\"other\":\"kept\",\"size\":6}".to_vec()));
     server.delete("/farm/host0");
-    guests[0].run(|client| keep_size(client, &path("/farm"))).unwrap();
+    fixtures[0].run(|client| keep_size(client, &path("/farm"))).unwrap();
     assert_eq!(server.get("/farm"), Some(b"{\"other\":\"kept\",\"size\":6}".to_vec()));
 }
 
@@ -241,8 +241,8 @@ fn size_of_a_farm_with_a_malformed_record_is_left_alone() {
     let server = FakeServer::start();
     server.put("/farm/a", b"");
     server.put("/farm", b"{oops");
-    let (guest, _) = Guest::at(&server);
-    guest.run(|client| keep_size(client, &path("/farm"))).unwrap();
+    let (fixture, _) = Fixture::at(&server);
+    fixture.run(|client| keep_size(client, &path("/farm"))).unwrap();
     assert_eq!(server.get("/farm"), Some(b"{oops".to_vec()));
 }
 
@@ -253,7 +253,7 @@ fn every_write_is_settled_by_its_repetition() {
     let create_it: Write = |client| client.create_all(&path("/farm/below/deeper"));
     let size_it: Write = |client| keep_size(client, &path("/farm")).map(drop);
     let edit = |client: &Client| {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + WAIT_MAX;
         let change = |record: &mut Record, _: Option<&Stat>| {
             record.set(&FieldPath::parse("n").unwrap(), 1.into()).map(Edit::Write)
         };
@@ -284,10 +284,10 @@ fn every_write_is_settled_by_its_repetition() {
             } else {
                 server.drop_before_apply(opcode);
             }
-            let (mut guest, _) = Guest::at(&server);
-            let first = guest.run(write);
+            let (mut fixture, _) = Fixture::at(&server);
+            let first = fixture.run(write);
             assert!(matches!(first, Err(SessionError::Disconnected)), "{at}: {first:?}");
-            guest.session.call(PATIENCE, write).unwrap();
+            fixture.session.call(WAIT_MAX, write).unwrap();
             let stands = server.get(at).map(|data| String::from_utf8(data).unwrap());
             assert_eq!(stands.as_deref(), expected, "{at}, done at first: {is_done}");
         }

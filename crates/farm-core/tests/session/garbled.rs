@@ -1,40 +1,39 @@
-//! Servers that send what no server sends.
-
-use crate::guest::{Guest, PATIENCE, path};
+//! Servers that violate the protocol.
+use crate::fixture::{Fixture, WAIT_MAX, path};
 use farm_core::session::{Event, Watch};
 use farm_harness::{FakeServer, Garble};
 use std::time::Duration;
 
-/// A running session meets the damage, reads on, and stays the same one.
+/// A connected session gets a garbled frame, and survives.
 fn survives(garble: Garble) {
     let server = FakeServer::start();
     server.put("/a", b"truth");
-    let (mut guest, session) = Guest::at(&server);
+    let (mut fixture, session) = Fixture::at(&server);
     server.garble(garble);
     if matches!(garble, Garble::ShortConnectResponse | Garble::OddConnectResponse) {
         server.cut();
     }
-    // Two at once: swapped replies need a second one.
-    let another = guest.start(|client| client.get(&path("/a"), Watch::No));
-    let read = guest.session.call(PATIENCE, |client| client.get(&path("/a"), Watch::No));
+    // Two requests at once, so that replies can be swapped.
+    let another = fixture.start(|client| client.get(&path("/a"), Watch::No));
+    let read = fixture.session.call(WAIT_MAX, |client| client.get(&path("/a"), Watch::No));
     assert_eq!(read.unwrap().data, b"truth", "{garble:?}");
-    if let Ok(znode) = another.recv_timeout(PATIENCE).unwrap() {
+    if let Ok(znode) = another.recv_timeout(WAIT_MAX).unwrap() {
         assert_eq!(znode.data, b"truth", "{garble:?}");
     }
-    // Damage to an answer may show only after the answer has been used.
-    guest.suspended();
-    assert_eq!(guest.connected_again(), session, "{garble:?}");
+    // The error may be noticed only after the answer has been used.
+    fixture.suspended();
+    assert_eq!(fixture.connected_again(), session, "{garble:?}");
     assert!(server.connections_accepted() >= 2, "{garble:?}");
     assert_eq!(server.sessions().len(), 1, "{garble:?}");
 }
 
-/// The very first greeting meets the damage, and the next one is tried.
+/// The first connect response is garbled, and another connection is tried.
 fn survives_at_first_contact(garble: Garble) {
     let server = FakeServer::start();
     server.garble(garble);
-    let guest = Guest::open(&[&server.addr()]);
-    guest.connected_anew();
-    assert!(guest.is_quiet_for(Duration::from_millis(50)));
+    let fixture = Fixture::open(&[&server.addr()]);
+    fixture.connected_anew();
+    assert!(fixture.is_quiet_for(Duration::from_millis(50)));
     assert!(server.connections_accepted() >= 2, "{garble:?}");
 }
 
@@ -98,15 +97,15 @@ fn garbled_bytes_at_random() {
 }
 
 #[test]
-fn garbled_answer_of_an_unknown_code_is_told_as_one() {
+fn answer_with_an_unknown_code_is_a_lasting_error() {
     const QUOTA_EXCEEDED: i32 = -125;
     let server = FakeServer::start();
     server.put("/a", b"");
-    let (guest, _) = Guest::at(&server);
+    let (fixture, _) = Fixture::at(&server);
     server.answer_with(farm_harness::op::SET_DATA, QUOTA_EXCEEDED);
-    let refused = guest.run(|client| client.set(&path("/a"), b"1", None)).unwrap_err();
+    let refused = fixture.run(|client| client.set(&path("/a"), b"1", None)).unwrap_err();
     assert!(!refused.is_transient(), "{refused}");
-    assert!(guest.get("/a").is_ok());
+    assert!(fixture.get("/a").is_ok());
     assert_eq!(server.connections_accepted(), 1);
 }
 
@@ -114,11 +113,11 @@ fn garbled_answer_of_an_unknown_code_is_told_as_one() {
 fn answer_without_a_body_is_garbled_for_its_reader_alone() {
     let server = FakeServer::start();
     server.put("/a", b"truth");
-    let (guest, _) = Guest::at(&server);
-    // A good answer to a set holds a stat; this one holds nothing.
+    let (fixture, _) = Fixture::at(&server);
+    // A successful answer to a set holds a stat; this one is empty.
     server.answer_with(farm_harness::op::SET_DATA, 0);
-    let set = guest.run(|client| client.set(&path("/a"), b"1", None));
+    let set = fixture.run(|client| client.set(&path("/a"), b"1", None));
     assert!(matches!(set, Err(farm_core::session::SessionError::Garbled(_))), "{set:?}");
-    assert_eq!(guest.get("/a").unwrap().data, b"truth");
-    assert!(!guest.states_told().iter().any(|event| matches!(event, Event::Lost)));
+    assert_eq!(fixture.get("/a").unwrap().data, b"truth");
+    assert!(!fixture.states().iter().any(|event| matches!(event, Event::Lost)));
 }

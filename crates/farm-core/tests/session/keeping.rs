@@ -1,6 +1,6 @@
-//! What a session outlives.
+//! What a session survives.
 
-use crate::guest::{Guest, PATIENCE, Stop, at_one_of_two, path, timed};
+use crate::fixture::{Fixture, Stop, WAIT_MAX, at_one_of_two, path, timed};
 use farm_core::session::{Client, CreateMode, SESSION_TIMEOUT_LEAST, SessionError, Watch};
 use farm_harness::{FakeEnsemble, FakeServer, eventually, op, patience, steadily};
 use std::sync::Arc;
@@ -15,8 +15,8 @@ fn create_own(client: &Client) -> Result<(), SessionError> {
 fn event_storm_does_not_starve_pings() {
     let server = FakeServer::start();
     server.put("/storm", b"");
-    let (guest, session) = Guest::at(&server);
-    guest.run(|client| client.watch_tree(&path("/storm"))).unwrap();
+    let (fixture, session) = Fixture::at(&server);
+    fixture.run(|client| client.watch_tree(&path("/storm"))).unwrap();
     let mut count = 0_u32;
     steadily(SESSION_TIMEOUT_LEAST * 3 / 2, "the session lives", || {
         count += 1;
@@ -24,7 +24,7 @@ fn event_storm_does_not_starve_pings() {
         if server.sessions().iter().any(|seen| seen.id == session.0) { Ok(()) } else { Err("gone") }
     });
     assert!(server.pings() >= 3, "{} pings", server.pings());
-    assert!(guest.states_told().is_empty());
+    assert!(fixture.states().is_empty());
     assert_eq!(server.connections_accepted(), 1);
 }
 
@@ -32,11 +32,11 @@ fn event_storm_does_not_starve_pings() {
 fn busy_session_survives_cut() {
     let server = FakeServer::start();
     server.put("/busy", b"");
-    let (guest, session) = Guest::at(&server);
+    let (fixture, session) = Fixture::at(&server);
     let stop = Stop::new();
     let is_done = stop.watch();
-    // Never idle for the time in which a ping would be due.
-    let busy = guest.start(move |client| {
+    // The connection is never idle long enough for a ping.
+    let busy = fixture.start(move |client| {
         while !is_done() {
             drop(client.set(&path("/busy"), b"again", None));
         }
@@ -49,21 +49,21 @@ fn busy_session_survives_cut() {
     });
     assert_eq!(server.pings(), 0);
     server.cut();
-    guest.suspended();
-    assert_eq!(guest.connected_again(), session);
+    fixture.suspended();
+    assert_eq!(fixture.connected_again(), session);
     drop(stop);
-    busy.recv_timeout(PATIENCE).unwrap();
+    busy.recv_timeout(WAIT_MAX).unwrap();
 }
 
 #[test]
 fn many_cuts_cost_neither_the_session_nor_its_nodes() {
     let server = FakeServer::start();
-    let (guest, session) = Guest::at(&server);
-    guest.run(create_own).unwrap();
+    let (fixture, session) = Fixture::at(&server);
+    fixture.run(create_own).unwrap();
     for _ in 0..4 {
         server.cut();
-        guest.suspended();
-        assert_eq!(guest.connected_again(), session);
+        fixture.suspended();
+        assert_eq!(fixture.connected_again(), session);
     }
     assert_eq!(server.owner("/own"), Some(session.0));
 }
@@ -71,70 +71,70 @@ fn many_cuts_cost_neither_the_session_nor_its_nodes() {
 #[test]
 fn session_outlives_an_outage_longer_than_its_timeout() {
     let server = FakeServer::start();
-    let (guest, session) = Guest::at(&server);
-    guest.run(create_own).unwrap();
+    let (fixture, session) = Fixture::at(&server);
+    fixture.run(create_own).unwrap();
     // As servers without a quorum do.
     server.hold_expiry();
     server.refuse();
     server.cut();
-    guest.suspended();
-    assert!(guest.is_quiet_for(SESSION_TIMEOUT_LEAST * 5 / 4));
-    assert!(matches!(guest.get("/own"), Err(SessionError::Disconnected)));
+    fixture.suspended();
+    assert!(fixture.is_quiet_for(SESSION_TIMEOUT_LEAST * 5 / 4));
+    assert!(matches!(fixture.get("/own"), Err(SessionError::Disconnected)));
     server.accept();
-    assert_eq!(guest.connected_again(), session);
+    assert_eq!(fixture.connected_again(), session);
     server.resume_expiry();
-    assert_eq!(guest.get("/own").unwrap().stat.ephemeral_owner, session.0);
+    assert_eq!(fixture.get("/own").unwrap().stat.ephemeral_owner, session.0);
 }
 
 #[test]
 fn session_is_resumed_in_time_however_often_it_was_cut() {
     let server = FakeServer::start();
-    let (guest, session) = Guest::at(&server);
-    // A connection that lasts a moment is no success, so the rests grow; but never
-    // beyond what the session bears.
+    let (fixture, session) = Fixture::at(&server);
+    // A short-lived connection does not reset the back-off, which grows, but never so much
+    // that the session expires.
     for _ in 0..8 {
         server.cut();
-        guest.suspended();
-        assert_eq!(guest.connected_again(), session);
+        fixture.suspended();
+        assert_eq!(fixture.connected_again(), session);
     }
 }
 
 #[test]
-fn mute_server_is_cut_within_two_thirds_of_the_timeout() {
+fn silent_server_is_cut_within_two_thirds_of_the_timeout() {
     let ensemble = FakeEnsemble::start();
-    let (guest, session, carrier, other) = at_one_of_two(&ensemble);
-    guest.run(create_own).unwrap();
+    let (fixture, session, carrier, other) = at_one_of_two(&ensemble);
+    fixture.run(create_own).unwrap();
     carrier.stall();
-    let ((), noticed_after) = timed(|| guest.suspended());
+    let ((), noticed_after) = timed(|| fixture.suspended());
     assert!(noticed_after < patience(SESSION_TIMEOUT_LEAST * 2 / 3), "{noticed_after:?}");
-    assert_eq!(guest.connected_again(), session);
+    assert_eq!(fixture.connected_again(), session);
     assert_eq!(other.connections(), 1);
     assert_eq!(ensemble.owner("/own"), Some(session.0));
 }
 
 #[test]
-fn owed_answer_is_waited_for_a_sixth_of_the_timeout_and_a_second_at_least() {
+fn answer_is_awaited_for_a_sixth_of_the_timeout_and_at_least_a_second() {
     let ensemble = FakeEnsemble::start();
     ensemble.put("/a", b"");
-    let (guest, session, carrier, _other) = at_one_of_two(&ensemble);
+    let (fixture, session, carrier, _other) = at_one_of_two(&ensemble);
     carrier.stall();
-    let (outcome, after) = timed(|| guest.get("/a"));
+    let (outcome, after) = timed(|| fixture.get("/a"));
     assert!(matches!(outcome, Err(SessionError::Disconnected)), "{outcome:?}");
     let limit = patience(Duration::from_millis(2500));
     assert!(after > Duration::from_millis(900) && after < limit, "{after:?}");
-    guest.suspended();
-    assert_eq!(guest.connected_again(), session);
-    assert!(guest.get("/a").is_ok());
+    fixture.suspended();
+    assert_eq!(fixture.connected_again(), session);
+    assert!(fixture.get("/a").is_ok());
 }
 
 #[test]
 fn server_with_a_slow_answer_in_time_is_kept() {
     let server = FakeServer::start();
     server.put("/a", b"slow");
-    let (guest, _) = Guest::at(&server);
+    let (fixture, _) = Fixture::at(&server);
     server.delay(Duration::from_millis(600));
     for _ in 0..3 {
-        assert_eq!(guest.get("/a").unwrap().data, b"slow");
+        assert_eq!(fixture.get("/a").unwrap().data, b"slow");
     }
     assert_eq!(server.connections_accepted(), 1);
 }
@@ -143,25 +143,25 @@ fn server_with_a_slow_answer_in_time_is_kept() {
 fn write_cut_after_apply_reports_disconnected() {
     let server = FakeServer::start();
     server.put("/a", b"old");
-    let (guest, session) = Guest::at(&server);
+    let (fixture, session) = Fixture::at(&server);
     server.before_reply(op::SET_DATA, FakeServer::cut);
-    let outcome = guest.run(|client| client.set(&path("/a"), b"new", Some(0)));
+    let outcome = fixture.run(|client| client.set(&path("/a"), b"new", Some(0)));
     assert!(matches!(outcome, Err(SessionError::Disconnected)), "{outcome:?}");
     assert_eq!(server.get("/a"), Some(b"new".to_vec()));
-    guest.suspended();
-    assert_eq!(guest.connected_again(), session);
-    assert_eq!(guest.get("/a").unwrap().stat.version, 1);
+    fixture.suspended();
+    assert_eq!(fixture.connected_again(), session);
+    assert_eq!(fixture.get("/a").unwrap().stat.version, 1);
 }
 
 #[test]
-fn too_much_data_is_refused_here_and_costs_the_others_nothing() {
+fn too_much_data_is_refused_here_and_affects_no_other_request() {
     let server = FakeServer::start();
     server.put("/a", b"");
-    let (guest, _) = Guest::at(&server);
-    let outcome = guest.run(|client| client.set(&path("/a"), &vec![0; 1_000_001], None));
+    let (fixture, _) = Fixture::at(&server);
+    let outcome = fixture.run(|client| client.set(&path("/a"), &vec![0; 1_000_001], None));
     assert!(matches!(outcome, Err(SessionError::TooLarge { bytes: 1_000_001, .. })), "{outcome:?}");
-    guest.run(|client| client.set(&path("/a"), &vec![7; 1_000_000], None)).unwrap();
-    assert_eq!(guest.get("/a").unwrap().data, vec![7; 1_000_000]);
+    fixture.run(|client| client.set(&path("/a"), &vec![7; 1_000_000], None)).unwrap();
+    assert_eq!(fixture.get("/a").unwrap().data, vec![7; 1_000_000]);
     assert_eq!(server.connections_accepted(), 1);
 }
 
@@ -173,13 +173,13 @@ fn replies_never_go_to_the_wrong_reader() {
     for reader in 0..READERS {
         server.put(&own(reader), own(reader).as_bytes());
     }
-    let (guest, session) = Guest::at(&server);
+    let (fixture, session) = Fixture::at(&server);
     let stop = Stop::new();
     let right: Arc<[AtomicU32; READERS]> = Arc::default();
     let readers: Vec<_> = (0..READERS)
         .map(|reader| {
             let (is_done, right) = (stop.watch(), Arc::clone(&right));
-            guest.start(move |client| {
+            fixture.start(move |client| {
                 let own = path(&own(reader));
                 while !is_done() {
                     if let Ok(znode) = client.get(&own, Watch::No) {
@@ -207,11 +207,11 @@ fn replies_never_go_to_the_wrong_reader() {
             2 => server.garble(farm_harness::Garble::WrongXid),
             _ => server.garble(farm_harness::Garble::ReplyTooMany),
         }
-        guest.suspended();
-        assert_eq!(guest.connected_again(), session);
+        fixture.suspended();
+        assert_eq!(fixture.connected_again(), session);
     }
     drop(stop);
     for reader in readers {
-        reader.recv_timeout(PATIENCE).expect("no reader has met another's data");
+        reader.recv_timeout(WAIT_MAX).expect("no reader has met another's data");
     }
 }

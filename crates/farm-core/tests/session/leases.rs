@@ -1,6 +1,6 @@
-//! For how long a session surely lives, as its holder sees it.
+//! How long a session is sure to live.
 
-use crate::guest::Guest;
+use crate::fixture::Fixture;
 use farm_core::session::{Event, SESSION_TIMEOUT_LEAST};
 use farm_harness::{FakeServer, eventually, patience, steadily};
 use std::time::{Duration, Instant};
@@ -8,31 +8,31 @@ use std::time::{Duration, Instant};
 #[test]
 fn lease_of_an_idle_session_stays_young() {
     let server = FakeServer::start();
-    let (guest, _) = Guest::at(&server);
-    let lease = guest.session.lease();
+    let (fixture, _) = Fixture::at(&server);
+    let lease = fixture.session.lease();
     // Pings go out at every third of the timeout; on a busy machine a bit later.
     let most = SESSION_TIMEOUT_LEAST / 3 + patience(Duration::from_millis(600));
     steadily(SESSION_TIMEOUT_LEAST * 5 / 4, "a young lease", || {
         let age = lease.age();
         if lease.is_valid() && age < most { Ok(()) } else { Err(format!("{age:?}")) }
     });
-    assert!(guest.states_told().is_empty());
+    assert!(fixture.states().is_empty());
 }
 
 #[test]
-fn lease_of_a_mute_server_ends_although_nobody_tells() {
+fn lease_from_a_silent_server_ends_without_an_event() {
     let server = FakeServer::start();
     server.put("/farm", b"");
-    let (guest, _) = Guest::at(&server);
-    let lease = guest.session.lease();
-    guest.get("/farm").unwrap();
-    // As without a quorum: the session lives on, and no end of it will ever be told.
+    let (fixture, _) = Fixture::at(&server);
+    let lease = fixture.session.lease();
+    fixture.get("/farm").unwrap();
+    // As without a quorum: the session lives on, and its end is never reported.
     server.hold_expiry();
     server.stall();
     let start = Instant::now();
     let (age, left) = (lease.age(), lease.left());
     assert!(lease.is_valid() && age + left <= SESSION_TIMEOUT_LEAST, "{age:?} {left:?}");
-    assert!(guest.get("/farm").is_err());
+    assert!(fixture.get("/farm").is_err());
     eventually("the lease is over", || {
         if lease.is_valid() { Err(lease.age().as_millis()) } else { Ok(()) }
     });
@@ -43,7 +43,7 @@ fn lease_of_a_mute_server_ends_although_nobody_tells() {
         "over after {took:?} with {left:?} left"
     );
     assert!(lease.age() >= SESSION_TIMEOUT_LEAST);
-    assert!(!guest.states_told().iter().any(|event| matches!(event, Event::Lost)));
+    assert!(!fixture.states().iter().any(|event| matches!(event, Event::Lost)));
     server.unstall();
     eventually("contact again", || if lease.is_valid() { Ok(()) } else { Err("not valid") });
 }
@@ -51,26 +51,26 @@ fn lease_of_a_mute_server_ends_although_nobody_tells() {
 #[test]
 fn lease_ends_with_its_session_and_the_next_one_has_its_own() {
     let server = FakeServer::start();
-    let (mut guest, session) = Guest::at(&server);
-    let lease = guest.session.lease();
+    let (mut fixture, session) = Fixture::at(&server);
+    let lease = fixture.session.lease();
     assert!(lease.is_valid());
     server.expire(session.0);
-    guest.suspended();
-    guest.lost();
+    fixture.suspended();
+    fixture.lost();
     assert!(!lease.is_valid());
-    guest.session.renew(Instant::now());
-    guest.connected_anew();
-    assert!(guest.session.lease().is_valid());
+    fixture.session.renew(Instant::now());
+    fixture.connected_anew();
+    assert!(fixture.session.lease().is_valid());
     assert!(!lease.is_valid());
 }
 
 #[test]
 fn lease_is_over_before_its_session_is_closed() {
     let server = FakeServer::start();
-    let (guest, _) = Guest::at(&server);
-    let lease = guest.session.lease();
+    let (fixture, _) = Fixture::at(&server);
+    let lease = fixture.session.lease();
     server.stall();
     assert!(lease.is_valid());
-    guest.session.close();
+    fixture.session.close();
     assert!(!lease.is_valid());
 }

@@ -1,13 +1,13 @@
-//! What is logged: one line for each change of state, none for an attempt.
+//! The log has one line for each change of state, and none for an attempt.
 
-use crate::guest::{Guest, PATIENCE};
+use crate::fixture::{Fixture, WAIT_MAX};
 use farm_core::engine::log_text;
 use farm_harness::{FakeServer, FaultProxy};
 use log::{LevelFilter, Log, Metadata, Record};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
-/// The lines of all tests of this process; a port tells whose they are.
+/// The lines of all tests of this process; the port tells which test a line belongs to.
 static LINES: Lines = Lines(Mutex::new(Vec::new()));
 
 struct Lines(Mutex<Vec<String>>);
@@ -27,7 +27,7 @@ impl Log for Lines {
     fn flush(&self) {}
 }
 
-fn listen() {
+fn capture_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         log::set_logger(&LINES).unwrap();
@@ -48,16 +48,16 @@ fn starts(lines: &[String]) -> Vec<&str> {
 
 #[test]
 fn outage_is_three_lines() {
-    listen();
+    capture_log();
     let server = FakeServer::start();
-    let (guest, _) = Guest::at(&server);
+    let (fixture, _) = Fixture::at(&server);
     server.hold_expiry();
     server.refuse();
     server.cut();
-    guest.suspended();
-    assert!(guest.is_quiet_for(Duration::from_secs(2)));
+    fixture.suspended();
+    assert!(fixture.is_quiet_for(Duration::from_secs(2)));
     server.accept();
-    guest.connected_again();
+    fixture.connected_again();
     let lines = lines_about(server.addr());
     let expected = [
         "INFO connected",
@@ -69,13 +69,13 @@ fn outage_is_three_lines() {
 }
 
 #[test]
-fn port_that_takes_connections_and_drops_them_is_one_line() {
-    listen();
+fn port_that_accepts_connections_and_drops_them_is_one_line() {
+    capture_log();
     let server = FakeServer::start();
     server.refuse();
     let proxy = FaultProxy::start(server.addr());
-    let _guest = Guest::open(&[&proxy.addr()]);
-    assert!(proxy.wait_for(PATIENCE, |counts| counts.connections >= 4));
+    let _fixture = Fixture::open(&[&proxy.addr()]);
+    assert!(proxy.wait_for(WAIT_MAX, |counts| counts.connections >= 4));
     let lines = lines_about(proxy.addr());
     assert_eq!(starts(&lines), ["WARN no server can be reached"], "{lines:#?}");
     assert!(lines[0].contains("it closed the connection at once"), "{lines:#?}");
@@ -83,11 +83,11 @@ fn port_that_takes_connections_and_drops_them_is_one_line() {
 
 #[test]
 fn secrets_are_not_logged() {
-    listen();
+    capture_log();
     let server = FakeServer::start();
     let proxy = FaultProxy::start(server.addr());
-    let guest = Guest::open(&[&proxy.addr()]);
-    guest.connected_anew();
+    let fixture = Fixture::open(&[&proxy.addr()]);
+    fixture.connected_anew();
     let (_, password) = proxy.last_session().unwrap();
     let lines = LINES.0.lock().unwrap().join("\n");
     let hex: String = password.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -1,6 +1,6 @@
-//! Many reads in one request, and servers that do not take to it.
+//! Many reads in one request, and servers that do not support it.
 
-use crate::guest::{Guest, PATIENCE, path};
+use crate::fixture::{Fixture, WAIT_MAX, path};
 use farm_core::session::{Client, SessionError, Znode, ZnodePath};
 use farm_harness::{FakeServer, code, op};
 
@@ -40,22 +40,22 @@ fn count(server: &FakeServer, opcode: i32) -> usize {
 #[test]
 fn a_hundred_reads_are_a_handful_of_requests() {
     let server = farm();
-    let (guest, _) = Guest::at(&server);
-    assert_all(guest.run(get_all).unwrap());
-    // Four to learn how long they are, then by 32.
+    let (fixture, _) = Fixture::at(&server);
+    assert_all(fixture.run(get_all).unwrap());
+    // Four reads to learn how long the data is, then 32 in each request.
     assert_eq!((count(&server, op::MULTI_READ), count(&server, op::GET_DATA)), (4, 0));
-    assert_all(guest.run(get_all).unwrap());
+    assert_all(fixture.run(get_all).unwrap());
     assert_eq!(count(&server, op::MULTI_READ), 8);
-    assert_eq!(guest.run(|client| client.get_many(&[])).unwrap().len(), 0);
+    assert_eq!(fixture.run(|client| client.get_many(&[])).unwrap().len(), 0);
 }
 
 #[test]
-fn what_is_wrong_with_one_znode_stands_in_its_place() {
+fn an_error_of_one_znode_is_in_its_place() {
     let server = farm();
     server.delete("/farm/017");
     server.lock("/farm/042", "digest", b"secret");
-    let (guest, _) = Guest::at(&server);
-    for (number, read) in guest.run(get_all).unwrap().into_iter().enumerate() {
+    let (fixture, _) = Fixture::at(&server);
+    for (number, read) in fixture.run(get_all).unwrap().into_iter().enumerate() {
         let is_expected = match (number, &read) {
             (17, Err(SessionError::NoNode(at))) => at.as_str() == "/farm/017",
             (42, Err(SessionError::NoAuth(at))) => at.as_str() == "/farm/042",
@@ -64,72 +64,72 @@ fn what_is_wrong_with_one_znode_stands_in_its_place() {
         };
         assert!(is_expected, "{number}: {read:?}");
     }
-    assert!(guest.states_told().is_empty());
+    assert!(fixture.states().is_empty());
 }
 
 #[test]
 fn metadata_are_those_of_a_single_read() {
     let server = FakeServer::start();
-    let session = server.open_session(PATIENCE);
+    let session = server.open_session(WAIT_MAX);
     server.put("/farm", b"");
     server.put_ephemeral("/farm/a", b"1", session);
     server.put_ephemeral("/farm/a", b"22", session);
     server.put("/farm/b/below", b"");
-    let (guest, _) = Guest::at(&server);
+    let (fixture, _) = Fixture::at(&server);
     let names = ["/farm/a", "/farm/b"];
-    let many = guest.run(move |client| client.get_many(&names.map(path))).unwrap();
+    let many = fixture.run(move |client| client.get_many(&names.map(path))).unwrap();
     for (read, name) in many.into_iter().zip(names) {
-        assert_eq!(read.unwrap(), guest.get(name).unwrap());
+        assert_eq!(read.unwrap(), fixture.get(name).unwrap());
     }
 }
 
 #[test]
-fn an_old_server_is_asked_once_and_never_again_in_a_session() {
+fn an_old_server_gets_one_multi_read_in_a_session() {
     let server = farm();
     server.old_version();
-    let (mut guest, session) = Guest::at(&server);
+    let (mut fixture, session) = Fixture::at(&server);
     for _ in 0..3 {
-        assert_all(guest.session.call(PATIENCE, get_all).unwrap());
+        assert_all(fixture.session.call(WAIT_MAX, get_all).unwrap());
     }
     assert_eq!(count(&server, op::MULTI_READ), 1);
     assert_eq!(server.connections_accepted(), 2, "it hangs up once");
-    guest.suspended();
-    assert_eq!(guest.connected_again(), session);
-    assert!(guest.states_told().is_empty());
+    fixture.suspended();
+    assert_eq!(fixture.connected_again(), session);
+    assert!(fixture.states().is_empty());
 }
 
 #[test]
-fn an_old_server_that_many_ask_at_once_hangs_up_once() {
+fn an_old_server_that_gets_many_at_once_hangs_up_once() {
     let server = farm();
     server.old_version();
-    let (mut guest, _) = Guest::at(&server);
-    let all: Vec<_> = (0..8).map(|_| guest.start(get_all)).collect();
+    let (mut fixture, _) = Fixture::at(&server);
+    let all: Vec<_> = (0..8).map(|_| fixture.start(get_all)).collect();
     for read in all {
-        drop(read.recv_timeout(PATIENCE).unwrap());
+        drop(read.recv_timeout(WAIT_MAX).unwrap());
     }
-    assert_all(guest.session.call(PATIENCE, get_all).unwrap());
+    assert_all(fixture.session.call(WAIT_MAX, get_all).unwrap());
     assert_eq!(server.connections_accepted(), 2);
 }
 
 #[test]
 fn a_refusal_of_the_whole_request_is_no_answer_about_any_znode() {
     let server = farm();
-    let (guest, _) = Guest::at(&server);
+    let (fixture, _) = Fixture::at(&server);
     server.answer_with(op::MULTI_READ, code::MARSHALLING_ERROR);
-    assert_all(guest.run(get_all).unwrap());
+    assert_all(fixture.run(get_all).unwrap());
     assert_eq!((count(&server, op::MULTI_READ), count(&server, op::GET_DATA)), (1, HOSTS));
-    assert!(guest.states_told().is_empty());
+    assert!(fixture.states().is_empty());
 }
 
 #[test]
-fn where_connections_break_over_the_answers_less_is_asked_for() {
+fn requests_get_smaller_if_connections_break_over_the_answers() {
     let server = farm();
-    // As where an answer is more than the one can send or the other can take.
+    // As if an answer were too large for the server or for us.
     for _ in 0..20 {
         server.before_reply(op::MULTI_READ, |server| server.cut());
     }
-    let (mut guest, _) = Guest::at(&server);
-    assert_all(guest.session.call(PATIENCE * 2, get_all).unwrap());
+    let (mut fixture, _) = Fixture::at(&server);
+    assert_all(fixture.session.call(WAIT_MAX * 2, get_all).unwrap());
     assert!(count(&server, op::MULTI_READ) <= 3, "{}", count(&server, op::MULTI_READ));
 }
 
@@ -139,9 +139,9 @@ fn long_data_are_read_in_small_answers() {
     let server = FakeServer::start();
     let names: Vec<_> = (0..20).map(|number| path(&format!("/long/{number}"))).collect();
     names.iter().for_each(|name| server.put(name.as_str(), &vec![b'x'; LONG]));
-    let (guest, _) = Guest::at(&server);
-    let read = guest.run(move |client| client.get_many(&names)).unwrap();
+    let (fixture, _) = Fixture::at(&server);
+    let read = fixture.run(move |client| client.get_many(&names)).unwrap();
     assert!(read.into_iter().all(|read| read.unwrap().data.len() == LONG));
     assert_eq!((count(&server, op::MULTI_READ), count(&server, op::GET_DATA)), (1, 16));
-    assert!(guest.states_told().is_empty());
+    assert!(fixture.states().is_empty());
 }

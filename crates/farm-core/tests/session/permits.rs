@@ -1,6 +1,6 @@
-//! Permits over links that break, beside members written in Ruby.
+//! Permits over connections that break, beside members written in Ruby.
 
-use crate::guest::{PATIENCE, config};
+use crate::fixture::{WAIT_MAX, options};
 use farm_core::farm::permit::{Action, Answer, Event, GroupName, MemberId, News, Permit};
 use farm_core::session::{self, Session, SessionId};
 use farm_harness::{FakeServer, code, op, patience};
@@ -17,7 +17,7 @@ enum Post {
     Answered(Answer),
 }
 
-/// A member of the group: the machine, and a loop around it that the test turns.
+/// A member of the group: the state machine, and a loop around it that the test drives.
 struct Member {
     permit: Permit,
     session: Session,
@@ -32,7 +32,7 @@ impl Member {
     fn at(server: &FakeServer, holders: u32) -> Self {
         let (outbox, posts) = channel();
         let to_self = outbox.clone();
-        let session = Session::open(config(&[&server.addr()]), move |event| {
+        let session = Session::open(options(&[&server.addr()]), move |event| {
             drop(to_self.send(Post::Session(event)));
         });
         let contender = MemberId { host: "db-01".to_owned(), pid: 4711 };
@@ -46,7 +46,7 @@ impl Member {
     }
 
     fn step(&mut self, event: Event) -> Vec<News> {
-        let mut told = Vec::new();
+        let mut news = Vec::new();
         for action in self.permit.step(Instant::now(), event) {
             match action {
                 Action::Ask(request) => {
@@ -55,10 +55,10 @@ impl Member {
                         drop(outbox.send(Post::Answered(answer)));
                     });
                 }
-                Action::Tell(news) => told.push(news),
+                Action::Tell(item) => news.push(item),
             }
         }
-        told
+        news
     }
 
     fn turn(&mut self, post: Post) -> Vec<News> {
@@ -79,33 +79,32 @@ impl Member {
         }
     }
 
-    /// Turns the loop until that is so; gives what was told meanwhile.
+    /// Runs the loop until the condition holds; returns the news meanwhile.
     #[track_caller]
     fn until(&mut self, what: &str, is_so: impl Fn(&Self, &[News]) -> bool) -> Vec<News> {
-        let deadline = Instant::now() + patience(PATIENCE);
-        let mut told = Vec::new();
-        while !is_so(self, &told) {
+        let deadline = Instant::now() + patience(WAIT_MAX);
+        let mut news = Vec::new();
+        while !is_so(self, &news) {
             let wake = self.permit.deadline().map_or(deadline, |at| at.min(deadline));
             match self.posts.recv_timeout(wake.saturating_duration_since(Instant::now())) {
-                Ok(post) => told.extend(self.turn(post)),
-                Err(_) => told.extend(self.step(Event::Tick)),
+                Ok(post) => news.extend(self.turn(post)),
+                Err(_) => news.extend(self.step(Event::Tick)),
             }
-            assert!(Instant::now() < deadline, "never: {what}; {told:?}, {:?}", self.permit);
+            assert!(Instant::now() < deadline, "never: {what}; {news:?}, {:?}", self.permit);
         }
-        told
+        news
     }
 
-    /// Does what there is to do, until nothing has come for a moment: whoever calls it
-    /// knows that nothing should.
-    fn settle(&mut self) -> Vec<News> {
-        let mut told = Vec::new();
+    /// Runs the loop until nothing has arrived for 50 ms.
+    fn run_until_quiet(&mut self) -> Vec<News> {
+        let mut news = Vec::new();
         while let Ok(post) = self.posts.recv_timeout(Duration::from_millis(50)) {
-            told.extend(self.turn(post));
+            news.extend(self.turn(post));
         }
-        told
+        news
     }
 
-    /// Comes back after a cut.
+    /// Waits for the next connection.
     #[track_caller]
     fn reconnected(&mut self) {
         let before = self.contacts;
@@ -118,8 +117,8 @@ impl Member {
 
     #[track_caller]
     fn granted(&mut self) -> i64 {
-        let told = self.until("granted", |member, _| member.permit.is_held());
-        match told.last() {
+        let news = self.until("granted", |member, _| member.permit.is_held());
+        match news.last() {
             Some(News::Granted { id }) => *id,
             other => panic!("not granted: {other:?}"),
         }
@@ -127,9 +126,9 @@ impl Member {
 
     #[track_caller]
     fn waiting(&mut self) -> usize {
-        let is_waiting = |told: &[News]| matches!(told.last(), Some(News::Waiting { .. }));
-        let told = self.until("waiting", |_, told| is_waiting(told));
-        match told.last() {
+        let is_waiting = |news: &[News]| matches!(news.last(), Some(News::Waiting { .. }));
+        let news = self.until("waiting", |_, news| is_waiting(news));
+        match news.last() {
             Some(News::Waiting { ahead }) => *ahead,
             other => panic!("not waiting: {other:?}"),
         }
@@ -137,12 +136,12 @@ impl Member {
 
     #[track_caller]
     fn leave(&mut self) {
-        let mut told = self.step(Event::GiveBack);
-        let is_left = |told: &[News]| matches!(told.last(), Some(News::Left));
-        if !is_left(&told) {
-            told = self.until("left", |_, told| is_left(told));
+        let mut news = self.step(Event::GiveBack);
+        let is_left = |news: &[News]| matches!(news.last(), Some(News::Left));
+        if !is_left(&news) {
+            news = self.until("left", |_, news| is_left(news));
         }
-        assert!(is_left(&told));
+        assert!(is_left(&news));
     }
 }
 
@@ -183,7 +182,7 @@ fn turns_go_by_the_order_of_asking() {
     first.leave();
     let second_id = second.granted();
     assert!(second_id > first_id);
-    assert!(third.settle().is_empty());
+    assert!(third.run_until_quiet().is_empty());
     second.leave();
     third.granted();
 }
@@ -215,8 +214,8 @@ fn a_member_that_reconnects_while_waiting_keeps_its_one_contender() {
         server.cut();
         second.reconnected();
         let is_read = |_: &Member, _: &[News]| count(&server, op::GET_CHILDREN) > before;
-        second.until("the line is read again", is_read);
-        second.settle();
+        second.until("the queue is read again", is_read);
+        second.run_until_quiet();
         assert_eq!(count(&server, op::GET_CHILDREN), before + 1, "once");
         assert_eq!(server.children(DIRECTORY), ["ex0000000000", "ex0000000001"]);
     }
@@ -253,8 +252,8 @@ fn after_the_end_of_a_session_its_owner_asks_again() {
     member.granted();
     let old = member.id.unwrap();
     server.expire(old.0);
-    let told = member.until("lost", |member, _| !member.permit.is_held());
-    assert!(matches!(told.last(), Some(News::Lost)), "{told:?}");
+    let news = member.until("lost", |member, _| !member.permit.is_held());
+    assert!(matches!(news.last(), Some(News::Lost)), "{news:?}");
     member.ask();
     member.granted();
     assert_ne!(member.id, Some(old));
@@ -271,8 +270,8 @@ fn a_contender_deleted_by_hand_is_lost_at_once() {
     second.waiting();
     for (member, name) in [(&mut second, "ex0000000001"), (&mut first, "ex0000000000")] {
         server.delete(&format!("{DIRECTORY}/{name}"));
-        let told = member.until("lost", |_, told| !told.is_empty());
-        assert!(matches!(told[..], [News::Lost]), "{told:?}");
+        let news = member.until("lost", |_, news| !news.is_empty());
+        assert!(matches!(news[..], [News::Lost]), "{news:?}");
         assert!(!member.permit.is_held());
     }
 }
@@ -289,8 +288,8 @@ fn giving_back_without_contact_is_finished_afterwards() {
     assert!(member.step(Event::GiveBack).is_empty());
     assert_eq!(server.children(DIRECTORY).len(), 1);
     server.accept();
-    let told = member.until("left", |_, told| !told.is_empty());
-    assert!(matches!(told[..], [News::Left]), "{told:?}");
+    let news = member.until("left", |_, news| !news.is_empty());
+    assert!(matches!(news[..], [News::Left]), "{news:?}");
     assert!(server.children(DIRECTORY).is_empty());
 }
 
@@ -304,7 +303,7 @@ fn giving_back_while_waiting_is_one_request() {
     for took in &mut took {
         second.ask();
         second.waiting();
-        second.settle();
+        second.run_until_quiet();
         let before = server.requests().len();
         let start = Instant::now();
         second.leave();
@@ -314,25 +313,25 @@ fn giving_back_while_waiting_is_one_request() {
         assert_eq!(asked, [op::DELETE]);
         assert_eq!(server.children(DIRECTORY), ["ex0000000000"]);
     }
-    // The machine may be busy for a moment.
+    // The machine may be busy: the median counts.
     took.sort_unstable();
     assert!(took[2] < patience(Duration::from_millis(100)), "{took:?}");
 }
 
 #[test]
-fn a_turn_that_ends_wakes_only_those_whom_it_concerns() {
+fn a_turn_that_ends_wakes_only_the_next_in_the_queue() {
     let server = FakeServer::start();
     let mut members: Vec<Member> = (0..6).map(|_| Member::at(&server, 2)).collect();
     for member in &mut members {
         member.ask();
-        member.until("granted or waiting", |_, told| !told.is_empty());
-        member.settle();
+        member.until("granted or waiting", |_, news| !news.is_empty());
+        member.run_until_quiet();
     }
     let before = count(&server, op::GET_CHILDREN);
     members[0].leave();
     members[2].granted();
     for member in &mut members[1..] {
-        member.settle();
+        member.run_until_quiet();
     }
     let held = members.iter().map(|member| member.permit.is_held()).collect::<Vec<_>>();
     assert_eq!(held, [false, true, true, false, false, false]);
@@ -344,7 +343,7 @@ fn a_directory_that_others_remove_is_made_again() {
     let server = FakeServer::start();
     server.put(DIRECTORY, b"");
     let mut member = Member::at(&server, 1);
-    // It goes again and again between its creation and ours.
+    // The directory is deleted again and again before the contender is created.
     for _ in 0..8 {
         server.before_reply(op::CREATE, |server| {
             server.delete(DIRECTORY);
@@ -361,7 +360,7 @@ fn a_directory_that_others_remove_is_made_again() {
 }
 
 #[test]
-fn what_strangers_put_into_the_directory_does_no_harm() {
+fn foreign_znodes_in_the_directory_do_no_harm() {
     let server = FakeServer::start();
     let other = server.open_session(Duration::from_secs(40));
     for name in ["ex-foo", "foo", "ex2147483648", "lock", "\u{e9}"] {
@@ -378,27 +377,27 @@ fn what_strangers_put_into_the_directory_does_no_harm() {
     member.ask();
     assert_eq!(member.waiting(), 2);
     server.delete(&format!("{DIRECTORY}/sh0000000001"));
-    assert!(member.settle().is_empty(), "one is still before us");
+    assert!(member.run_until_quiet().is_empty(), "one is still before us");
     server.delete(&format!("{DIRECTORY}/ex0000000002"));
     member.granted();
 }
 
 #[test]
-fn a_number_of_holders_that_is_not_ours_is_told_of() {
+fn another_number_of_holders_is_reported() {
     let server = FakeServer::start();
     let ruby = server.open_session(Duration::from_secs(40));
     server.put_ephemeral(&format!("{DIRECTORY}/ex0000000000"), b"", ruby);
     let mut member = Member::at(&server, 3);
     member.ask();
-    let told = member.until("unequal", |_, told| told.len() > 1);
-    let [News::Granted { .. }, News::UnequalHolders { ours, theirs }] = told[..] else {
-        panic!("{told:?}")
+    let news = member.until("unequal", |_, news| news.len() > 1);
+    let [News::Granted { .. }, News::UnequalHolders { ours, theirs }] = news[..] else {
+        panic!("{news:?}")
     };
     assert_eq!((ours.get(), theirs.get()), (3, 1));
 }
 
 #[test]
-fn a_directory_that_is_forbidden_is_told_of_and_tried_again() {
+fn a_forbidden_directory_is_reported_and_retried() {
     let server = FakeServer::start();
     server.put(DIRECTORY, b"");
     let mut member = Member::at(&server, 1);
@@ -406,7 +405,7 @@ fn a_directory_that_is_forbidden_is_told_of_and_tried_again() {
         server.answer_with(op::CREATE, code::NO_AUTH);
     }
     member.ask();
-    let told = member.until("granted", |member, _| member.permit.is_held());
-    assert!(matches!(told[..], [News::Refused(_), News::Granted { .. }]), "{told:?}");
+    let news = member.until("granted", |member, _| member.permit.is_held());
+    assert!(matches!(news[..], [News::Refused(_), News::Granted { .. }]), "{news:?}");
     assert_eq!(member.permit.deadline(), None);
 }

@@ -1,6 +1,6 @@
-//! Servers that do not get to the end of a handshake.
+//! Servers that do not complete a TLS handshake.
 
-use crate::guest::{Guest, PATIENCE, config};
+use crate::fixture::{Fixture, WAIT_MAX, options};
 use farm_core::session::{Event, Session, SessionError, Tls};
 use farm_harness::{Authority, FakeServer, Scratch, patience};
 use std::io::{Read, Write};
@@ -11,88 +11,89 @@ use std::sync::mpsc::channel;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Takes connections, says this to each once it has heard something, and no more.
-struct Mumbler {
+/// Accepts connections and sends the same bytes on each, once it has received something.
+struct FixedReplyServer {
     addr: SocketAddr,
-    heard: Arc<AtomicUsize>,
+    /// How many connections have sent something.
+    contacts: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Mumbler {
-    fn start(words: &'static [u8]) -> Self {
+impl FixedReplyServer {
+    fn start(reply: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
-        let heard = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&heard);
+        let contacts = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&contacts);
         let serve = move || {
-            let mut taken = Vec::new();
+            let mut open = Vec::new();
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                // A connection without a word is the end.
+                // An empty connection ends the server.
                 match stream.read(&mut [0; 4096]) {
                     Ok(1..) => count.fetch_add(1, Ordering::Relaxed),
                     Ok(0) | Err(_) => return,
                 };
-                stream.write_all(words).unwrap();
-                taken.push(stream);
+                stream.write_all(reply).unwrap();
+                open.push(stream);
             }
         };
-        let thread = Builder::new().name("mumbler".to_owned()).spawn(serve).unwrap();
-        Self { addr, heard, thread: Some(thread) }
+        let thread = Builder::new().name("fixed-reply".to_owned()).spawn(serve).unwrap();
+        Self { addr, contacts, thread: Some(thread) }
     }
 
-    /// What is said of it after one round, how many connections that were, and how long it
-    /// took.
-    fn trouble(&self) -> (String, usize, Duration) {
-        let heard = Arc::clone(&self.heard);
-        trouble_at(self.addr, move || heard.load(Ordering::Relaxed))
+    /// The error after one round, the number of connections, and how long the round took.
+    fn connect_error(&self) -> (String, usize, Duration) {
+        let contacts = Arc::clone(&self.contacts);
+        connect_error(self.addr, move || contacts.load(Ordering::Relaxed))
     }
 }
 
-impl Drop for Mumbler {
+impl Drop for FixedReplyServer {
     fn drop(&mut self) {
         drop(TcpStream::connect(self.addr));
         self.thread.take().map(JoinHandle::join);
     }
 }
 
-/// A session that gives up after one round over this server, and what was seen then.
-fn trouble_at<T: Send + 'static>(
+/// The error of a session that gives up after one round over this server, what `look`
+/// returned then, and how long the round took.
+fn connect_error<T: Send + 'static>(
     addr: SocketAddr,
     look: impl Fn() -> T + Send + Sync + 'static,
 ) -> (String, T, Duration) {
     let scratch = Scratch::new();
     let ca = scratch.write("ca.pem", Authority::new("farm").pem());
-    let mut config = config(&[&addr]);
-    config.rounds_max = Some(1);
-    config.tls = Some(Tls { ca: Some(ca), ..Tls::default() });
+    let mut options = options(&[&addr]);
+    options.rounds_max = Some(1);
+    options.tls = Some(Tls { ca: Some(ca), ..Tls::default() });
     let (sender, given_up) = channel();
-    // On the thread that would begin another round.
+    // `look` runs on the relay's thread, before another round can begin.
     let notify = move |event| match event {
-        Event::GaveUp(SessionError::Unreachable { trouble, .. }) => {
-            drop(sender.send((trouble, look())));
+        Event::GaveUp(SessionError::Unreachable { trouble: error, .. }) => {
+            drop(sender.send((error, look())));
         }
         other => panic!("not given up but {other:?}"),
     };
     let start = Instant::now();
-    let session = Session::open(config, notify).unwrap();
-    let (trouble, seen) = given_up.recv_timeout(patience(PATIENCE)).unwrap();
+    let session = Session::open(options, notify).unwrap();
+    let (error, seen) = given_up.recv_timeout(patience(WAIT_MAX)).unwrap();
     let took = start.elapsed();
     drop(session);
-    (trouble.expect("there is a reason").to_string(), seen, took)
+    (error.expect("there is a reason").to_string(), seen, took)
 }
 
 #[test]
-fn a_handshake_that_stalls_is_cut_like_every_silence() {
-    // Nothing, a part of a record's head, and half of a server's first words.
-    for words in [&b""[..], &[22, 3], &[22, 3, 3, 0, 122, 2, 0, 0, 118, 3, 3, 1, 2, 3]] {
-        let server = Mumbler::start(words);
-        let (told, heard, took) = server.trouble();
-        assert_eq!(told, format!("{}: TLS: no answer in the handshake", server.addr));
-        // R is a second for a session of four.
+fn a_handshake_that_stalls_is_cut_like_any_silent_server() {
+    // Nothing, a part of a record header, and half of a ServerHello.
+    for reply in [&b""[..], &[22, 3], &[22, 3, 3, 0, 122, 2, 0, 0, 118, 3, 3, 1, 2, 3]] {
+        let server = FixedReplyServer::start(reply);
+        let (error, contacts, took) = server.connect_error();
+        assert_eq!(error, format!("{}: TLS: no answer in the handshake", server.addr));
+        // For a session timeout of 4 s an answer may take a second.
         let limit = patience(Duration::from_secs(3));
         assert!(took >= Duration::from_secs(1) && took < limit, "{took:?}");
-        assert_eq!(heard, 1);
+        assert_eq!(contacts, 1);
     }
 }
 
@@ -101,37 +102,37 @@ fn a_handshake_is_given_longer_after_one_that_stalled() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let scratch = Scratch::new();
     let ca = scratch.write("ca.pem", Authority::new("farm").pem());
-    let mut config = config(&[&listener.local_addr().unwrap()]);
-    config.session_timeout = Duration::from_secs(6);
-    config.tls = Some(Tls { ca: Some(ca), ..Tls::default() });
-    // Not from the moment in which we come to take the connection.
+    let mut options = options(&[&listener.local_addr().unwrap()]);
+    options.session_timeout = Duration::from_secs(6);
+    options.tls = Some(Tls { ca: Some(ca), ..Tls::default() });
+    // Before the session opens, as the connection may wait to be accepted.
     let start = Instant::now();
-    let guest = Guest::open_with(config);
-    // Until the other side has had enough.
-    let hear_out = || {
+    let fixture = Fixture::open_with(options);
+    // When the other side gives up.
+    let given_up_after = || {
         let (mut stream, _) = listener.accept().unwrap();
         while matches!(stream.read(&mut [0; 4096]), Ok(1..)) {}
         start.elapsed()
     };
-    // R is a second for a session of six, and a third of it at the most.
-    let (first, second) = (hear_out(), hear_out());
+    // For a session timeout of 6 s an answer may take a second, later up to a third of it.
+    let (first, second) = (given_up_after(), given_up_after());
     assert!(first >= Duration::from_millis(900), "{first:?}");
     assert!(second >= Duration::from_millis(900 + 1900), "{first:?} {second:?}");
-    guest.session.abandon();
+    fixture.session.abandon();
 }
 
 #[test]
-fn a_server_that_speaks_something_else_is_told_at_once() {
-    let server = Mumbler::start(b"SSH-2.0-OpenSSH_9.2\r\n");
-    let (told, _, took) = server.trouble();
-    assert_eq!(told, format!("{}: TLS: server does not speak TLS", server.addr));
+fn a_server_with_another_protocol_is_reported_at_once() {
+    let server = FixedReplyServer::start(b"SSH-2.0-OpenSSH_9.2\r\n");
+    let (error, _, took) = server.connect_error();
+    assert_eq!(error, format!("{}: TLS: server does not speak TLS", server.addr));
     assert!(took < patience(Duration::from_secs(1)), "{took:?}");
 }
 
 #[test]
 fn a_server_without_tls_gets_no_session() {
     let server = FakeServer::start();
-    let (told, ..) = trouble_at(server.addr(), || ());
-    assert!(told.contains(": TLS: server closed the connection during the handshake"), "{told}");
+    let (error, ..) = connect_error(server.addr(), || ());
+    assert!(error.contains(": TLS: server closed the connection during the handshake"), "{error}");
     assert_eq!(server.sessions(), []);
 }

@@ -1,7 +1,7 @@
-//! What an answer tells a cache.
+//! How a cache handles an answer.
 
 use super::{
-    Again, Answer, Ask, Cache, Found, News, Outcome, Part, Phase, Refusal, State, Watching,
+    Answer, Ask, Cache, Found, News, Outcome, Part, Phase, Refusal, RetryKey, State, Watching,
 };
 use crate::session::{SessionError, ZnodePath};
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ impl<V> Cache<V> {
         if session != self.session {
             return;
         }
-        // What the server can is true whenever it was learnt.
+        // Also a late answer tells what the server supports.
         if let Outcome::Arm(armed) = &outcome
             && self.watching == Watching::Undecided
         {
@@ -25,10 +25,10 @@ impl<V> Cache<V> {
         }
         let Some(ask) = self.asked.remove(&ticket) else { return };
         match (&*ask, outcome) {
-            (Ask::Arm(_), Outcome::Arm(Ok(()) | Err(SessionError::Unsupported))) => self.begin(),
-            (Ask::Await(_), Outcome::Await(Ok(is_there))) => self.awaited(is_there),
+            (Ask::Arm(_), Outcome::Arm(Ok(()) | Err(SessionError::Unsupported))) => self.load(),
+            (Ask::Await(_), Outcome::Await(Ok(is_there))) => self.existence_answered(is_there),
             (Ask::Arm(_), Outcome::Arm(Err(error)))
-            | (Ask::Await(_), Outcome::Await(Err(error))) => self.refuse(now, error),
+            | (Ask::Await(_), Outcome::Await(Err(error))) => self.top_failed(now, error),
             (Ask::List(path, _), Outcome::List(outcome)) => {
                 self.list_answered(now, path, ticket, outcome);
             }
@@ -37,7 +37,7 @@ impl<V> Cache<V> {
                     self.read_answered(now, path, ticket, found);
                 }
             }
-            // An answer to another question: nobody waits for it.
+            // The answer does not fit the request.
             (
                 Ask::Arm(_) | Ask::Await(_) | Ask::List(..) | Ask::Read(..),
                 Outcome::Arm(_) | Outcome::Await(_) | Outcome::List(_) | Outcome::Read(_),
@@ -53,32 +53,32 @@ impl<V> Cache<V> {
         outcome: Result<Vec<String>, SessionError>,
     ) {
         let Some(is_stale) = self.nodes.answered(path, Part::Children, ticket) else { return };
-        let touched = self.nodes.take_touched(path);
+        let hinted = self.nodes.take_hinted(path);
         if is_stale {
-            self.want(path, Part::Children);
+            self.schedule_read(path, Part::Children);
         }
         let error = match outcome {
-            Ok(names) => return self.listed(now, path, ticket, &names, &touched),
+            Ok(names) => return self.listed(now, path, ticket, &names, &hinted),
             Err(error) => error,
         };
         let is_missing = matches!(error, SessionError::NoNode(_));
         let is_top = *path == self.scope.top;
         if is_top && is_missing {
-            // It may be back, and is listed again then.
+            // If the list is stale, the top may exist again, and is being listed again.
             if !is_stale {
-                self.missed_top(error);
+                self.top_missing(error);
             }
             return;
         }
-        touched.iter().for_each(|child| self.discover(child));
+        hinted.iter().for_each(|child| self.discover(child));
         if is_top {
-            self.refuse(now, error);
+            self.top_failed(now, error);
         } else if is_missing {
-            // Its own read tells whether it is gone, or back.
+            // A read of the znode itself tells whether it exists.
             self.nodes.drop_children(path);
-            self.want(path, Part::Data);
+            self.schedule_read(path, Part::Data);
         } else {
-            self.cannot_read(now, path, Part::Children, error);
+            self.read_failed(now, path, Part::Children, error);
         }
     }
 
@@ -88,7 +88,7 @@ impl<V> Cache<V> {
         path: &ZnodePath,
         ticket: u64,
         names: &[String],
-        touched: &BTreeSet<ZnodePath>,
+        hinted: &BTreeSet<ZnodePath>,
     ) {
         self.ignored.retain(|(parent, name)| parent != path || names.contains(name));
         let mut listed = BTreeSet::new();
@@ -100,27 +100,27 @@ impl<V> Cache<V> {
         }
         let known = self.nodes.children(path);
         if self.nodes.count() - known.len() + listed.len() > self.scope.limits.znodes {
-            return self.fail(now, Refusal::TooMany(self.scope.limits.znodes));
+            return self.refuse_all(now, Refusal::TooMany(self.scope.limits.znodes));
         }
         let is_current = ticket >= self.fresh_from;
         if *path == self.scope.top {
-            self.found_top();
-            self.want_if_outdated(path, Part::Data);
+            self.top_found();
+            self.schedule_read_if_outdated(path, Part::Data);
         }
-        self.nodes.mend(path, Part::Children);
-        self.no_retry(path, Part::Children);
+        self.nodes.clear_error(path, Part::Children);
+        self.cancel_retry(path, Part::Children);
         for child in known.iter().filter(|child| !listed.contains(*child)) {
-            if !touched.contains(child) {
+            if !hinted.contains(child) {
                 self.remove(child);
             }
         }
         if is_current {
-            self.nodes.freshen(path, Part::Children);
+            self.nodes.mark_fresh(path, Part::Children);
         }
-        for child in listed.union(touched) {
-            // One that is just being read may have been read before it came back.
-            let is_touched = touched.contains(child);
-            self.discover_unless(child, |reading| !is_touched && reading.is_settled());
+        for child in listed.union(hinted) {
+            // A read in flight may be older than the hint.
+            let is_hinted = hinted.contains(child);
+            self.discover_unless(child, |reading| !is_hinted && reading.is_settled());
         }
     }
 
@@ -133,127 +133,127 @@ impl<V> Cache<V> {
     ) {
         let Some(is_stale) = self.nodes.answered(path, Part::Data, ticket) else { return };
         if is_stale {
-            // The answer may be older than a change that we know of. It is stored all the
-            // same, or a busy znode would never be seen; but a znode that seems gone may be
-            // back.
-            self.want(path, Part::Data);
+            // The answer may be older than the latest change. It is stored nevertheless, or
+            // a busy znode would never be seen. But an answer that the znode does not exist
+            // may be out of date.
+            self.schedule_read(path, Part::Data);
         }
         match outcome {
-            Ok(found) => self.read(now, path, ticket >= self.fresh_from, found),
+            Ok(found) => self.store(now, path, ticket >= self.fresh_from, found),
             Err(SessionError::NoNode(_)) if is_stale => {}
             Err(error @ SessionError::NoNode(_)) if *path == self.scope.top => {
-                self.missed_top(error);
+                self.top_missing(error);
             }
             Err(SessionError::NoNode(_)) => self.remove(path),
-            Err(error) => self.cannot_read(now, path, Part::Data, error),
+            Err(error) => self.read_failed(now, path, Part::Data, error),
         }
     }
 
-    fn read(&mut self, now: Instant, path: &ZnodePath, is_current: bool, found: Found<V>) {
+    fn store(&mut self, now: Instant, path: &ZnodePath, is_current: bool, found: Found<V>) {
         if self.scope.is_one_znode() {
-            self.found_top();
+            self.top_found();
         }
-        self.no_retry(path, Part::Data);
+        self.cancel_retry(path, Part::Data);
         let has_children = found.znode.stat.num_children > 0;
         if let Some(news) = self.nodes.store(path, found, is_current) {
-            self.tell(news);
+            self.report(news);
         }
         let limits = self.scope.limits;
         if self.nodes.count() > limits.znodes {
-            return self.fail(now, Refusal::TooMany(limits.znodes));
+            return self.refuse_all(now, Refusal::TooMany(limits.znodes));
         }
         if self.nodes.bytes() > limits.bytes {
-            return self.fail(now, Refusal::TooLarge(limits.bytes));
+            return self.refuse_all(now, Refusal::TooLarge(limits.bytes));
         }
         self.read_children(path, has_children);
     }
 
-    /// Has the children of a znode listed, if there are any; in any case where that
-    /// leaves the only watch on them.
+    /// Schedules a list of the children of a znode if there are any, or if the list is
+    /// needed to watch them.
     fn read_children(&mut self, path: &ZnodePath, has_children: bool) {
         if !self.scope.covers_children_of(path) {
             return;
         }
-        // Those that it had may be gone.
+        // Also if it had children: they may be gone.
         if has_children || self.watching == Watching::Each || self.nodes.has_children(path) {
             self.nodes.add_children(path);
         }
-        self.want_if_outdated(path, Part::Children);
+        self.schedule_read_if_outdated(path, Part::Children);
     }
 
-    /// Has a part read that was not read since that was wanted, nor is about to be.
-    fn want_if_outdated(&mut self, path: &ZnodePath, part: Part) {
+    /// Schedules a read of a part that is out of date, unless a recent one is in flight.
+    fn schedule_read_if_outdated(&mut self, path: &ZnodePath, part: Part) {
         let reading = self.nodes.reading(path, part).filter(|reading| !reading.is_fresh);
         let Some(reading) = reading else { return };
         let is_coming =
             matches!(reading.phase, Phase::UnderWay { ticket, .. } if ticket >= self.fresh_from);
         if !is_coming {
-            self.want(path, part);
+            self.schedule_read(path, part);
         }
     }
 
-    fn cannot_read(&mut self, now: Instant, path: &ZnodePath, part: Part, error: SessionError) {
-        let retry = Again::Part(path.clone(), part);
+    fn read_failed(&mut self, now: Instant, path: &ZnodePath, part: Part, error: SessionError) {
+        let retry = RetryKey::Part(path.clone(), part);
         if error.is_transient() {
             let node = self.nodes.get(path);
-            let is_first_time = node.is_none_or(|node| node.trouble(part).is_none());
+            let is_first_time = node.is_none_or(|node| node.error(part).is_none());
             return self.retry.add(now, retry, is_first_time);
         }
         if self.scope.is_one_znode() {
-            self.refuse(now, error);
-            return self.await_top();
+            self.top_failed(now, error);
+            return self.watch_missing_top();
         }
         if self.scope.is_all_or_nothing {
-            return self.fail(now, error.into());
+            return self.refuse_all(now, error.into());
         }
-        let is_first_time = self.nodes.spoil(path, part, error);
+        let is_first_time = self.nodes.set_error(path, part, error);
         self.retry.add(now, retry, is_first_time);
-        self.nodes.freshen(path, part);
+        self.nodes.mark_fresh(path, part);
         if part == Part::Data {
             if is_first_time {
-                self.tell(News::Unreadable(path.clone()));
+                self.report(News::Unreadable(path.clone()));
             }
-            // Its access list may allow that.
+            // The access list may forbid to read and allow to list.
             self.read_children(path, true);
         }
     }
 
-    fn found_top(&mut self) {
+    fn top_found(&mut self) {
         self.refusal = None;
-        self.retry.remove(&Again::Top);
+        self.retry.remove(&RetryKey::Top);
         if matches!(self.state, State::Missing | State::Refused) {
-            // What hints said meanwhile was not taken.
+            // Hints were ignored meanwhile.
             self.outdate();
             self.state = State::Loading;
         }
     }
 
-    fn missed_top(&mut self, error: SessionError) {
+    fn top_missing(&mut self, error: SessionError) {
         self.refusal = Some(error);
-        self.go_missing();
-        self.await_top();
+        self.enter_missing();
+        self.watch_missing_top();
     }
 
-    fn go_missing(&mut self) {
-        self.forget_requests();
+    fn enter_missing(&mut self) {
+        self.drop_requests();
         self.retry.clear();
         if std::mem::replace(&mut self.state, State::Missing) != State::Missing {
-            self.tell(News::Missing);
+            self.report(News::Missing);
         }
     }
 
-    /// Leaves a watch on a top that can't be read, where no other one tells of it.
-    fn await_top(&mut self) {
+    /// Leaves a watch on a top that can't be read, unless the watch on the tree covers it.
+    fn watch_missing_top(&mut self) {
         if self.watching == Watching::Each {
             self.ask(Ask::Await(self.scope.top.clone()));
         }
     }
 
-    fn awaited(&mut self, is_there: bool) {
+    fn existence_answered(&mut self, is_there: bool) {
         match (self.state, is_there) {
-            // It came this very moment.
-            (State::Missing, true) => self.begin(),
-            (State::Refused, false) => self.go_missing(),
+            // It was created meanwhile.
+            (State::Missing, true) => self.load(),
+            (State::Refused, false) => self.enter_missing(),
             (
                 State::Away | State::Loading | State::Missing | State::Refused | State::Complete,
                 _,
@@ -262,34 +262,34 @@ impl<V> Cache<V> {
     }
 
     /// The top can't be read.
-    fn refuse(&mut self, now: Instant, error: SessionError) {
+    fn top_failed(&mut self, now: Instant, error: SessionError) {
         let is_first_time = self.state != State::Refused;
         if error.is_transient() {
-            return self.retry.add(now, Again::Top, false);
+            return self.retry.add(now, RetryKey::Top, false);
         }
         if self.scope.is_all_or_nothing {
-            return self.fail(now, error.into());
+            return self.refuse_all(now, error.into());
         }
-        self.retry.add(now, Again::Top, is_first_time);
+        self.retry.add(now, RetryKey::Top, is_first_time);
         self.refusal = Some(error.clone());
         if is_first_time {
             self.state = State::Refused;
-            self.tell(News::Refused(error.into()));
+            self.report(News::Refused(error.into()));
         }
     }
 
-    /// The whole can't be read. It is read anew later, so there is no use for a part.
-    fn fail(&mut self, now: Instant, refusal: Refusal) {
+    /// Refuses everything. All of it is read again later, so no part of it is kept.
+    fn refuse_all(&mut self, now: Instant, refusal: Refusal) {
         if let Refusal::Session(error) = &refusal {
             self.refusal = Some(error.clone());
         }
-        self.forget_requests();
+        self.drop_requests();
         let is_first_time = self.state != State::Refused;
-        self.retry.add(now, Again::Top, is_first_time);
-        // That they are forgotten is news too.
+        self.retry.add(now, RetryKey::Top, is_first_time);
+        // The owner must also learn that the znodes below the top were dropped.
         if is_first_time || self.nodes.count() > 0 {
             self.state = State::Refused;
-            self.tell(News::Refused(refusal));
+            self.report(News::Refused(refusal));
         }
         self.nodes.clear();
     }

@@ -1,4 +1,4 @@
-//! What goes into a cache and what comes out of it.
+//! The input and output of a cache.
 
 use super::request::{Answer, Request};
 use crate::session::{self, ReaderEvent, SessionError, Stat, ZnodePath};
@@ -6,60 +6,60 @@ use crate::session::{self, ReaderEvent, SessionError, Stat, ZnodePath};
 /// What happened.
 pub type Event<V> = ReaderEvent<Answer<V>>;
 
-/// What has to be done.
+/// What the owner of the cache has to do.
 pub type Action<V> = session::Action<Request<V>, News>;
 
-/// What is known now. The data and stat of a znode that came or changed are in
+/// What changed in the cache. The data and metadata of an added or changed znode are in
 /// [`Cache::get`](super::Cache::get).
 #[derive(Debug)]
 pub enum News {
-    /// A znode that was read for the first time.
+    /// A znode was read for the first time.
     Added(ZnodePath),
-    /// A znode that was written since it was last read, or can be read again.
+    /// A znode was written since it was last read, or can be read again.
     Changed(ZnodePath),
-    /// A znode that is gone, with its last stat; without one if it was never read.
+    /// A znode is gone; its last metadata, if it was ever read.
     Removed(ZnodePath, Option<Stat>),
-    /// Contact was lost: the cache may be out of date.
+    /// The connection was lost: the cache may be out of date.
     Suspended,
-    /// Everything was read since the latest contact, or since it was wanted again:
-    /// the cache is in step with the server (after an interruption: again).
+    /// Everything was read since the latest connection and the latest refresh: the cache
+    /// is up to date.
     Complete,
-    /// The top is not there. What was read of it before stays in the cache.
+    /// The top does not exist. What was read before stays in the cache.
     Missing,
-    /// The top can't be read; it is tried again. Beyond a bound, and if it is all or
-    /// nothing, the cache has forgotten what is below the top.
+    /// The top can't be read and will be retried. If a limit is exceeded, or the scope is
+    /// all or nothing, the cache has dropped everything below the top.
     Refused(Refusal),
-    /// From now on this znode can't be read; [`Cache::trouble`](super::Cache::trouble)
-    /// has the reason. It keeps its last data, and is tried again.
+    /// A znode can no longer be read; [`Cache::trouble`](super::Cache::trouble) has the
+    /// reason. It keeps its last data and will be retried.
     Unreadable(ZnodePath),
-    /// A znode that does not belong to the scope, or has a name that makes no path.
+    /// A znode is outside of the scope, or its name is not valid in a path.
     Ignored {
-        /// The znode above it.
+        /// Its parent.
         parent: ZnodePath,
         /// Its name.
         name: String,
     },
 }
 
-/// How much is known.
+/// How much of a cache is up to date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// No contact: what was read may be out of date.
+    /// Not connected: the cache may be out of date.
     Away,
-    /// Listing and reading.
+    /// Znodes are being listed and read.
     Loading,
-    /// The top is not there.
+    /// The top does not exist.
     Missing,
-    /// The top can't be read, or a bound is exceeded.
+    /// The top can't be read, or a limit is exceeded.
     Refused,
-    /// All there is was read.
+    /// Everything was read.
     Complete,
 }
 
 /// Why the top can't be read.
 #[derive(Debug, thiserror::Error, Clone)]
 pub enum Refusal {
-    /// ZooKeeper does not hand it out.
+    /// ZooKeeper refused to return it.
     #[error(transparent)]
     Session(SessionError),
     /// There are more znodes than this.

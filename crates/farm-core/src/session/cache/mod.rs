@@ -1,13 +1,13 @@
-//! The znodes below a path, kept equal to what ZooKeeper has.
+//! The znodes below a path, kept equal to those of ZooKeeper.
 //!
-//! A pure machine: it is told what happened, and answers with requests to make and with
-//! what is known. It covers one znode, its children, or more levels. Where the server
-//! can, one persistent recursive watch covers everything, and a change costs one read;
-//! an older server gets a one-shot watch for every znode and every list of children.
+//! A pure state machine: events go in; requests to make and news come out. It covers one
+//! znode, its children, or more levels. If the server supports it, one persistent
+//! recursive watch covers everything and a change costs one read; on an older server
+//! every znode and every list of children has a one-shot watch.
 //!
-//! **Invariant.** A znode that a hint is about is read after that hint, whatever was
-//! being read meanwhile. [`News::Complete`] is told only when everything that is there
-//! was read since the latest contact and the latest [`Event::Refresh`], or can't be read.
+//! **Invariant.** A znode is always read after a hint about it, even if a read was in
+//! flight when the hint came. [`News::Complete`] is reported only when every znode was
+//! read since the latest connection and the latest [`Event::Refresh`], or can't be read.
 //! A znode that can't be read, and a top that is gone, keep what was read last.
 
 mod answers;
@@ -35,31 +35,30 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The most requests under way at once: enough to keep every courier busy, and few
-/// enough to be thrown away when the link breaks.
+/// The most requests in flight at once: enough to keep all request threads busy, and few
+/// enough to repeat when the connection breaks.
 pub(crate) const REQUESTS_MAX: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Watching {
     /// Nothing is watched: the cache is filled once.
     Nothing,
-    /// What this server can is not known yet.
+    /// It is not known yet what the server supports.
     Undecided,
-    /// One watch covers everything for as long as the session lives.
+    /// One watch covers everything as long as the session lives.
     Tree,
-    /// Every read leaves a watch of its own.
+    /// Every read leaves a one-shot watch.
     Each,
 }
 
-/// A read that is tried again later. It takes a timer: no watch fires when an access list
-/// changes.
+/// A read to retry. It takes a timer, because no watch fires when an access list changes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Again {
+enum RetryKey {
     Top,
     Part(ZnodePath, Part),
 }
 
-/// The machine. See the module's page.
+/// The state machine, see the module's page.
 #[derive(Debug)]
 pub struct Cache<V> {
     scope: Scope,
@@ -69,18 +68,20 @@ pub struct Cache<V> {
     watching: Watching,
     session: u64,
     next_ticket: u64,
-    /// Answers to requests before this one say nothing about what is wanted now.
+    /// Answers to requests with a lower ticket do not count as up to date.
     fresh_from: u64,
+    /// The requests in flight, by ticket.
     asked: BTreeMap<u64, Arc<Ask>>,
+    /// The reads that are scheduled.
     queue: VecDeque<(ZnodePath, Part)>,
     nodes: Nodes<V>,
     ignored: BTreeSet<(ZnodePath, String)>,
-    retry: RetrySet<Again>,
+    retry: RetrySet<RetryKey>,
     actions: Vec<Action<V>>,
 }
 
 impl<V> Cache<V> {
-    /// A cache about which nothing is known yet. `decode` runs on the couriers' threads.
+    /// An empty cache. `decode` runs on the request threads.
     #[must_use]
     pub fn new(scope: Scope, decode: Decode<V>) -> Self {
         let nodes = Nodes::new(scope.top.clone(), scope.reads_top(), !scope.is_one_znode());
@@ -100,62 +101,62 @@ impl<V> Cache<V> {
             retry: RetrySet::new(),
             actions: Vec::new(),
         };
-        cache.forget_watch();
+        cache.reset_watching();
         cache
     }
 
-    /// How much of it is known to be true.
+    /// How much of the cache is up to date.
     #[must_use]
     pub const fn state(&self) -> State {
         self.state
     }
 
-    /// What was read last of the top.
+    /// The top as it was last read.
     #[must_use]
     pub fn top(&self) -> Option<&Znode<V>> {
         self.get(&self.scope.top)
     }
 
-    /// What was read last of a znode.
+    /// A znode as it was last read.
     #[must_use]
     pub fn get(&self, path: &ZnodePath) -> Option<&Znode<V>> {
         self.nodes.get(path)?.znode.as_ref()
     }
 
-    /// Why a znode can't be read, if it can't.
+    /// Why the data of a znode can't be read, if so.
     #[must_use]
     pub fn trouble(&self, path: &ZnodePath) -> Option<&SessionError> {
-        self.nodes.get(path)?.trouble(Part::Data)
+        self.nodes.get(path)?.error(Part::Data)
     }
 
-    /// Why the top's own data can't be read, if it can't.
+    /// Why the data of the top can't be read, if so.
     #[must_use]
     pub fn top_trouble(&self) -> Option<&SessionError> {
         self.trouble(&self.scope.top)
     }
 
-    /// Is that a znode below the top?
+    /// Tells whether this is a znode below the top.
     #[must_use]
     pub fn is_below(&self, path: &ZnodePath) -> bool {
         *path != self.scope.top
     }
 
-    /// Every znode below the top that is there, with what was read of it, sorted by path.
+    /// All znodes below the top as they were last read, sorted by path.
     pub fn below(&self) -> impl Iterator<Item = (&ZnodePath, Option<&Znode<V>>)> {
         self.nodes.below().map(|(path, node)| (path, node.znode.as_ref()))
     }
 
     /// Znodes whose children can't be listed, and why.
     pub fn unlisted(&self) -> impl Iterator<Item = (&ZnodePath, &SessionError)> {
-        self.nodes.below().filter_map(|(path, node)| Some((path, node.trouble(Part::Children)?)))
+        self.nodes.below().filter_map(|(path, node)| Some((path, node.error(Part::Children)?)))
     }
 
-    /// The names that are in the lists of children, but not in the cache.
+    /// The znodes that are not in the cache although their parent is, by parent and name.
     pub fn ignored(&self) -> impl Iterator<Item = (&ZnodePath, &str)> {
         self.ignored.iter().map(|(parent, name)| (parent, &**name))
     }
 
-    /// Why the top is missing or refused, in ZooKeeper's words.
+    /// Why the top is missing or refused, if ZooKeeper reported an error.
     #[must_use]
     pub const fn refusal(&self) -> Option<&SessionError> {
         self.refusal.as_ref()
@@ -167,13 +168,14 @@ impl<V> Cache<V> {
         self.retry.deadline()
     }
 
-    /// Is it known that the servers have no persistent watches?
+    /// Tells whether the servers are known to lack persistent watches.
     #[must_use]
     pub fn is_watching_each(&self) -> bool {
         self.watching == Watching::Each && !self.scope.is_one_znode()
     }
 
-    /// Another cache of the same session has found that out.
+    /// Uses one-shot watches: another cache of the session has found that the servers lack
+    /// persistent ones.
     pub fn watch_each(&mut self) {
         if self.watching == Watching::Undecided {
             self.watching = Watching::Each;
@@ -184,33 +186,35 @@ impl<V> Cache<V> {
     pub fn step(&mut self, now: Instant, event: Event<V>) -> Vec<Action<V>> {
         match event {
             Event::Session(session::Event::Connected { is_new, .. }) => self.connected(is_new),
-            Event::Session(session::Event::Suspended(_) | session::Event::Lost) => self.away(),
+            Event::Session(session::Event::Suspended(_) | session::Event::Lost) => {
+                self.disconnected();
+            }
             Event::Session(session::Event::Hint(hint)) => self.hint(now, &hint),
-            // There was no contact before either.
+            // The cache is disconnected already.
             Event::Session(session::Event::GaveUp(_) | session::Event::AuthRefused(_)) => {}
             Event::Answered(answer) => self.answered(now, answer),
             Event::Refresh => self.refresh(),
             Event::Tick => self.tick(now),
         }
-        self.feed();
-        self.settle();
+        self.send_requests();
+        self.complete_if_read();
         std::mem::take(&mut self.actions)
     }
 
     fn connected(&mut self, is_new: bool) {
         if is_new {
             self.session += 1;
-            self.forget_watch();
+            self.reset_watching();
         }
-        self.forget_requests();
+        self.drop_requests();
         self.retry.clear();
         self.state = State::Loading;
         self.reload();
     }
 
-    /// A persistent watch lives as long as its session, and the next one may be with a
-    /// newer server. That watch always covers a subtree, too much for a single znode.
-    fn forget_watch(&mut self) {
+    /// A persistent watch ends with its session, and the next session may be with a newer
+    /// server. Such a watch covers a whole subtree, which is too much for a single znode.
+    fn reset_watching(&mut self) {
         self.watching = match self.watching {
             Watching::Nothing => Watching::Nothing,
             _ if self.scope.is_one_znode() => Watching::Each,
@@ -218,18 +222,18 @@ impl<V> Cache<V> {
         };
     }
 
-    fn away(&mut self) {
-        self.forget_requests();
+    fn disconnected(&mut self) {
+        self.drop_requests();
         self.retry.clear();
         if std::mem::replace(&mut self.state, State::Away) != State::Away {
-            self.tell(News::Suspended);
+            self.report(News::Suspended);
         }
     }
 
-    fn forget_requests(&mut self) {
+    fn drop_requests(&mut self) {
         self.asked.clear();
         self.queue.clear();
-        self.nodes.rest();
+        self.nodes.make_idle();
     }
 
     fn refresh(&mut self) {
@@ -241,20 +245,20 @@ impl<V> Cache<V> {
 
     fn reload(&mut self) {
         self.outdate();
-        self.begin();
+        self.load();
     }
 
-    /// Nothing that was read or asked for so far counts as up to date.
+    /// Marks everything that was read or requested so far as out of date.
     fn outdate(&mut self) {
         self.fresh_from = self.next_ticket;
         self.nodes.outdate();
     }
 
-    /// Sets the watch, or reads the top if that is done.
-    fn begin(&mut self) {
+    /// Sets the watch, or reads the top if it is known how to watch.
+    fn load(&mut self) {
         if self.watching != Watching::Undecided {
-            self.want(&self.scope.top.clone(), Part::Children);
-            self.want(&self.scope.top.clone(), Part::Data);
+            self.schedule_read(&self.scope.top.clone(), Part::Children);
+            self.schedule_read(&self.scope.top.clone(), Part::Data);
         } else if !self.asked.values().any(|ask| matches!(**ask, Ask::Arm(_))) {
             self.ask(Ask::Arm(self.scope.top.clone()));
         }
@@ -268,29 +272,29 @@ impl<V> Cache<V> {
         self.actions.push(Action::Ask(request));
     }
 
-    fn tell(&mut self, news: News) {
+    fn report(&mut self, news: News) {
         self.actions.push(Action::Tell(news));
     }
 
-    /// Has a part of a znode read, again if it is just being read.
-    fn want(&mut self, path: &ZnodePath, part: Part) {
-        if self.nodes.reading_mut(path, part).is_some_and(Reading::want) {
+    /// Schedules a read of a part of a znode, also if a read of it is in flight.
+    fn schedule_read(&mut self, path: &ZnodePath, part: Part) {
+        if self.nodes.reading_mut(path, part).is_some_and(Reading::schedule) {
             self.queue.push_back((path.clone(), part));
         }
     }
 
-    /// Has a znode below the top read that may be new, or have changed.
+    /// Schedules a read of a znode below the top that may be new or have changed.
     fn discover(&mut self, path: &ZnodePath) {
         self.discover_unless(path, |_| false);
     }
 
     fn discover_unless(&mut self, path: &ZnodePath, is_known: impl FnOnce(&Reading) -> bool) {
-        let is_named_only = self.scope.contents == Contents::Names;
-        // Of others, what was read says whether there are children.
-        let has_children = is_named_only && self.scope.covers_children_of(path);
-        if let Some((part, reading)) = self.nodes.add(path, !is_named_only, has_children)
+        let has_no_data = self.scope.contents == Contents::Names;
+        // Otherwise the metadata tells whether there are children to list.
+        let has_children = has_no_data && self.scope.covers_children_of(path);
+        if let Some((part, reading)) = self.nodes.add(path, !has_no_data, has_children)
             && !is_known(reading)
-            && reading.want()
+            && reading.schedule()
         {
             self.queue.push_back((path.clone(), part));
         }
@@ -300,14 +304,14 @@ impl<V> Cache<V> {
         if self.watching == Watching::Each { Watch::Yes } else { Watch::No }
     }
 
-    /// Asks for what waits, up to the number of requests that may be under way.
-    fn feed(&mut self) {
+    /// Makes requests of the scheduled reads, as long as more may be in flight.
+    fn send_requests(&mut self) {
         let watch = self.watch();
         while self.asked.len() < REQUESTS_MAX
             && let Some((path, part)) = self.queue.pop_front()
         {
             let ticket = self.next_ticket;
-            if !self.begin_reading(&path, part, ticket) {
+            if !self.start_reading(&path, part, ticket) {
                 continue;
             }
             if part == Part::Children {
@@ -315,13 +319,13 @@ impl<V> Cache<V> {
                 continue;
             }
             let mut paths = vec![path];
-            // Only a single read leaves a watch.
+            // A batch of reads leaves no watches.
             let most = if watch == Watch::Yes { 1 } else { READS_MAX };
             while paths.len() < most
                 && let Some((path, Part::Data)) =
                     self.queue.pop_front_if(|(_, part)| *part == Part::Data)
             {
-                if self.begin_reading(&path, Part::Data, ticket) {
+                if self.start_reading(&path, Part::Data, ticket) {
                     paths.push(path);
                 }
             }
@@ -329,7 +333,7 @@ impl<V> Cache<V> {
         }
     }
 
-    fn begin_reading(&mut self, path: &ZnodePath, part: Part, ticket: u64) -> bool {
+    fn start_reading(&mut self, path: &ZnodePath, part: Part, ticket: u64) -> bool {
         match self.nodes.reading_mut(path, part) {
             Some(reading) if reading.phase == Phase::Queued => {
                 reading.phase = Phase::UnderWay { ticket, is_stale: false };
@@ -339,20 +343,20 @@ impl<V> Cache<V> {
         }
     }
 
-    fn settle(&mut self) {
-        // A stale list of the whole is not all there is; of a znode the last word is
-        // taken for now, or one that changes all the time would hold up the others.
+    fn complete_if_read(&mut self) {
+        // While the top is being listed, znodes may be missing. A znode that is being read
+        // again counts as read, or one that changes all the time would hold up the rest.
         if self.state == State::Loading && !self.is_listing_top() && self.nodes.unread() == 0 {
             self.state = State::Complete;
-            self.tell(News::Complete);
+            self.report(News::Complete);
         }
     }
 
     fn tick(&mut self, now: Instant) {
         for retry in self.retry.take(now) {
             match retry {
-                Again::Top => self.begin(),
-                Again::Part(path, part) => self.want(&path, part),
+                RetryKey::Top => self.load(),
+                RetryKey::Part(path, part) => self.schedule_read(&path, part),
             }
         }
     }

@@ -1,14 +1,14 @@
-//! The znodes of a cache, and how far each of them is read.
+//! The znodes of a cache, and which parts of them are read.
 //!
 //! **Invariant.** `unread` is the number of parts that were not read since they were
-//! last [outdated](Nodes::outdate), and `bytes` the length of all data.
+//! last [outdated](Nodes::outdate), and `bytes` is the length of all data.
 
 use super::{Found, News};
 use crate::session::{SessionError, Stat, Znode, ZnodePath};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Included, Unbounded};
 
-/// What is read of a znode, each by a request of its own.
+/// The parts of a znode, which are read by separate requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     Data,
@@ -20,27 +20,26 @@ pub(super) enum Phase {
     #[default]
     Idle,
     Queued,
-    /// It is being read; if `is_stale`, it has changed since and is read again.
+    /// It is being read; if `is_stale`, it has changed since and will be read again.
     UnderWay {
         ticket: u64,
         is_stale: bool,
     },
 }
 
-/// How far a part of a znode is read.
+/// The state of one part of a znode.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     pub(super) phase: Phase,
-    /// It was read since it was last outdated.
+    /// It was read since it was last outdated, or can't be read.
     pub(super) is_fresh: bool,
     /// Why it can't be read.
-    trouble: Option<SessionError>,
+    error: Option<SessionError>,
 }
 
 impl Reading {
-    /// It has to be read, again if it is just being read; tells whether that is to be
-    /// queued.
-    pub(super) const fn want(&mut self) -> bool {
+    /// Requires another read; tells whether the caller has to queue it.
+    pub(super) const fn schedule(&mut self) -> bool {
         match &mut self.phase {
             Phase::Idle => {
                 self.phase = Phase::Queued;
@@ -54,13 +53,13 @@ impl Reading {
         }
     }
 
-    /// Was it read since it was last outdated, and has nothing to be read since?
+    /// Tells whether it is fresh and no read is pending.
     pub(super) fn is_settled(&self) -> bool {
         self.is_fresh && self.phase == Phase::Idle
     }
 
     /// The request with this ticket was answered; tells whether the part has changed
-    /// since. `None` if the answer is to nobody.
+    /// since. `None` if it is not the expected request.
     fn answered(&mut self, ticket: u64) -> Option<bool> {
         match self.phase {
             Phase::UnderWay { ticket: expected, is_stale } if expected == ticket => {
@@ -74,14 +73,14 @@ impl Reading {
 
 #[derive(Debug)]
 pub(super) struct Node<V> {
-    /// What was read last.
+    /// The znode as it was last read.
     pub(super) znode: Option<Znode<V>>,
     bytes: usize,
     data: Option<Reading>,
     children: Option<Reading>,
-    /// Children that were hinted at while their list was being read: the answer may be
-    /// too old to know them.
-    touched: BTreeSet<ZnodePath>,
+    /// Children with a hint while the list was being read: the list may be older than the
+    /// hint.
+    hinted: BTreeSet<ZnodePath>,
 }
 
 impl<V> Node<V> {
@@ -91,7 +90,7 @@ impl<V> Node<V> {
             bytes: 0,
             data: has_data.then(Reading::default),
             children: has_children.then(Reading::default),
-            touched: BTreeSet::new(),
+            hinted: BTreeSet::new(),
         }
     }
 
@@ -109,8 +108,8 @@ impl<V> Node<V> {
         }
     }
 
-    pub(super) fn trouble(&self, part: Part) -> Option<&SessionError> {
-        self.reading(part)?.trouble.as_ref()
+    pub(super) fn error(&self, part: Part) -> Option<&SessionError> {
+        self.reading(part)?.error.as_ref()
     }
 
     fn readings(&mut self) -> impl Iterator<Item = &mut Reading> {
@@ -131,7 +130,7 @@ pub(super) struct Nodes<V> {
 }
 
 impl<V> Nodes<V> {
-    /// The top, of which these parts are to be read.
+    /// Only the top, with these parts.
     pub(super) fn new(top: ZnodePath, has_data: bool, has_children: bool) -> Self {
         let mut nodes = Self { top, nodes: BTreeMap::new(), unread: 0, bytes: 0 };
         nodes.add(&nodes.top.clone(), has_data, has_children);
@@ -168,7 +167,7 @@ impl<V> Nodes<V> {
         self.nodes.len() - 1
     }
 
-    /// Adds a znode, if it is not there; the answer is the part that is read first.
+    /// Adds a znode if it is missing; returns the part that is read first.
     pub(super) fn add(
         &mut self,
         path: &ZnodePath,
@@ -185,7 +184,7 @@ impl<V> Nodes<V> {
         Some((part, node.reading_mut(part)?))
     }
 
-    /// Has the children of a znode read too.
+    /// Adds the part `Children` to a znode.
     pub(super) fn add_children(&mut self, path: &ZnodePath) {
         if let Some(node) = self.nodes.get_mut(path)
             && node.children.is_none()
@@ -195,14 +194,14 @@ impl<V> Nodes<V> {
         }
     }
 
-    /// Has them read no more until the znode itself has been read again.
+    /// Removes the part `Children` until the znode itself has been read again.
     pub(super) fn drop_children(&mut self, path: &ZnodePath) {
         if let Some(children) = self.nodes.get_mut(path).and_then(|node| node.children.take()) {
             self.unread -= usize::from(!children.is_fresh);
         }
     }
 
-    /// Takes out a znode below the top, and all below it; the deepest come first.
+    /// Removes a znode below the top and everything below it; returns the deepest first.
     pub(super) fn remove(&mut self, path: &ZnodePath) -> Vec<(ZnodePath, Option<Stat>)> {
         let mut paths: Vec<ZnodePath> =
             self.descendants(path).map(|(path, _)| path.clone()).collect();
@@ -219,7 +218,7 @@ impl<V> Nodes<V> {
         removed
     }
 
-    /// Forgets all znodes below the top.
+    /// Removes all znodes below the top.
     pub(super) fn clear(&mut self) {
         self.nodes.retain(|path, _| *path == self.top);
         self.unread = self.nodes.values().map(Node::unread).sum();
@@ -227,7 +226,7 @@ impl<V> Nodes<V> {
     }
 
     fn descendants(&self, path: &ZnodePath) -> impl Iterator<Item = (&ZnodePath, &Node<V>)> {
-        // Between `/a` and what is below it there may be `/a-b`.
+        // `/a-b` sorts between `/a` and `/a/b`.
         let prefix = if path.is_root() { "/".to_owned() } else { format!("{path}/") };
         let all = self.nodes.range::<str, _>((Included(&*prefix), Unbounded));
         let below = move |(path, _): &(&ZnodePath, &Node<V>)| {
@@ -236,7 +235,7 @@ impl<V> Nodes<V> {
         all.skip(usize::from(path.is_root())).take_while(below)
     }
 
-    /// Is a child of the znode known?
+    /// Tells whether a child of the znode is known.
     pub(super) fn has_children(&self, path: &ZnodePath) -> bool {
         self.descendants(path).next().is_some()
     }
@@ -248,31 +247,31 @@ impl<V> Nodes<V> {
         self.descendants(path).map(|(path, _)| path).filter(is_child).cloned().collect()
     }
 
-    /// Remembers that a child was hinted at, if the list of children is about to be
-    /// read: what becomes of the child is decided then.
-    pub(super) fn touch(&mut self, parent: &ZnodePath, child: &ZnodePath) -> bool {
+    /// Remembers a hint about a child if a read of the list of children is pending, which
+    /// will tell whether the child exists.
+    pub(super) fn note_hint(&mut self, parent: &ZnodePath, child: &ZnodePath) -> bool {
         let Some(node) = self.nodes.get_mut(parent) else { return false };
         let is_listing = node.children.as_ref().is_some_and(|list| list.phase != Phase::Idle);
         if is_listing {
-            node.touched.insert(child.clone());
+            node.hinted.insert(child.clone());
         }
         is_listing
     }
 
-    pub(super) fn take_touched(&mut self, parent: &ZnodePath) -> BTreeSet<ZnodePath> {
-        self.nodes.get_mut(parent).map(|node| std::mem::take(&mut node.touched)).unwrap_or_default()
+    pub(super) fn take_hinted(&mut self, parent: &ZnodePath) -> BTreeSet<ZnodePath> {
+        self.nodes.get_mut(parent).map(|node| std::mem::take(&mut node.hinted)).unwrap_or_default()
     }
 
-    /// Everything has to be read again.
+    /// Marks everything as unread.
     pub(super) fn outdate(&mut self) {
         self.nodes.values_mut().flat_map(Node::readings).for_each(|part| part.is_fresh = false);
         self.unread = self.nodes.values().map(Node::unread).sum();
     }
 
-    /// No answers to earlier requests come any more.
-    pub(super) fn rest(&mut self) {
+    /// Forgets pending reads: their requests were dropped.
+    pub(super) fn make_idle(&mut self) {
         for node in self.nodes.values_mut() {
-            node.touched.clear();
+            node.hinted.clear();
             node.readings().for_each(|reading| reading.phase = Phase::Idle);
         }
     }
@@ -282,8 +281,8 @@ impl<V> Nodes<V> {
         self.reading_mut(path, part)?.answered(ticket)
     }
 
-    /// The part was read, as far as that is possible.
-    pub(super) fn freshen(&mut self, path: &ZnodePath, part: Part) {
+    /// The part was read, or can't be read.
+    pub(super) fn mark_fresh(&mut self, path: &ZnodePath, part: Part) {
         if let Some(reading) = self.reading_mut(path, part)
             && !std::mem::replace(&mut reading.is_fresh, true)
         {
@@ -291,19 +290,19 @@ impl<V> Nodes<V> {
         }
     }
 
-    /// The part can't be read; tells whether that is so for the first time in a row.
-    pub(super) fn spoil(&mut self, path: &ZnodePath, part: Part, error: SessionError) -> bool {
+    /// The part can't be read; tells whether this is the first error in a row.
+    pub(super) fn set_error(&mut self, path: &ZnodePath, part: Part, error: SessionError) -> bool {
         let reading = self.reading_mut(path, part);
-        reading.is_some_and(|reading| reading.trouble.replace(error).is_none())
+        reading.is_some_and(|reading| reading.error.replace(error).is_none())
     }
 
-    pub(super) fn mend(&mut self, path: &ZnodePath, part: Part) {
+    pub(super) fn clear_error(&mut self, path: &ZnodePath, part: Part) {
         if let Some(reading) = self.reading_mut(path, part) {
-            reading.trouble = None;
+            reading.error = None;
         }
     }
 
-    /// Keeps what was read of a znode; tells what is new about it.
+    /// Stores a znode that was read; returns what changed.
     pub(super) fn store(
         &mut self,
         path: &ZnodePath,
@@ -316,13 +315,15 @@ impl<V> Nodes<V> {
         node.bytes = found.bytes;
         let old = node.znode.replace(found.znode);
         let data = node.data.as_mut()?;
-        let is_mended = data.trouble.take().is_some();
+        let was_unreadable = data.error.take().is_some();
         self.unread -= usize::from(is_current && !data.is_fresh);
         data.is_fresh |= is_current;
         match old {
             None => Some(News::Added(path.clone())),
-            // The server numbers every write.
-            Some(old) if is_mended || old.stat.mzxid != mzxid => Some(News::Changed(path.clone())),
+            // Every write has a new transaction id.
+            Some(old) if was_unreadable || old.stat.mzxid != mzxid => {
+                Some(News::Changed(path.clone()))
+            }
             Some(_) => None,
         }
     }

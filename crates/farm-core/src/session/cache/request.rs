@@ -1,12 +1,12 @@
-//! What a cache asks ZooKeeper, and the answers.
+//! The requests of a cache, and their answers.
 
 use crate::session::{Client, Session, SessionError, Watch, Znode, ZnodePath};
 use std::sync::Arc;
 
-/// Makes of a znode's bytes what a cache keeps of them.
+/// Turns the bytes of a znode into what a cache keeps.
 pub type Decode<V> = fn(Vec<u8>) -> V;
 
-/// A request on behalf of a cache.
+/// A request of a cache.
 #[derive(Debug, Clone)]
 pub struct Request<V> {
     pub(super) ticket: u64,
@@ -15,16 +15,16 @@ pub struct Request<V> {
     pub(super) decode: Decode<V>,
 }
 
-/// What a request asks.
+/// What is requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
     /// Set the persistent recursive watch on the top.
     Arm(ZnodePath),
-    /// See whether the top is there, and leave a watch in either case.
+    /// Check whether the top exists, and leave a watch in either case.
     Await(ZnodePath),
     /// List the children of a znode.
     List(ZnodePath, Watch),
-    /// Read these znodes; more than one only where no watch is wanted.
+    /// Read these znodes; more than one only without a watch.
     Read(Vec<ZnodePath>, Watch),
 }
 
@@ -36,21 +36,21 @@ pub struct Answer<V> {
     pub(super) outcome: Outcome<V>,
 }
 
-/// What a read found.
+/// A znode that was read.
 #[derive(Debug)]
 pub struct Found<V> {
-    /// The znode, with what was made of its data.
+    /// The znode, with its data decoded.
     pub znode: Znode<V>,
     /// How long the data was before it was decoded.
     pub bytes: usize,
 }
 
-/// What came of a request, one variant for each of [`Ask`].
+/// The outcome of a request, one variant for each of [`Ask`].
 #[derive(Debug)]
 pub enum Outcome<V> {
-    /// The watch is set, or can't be.
+    /// Whether the watch is set.
     Arm(Result<(), SessionError>),
-    /// Whether the top is there.
+    /// Whether the top exists.
     Await(Result<bool, SessionError>),
     /// The names of the children.
     List(Result<Vec<String>, SessionError>),
@@ -59,7 +59,7 @@ pub enum Outcome<V> {
 }
 
 impl<V> Request<V> {
-    /// Has a courier ask; `post` is called with the answer, on the courier's thread.
+    /// Makes the request on a request thread, and calls `post` with the answer there.
     pub fn dispatch(self, session: &Session, post: impl FnOnce(Answer<V>) + Send + 'static)
     where
         V: 'static,
@@ -67,7 +67,7 @@ impl<V> Request<V> {
         session.dispatch(move |client| post(self.perform(client)));
     }
 
-    /// What it asks.
+    /// What is requested.
     #[must_use]
     pub fn ask(&self) -> &Ask {
         &self.ask
@@ -101,13 +101,13 @@ impl<V> Request<V> {
             (Watch::No, [_, _, ..]) => client.get_many(paths),
             _ => Ok(paths.iter().map(|path| client.get(path, watch)).collect()),
         };
-        // An error of the link holds for each of them.
+        // An error of the connection is the outcome of each read.
         let read = read.unwrap_or_else(|error| vec![Err(error); paths.len()]);
         read.into_iter().map(|read| read.map(|znode| self.found(znode))).collect()
     }
 
-    /// Decodes on the courier's thread, so that many threads share the work of a
-    /// large farm.
+    /// Decodes on the request thread, so that several threads share the work of a large
+    /// farm.
     fn found(&self, Znode { data, stat }: Znode) -> Found<V> {
         let bytes = data.len();
         Found { znode: Znode { data: (self.decode)(data), stat }, bytes }
@@ -115,8 +115,8 @@ impl<V> Request<V> {
 }
 
 impl<V> Answer<V> {
-    /// The first error that the link is to blame for.
-    pub(super) fn broken(&self) -> Option<&SessionError> {
+    /// The first error of the connection.
+    pub(super) fn connection_error(&self) -> Option<&SessionError> {
         let error = match &self.outcome {
             Outcome::Arm(answer) => answer.as_ref().err(),
             Outcome::Await(answer) => answer.as_ref().err(),

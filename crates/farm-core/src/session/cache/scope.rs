@@ -1,4 +1,4 @@
-//! Which znodes a cache covers, and how it treats them.
+//! Which znodes a cache covers, and how it reads them.
 
 use crate::session::ZnodePath;
 use std::fmt;
@@ -16,7 +16,7 @@ impl Depth {
     /// Everything below the top.
     pub const SUBTREE: Self = Self(usize::MAX);
 
-    /// That many levels: 1 for the children, 2 for their children too.
+    /// A number of levels: 1 for the children, 2 for their children too.
     #[must_use]
     pub const fn levels(levels: usize) -> Self {
         Self(levels)
@@ -26,25 +26,25 @@ impl Depth {
 /// Which data is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contents {
-    /// None: only the names matter.
+    /// None, only the names.
     Names,
-    /// That of all znodes below the top.
+    /// The data of all znodes below the top.
     Below,
-    /// That of the top too.
+    /// The data of the top too.
     All,
 }
 
-/// Bounds of a cache. Beyond one of them the top is [refused](super::News::Refused).
+/// Limits of a cache. If one is exceeded, the top is [refused](super::News::Refused).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The most znodes below the top.
     pub znodes: usize,
-    /// The most bytes of data in all of them.
+    /// The most bytes of data in total.
     pub bytes: usize,
 }
 
 impl Limits {
-    /// No bounds, for a reader whose user has asked for all there is.
+    /// No limits, for a user who has asked for everything.
     pub const NONE: Self = Self { znodes: usize::MAX, bytes: usize::MAX };
 }
 
@@ -59,7 +59,7 @@ pub struct Scope {
     pub(super) contents: Contents,
     pub(super) limits: Limits,
     admits: Option<Arc<Test>>,
-    /// A znode that is told to be deleted is read before it counts as removed.
+    /// A deleted znode is read before it counts as removed.
     pub(super) confirms_removals: bool,
     /// One znode that can't be read makes all of them unreadable.
     pub(super) is_all_or_nothing: bool,
@@ -80,27 +80,26 @@ impl Scope {
         }
     }
 
-    /// Keeps within these bounds.
+    /// Sets limits.
     #[must_use]
     pub fn within(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Leaves out znodes below the top that do not pass the test, and all below them.
+    /// Excludes znodes below the top that do not pass the test, and everything below them.
     #[must_use]
     pub fn admitting(self, test: impl Fn(&ZnodePath) -> bool + Send + Sync + 'static) -> Self {
         Self { admits: Some(Arc::new(test)), ..self }
     }
 
-    /// Reads a znode that was deleted before it reports that: a znode that is
-    /// deleted and created again at once then only changes. It costs a read for
-    /// every deletion.
+    /// Reads a deleted znode before it is reported as removed: a znode that is deleted and
+    /// created again at once is then reported as changed. Every deletion costs a read.
     #[must_use]
     pub fn confirming_removals(self) -> Self {
         Self { confirms_removals: true, ..self }
     }
 
-    /// Takes the whole for unreadable if any znode of it is.
+    /// Refuses the whole tree if any znode of it can't be read.
     #[must_use]
     pub fn all_or_nothing(self) -> Self {
         Self { is_all_or_nothing: true, ..self }
@@ -110,7 +109,7 @@ impl Scope {
         self.admits.as_ref().is_none_or(|test| test(path))
     }
 
-    /// Is the top all there is?
+    /// Tells whether the scope is the top alone.
     pub(super) fn is_one_znode(&self) -> bool {
         self.depth == Depth::ZNODE
     }
@@ -119,12 +118,12 @@ impl Scope {
         self.contents == Contents::All
     }
 
-    /// Does it cover children of that znode, which it covers itself?
+    /// Tells whether it covers the children of a znode that it covers.
     pub(super) fn covers_children_of(&self, path: &ZnodePath) -> bool {
         self.level(path).is_some_and(|level| Depth(level) < self.depth)
     }
 
-    /// How far below the top that znode is; `None` if it is not covered.
+    /// How many levels below the top the znode is; `None` if it is not covered.
     pub(super) fn level(&self, path: &ZnodePath) -> Option<usize> {
         let below = path.below_or_at(&self.top)?;
         let level = if below.is_empty() { 0 } else { 1 + below.matches('/').count() };

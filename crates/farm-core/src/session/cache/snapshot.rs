@@ -1,4 +1,4 @@
-//! What is there now, read once.
+//! A cache that is filled once.
 
 use super::{Action, Cache, Decode, Event, Scope, State, Watching};
 use crate::session::{Client, SessionError};
@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Builder, scope};
 use std::time::Instant;
 
-/// The most requests under way at the same time.
+/// The most requests in flight at once.
 const READERS_MAX: usize = 16;
 
-/// Reads everything in the scope once, with several requests at a time, and leaves no
-/// watch. A znode that can't be read is in the cache with its trouble.
+/// Reads everything in the scope once, with several requests in flight, and leaves no
+/// watch. For a znode that can't be read the cache has the error.
 ///
 /// # Errors
 ///
-/// Those of the link, and what keeps the top from being read: [`SessionError::NoNode`],
+/// Those of the connection, and those of the top: [`SessionError::NoNode`],
 /// [`SessionError::NoAuth`].
 pub fn snapshot<V: Send + Sync>(
     client: &Client,
@@ -22,7 +22,7 @@ pub fn snapshot<V: Send + Sync>(
     decode: Decode<V>,
 ) -> Result<Cache<V>, SessionError> {
     let mut cache = Cache::new(scope, decode);
-    // The client has contact, or says that it has none.
+    // Without a connection the client returns an error.
     (cache.watching, cache.state) = (Watching::Nothing, State::Loading);
     let mut actions = cache.step(Instant::now(), Event::Refresh);
     loop {
@@ -36,8 +36,8 @@ pub fn snapshot<V: Send + Sync>(
         if requests.is_empty() {
             break;
         }
-        for answer in side_by_side(&requests, |request| request.perform(client)) {
-            if let Some(error) = answer.broken() {
+        for answer in in_parallel(&requests, |request| request.perform(client)) {
+            if let Some(error) = answer.connection_error() {
                 return Err(error.clone());
             }
             actions.extend(cache.step(Instant::now(), Event::Answered(answer)));
@@ -49,9 +49,8 @@ pub fn snapshot<V: Send + Sync>(
     }
 }
 
-/// Works on all items, several at the same time, and keeps what comes of them in their
-/// order.
-fn side_by_side<I: Sync, T: Send>(items: &[I], work_on: impl Fn(&I) -> T + Sync) -> Vec<T> {
+/// Works on several items at a time; the outcomes are in the order of the items.
+fn in_parallel<I: Sync, T: Send>(items: &[I], work_on: impl Fn(&I) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let work = || -> Vec<(usize, T)> {
         let indices = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
@@ -59,7 +58,7 @@ fn side_by_side<I: Sync, T: Send>(items: &[I], work_on: impl Fn(&I) -> T + Sync)
         items.map(|(index, item)| (index, work_on(item))).collect()
     };
     let mut outcomes = scope(|scope| {
-        // A system that is short of threads gets fewer of them; this one works too.
+        // If the system is short of threads, fewer of them do the work, at least this one.
         let readers: Vec<_> = (1..READERS_MAX.min(items.len()))
             .map_while(|_| Builder::new().name("reader".to_owned()).spawn_scoped(scope, work).ok())
             .collect();
@@ -83,7 +82,7 @@ mod tests {
     #[test]
     fn work_keeps_its_order() {
         let items: Vec<usize> = (0..1000).collect();
-        assert_eq!(side_by_side(&items, |n| n * 2), (0..2000).step_by(2).collect::<Vec<_>>());
-        assert!(side_by_side(&[], |n: &usize| *n).is_empty());
+        assert_eq!(in_parallel(&items, |n| n * 2), (0..2000).step_by(2).collect::<Vec<_>>());
+        assert!(in_parallel(&[], |n: &usize| *n).is_empty());
     }
 }

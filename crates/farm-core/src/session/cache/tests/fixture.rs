@@ -1,4 +1,4 @@
-//! A cache with an in-memory server, and what is on the way between them.
+//! A cache with an in-memory server, and the requests in flight between them.
 
 use super::super::*;
 use crate::session::{Change, Stat};
@@ -17,7 +17,7 @@ pub(super) fn error(at: &ZnodePath, code: i32) -> SessionError {
     }
 }
 
-/// What a courier does with a request.
+/// What a request thread does with a request.
 pub(super) fn perform(server: &mut MemoryServer, ask: &Ask) -> Outcome<Vec<u8>> {
     match ask {
         Ask::Arm(top) => {
@@ -57,11 +57,11 @@ pub(super) struct Fixture {
     pub(super) cache: Cache<Vec<u8>>,
     pub(super) server: MemoryServer,
     pub(super) now: Instant,
-    /// Requests that no courier has taken yet.
+    /// Requests that no request thread has taken yet.
     pub(super) asked: Vec<Request<Vec<u8>>>,
-    /// What was told, by short names.
-    pub(super) told: Vec<String>,
-    /// What somebody knows who follows the news alone.
+    /// The news since the last call of [`Self::news`], in short form.
+    pub(super) news: Vec<String>,
+    /// The znodes as the news alone describe them.
     pub(super) followed: BTreeMap<String, Vec<u8>>,
     pub(super) requests: usize,
 }
@@ -73,18 +73,18 @@ impl Fixture {
             server,
             now: Instant::now(),
             asked: Vec::new(),
-            told: Vec::new(),
+            news: Vec::new(),
             followed: BTreeMap::new(),
             requests: 0,
         }
     }
 
-    /// One that is in step with its server.
+    /// A cache that is up to date.
     pub(super) fn complete(scope: Scope, server: MemoryServer) -> Self {
         let mut fixture = Self::new(scope, server);
         fixture.step(Event::connected(true));
         fixture.catch_up();
-        fixture.told.clear();
+        fixture.news.clear();
         fixture.requests = 0;
         fixture
     }
@@ -104,7 +104,7 @@ impl Fixture {
 
     fn follow(&mut self, news: &News) {
         let data = |at: &ZnodePath| self.cache.get(at).map(|znode| znode.data.clone());
-        let told = match news {
+        let text = match news {
             News::Added(at) | News::Changed(at) => {
                 // It may have been removed in the same step.
                 if let Some(data) = data(at) {
@@ -128,10 +128,10 @@ impl Fixture {
             News::Unreadable(at) => format!("unreadable {at}"),
             News::Ignored { parent, name } => format!("ignored {parent} {name}"),
         };
-        self.told.push(told);
+        self.news.push(text);
     }
 
-    /// Answers what is asked and tells what watches tell, until nothing is on its way.
+    /// Answers all requests and delivers all hints, until nothing is in flight.
     pub(super) fn catch_up(&mut self) {
         loop {
             if let Some((_, at, noted)) = self.server.next_note() {
@@ -144,7 +144,7 @@ impl Fixture {
         }
     }
 
-    /// Answers the oldest request by what the server has.
+    /// Answers the oldest request from the server.
     pub(super) fn answer(&mut self) {
         let request = self.asked.remove(0);
         let outcome = perform(&mut self.server, request.ask());
@@ -188,11 +188,11 @@ impl Fixture {
         self.asked.iter().map(name).collect()
     }
 
-    pub(super) fn told(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.told)
+    pub(super) fn news(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.news)
     }
 
-    /// Waits for what is tried again later.
+    /// Waits for the next retry.
     pub(super) fn tick(&mut self) {
         self.now = self.cache.deadline().unwrap();
         self.step(Event::Tick);

@@ -1,4 +1,4 @@
-//! The cache by tables, and against a server in memory.
+//! The cache with a server in memory.
 
 mod fixture;
 mod storm;
@@ -42,10 +42,10 @@ fn the_depth_says_how_far_down_it_reads_and_the_contents_what() {
         let mut fixture = Fixture::new(Scope::new(path("/t"), depth, contents), server(&TREE));
         fixture.step(Event::connected(true));
         fixture.catch_up();
-        let told = fixture.told();
-        assert_eq!(told.last().unwrap(), "complete");
-        for news in added {
-            assert!(told.iter().any(|told| told == news), "{depth:?} {contents:?}: {told:?}");
+        let news = fixture.news();
+        assert_eq!(news.last().unwrap(), "complete");
+        for added in added {
+            assert!(news.iter().any(|news| news == added), "{depth:?} {contents:?}: {news:?}");
         }
         assert_eq!(fixture.requests, requests, "{depth:?} {contents:?}");
         assert_eq!(fixture.cache.deadline(), None);
@@ -78,13 +78,13 @@ fn one_change_is_one_read_at_every_depth() {
         let mut fixture = Fixture::complete(below(Depth::SUBTREE), server(&TREE));
         fixture.server.put(at, b"new");
         fixture.catch_up();
-        assert_eq!((fixture.requests, fixture.told()), (1, vec![format!("changed {at}")]));
+        assert_eq!((fixture.requests, fixture.news()), (1, vec![format!("changed {at}")]));
         assert_eq!(fixture.cache.get(&path(at)).unwrap().data, b"new");
     }
     let mut fixture = Fixture::complete(below(Depth::SUBTREE), server(&TREE));
     fixture.server.put("/t/b/new", b"");
     fixture.catch_up();
-    assert_eq!((fixture.requests, fixture.told()), (1, vec!["added /t/b/new".to_owned()]));
+    assert_eq!((fixture.requests, fixture.news()), (1, vec!["added /t/b/new".to_owned()]));
 }
 
 #[test]
@@ -100,25 +100,25 @@ fn what_is_not_covered_costs_nothing() {
     ] {
         fixture.step(hint(at, noted));
     }
-    assert_eq!((fixture.asks(), fixture.told()), (vec![], vec![]));
+    assert_eq!((fixture.asks(), fixture.news()), (vec![], vec![]));
 }
 
 #[test]
-fn a_deletion_is_believed_or_looked_into() {
+fn a_deletion_is_believed_or_confirmed() {
     let mut fixture = Fixture::complete(below(Depth::SUBTREE), server(&TREE));
     fixture.step(hint("/t/a", Noted::Deleted));
-    // What was below it has gone with it, the deepest first.
-    assert_eq!(fixture.told(), ["removed /t/a/x/1", "removed /t/a/x", "removed /t/a"]);
+    // Everything below it is removed too, the deepest first.
+    assert_eq!(fixture.news(), ["removed /t/a/x/1", "removed /t/a/x", "removed /t/a"]);
     assert_eq!(fixture.asks(), NONE);
     let scope = below(Depth::CHILDREN).confirming_removals();
     let mut fixture = Fixture::complete(scope, server(&TREE));
     fixture.server.delete("/t/b");
     fixture.server.put("/t/b", b"again");
     fixture.catch_up();
-    assert_eq!(fixture.told(), ["changed /t/b"]);
+    assert_eq!(fixture.news(), ["changed /t/b"]);
     fixture.server.delete("/t/b");
     fixture.catch_up();
-    assert_eq!((fixture.requests, fixture.told()), (3, vec!["removed /t/b".to_owned()]));
+    assert_eq!((fixture.requests, fixture.news()), (3, vec!["removed /t/b".to_owned()]));
 }
 
 #[test]
@@ -127,14 +127,14 @@ fn an_older_server_is_watched_znode_by_znode() {
     assert!(fixture.cache.is_watching_each());
     fixture.server.put("/t/a/x", b"new");
     fixture.catch_up();
-    assert_eq!((fixture.requests, fixture.told()), (1, vec!["changed /t/a/x".to_owned()]));
+    assert_eq!((fixture.requests, fixture.news()), (1, vec!["changed /t/a/x".to_owned()]));
     // The list, the znode, and its own list for the watch on it.
     fixture.server.put("/t/a/x/2", b"");
     fixture.catch_up();
-    assert_eq!((fixture.requests, fixture.told()), (4, vec!["added /t/a/x/2".to_owned()]));
+    assert_eq!((fixture.requests, fixture.news()), (4, vec!["added /t/a/x/2".to_owned()]));
     fixture.server.put("/t/a/x/2/deep", b"");
     fixture.catch_up();
-    assert_eq!(fixture.told(), ["added /t/a/x/2/deep"]);
+    assert_eq!(fixture.news(), ["added /t/a/x/2/deep"]);
     // A new session may be with a newer server.
     fixture.step(Event::connected(true));
     assert_eq!(fixture.asks(), ["arm /t"]);
@@ -160,12 +160,12 @@ fn a_znode_that_takes_the_place_of_another_one_is_read_with_all_below_it() {
 }
 
 #[test]
-fn a_connection_that_breaks_is_told_of_and_the_cache_is_in_step_again_after_it() {
+fn a_broken_connection_is_reported_and_the_cache_is_up_to_date_again_after_it() {
     let mut fixture = Fixture::complete(below(Depth::SUBTREE), server(&TREE));
     fixture.step(Event::away());
     fixture.step(Event::away());
     assert_eq!(
-        (fixture.told(), fixture.cache.state()),
+        (fixture.news(), fixture.cache.state()),
         (vec!["suspended".to_owned()], State::Away)
     );
     fixture.server.disconnect(false);
@@ -177,7 +177,7 @@ fn a_connection_that_breaks_is_told_of_and_the_cache_is_in_step_again_after_it()
     fixture.step(Event::connected(false));
     assert_eq!(fixture.asks(), ["list /t No"]);
     fixture.catch_up();
-    assert_eq!(fixture.told(), ["removed /t/b", "changed /t/a", "added /t/c", "complete"]);
+    assert_eq!(fixture.news(), ["removed /t/b", "changed /t/a", "added /t/c", "complete"]);
 }
 
 #[test]
@@ -186,37 +186,37 @@ fn too_many_znodes_are_refused_before_they_are_read() {
     let mut fixture = Fixture::complete(below(Depth::CHILDREN).within(limits), server(&TREE));
     fixture.server.put("/t/c", b"");
     fixture.catch_up();
-    assert_eq!(fixture.told(), ["added /t/c", "refused more than 3 znodes"]);
+    assert_eq!(fixture.news(), ["added /t/c", "refused more than 3 znodes"]);
     assert_eq!((fixture.cache.state(), fixture.cache.below().count()), (State::Refused, 0));
     for _ in 0..3 {
         fixture.requests = 0;
         fixture.tick();
         fixture.catch_up();
-        assert_eq!((fixture.requests, fixture.told()), (1, vec![]), "the list alone, told once");
+        assert_eq!((fixture.requests, fixture.news()), (1, vec![]), "the list, reported once");
     }
     fixture.server.delete("/t/c");
     fixture.catch_up();
     fixture.tick();
     fixture.catch_up();
-    assert_eq!(fixture.told().last().unwrap(), "complete");
+    assert_eq!(fixture.news().last().unwrap(), "complete");
     assert_eq!(fixture.cache.deadline(), None);
 }
 
 #[test]
-fn what_a_bound_makes_it_forget_is_told_although_it_was_refused_before() {
+fn dropping_znodes_over_a_limit_is_reported_although_the_top_was_refused_before() {
     let limits = Limits { znodes: 3, bytes: usize::MAX };
     let mut fixture = Fixture::complete(below(Depth::CHILDREN).within(limits), server(&TREE));
     fixture.server.forbid("/t", true);
     fixture.step(Event::Refresh);
     fixture.catch_up();
-    assert_eq!(fixture.told(), ["refused not authorised: /t"]);
+    assert_eq!(fixture.news(), ["refused not authorised: /t"]);
     assert_eq!(fixture.cache.below().count(), 3, "what was read is kept");
     fixture.server.put("/t/c", b"");
     fixture.server.allow_all();
     fixture.catch_up();
     fixture.tick();
     fixture.catch_up();
-    assert_eq!(fixture.told(), ["refused more than 3 znodes"]);
+    assert_eq!(fixture.news(), ["refused more than 3 znodes"]);
     assert_eq!((fixture.followed.len(), fixture.cache.below().count()), (0, 0));
 }
 
@@ -228,17 +228,17 @@ fn too_many_bytes_are_refused() {
     fixture.server.put("/t/b", b"1234567");
     fixture.step(Event::connected(true));
     fixture.catch_up();
-    assert_eq!(fixture.told().last().unwrap(), "refused more than 10 bytes");
+    assert_eq!(fixture.news().last().unwrap(), "refused more than 10 bytes");
     fixture.server.put("/t/b", b"123");
     fixture.catch_up();
     fixture.tick();
     fixture.catch_up();
-    assert_eq!(fixture.told().last().unwrap(), "complete");
+    assert_eq!(fixture.news().last().unwrap(), "complete");
 }
 
 #[test]
 fn a_tree_without_an_end_is_too_many() {
-    // Each znode says that it has two children, and so have they.
+    // Each znode has two children, without end.
     let limits = Limits { znodes: 1000, bytes: usize::MAX };
     let mut fixture = Fixture::new(below(Depth::SUBTREE).within(limits), server(&TREE));
     fixture.step(Event::connected(true));
@@ -249,25 +249,25 @@ fn a_tree_without_an_end_is_too_many() {
         }
         fixture.answer_as_if_endless();
     }
-    assert_eq!(fixture.told().last().unwrap(), "refused more than 1000 znodes");
+    assert_eq!(fixture.news().last().unwrap(), "refused more than 1000 znodes");
 }
 
 #[test]
-fn one_that_is_forbidden_keeps_its_data_and_is_tried_again() {
+fn a_forbidden_znode_keeps_its_data_and_is_retried() {
     let mut fixture = Fixture::complete(below(Depth::CHILDREN), server(&TREE));
     fixture.server.forbid("/t/a", true);
     fixture.server.put("/t/a", b"new");
     fixture.catch_up();
-    assert_eq!(fixture.told(), ["unreadable /t/a"]);
+    assert_eq!(fixture.news(), ["unreadable /t/a"]);
     assert!(matches!(fixture.cache.trouble(&path("/t/a")), Some(SessionError::NoAuth(_))));
     assert_eq!(fixture.cache.get(&path("/t/a")).unwrap().data, b"/t/a");
     fixture.tick();
     fixture.catch_up();
-    assert_eq!(fixture.told(), Vec::<String>::new());
+    assert_eq!(fixture.news(), Vec::<String>::new());
     fixture.server.allow_all();
     fixture.tick();
     fixture.catch_up();
-    assert_eq!(fixture.told(), ["changed /t/a"]);
+    assert_eq!(fixture.news(), ["changed /t/a"]);
     assert_eq!(
         (fixture.cache.trouble(&path("/t/a")).is_none(), fixture.cache.deadline()),
         (true, None)
@@ -281,16 +281,16 @@ fn all_or_nothing_is_nothing_while_one_is_forbidden() {
     fixture.server.forbid("/t/a/x", true);
     fixture.server.put("/t/a/x", b"new");
     fixture.catch_up();
-    assert_eq!(fixture.told(), ["refused not authorised: /t/a/x"]);
+    assert_eq!(fixture.news(), ["refused not authorised: /t/a/x"]);
     assert_eq!(fixture.cache.below().count(), 0);
-    // Something happens there: that may have mended it, and it is tried soon.
+    // A hint may mean that it is allowed again, and brings the retry forward.
     fixture.server.allow_all();
     fixture.server.put("/t/b", b"new");
     fixture.catch_up();
     fixture.tick();
     fixture.catch_up();
     assert_eq!(
-        (fixture.told().last().unwrap().as_str(), fixture.cache.below().count()),
+        (fixture.news().last().unwrap().as_str(), fixture.cache.below().count()),
         ("complete", 5)
     );
 }
@@ -301,66 +301,66 @@ fn what_is_not_admitted_is_named_once_and_never_read() {
     let mut fixture = Fixture::new(scope, server(&TREE));
     fixture.step(Event::connected(true));
     fixture.catch_up();
-    assert_eq!(fixture.told(), ["ignored /t a", "added /t/a-b", "added /t/b", "complete"]);
+    assert_eq!(fixture.news(), ["ignored /t a", "added /t/a-b", "added /t/b", "complete"]);
     fixture.step(Event::Refresh);
     fixture.server.put("/t/a/x/9", b"");
     fixture.catch_up();
-    assert_eq!(fixture.told(), ["complete"]);
+    assert_eq!(fixture.news(), ["complete"]);
     assert_eq!(fixture.cache.ignored().map(|(_, name)| name).collect::<Vec<_>>(), ["a"]);
 }
 
 #[test]
-fn an_answer_to_a_request_before_the_wish_does_not_fulfil_it() {
+fn an_answer_to_a_request_before_a_refresh_does_not_complete_it() {
     let scope = Scope::new(path("/t"), Depth::ZNODE, Contents::All);
     let mut fixture = Fixture::complete(scope, server(&TREE));
     fixture.step(hint("/t", Noted::Data));
     fixture.step(Event::Refresh);
     assert_eq!(fixture.asks(), ["read /t Yes"]);
     fixture.answer();
-    assert_eq!((fixture.told(), fixture.cache.state()), (vec![], State::Loading));
+    assert_eq!((fixture.news(), fixture.cache.state()), (vec![], State::Loading));
     fixture.answer();
-    assert_eq!(fixture.told(), ["complete"]);
+    assert_eq!(fixture.news(), ["complete"]);
 }
 
 #[test]
-fn a_read_that_the_link_lost_is_repeated_without_a_word() {
+fn a_read_that_the_connection_lost_is_repeated_without_news() {
     let mut fixture = Fixture::new(below(Depth::SUBTREE), server(&TREE));
     fixture.step(Event::connected(true));
     for _ in 0..4 {
         fixture.fail(&SessionError::Disconnected);
-        assert!(fixture.told().iter().all(|told| told.starts_with("added")));
+        assert!(fixture.news().iter().all(|news| news.starts_with("added")));
         assert_eq!(fixture.asks(), NONE);
         fixture.tick();
         fixture.answer();
     }
     fixture.catch_up();
-    assert_eq!(fixture.told().last().unwrap(), "complete");
+    assert_eq!(fixture.news().last().unwrap(), "complete");
 }
 
 #[test]
-fn a_missing_top_is_waited_for_with_a_watch_of_its_own_where_no_other_tells() {
+fn a_missing_top_is_awaited_with_a_watch_of_its_own_without_a_watch_on_the_tree() {
     for (is_old, waits) in [(false, vec![]), (true, vec!["await /t".to_owned()])] {
         let mut fixture = Fixture::new(below(Depth::CHILDREN), server_of(&[], is_old));
         fixture.step(Event::connected(true));
         fixture.answer();
         fixture.answer();
-        assert_eq!((fixture.told(), fixture.asks()), (vec!["missing".to_owned()], waits));
+        assert_eq!((fixture.news(), fixture.asks()), (vec!["missing".to_owned()], waits));
         assert!(matches!(fixture.cache.refusal(), Some(SessionError::NoNode(_))));
         fixture.catch_up();
         fixture.server.put("/t", b"");
         fixture.server.put("/t/a", b"");
         fixture.catch_up();
-        assert_eq!(fixture.told(), ["added /t/a", "complete"]);
+        assert_eq!(fixture.news(), ["added /t/a", "complete"]);
     }
 }
 
 #[test]
-fn that_a_top_was_not_there_is_no_news_once_it_has_come() {
+fn a_late_answer_that_the_top_is_missing_is_ignored_once_it_exists() {
     let scope = Scope::new(path("/t"), Depth::ZNODE, Contents::All);
     let mut fixture = Fixture::new(scope, server(&[]));
     fixture.step(Event::connected(true));
     fixture.fail(&error(&path("/t"), code::NO_AUTH));
-    // The answer that it is not there is late.
+    // The answer that it does not exist is late.
     let request = fixture.asked.remove(0);
     let outcome = fixture::perform(&mut fixture.server, request.ask());
     fixture.server.put("/t", b"1");
@@ -368,7 +368,7 @@ fn that_a_top_was_not_there_is_no_news_once_it_has_come() {
     fixture.step(hint(&at, noted));
     fixture.step(Event::Answered(request.answer(outcome)));
     fixture.catch_up();
-    assert_eq!(fixture.told().last().unwrap(), "complete");
+    assert_eq!(fixture.news().last().unwrap(), "complete");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Whatever happens in whatever order, the cache ends with what the server has.
+//! Random runs: in whatever order things happen, the cache ends up equal to the server.
 
 use super::super::*;
 use super::fixture::{Fixture, error, failed, hint, path, perform};
@@ -45,14 +45,14 @@ fn scope(rng: &mut Rng, depth: Depth) -> Scope {
     scope
 }
 
-/// A change by somebody else.
-fn act(server: &mut MemoryServer, rng: &mut Rng, value: u64) {
+/// A change by another client.
+fn change(server: &mut MemoryServer, rng: &mut Rng, value: u64) {
     let at = PATHS[rng.usize(..PATHS.len())];
     match rng.u8(..10) {
         0..3 => drop(server.delete(at)),
         3 if rng.bool() => server.forbid(at, rng.bool()),
         4 => {
-            // Replaced in one moment, as a host does that registers anew.
+            // Replaced in one transaction, as by a host that registers again.
             if server.delete(at) {
                 server.put(at, value.to_string().as_bytes());
             }
@@ -61,14 +61,14 @@ fn act(server: &mut MemoryServer, rng: &mut Rng, value: u64) {
     }
 }
 
-/// An answer, with how much watches had told before it was made.
+/// A request, its answer, and how many hints the server had sent before it answered.
 type Late = (u64, Request<Vec<u8>>, Outcome<Vec<u8>>);
 
 struct Storm {
     seed: u64,
     rng: Rng,
     fixture: Fixture,
-    /// Answers on their way.
+    /// The answers in flight.
     answers: Vec<Late>,
     notes_seen: u64,
 }
@@ -82,7 +82,7 @@ impl Storm {
         Self { seed, rng, fixture, answers: Vec::new(), notes_seen: 0 }
     }
 
-    fn courier(&mut self, is_over: bool) {
+    fn perform_one(&mut self, is_over: bool) {
         if self.fixture.asked.is_empty() {
             return;
         }
@@ -108,20 +108,20 @@ impl Storm {
             return;
         }
         let index = self.rng.usize(..self.answers.len());
-        // A watch tells before any later answer does.
+        // A hint arrives before any later answer.
         if self.answers[index].0 <= self.notes_seen {
             let (_, request, outcome) = self.answers.remove(index);
             self.fixture.step(Event::Answered(request.answer(outcome)));
         }
     }
 
-    /// The connection breaks; answers that are under way may arrive all the same.
+    /// The connection breaks; answers in flight may still arrive.
     fn cut(&mut self) {
         let is_new = self.rng.bool();
         self.fixture.step(Event::away());
         self.fixture.server.disconnect(is_new);
         for value in 0..self.rng.u64(..3) {
-            act(&mut self.fixture.server, &mut self.rng, 1_000_000 + value);
+            change(&mut self.fixture.server, &mut self.rng, 1_000_000 + value);
         }
         self.fixture.server.reconnect();
         self.notes_seen = self.fixture.server.notes_sent();
@@ -132,7 +132,7 @@ impl Storm {
         self.fixture.step(Event::connected(true));
         let steps = self.rng.u64(50..400);
         for step in 0.. {
-            assert!(step < 100_000, "seed {}: it never rests", self.seed);
+            assert!(step < 100_000, "seed {}: it never ends", self.seed);
             let is_over = step >= steps;
             if step == steps {
                 self.fixture.server.allow_all();
@@ -146,10 +146,10 @@ impl Storm {
                 continue;
             }
             match self.rng.u8(..40) {
-                0..12 if !is_over => act(&mut self.fixture.server, &mut self.rng, step),
+                0..12 if !is_over => change(&mut self.fixture.server, &mut self.rng, step),
                 12 if !is_over => self.fixture.step(Event::Refresh),
                 13 if !is_over => self.cut(),
-                14..22 => self.courier(is_over),
+                14..22 => self.perform_one(is_over),
                 22..30 => self.note(),
                 30..38 => self.deliver(),
                 38.. if self.fixture.cache.deadline().is_some() => self.fixture.tick(),
@@ -183,11 +183,11 @@ impl Storm {
             assert_eq!(cache.top().map(|znode| &znode.data), Some(&top), "seed {seed}");
             expected.insert("/t".to_owned(), top);
         }
-        assert_eq!(self.fixture.followed, expected, "seed {seed}: by the news");
-        self.check_books();
+        assert_eq!(self.fixture.followed, expected, "seed {seed}: from the news");
+        self.check_internals();
     }
 
-    fn check_books(&self) {
+    fn check_internals(&self) {
         let (cache, seed) = (&self.fixture.cache, self.seed);
         let data =
             |(_, znode): (_, Option<&Znode<Vec<u8>>>)| znode.map_or(0, |znode| znode.data.len());

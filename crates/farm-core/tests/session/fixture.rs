@@ -1,4 +1,4 @@
-//! A session and what it tells, as a test sees it.
+//! A session and its events, for tests.
 
 use farm_core::session::{
     Acl, Auth, Change, Client, ConnectError, Event, SESSION_TIMEOUT_LEAST, Servers, Session,
@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// Longer than anything here may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+/// Longer than anything here takes, even on a busy machine.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(15);
 
-/// A session of the least timeout.
-pub(crate) struct Guest {
+/// A session with the shortest timeout.
+pub(crate) struct Fixture {
     pub(crate) session: Session,
     events: Receiver<Event>,
 }
@@ -24,8 +24,8 @@ pub(crate) fn path(text: &str) -> ZnodePath {
     ZnodePath::parse(text).unwrap()
 }
 
-/// The configuration for these servers, in the order of the command line.
-pub(crate) fn config(servers: &[&dyn Display]) -> SessionOptions {
+/// The options for these servers.
+pub(crate) fn options(servers: &[&dyn Display]) -> SessionOptions {
     let list = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     SessionOptions {
         servers: Servers::parse(&list).unwrap(),
@@ -38,26 +38,26 @@ pub(crate) fn config(servers: &[&dyn Display]) -> SessionOptions {
     }
 }
 
-impl Guest {
+impl Fixture {
     pub(crate) fn open(servers: &[&dyn Display]) -> Self {
-        Self::open_with(config(servers))
+        Self::open_with(options(servers))
     }
 
-    pub(crate) fn open_with(config: SessionOptions) -> Self {
+    pub(crate) fn open_with(options: SessionOptions) -> Self {
         let (sender, events) = channel();
-        let session = Session::open(config, move |event| drop(sender.send(event))).unwrap();
+        let session = Session::open(options, move |event| drop(sender.send(event))).unwrap();
         Self { session, events }
     }
 
     /// A session that has reached its only server.
     pub(crate) fn at(server: &FakeServer) -> (Self, SessionId) {
-        let guest = Self::open(&[&server.addr()]);
-        let session = guest.connected_anew();
-        (guest, session)
+        let fixture = Self::open(&[&server.addr()]);
+        let session = fixture.connected_anew();
+        (fixture, session)
     }
 
     pub(crate) fn next(&self) -> Event {
-        match self.events.recv_timeout(patience(PATIENCE)) {
+        match self.events.recv_timeout(patience(WAIT_MAX)) {
             Ok(event) => event,
             Err(error) => panic!("no event: {error}"),
         }
@@ -106,7 +106,7 @@ impl Guest {
 
     pub(crate) fn auth_refused(&self) -> ConnectError {
         match self.next_state() {
-            Event::AuthRefused(trouble) => trouble,
+            Event::AuthRefused(error) => error,
             other => panic!("not refused but {other:?}"),
         }
     }
@@ -118,17 +118,17 @@ impl Guest {
         }
     }
 
-    /// What has been told meanwhile, hints apart.
-    pub(crate) fn states_told(&self) -> Vec<Event> {
+    /// The events since the last call, without hints.
+    pub(crate) fn states(&self) -> Vec<Event> {
         self.events.try_iter().filter(|event| !matches!(event, Event::Hint(_))).collect()
     }
 
-    /// Says whether the session tells nothing at all for that long.
+    /// Tells whether there is no event for that long.
     pub(crate) fn is_quiet_for(&self, time: Duration) -> bool {
         matches!(self.events.recv_timeout(time), Err(RecvTimeoutError::Timeout))
     }
 
-    /// Starts a job; its outcome comes through the channel.
+    /// Starts a job; the channel returns its outcome.
     pub(crate) fn start<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Client) -> T + Send + 'static,
@@ -138,12 +138,12 @@ impl Guest {
         outcome
     }
 
-    /// Does a job and waits for it.
+    /// Runs a job and waits for it.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Client) -> T + Send + 'static,
     ) -> T {
-        self.start(job).recv_timeout(patience(PATIENCE)).expect("every job ends")
+        self.start(job).recv_timeout(patience(WAIT_MAX)).expect("every job ends")
     }
 
     pub(crate) fn get(&self, at: &str) -> Result<Znode, SessionError> {
@@ -153,26 +153,28 @@ impl Guest {
 }
 
 /// Two servers and a session at one of them; the one that carries it comes first.
-pub(crate) fn at_one_of_two(ensemble: &FakeEnsemble) -> (Guest, SessionId, FakeServer, FakeServer) {
+pub(crate) fn at_one_of_two(
+    ensemble: &FakeEnsemble,
+) -> (Fixture, SessionId, FakeServer, FakeServer) {
     let (first, second) = (ensemble.server(), ensemble.server());
-    let guest = Guest::open(&[&first.addr(), &second.addr()]);
-    let session = guest.connected_anew();
+    let fixture = Fixture::open(&[&first.addr(), &second.addr()]);
+    let session = fixture.connected_anew();
     if first.connections() == 1 {
-        (guest, session, first, second)
+        (fixture, session, first, second)
     } else {
-        (guest, session, second, first)
+        (fixture, session, second, first)
     }
 }
 
-/// How long that takes.
+/// The outcome of the work, and how long it took.
 pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();
     let outcome = work();
     (outcome, start.elapsed())
 }
 
-/// Tells jobs to end, also when the test fails: declared below the guest, it goes
-/// first, and the guest waits for its jobs.
+/// Stops jobs when it is dropped, also if the test fails. It is declared below the
+/// fixture, which waits for its jobs, and so is dropped before it.
 pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
