@@ -15,8 +15,8 @@ use super::wire::{self, code, opcode};
 use super::{
     Acl, CreateMode, DATA_BYTES_MAX, SessionError, SessionId, Stat, Watch, Znode, ZnodePath,
 };
-use batch::BatchSize;
 pub(crate) use batch::READS_MAX;
+use batch::{BatchSize, SHRINKING};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -330,15 +330,15 @@ impl Client {
         // leave the connection intact.
         let answer = self
             .ask(opcode::MULTI_READ, body, None)
-            .inspect_err(|_| self.batch_size.shrink(most))?;
+            .inspect_err(|_| self.batch_size.limit(most / SHRINKING))?;
         let (code::OK, body) = answer else {
             // A server before 3.6, which closes the connection now, or one that refuses
             // this kind of request.
-            self.batch_size.disable();
+            self.batch_size.limit(1);
             return Ok(None);
         };
         let Ok(answers) = multi::read_answers(&body, batch.len()) else {
-            self.batch_size.disable();
+            self.batch_size.limit(1);
             return Ok(None);
         };
         let outcome = |(answer, path): (Result<Znode, i32>, &ZnodePath)| {

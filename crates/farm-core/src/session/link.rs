@@ -97,7 +97,8 @@ impl Link {
 
     /// When [`Self::tick`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.clocks.deadline(self.phase, self.backlog.oldest())
+        let limits = self.clocks.limits(self.phase, self.backlog.oldest());
+        self.clocks.ping_at(self.phase).into_iter().chain(limits.map(|(at, _)| at)).min()
     }
 
     /// Sends a ping if one is due, and gives up a server that does not answer.
@@ -107,8 +108,8 @@ impl Link {
             self.send(now, ping);
             self.clocks.pinged = Some(self.clocks.stamp(now));
         }
-        let overdue = self.clocks.overdue(now, self.phase, self.backlog.oldest());
-        if let Some(reason) = overdue {
+        let mut limits = self.clocks.limits(self.phase, self.backlog.oldest());
+        if let Some((_, reason)) = limits.find(|(at, _)| now >= *at) {
             self.out.cut = Some(reason);
         }
     }

@@ -14,7 +14,7 @@ const ANSWER_BYTES: usize = 1 << 20;
 /// The most bytes of paths in one request, which servers limit just as they limit data.
 const PATHS_BYTES_MAX: usize = 64 << 10;
 /// After a request without an answer the next ones are smaller by this factor.
-const SHRINKING: usize = 4;
+pub(super) const SHRINKING: usize = 4;
 
 /// The size of the next batch of reads. All request threads share it.
 #[derive(Debug)]
@@ -51,16 +51,10 @@ impl BatchSize {
         })
     }
 
-    /// A batch of up to `most` reads got no answer. Of several threads that report the
-    /// same failure only the first has an effect, because all of them had asked for as
-    /// much.
-    pub(super) fn shrink(&self, most: usize) {
-        self.reads_most.fetch_min((most / SHRINKING).max(1), Ordering::Relaxed);
-    }
-
-    /// The server does not support batches.
-    pub(super) fn disable(&self) {
-        self.reads_most.fetch_min(1, Ordering::Relaxed);
+    /// Makes the next batches smaller. Several threads may report one failure, which counts
+    /// once: all of them had asked for as much.
+    pub(super) fn limit(&self, reads: usize) {
+        self.reads_most.fetch_min(reads.max(1), Ordering::Relaxed);
     }
 }
 

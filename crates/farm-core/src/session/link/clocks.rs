@@ -80,36 +80,26 @@ impl Clocks {
         self.progress_at = now;
     }
 
-    /// When there is something to do: a ping, or a server to give up. `oldest` is the
-    /// unanswered request that was sent first.
-    pub(super) fn deadline(&self, phase: Phase, oldest: Option<Sent>) -> Option<Instant> {
-        let overdue = self
-            .waiting_since(phase, oldest)
-            .map(|since| self.silent_at(since).min(self.unfinished_at(since)));
-        self.ping_at(phase).into_iter().chain(overdue).min()
-    }
-
     /// When to ping, unless something is sent before.
     pub(super) fn ping_at(&self, phase: Phase) -> Option<Instant> {
         let is_due = phase == Phase::Up && self.pinged.is_none();
         is_due.then(|| self.sent_at + self.timeouts.ping_interval())
     }
 
-    /// Why the server has to be given up, if an answer is overdue.
-    pub(super) fn overdue(
+    /// When to give up the server, and for which reason. `oldest` is the unanswered request
+    /// that was sent first.
+    pub(super) fn limits(
         &self,
-        now: Instant,
         phase: Phase,
         oldest: Option<Sent>,
-    ) -> Option<DownReason> {
-        let since = self.waiting_since(phase, oldest)?;
-        if now >= self.silent_at(since) {
-            Some(DownReason::Silent)
-        } else if now >= self.unfinished_at(since) {
-            Some(DownReason::Unfinished)
-        } else {
-            None
-        }
+    ) -> impl Iterator<Item = (Instant, DownReason)> {
+        self.waiting_since(phase, oldest).into_iter().flat_map(|since| {
+            // A large answer that keeps arriving is not silence.
+            let silent = since.max(self.progress_at) + self.timeouts.answer();
+            // The time for a whole answer begins when the answers ahead of it are complete.
+            let unfinished = since.max(self.answered_at) + self.timeouts.whole_answer();
+            [(silent, DownReason::Silent), (unfinished, DownReason::Unfinished)]
+        })
     }
 
     /// Since when we have been waiting for the oldest missing answer.
@@ -124,17 +114,5 @@ impl Clocks {
                 unanswered.map(|sent| sent.at).min()
             }
         }
-    }
-
-    /// When an answer is overdue if nothing more arrives.
-    fn silent_at(&self, since: Instant) -> Instant {
-        // A large answer that keeps arriving is not silence.
-        since.max(self.progress_at) + self.timeouts.answer()
-    }
-
-    /// When an answer is overdue although bytes keep arriving. Its time does not begin
-    /// before the answers ahead of it are complete.
-    fn unfinished_at(&self, since: Instant) -> Instant {
-        since.max(self.answered_at) + self.timeouts.whole_answer()
     }
 }
