@@ -173,7 +173,7 @@ impl EventLoop {
             self.link.tick(now);
             self.flush(now);
             let is_closed = self.until.is_some_and(|until| self.link.is_over() || now >= until);
-            // Before the command to quit the thread stays for the library's sake, which
+            // Until it is told to quit, the thread stays for the sake of the library, which
             // spins if its connection ends.
             if self.is_quitting && (self.until.is_none() || is_closed) {
                 return;
