@@ -62,7 +62,7 @@ fn a_wire_that_breaks_or_falls_silent_is_replaced() {
     proxy.reset();
     wait_reconnected(&host, 2);
     proxy.stall();
-    host.wait_log("why=\"it fell silent\"");
+    host.wait_log("why=\"it stopped answering\"");
     // New connections time out in the handshake.
     host.wait_log("TLS: no answer in the handshake");
     proxy.cut();
