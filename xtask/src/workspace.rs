@@ -1,6 +1,6 @@
 //! The directory of the workspace, and cargo in it.
 
-use farm_harness::{mortal, toolbox};
+use farm_harness::{die_with_parent, toolbox};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,7 +23,7 @@ pub(crate) fn bin_dir() -> PathBuf {
 /// A cargo that is killed when this process ends.
 pub(crate) fn cargo() -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = mortal(&cargo);
+    let mut command = die_with_parent(&cargo);
     command.current_dir(root());
     // Cargo sets these variables for this package. A build script that reads them would see a
     // change and run again, and everything that depends on it would be rebuilt.

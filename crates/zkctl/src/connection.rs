@@ -35,7 +35,7 @@ impl Connection {
         let config = self.zk.config(1)?;
         let (answer, answered) = channel();
         let worker = Worker::start("session", move || run_session(config, deadline, ask, &answer))
-            .map_err(Failure::for_want_of("cannot start a thread"))?;
+            .map_err(Failure::system_error("cannot start a thread"))?;
         let left = |until: Instant| until.saturating_duration_since(Instant::now());
         let answer = match answered.recv_timeout(left(deadline + GRACE)) {
             Ok(answer) => answer.map_err(Failure::from),

@@ -61,6 +61,6 @@ mod tests {
     fn bytes_that_are_no_text_are_refused() {
         let failure = read_from(&mut [b'a', 0xff].as_slice()).unwrap_err();
         assert_eq!(failure.exit(), Exit::Malformed);
-        assert!(failure.told_by("zkctl").contains("no text"));
+        assert!(failure.render("zkctl").contains("no text"));
     }
 }

@@ -77,7 +77,7 @@ impl Runner {
         let child = Supervisor::new(config.child)?;
         let caught = CAUGHT.map(|signal| signal as i32);
         let signals = Signals::forward(&caught, outbox.posting(Event::Signal))
-            .map_err(Failure::for_want_of("cannot catch signals"))?;
+            .map_err(Failure::system_error("cannot catch signals"))?;
         let check = Executor::new(config.commands.limit, outbox.posting(Event::FileCheckFinished));
         let commands = Commands::new(config.commands, config.rollout.on_change.clone(), &outbox);
         let can_put_back = config.rollout.on_failure == OnFailure::RollBack;
@@ -194,7 +194,7 @@ impl Runner {
         match event {
             Event::Session(event) => self.session_event(now, event),
             Event::Signal(signal) => self.signal(now, signal),
-            Event::MirrorSource(answer) => self.source(now, mirror::Event::Answered(answer)),
+            Event::Mirrors(answer) => self.source(now, mirror::Event::Answered(answer)),
             Event::Turn(answer) => self.turn(now, TurnEvent::Answered(answer)),
             Event::HealthCheckFinished(finished) => {
                 // The child may have ended although its SIGCHLD is still in the inbox. A check

@@ -180,7 +180,7 @@ impl Output {
         self.is_check_refused = true;
         let (file, reason) = (&self.file, &refusal.reason);
         log::error!(file; "the check refused the new contents, the file stays: {reason}");
-        refusal.log_said(Level::Error, "the check");
+        refusal.log_output(Level::Error, "the check");
         if self.is_once {
             let what = format!("the check refused the new contents, {file} stays as it is");
             return Err(Failure::new(Exit::No, what));

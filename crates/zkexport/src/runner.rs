@@ -58,7 +58,7 @@ impl Runner {
             Some(_) => None,
             None => Some(
                 Signals::listen(outbox.posting(Event::Signal))
-                    .map_err(Failure::for_want_of("no signals"))?,
+                    .map_err(Failure::system_error("cannot catch signals"))?,
             ),
         };
         let session = Session::open(config.session, outbox.posting(Event::Session))?;
@@ -203,10 +203,10 @@ impl Runner {
     fn feed_view(&mut self, now: Instant, event: ViewEvent) -> Result<(), Failure> {
         for action in self.hosts.view.step(now, event) {
             match action {
-                Action::Ask(request) => {
+                Action::Request(request) => {
                     request.dispatch(&self.session, self.outbox.posting(Event::Answer));
                 }
-                Action::Tell(news) => self.farm_news(now, news)?,
+                Action::Report(news) => self.farm_news(now, news)?,
             }
         }
         if self.hosts.view.state() != State::Complete {
@@ -292,8 +292,8 @@ impl Runner {
     fn status(&self) -> Status<'_> {
         let (farm, file) = (&self.hosts.path, self.output.file.as_str());
         match self.hosts.view.state() {
-            State::Away if self.was_connected => Status::Away { file },
-            State::Away => Status::Searching,
+            State::Disconnected if self.was_connected => Status::Away { file },
+            State::Disconnected => Status::Searching,
             State::Loading => Status::Reading { farm },
             State::Missing => Status::Missing { farm },
             State::Refused => Status::Refused { farm },

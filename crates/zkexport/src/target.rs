@@ -1,7 +1,7 @@
 //! The target of the export: a file, a directory, or standard output.
 
 use crate::directory::{ExportDir, MARKER_FILE, preview};
-use farm_core::cli::{Exit, ExitReason, chain, unwritten};
+use farm_core::cli::{Exit, ExitReason, chain, exit_for_write_error};
 use farm_core::codec::{ExportFormat, TextFormat, encode_farm};
 use farm_core::files::error::{Fault, FileError};
 use farm_core::files::file::{Replaced, read, replace_as};
@@ -154,7 +154,7 @@ impl From<FileError> for TargetError {
 impl ExitReason for TargetError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Stdout(error) => unwritten(error),
+            Self::Stdout(error) => exit_for_write_error(error),
             Self::Check(_) => Exit::CannotWrite,
             Self::File(error) => error.exit(),
         }

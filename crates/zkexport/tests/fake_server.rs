@@ -1,7 +1,7 @@
 //! `zkexport` against a server that can be made to misbehave.
 
 use farm_harness::{
-    FakeServer, Running, Scratch, Signal, Tool, eventually, op, patience, steadily,
+    FakeServer, Running, Scratch, Signal, Tool, eventually, holds_for, op, patience,
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -128,7 +128,7 @@ fn the_file_stays_while_the_server_is_away_and_catches_up_afterwards() {
     running.wait_log("suspended");
     server.delete("/db/h0000");
     server.put("/db/late", b"{}");
-    steadily(WHILE, "the file stays", || {
+    holds_for(WHILE, "the file stays", || {
         let seen = file(&scratch);
         if seen == both { Ok(()) } else { Err(seen) }
     });

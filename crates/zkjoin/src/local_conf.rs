@@ -55,7 +55,7 @@ impl LocalConf {
     ) -> Result<Self, Failure> {
         let watched = if config.format == ConfFormat::Dir { Watched::Tree } else { Watched::File };
         let watch = FileWatch::start(config.conf.clone(), watched, post)
-            .map_err(Failure::for_want_of("no watch"))?;
+            .map_err(Failure::system_error("no watch"))?;
         Ok(Self {
             path: config.conf.clone(),
             conf: Conf::new(config.conf.clone(), config.format),
@@ -69,7 +69,7 @@ impl LocalConf {
 
     /// Learns the types of the fields from the znode's record.
     pub(crate) fn learn_types(&mut self, record: &Record) {
-        self.conf.remember(record);
+        self.conf.learn_types(record);
     }
 
     /// A writer is active: reads the config later, when it has finished.
@@ -102,7 +102,7 @@ impl LocalConf {
                 if let Some(wait) = loaded.again {
                     self.timer.read_within(Instant::now(), wait);
                 }
-                if loaded.is_ahead {
+                if loaded.needs_store {
                     self.catch_up(&loaded.record);
                 }
                 ConfState::Good(loaded.record)
@@ -178,7 +178,7 @@ impl LocalConf {
     }
 
     fn arm_watch(&mut self) {
-        match self.watch.lower() {
+        match self.watch.rearm() {
             Ok(()) => self.warnings.watch.clear(),
             Err(error) => {
                 let watch = &self.warnings.watch;

@@ -15,7 +15,7 @@ mod requests;
 pub(crate) use event::{Action, Conf, Event, MemberOptions, Remote};
 
 use farm_core::engine::Retry;
-use farm_core::model::{Conflict, FieldPath, Record, Value, common_ground, merge};
+use farm_core::model::{Conflict, FieldPath, Record, Value, merge, merge_base};
 use requests::{Request, Requests};
 use std::time::{Duration, Instant};
 
@@ -232,7 +232,7 @@ impl Member {
                     self.agreed = Some(offered);
                 }
             } else if let Some(agreed) = &self.agreed {
-                self.agreed = Some(common_ground(agreed, &offered, record));
+                self.agreed = Some(merge_base(agreed, &offered, record));
             }
         }
         self.remote = Some(remote);
@@ -313,7 +313,7 @@ impl Member {
             return;
         };
         if let Some(local) = self.local() {
-            self.agreed = Some(common_ground(agreed, &local, remote));
+            self.agreed = Some(merge_base(agreed, &local, remote));
         }
     }
 

@@ -62,7 +62,7 @@ impl Runner {
         let locks = name::lock(&config)?;
         let (inbox, outbox) = inbox();
         let signals = Signals::listen(outbox.posting(Event::Signal))
-            .map_err(Failure::for_want_of("no signals"))?;
+            .map_err(Failure::system_error("cannot catch signals"))?;
         Ok(Self {
             conf: LocalConf::start(&config, outbox.posting(Event::File))?,
             announcer: Announcer::new(&config, outbox.posting(Event::Hook)),

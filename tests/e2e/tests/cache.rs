@@ -37,7 +37,7 @@ fn config(servers: &str) -> SessionOptions {
         servers: Servers::parse(servers).unwrap(),
         session_timeout: Duration::from_secs(10),
         rounds_max: None,
-        couriers: 3,
+        request_threads: 3,
         auth: Auth::default(),
         acl: Acl::open(),
         tls: None,
@@ -58,18 +58,18 @@ impl Live {
     fn step(&mut self, event: Event<Vec<u8>>) {
         for action in self.cache.step(Instant::now(), event) {
             match action {
-                Action::Ask(request) => {
+                Action::Request(request) => {
                     let outbox = self.outbox.clone();
                     request.dispatch(&self.session, move |answer| {
                         drop(outbox.send(Post::Answered(answer)));
                     });
                 }
-                Action::Tell(News::Added(at) | News::Changed(at)) => {
+                Action::Report(News::Added(at) | News::Changed(at)) => {
                     let data = self.cache.get(&at).map(|znode| znode.data.clone());
                     self.followed.extend(data.map(|data| (at.to_string(), data)));
                 }
-                Action::Tell(News::Removed(at, _)) => drop(self.followed.remove(at.as_str())),
-                Action::Tell(_) => {}
+                Action::Report(News::Removed(at, _)) => drop(self.followed.remove(at.as_str())),
+                Action::Report(_) => {}
             }
         }
     }

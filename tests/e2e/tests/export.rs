@@ -9,8 +9,8 @@ mod files;
 mod hold;
 
 use farm_harness::{
-    Acl, Chroot, Create, Ensemble, Running, Scratch, Signal, Tool, Zk, eventually, patience,
-    steadily,
+    Acl, Chroot, Create, Ensemble, Running, Scratch, Signal, Tool, Zk, eventually, holds_for,
+    patience,
 };
 use serde_json::{Value, json};
 use std::fs;
@@ -280,7 +280,7 @@ fn a_missing_farm_is_waited_for_and_the_file_is_not_touched() {
     fixture.scratch.write("db.json", "{\"old\": {}}");
     let running = fixture.tool(&["db.json", "-c", "touch hooked"]).spawn();
     running.wait_log("no such farm, waiting for it; farm=/services/db");
-    steadily(QUIET_TIME, "the file stays", || match fixture.scratch.read("db.json") {
+    holds_for(QUIET_TIME, "the file stays", || match fixture.scratch.read("db.json") {
         Ok(text) if text == "{\"old\": {}}" => Ok(()),
         other => Err(format!("{other:?}")),
     });
@@ -294,7 +294,7 @@ fn a_missing_farm_is_waited_for_and_the_file_is_not_touched() {
     fixture.zk.delete("/services/db").unwrap();
     running.wait_log_times("no such farm, waiting for it", 2);
     let last = fixture.json();
-    steadily(QUIET_TIME, "the file stays", || {
+    holds_for(QUIET_TIME, "the file stays", || {
         let seen = fixture.json();
         if seen == last { Ok(()) } else { Err(seen) }
     });

@@ -33,7 +33,7 @@ impl Member {
             servers: Servers::parse(servers).unwrap(),
             session_timeout: Duration::from_secs(10),
             rounds_max: None,
-            couriers: 2,
+            request_threads: 2,
             auth: Auth::default(),
             acl: Acl::open(),
             tls: None,
@@ -51,13 +51,13 @@ impl Member {
         let mut news = Vec::new();
         for action in self.permit.step(Instant::now(), event) {
             match action {
-                Action::Ask(request) => {
+                Action::Request(request) => {
                     let outbox = self.outbox.clone();
                     request.dispatch(&self.session, move |answer| {
                         drop(outbox.send(Post::Answered(answer)));
                     });
                 }
-                Action::Tell(one) => news.push(one),
+                Action::Report(one) => news.push(one),
             }
         }
         news

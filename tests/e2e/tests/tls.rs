@@ -5,7 +5,7 @@ mod refusals;
 mod renewal;
 mod tools;
 
-use farm_harness::{Authority, Ensemble, Options, Running, Scratch, Secure, Server, Tool};
+use farm_harness::{Authority, Ensemble, Options, Running, Scratch, Server, TlsOptions, Tool};
 use std::net::SocketAddr;
 
 /// The names in the servers' certificates.
@@ -36,7 +36,7 @@ impl TlsFixture {
     fn with_protocol(protocol: &str, servers: usize, needs_certificates: bool) -> Self {
         let (scratch, authority) = (Scratch::new(), Authority::new("farm"));
         write_certificates(&scratch, &authority);
-        let secure = Secure {
+        let secure = TlsOptions {
             identity: scratch.join("server.pem"),
             trusted: scratch.join("ca.pem"),
             needs_certificates,

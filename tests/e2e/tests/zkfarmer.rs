@@ -4,7 +4,7 @@
 
 use crate::join::fixture::{ENTRY, JoinFixture, hostname, record};
 use farm_harness::{
-    Create, Output, Running, Signal, Tool, eventually, free_port, patience, steadily,
+    Create, Output, Running, Signal, Tool, eventually, free_port, holds_for, patience,
 };
 use serde_json::json;
 use std::fs;
@@ -238,7 +238,7 @@ fn what_zkfarmer_wrote_is_read_by_all() {
         found if found == wanted => Ok(()),
         found => Err(found.to_string()),
     });
-    steadily(Duration::from_millis(300), "what is the same is not written", || {
+    holds_for(Duration::from_millis(300), "what is the same is not written", || {
         match fixture.zk.get("/services/db/common").unwrap() {
             znode if znode.text() == HOST_OF_PYTHON => Ok(()),
             znode => Err(znode.text()),

@@ -31,14 +31,14 @@ pub struct Options {
     /// The maximum heap size of each server.
     pub heap_mb: u32,
     /// A second port on each server for TLS clients.
-    pub secure: Option<Secure>,
+    pub secure: Option<TlsOptions>,
     /// Additional lines of the configuration.
     pub lines: Vec<String>,
 }
 
 /// The TLS configuration of the servers. They read the files when they start.
 #[derive(Debug, Clone)]
-pub struct Secure {
+pub struct TlsOptions {
     /// The servers' key and certificate in one PEM file.
     pub identity: PathBuf,
     /// The authorities that may issue clients' certificates.
@@ -47,7 +47,7 @@ pub struct Secure {
     pub needs_certificates: bool,
 }
 
-impl Secure {
+impl TlsOptions {
     fn lines(&self) -> [String; 6] {
         let auth = if self.needs_certificates { "need" } else { "none" };
         [
@@ -338,7 +338,7 @@ fn confs(options: &Options, toolbox: &Toolbox, scratch: &Scratch) -> Vec<Conf> {
                 .map(|id| format!("server.{id}=127.0.0.1:{}:{}", port::free(), port::free())),
         );
     }
-    lines.extend(options.secure.iter().flat_map(Secure::lines));
+    lines.extend(options.secure.iter().flat_map(TlsOptions::lines));
     lines.extend(options.lines.iter().cloned());
     let conf = |index: usize| Conf {
         toolbox: toolbox.clone(),

@@ -25,22 +25,23 @@ mod waker;
 mod wire;
 mod zk;
 
-pub use ensemble::{Chroot, Ensemble, Options, Secure, StartError};
+pub use ensemble::{Chroot, Ensemble, Options, StartError, TlsOptions};
 pub use fake::{
-    FakeEnsemble, FakeServer, MemoryServer, MemoryZnode, Noted, Seen, SessionSeen, Timeouts, View,
+    FakeEnsemble, FakeServer, MemoryServer, MemoryZnode, RecordedRequest, SessionInfo, Timeouts,
+    View, WatchEvent,
 };
 pub use garble::Garble;
 pub use mutate::survive_mutations;
 pub use nix::sys::signal::Signal;
 pub use output::Output;
-pub use patience::{eventually, eventually_within, patience, seeds, steadily, until};
-pub use pki::{Authority, Papers};
+pub use patience::{eventually, eventually_within, holds_for, patience, seeds, until};
+pub use pki::{Authority, IssuedCertificate};
 pub use port::free as free_port;
 pub use proxy::{FaultProxy, ProxyCounts};
 pub use running::Running;
 pub use scratch::Scratch;
 pub use server::{Conf, Server, four_letter, mode};
-pub use spawner::mortal;
+pub use spawner::die_with_parent;
 pub use tool::Tool;
 pub use wire::{code, op};
 pub use zk::{Acl, Create, Stat, Zk, ZkError, Znode, kill_session};

@@ -57,7 +57,7 @@ pub fn eventually_within<T, E: Display>(
 ///
 /// When a probe fails.
 #[track_caller]
-pub fn steadily<E: Display>(
+pub fn holds_for<E: Display>(
     duration: Duration,
     what: &str,
     mut probe: impl FnMut() -> Result<(), E>,
@@ -123,12 +123,12 @@ mod tests {
     fn steadily_fails_at_the_first_lapse() {
         let mut left = 3;
         let lapse = catch_unwind(std::panic::AssertUnwindSafe(|| {
-            steadily(Duration::from_secs(60), "there are some left", || {
+            holds_for(Duration::from_secs(60), "there are some left", || {
                 left -= 1;
                 if left > 0 { Ok(()) } else { Err("none left") }
             });
         }));
         assert!(lapse.is_err());
-        steadily(Duration::from_millis(20), "it holds", || Ok::<_, String>(()));
+        holds_for(Duration::from_millis(20), "it holds", || Ok::<_, String>(()));
     }
 }

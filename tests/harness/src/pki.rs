@@ -13,14 +13,14 @@ pub struct Authority {
 
 /// A certificate and its key, both as PEM.
 #[derive(Debug, Clone)]
-pub struct Papers {
+pub struct IssuedCertificate {
     /// The certificate.
     pub cert: String,
     /// The private key.
     pub key: String,
 }
 
-impl Papers {
+impl IssuedCertificate {
     /// Both in one file, as ZooKeeper reads them.
     #[must_use]
     pub fn both(&self) -> String {
@@ -55,7 +55,7 @@ impl Authority {
     ///
     /// When one of them is invalid in a certificate.
     #[must_use]
-    pub fn issue(&self, names: &[&str]) -> Papers {
+    pub fn issue(&self, names: &[&str]) -> IssuedCertificate {
         self.sign(&certificate_params("test", names))
     }
 
@@ -65,17 +65,17 @@ impl Authority {
     ///
     /// When one of the names is invalid in a certificate.
     #[must_use]
-    pub fn issue_expired(&self, names: &[&str]) -> Papers {
+    pub fn issue_expired(&self, names: &[&str]) -> IssuedCertificate {
         let mut params = certificate_params("test", names);
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2001, 1, 2);
         self.sign(&params)
     }
 
-    fn sign(&self, params: &CertificateParams) -> Papers {
+    fn sign(&self, params: &CertificateParams) -> IssuedCertificate {
         let key = new_key();
         let cert = params.signed_by(&key, &self.issuer).expect("the parameters are complete");
-        Papers { cert: cert.pem(), key: key.serialize_pem() }
+        IssuedCertificate { cert: cert.pem(), key: key.serialize_pem() }
     }
 }
 

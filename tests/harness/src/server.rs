@@ -1,7 +1,7 @@
 //! A real ZooKeeper server.
 
 use crate::patience::{eventually_within, patience, until};
-use crate::spawner::{self, mortal};
+use crate::spawner::{self, die_with_parent};
 use crate::toolbox::Toolbox;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -147,7 +147,7 @@ pub struct Server {
 
 impl Server {
     pub(crate) fn start(conf: Conf) -> io::Result<Self> {
-        let child = spawner::spawn(conf.complete(mortal(conf.toolbox.java.as_os_str()))?)?;
+        let child = spawner::spawn(conf.complete(die_with_parent(conf.toolbox.java.as_os_str()))?)?;
         Ok(Self { conf, child: Mutex::new(Some(child)) })
     }
 

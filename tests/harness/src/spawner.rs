@@ -19,7 +19,7 @@ type Order = (Command, Sender<io::Result<Child>>);
 /// It runs under `setpriv`, which executes the program in its place: the process id is the
 /// program's own. Without `setpriv` on the machine this is the plain command.
 #[must_use]
-pub fn mortal(program: &OsStr) -> Command {
+pub fn die_with_parent(program: &OsStr) -> Command {
     let Some(setpriv) = toolbox::in_path("setpriv") else { return Command::new(program) };
     let mut command = Command::new(setpriv);
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);

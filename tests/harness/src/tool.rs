@@ -3,7 +3,7 @@
 use crate::output::Output;
 use crate::running::Running;
 use crate::scratch::Scratch;
-use crate::spawner::{self, mortal};
+use crate::spawner::{self, die_with_parent};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Permissions};
@@ -157,7 +157,7 @@ impl Tool {
     #[must_use]
     #[track_caller]
     pub fn spawn(&self) -> Running {
-        let mut command = mortal(self.program.as_os_str());
+        let mut command = die_with_parent(self.program.as_os_str());
         command.args(&self.arguments).env_clear().env("RUST_BACKTRACE", "1");
         for name in INHERITED_VARIABLES {
             command.envs(env::var_os(name).map(|value| (name, value)));

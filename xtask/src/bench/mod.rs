@@ -17,7 +17,7 @@ use crate::provision::{self, Need};
 use crate::step::{eprint_line, step};
 use crate::workspace;
 pub(crate) use error::BenchError;
-use farm_harness::{mortal, toolbox};
+use farm_harness::{die_with_parent, toolbox};
 use std::io::Write;
 use std::path::PathBuf;
 use testbed::Testbed;
@@ -64,7 +64,7 @@ fn rerun_in_release(bench: &Bench) -> Result<(), Failure> {
             run_command(workspace::cargo().args(["build", "--release", "--workspace", "--bins"]))
         })?;
     }
-    let mut command = mortal(release_dir().join("xtask").as_os_str());
+    let mut command = die_with_parent(release_dir().join("xtask").as_os_str());
     command.arg("bench");
     command.args(bench.only.iter().flat_map(|part| ["--only", part]));
     command.args(bench.json.then_some("--json"));

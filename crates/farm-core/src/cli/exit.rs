@@ -72,7 +72,7 @@ impl From<Exit> for ExitCode {
 /// The exit code after a failed write to the output. A reader that closed the pipe
 /// ends the tool, but is no error.
 #[must_use]
-pub fn unwritten(error: &io::Error) -> Exit {
+pub fn exit_for_write_error(error: &io::Error) -> Exit {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Exit::Done,
         _ => Exit::CannotWrite,

@@ -242,7 +242,7 @@ mod tests {
         let failure = Failure::from(ZnodePath::parse("db").unwrap_err());
         assert_eq!(failure.exit(), Exit::Usage);
         assert_eq!(
-            failure.told_by("zkctl"),
+            failure.render("zkctl"),
             "zkctl: \"db\" is not a znode path: it must start with a slash\n"
         );
     }
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(failure.exit(), Exit::Configuration);
         let message = "zkexec: this machine has no time zones, so there is no \"Europe/Berlin\"\n\
                     hint: install the package tzdata, or use --tz UTC\n";
-        assert_eq!(failure.told_by("zkexec"), message);
+        assert_eq!(failure.render("zkexec"), message);
     }
 
     #[test]
@@ -281,8 +281,8 @@ mod tests {
             let line = format!("zkctl: {error}\n");
             let failure = Failure::from(error);
             assert_eq!(failure.exit(), exit, "{line}");
-            assert!(failure.told_by("zkctl").starts_with(&line), "{line}");
-            assert!(failure.told_by("zkctl").lines().count() <= 2, "{line}");
+            assert!(failure.render("zkctl").starts_with(&line), "{line}");
+            assert!(failure.render("zkctl").lines().count() <= 2, "{line}");
         }
     }
 
@@ -318,7 +318,7 @@ mod tests {
         let missing = 2;
         assert_eq!(read(missing).exit(), Exit::CannotWrite);
         assert_eq!(
-            Failure::from(store(full)).told_by("zkexport"),
+            Failure::from(store(full)).render("zkexport"),
             "zkexport: cannot write /etc/app.conf: No space left on device (os error 28)\n"
         );
     }

@@ -3,7 +3,7 @@
 //! **Invariant.** [`launch`](super::launch) prints a failure once: one line that says
 //! what failed, on what and why, and at most one hint line.
 
-use super::exit::{Exit, unwritten};
+use super::exit::{Exit, exit_for_write_error};
 use crate::engine::{chain, printable};
 use std::error::Error;
 use std::fmt;
@@ -29,12 +29,12 @@ impl Failure {
     /// A failure to write the answer to stdout.
     #[must_use]
     pub fn of_stdout(error: io::Error) -> Self {
-        Self::new(unwritten(&error), "cannot write to stdout").because(error)
+        Self::new(exit_for_write_error(&error), "cannot write to stdout").because(error)
     }
 
     /// A failure because the system does not provide what every tool needs: a thread,
     /// signals, watches.
-    pub fn for_want_of<E: Error>(what: &'static str) -> impl FnOnce(E) -> Self {
+    pub fn system_error<E: Error>(what: &'static str) -> impl FnOnce(E) -> Self {
         move |error| Self::new(Exit::Configuration, what).because(error)
     }
 
@@ -77,7 +77,7 @@ impl Failure {
     /// The whole text for stderr, with its final newline; empty when the reader of
     /// stdout closed the pipe.
     #[must_use]
-    pub fn told_by(&self, tool: &str) -> String {
+    pub fn render(&self, tool: &str) -> String {
         if self.exit == Exit::Done {
             return String::new();
         }
@@ -106,7 +106,7 @@ mod tests {
             .during("cannot read zk.conf")
             .hint("see\nthere");
         assert_eq!(
-            failure.told_by("zkctl"),
+            failure.render("zkctl"),
             "zkctl: cannot read zk.conf: no servers: wrong chroot: \
              \"/a//b\" is not a znode path: it has an empty component\nhint: see\\nthere\n"
         );
@@ -116,21 +116,21 @@ mod tests {
     #[test]
     fn foreign_text_can_neither_add_lines_nor_move_the_cursor() {
         let failure = Failure::new(Exit::No, "no field a\nzkctl: all is well\u{1b}[2J");
-        assert_eq!(failure.told_by("zkctl"), "zkctl: no field a\\nzkctl: all is well\\u{1b}[2J\n");
+        assert_eq!(failure.render("zkctl"), "zkctl: no field a\\nzkctl: all is well\\u{1b}[2J\n");
     }
 
     #[test]
     fn a_picture_keeps_its_lines() {
         let failure = Failure::new(Exit::Usage, "no filter").picture("a<\u{7}\n  ^");
-        assert_eq!(failure.told_by("zkctl"), "zkctl: no filter\na<\\u{7}\n  ^\n");
+        assert_eq!(failure.render("zkctl"), "zkctl: no filter\na<\\u{7}\n  ^\n");
     }
 
     #[test]
     fn a_closed_pipe_is_no_error() {
         let failure = Failure::of_stdout(io::ErrorKind::BrokenPipe.into());
-        assert_eq!((failure.exit(), failure.told_by("zkctl").as_str()), (Exit::Done, ""));
+        assert_eq!((failure.exit(), failure.render("zkctl").as_str()), (Exit::Done, ""));
         let failure = Failure::of_stdout(io::ErrorKind::StorageFull.into());
         assert_eq!(failure.exit(), Exit::CannotWrite);
-        assert!(failure.told_by("zkctl").starts_with("zkctl: cannot write to stdout: "));
+        assert!(failure.render("zkctl").starts_with("zkctl: cannot write to stdout: "));
     }
 }

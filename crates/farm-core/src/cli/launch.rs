@@ -23,7 +23,7 @@ pub fn launch<A: Parser>(
     install_panic_hook();
     unblock_signals();
     let exit = parse_and_run(tool, std::env::args_os(), run).unwrap_or_else(|failure| {
-        print_to_stderr(log::Level::Error, &failure.told_by(tool));
+        print_to_stderr(log::Level::Error, &failure.render(tool));
         failure.exit()
     });
     exit.into()
@@ -184,7 +184,7 @@ mod tests {
     fn a_panic_is_one_line_and_a_code_of_its_own() {
         let failure = end(|_| panic!("no\nway")).unwrap_err();
         assert_eq!(failure.exit(), Exit::Bug);
-        let text = failure.told_by("zkctl");
+        let text = failure.render("zkctl");
         assert!(text.starts_with("zkctl: bug: no\\nway"), "{text}");
         assert_eq!(text.lines().count(), 2, "{text}");
     }

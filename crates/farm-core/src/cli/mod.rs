@@ -17,7 +17,7 @@ pub use args::{
     CONNECTION, ChangedCmdArg, CmdTimeoutArg, DurationError, FilterArg, FormatArg, LogArgs, Role,
     TimedCommand, WaitArg, ZkArgs, parse_duration,
 };
-pub use exit::{Exit, unwritten};
+pub use exit::{Exit, exit_for_write_error};
 pub use exit_reason::ExitReason;
 pub use failure::Failure;
 pub use launch::{launch, launch_with_plugin};

@@ -18,7 +18,7 @@ pub fn plugin_text(text: &str) -> String {
 
 /// Prints a failure as UNKNOWN.
 pub(super) fn print_unknown(failure: &Failure) -> Exit {
-    let text = plugin_text(&failure.told_by("UNKNOWN"));
+    let text = plugin_text(&failure.render("UNKNOWN"));
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     if written.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {

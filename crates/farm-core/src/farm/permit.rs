@@ -127,7 +127,7 @@ impl Permit {
     }
 
     fn tell(&mut self, news: News) {
-        self.actions.push(Action::Tell(news));
+        self.actions.push(Action::Report(news));
     }
 
     fn connected(&mut self, session: SessionId, is_new: bool) {
@@ -265,7 +265,7 @@ impl Permit {
 
     fn ask(&mut self, ask: Ask) -> u64 {
         let ticket = self.pending.ticket();
-        self.actions.push(Action::Ask(Request { ticket, group: self.group.clone(), ask }));
+        self.actions.push(Action::Request(Request { ticket, group: self.group.clone(), ask }));
         ticket
     }
 

@@ -104,7 +104,7 @@ impl FarmView {
     /// The farm's own record, if this view reads it; `None` before it was read.
     #[must_use]
     pub fn own_record(&self) -> Option<Result<&Record, Unreadable>> {
-        if let Some(error) = self.cache.top_trouble() {
+        if let Some(error) = self.cache.top_error() {
             return Some(Err(Unreadable::Refused(error.clone())));
         }
         let decoded = self.cache.top()?.data.as_ref();
@@ -133,8 +133,8 @@ impl FarmView {
     pub fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
         let actions = self.cache.step(now, event).into_iter();
         let action = |action| match action {
-            cache::Action::Ask(request) => Some(Action::Ask(request)),
-            cache::Action::Tell(news) => self.take_news(news).map(Action::Tell),
+            cache::Action::Request(request) => Some(Action::Request(request)),
+            cache::Action::Report(news) => self.take_news(news).map(Action::Report),
         };
         actions.filter_map(action).collect()
     }
@@ -148,7 +148,7 @@ impl FarmView {
                 self.farm.remove(host.as_str()).map(|_| News::Changed(host))
             }
             cache::News::Unreadable(path) => {
-                let error = self.cache.trouble(&path)?.clone();
+                let error = self.cache.error(&path)?.clone();
                 self.unreadable(host_name(&path)?, Unreadable::Refused(error))
             }
             cache::News::Complete => Some(News::Complete),

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct FileError {
     /// What was tried.
-    pub act: Act,
+    pub act: Operation,
     /// The file or directory.
     pub path: PathBuf,
     /// What prevented it.
@@ -23,7 +23,7 @@ pub struct FileError {
 
 /// An operation on a file or a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
+pub enum Operation {
     /// Its bytes are read.
     Read,
     /// It is read as a config.
@@ -63,16 +63,16 @@ pub enum Fault {
 
 impl FileError {
     pub(crate) fn reading(path: &Path, fault: impl Into<Fault>) -> Self {
-        Self { act: Act::Read, path: path.to_owned(), fault: fault.into() }
+        Self { act: Operation::Read, path: path.to_owned(), fault: fault.into() }
     }
 
     pub(super) fn loading(path: &Path, fault: impl Into<Fault>) -> Self {
-        Self { act: Act::Load, path: path.to_owned(), fault: fault.into() }
+        Self { act: Operation::Load, path: path.to_owned(), fault: fault.into() }
     }
 
     /// Failed to write to `path`.
     pub fn writing(path: &Path, fault: impl Into<Fault>) -> Self {
-        Self { act: Act::Write, path: path.to_owned(), fault: fault.into() }
+        Self { act: Operation::Write, path: path.to_owned(), fault: fault.into() }
     }
 
     /// Whether permission was denied, or the file system is read-only.
@@ -129,14 +129,14 @@ impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         let act = match self.act {
-            Act::Read | Act::Load => "read",
-            Act::Write => "write",
+            Operation::Read | Operation::Load => "read",
+            Operation::Write => "write",
         };
         match &self.fault {
-            Fault::NotAFile | Fault::NotADirectory if self.act == Act::Load => {
+            Fault::NotAFile | Fault::NotADirectory if self.act == Operation::Load => {
                 write!(f, "{path} is not the kind of file that its format needs")
             }
-            Fault::TooLarge { .. } if self.act == Act::Load => {
+            Fault::TooLarge { .. } if self.act == Operation::Load => {
                 write!(f, "{path} is too large for a config")
             }
             Fault::Io(_) | Fault::Encode(_) => write!(f, "cannot {act} {path}"),

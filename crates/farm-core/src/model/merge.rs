@@ -41,7 +41,7 @@ pub fn merge(base: &Record, local: &Record, remote: &Record) -> Merge {
 /// The base for the next merge: the value of both sides where they are equal, else
 /// the value of `base`.
 #[must_use]
-pub fn common_ground(base: &Record, local: &Record, remote: &Record) -> Record {
+pub fn merge_base(base: &Record, local: &Record, remote: &Record) -> Record {
     Record::from_map(ground_of(base.as_map(), local.as_map(), remote.as_map()))
 }
 
@@ -154,7 +154,7 @@ mod tests {
         let local =
             record(&json!({"same": 2, "local": 2, "remote": 1, "o": {"x": 5, "y": 2}, "new": 1}));
         let remote = record(&json!({"same": 2, "local": 1, "remote": 2, "o": {"x": 5, "y": 1}}));
-        let ground = common_ground(&base, &local, &remote);
+        let ground = merge_base(&base, &local, &remote);
         let wanted = json!({"same": 2, "local": 1, "remote": 1, "o": {"x": 5, "y": 1}});
         assert_eq!(ground, record(&wanted));
         // Agreeing on more never changes what the merge makes of the two sides.

@@ -22,7 +22,7 @@ pub use health::{
     Allowance, AllowanceError, HOSTS_MAX, Health, Hosts, Limits, RunningFilterError, SizeError,
     Verdict, farm_size, running_filter,
 };
-pub use merge::{Conflict, Merge, common_ground, merge};
+pub use merge::{Conflict, Merge, merge, merge_base};
 pub use order::Rank;
 pub use predicate::{Comparison, Filter, FilterError, FilterFault, Predicate};
 pub use record::{RESERVED_KEY, Record, SetError};

@@ -5,7 +5,7 @@
 #[derive(Debug)]
 pub enum Action<R, N> {
     /// Make this request, and pass the answer to the machine.
-    Ask(R),
+    Request(R),
     /// This is known now.
-    Tell(N),
+    Report(N),
 }

@@ -46,8 +46,8 @@ impl Generation {
         let chroot = options.servers.chroot().clone();
         let client =
             Arc::new(Client::open(Arc::clone(&relay), session, chroot, options.acl.clone())?);
-        let requests =
-            RequestPool::start(options.couriers.max(1), &client, &panic_slot).map_err(system)?;
+        let requests = RequestPool::start(options.request_threads.max(1), &client, &panic_slot)
+            .map_err(system)?;
         Ok(Self { requests, _client: client, relay, gate, panic_slot })
     }
 }

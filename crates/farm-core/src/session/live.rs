@@ -25,7 +25,7 @@ impl<A: Send + 'static> Live<A> {
             servers: Servers::parse(&server.to_string()).expect("servers"),
             session_timeout: SESSION_TIMEOUT_LEAST,
             rounds_max: None,
-            couriers: request_threads,
+            request_threads,
             auth: Auth::default(),
             acl: Acl::open(),
             tls: None,

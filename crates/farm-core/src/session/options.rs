@@ -18,7 +18,7 @@ pub struct SessionOptions {
     /// [`Event::GaveUp`](super::Event::GaveUp) is posted; `None` never gives up.
     pub rounds_max: Option<u32>,
     /// How many blocking requests may be in flight at once.
-    pub couriers: usize,
+    pub request_threads: usize,
     /// The credentials that every server is given before any other request.
     pub auth: Auth,
     /// The access list of the znodes that we create.

@@ -1,7 +1,7 @@
 //! A host process and its process tree, seen from outside.
 
 use crate::host::{CONTROL, LOG, MARK, ROLE};
-use farm_harness::{Scratch, eventually, mortal};
+use farm_harness::{Scratch, die_with_parent, eventually};
 use nix::sys::stat::Mode;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -59,7 +59,7 @@ impl HostProcess {
         let scratch = control_dir();
         let words = arguments(&scratch, "stay", run);
         let mut all = below.iter().map(OsString::from).chain(words);
-        let mut command = mortal(&all.next().unwrap());
+        let mut command = die_with_parent(&all.next().unwrap());
         command.args(all).current_dir(scratch.path()).stdin(Stdio::null());
         adjust(&mut command);
         let process = command.spawn().unwrap();

@@ -3,7 +3,7 @@
 use crate::host_process::{
     HostProcess, Run, arguments, children_of, control_dir, is_alive, stat, wait_until,
 };
-use farm_harness::{eventually, mortal};
+use farm_harness::{die_with_parent, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, Permissions};
@@ -143,7 +143,7 @@ fn unprivileged() -> Option<(HostProcess, i32)> {
     let line = "./rise --reuid 0 --regid 0 --clear-groups sh -c 'echo $$ >root; exec sleep 60' & \
         exec sleep 61";
     let words = arguments(&scratch, "stay", &Run::Shell(line));
-    let mut command = mortal("setpriv".as_ref());
+    let mut command = die_with_parent("setpriv".as_ref());
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
     command.arg(scratch.join("host")).args(&words[1..]);
     let process = command.current_dir(scratch.path()).stdin(Stdio::null()).spawn().unwrap();

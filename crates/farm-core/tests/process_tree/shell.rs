@@ -2,7 +2,7 @@
 
 use crate::host_process::{HostProcess, Run, arguments, control_dir, stat, wait_until};
 use farm_core::engine::Worker;
-use farm_harness::{eventually, mortal};
+use farm_harness::{die_with_parent, eventually};
 use nix::fcntl::OFlag;
 use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::unistd::{setsid, tcgetpgrp};
@@ -55,7 +55,7 @@ impl ShellSession {
         let master = posix_openpt(flags).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
-        let mut command = mortal(std::env::current_exe().unwrap().as_os_str());
+        let mut command = die_with_parent(std::env::current_exe().unwrap().as_os_str());
         command.arg(ROLE).arg(ptsname_r(&master).unwrap()).args(shell);
         let leader = command.current_dir(scratch.path()).spawn().unwrap();
         let session =

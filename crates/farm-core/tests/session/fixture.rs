@@ -31,7 +31,7 @@ pub(crate) fn options(servers: &[&dyn Display]) -> SessionOptions {
         servers: Servers::parse(&list).unwrap(),
         session_timeout: SESSION_TIMEOUT_LEAST,
         rounds_max: None,
-        couriers: 8,
+        request_threads: 8,
         auth: Auth::default(),
         acl: Acl::open(),
         tls: None,

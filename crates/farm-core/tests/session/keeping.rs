@@ -2,7 +2,7 @@
 
 use crate::fixture::{Fixture, Stop, WAIT_MAX, at_one_of_two, path, timed};
 use farm_core::session::{Client, CreateMode, SESSION_TIMEOUT_LEAST, SessionError, Watch};
-use farm_harness::{FakeEnsemble, FakeServer, eventually, op, patience, steadily};
+use farm_harness::{FakeEnsemble, FakeServer, eventually, holds_for, op, patience};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn event_storm_does_not_starve_pings() {
     let (fixture, session) = Fixture::at(&server);
     fixture.run(|client| client.watch_tree(&path("/storm"))).unwrap();
     let mut count = 0_u32;
-    steadily(SESSION_TIMEOUT_LEAST * 3 / 2, "the session lives", || {
+    holds_for(SESSION_TIMEOUT_LEAST * 3 / 2, "the session lives", || {
         count += 1;
         server.put("/storm/x", &count.to_be_bytes());
         if server.sessions().iter().any(|seen| seen.id == session.0) { Ok(()) } else { Err("gone") }
@@ -41,7 +41,7 @@ fn busy_session_survives_cut() {
             drop(client.set(&path("/busy"), b"again", None));
         }
     });
-    steadily(SESSION_TIMEOUT_LEAST * 5 / 4, "one connection", || {
+    holds_for(SESSION_TIMEOUT_LEAST * 5 / 4, "one connection", || {
         match server.connections_accepted() {
             1 => Ok(()),
             more => Err(more),

@@ -2,7 +2,7 @@
 
 use crate::fixture::Fixture;
 use farm_core::session::{Event, SESSION_TIMEOUT_LEAST};
-use farm_harness::{FakeServer, eventually, patience, steadily};
+use farm_harness::{FakeServer, eventually, holds_for, patience};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -12,7 +12,7 @@ fn lease_of_an_idle_session_stays_young() {
     let lease = fixture.session.lease();
     // Pings go out at every third of the timeout; on a busy machine a bit later.
     let most = SESSION_TIMEOUT_LEAST / 3 + patience(Duration::from_millis(600));
-    steadily(SESSION_TIMEOUT_LEAST * 5 / 4, "a young lease", || {
+    holds_for(SESSION_TIMEOUT_LEAST * 5 / 4, "a young lease", || {
         let age = lease.age();
         if lease.is_valid() && age < most { Ok(()) } else { Err(format!("{age:?}")) }
     });

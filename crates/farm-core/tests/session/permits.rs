@@ -49,13 +49,13 @@ impl Member {
         let mut news = Vec::new();
         for action in self.permit.step(Instant::now(), event) {
             match action {
-                Action::Ask(request) => {
+                Action::Request(request) => {
                     let outbox = self.outbox.clone();
                     request.dispatch(&self.session, move |answer| {
                         drop(outbox.send(Post::Answered(answer)));
                     });
                 }
-                Action::Tell(item) => news.push(item),
+                Action::Report(item) => news.push(item),
             }
         }
         news

@@ -241,7 +241,7 @@ mod tests {
             assert_eq!(apply(&mut host, &parsed(&[word])).unwrap_err(), error, "{word}");
             let failure = Failure::from(CannotSet { path: ZnodePath::root(), error });
             assert_eq!(failure.exit(), Exit::Malformed);
-            assert!(failure.told_by("zkctl").contains("\nhint: "), "{word}");
+            assert!(failure.render("zkctl").contains("\nhint: "), "{word}");
         }
     }
 }

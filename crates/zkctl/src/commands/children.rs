@@ -50,7 +50,7 @@ impl Subtree {
 
     /// The record of the top; `contents` must have included its data.
     pub(super) fn top(&self) -> Result<&Decoded, SessionError> {
-        match (self.cache.top_trouble(), self.cache.top()) {
+        match (self.cache.top_error(), self.cache.top()) {
             (None, Some(znode)) => Ok(&znode.data),
             (Some(error), _) => Err(error.clone()),
             (None, None) => Err(SessionError::NoNode(self.top.clone())),
@@ -89,7 +89,7 @@ impl Subtree {
         if self.has_names_only() {
             return Ok(Some(child(Ok(Record::new()), None)));
         }
-        if let Some(error) = self.cache.trouble(path) {
+        if let Some(error) = self.cache.error(path) {
             // The metadata can be read without permission.
             let stat = client.exists(path, Watch::No)?;
             return Ok(stat.map(|stat| child(Err(error.to_string()), Some(stat))));

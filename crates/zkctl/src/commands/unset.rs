@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(record, host());
         let failure = absent(&ZnodePath::root(), &refusal);
         assert_eq!(failure.exit(), Exit::No);
-        assert_eq!(failure.told_by("zkctl"), "zkctl: / has no field a.z\n");
+        assert_eq!(failure.render("zkctl"), "zkctl: / has no field a.z\n");
         remove(&mut record, &fields(&["d", "a.c"]), true).unwrap();
         assert_eq!(serde_json::Value::Object(record.into_map()), json!({"a": {"b": 1}}));
     }

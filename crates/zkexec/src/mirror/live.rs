@@ -59,19 +59,19 @@ impl Follower {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Ask(request) => {
+            Action::Request(request) => {
                 request.dispatch(self.live.session(), self.live.answers());
             }
-            Action::Tell(News::Complete(content) | News::Changed(content)) => {
+            Action::Report(News::Complete(content) | News::Changed(content)) => {
                 self.install(&content);
             }
-            Action::Tell(News::Missing(path)) => self.news.push(format!("missing {path}")),
-            Action::Tell(News::Deleted(path)) => self.news.push(format!("deleted {path}")),
-            Action::Tell(News::Unreadable(path, why)) => {
+            Action::Report(News::Missing(path)) => self.news.push(format!("missing {path}")),
+            Action::Report(News::Deleted(path)) => self.news.push(format!("deleted {path}")),
+            Action::Report(News::Unreadable(path, why)) => {
                 self.news.push(format!("unreadable {path}: {why}"));
             }
-            Action::Tell(News::Skipped(path, _)) => self.news.push(format!("skipped {path}")),
-            Action::Tell(News::BytesIgnored(path)) => {
+            Action::Report(News::Skipped(path, _)) => self.news.push(format!("skipped {path}")),
+            Action::Report(News::BytesIgnored(path)) => {
                 self.news.push(format!("bytes ignored {path}"));
             }
         }

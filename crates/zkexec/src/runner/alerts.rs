@@ -70,7 +70,7 @@ impl Alerts {
         let Some(verdict) = self.executor.finished(finished) else { return };
         if let Err(failed) = verdict {
             log::warn!(cmd:? = self.command; "the alert failed: {}", failed.reason);
-            failed.log_said(Level::Warn, "the alert");
+            failed.log_output(Level::Warn, "the alert");
         }
         self.advance(now);
     }

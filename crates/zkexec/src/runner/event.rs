@@ -10,7 +10,7 @@ use farm_core::session;
 pub(super) enum Event {
     Session(session::Event),
     Signal(i32),
-    MirrorSource(mirror::Answer),
+    Mirrors(mirror::Answer),
     Turn(turn::Answer),
     HealthCheckFinished(Finished),
     AlertFinished(Finished),

@@ -67,7 +67,7 @@ impl Runner {
             Action::Unstage => self.stager.discard(),
             Action::MarkGood => self.stager.forget_backups(),
             Action::CheckHealth => {
-                self.commands.checkup.iter_mut().for_each(|checkup| checkup.begin_at_once(now));
+                self.commands.checkup.iter_mut().for_each(|checkup| checkup.begin_now(now));
             }
             Action::PauseHealth => self.commands.checkup.iter_mut().for_each(Checkup::rest),
             Action::Alert(reason) => self.commands.alert(now, reason, &self.child),

@@ -109,7 +109,7 @@ impl Stager {
             Ok(()) => self.check_next(now),
             Err(failed) => {
                 log::warn!("the check refuses the new content; the files stay: {}", failed.reason);
-                failed.log_said(Level::Warn, "the check");
+                failed.log_output(Level::Warn, "the check");
                 self.discard();
                 Some(Outcome::Refused)
             }

@@ -26,7 +26,7 @@ pub(super) struct Supervisor {
 impl Supervisor {
     pub(super) fn new(config: ChildConfig) -> Result<Self, Failure> {
         let processes =
-            ProcessTree::new().map_err(Failure::for_want_of("cannot supervise a command"))?;
+            ProcessTree::new().map_err(Failure::system_error("cannot supervise a command"))?;
         Ok(Self {
             config,
             processes,

@@ -73,10 +73,10 @@ impl WantedContent {
         let mut all_news = Vec::new();
         for action in self.source.step(now, event) {
             match action {
-                Action::Ask(request) => {
-                    request.dispatch(session, self.outbox.posting(Event::MirrorSource));
+                Action::Request(request) => {
+                    request.dispatch(session, self.outbox.posting(Event::Mirrors));
                 }
-                Action::Tell(news) => all_news.push(news),
+                Action::Report(news) => all_news.push(news),
             }
         }
         all_news

@@ -2,7 +2,7 @@
 
 use super::{assert_no_secret, good_auth, readers};
 use farm_harness::{
-    Ensemble, FakeServer, Options, Running, Scratch, Tool, eventually, patience, steadily,
+    Ensemble, FakeServer, Options, Running, Scratch, Tool, eventually, holds_for, patience,
 };
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn a_server_that_refuses_them_ends_every_tool_at_once() {
 
 #[track_caller]
 fn assert_running_and_told_once(tools: &mut [Running]) {
-    steadily(Duration::from_secs(2), "they run on and log it once", || {
+    holds_for(Duration::from_secs(2), "they run on and log it once", || {
         for running in &mut *tools {
             let count = running.stderr().matches(REFUSED).count();
             if count != 1 || !running.is_running() {

@@ -2,7 +2,7 @@
 
 use super::fixture::{ExecFixture, stop};
 use super::processes::is_alive;
-use farm_harness::{Signal, eventually, steadily};
+use farm_harness::{Signal, eventually, holds_for};
 use std::time::Duration;
 
 /// A child that records the content at its start and on each signal.
@@ -82,7 +82,7 @@ fn a_command_that_fails_is_a_config_failure_and_is_tried_again() {
     fixture.zk.set("/conf", "b").unwrap();
     fixture.wait_file("alerts", "config\n");
     fixture.wait_file("ran", "change\nretry\n");
-    steadily(Duration::from_millis(200), "no further run", || match fixture.scratch.read("ran") {
+    holds_for(Duration::from_millis(200), "no further run", || match fixture.scratch.read("ran") {
         Ok(ran) if ran == "change\nretry\n" && is_alive(pid) => Ok(()),
         other => Err(format!("{other:?}")),
     });

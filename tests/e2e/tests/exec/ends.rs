@@ -2,7 +2,7 @@
 
 use super::fixture::{ExecFixture, RECORDING_CHILD, stop};
 use super::processes::{children, is_alive, send, wait_gone};
-use farm_harness::{Running, Signal, Tool, eventually, patience, steadily};
+use farm_harness::{Running, Signal, Tool, eventually, holds_for, patience};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -182,7 +182,7 @@ fn signals_before_there_is_a_child_do_no_harm() {
     for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGQUIT] {
         running.signal(signal);
     }
-    steadily(Duration::from_millis(200), "it waits on", || {
+    holds_for(Duration::from_millis(200), "it waits on", || {
         if running.is_running() { Ok(()) } else { Err("it ended") }
     });
     let asked_at = Instant::now();

@@ -2,7 +2,7 @@
 
 use super::fixture::{ExecFixture, stop};
 use super::processes::{is_alive, wait_gone};
-use farm_harness::{Signal, eventually, patience, steadily};
+use farm_harness::{Signal, eventually, holds_for, patience};
 use std::time::{Duration, Instant};
 
 const ALERT: &str = "echo \"$ZKEXEC_EVENT $ZKEXEC_PID ${ZKEXEC_STATUS:-none}\" >> alerts";
@@ -185,7 +185,7 @@ fn alerts_are_silent_for_the_delay_after_a_restart_and_then_one_tells_of_the_con
     assert_eq!(fixture.wait_starts(3).1, "good again");
     running.wait_log_times("successful health check", well + 2);
     let now = alerts(&fixture).len();
-    steadily(Duration::from_millis(400), "no alerts", || match alerts(&fixture).len() {
+    holds_for(Duration::from_millis(400), "no alerts", || match alerts(&fixture).len() {
         count if count == now => Ok(()),
         count => Err(count),
     });

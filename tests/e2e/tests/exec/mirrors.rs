@@ -1,7 +1,7 @@
 //! Files mirrored from znodes.
 
 use super::fixture::{ExecFixture, RECORDING_CHILD, stop};
-use farm_harness::{Signal, eventually, patience, steadily};
+use farm_harness::{Signal, eventually, holds_for, patience};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ fn many_edits_of_many_znodes_are_one_restart() {
     // A change that is taken back within the wait is no change.
     fixture.zk.set("/a", "6").unwrap();
     fixture.zk.set("/a", "5").unwrap();
-    steadily(Duration::from_millis(1300), "the child runs on", || match fixture.starts().len() {
+    holds_for(Duration::from_millis(1300), "the child runs on", || match fixture.starts().len() {
         2 => Ok(()),
         more => Err(more),
     });
@@ -81,7 +81,7 @@ fn equal_bytes_are_no_change() {
     for _ in 0..3 {
         fixture.zk.set("/conf", "a").unwrap();
     }
-    steadily(QUIET_TIME, "nothing happens", || match fixture.starts().len() {
+    holds_for(QUIET_TIME, "nothing happens", || match fixture.starts().len() {
         1 => Ok(()),
         more => Err(more),
     });
@@ -131,14 +131,14 @@ fn a_znode_that_goes_leaves_file_and_child_and_one_line() {
     let (pid, _) = fixture.wait_starts(1);
     fixture.zk.delete("/conf").unwrap();
     running.wait_log("a znode was deleted; its file stays; znode=/conf");
-    steadily(QUIET_TIME, "the child runs on", || match fixture.starts().len() {
+    holds_for(QUIET_TIME, "the child runs on", || match fixture.starts().len() {
         1 if super::processes::is_alive(pid) => Ok(()),
         other => Err(other),
     });
     assert_eq!(fixture.scratch.read("conf").unwrap(), "a");
     // The same content again changes nothing.
     fixture.zk.create("/conf", "a").unwrap();
-    steadily(QUIET_TIME, "the child runs on", || match fixture.starts().len() {
+    holds_for(QUIET_TIME, "the child runs on", || match fixture.starts().len() {
         1 => Ok(()),
         more => Err(more),
     });
@@ -214,7 +214,7 @@ fn what_a_check_refuses_changes_neither_file_nor_child() {
     running.wait_log("refused, the files stay: exit status 1");
     running.wait_log("the check said: looked at bad");
     fixture.wait_file("alerts", "config\n");
-    steadily(QUIET_TIME, "file and child stay", || match fixture.scratch.read("conf")?.as_str() {
+    holds_for(QUIET_TIME, "file and child stay", || match fixture.scratch.read("conf")?.as_str() {
         "good 1" if super::processes::is_alive(pid) && fixture.starts().len() == 1 => Ok(()),
         other => Err(other.to_owned()),
     });

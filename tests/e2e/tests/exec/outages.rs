@@ -18,7 +18,7 @@ fn assert_survives(running: &Running, child: i32) {
         (log.matches("successful health check").count(), log.lines().count())
     };
     let (before, cpu, begun) = (counts(), running.cpu_time(), Instant::now());
-    farm_harness::steadily(OUTAGE, "the child lives", || {
+    farm_harness::holds_for(OUTAGE, "the child lives", || {
         if is_alive(child) { Ok(()) } else { Err("it is gone") }
     });
     let after = counts();

@@ -2,7 +2,7 @@
 
 use super::fixture::ExecFixture;
 use super::processes::children;
-use farm_harness::{Ensemble, FaultProxy, ZkError, eventually, steadily};
+use farm_harness::{Ensemble, FaultProxy, ZkError, eventually, holds_for};
 use std::time::Duration;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -46,7 +46,7 @@ fn storm(seed: u64) {
             _ => {}
         }
         let pause = Duration::from_millis(random.u64(..12));
-        steadily(pause, "a pause", || Ok::<_, String>(()));
+        holds_for(pause, "a pause", || Ok::<_, String>(()));
     }
     proxy.pass();
     // All znodes exist in the end: the file of a deleted znode keeps some earlier content.

@@ -1,7 +1,7 @@
 //! An interactive shell on a pseudo-terminal.
 
 use super::fixture::ExecFixture;
-use farm_harness::{Tool, eventually, mortal};
+use farm_harness::{Tool, die_with_parent, eventually};
 use nix::fcntl::OFlag;
 use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::unistd::tcgetpgrp;
@@ -39,7 +39,7 @@ impl TerminalSession {
         let path = format!("{}:{path}", bin.parent().unwrap_or(Path::new("")).display());
         // The test may run as a background job, which ignores INT. `env` is no group leader, so
         // setsid does not fork and the process id stays the same.
-        let mut command = mortal(OsStr::new("env"));
+        let mut command = die_with_parent(OsStr::new("env"));
         command
             .args(["--default-signal", "setsid", "--ctty", "sh", "-i"])
             .current_dir(fixture.scratch.path());

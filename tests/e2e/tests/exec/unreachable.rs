@@ -1,7 +1,7 @@
 //! Starting without ZooKeeper.
 
 use super::fixture::{ExecFixture, RECORDING_CHILD, stop};
-use farm_harness::{Ensemble, FaultProxy, patience, steadily};
+use farm_harness::{Ensemble, FaultProxy, holds_for, patience};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ fn with_mirrors_the_child_waits_also_if_the_files_are_there() {
     let args = ["-c", &servers, "-w", "0", "-m", "conf=/conf", "-e", RECORDING_CHILD];
     let running = fixture.zkexec(&args).spawn();
     running.wait_log("no server can be reached");
-    steadily(Duration::from_millis(500), "nothing is started", || match fixture.starts().len() {
+    holds_for(Duration::from_millis(500), "nothing is started", || match fixture.starts().len() {
         0 => Ok(()),
         more => Err(more),
     });
@@ -72,7 +72,7 @@ fn what_was_there_and_is_right_costs_no_restart() {
     fixture.wait_starts(1);
     proxy.accept();
     running.wait_log("connected");
-    steadily(Duration::from_millis(300), "the child runs on", || match fixture.starts().len() {
+    holds_for(Duration::from_millis(300), "the child runs on", || match fixture.starts().len() {
         1 => Ok(()),
         more => Err(more),
     });

@@ -3,7 +3,7 @@
 use super::fixture::{ExecFixture, stop};
 use super::processes::{children, is_stopped, wait_stopped};
 use super::terminal::{CTRL_C, CTRL_D, CTRL_Z, TerminalSession};
-use farm_harness::{Ensemble, eventually, steadily};
+use farm_harness::{Ensemble, eventually, holds_for};
 use std::time::Duration;
 
 /// A cat that prefixes each line with the content of a file.
@@ -200,7 +200,7 @@ fn an_alert_and_a_dead_mans_switch() {
         alerts => Err(format!("{alerts}{failures}")),
     });
     let alerts = fixture.scratch.read("alerts");
-    steadily(Duration::from_millis(300), "no more alerts", || {
+    holds_for(Duration::from_millis(300), "no more alerts", || {
         match fixture.scratch.read("alerts") {
             now if now == alerts => Ok(()),
             now => Err(format!("{now:?}")),

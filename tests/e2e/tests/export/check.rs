@@ -26,7 +26,7 @@ fn what_the_check_refuses_never_becomes_the_file() {
     running.wait_log("the check said: /services/db");
     // The same record again is not checked again.
     fixture.host("1.2.3.4", &json!({"x": "bad"}));
-    steadily(QUIET_TIME, "the file stays", || match fixture.scratch.read("db.json") {
+    holds_for(QUIET_TIME, "the file stays", || match fixture.scratch.read("db.json") {
         Ok(text) if text == good => Ok(()),
         other => Err(format!("{other:?}")),
     });
@@ -74,7 +74,7 @@ fn a_slow_check_holds_up_nobody_and_what_passed_is_installed() {
         fixture.host("1.2.3.5", &json!({"n": n}));
     }
     fixture.host("1.2.3.4", &json!({"x": "later"}));
-    steadily(QUIET_TIME, "the old file stays", || match fixture.json() {
+    holds_for(QUIET_TIME, "the old file stays", || match fixture.json() {
         file if file["1.2.3.4"]["hostname"] == json!("db-01.example.com") => Ok(()),
         file => Err(file),
     });
@@ -144,7 +144,7 @@ fn fewer_hosts_than_wanted_leave_the_file_as_it_is() {
     running.wait_log("too few hosts, the file stays as it is; file=db.json hosts=1 min=2");
     fixture.host("1.2.3.5", &json!({"x": 1}));
     fixture.remove("1.2.3.5");
-    steadily(QUIET_TIME, "the file stays", || match fixture.json() {
+    holds_for(QUIET_TIME, "the file stays", || match fixture.json() {
         file if file["1.2.3.5"]["hostname"] == json!("db-02.example.com") => Ok(()),
         file => Err(file),
     });

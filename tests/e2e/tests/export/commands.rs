@@ -56,7 +56,7 @@ fn a_command_is_tried_again_until_it_succeeds() {
     let running = fixture.start(&["db.json", "-c", command]);
     let all = "start +1.2.3.4 1.2.3.5\nretry +1.2.3.4 1.2.3.5\nretry +1.2.3.4 1.2.3.5\n";
     fixture.wait_for_text("ran", all);
-    steadily(QUIET_TIME, "no further run", || match fixture.scratch.read("ran") {
+    holds_for(QUIET_TIME, "no further run", || match fixture.scratch.read("ran") {
         Ok(text) if text == all => Ok(()),
         other => Err(format!("{other:?}")),
     });

@@ -1,6 +1,6 @@
 //! How many requests the server counts.
 
-use farm_harness::{Ensemble, Scratch, Tool, Zk, eventually, steadily};
+use farm_harness::{Ensemble, Scratch, Tool, Zk, eventually, holds_for};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ fn one_change_among_a_thousand_hosts_is_one_read_of_one_znode() {
     }
     assert_eq!(reads(&ensemble) - before, CHANGES);
     // No reads without a change.
-    steadily(Duration::from_millis(500), "no further read", || match reads(&ensemble) - before {
+    holds_for(Duration::from_millis(500), "no further read", || match reads(&ensemble) - before {
         CHANGES => Ok(()),
         more => Err(more),
     });

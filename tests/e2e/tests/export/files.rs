@@ -78,7 +78,7 @@ fn a_disk_that_fills_up(
     fixture.host("1.2.3.4", &json!({"large": "x".repeat(200_000)}));
     running.wait_log("the file stays as it is, trying again: cannot write disk/db.json: ");
     fixture.host("1.2.3.5", &json!({"n": 1}));
-    steadily(QUIET_TIME, "the old file is whole", || match fs::read_to_string(&file) {
+    holds_for(QUIET_TIME, "the old file is whole", || match fs::read_to_string(&file) {
         Ok(text) if text == old => Ok(()),
         other => Err(format!("{:?}", other.map(|text| text.len()))),
     });
@@ -171,7 +171,7 @@ fn a_directory_that_can_not_be_written_for_a_while_is_caught_up() {
         "the file stays as it is, trying again: cannot write conf/db.json: Permission denied",
     );
     fixture.host("b", &json!({}));
-    steadily(QUIET_TIME, "the old file stays", || match fixture.scratch.read("conf/db.json") {
+    holds_for(QUIET_TIME, "the old file stays", || match fixture.scratch.read("conf/db.json") {
         Ok(text) if text == old => Ok(()),
         other => Err(format!("{other:?}")),
     });

@@ -25,7 +25,7 @@ fn starve(running: &mut Running, proxy: &FaultProxy) {
         .wait_log("no new session yet, retrying; why=\"cannot open a session: Too many open files");
     let before = running.cpu_time();
     // At least two attempts to open a session.
-    farm_harness::steadily(Duration::from_secs(3), "it runs", || {
+    farm_harness::holds_for(Duration::from_secs(3), "it runs", || {
         if running.is_running() { Ok(()) } else { Err("it ended") }
     });
     let took = running.cpu_time() - before;

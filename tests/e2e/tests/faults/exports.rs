@@ -2,7 +2,7 @@
 
 use super::ensemble::{Cluster, print_duration, session_of};
 use farm_harness::{
-    Ensemble, Running, Scratch, Server, Tool, Zk, ZkError, eventually, patience, steadily,
+    Ensemble, Running, Scratch, Server, Tool, Zk, ZkError, eventually, holds_for, patience,
 };
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -51,7 +51,7 @@ fn a_minute_of_changes_costs_an_exporter_neither_its_session_nor_a_change() {
     let (mut next, mut delays) = (Instant::now(), Vec::new());
     for number in 1..=CHANGES {
         let rest = next.saturating_duration_since(Instant::now());
-        steadily(rest, "time passes", || Ok::<_, String>(()));
+        holds_for(rest, "time passes", || Ok::<_, String>(()));
         next += CHANGE_EVERY;
         zk.set(&path, json!({"n": number}).to_string()).unwrap();
         // Every second, waits for a change to arrive before making the next one.
@@ -133,7 +133,7 @@ fn fifty_changes_a_second_during_four_faults_all_reach_the_file() {
     let mut writer =
         Writer { servers, zk: None, numbers: [0; 10], changes: 0, next: Instant::now() };
     let mut busy = |time: u64| {
-        steadily(Duration::from_millis(time), "the writer writes", || {
+        holds_for(Duration::from_millis(time), "the writer writes", || {
             writer.write_if_due();
             Ok::<_, String>(())
         });
@@ -168,5 +168,5 @@ fn fifty_changes_a_second_during_four_faults_all_reach_the_file() {
         check_file(&scratch, &wanted).map_err(|e| format!("{e}\n{}", exporter.stderr()))
     });
     print_duration(&format!("{} changes, right after", writer.changes), last.elapsed());
-    steadily(Duration::from_millis(700), "it stays", || check_file(&scratch, &wanted));
+    holds_for(Duration::from_millis(700), "it stays", || check_file(&scratch, &wanted));
 }

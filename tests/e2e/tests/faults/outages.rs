@@ -2,7 +2,7 @@
 
 use super::ensemble::{Cluster, Host, print_duration};
 use crate::join::fixture::hostname;
-use farm_harness::{Running, Scratch, Server, Tool, eventually, eventually_within, steadily};
+use farm_harness::{Running, Scratch, Server, Tool, eventually, eventually_within, holds_for};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -178,7 +178,7 @@ fn outages_of_any_length_touch_nothing_cost_nothing_and_end_by_themselves() {
             .map(|e| ToolSnapshot::of("an exporter", &e.running, e.scratch.path()));
         let all_before = || of_hosts.iter().chain(&of_exports);
         lost.iter().for_each(|server| server.kill());
-        steadily(time, "everything stays as it is", || {
+        holds_for(time, "everything stays as it is", || {
             all_before().try_for_each(ToolSnapshot::check_untouched)
         });
         let all_running = hosts.iter_mut().map(|host| &mut host.running);
@@ -194,7 +194,7 @@ fn outages_of_any_length_touch_nothing_cost_nothing_and_end_by_themselves() {
         let mut zk = cluster.ensemble.zk();
         hosts.iter_mut().for_each(|host| host.assert_unharmed(&mut zk, outage));
         // The tools read everything again and write nothing.
-        steadily(Duration::from_millis(500), "everything stays as it is", || {
+        holds_for(Duration::from_millis(500), "everything stays as it is", || {
             all_before().try_for_each(ToolSnapshot::check_untouched)
         });
         all_before().for_each(|before| assert_eq!(contents(&before.dir), before.contents));

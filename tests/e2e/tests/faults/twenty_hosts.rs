@@ -3,7 +3,7 @@
 use super::ensemble::{Cluster, print_duration, session_of};
 use farm_harness::{
     Chroot, Ensemble, FaultProxy, Running, Scratch, Stat, Tool, Zk, eventually, eventually_within,
-    mode, steadily,
+    holds_for, mode,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -124,7 +124,7 @@ fn a_rolling_restart_takes_no_host_from_the_file() {
             });
         }
         // A host whose session was lost disappears from the file within the timeout.
-        steadily(Duration::from_secs(5), "time passes", || {
+        holds_for(Duration::from_secs(5), "time passes", || {
             editor.edit_if_due();
             Ok::<_, String>(())
         });

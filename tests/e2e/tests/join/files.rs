@@ -1,7 +1,7 @@
 //! Writing the config on disks and mounts of all kinds.
 
 use super::fixture::{ENTRY, JoinFixture, edit, hostname};
-use farm_harness::{Running, Tool, eventually, steadily};
+use farm_harness::{Running, Tool, eventually, holds_for};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -194,7 +194,7 @@ fn a_read_only_disk_is_told_once_and_survived() {
         edit(&mut fixture.zk, ENTRY, |record| record["a"] = json!("remote"));
         mounted.running.wait_log("cannot write the config");
         edit(&mut fixture.zk, ENTRY, |record| record["b"] = json!("x"));
-        steadily(Duration::from_millis(1500), "it is logged once", || {
+        holds_for(Duration::from_millis(1500), "it is logged once", || {
             match mounted.count("cannot write the config") {
                 1 => Ok(()),
                 count => Err(count),
@@ -237,7 +237,7 @@ fn a_full_disk_leaves_the_old_file_whole_and_no_other() {
     let big = "x".repeat(8 << 10);
     edit(&mut fixture.zk, ENTRY, |record| record["a"] = json!(big));
     mounted.running.wait_log("cannot write the config");
-    steadily(Duration::from_secs(1), "the old file stands, alone", || {
+    holds_for(Duration::from_secs(1), "the old file stands, alone", || {
         let now = fs::read(mounted.inside("etc/db.json")).map_err(|e| e.to_string())?;
         let count = fs::read_dir(mounted.inside("etc")).map_err(|e| e.to_string())?.count();
         // The file that is being written may exist for a short time.

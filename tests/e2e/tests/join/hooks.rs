@@ -2,7 +2,7 @@
 
 use super::fixture::{ENTRY, JoinFixture, hostname};
 use super::shared::{COMMON, join_common_with};
-use farm_harness::{Running, Signal, Zk, eventually, patience, steadily};
+use farm_harness::{Running, Signal, Zk, eventually, holds_for, patience};
 use serde_json::json;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -88,7 +88,7 @@ fn changes_while_it_runs_are_one_further_run() {
     }
     fixture.scratch.write("go", "");
     fixture.wait_file("log", "start 1\nchange 20\n");
-    steadily(Duration::from_millis(300), "no further run", || {
+    holds_for(Duration::from_millis(300), "no further run", || {
         match fixture.scratch.read("log")? {
             text if text.lines().count() == 2 => Ok(()),
             text => Err(text),
@@ -126,7 +126,7 @@ fn one_that_fails_is_told_and_tried_again_until_it_succeeds() {
         text => Err(text),
     });
     let runs = fixture.scratch.read("log").unwrap();
-    steadily(Duration::from_millis(2500), "no further run", || {
+    holds_for(Duration::from_millis(2500), "no further run", || {
         match fixture.scratch.read("log")? {
             text if text == runs => Ok(()),
             text => Err(text),

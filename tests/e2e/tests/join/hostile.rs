@@ -1,7 +1,7 @@
 //! Hostile znodes and configs.
 
 use super::fixture::{ENTRY, JoinFixture, hostname, record};
-use farm_harness::{Tool, eventually, steadily};
+use farm_harness::{Tool, eventually, holds_for};
 use serde_json::json;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -122,7 +122,7 @@ fn what_is_too_large_is_refused_clearly_and_the_rest_goes_on() {
     fixture.wait_record(json!({"a": "1"}));
     fixture.scratch.write("conf/big", vec![b'x'; 20 << 20]);
     running.wait_log("too large");
-    steadily(Duration::from_millis(300), "the znode keeps its record", || {
+    holds_for(Duration::from_millis(300), "the znode keeps its record", || {
         let found = record(&mut fixture.zk, ENTRY)?;
         if found["a"] == "1" { Ok(()) } else { Err(found.to_string()) }
     });
@@ -191,7 +191,7 @@ fn a_full_disk_is_told_once_and_survived() {
     super::fixture::edit(&mut fixture.zk, ENTRY, |record| record["a"] = json!(big));
     running.wait_log("cannot write the config");
     let cpu = running.cpu_time();
-    steadily(Duration::from_secs(1), "the old file stands", || {
+    holds_for(Duration::from_secs(1), "the old file stands", || {
         let text = fs::read_to_string(inside("a")).map_err(|e| e.to_string())?;
         if text == "before" { Ok(()) } else { Err(text) }
     });

@@ -1,7 +1,7 @@
 //! How zkjoin stops, and what it costs while it is idle.
 
 use super::fixture::{ENTRY, JoinFixture};
-use farm_harness::{Create, Running, Signal, eventually, free_port, patience, steadily};
+use farm_harness::{Create, Running, Signal, eventually, free_port, holds_for, patience};
 use serde_json::json;
 use std::fs;
 use std::net::TcpListener;
@@ -168,7 +168,7 @@ fn idling_costs_nothing() {
     other.scratch.write("conf/c", "1");
     let before = (joined.cpu_time(), lonely.cpu_time());
     let log = (joined.stderr(), lonely.stderr());
-    steadily(Duration::from_secs(5), "both run and log nothing", || {
+    holds_for(Duration::from_secs(5), "both run and log nothing", || {
         let is_calm = joined.is_running() && lonely.is_running();
         let now = (joined.stderr(), lonely.stderr());
         if is_calm && now == log { Ok(()) } else { Err(format!("{now:?}")) }

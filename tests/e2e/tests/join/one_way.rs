@@ -1,7 +1,7 @@
 //! `--one-way`: the config is read and never written.
 
 use super::fixture::{ENTRY, JoinFixture, hostname, record};
-use farm_harness::{Create, Ensemble, FaultProxy, Signal, eventually, steadily};
+use farm_harness::{Create, Ensemble, FaultProxy, Signal, eventually, holds_for};
 use serde_json::json;
 use std::fs;
 use std::time::Duration;
@@ -15,7 +15,7 @@ fn it_wins_over_what_is_left_over_and_an_absent_one_stays_absent() {
     former.create_as(ENTRY, left, Create::Ephemeral).unwrap();
     let running = fixture.join("db.json", &["--one-way"]);
     fixture.wait_record(json!({}));
-    steadily(Duration::from_millis(300), "no config is made", || {
+    holds_for(Duration::from_millis(300), "no config is made", || {
         if fixture.scratch.join("db.json").exists() { Err("it is there") } else { Ok(()) }
     });
     fixture.scratch.write("db.json", r#"{"a": 1}"#);
@@ -55,7 +55,7 @@ fn a_remote_edit_stands_over_an_outage_and_not_over_the_end_of_the_session() {
     proxy.cut();
     running.wait_log("connected again");
     running.signal(Signal::SIGHUP);
-    steadily(Duration::from_millis(500), "it stands", || {
+    holds_for(Duration::from_millis(500), "it stands", || {
         let found = record(&mut fixture.zk, ENTRY)?;
         if found["a"] == "remote" { Ok(()) } else { Err(found.to_string()) }
     });
@@ -94,7 +94,7 @@ fn the_command_runs_at_the_start_alone() {
     fixture.edit(|record| record["b"] = json!(1));
     fixture.replace("db.json", r#"{"a": 2}"#);
     fixture.wait_record(json!({"a": 2}));
-    steadily(Duration::from_millis(300), "one run", || match fixture.scratch.read("log")? {
+    holds_for(Duration::from_millis(300), "one run", || match fixture.scratch.read("log")? {
         text if text == "start\n" => Ok(()),
         text => Err(text),
     });

@@ -101,7 +101,7 @@ fn a_thousand_quick_edits_end_in_the_last_one() {
         std::os::unix::fs::MetadataExt::ino(&fixture.scratch.join("conf/f").metadata().unwrap())
     };
     let before = (inode(&fixture), version, published());
-    farm_harness::steadily(std::time::Duration::from_secs(1), "nothing is written", || {
+    farm_harness::holds_for(std::time::Duration::from_secs(1), "nothing is written", || {
         let now = fixture.zk.get(super::fixture::ENTRY).unwrap().stat.version;
         let now = (inode(&fixture), now, published());
         if now == before { Ok(()) } else { Err(running.stderr()) }

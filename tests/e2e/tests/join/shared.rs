@@ -1,7 +1,7 @@
 //! The record that all hosts share (`--common`), and `--one-way`.
 
 use super::fixture::{JoinFixture, edit, record};
-use farm_harness::{Running, Signal, Tool, eventually, steadily};
+use farm_harness::{Running, Signal, Tool, eventually, holds_for};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ fn nonsense_in_what_all_share_is_left_alone_with_an_error() {
     fixture.zk.set(COMMON, "nonsense").unwrap();
     running.wait_log("malformed");
     fixture.replace("one.json", r#"{"a": 2}"#);
-    steadily(Duration::from_millis(300), "it is left alone", || {
+    holds_for(Duration::from_millis(300), "it is left alone", || {
         let text = fixture.zk.get(COMMON).unwrap().text();
         if text == "nonsense" { Ok(()) } else { Err(text) }
     });
@@ -92,7 +92,7 @@ fn one_way_never_writes_the_config_and_lets_remote_edits_stand() {
     let _running = fixture.join("one.json", &["--one-way"]);
     fixture.wait_record(json!({"a": 1, "b": 1}));
     fixture.edit(|record| record["b"] = json!("remote"));
-    steadily(Duration::from_millis(300), "the remote edit stands", || {
+    holds_for(Duration::from_millis(300), "the remote edit stands", || {
         let found = record(&mut fixture.zk, super::fixture::ENTRY)?;
         let is_right = found["b"] == "remote" && fixture.scratch.read("one.json")? == text;
         if is_right { Ok(()) } else { Err(found.to_string()) }

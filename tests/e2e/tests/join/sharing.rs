@@ -2,7 +2,7 @@
 
 use super::fixture::{JoinFixture, edit, record};
 use super::shared::{COMMON, join_common, join_common_with, wait_znode};
-use farm_harness::{Acl, Ensemble, FaultProxy, Running, eventually, steadily};
+use farm_harness::{Acl, Ensemble, FaultProxy, Running, eventually, holds_for};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
@@ -82,7 +82,7 @@ fn a_hundred_edits_of_each_host_arrive_everywhere() {
         assert!(!host.stderr().contains("is lost"), "{}", host.stderr());
     }
     let version = pair.fixture.zk.get(COMMON).unwrap().stat.version;
-    steadily(Duration::from_secs(1), "nothing is written", || {
+    holds_for(Duration::from_secs(1), "nothing is written", || {
         match pair.fixture.zk.get(COMMON).unwrap() {
             znode if znode.stat.version == version => Ok(()),
             znode => Err(znode.text()),
@@ -175,7 +175,7 @@ fn with_a_malformed_config_nothing_is_shared_and_nothing_overwritten() {
     fixture.scratch.write("one.json", "{\"a\": ");
     let running = join_common(&fixture, &fixture.servers(), "one.json");
     running.wait_log("the config is left alone");
-    steadily(Duration::from_millis(300), "nothing is shared", || {
+    holds_for(Duration::from_millis(300), "nothing is shared", || {
         match fixture.zk.exists(COMMON).unwrap() {
             None => Ok(()),
             Some(stat) => Err(format!("{stat:?}")),
@@ -204,7 +204,7 @@ fn nonsense_that_is_there_at_the_start_is_told_once_and_left_alone() {
     running.wait_log("ERROR the znode is malformed");
     running.signal(farm_harness::Signal::SIGHUP);
     fixture.replace("one.json", r#"{"a":  "edited"}"#);
-    steadily(Duration::from_millis(300), "both are left alone", || {
+    holds_for(Duration::from_millis(300), "both are left alone", || {
         let both = (fixture.zk.get(COMMON).unwrap().text(), fixture.scratch.read("one.json")?);
         let is_still = both.0 == "nonsense" && both.1 == r#"{"a":  "edited"}"#;
         if is_still { Ok(()) } else { Err(format!("{both:?}")) }
@@ -240,7 +240,7 @@ fn one_way_and_shared_the_config_wins_and_is_never_written() {
     let _running = join_common_with(&fixture, &fixture.servers(), "one.json", &["--import"]);
     wait_znode(&mut fixture, COMMON, &json!({"a": 1, "b": 1}));
     edit(&mut fixture.zk, COMMON, |record| record["b"] = json!("remote"));
-    steadily(Duration::from_millis(300), "the remote edit stands", || {
+    holds_for(Duration::from_millis(300), "the remote edit stands", || {
         let found = record(&mut fixture.zk, COMMON)?;
         let is_right = found["b"] == "remote" && fixture.scratch.read("one.json")? == text;
         if is_right { Ok(()) } else { Err(found.to_string()) }
@@ -260,7 +260,7 @@ fn what_all_share_may_be_forbidden_to_write() {
     fixture.zk.set_acl(COMMON, Acl::ReadOnly).unwrap();
     fixture.replace("one.json", r#"{"a": 2}"#);
     running.wait_log("not authorised");
-    steadily(Duration::from_secs(1), "it runs on and logs nothing again", || {
+    holds_for(Duration::from_secs(1), "it runs on and logs nothing again", || {
         let logged = running.stderr().matches("not authorised").count();
         if running.is_running() && logged == 1 { Ok(()) } else { Err(running.stderr()) }
     });

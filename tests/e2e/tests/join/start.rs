@@ -1,7 +1,7 @@
 //! Configs and znodes that are missing or malformed at the start or later.
 
 use super::fixture::{ENTRY, JoinFixture, hostname, record};
-use farm_harness::{Create, Signal, eventually, patience, steadily};
+use farm_harness::{Create, Signal, eventually, holds_for, patience};
 use serde_json::json;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +33,7 @@ fn a_config_that_is_malformed_at_the_start_shows_only_the_hostname() {
     fixture.edit(|record| record["r"] = json!(1));
     fixture.scratch.write("db.json", "{\"a\": 1,");
     running.wait_log_times("left alone", 2);
-    steadily(Duration::from_millis(300), "the file is left alone", || {
+    holds_for(Duration::from_millis(300), "the file is left alone", || {
         let text = fixture.scratch.read("db.json")?;
         if text == "{\"a\": 1," { Ok(()) } else { Err(text) }
     });
@@ -52,7 +52,7 @@ fn a_config_that_gets_malformed_keeps_the_znode_and_merges_when_it_is_mended() {
     fixture.scratch.write("db.json", r#"{"a": 2, "#);
     running.wait_log("the config is left alone");
     fixture.edit(|record| record["b"] = json!(2));
-    steadily(Duration::from_millis(300), "nothing moves", || {
+    holds_for(Duration::from_millis(300), "nothing moves", || {
         let text = fixture.scratch.read("db.json")?;
         let record = record(&mut fixture.zk, ENTRY)?;
         let is_still = text == r#"{"a": 2, "# && record["a"] == 1 && record["b"] == 2;
@@ -168,7 +168,7 @@ fn a_crash_and_a_restart_never_show_the_host_missing() {
         let new = fixture.zk.get(ENTRY).unwrap().stat;
         assert_ne!(new.ephemeral_owner, old.ephemeral_owner, "{}", second.stderr());
         // The old session expires meanwhile.
-        steadily(TIMEOUT * 2 + Duration::from_millis(500), "the znode of the new one", || {
+        holds_for(TIMEOUT * 2 + Duration::from_millis(500), "the znode of the new one", || {
             match fixture.zk.get(ENTRY) {
                 Ok(znode) if znode.stat.czxid == new.czxid => Ok(()),
                 other => Err(format!("{other:?}")),

@@ -1,7 +1,7 @@
 //! ZooKeeper is unreachable or refuses requests.
 
 use super::fixture::{ENTRY, JoinFixture, edit, hostname};
-use farm_harness::{Acl, FaultProxy, Signal, eventually, free_port, patience, steadily};
+use farm_harness::{Acl, FaultProxy, Signal, eventually, free_port, holds_for, patience};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ fn what_is_forbidden_later_is_told_once_and_tried_again() {
     fixture.zk.set_acl(ENTRY, Acl::ReadOnly).unwrap();
     fixture.scratch.write("conf/a", "2");
     running.wait_log("not authorised");
-    steadily(Duration::from_secs(1), "it runs on", || {
+    holds_for(Duration::from_secs(1), "it runs on", || {
         let logged = running.stderr().matches("not authorised").count();
         if running.is_running() && logged == 1 { Ok(()) } else { Err(running.stderr()) }
     });
@@ -156,7 +156,7 @@ fn everything_gone_for_long_costs_little_and_heals() {
     let lines = running.stderr().lines().count();
     proxy.refuse();
     proxy.cut();
-    steadily(Duration::from_secs(10), "the config is left alone", || {
+    holds_for(Duration::from_secs(10), "the config is left alone", || {
         let now = fixture.scratch.read("db.json")?;
         if now == text { Ok(()) } else { Err(now) }
     });

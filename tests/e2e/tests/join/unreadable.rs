@@ -1,7 +1,7 @@
 //! Configs that can't be read, or only later.
 
 use super::fixture::{ENTRY, JoinFixture, edit, hostname, record};
-use farm_harness::{Running, Tool, eventually, patience, steadily};
+use farm_harness::{Running, Tool, eventually, holds_for, patience};
 use serde_json::json;
 use std::fs;
 use std::io::Write;
@@ -36,7 +36,7 @@ fn a_file_of_a_directory_that_may_not_be_read_is_no_deleted_field() {
     for (name, mode, back) in [("conf/secret", 0o000, 0o644), ("conf/sub", 0o000, 0o755)] {
         set_mode(&fixture, name, mode);
         fixture.scratch.write("conf/a", "edited");
-        steadily(Duration::from_millis(400), "no field is taken away", || {
+        holds_for(Duration::from_millis(400), "no field is taken away", || {
             let found = record(&mut fixture.zk, ENTRY)?;
             let is_whole = found["secret"] == "s" && found["sub"]["x"] == "1";
             if is_whole { Ok(()) } else { Err(found.to_string()) }
@@ -66,7 +66,7 @@ fn a_file_that_may_not_be_read_keeps_the_znode_and_is_told_once() {
     running.wait_log("the config is left alone");
     edit(&mut fixture.zk, ENTRY, |record| record["b"] = json!(2));
     running.signal(farm_harness::Signal::SIGHUP);
-    steadily(Duration::from_millis(400), "the file is left alone", || {
+    holds_for(Duration::from_millis(400), "the file is left alone", || {
         let now = identity().map_err(|error| error.to_string())?;
         if now == before { Ok(()) } else { Err(format!("{now:?}")) }
     });
@@ -89,7 +89,7 @@ fn a_fifo_or_a_socket_as_config_is_left_alone_and_nobody_waits_for_it() {
     fs::remove_file(fixture.scratch.join("db.json")).unwrap();
     let socket = UnixListener::bind(fixture.scratch.join("db.json")).unwrap();
     fixture.edit(|record| record["r"] = json!(1));
-    steadily(Duration::from_millis(300), "the socket stays", || {
+    holds_for(Duration::from_millis(300), "the socket stays", || {
         let kind =
             fs::symlink_metadata(fixture.scratch.join("db.json")).map_err(|e| e.to_string())?;
         if kind.is_file() { Err("it was replaced".to_owned()) } else { Ok(()) }
@@ -167,7 +167,7 @@ fn a_yaml_file_follows_and_keeps_its_types() {
         found => Err(found),
     });
     fixture.replace("db.yml", "a: &x {k: 1}\nb: *x\nc: .nan\n");
-    steadily(Duration::from_millis(300), "what JSON can't express is refused", || {
+    holds_for(Duration::from_millis(300), "what JSON can't express is refused", || {
         let found = record(&mut fixture.zk, ENTRY)?;
         if found["b"] == "yes" { Ok(()) } else { Err(found.to_string()) }
     });

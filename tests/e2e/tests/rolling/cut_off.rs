@@ -6,7 +6,7 @@
 
 use super::fixture::{Contender, Gate, GroupFixture, Member};
 use super::observer::ChildEvent;
-use farm_harness::{FaultProxy, Running, Signal, eventually, steadily};
+use farm_harness::{FaultProxy, Running, Signal, eventually, holds_for};
 use std::time::Duration;
 
 /// The kinds of faults.
@@ -104,7 +104,7 @@ impl Scenario {
             self.group.wait_queue("ours is second", |queue| {
                 queue.len() == 2 && queue[0].name == ruby && queue[1].pid == pid
             });
-            steadily(Duration::from_millis(200), "it waits", || {
+            holds_for(Duration::from_millis(200), "it waits", || {
                 self.assert_untouched();
                 Ok::<_, String>(())
             });
@@ -280,7 +280,7 @@ fn new_content_for_an_unconfirmed_child_waits_for_a_new_turn() {
     scenario.group.wait_ruby_holds(&ruby);
     scenario.group.publish("v3");
     scenario.group.wait_contenders(&scenario.member, 1);
-    steadily(Duration::from_millis(300), "it waits", || {
+    holds_for(Duration::from_millis(300), "it waits", || {
         let is =
             (scenario.group.observer.wait_up(0, "v2"), &*scenario.group.file(0) == "v2 unwell");
         if is == (pid, true) { Ok(()) } else { Err(format!("{is:?}")) }
@@ -307,7 +307,7 @@ fn without_zookeeper_children_run_on_and_are_watched() {
     proxy.refuse();
     proxy.cut();
     group.publish("v2");
-    steadily(outage, "both children run", || {
+    holds_for(outage, "both children run", || {
         let downs = group.observer.down_count(0) + group.observer.down_count(1);
         if downs == 0 { Ok(()) } else { Err(format!("{:?}", group.observer.observations())) }
     });

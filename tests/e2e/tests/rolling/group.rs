@@ -2,7 +2,7 @@
 
 use super::fixture::GroupFixture;
 use super::observer::{ChildEvent, Observation};
-use farm_harness::{Running, Tool, eventually, steadily};
+use farm_harness::{Running, Tool, eventually, holds_for};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -109,7 +109,7 @@ fn turns_are_shared_with_members_written_in_ruby() {
     group.publish("v2");
     running.iter().for_each(|running| group.wait_contenders(running, 1));
     let last = group.ruby_enqueue();
-    steadily(Duration::from_millis(300), "ruby has its turn", || {
+    holds_for(Duration::from_millis(300), "ruby has its turn", || {
         let downs = group.observer.down_count(0) + group.observer.down_count(1);
         if downs == 0 { Ok(()) } else { Err(downs.to_string()) }
     });
@@ -208,7 +208,7 @@ fn children_that_are_signalled_instead_are_signalled_in_turn() {
         (0..2).find(|who| group.observer.events_of(*who).contains(&reloaded)).ok_or("nobody")
     });
     let second = 1 - first;
-    steadily(Duration::from_millis(300), "the other one waits", || {
+    holds_for(Duration::from_millis(300), "the other one waits", || {
         let has_reloaded = group.observer.events_of(second).contains(&reloaded);
         if has_reloaded || group.file(second) != "v1" { Err(group.file(second)) } else { Ok(()) }
     });
@@ -286,7 +286,7 @@ fn a_command_that_applies_the_change_runs_in_turn_and_its_failure_pauses_the_gro
         (0..2).find(|who| running[*who].stderr().contains("config failure")).ok_or("none")
     });
     group.wait_contenders(&running[1 - first], 1);
-    steadily(Duration::from_millis(300), "the other one waits", || {
+    holds_for(Duration::from_millis(300), "the other one waits", || {
         let file = group.file(1 - first);
         if file == "v1" { Ok(()) } else { Err(file) }
     });

@@ -3,7 +3,7 @@
 use super::fixture::{GroupFixture, Member, queue};
 use super::observer::ChildEvent;
 use super::print;
-use farm_harness::{Running, Signal, eventually, patience, steadily};
+use farm_harness::{Running, Signal, eventually, holds_for, patience};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ fn a_waiting_member_that_is_told_to_end_makes_room_at_once_and_ends_after_its_ch
         took.push(gone - start);
         // The child does not end yet, and zkexec waits for it.
         group.observer.wait_event(0, &ChildEvent::Stopping);
-        steadily(Duration::from_millis(200), "it waits for its child", || {
+        holds_for(Duration::from_millis(200), "it waits for its child", || {
             if running.is_running() && group.observer.down_count(0) == 0 {
                 Ok(())
             } else {
@@ -59,7 +59,7 @@ fn a_holder_that_is_told_to_end_keeps_the_lock_until_its_child_is_gone() {
     let mut end = group.gate_anew(0, "end");
     running.signal(Signal::SIGTERM);
     group.observer.wait_event_times(0, 2, &ChildEvent::Stopping);
-    steadily(Duration::from_millis(200), "the lock is kept", || {
+    holds_for(Duration::from_millis(200), "the lock is kept", || {
         let queue = group.queue();
         if queue.len() == 2 { Ok(()) } else { Err(format!("{queue:?}")) }
     });

@@ -2,7 +2,7 @@
 
 use super::fixture::{GroupFixture, Member};
 use super::observer::ChildEvent;
-use farm_harness::{Running, eventually, steadily};
+use farm_harness::{Running, eventually, holds_for};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl Pair {
         let what = "the first one holds, the other one waits";
         self.group
             .wait_queue(what, |queue| queue.iter().map(|one| one.pid).collect::<Vec<_>>() == pids);
-        steadily(Duration::from_millis(300), "the other one is as it was", || {
+        holds_for(Duration::from_millis(300), "the other one is as it was", || {
             let is = (
                 self.group.file(OTHER),
                 stamp(&self.group),
@@ -157,7 +157,7 @@ fn a_program_that_cannot_be_started_is_the_only_one() {
         });
         members[first].wait_log("config failure");
         group.wait_contenders(&members[1 - first], 1);
-        steadily(Duration::from_millis(200), "the other one runs on", || {
+        holds_for(Duration::from_millis(200), "the other one runs on", || {
             let downs = group.observer.down_count(1 - first);
             if downs == 0 { Ok(()) } else { Err(downs.to_string()) }
         });
@@ -292,7 +292,7 @@ fn a_session_that_ends_during_a_pause_is_followed_by_another_contender() {
     group.wait_contenders(&running, 1);
     // Good content needs a new turn, and another member is first.
     group.publish("v3");
-    steadily(Duration::from_millis(300), "it waits", || {
+    holds_for(Duration::from_millis(300), "it waits", || {
         if group.file(0) == "v2 dies" { Ok(()) } else { Err(group.file(0)) }
     });
     group.ruby_leave(&behind);

@@ -4,7 +4,7 @@
 use super::fixture::{GroupFixture, Member};
 use super::observer::ChildEvent;
 use crate::join::fixture::record;
-use farm_harness::{Running, Signal, Tool, eventually, steadily};
+use farm_harness::{Running, Signal, Tool, eventually, holds_for};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,7 +25,7 @@ fn outside_the_allowed_hours_nobody_even_queues() {
     group.publish("v2");
     group.wait_healthy_on(1, "v2");
     let ours = Some(shut.pid());
-    steadily(Duration::from_millis(300), "it waits for its hours", || {
+    holds_for(Duration::from_millis(300), "it waits for its hours", || {
         let is = (group.observer.wait_up(0, "v1"), group.file(0));
         let is_queued = group.queue().iter().any(|one| one.pid == ours);
         if is == (pid, "v1".to_owned()) && !is_queued { Ok(()) } else { Err(format!("{is:?}")) }
@@ -81,7 +81,7 @@ fn a_host_is_out_of_service_from_before_the_stop_until_its_child_is_healthy() {
     end.open();
     host.group.observer.wait_up(0, "v2");
     let mut zk = host.group.new_client();
-    steadily(Duration::from_millis(200), "it is out of service", || {
+    holds_for(Duration::from_millis(200), "it is out of service", || {
         let enabled = record(&mut zk, ENTRY)?["enabled"].clone();
         if enabled == "0" { Ok(()) } else { Err(enabled.to_string()) }
     });
@@ -101,7 +101,7 @@ fn a_host_with_bad_content_stays_out_of_service_until_good_content_works() {
     host.running.wait_log("config failure");
     host.wait_enabled("0");
     let mut zk = host.group.new_client();
-    steadily(Duration::from_millis(300), "it is out of service", || {
+    holds_for(Duration::from_millis(300), "it is out of service", || {
         let enabled = record(&mut zk, ENTRY)?["enabled"].clone();
         if enabled == "0" { Ok(()) } else { Err(enabled.to_string()) }
     });
@@ -165,7 +165,7 @@ fn a_farm_that_can_spare_no_host_keeps_the_child_up_and_lets_it_go_when_it_recov
     let running = group.start(&member, "v1");
     group.publish("v2");
     running.wait_log("not stopped yet: 2 of 4 hosts would fail, this one included, but only 1 may");
-    steadily(Duration::from_millis(400), "the child runs on", || {
+    holds_for(Duration::from_millis(400), "the child runs on", || {
         let is = (
             group.observer.events_of(0).contains(&ChildEvent::Stopping),
             group.file(0),

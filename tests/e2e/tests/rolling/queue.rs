@@ -1,7 +1,7 @@
 //! A member's contender while its connection or its session breaks.
 
 use super::fixture::{GroupFixture, queue};
-use farm_harness::{FaultProxy, Running, Tool, eventually, steadily};
+use farm_harness::{FaultProxy, Running, Tool, eventually, holds_for};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ fn a_request_that_is_held_back_on_a_dead_wire_makes_no_second_contender() {
     group.wait_contenders(&running, 1);
     assert_eq!(proxies[1 - dead].counts().open, 1);
     proxies[dead].pass();
-    steadily(Duration::from_millis(300), "there is one", || {
+    holds_for(Duration::from_millis(300), "there is one", || {
         let queue = group.queue();
         if queue.len() == 2 { Ok(()) } else { Err(format!("{queue:?}")) }
     });
@@ -171,7 +171,7 @@ fn a_turn_that_is_broken_by_hand_after_the_stop_is_finished_and_not_asked_for_ag
     running.wait_log("lost the lock");
     health.open();
     group.wait_healthy_on(0, "v2");
-    steadily(Duration::from_millis(200), "it does not queue again", || {
+    holds_for(Duration::from_millis(200), "it does not queue again", || {
         if group.queue().is_empty() { Ok(()) } else { Err("it does") }
     });
     assert_eq!(group.observer.down_count(0), 1);

@@ -54,7 +54,9 @@ fn a_server_that_wants_a_certificate_says_so() {
     for protocol in ["TLSv1.2", "TLSv1.3"] {
         let fixture = TlsFixture::with_protocol(protocol, 1, true);
         let output = fails(fixture.tool_without_certificate("zkctl"));
-        output.stderr_has("TLS: server ").stderr_has("hint: the servers may require a client certificate");
+        output
+            .stderr_has("TLS: server ")
+            .stderr_has("hint: the servers may require a client certificate");
         let other = Authority::new("other").issue(&["client"]);
         let tool = fixture
             .tool_without_certificate("zkctl")

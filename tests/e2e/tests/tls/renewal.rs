@@ -1,7 +1,7 @@
 //! Certificates that change while a tool runs.
 
 use super::{TlsFixture, write_certificates};
-use farm_harness::{Authority, eventually, steadily};
+use farm_harness::{Authority, eventually, holds_for};
 use std::fs;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn a_file_that_is_gone_is_told_once_and_waited_for() {
     fixture.server().restart();
     let expected = format!("TLS: cannot use {}: No such file", key.display());
     host.wait_log(&expected);
-    steadily(Duration::from_secs(1), "it is logged once", || {
+    holds_for(Duration::from_secs(1), "it is logged once", || {
         let log = host.stderr();
         if log.matches(&expected).count() == 1 { Ok(()) } else { Err(log) }
     });

@@ -1,7 +1,7 @@
 //! The tree and the sessions that the servers of an ensemble share.
 
 use super::event_loop;
-use super::seen::SessionSeen;
+use super::seen::SessionInfo;
 use super::shared::Shared;
 use super::state::State;
 use super::timeouts::Timeouts;
@@ -198,7 +198,7 @@ impl FakeEnsemble {
 
     /// The sessions that have not expired.
     #[must_use]
-    pub fn sessions(&self) -> Vec<SessionSeen> {
+    pub fn sessions(&self) -> Vec<SessionInfo> {
         self.view(|view| view.sessions())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! **Invariant.** It blocks only in `poll`, and holds no lock there or while a hook runs.
 
-use super::seen::Seen;
+use super::seen::RecordedRequest;
 use super::shared::Shared;
 use super::state::{Connection, State};
 use super::watches::ConnectionId;
@@ -208,7 +208,7 @@ impl Connection {
     }
 }
 
-fn seen(body: &[u8], session: i64) -> Option<Seen> {
+fn seen(body: &[u8], session: i64) -> Option<RecordedRequest> {
     let mut unpack = Unpack::new(body);
     let (xid, opcode) = (unpack.int()?, unpack.int()?);
     let path = match opcode {
@@ -219,5 +219,5 @@ fn seen(body: &[u8], session: i64) -> Option<Seen> {
         }
         _ => unpack.string(),
     };
-    Some(Seen { at: Instant::now(), opcode, path, session, xid })
+    Some(RecordedRequest { at: Instant::now(), opcode, path, session, xid })
 }

@@ -13,7 +13,7 @@ const CLIENT: u64 = 0;
 
 /// The type of a watch event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Noted {
+pub enum WatchEvent {
     /// The znode was created.
     Created,
     /// The znode was deleted.
@@ -44,7 +44,7 @@ pub struct MemoryServer {
     recursive: BTreeSet<String>,
     forbidden: BTreeSet<String>,
     is_old: bool,
-    notes: VecDeque<(u64, String, Noted)>,
+    notes: VecDeque<(u64, String, WatchEvent)>,
     notes_sent: u64,
 }
 
@@ -96,10 +96,10 @@ impl MemoryServer {
         for change in self.tree.take_changes() {
             for event in self.watches.fire(&change) {
                 let noted = match event.is {
-                    EventType::Created => Noted::Created,
-                    EventType::Deleted => Noted::Deleted,
-                    EventType::DataChanged => Noted::Data,
-                    EventType::ChildrenChanged => Noted::Children,
+                    EventType::Created => WatchEvent::Created,
+                    EventType::Deleted => WatchEvent::Deleted,
+                    EventType::DataChanged => WatchEvent::Data,
+                    EventType::ChildrenChanged => WatchEvent::Children,
                 };
                 self.notes_sent += 1;
                 self.notes.push_back((self.notes_sent, event.path, noted));
@@ -180,7 +180,7 @@ impl MemoryServer {
     }
 
     /// Takes the next watch event, with its number.
-    pub fn next_note(&mut self) -> Option<(u64, String, Noted)> {
+    pub fn next_note(&mut self) -> Option<(u64, String, WatchEvent)> {
         self.notes.pop_front()
     }
 
@@ -219,7 +219,7 @@ impl MemoryServer {
 mod tests {
     use super::*;
 
-    fn notes(server: &mut MemoryServer) -> Vec<(String, Noted)> {
+    fn notes(server: &mut MemoryServer) -> Vec<(String, WatchEvent)> {
         std::iter::from_fn(|| server.next_note()).map(|(_, path, noted)| (path, noted)).collect()
     }
 
@@ -233,7 +233,7 @@ mod tests {
         assert!(server.put("/t/a", b"3"));
         assert_eq!(
             notes(&mut server),
-            [("/t/a".to_owned(), Noted::Created), ("/t/a".to_owned(), Noted::Data)]
+            [("/t/a".to_owned(), WatchEvent::Created), ("/t/a".to_owned(), WatchEvent::Data)]
         );
         server.list("/t", true).unwrap();
         server.disconnect(false);
@@ -241,7 +241,7 @@ mod tests {
         server.reconnect();
         assert!(notes(&mut server).is_empty());
         assert!(server.put("/t/b", b""));
-        assert_eq!(notes(&mut server), [("/t/b".to_owned(), Noted::Created)]);
+        assert_eq!(notes(&mut server), [("/t/b".to_owned(), WatchEvent::Created)]);
         server.disconnect(true);
         server.reconnect();
         assert!(server.put("/t/b", b"4"));
@@ -260,6 +260,6 @@ mod tests {
         assert!(server.get("/t", false).is_ok());
         assert_eq!(server.get("/none", true), Err(code::NO_NODE));
         assert!(server.delete("/t"));
-        assert_eq!(notes(&mut server), [("/t".to_owned(), Noted::Deleted)]);
+        assert_eq!(notes(&mut server), [("/t".to_owned(), WatchEvent::Deleted)]);
     }
 }

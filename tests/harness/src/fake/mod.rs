@@ -55,8 +55,8 @@ mod writes;
 mod tests;
 
 pub use ensemble::FakeEnsemble;
-pub use memory::{MemoryServer, MemoryZnode, Noted};
-pub use seen::{Seen, SessionSeen};
+pub use memory::{MemoryServer, MemoryZnode, WatchEvent};
+pub use seen::{RecordedRequest, SessionInfo};
 pub use server::FakeServer;
 pub use timeouts::Timeouts;
 pub use view::View;

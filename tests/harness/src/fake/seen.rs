@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// A request that reached a server, whether the server answered it or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct RecordedRequest {
     /// When it arrived.
     pub at: Instant,
     /// The kind of request; see [`op`](crate::op).
@@ -19,7 +19,7 @@ pub struct Seen {
 
 /// A session that the ensemble keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionSeen {
+pub struct SessionInfo {
     /// Its id.
     pub id: i64,
     /// The session expires after this much silence.

@@ -1,7 +1,7 @@
 //! A fake server: its port and its faults.
 
 use super::ensemble::FakeEnsemble;
-use super::seen::Seen;
+use super::seen::RecordedRequest;
 use super::shared::Shared;
 use super::state::{Faults, RequestFault, ServerId};
 use super::timeouts::Timeouts;
@@ -212,7 +212,7 @@ impl FakeServer {
 
     /// The requests that have arrived, oldest first, without pings and handshakes.
     #[must_use]
-    pub fn requests(&self) -> Vec<Seen> {
+    pub fn requests(&self) -> Vec<RecordedRequest> {
         self.view(|view| view.requests())
     }
 

@@ -3,7 +3,7 @@
 //! **Invariant.** A session has at most one connection. A connection that is not in the table
 //! has been shut down.
 
-use super::seen::Seen;
+use super::seen::RecordedRequest;
 use super::timeouts::Timeouts;
 use super::tree::Tree;
 use super::watches::{ConnectionId, EventType, Watches};
@@ -65,13 +65,13 @@ impl Default for Faults {
 pub(crate) struct Server {
     pub(crate) port: Port,
     pub(crate) faults: Faults,
-    pub(crate) seen: VecDeque<Seen>,
+    pub(crate) seen: VecDeque<RecordedRequest>,
     pub(crate) pings: u64,
     pub(crate) accepted: u64,
 }
 
 impl Server {
-    pub(crate) fn record(&mut self, seen: Seen) {
+    pub(crate) fn record(&mut self, seen: RecordedRequest) {
         if self.seen.len() == SEEN_MAX {
             self.seen.pop_front();
         }

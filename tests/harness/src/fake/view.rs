@@ -1,6 +1,6 @@
 //! A test's view of an ensemble and a server.
 
-use super::seen::{Seen, SessionSeen};
+use super::seen::{RecordedRequest, SessionInfo};
 use super::state::{Server, ServerId, State};
 use std::fmt;
 
@@ -17,7 +17,7 @@ impl View<'_> {
 
     /// The requests that have arrived at the server, oldest first, without pings and handshakes.
     #[must_use]
-    pub fn requests(&self) -> Vec<Seen> {
+    pub fn requests(&self) -> Vec<RecordedRequest> {
         self.server().map(|server| server.seen.iter().cloned().collect()).unwrap_or_default()
     }
 
@@ -48,8 +48,8 @@ impl View<'_> {
 
     /// The sessions of the ensemble.
     #[must_use]
-    pub fn sessions(&self) -> Vec<SessionSeen> {
-        let sessions = self.state.sessions.iter().map(|(id, session)| SessionSeen {
+    pub fn sessions(&self) -> Vec<SessionInfo> {
+        let sessions = self.state.sessions.iter().map(|(id, session)| SessionInfo {
             id: *id,
             timeout: session.timeout,
             is_connected: session.connection.is_some(),

@@ -144,7 +144,7 @@ mod tests {
             let path = scratch.join(name);
             let failure = credentials(Some(&path), None).unwrap_err();
             assert_eq!(failure.exit(), Exit::Configuration, "{name}");
-            let line = failure.told_by("tool");
+            let line = failure.render("tool");
             assert!(line.contains(reason) && line.contains(path.to_str().unwrap()), "{line}");
             assert!(!line.contains("secret") && !format!("{failure:?}").contains("secret"));
         }
@@ -166,7 +166,7 @@ mod tests {
         ] {
             let failure = read(&["--acl", acl]).unwrap_err();
             assert_eq!(failure.exit(), exit, "{acl}");
-            assert!(!failure.told_by("tool").contains("secret"), "{failure:?}");
+            assert!(!failure.render("tool").contains("secret"), "{failure:?}");
         }
     }
 }

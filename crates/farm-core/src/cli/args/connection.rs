@@ -37,14 +37,14 @@ pub struct ZkArgs {
 }
 
 impl ZkArgs {
-    /// The options of the session; `couriers` is the number of concurrent blocking requests.
+    /// The options of the session; `request_threads` is the number of concurrent blocking requests.
     /// Raises a session timeout that is too short, with a warning. Reads the credentials,
     /// which are not read again later.
     ///
     /// # Errors
     ///
     /// When the access list, the credentials file or the TLS options cannot be used.
-    pub fn config(&self, couriers: usize) -> Result<SessionOptions, Failure> {
+    pub fn config(&self, request_threads: usize) -> Result<SessionOptions, Failure> {
         let (auth, acl) = self.access.read()?;
         if self.session_timeout < SESSION_TIMEOUT_LEAST {
             log::warn!(
@@ -56,7 +56,7 @@ impl ZkArgs {
             servers: self.host.clone(),
             session_timeout: self.session_timeout.max(SESSION_TIMEOUT_LEAST),
             rounds_max: self.retries.filter(|&rounds| rounds > 0),
-            couriers,
+            request_threads,
             auth,
             acl,
             tls: self.tls.read(&self.host)?,
@@ -90,7 +90,7 @@ mod tests {
         let config = tool(&args).zk.config(3).unwrap();
         assert_eq!(config.servers.to_string(), "zk1:2181,zk2:2181/app");
         assert_eq!(config.session_timeout, SESSION_TIMEOUT_LEAST);
-        assert_eq!((config.rounds_max, config.couriers), (None, 3));
+        assert_eq!((config.rounds_max, config.request_threads), (None, 3));
         let config =
             tool(&["-H", "zk1", "--session-timeout", "1m", "-r", "5"]).zk.config(1).unwrap();
         assert_eq!(config.session_timeout, Duration::from_secs(60));

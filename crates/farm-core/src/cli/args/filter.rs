@@ -45,6 +45,6 @@ mod tests {
         assert!(tool(&["-F", "!maintenance,delay<60"]).filter.filter().unwrap().is_some());
         let failure = tool(&["-F", "a=1,<2"]).filter.filter().unwrap_err();
         assert_eq!(failure.exit(), Exit::Usage);
-        assert!(failure.told_by("tool").ends_with("^\n"));
+        assert!(failure.render("tool").ends_with("^\n"));
     }
 }

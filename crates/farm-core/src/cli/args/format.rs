@@ -61,7 +61,7 @@ mod tests {
                 Ok(found) => assert_eq!(Some(found), format, "{conf}"),
                 Err(failure) => {
                     assert_eq!((failure.exit(), None), (Exit::Usage, format), "{conf}");
-                    assert!(failure.told_by("tool").contains(conf));
+                    assert!(failure.render("tool").contains(conf));
                 }
             }
         }

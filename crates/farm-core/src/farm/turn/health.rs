@@ -51,7 +51,7 @@ impl FarmHealth {
 
     fn rules(&self) -> Result<VerdictRules, UnknownReason> {
         match self.view.state() {
-            State::Away => return Err(UnknownReason::Away),
+            State::Disconnected => return Err(UnknownReason::Away),
             State::Missing => return Err(UnknownReason::NoFarm),
             State::Loading => return Err(UnknownReason::Reading),
             State::Refused => {
@@ -89,16 +89,16 @@ impl FarmHealth {
         let mut requests = Vec::new();
         for action in self.view.step(now, event) {
             match action {
-                Action::Ask(request) => requests.push(request),
+                Action::Request(request) => requests.push(request),
                 // The host has left the farm.
-                Action::Tell(News::Changed(host))
+                Action::Report(News::Changed(host))
                     if self.view.farm().get(host.as_str()).is_none() => {}
                 // An unreadable host counts as failing.
-                Action::Tell(News::Changed(host) | News::Unreadable(host, _)) => {
+                Action::Report(News::Changed(host) | News::Unreadable(host, _)) => {
                     let record = self.view.farm().get(host.as_str());
                     self.was_seen |= self.this.is(host.as_str(), record);
                 }
-                Action::Tell(
+                Action::Report(
                     News::Complete | News::Missing | News::Refused(_) | News::Skipped(..),
                 ) => {}
             }

@@ -255,10 +255,10 @@ impl Turn {
         let Some(permit) = &mut self.permit else { return };
         for action in permit.step(now, event) {
             match action {
-                Action::Ask(request) => {
+                Action::Request(request) => {
                     request.dispatch(session, self.post.posting(Reply::Permit));
                 }
-                Action::Tell(news) => {
+                Action::Report(news) => {
                     report::permit(&news);
                     self.news.extend(match news {
                         permit::News::Granted { .. } => Some(News::Granted),
@@ -292,10 +292,10 @@ impl Turn {
         let Some(drainer) = &mut self.drainer else { return };
         for action in drainer.step(now, event) {
             match action {
-                Action::Ask(request) => {
+                Action::Request(request) => {
                     request.dispatch(session, self.post.posting(Reply::Drain));
                 }
-                Action::Tell(news) => {
+                Action::Report(news) => {
                     report::drain(&news);
                     self.news.extend(match news {
                         drain::News::Drained(_) | drain::News::NotThere => Some(News::Drained),

@@ -172,7 +172,7 @@ fn every_new_connection_reads_everything_again_and_drops_what_has_gone() {
     for (is_new, first) in [(false, "list /db No"), (true, "arm /db")] {
         let mut fixture = Fixture::complete();
         fixture.step(Event::away());
-        assert_eq!(fixture.view.state(), State::Away);
+        assert_eq!(fixture.view.state(), State::Disconnected);
         assert_eq!(fixture.farm().as_object().unwrap().len(), 2);
         fixture.step(Event::connected(is_new));
         assert_eq!(fixture.asks(), [first]);

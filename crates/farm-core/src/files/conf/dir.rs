@@ -42,7 +42,7 @@ impl ConfDir {
         Self { path, ..Self::default() }
     }
 
-    pub(super) fn remember(&mut self, record: &Record) {
+    pub(super) fn learn_types(&mut self, record: &Record) {
         self.memory.learn(record);
     }
 
@@ -74,7 +74,7 @@ impl ConfDir {
         self.record = record.clone();
         let conflicts = std::mem::take(&mut self.conflicts);
         // Fields that cannot have a file do not count: storing them again would not help.
-        Ok(Loaded { record, conflicts, again, is_ahead: false })
+        Ok(Loaded { record, conflicts, again, needs_store: false })
     }
 
     fn scan(&self) -> Result<Found, FileError> {

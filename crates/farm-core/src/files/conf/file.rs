@@ -8,7 +8,7 @@ use super::outcome::{CONF_BYTES_MAX, Loaded, QUIET, Stored};
 use super::stale_save::{RecentVersions, without_stale_fields};
 use crate::codec::{self, ConfText};
 use crate::files::compare_and_swap::{Displaced, SwapOutcome, compare_and_swap};
-use crate::files::error::{Act, Fault, FileError};
+use crate::files::error::{Fault, FileError, Operation};
 use crate::files::file::read;
 use crate::model::{Conflict, Record, merge};
 use std::path::PathBuf;
@@ -94,7 +94,7 @@ impl ConfFile {
                 conflicts.extend(merged.conflicts);
             }
         }
-        Ok(Loaded { is_ahead: record != self.record, record, conflicts, again })
+        Ok(Loaded { needs_store: record != self.record, record, conflicts, again })
     }
 
     fn read(&mut self, now: Instant) -> Result<(), FileError> {
@@ -106,7 +106,7 @@ impl ConfFile {
                     self.record = Record::new();
                     self.overwritten = None;
                 }
-                return Err(FileError { act: Act::Load, ..e });
+                return Err(FileError { act: Operation::Load, ..e });
             }
         };
         if self.seen.as_ref() == Some(&bytes) {

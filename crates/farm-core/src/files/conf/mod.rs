@@ -44,11 +44,11 @@ impl Conf {
 
     /// Remembers the types of the fields of a directory, for example those of an
     /// existing znode: text alone does not say what is a number.
-    pub fn remember(&mut self, record: &Record) {
+    pub fn learn_types(&mut self, record: &Record) {
         match &mut self.shape {
             // A file has types of its own.
             Shape::File(_) => {}
-            Shape::Dir(dir) => dir.remember(record),
+            Shape::Dir(dir) => dir.learn_types(record),
         }
     }
 

@@ -21,7 +21,7 @@ pub struct Loaded {
     /// A save may be incomplete: load again after this time, even without a hint.
     pub again: Option<Duration>,
     /// The record has late edits that the config itself does not have: store it.
-    pub is_ahead: bool,
+    pub needs_store: bool,
 }
 
 /// The outcome of storing a config.

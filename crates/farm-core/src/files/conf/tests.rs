@@ -184,7 +184,7 @@ fn a_directory_is_loaded_with_the_types_it_was_stored_with() {
     // A new process reads only text, until it remembers a record.
     assert_eq!(loaded(&mut dir_conf(&scratch)).as_map()["on"], json!("true"));
     let mut remembering = dir_conf(&scratch);
-    remembering.remember(&record(&all));
+    remembering.learn_types(&record(&all));
     assert_eq!(loaded(&mut remembering).as_map()["on"], json!(true));
 }
 

@@ -1,6 +1,6 @@
 //! Hints that a file or a directory has changed.
 //!
-//! **Invariant.** Every change that ends after [`FileWatch::lower`] has returned is
+//! **Invariant.** Every change that ends after [`FileWatch::rearm`] has returned is
 //! followed by a hint, also if the watched path is deleted and created again, or a link
 //! on the way to it gets another target.
 
@@ -90,7 +90,7 @@ impl fmt::Debug for FileWatch {
 }
 
 struct Shared {
-    /// The hint that was posted since the last [`FileWatch::lower`]: 0 none, 1 soon, 2 now.
+    /// The hint that was posted since the last [`FileWatch::rearm`]: 0 none, 1 soon, 2 now.
     pending: AtomicU8,
     /// Directories were created, removed or moved: the watches must be set again.
     is_stale: AtomicBool,
@@ -110,7 +110,7 @@ struct Scope {
 impl FileWatch {
     /// Starts to watch; `post` is called on another thread, and must not block.
     ///
-    /// Each hint is posted once until [`FileWatch::lower`], which also reports if a watch
+    /// Each hint is posted once until [`FileWatch::rearm`], which also reports if a watch
     /// cannot be set.
     ///
     /// # Errors
@@ -139,7 +139,7 @@ impl FileWatch {
             .map_err(|source| WatchError { path: path.clone(), source })?;
         let mut watch = Self { path, watched, shared, watcher, folders: BTreeMap::new() };
         // A failure is reported by the caller's first `lower`, if it lasts.
-        drop(watch.lower());
+        drop(watch.rearm());
         Ok(watch)
     }
 
@@ -150,7 +150,7 @@ impl FileWatch {
     ///
     /// [`WatchError`] if a watch could not be set; the next call tries again. Hints may
     /// be missed until then.
-    pub fn lower(&mut self) -> Result<(), WatchError> {
+    pub fn rearm(&mut self) -> Result<(), WatchError> {
         self.shared.pending.store(0, Ordering::Release);
         if !self.shared.is_stale.swap(false, Ordering::AcqRel) {
             return Ok(());

@@ -1,5 +1,5 @@
 use super::*;
-use farm_harness::{Scratch, eventually, eventually_within, patience, steadily};
+use farm_harness::{Scratch, eventually, eventually_within, holds_for, patience};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
@@ -32,7 +32,7 @@ impl Fixture {
     fn drain(&mut self) {
         let mut quiet = 0;
         eventually("quiet", || {
-            self.watch.lower().unwrap();
+            self.watch.rearm().unwrap();
             quiet = if self.hints.try_iter().count() == 0 { quiet + 1 } else { 0 };
             if quiet > 3 { Ok(()) } else { Err("hints") }
         });
@@ -41,7 +41,7 @@ impl Fixture {
     fn expect_nothing(&mut self, what: &str, change: impl FnOnce()) {
         self.drain();
         change();
-        steadily(Duration::from_millis(100), what, || match self.hints.try_recv() {
+        holds_for(Duration::from_millis(100), what, || match self.hints.try_recv() {
             Ok(hint) => Err(format!("{hint:?}")),
             Err(_) => Ok(()),
         });
@@ -86,7 +86,7 @@ fn a_thousand_saves_are_one_hint_until_it_is_lowered() {
             scratch.write("conf", n.to_string());
         }
     });
-    steadily(Duration::from_millis(100), "no further hint", || match fixture.hints.try_recv() {
+    holds_for(Duration::from_millis(100), "no further hint", || match fixture.hints.try_recv() {
         Ok(hint) => Err(format!("{hint:?}")),
         Err(_) => Ok(()),
     });
@@ -122,7 +122,7 @@ fn a_file_whose_directories_do_not_exist_yet_is_noticed_when_it_comes() {
     fixture.drain();
     scratch.write("a/b/conf", "2");
     eventually("made again", || {
-        fixture.watch.lower().unwrap();
+        fixture.watch.rearm().unwrap();
         fixture.hints.try_recv()
     });
     fixture.expect("and written again", Hint::Now, || drop(scratch.write("a/b/conf", "3")));
@@ -239,7 +239,7 @@ fn more_events_than_the_queue_takes_end_in_a_hint() {
         drop(File::create(&name).unwrap());
         fs::remove_file(&name).unwrap();
     }
-    watch.lower().unwrap();
+    watch.rearm().unwrap();
     drop(go);
     eventually_within(LIMIT, "a hint after all", || match hints.try_recv() {
         Ok(Hint::Now) => Ok(()),

@@ -23,7 +23,7 @@ pub struct Failed {
 
 impl Failed {
     /// Logs the output line by line, as that of `who`.
-    pub fn log_said(&self, level: Level, who: &str) {
+    pub fn log_output(&self, level: Level, who: &str) {
         for line in &self.said {
             log::log!(level, "{who} said: {line}");
         }

@@ -63,7 +63,7 @@ impl Health {
 
     /// A restart, or the signal of a change: the first check comes at once, because a turn waits
     /// for its result.
-    pub(super) fn begin_at_once(&mut self, now: Instant) {
+    pub(super) fn begin_now(&mut self, now: Instant) {
         self.schedule(now, Duration::ZERO);
     }
 
@@ -157,7 +157,7 @@ mod tests {
     fn after_a_restart_the_first_check_comes_at_once_and_failures_are_no_alert_yet() {
         let now = Instant::now();
         let mut health = health(1, 1);
-        health.begin_at_once(now);
+        health.begin_now(now);
         assert_eq!(check(&mut health, now, false), Finding::Nothing);
         assert_eq!(check(&mut health, now + 2 * SECOND, false), Finding::Nothing);
         assert_eq!(check(&mut health, now + 10 * SECOND, false), Finding::Failing);
@@ -185,12 +185,12 @@ mod tests {
     fn a_result_about_an_earlier_child_is_ignored() {
         let now = Instant::now();
         let mut health = health(1, 1);
-        health.begin_at_once(now);
+        health.begin_now(now);
         assert!(health.is_due(now));
         health.rest();
         assert_eq!(health.answered(now, true), Finding::Nothing);
         assert_eq!(health.deadline(), None);
-        health.begin_at_once(now);
+        health.begin_now(now);
         assert_eq!(health.answered(now, true), Finding::Nothing);
         assert_eq!(check(&mut health, now, true), Finding::Healthy);
     }

@@ -24,7 +24,7 @@ pub struct Checkup {
 }
 
 impl Checkup {
-    /// Checks with `sh -c command`, from [`Checkup::begin`] or [`Checkup::begin_at_once`] on;
+    /// Checks with `sh -c command`, from [`Checkup::begin`] or [`Checkup::begin_now`] on;
     /// `post` is called on another thread when a check ends.
     #[must_use]
     pub fn new(
@@ -42,8 +42,8 @@ impl Checkup {
     }
 
     /// The child was restarted, or got the signal of a change: the first check comes at once.
-    pub fn begin_at_once(&mut self, now: Instant) {
-        self.health.begin_at_once(now);
+    pub fn begin_now(&mut self, now: Instant) {
+        self.health.begin_now(now);
     }
 
     /// There is nothing to check now.
@@ -59,7 +59,7 @@ impl Checkup {
             Ok(()) => log::info!("successful health check"),
             Err(failed) => {
                 log::warn!("failed health check: {}", failed.reason);
-                failed.log_said(Level::Warn, "the health check");
+                failed.log_output(Level::Warn, "the health check");
             }
         }
         self.health.answered(now, verdict.is_ok())

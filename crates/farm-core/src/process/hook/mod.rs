@@ -47,7 +47,7 @@ impl Hook {
             Ok(()) => log::debug!(cmd:? = self.command; "command succeeded"),
             Err(failed) => {
                 log::warn!(cmd:? = self.command; "command failed: {}", failed.reason);
-                failed.log_said(Level::Warn, "command");
+                failed.log_output(Level::Warn, "command");
             }
         }
         self.step(now, Event::Finished { is_success: outcome.verdict().is_ok() });

@@ -255,7 +255,11 @@ impl<V> Cache<V> {
             (State::Missing, true) => self.load(),
             (State::Refused, false) => self.enter_missing(),
             (
-                State::Away | State::Loading | State::Missing | State::Refused | State::Complete,
+                State::Disconnected
+                | State::Loading
+                | State::Missing
+                | State::Refused
+                | State::Complete,
                 _,
             ) => {}
         }

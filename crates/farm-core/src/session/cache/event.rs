@@ -45,7 +45,7 @@ pub enum News {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Not connected: the cache may be out of date.
-    Away,
+    Disconnected,
     /// Znodes are being listed and read.
     Loading,
     /// The top does not exist.

@@ -10,7 +10,7 @@ impl<V> Cache<V> {
         // Before the watch is set nothing has been read that could be out of date. With a
         // watch on the tree every child has hints of its own.
         let is_of_list = hint.change == Change::Children;
-        if self.state == State::Away
+        if self.state == State::Disconnected
             || self.watching == Watching::Undecided
             || is_of_list && self.watching != Watching::Each
         {

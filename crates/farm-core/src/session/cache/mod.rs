@@ -88,7 +88,7 @@ impl<V> Cache<V> {
         let mut cache = Self {
             scope,
             decode,
-            state: State::Away,
+            state: State::Disconnected,
             refusal: None,
             watching: Watching::Undecided,
             session: 0,
@@ -125,14 +125,14 @@ impl<V> Cache<V> {
 
     /// Why the data of a znode can't be read, if so.
     #[must_use]
-    pub fn trouble(&self, path: &ZnodePath) -> Option<&SessionError> {
+    pub fn error(&self, path: &ZnodePath) -> Option<&SessionError> {
         self.nodes.get(path)?.error(Part::Data)
     }
 
     /// Why the data of the top can't be read, if so.
     #[must_use]
-    pub fn top_trouble(&self) -> Option<&SessionError> {
-        self.trouble(&self.scope.top)
+    pub fn top_error(&self) -> Option<&SessionError> {
+        self.error(&self.scope.top)
     }
 
     /// Tells whether this is a znode below the top.
@@ -225,7 +225,7 @@ impl<V> Cache<V> {
     fn disconnected(&mut self) {
         self.drop_requests();
         self.retry.clear();
-        if std::mem::replace(&mut self.state, State::Away) != State::Away {
+        if std::mem::replace(&mut self.state, State::Disconnected) != State::Disconnected {
             self.report(News::Suspended);
         }
     }
@@ -237,7 +237,7 @@ impl<V> Cache<V> {
     }
 
     fn refresh(&mut self) {
-        if self.state != State::Away {
+        if self.state != State::Disconnected {
             self.state = State::Loading;
             self.reload();
         }
@@ -269,11 +269,11 @@ impl<V> Cache<V> {
         self.next_ticket += 1;
         self.asked.insert(ticket, Arc::clone(&ask));
         let request = Request { ticket, session, ask, decode: self.decode };
-        self.actions.push(Action::Ask(request));
+        self.actions.push(Action::Request(request));
     }
 
     fn report(&mut self, news: News) {
-        self.actions.push(Action::Tell(news));
+        self.actions.push(Action::Report(news));
     }
 
     /// Schedules a read of a part of a znode, also if a read of it is in flight.

@@ -29,8 +29,8 @@ pub fn snapshot<V: Send + Sync>(
         let requests: Vec<_> = actions
             .drain(..)
             .filter_map(|action| match action {
-                Action::Ask(request) => Some(request),
-                Action::Tell(_) => None,
+                Action::Request(request) => Some(request),
+                Action::Report(_) => None,
             })
             .collect();
         if requests.is_empty() {

@@ -14,7 +14,7 @@ fn relay() -> Relay {
         servers: Servers::parse("127.0.0.1:1").unwrap(),
         session_timeout: Duration::from_secs(4),
         rounds_max: None,
-        couriers: 1,
+        request_threads: 1,
         auth: Auth::default(),
         acl: Acl::open(),
         tls: None,

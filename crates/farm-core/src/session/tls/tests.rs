@@ -3,7 +3,7 @@
 use super::*;
 use crate::session::closed::Closed;
 use crate::session::wire::Frames;
-use farm_harness::{Authority, Papers, Scratch};
+use farm_harness::{Authority, IssuedCertificate, Scratch};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
@@ -30,7 +30,10 @@ fn trusting(scratch: &Scratch, authority: &Authority) -> Tls {
     Tls { ca: Some(scratch.write("ca.pem", authority.pem())), ..Tls::default() }
 }
 
-fn server(papers: &Papers, versions: &[&'static SupportedProtocolVersion]) -> ServerConnection {
+fn server(
+    papers: &IssuedCertificate,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ServerConnection {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)

@@ -212,7 +212,7 @@ fn what_cannot_be_staged_leaves_nothing_staged() {
         let before = listing(scratch.path());
         let error = files.stage(&Content::of(vec![bytes("new"), content])).unwrap_err();
         assert_eq!(error.exit(), exit, "{spec}: {error}");
-        let failure = Failure::from(error).told_by("zkexec");
+        let failure = Failure::from(error).render("zkexec");
         assert!(failure.contains(reason) && failure.contains(hint), "{spec}: {failure}");
         assert!(failure.contains(&top.to_string()), "{failure}");
         assert_eq!(listing(scratch.path()), before, "{spec}");

@@ -129,11 +129,11 @@ impl MirrorSource {
         let Some(content) = self.current_content() else { return };
         if is_completed {
             self.state = State::Complete;
-            self.actions.push(Action::Tell(News::Complete(content.clone())));
+            self.actions.push(Action::Report(News::Complete(content.clone())));
         } else if self.reported.as_ref() == Some(&content) {
             return;
         } else {
-            self.actions.push(Action::Tell(News::Changed(content.clone())));
+            self.actions.push(Action::Report(News::Changed(content.clone())));
         }
         self.reported = Some(content);
     }

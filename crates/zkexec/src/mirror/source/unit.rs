@@ -87,10 +87,10 @@ impl Unit {
         let mut is_changed = false;
         for action in self.cache.step(now, event) {
             match action {
-                cache::Action::Ask(request) => {
-                    actions.push(Action::Ask(Request { unit: index, request }));
+                cache::Action::Request(request) => {
+                    actions.push(Action::Request(Request { unit: index, request }));
                 }
-                cache::Action::Tell(news) => is_changed |= self.learn(now, news, actions),
+                cache::Action::Report(news) => is_changed |= self.learn(now, news, actions),
             }
         }
         if self.deadline().is_some_and(|due| due <= now) {
@@ -143,7 +143,7 @@ impl Unit {
     fn lay_out(&mut self, now: Instant, actions: &mut Vec<Action>) -> bool {
         let Some(tree) = &mut self.tree else { return false };
         let news = tree.lay_out(now, &self.path, &self.cache);
-        actions.extend(news.into_iter().map(Action::Tell));
+        actions.extend(news.into_iter().map(Action::Report));
         let leaves = Arc::clone(tree.leaves());
         self.set_value(Mirrored::Tree(leaves))
     }
@@ -154,12 +154,12 @@ impl Unit {
         let is_known = matches!(self.value, Some(Mirrored::Bytes(_) | Mirrored::Tree(_)));
         if !is_known {
             if self.is_required && !was_gone {
-                actions.push(Action::Tell(News::Missing(self.path.clone())));
+                actions.push(Action::Report(News::Missing(self.path.clone())));
             }
             return self.set_value(Mirrored::Absent);
         }
         if !was_gone {
-            actions.push(Action::Tell(News::Deleted(self.path.clone())));
+            actions.push(Action::Report(News::Deleted(self.path.clone())));
         }
         let Some(tree) = &mut self.tree else { return false };
         tree.top_removed(now);
@@ -172,7 +172,7 @@ impl Unit {
             tree.pause();
         }
         if !std::mem::replace(&mut self.is_unreadable, true) {
-            actions.push(Action::Tell(News::Unreadable(self.path.clone(), why)));
+            actions.push(Action::Report(News::Unreadable(self.path.clone(), why)));
         }
     }
 }

@@ -1,6 +1,6 @@
 use crate::raw_client::{RawClient, create_request};
 use crate::wire::{Pack, Unpack, code, op};
-use crate::{FakeServer, Seen};
+use crate::{FakeServer, RecordedRequest};
 
 fn server_and_client() -> (FakeServer, RawClient) {
     let server = FakeServer::start();
@@ -84,7 +84,7 @@ fn multi_does_all_or_nothing() {
     assert_eq!(done, expected.body());
     assert_eq!(server.get("/a"), Some(b"new".to_vec()));
     assert_eq!(server.owner("/a"), Some(client.session));
-    let seen: Vec<Seen> = server.requests();
+    let seen: Vec<RecordedRequest> = server.requests();
     assert_eq!(
         seen.iter().map(|seen| (seen.opcode, seen.path.as_deref())).collect::<Vec<_>>(),
         [(op::MULTI, Some("/a")), (op::MULTI, Some("/a"))]

@@ -122,8 +122,8 @@ impl Fixture {
     pub(super) fn step(&mut self, event: Event) {
         for action in self.permit.step(self.now, event) {
             match action {
-                Action::Ask(request) => self.open.push(request),
-                Action::Tell(news) => self.news.push(text_of(&news)),
+                Action::Request(request) => self.open.push(request),
+                Action::Report(news) => self.news.push(text_of(&news)),
             }
         }
     }

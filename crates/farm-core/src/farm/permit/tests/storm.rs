@@ -93,11 +93,11 @@ impl Storm {
         let member = &mut self.members[index];
         for action in member.permit.step(self.now, event) {
             match action {
-                Action::Ask(request) if member.is_up => {
+                Action::Request(request) if member.is_up => {
                     member.jobs.push(Job::new(request, member.session));
                 }
-                Action::Ask(request) => fail(member, &request),
-                Action::Tell(news) => {
+                Action::Request(request) => fail(member, &request),
+                Action::Report(news) => {
                     let is_expected = match news {
                         News::Granted { .. } => {
                             self.grants += 1;

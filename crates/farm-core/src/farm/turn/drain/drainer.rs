@@ -223,7 +223,7 @@ impl Drainer {
     }
 
     fn tell(&mut self, news: News) {
-        self.actions.push(Action::Tell(news));
+        self.actions.push(Action::Report(news));
     }
 
     /// Sends the request that the phase needs, unless one is under way.
@@ -242,7 +242,7 @@ impl Drainer {
         }
         self.retry.cancel();
         self.is_asking = true;
-        self.actions.push(Action::Ask(Request { drain: self.drain.clone(), ask }));
+        self.actions.push(Action::Request(Request { drain: self.drain.clone(), ask }));
     }
 
     fn end(&mut self, restored: Restored) {

@@ -84,8 +84,8 @@ impl Fixture {
     pub(super) fn step(&mut self, event: Event) {
         for action in self.view.step(self.now, event) {
             match action {
-                Action::Ask(request) => self.asked.push(request),
-                Action::Tell(news) => self.news.push(match news {
+                Action::Request(request) => self.asked.push(request),
+                Action::Report(news) => self.news.push(match news {
                     News::Changed(host) => format!("changed {host}"),
                     News::Complete => "complete".to_owned(),
                     News::Missing => "missing".to_owned(),

@@ -2,7 +2,7 @@
 
 use super::fixture::{Fixture, Outcome, ask_of, hint, record};
 use super::*;
-use farm_harness::{MemoryServer, Noted};
+use farm_harness::{MemoryServer, WatchEvent};
 use fastrand::Rng;
 
 const HOSTS: [&str; 4] = ["a", "b", "c", "d"];
@@ -42,14 +42,14 @@ fn value_of(data: &[u8]) -> Value {
     json!({"value": String::from_utf8_lossy(data)})
 }
 
-fn event_of(at: &str, noted: Noted) -> Event {
+fn event_of(at: &str, noted: WatchEvent) -> Event {
     hint(
         at,
         match noted {
-            Noted::Created => Change::Created,
-            Noted::Deleted => Change::Deleted,
-            Noted::Data => Change::Data,
-            Noted::Children => Change::Children,
+            WatchEvent::Created => Change::Created,
+            WatchEvent::Deleted => Change::Deleted,
+            WatchEvent::Data => Change::Data,
+            WatchEvent::Children => Change::Children,
         },
     )
 }

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use crate::session::{Change, Stat};
-use farm_harness::{MemoryServer, Noted, code};
+use farm_harness::{MemoryServer, WatchEvent, code};
 
 pub(super) fn path(text: &str) -> ZnodePath {
     ZnodePath::parse(text).unwrap()
@@ -43,12 +43,12 @@ pub(super) fn perform(server: &mut MemoryServer, ask: &Ask) -> Outcome<Vec<u8>> 
     }
 }
 
-pub(super) fn hint(at: &str, noted: Noted) -> Event<Vec<u8>> {
+pub(super) fn hint(at: &str, noted: WatchEvent) -> Event<Vec<u8>> {
     let change = match noted {
-        Noted::Created => Change::Created,
-        Noted::Deleted => Change::Deleted,
-        Noted::Data => Change::Data,
-        Noted::Children => Change::Children,
+        WatchEvent::Created => Change::Created,
+        WatchEvent::Deleted => Change::Deleted,
+        WatchEvent::Data => Change::Data,
+        WatchEvent::Children => Change::Children,
     };
     Event::hint(path(at), change)
 }
@@ -92,11 +92,11 @@ impl Fixture {
     pub(super) fn step(&mut self, event: Event<Vec<u8>>) {
         for action in self.cache.step(self.now, event) {
             match action {
-                Action::Ask(request) => {
+                Action::Request(request) => {
                     self.requests += 1;
                     self.asked.push(request);
                 }
-                Action::Tell(news) => self.follow(&news),
+                Action::Report(news) => self.follow(&news),
             }
         }
         assert!(self.asked.len() <= 4 * REQUESTS_MAX);

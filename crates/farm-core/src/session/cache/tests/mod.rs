@@ -4,7 +4,7 @@ mod fixture;
 mod storm;
 
 use super::*;
-use farm_harness::{MemoryServer, Noted, code};
+use farm_harness::{MemoryServer, WatchEvent, code};
 use fixture::{Fixture, error, hint, path};
 
 const NONE: [&str; 0] = [];
@@ -58,7 +58,7 @@ fn the_watch_is_set_before_anything_is_read_and_one_znode_needs_none() {
     fixture.step(Event::connected(true));
     assert_eq!(fixture.asks(), ["arm /t"]);
     // A change before the watch is set needs no read of its own.
-    fixture.step(hint("/t/a", Noted::Data));
+    fixture.step(hint("/t/a", WatchEvent::Data));
     fixture.answer();
     assert_eq!(fixture.asks(), ["list /t No"]);
     fixture.answer();
@@ -91,12 +91,12 @@ fn one_change_is_one_read_at_every_depth() {
 fn what_is_not_covered_costs_nothing() {
     let mut fixture = Fixture::complete(below(Depth::CHILDREN), server(&TREE));
     for (at, noted) in [
-        ("/t", Noted::Data),
-        ("/t", Noted::Children),
-        ("/t/a", Noted::Children),
-        ("/t/a/x", Noted::Data),
-        ("/tx", Noted::Created),
-        ("/", Noted::Children),
+        ("/t", WatchEvent::Data),
+        ("/t", WatchEvent::Children),
+        ("/t/a", WatchEvent::Children),
+        ("/t/a/x", WatchEvent::Data),
+        ("/tx", WatchEvent::Created),
+        ("/", WatchEvent::Children),
     ] {
         fixture.step(hint(at, noted));
     }
@@ -106,7 +106,7 @@ fn what_is_not_covered_costs_nothing() {
 #[test]
 fn a_deletion_is_believed_or_confirmed() {
     let mut fixture = Fixture::complete(below(Depth::SUBTREE), server(&TREE));
-    fixture.step(hint("/t/a", Noted::Deleted));
+    fixture.step(hint("/t/a", WatchEvent::Deleted));
     // Everything below it is removed too, the deepest first.
     assert_eq!(fixture.news(), ["removed /t/a/x/1", "removed /t/a/x", "removed /t/a"]);
     assert_eq!(fixture.asks(), NONE);
@@ -166,7 +166,7 @@ fn a_broken_connection_is_reported_and_the_cache_is_up_to_date_again_after_it() 
     fixture.step(Event::away());
     assert_eq!(
         (fixture.news(), fixture.cache.state()),
-        (vec!["suspended".to_owned()], State::Away)
+        (vec!["suspended".to_owned()], State::Disconnected)
     );
     fixture.server.disconnect(false);
     fixture.server.delete("/t/b");
@@ -259,7 +259,7 @@ fn a_forbidden_znode_keeps_its_data_and_is_retried() {
     fixture.server.put("/t/a", b"new");
     fixture.catch_up();
     assert_eq!(fixture.news(), ["unreadable /t/a"]);
-    assert!(matches!(fixture.cache.trouble(&path("/t/a")), Some(SessionError::NoAuth(_))));
+    assert!(matches!(fixture.cache.error(&path("/t/a")), Some(SessionError::NoAuth(_))));
     assert_eq!(fixture.cache.get(&path("/t/a")).unwrap().data, b"/t/a");
     fixture.tick();
     fixture.catch_up();
@@ -269,7 +269,7 @@ fn a_forbidden_znode_keeps_its_data_and_is_retried() {
     fixture.catch_up();
     assert_eq!(fixture.news(), ["changed /t/a"]);
     assert_eq!(
-        (fixture.cache.trouble(&path("/t/a")).is_none(), fixture.cache.deadline()),
+        (fixture.cache.error(&path("/t/a")).is_none(), fixture.cache.deadline()),
         (true, None)
     );
 }
@@ -313,7 +313,7 @@ fn what_is_not_admitted_is_named_once_and_never_read() {
 fn an_answer_to_a_request_before_a_refresh_does_not_complete_it() {
     let scope = Scope::new(path("/t"), Depth::ZNODE, Contents::All);
     let mut fixture = Fixture::complete(scope, server(&TREE));
-    fixture.step(hint("/t", Noted::Data));
+    fixture.step(hint("/t", WatchEvent::Data));
     fixture.step(Event::Refresh);
     assert_eq!(fixture.asks(), ["read /t Yes"]);
     fixture.answer();

@@ -91,8 +91,8 @@ impl Fixture {
     pub(super) fn step(&mut self, event: Event) {
         for action in self.source.step(self.now, event) {
             match action {
-                Action::Ask(request) => self.requests.push(request),
-                Action::Tell(news) => self.news.push(match news {
+                Action::Request(request) => self.requests.push(request),
+                Action::Report(news) => self.news.push(match news {
                     News::Complete(content) => format!("complete {}", shown(&content)),
                     News::Changed(content) => format!("changed {}", shown(&content)),
                     News::Missing(path) => format!("missing {path}"),

@@ -7,7 +7,7 @@ use super::super::*;
 use super::fixture::{Fixture, away, connected, forbidden, hint};
 use farm_core::session::cache::{Ask, Found, Outcome};
 use farm_core::session::{Change, SessionError, Stat, Watch, Znode, ZnodePath};
-use farm_harness::{MemoryServer, Noted, code};
+use farm_harness::{MemoryServer, WatchEvent, code};
 use fastrand::Rng;
 use std::collections::BTreeMap;
 
@@ -64,12 +64,12 @@ fn perform(server: &mut MemoryServer, ask: &Ask) -> Outcome<Arc<[u8]>> {
     }
 }
 
-fn event_of(at: &str, noted: Noted) -> Event {
+fn event_of(at: &str, noted: WatchEvent) -> Event {
     let change = match noted {
-        Noted::Created => Change::Created,
-        Noted::Deleted => Change::Deleted,
-        Noted::Data => Change::Data,
-        Noted::Children => Change::Children,
+        WatchEvent::Created => Change::Created,
+        WatchEvent::Deleted => Change::Deleted,
+        WatchEvent::Data => Change::Data,
+        WatchEvent::Children => Change::Children,
     };
     hint(at, change)
 }

@@ -26,10 +26,10 @@ impl Fixture {
     fn step(&mut self, event: Event) {
         for action in self.drainer.step(Instant::now(), event) {
             match action {
-                Action::Ask(request) => {
+                Action::Request(request) => {
                     request.dispatch(self.live.session(), self.live.answers());
                 }
-                Action::Tell(news) => self.news.push(news),
+                Action::Report(news) => self.news.push(news),
             }
         }
     }

@@ -27,16 +27,18 @@ impl Fixture {
 
     fn step(&mut self, event: Event) -> Vec<String> {
         let name = |action: Action| match action {
-            Action::Ask(request) => match request.ask {
+            Action::Request(request) => match request.ask {
                 Ask::Drain(None) => "ask drain".to_owned(),
                 Ask::Drain(Some(former)) => format!("ask drain after {}", former_of(&former)),
                 Ask::Restore(drained) => format!("ask restore {}", former_of(&drained)),
             },
-            Action::Tell(News::Drained(drained)) => format!("drained was {}", former_of(&drained)),
-            Action::Tell(News::NotThere) => "not there".to_owned(),
-            Action::Tell(News::Failing(error)) => format!("failing: {}", chain(&error)),
-            Action::Tell(News::Restored(restored)) => format!("restored {restored:?}"),
-            Action::Tell(News::Postponed) => "postponed".to_owned(),
+            Action::Report(News::Drained(drained)) => {
+                format!("drained was {}", former_of(&drained))
+            }
+            Action::Report(News::NotThere) => "not there".to_owned(),
+            Action::Report(News::Failing(error)) => format!("failing: {}", chain(&error)),
+            Action::Report(News::Restored(restored)) => format!("restored {restored:?}"),
+            Action::Report(News::Postponed) => "postponed".to_owned(),
         };
         self.drainer.step(self.now, event).into_iter().map(name).collect()
     }
