@@ -1,10 +1,14 @@
 //! Tests of the servers and the client with a real ZooKeeper.
 
 use farm_harness::{
-    Acl, Create, Ensemble, Options, Tool, Zk, ZkError, Znode, eventually, kill_session, mode,
+    Acl, Create, Ensemble, Options, Tool, Zk, ZkError, Znode, eventually, eventually_within,
+    kill_session, mode,
 };
 use std::io::Write;
 use std::time::{Duration, Instant};
+
+/// How long a server may take to start on a busy machine, as the harness allows it.
+const SERVER_START_MAX: Duration = Duration::from_secs(30);
 
 #[test]
 fn chroots_are_apart_and_start_empty() {
@@ -171,7 +175,7 @@ fn servers_die_with_a_killed_test_process() {
         let ensemble = Ensemble::start(1);
         let port = ensemble.server(0).addr().port();
         std::io::stderr().write_all(format!("port {port}.").as_bytes()).unwrap();
-        eventually("the kill", || Err::<(), _>("still alive"));
+        eventually_within(SERVER_START_MAX, "the kill", || Err::<(), _>("still alive"));
     }
     let this = std::env::current_exe().unwrap();
     let mut victim =
@@ -180,7 +184,7 @@ fn servers_die_with_a_killed_test_process() {
         victim = victim.env(name, value);
     }
     let mut victim = victim.env(VICTIM, "1").spawn();
-    let port: u16 = eventually("a server in the other process", || {
+    let port: u16 = eventually_within(SERVER_START_MAX, "a server in the other process", || {
         let log = victim.stderr();
         let port = log.strip_prefix("port ").and_then(|rest| rest.split_once('.'));
         port.and_then(|(port, _)| port.parse().ok()).ok_or(log)
