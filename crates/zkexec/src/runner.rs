@@ -261,8 +261,8 @@ impl Runner {
             session::Event::GaveUp(error) if !self.boot.is_done() => {
                 return Err(error.clone().into());
             }
-            session::Event::AuthRefused(trouble) if !self.boot.is_done() => {
-                return Err(SessionError::AuthRefused(trouble.clone()).into());
+            session::Event::AuthRefused(error) if !self.boot.is_done() => {
+                return Err(SessionError::AuthRefused(error.clone()).into());
             }
             // The session logs it and keeps trying; the child runs on.
             session::Event::GaveUp(_) | session::Event::AuthRefused(_) => return Ok(()),

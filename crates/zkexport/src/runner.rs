@@ -174,11 +174,11 @@ impl Runner {
             return SessionError::Overdue(timeout).into();
         }
         // A call returns the session's latest error.
-        let trouble = match self.session.call(Duration::ZERO, |_| Ok(())) {
-            Err(SessionError::Unreachable { trouble, .. }) => trouble,
+        let last_error = match self.session.call(Duration::ZERO, |_| Ok(())) {
+            Err(SessionError::Unreachable { last_error, .. }) => last_error,
             _ => None,
         };
-        SessionError::Unreachable { trouble, tried: timeout }.into()
+        SessionError::Unreachable { last_error, tried: timeout }.into()
     }
 
     fn session_event(&mut self, now: Instant, event: session::Event) -> Result<(), Failure> {

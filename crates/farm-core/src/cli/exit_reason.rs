@@ -147,8 +147,8 @@ impl ExitReason for SessionError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Unreachable { trouble: Some(trouble), .. }
-                if let Some(hint) = trouble.tls().and_then(ExitReason::hint) =>
+            Self::Unreachable { last_error: Some(last), .. }
+                if let Some(hint) = last.tls().and_then(ExitReason::hint) =>
             {
                 return Some(hint);
             }
@@ -273,7 +273,7 @@ mod tests {
             (SessionError::NoAuth(path()), Exit::NotAllowed),
             (SessionError::TooLarge { path: path(), bytes: 2_000_000 }, Exit::Malformed),
             (SessionError::Disconnected, Exit::Unreachable),
-            (SessionError::Unreachable { trouble: None, tried }, Exit::Unreachable),
+            (SessionError::Unreachable { last_error: None, tried }, Exit::Unreachable),
             (SessionError::Overdue(tried), Exit::Overdue),
             (SessionError::Unsupported, Exit::Configuration),
         ];

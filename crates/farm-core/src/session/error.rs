@@ -67,10 +67,10 @@ pub enum SessionError {
     #[error("the ZooKeeper session is over")]
     Expired,
     /// No server could be reached in that time.
-    #[error("no ZooKeeper server reached in {}{}", Rounded(*.tried), suffix(.trouble.as_ref()))]
+    #[error("no ZooKeeper server reached in {}{}", Rounded(*.tried), suffix(.last_error.as_ref()))]
     Unreachable {
         /// The latest error, if there was one.
-        trouble: Option<ConnectError>,
+        last_error: Option<ConnectError>,
         /// How long we tried.
         tried: Duration,
     },

@@ -98,7 +98,7 @@ impl Session {
                 }
                 WaitOutcome::Shut { error, .. } => {
                     let tried = start.elapsed();
-                    return Err(SessionError::Unreachable { trouble: error, tried });
+                    return Err(SessionError::Unreachable { last_error: error, tried });
                 }
             }
             let (answer, answered) = sync_channel(1);

@@ -72,7 +72,7 @@ impl Reporter {
             self.notify.post(Event::AuthRefused(error.clone()));
         }
         if has_given_up {
-            let error = SessionError::Unreachable { trouble: error, tried };
+            let error = SessionError::Unreachable { last_error: error, tried };
             self.notify.post(Event::GaveUp(error));
         }
     }

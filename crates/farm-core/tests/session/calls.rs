@@ -40,7 +40,7 @@ fn call_ends_in_time_without_a_server() {
     let wait = Duration::from_millis(500);
     let (outcome, took) =
         timed(|| fixture.session.call(wait, |client| client.get(&path("/a"), Watch::No)));
-    let Err(SessionError::Unreachable { trouble: Some(_), .. }) = outcome else {
+    let Err(SessionError::Unreachable { last_error: Some(_), .. }) = outcome else {
         panic!("{outcome:?}")
     };
     assert!(took >= wait && took < patience(wait * 3), "{took:?}");

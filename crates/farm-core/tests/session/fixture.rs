@@ -99,7 +99,7 @@ impl Fixture {
 
     pub(crate) fn gave_up(&self) -> Option<ConnectError> {
         match self.next_state() {
-            Event::GaveUp(SessionError::Unreachable { trouble, .. }) => trouble,
+            Event::GaveUp(SessionError::Unreachable { last_error, .. }) => last_error,
             other => panic!("not given up but {other:?}"),
         }
     }

@@ -70,7 +70,7 @@ fn connect_error<T: Send + 'static>(
     let (sender, given_up) = channel();
     // `look` runs on the relay's thread, before another round can begin.
     let notify = move |event| match event {
-        Event::GaveUp(SessionError::Unreachable { trouble: error, .. }) => {
+        Event::GaveUp(SessionError::Unreachable { last_error: error, .. }) => {
             drop(sender.send((error, look())));
         }
         other => panic!("not given up but {other:?}"),

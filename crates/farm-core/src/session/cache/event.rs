@@ -29,7 +29,7 @@ pub enum News {
     /// The top can't be read and will be retried. If a limit is exceeded, or the scope is
     /// all or nothing, the cache has dropped everything below the top.
     Refused(Refusal),
-    /// A znode can no longer be read; [`Cache::trouble`](super::Cache::trouble) has the
+    /// A znode can no longer be read; [`Cache::error`](super::Cache::error) has the
     /// reason. It keeps its last data and will be retried.
     Unreadable(ZnodePath),
     /// A znode is outside of the scope, or its name is not valid in a path.
