@@ -143,11 +143,11 @@ fn a_znode_that_goes_leaves_file_and_child_and_one_line() {
         more => Err(more),
     });
     fixture.zk.delete("/conf").unwrap();
-    running.wait_log_times("a znode is gone", 2);
+    running.wait_log_times("a znode was deleted", 2);
     fixture.zk.create("/conf", "b").unwrap();
     assert_eq!(fixture.wait_starts(2).1, "b");
     let log = stop(running).stderr;
-    assert_eq!(log.matches("gone").count(), 2, "{log}");
+    assert_eq!(log.matches("was deleted").count(), 2, "{log}");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn what_a_check_refuses_changes_neither_file_nor_child() {
     let running = fixture.zkexec(&args).spawn();
     let (pid, _) = fixture.wait_starts(1);
     fixture.zk.set("/conf", "bad").unwrap();
-    running.wait_log("refused, the files stay: exit status 1");
+    running.wait_log("the check refuses the new content; the files stay: exit status 1");
     running.wait_log("the check said: looked at bad");
     fixture.wait_file("alerts", "config\n");
     holds_for(QUIET_TIME, "file and child stay", || match fixture.scratch.read("conf")?.as_str() {

@@ -99,9 +99,9 @@ fn an_empty_subtree_is_an_empty_directory_and_one_that_goes_stays() {
     fixture.zk.create("/tree/a", "1").unwrap();
     wait_tree(&fixture, "./a=1");
     fixture.zk.delete_recursive("/tree").unwrap();
-    running.wait_log("a znode is gone");
+    running.wait_log("a znode was deleted");
     let log = stop(running).stderr;
-    assert_eq!(log.matches("a znode is gone").count(), 1, "{log}");
+    assert_eq!(log.matches("a znode was deleted").count(), 1, "{log}");
     assert!(fixture.scratch.join("conf").is_dir());
 }
 
@@ -113,7 +113,7 @@ fn a_subtree_is_checked_as_a_whole() {
     let running = fixture.zkexec(&["-w", "0", "-m", mirror, "-e", &child]).spawn();
     fixture.wait_starts(1);
     fixture.zk.set("/tree/a", "2").unwrap();
-    running.wait_log("refused, the files stay");
+    running.wait_log("the check refuses the new content; the files stay");
     assert_eq!(fixture.scratch.read("conf/a").unwrap(), "1");
     fixture.zk.set("/tree/b", "2").unwrap();
     wait_tree(&fixture, "./a=2 ./b=2");

@@ -90,7 +90,7 @@ fn without_the_files_there_is_nothing_to_start_on() {
     let args =
         ["-c", &servers, "--start-without-zk", "0.1", "-m", "conf=/conf", "-e", RECORDING_CHILD];
     let running = fixture.zkexec(&args).spawn();
-    running.wait_log("not all files are there: waiting on");
+    running.wait_log("some files do not exist; still waiting");
     assert_eq!(fixture.starts(), []);
     proxy.accept();
     assert_eq!(fixture.wait_starts(1).1, "new");

@@ -75,5 +75,5 @@ fn tls_and_plain_text_do_not_meet() {
     let output = fails(fixture.tool_without_certificate("zkctl").env("ZKHOST", plain_port));
     output.stderr_has("TLS: server ").stderr_has("hint: name the secure port");
     let output = fails(Tool::new("zkctl").env("ZKHOST", fixture.servers()));
-    output.stderr_has("want TLS");
+    output.stderr_has("require TLS");
 }
