@@ -19,8 +19,8 @@ fn fails(tool: Tool) -> Output {
 fn a_certificate_of_somebody_else_is_refused() {
     let fixture = with_certificate_for("zk1.example.com");
     let expected = format!(
-        "{}: TLS: certificate is for another name: not 127.0.0.1 but zk1.example.com\nhint: \
-         --tls-server-name says",
+        "{}: TLS: certificate is for another name: not 127.0.0.1 but zk1.example.com\nhint: set \
+         the expected name with --tls-server-name",
         fixture.addr()
     );
     fails(fixture.tool_without_certificate("zkctl")).stderr_has(&expected);
