@@ -257,7 +257,7 @@ mod tests {
         let error = ZoneError::NoDatabase { name: "Europe/Berlin".to_owned() };
         let failure = Failure::from(error);
         assert_eq!(failure.exit(), Exit::Configuration);
-        let message = "zkexec: this machine has no time zones, so there is no \"Europe/Berlin\"\n\
+        let message = "zkexec: this machine has no time zone database, so it does not know \"Europe/Berlin\"\n\
                     hint: install the package tzdata, or use --tz UTC\n";
         assert_eq!(failure.render("zkexec"), message);
     }
