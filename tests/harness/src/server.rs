@@ -13,7 +13,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub(crate) const START_WAIT: Duration = Duration::from_secs(30);
+/// How long servers may take to start or to elect a leader: a bound for what hangs, not for what
+/// is slow. Three Java virtual machines took half a minute on two cores with a load of twenty.
+pub(crate) const START_WAIT: Duration = Duration::from_secs(120);
 // A starting server may never answer a connection that it accepted early. The next attempt
 // is answered at once.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
