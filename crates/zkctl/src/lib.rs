@@ -66,7 +66,7 @@ enum Command {
 ///
 /// A [`Failure`] with the error message and the exit code.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    args.log.start(Role::Command);
+    args.log.start(Role::Command)?;
     let (connection, output) = (Connection::new(args.zk, args.timeout), args.output);
     match args.command {
         Command::Ls(ls) => commands::ls(&ls, output, &connection),

@@ -321,3 +321,34 @@ fn the_log_goes_to_stderr_and_grows_on_demand() {
     assert!(stderr.lines().next().unwrap().contains("Z WARN  no server"), "{stderr}");
     assert!(output.stdout.is_empty());
 }
+
+#[test]
+fn a_variable_that_is_set_but_empty_counts_as_unset() {
+    let variables = [
+        "ZKHOST",
+        "ZK_SESSION_TIMEOUT",
+        "ZK_TIMEOUT",
+        "ZK_AUTH_FILE",
+        "ZK_TLS",
+        "ZK_TLS_CA",
+        "ZK_TLS_CERT",
+        "ZK_TLS_KEY",
+        "ZK_TLS_SERVER_NAME",
+        "RUST_LOG",
+        "NO_COLOR",
+        "JOURNAL_STREAM",
+        "CREDENTIALS_DIRECTORY",
+    ];
+    let args = ["-H", CLOSED, "--timeout", "200ms", "ls", "/"];
+    for chosen in variables.iter().map(|name| vec![*name]).chain([variables.to_vec()]) {
+        let empty = chosen.iter().map(|name| (name, ""));
+        let output = zkctl().envs(empty).args(args).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(69), "{chosen:?}: {stderr}");
+    }
+    // Half of a TLS configuration never means plain text.
+    let half = [("ZK_TLS", ""), ("ZK_TLS_CA", "/nowhere")];
+    let output = zkctl().envs(half).args(args).output().unwrap();
+    let hint = "hint: add --tls, or set ZK_TLS=1; ZK_TLS=0 means no TLS\n";
+    assert_fails(&output, 2, &format!("zkctl: --tls-ca without --tls\n{hint}"));
+}

@@ -21,6 +21,6 @@ use farm_core::cli::{Exit, Failure, Role};
 ///
 /// Why the child could not be started.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    args.log.start(Role::Wrapper);
+    args.log.start(Role::Wrapper)?;
     runner::Runner::start(args.config()?)?.run()
 }

@@ -27,7 +27,7 @@ use farm_core::cli::{Exit, Failure, Role};
 ///
 /// What ended it, with its exit code.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    args.log.start(if args.is_once() { Role::Command } else { Role::Daemon });
+    args.log.start(if args.is_once() { Role::Command } else { Role::Daemon })?;
     let config = args.config()?;
     runner::Runner::start(config)?.run()
 }

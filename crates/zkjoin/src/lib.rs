@@ -24,7 +24,7 @@ use farm_core::cli::{Exit, Failure, Role};
 ///
 /// What ended it, with its exit code.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    args.log.start(Role::Daemon);
+    args.log.start(Role::Daemon)?;
     let config = args.config()?;
     runner::Runner::start(config)?.run()
 }

@@ -9,4 +9,5 @@ mod leftovers;
 mod other_users;
 mod outages;
 mod servers;
+mod stderr;
 mod twenty_hosts;

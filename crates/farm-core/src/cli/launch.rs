@@ -5,13 +5,15 @@
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::logging::print_to_stderr;
+use super::logging::{self, print_to_stderr};
 use super::plugin::{self, names_subcommand};
-use clap::Parser;
+use crate::engine::variable;
+use clap::builder::Resettable;
+use clap::{Arg, Command, Parser};
 use nix::sys::signal::SigSet;
 use std::any::Any;
 use std::cell::RefCell;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::process::ExitCode;
 
@@ -26,6 +28,7 @@ pub fn launch<A: Parser>(
         print_to_stderr(log::Level::Error, &failure.render(tool));
         failure.exit()
     });
+    logging::flush();
     exit.into()
 }
 
@@ -42,9 +45,10 @@ pub fn launch_with_plugin<A: Parser>(
         return launch(tool, run);
     }
     install_panic_hook();
-    parse_and_run(tool, args.into_iter(), run)
-        .unwrap_or_else(|failure| plugin::print_unknown(&failure))
-        .into()
+    let exit = parse_and_run(tool, args.into_iter(), run)
+        .unwrap_or_else(|failure| plugin::print_unknown(&failure));
+    logging::flush();
+    exit.into()
 }
 
 /// Unblocks all signals: we inherit the mask of our parent, and need TERM and CHLD.
@@ -60,11 +64,28 @@ fn parse_and_run<A: Parser>(
     args: impl Iterator<Item = OsString>,
     run: impl FnOnce(A) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
-    match A::try_parse_from(args) {
+    match parse(args) {
         Ok(args) => catch_unwind(AssertUnwindSafe(|| run(args)))
             .unwrap_or_else(|payload| Err(bug(payload.as_ref()))),
         Err(error) => report_clap(tool, &error),
     }
+}
+
+/// Parses the arguments. A variable that is set but empty counts as unset, also for an option
+/// that takes its value from one.
+fn parse<A: Parser>(args: impl Iterator<Item = OsString>) -> Result<A, clap::Error> {
+    let mut command = without_empty_variables(A::command());
+    let mut matches = command.try_get_matches_from_mut(args)?;
+    A::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+fn without_empty_variables(command: Command) -> Command {
+    let is_empty = |arg: &Arg| {
+        arg.get_env().and_then(OsStr::to_str).is_some_and(|name| variable(name).is_none())
+    };
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
+        .mut_subcommands(without_empty_variables)
 }
 
 /// Prints help and version to stdout; turns a usage error into one line and a hint, like any

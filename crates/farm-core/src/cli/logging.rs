@@ -3,40 +3,78 @@
 //! **Invariant.** Each record is one line, whatever foreign text it contains. The
 //! ZooKeeper library's own records are never logged: it prints session passwords.
 
-use crate::engine::{log_text, printable};
+use super::stderr_queue::StderrQueue;
+use crate::engine::{log_text, printable, variable};
 use env_logger::fmt::Formatter;
-use env_logger::{Builder, Logger};
+use env_logger::{Builder, Logger, Target, WriteStyle};
 use log::{Level, Log, Metadata, Record};
 use std::env;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal, Write as _};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 /// These libraries never log; the session layer logs what matters about them.
 const SILENCED: [&str; 3] = ["mio", "mio_extras", "zookeeper"];
 
-/// Starts logging to stderr, at the builder's levels.
-pub(super) fn start(mut builder: Builder) {
+/// How long the end of a process waits for a reader of stderr.
+const FLUSH_MOST: Duration = Duration::from_millis(250);
+
+/// Where lines go once logging has started.
+static QUEUE: OnceLock<StderrQueue> = OnceLock::new();
+
+/// Starts logging to stderr, at the levels of this builder.
+///
+/// # Errors
+///
+/// When the system has no thread to give.
+pub(super) fn start(mut builder: Builder) -> io::Result<()> {
+    if QUEUE.get().is_some() {
+        // A second start keeps the first logger: tests in one process share it.
+        return Ok(());
+    }
+    let queue = StderrQueue::start(io::stderr(), |lost| {
+        let level = log::max_level().to_level().map_or(Level::Error, |most| most.min(Level::Warn));
+        log::log!(level, lost; "log lines are missing, nobody has read stderr");
+    })?;
+    builder.target(Target::Pipe(Box::new(queue.clone())));
     if is_journal() {
         builder.format(journal_line);
-        builder.write_style(env_logger::WriteStyle::Never);
+        builder.write_style(WriteStyle::Never);
     } else {
         builder.format(dated_line);
+        builder.write_style(if takes_colour() { WriteStyle::Always } else { WriteStyle::Never });
     }
     let logger = FilteredLogger(builder.build());
     let level_max = logger.0.filter();
-    // A second start keeps the first logger: tests in one process share it.
-    if log::set_boxed_logger(Box::new(logger)).is_ok() {
+    if QUEUE.set(queue).is_ok() && log::set_boxed_logger(Box::new(logger)).is_ok() {
         log::set_max_level(level_max);
     }
+    Ok(())
+}
+
+/// Whether stderr is a terminal whose user has not declined colours.
+fn takes_colour() -> bool {
+    let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+    io::stderr().is_terminal() && variable("NO_COLOR").is_none() && !is_dumb
 }
 
 /// Writes text to stderr as it is. A closed stderr is not an error.
 pub(super) fn print_to_stderr(level: Level, text: &str) {
-    let mut stderr = io::stderr().lock();
     let prefix = if is_journal() { priority(level) } else { "" };
     for line in text.lines() {
-        if writeln!(stderr, "{prefix}{line}").is_err() {
-            return;
+        let line = format!("{prefix}{line}\n");
+        match QUEUE.get() {
+            Some(queue) => queue.push(line.as_bytes()),
+            // Nothing is at work yet that could be held up.
+            None => drop(io::stderr().write_all(line.as_bytes())),
         }
+    }
+}
+
+/// Waits until everything is written, but not long for a reader that does not read.
+pub(super) fn flush() {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush(FLUSH_MOST);
     }
 }
 
@@ -100,7 +138,7 @@ mod tests {
     /// What a logger with this format writes for a record with foreign text in it.
     fn written(format: fn(&mut Formatter, &Record<'_>) -> io::Result<()>) -> String {
         let (mut reader, writer) = io::pipe().unwrap();
-        let target = env_logger::Target::Pipe(Box::new(writer));
+        let target = Target::Pipe(Box::new(writer));
         let logger = Builder::new()
             .filter_level(log::LevelFilter::Warn)
             .format(format)

@@ -11,6 +11,7 @@ mod launch;
 mod logging;
 mod notify;
 mod plugin;
+mod stderr_queue;
 
 pub use crate::engine::{chain, printable};
 pub use args::{

@@ -6,6 +6,7 @@
 use super::heading::CONNECTION;
 use crate::cli::exit::{Exit, exit_for_read_error};
 use crate::cli::failure::Failure;
+use crate::engine::variable;
 use crate::session::{Acl, Auth};
 use clap::Args;
 use std::ffi::OsStr;
@@ -46,7 +47,7 @@ impl AccessArgs {
     pub(super) fn read(&self) -> Result<(Auth, Acl), Failure> {
         let acl =
             Acl::parse(&self.acl).map_err(|error| Failure::from(error).during("wrong --acl"))?;
-        let directory = std::env::var_os("CREDENTIALS_DIRECTORY");
+        let directory = variable("CREDENTIALS_DIRECTORY");
         let auth = credentials(self.auth_file.as_deref(), directory.as_deref())?;
         if acl.needs_credentials() && auth.is_empty() {
             let what = format!("--acl {} needs credentials, and there are none", self.acl);

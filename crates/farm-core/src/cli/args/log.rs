@@ -1,6 +1,6 @@
 //! `--verbose` and `--quiet`: how much is logged.
 
-use crate::cli::logging;
+use crate::cli::{Failure, logging};
 use clap::{ArgAction, Args};
 use env_logger::Builder;
 use log::LevelFilter;
@@ -42,7 +42,11 @@ impl Role {
 impl LogArgs {
     /// Starts logging to stderr, at the usual level of the role unless options or `RUST_LOG`
     /// change it.
-    pub fn start(self, role: Role) {
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread to give.
+    pub fn start(self, role: Role) -> Result<(), Failure> {
         let mut builder = Builder::new();
         builder.filter_level(self.level(role));
         if self.is_default() {
@@ -55,7 +59,7 @@ impl LogArgs {
                 builder.parse_filters(&directives);
             }
         }
-        logging::start(builder);
+        logging::start(builder).map_err(Failure::system_error("cannot start a thread"))
     }
 
     /// Is the level above the usual one?

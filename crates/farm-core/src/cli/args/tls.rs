@@ -2,7 +2,7 @@
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::engine::chain;
+use crate::engine::{chain, variable};
 use crate::session::{Identity, Servers, Tls, check_server_name};
 use clap::Args;
 use clap::builder::FalseyValueParser;
@@ -51,7 +51,7 @@ impl TlsArgs {
         if !self.tls {
             // ZK_TLS=0 turns TLS off, whatever else the environment sets.
             return match self.option_in_use() {
-                Some(option) if std::env::var_os(TLS_VARIABLE).is_none() => {
+                Some(option) if variable(TLS_VARIABLE).is_none() => {
                     Err(Failure::new(Exit::Usage, format!("{option} without --tls"))
                         .hint("add --tls, or set ZK_TLS=1; ZK_TLS=0 means no TLS"))
                 }
