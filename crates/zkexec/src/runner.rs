@@ -183,6 +183,7 @@ impl Runner {
             self.wanted.source.deadline(),
             self.turn.deadline(),
             self.session.deadline(),
+            self.notifier.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -234,6 +235,7 @@ impl Runner {
         let step = self.commands.tick(now, &self.child);
         self.feed(now, step)?;
         self.session.tick(now);
+        self.notifier.tick(now);
         if is_due(self.wanted.source.deadline()) {
             self.source(now, mirror::Event::Tick)?;
         }

@@ -89,7 +89,8 @@ impl Runner {
                 notifier.ready();
             }
             notifier.status(&self.status());
-            if let Some(end) = self.iterate().transpose() {
+            notifier.tick(Instant::now());
+            if let Some(end) = self.iterate(notifier.deadline()).transpose() {
                 break end;
             }
         };
@@ -116,8 +117,9 @@ impl Runner {
         .min()
     }
 
-    fn iterate(&mut self) -> Result<Option<Exit>, Failure> {
-        let mut next = self.inbox.next(self.deadline());
+    fn iterate(&mut self, other_deadline: Option<Instant>) -> Result<Option<Exit>, Failure> {
+        let deadline = self.deadline().into_iter().chain(other_deadline).min();
+        let mut next = self.inbox.next(deadline);
         // Events come before deadlines: while a slow disk held us up, a host may have left
         // and come back.
         let mut taken = 0;

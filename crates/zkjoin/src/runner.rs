@@ -90,7 +90,9 @@ impl Runner {
                 notifier.ready();
             }
             notifier.status(&self.status());
-            let event = self.inbox.next(self.deadline());
+            let deadline = self.deadline().into_iter().chain(notifier.deadline()).min();
+            let event = self.inbox.next(deadline);
+            notifier.tick(Instant::now());
             if let Some(end) = self.iterate(event).transpose() {
                 break end;
             }

@@ -9,5 +9,6 @@ mod leftovers;
 mod other_users;
 mod outages;
 mod servers;
+mod service_manager;
 mod stderr;
 mod twenty_hosts;
