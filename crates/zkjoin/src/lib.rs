@@ -6,6 +6,7 @@
 mod announce;
 mod entry;
 mod local_conf;
+mod looker;
 mod member;
 mod name;
 mod options;

@@ -1,17 +1,20 @@
 //! The config on this host: reads it when it changes, writes it, and logs problems with it.
 //!
 //! **Invariant.** The watch is armed before the config is read, never after, so that an
-//! edit during the read causes another hint.
+//! edit during the read causes another hint. What no watch reports is found by a look at
+//! the path.
 
+use crate::looker::Looker;
 use crate::member::{Conf as ConfState, Event as MemberEvent};
 use crate::options::Config;
-use crate::timers::ConfTimer;
+use crate::timers::{ConfTimer, LookTimer};
 use crate::warnings::log_conflicts;
 use farm_core::cli::{Failure, chain};
 use farm_core::codec::ConfFormat;
 use farm_core::engine::LogOnce;
 use farm_core::files::conf::{Conf, Stored};
 use farm_core::files::error::FileError;
+use farm_core::files::look::Look;
 use farm_core::files::watch::{FileWatch, Hint, Watched};
 use farm_core::model::Record;
 use std::path::PathBuf;
@@ -32,6 +35,8 @@ pub(crate) struct LocalConf {
     path: PathBuf,
     conf: Conf,
     timer: ConfTimer,
+    looks: LookTimer<Look>,
+    looker: Looker,
     is_written: bool,
     /// How many stores in a row another writer overtook.
     overtaken: u32,
@@ -51,15 +56,18 @@ impl LocalConf {
     /// Starts the watch; nothing is read yet.
     pub(crate) fn start(
         config: &Config,
-        post: impl Fn(Hint) + Send + 'static,
+        post_hint: impl Fn(Hint) + Send + Sync + 'static,
+        post_look: impl Fn(Look) + Send + 'static,
     ) -> Result<Self, Failure> {
         let watched = if config.format == ConfFormat::Dir { Watched::Tree } else { Watched::File };
-        let watch = FileWatch::start(config.conf.clone(), watched, post)
+        let watch = FileWatch::start(config.conf.clone(), watched, post_hint)
             .map_err(Failure::system_error("no watch"))?;
         Ok(Self {
             path: config.conf.clone(),
             conf: Conf::new(config.conf.clone(), config.format),
             timer: ConfTimer::new(config.quiet),
+            looks: LookTimer::new(config.quiet),
+            looker: Looker::start(post_look).map_err(Failure::system_error("no thread"))?,
             is_written: false,
             overtaken: 0,
             warnings: ConfWarnings::default(),
@@ -78,13 +86,35 @@ impl LocalConf {
         self.timer.defer(Instant::now());
     }
 
-    /// When to read the config without a hint.
+    /// When to call [`LocalConf::is_due`] without a hint.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.timer.deadline()
+        self.timer.deadline().into_iter().chain(self.looks.deadline()).min()
     }
 
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
+    /// Whether to read the config now; looks at its path from time to time.
+    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
+        if self.looks.begin(now)
+            && let Some(read) = self.conf.last_look()
+        {
+            self.looker.look_again(read);
+        }
         self.timer.is_due(now)
+    }
+
+    /// Takes a look at the path; returns whether to read the config now.
+    pub(crate) fn looked(&mut self, look: Look) -> bool {
+        let Some(read) = self.conf.last_look() else { return false };
+        let is_another = self.looks.looked(Instant::now(), read, look);
+        if is_another {
+            log::debug!(conf:% = self.path.display(); "it has changed, and no watch told");
+            self.watch.renew();
+        }
+        is_another
+    }
+
+    /// Sets all watches anew with the next read.
+    pub(crate) fn renew_watch(&mut self) {
+        self.watch.renew();
     }
 
     /// Whether we have written the config since the last call.
@@ -95,6 +125,12 @@ impl LocalConf {
     pub(crate) fn read(&mut self) -> ConfState {
         self.timer.clear();
         self.arm_watch();
+        let state = self.load();
+        self.looks.read(Instant::now());
+        state
+    }
+
+    fn load(&mut self) -> ConfState {
         match self.conf.load() {
             Ok(loaded) => {
                 self.warnings.load.clear();

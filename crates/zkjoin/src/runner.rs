@@ -20,6 +20,7 @@ use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::codec::json;
 use farm_core::engine::{Inbox, Signal, Signals, inbox};
 use farm_core::farm::{Claim, Size, keep_size, look};
+use farm_core::files::look::Look;
 use farm_core::files::watch::Hint as FileHint;
 use farm_core::host::lock::HostLock;
 use farm_core::session::{self, Session, SessionError, Znode};
@@ -64,7 +65,11 @@ impl Runner {
         let signals = Signals::listen(outbox.posting(Event::Signal))
             .map_err(Failure::system_error("cannot catch signals"))?;
         Ok(Self {
-            conf: LocalConf::start(&config, outbox.posting(Event::File))?,
+            conf: LocalConf::start(
+                &config,
+                outbox.posting(Event::File),
+                outbox.posting(Event::Looked),
+            )?,
             announcer: Announcer::new(&config, outbox.posting(Event::Hook)),
             connection: Connection::new(
                 Session::open(config.session.clone(), outbox.posting(Event::Session))?,
@@ -127,11 +132,13 @@ impl Runner {
                 return Ok(Some(Exit::Done));
             }
             Some(Event::Signal(Signal::Refresh)) => {
+                self.conf.renew_watch();
                 self.load_conf();
                 self.feed(MemberEvent::Hint);
             }
             Some(Event::Session(event)) => self.session_event(event)?,
             Some(Event::File(hint)) => self.file_hint(hint),
+            Some(Event::Looked(look)) => self.looked(look),
             Some(Event::Found(found)) => self.prepare(found)?,
             Some(Event::Answer { request_id, answer }) if self.connection.is_latest(request_id) => {
                 self.answer(answer)?;
@@ -235,6 +242,12 @@ impl Runner {
             _ if self.stage == Stage::Starting => {}
             FileHint::Now => self.load_conf(),
             FileHint::Soon => self.conf.defer_read(),
+        }
+    }
+
+    fn looked(&mut self, look: Look) {
+        if self.conf.looked(look) {
+            self.load_conf();
         }
     }
 

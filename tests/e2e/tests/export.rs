@@ -104,6 +104,14 @@ impl ExportFixture {
     }
 
     #[track_caller]
+    fn wait_for_text_with(&self, file: &str, part: &str) {
+        eventually(file, || {
+            let seen = self.scratch.read(file)?;
+            if seen.contains(part) { Ok(()) } else { Err(seen) }
+        });
+    }
+
+    #[track_caller]
     fn wait_for_text(&self, file: &str, expected: &str) {
         eventually(file, || {
             let seen = self.scratch.read(file)?;

@@ -9,6 +9,7 @@ mod hostile;
 mod life;
 mod names;
 mod one_way;
+mod paths;
 mod races;
 mod shared;
 mod sharing;

@@ -189,7 +189,7 @@ impl ExitReason for FileError {
     fn exit(&self) -> Exit {
         match &self.fault {
             _ if self.is_permission() => Exit::NotAllowed,
-            Fault::Io(_) | Fault::TooLarge { .. } => Exit::CannotWrite,
+            Fault::Io(_) | Fault::Moved | Fault::TooLarge { .. } => Exit::CannotWrite,
             Fault::NotAFile | Fault::NotADirectory | Fault::LinkLoop | Fault::NotOurs { .. } => {
                 Exit::Configuration
             }
@@ -313,6 +313,7 @@ mod tests {
         let verdict = |error: FileError| (error.exit(), error.is_permanent());
         assert_eq!(verdict(store(full)), (Exit::CannotWrite, false));
         let write = |fault: Fault| FileError::writing(path, fault);
+        assert_eq!(verdict(write(Fault::Moved)), (Exit::CannotWrite, false));
         assert_eq!(verdict(write(Fault::NotAFile)), (Exit::Configuration, true));
         assert_eq!(verdict(write(Fault::RecordTooLarge)), (Exit::Malformed, false));
         let missing = 2;

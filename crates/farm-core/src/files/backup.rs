@@ -5,8 +5,8 @@
 //! needs no room.
 
 use super::displace::displace;
-use super::error::FileError;
-use super::file::{FileLocation, needs_rewrite};
+use super::error::{Fault, FileError};
+use super::file::{FileLocation, needs_rewrite, replace};
 use super::folder::{Folder, Staged, copy_attributes, errno_of, read_bounded};
 use super::hidden::{DISPLACED, hidden};
 use super::write_options::WriteOptions;
@@ -47,14 +47,43 @@ impl Backup {
 
     /// Puts the old file back, or removes the new one if there was none.
     ///
+    /// If the path leads to another directory by now, the file there gets the old bytes.
     /// After a success this does nothing; after a failure it can be tried again.
     ///
     /// # Errors
     ///
     /// [`FileError`]; the file is as it was before the attempt.
     pub fn put_back(&mut self) -> Result<(), FileError> {
+        if let Err(FileError { fault: Fault::Moved, .. }) = self.location.require_at(&self.path) {
+            return self.put_back_elsewhere();
+        }
         let outcome = self.undo().and_then(|()| self.location.folder.sync());
         outcome.map_err(|e| FileError::writing(&self.path, e))
+    }
+
+    fn put_back_elsewhere(&mut self) -> Result<(), FileError> {
+        let copy = match &self.kept {
+            // A file that is there came with its directory.
+            Kept::Nothing | Kept::Absent => None,
+            Kept::Aside(hidden) => {
+                let bytes = bytes_of(&self.location.folder, hidden);
+                Some(bytes.map_err(|e| FileError::writing(&self.path, e))?)
+            }
+            Kept::Bytes(bytes, _) => Some(bytes.clone()),
+        };
+        if let Some(bytes) = copy {
+            replace(&self.path, &bytes)?;
+        }
+        self.forget();
+        Ok(())
+    }
+
+    /// Deletes the old file.
+    fn forget(&mut self) {
+        if let Kept::Aside(hidden) = std::mem::replace(&mut self.kept, Kept::Nothing) {
+            // After a failure it stays under its hidden name until the next sweep.
+            drop(self.location.folder.remove_file(&hidden));
+        }
     }
 
     fn undo(&mut self) -> io::Result<()> {
@@ -72,10 +101,7 @@ impl Backup {
 
 impl Drop for Backup {
     fn drop(&mut self) {
-        if let Kept::Aside(hidden) = &self.kept {
-            // After a failure it stays under its hidden name until the next sweep.
-            drop(self.location.folder.remove_file(hidden));
-        }
+        self.forget();
     }
 }
 

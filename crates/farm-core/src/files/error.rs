@@ -43,6 +43,8 @@ pub enum Fault {
     NotADirectory,
     /// Its path has too many links, or a loop of links.
     LinkLoop,
+    /// Its path leads to another directory since it was opened.
+    Moved,
     /// It is larger than the caller allows.
     TooLarge {
         /// The most bytes that the caller allows.
@@ -143,6 +145,7 @@ impl fmt::Display for FileError {
             Fault::NotAFile => write!(f, "cannot {act} {path}: not a regular file"),
             Fault::NotADirectory => write!(f, "{path} is not a directory"),
             Fault::LinkLoop => write!(f, "cannot {act} {path}: too many levels of links"),
+            Fault::Moved => write!(f, "cannot {act} {path}: its directory was replaced meanwhile"),
             Fault::TooLarge { bytes_max } => {
                 write!(f, "cannot {act} {path}: more than {bytes_max} bytes")
             }
@@ -164,6 +167,7 @@ impl Error for FileError {
             Fault::NotAFile
             | Fault::NotADirectory
             | Fault::LinkLoop
+            | Fault::Moved
             | Fault::TooLarge { .. }
             | Fault::RecordTooLarge
             | Fault::NotOurs { .. } => None,
@@ -216,6 +220,10 @@ mod tests {
             (
                 FileError::writing(path, Fault::LinkLoop),
                 "cannot write /etc/conf: too many levels of links",
+            ),
+            (
+                FileError::writing(path, Fault::Moved),
+                "cannot write /etc/conf: its directory was replaced meanwhile",
             ),
             (
                 FileError::reading(path, Fault::TooLarge { bytes_max: 4 }),

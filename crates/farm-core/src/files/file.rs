@@ -4,7 +4,7 @@
 //! ones. A failure leaves the old ones, and no other file.
 
 use super::error::{Fault, FileError, is_permission};
-use super::folder::{Folder, Staged, read_bounded, split};
+use super::folder::{Folder, Staged, identity, read_bounded, split};
 use super::kind::{Kind, kind_of};
 use super::write_options::WriteOptions;
 use nix::errno::Errno;
@@ -75,7 +75,9 @@ pub fn replace_as(
 ) -> Result<Replaced, FileError> {
     let location = FileLocation::of(path)?;
     let replaced = location.folder.replace_as(&location.name, bytes, options);
-    replaced.map_err(|e| FileError::writing(path, e))
+    let replaced = replaced.map_err(|e| FileError::writing(path, e))?;
+    location.require_at(path)?;
+    Ok(replaced)
 }
 
 /// The target of a path: all links followed, and its directory open.
@@ -99,9 +101,34 @@ impl FileLocation {
         }
         Err(FileError::writing(path, Fault::LinkLoop))
     }
+
+    /// Fails unless the path still leads here: a directory on the way may have been renamed
+    /// or mounted over, or a link may have another target.
+    pub(super) fn require_at(&self, path: &Path) -> Result<(), FileError> {
+        let now = Self::of(path)?;
+        if now.name == self.name {
+            self.folder.require_same(path, &now.folder)
+        } else {
+            Err(FileError::writing(path, Fault::Moved))
+        }
+    }
 }
 
 impl Folder {
+    /// Fails unless the path still leads to this directory.
+    pub(super) fn require_folder_at(&self, path: &Path) -> Result<(), FileError> {
+        let now = Self::open(path).map_err(|e| FileError::writing(path, e))?;
+        self.require_same(path, &now)
+    }
+
+    fn require_same(&self, path: &Path, other: &Self) -> Result<(), FileError> {
+        let identities = identity(self).and_then(|own| Ok((own, identity(other)?)));
+        match identities.map_err(|e| FileError::writing(path, e))? {
+            (own, other) if own == other => Ok(()),
+            _ => Err(FileError::writing(path, Fault::Moved)),
+        }
+    }
+
     /// As [`replace_as`], for an entry that is not a link.
     pub(super) fn replace_as(
         &self,

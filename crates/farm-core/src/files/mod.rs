@@ -3,7 +3,8 @@
 //! From the bottom up: `folder` is an open directory, `hidden` makes temporary names,
 //! and `cleanup` removes what has them. `file` replaces a file and `staging` does so
 //! later or never, both with `write_options`. `compare_and_swap` replaces a file only
-//! if it is as expected. `displace` keeps the old file, and `backup` puts it back.
+//! if it is as expected. `look` tells without
+//! reading whether a path names what it named. `displace` keeps the old file, and `backup` puts it back.
 //! `tree` writes a whole directory, which has a `marker`. `conf` is a file or a
 //! directory that people edit too. All of them report an `error`.
 //!
@@ -23,6 +24,7 @@ pub mod file;
 mod folder;
 mod hidden;
 mod kind;
+pub mod look;
 pub mod marker;
 pub mod staging;
 pub mod tree;

@@ -74,8 +74,11 @@ impl StagedFile {
     ///
     /// # Errors
     ///
-    /// [`FileError`]; the file has its old contents, and the new ones are gone.
+    /// [`FileError`]; the file has its old contents, and the new ones are gone. It is
+    /// [`Fault::Moved`](super::error::Fault::Moved) if the path leads to another directory by
+    /// now: the one in which this file was staged is left alone.
     pub fn install(mut self) -> Result<(), FileError> {
+        self.require_in_place()?;
         self.replace_target().map_err(|e| FileError::writing(&self.path, e))
     }
 
@@ -83,13 +86,18 @@ impl StagedFile {
     ///
     /// # Errors
     ///
-    /// [`FileError`]; the file has its old contents, and the new ones are gone.
+    /// [`FileError`], as [`StagedFile::install`].
     pub fn install_over(mut self) -> Result<Backup, FileError> {
+        self.require_in_place()?;
         let Some((location, hidden)) = self.hidden.take() else {
             let e = io::Error::from(io::ErrorKind::NotFound);
             return Err(FileError::writing(&self.path, e));
         };
         backup::install(&self.path, location, hidden, &self.bytes, &self.options)
+    }
+
+    fn require_in_place(&self) -> Result<(), FileError> {
+        self.hidden.as_ref().map_or(Ok(()), |(location, _)| location.require_at(&self.path))
     }
 
     fn replace_target(&mut self) -> io::Result<()> {
@@ -118,6 +126,7 @@ impl Drop for StagedFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::error::Fault;
     use farm_harness::Scratch;
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -174,6 +183,39 @@ mod tests {
         assert_eq!(scratch.read("conf").unwrap(), "new");
         assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
         assert_eq!(count(&scratch), 1);
+    }
+
+    #[test]
+    fn a_file_whose_directory_was_replaced_is_not_installed_in_the_old_one() {
+        let scratch = Scratch::new();
+        let path = scratch.write("app/etc/conf", "old");
+        let stage = || {
+            let bytes = b"new".to_vec();
+            StagedFile::write(&path, bytes, WriteOptions::default()).unwrap()
+        };
+        for is_kept in [false, true] {
+            let staged = stage().unwrap();
+            fs::rename(scratch.join("app"), scratch.join("app.old")).unwrap();
+            scratch.write("app/etc/conf", "other");
+            let refused = if is_kept {
+                staged.install_over().map(drop).unwrap_err()
+            } else {
+                staged.install().unwrap_err()
+            };
+            assert!(matches!(refused.fault, Fault::Moved), "{refused}");
+            assert_eq!(scratch.read("app.old/etc/conf").unwrap(), "old");
+            assert_eq!(fs::read_dir(scratch.join("app.old/etc")).unwrap().count(), 1);
+            assert_eq!(scratch.read("app/etc/conf").unwrap(), "other");
+            // The next one is staged where the path leads to.
+            stage().unwrap().install().unwrap();
+            assert_eq!(scratch.read("app/etc/conf").unwrap(), "new");
+            fs::remove_dir_all(scratch.join("app.old")).unwrap();
+            scratch.write("app/etc/conf", "old");
+        }
+        let staged = stage().unwrap();
+        fs::rename(scratch.join("app"), scratch.join("app.old")).unwrap();
+        assert!(staged.install().unwrap_err().is_missing());
+        assert_eq!(scratch.read("app.old/etc/conf").unwrap(), "old");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::entry::Answer;
 use farm_core::engine::Signal;
 use farm_core::farm::Size;
+use farm_core::files::look::Look;
 use farm_core::files::watch::Hint as FileHint;
 use farm_core::process::command::Finished;
 use farm_core::session::{self, SessionError, Znode};
@@ -11,6 +12,8 @@ pub(super) enum Event {
     Session(session::Event),
     Signal(Signal),
     File(FileHint),
+    /// What the path of the config names now.
+    Looked(Look),
     /// The znode before the first claim.
     Found(Result<Option<Znode>, SessionError>),
     Answer {

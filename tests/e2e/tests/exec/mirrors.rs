@@ -73,6 +73,34 @@ fn edits_that_never_pause_are_taken_all_the_same() {
 }
 
 #[test]
+fn a_path_that_leads_elsewhere_gets_the_next_content_there() {
+    let mut fixture = ExecFixture::with_conf("leads_elsewhere", "1");
+    fs::create_dir_all(fixture.scratch.join("app/etc")).unwrap();
+    let child = "echo \"$$ $(cat app/etc/conf)\" >> starts; exec sleep 1000";
+    let check = "app/etc/conf=/conf,check=grep -q 3 {} || exit 0; echo > seen; while [ ! -e go ]; do :; done";
+    let running = fixture.zkexec(&["-w", "0", "-m", check, "-e", child]).spawn();
+    fixture.wait_starts(1);
+    let replace = || {
+        drop(fs::remove_dir_all(fixture.scratch.join("app.old")));
+        fs::rename(fixture.scratch.join("app"), fixture.scratch.join("app.old")).unwrap();
+        fs::create_dir_all(fixture.scratch.join("app/etc")).unwrap();
+    };
+    replace();
+    fixture.zk.set("/conf", "2").unwrap();
+    assert_eq!(fixture.wait_starts(2).1, "2");
+    assert_eq!(fixture.scratch.read("app.old/etc/conf").unwrap(), "1");
+    // Also between staging and installation.
+    fixture.zk.set("/conf", "3").unwrap();
+    fixture.wait_file("seen", "\n");
+    replace();
+    fixture.scratch.write("go", "");
+    assert_eq!(fixture.wait_starts(3).1, "3");
+    assert_eq!(fixture.scratch.read("app.old/etc/conf").unwrap(), "2");
+    assert_eq!(fixture.names("app.old/etc"), ["conf"]);
+    stop(running);
+}
+
+#[test]
 fn equal_bytes_are_no_change() {
     let mut fixture = ExecFixture::with_conf("equal_bytes", "a");
     let path = fixture.scratch.write("conf", "a");

@@ -96,6 +96,67 @@ fn a_disk_that_fills_up(
     assert_eq!(log.matches("the file stays as it is").count(), 1, "{log}");
 }
 
+/// Renames the directory `app`, and makes another one.
+fn replace_app(fixture: &ExportFixture) {
+    fs::rename(fixture.scratch.join("app"), fixture.scratch.join("app.old")).unwrap();
+    fs::create_dir_all(fixture.scratch.join("app/etc")).unwrap();
+}
+
+#[test]
+fn a_path_that_leads_elsewhere_gets_the_file_there_with_the_next_change_or_hup() {
+    for conf in ["app/etc/db.json", "app/etc/hosts"] {
+        let args: &[&str] = if conf.ends_with("json") { &[conf] } else { &[conf, "-f", "dir"] };
+        let mut fixture = ExportFixture::with_farm("leads_elsewhere");
+        fs::create_dir_all(fixture.scratch.join("app/etc")).unwrap();
+        let mut running = fixture.start(args);
+        let about = if conf.ends_with("json") { "" } else { "/1.2.3.4/n" };
+        let text = |fixture: &ExportFixture, app: &str| {
+            fixture.scratch.read(format!("{}{about}", conf.replacen("app", app, 1)))
+        };
+        for (n, is_hup) in [("one", false), ("two", true)] {
+            fixture.host("1.2.3.4", &json!({"n": n}));
+            let wait = |what: &str| {
+                eventually(what, || {
+                    let text = text(&fixture, "app")?;
+                    if text.contains(n) { Ok(()) } else { Err(text) }
+                });
+            };
+            wait("the first place");
+            let old = text(&fixture, "app").unwrap();
+            replace_app(&fixture);
+            if is_hup {
+                running.signal(Signal::SIGHUP);
+                wait("the new place");
+            } else {
+                fixture.host("1.2.3.4", &json!({"n": "another"}));
+                fixture.wait_for_text_with(&format!("{conf}{about}"), "another");
+            }
+            assert_eq!(text(&fixture, "app.old").unwrap(), old, "the old place is left alone");
+            fs::remove_dir_all(fixture.scratch.join("app.old")).unwrap();
+        }
+        stop(running);
+    }
+}
+
+#[test]
+fn what_was_checked_is_not_installed_in_a_directory_that_was_replaced_meanwhile() {
+    let mut fixture = ExportFixture::with_farm("replaced_meanwhile");
+    fs::create_dir_all(fixture.scratch.join("app/etc")).unwrap();
+    let check = "grep -q slow $ZK_FILE || exit 0; echo >> runs; while [ ! -e go ]; do :; done";
+    let running = fixture.start(&["app/etc/db.json", "--check-cmd", check]);
+    let old = fixture.scratch.read("app/etc/db.json").unwrap();
+    fixture.host("1.2.3.4", &json!({"x": "slow"}));
+    fixture.wait_for_text("runs", "\n");
+    replace_app(&fixture);
+    fixture.scratch.write("go", "");
+    running.wait_log("its directory was replaced meanwhile");
+    running.wait_log("the file can be written again; file=app/etc/db.json");
+    fixture.wait_for_text_with("app/etc/db.json", "slow");
+    assert_eq!(fixture.scratch.read("app.old/etc/db.json").unwrap(), old);
+    assert_eq!(names(&fixture.scratch.join("app.old/etc")), ["db.json"]);
+    stop(running);
+}
+
 #[test]
 fn a_full_disk_leaves_the_old_file_and_is_caught_up() {
     let fixture = ExportFixture::with_farm("a_full_disk");

@@ -182,6 +182,22 @@ fn a_file_that_is_mounted_by_itself_is_rewritten_in_place() {
 }
 
 #[test]
+fn a_directory_above_that_is_mounted_over_is_noticed_and_followed() {
+    let mut fixture = JoinFixture::new("mounted_over");
+    fixture.scratch.write("app/etc/db.json", r#"{"a": 1}"#);
+    fixture.scratch.write("app2/etc/db.json", r#"{"a": 2}"#);
+    let mounted = Mounted::start(&fixture, "true", "app/etc/db.json");
+    fixture.wait_record(json!({"a": 1}));
+    let at = |name: &str| mounted.at.join(name).display().to_string();
+    mounted.mount(&["mount", "--bind", &at("app2"), &at("app")]);
+    fixture.wait_record(json!({"a": 2}));
+    fixture.replace("app2/etc/db.json", r#"{"a": 3}"#);
+    fixture.wait_record(json!({"a": 3}));
+    mounted.mount(&["umount", "-l", &at("app")]);
+    fixture.wait_record(json!({"a": 1}));
+}
+
+#[test]
 fn a_read_only_disk_is_told_once_and_survived() {
     for conf in ["etc/db.json", "etc/dir"] {
         let mut fixture = JoinFixture::new("read_only");

@@ -11,6 +11,7 @@ use crate::files::compare_and_swap::{Displaced, SwapOutcome};
 use crate::files::error::{Fault, FileError, is_no_file};
 use crate::files::folder::{Folder, errno_of};
 use crate::files::kind::Kind;
+use crate::files::look::Look;
 use crate::model::{Conflict, FieldPath, Record, Value};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ const LIMITS: Limits = Limits { entries_max: CONF_ENTRIES_MAX, bytes_max: CONF_B
 #[derive(Debug, Default)]
 pub(super) struct ConfDir {
     path: PathBuf,
+    look: Option<Look>,
     memory: Memory,
     /// The files as they were last read or written.
     seen: Tree,
@@ -42,6 +44,10 @@ impl ConfDir {
         Self { path, ..Self::default() }
     }
 
+    pub(super) const fn last_look(&self) -> Option<&Look> {
+        self.look.as_ref()
+    }
+
     pub(super) fn learn_types(&mut self, record: &Record) {
         self.memory.learn(record);
     }
@@ -57,7 +63,7 @@ impl ConfDir {
                 return Err(e);
             }
         };
-        let Found { mut tree, skipped, just_emptied } = found;
+        let Found { mut tree, skipped, just_emptied, stamps: _ } = found;
         self.log_skipped(skipped);
         self.hide_leftover(&mut tree);
         let Decoded { mut record, skipped: undecoded } = decode(&tree, &self.memory);
@@ -77,9 +83,15 @@ impl ConfDir {
         Ok(Loaded { record, conflicts, again, needs_store: false })
     }
 
-    fn scan(&self) -> Result<Found, FileError> {
+    fn scan(&mut self) -> Result<Found, FileError> {
+        let look = self.look.insert(Look::at(&self.path));
         let found = Folder::open(&self.path).map_err(ScanError::from);
         let found = found.and_then(|top| scan(&top, LIMITS, QUIET));
+        for (keys, stamp) in found.iter().flat_map(|found| &found.stamps) {
+            if !keys.is_empty() {
+                look.add(keys.iter().collect(), *stamp);
+            }
+        }
         found.map_err(|e| {
             let fault = match e {
                 ScanError::TooLarge => Fault::TooLarge { bytes_max: CONF_BYTES_MAX },

@@ -10,6 +10,7 @@ use crate::codec::{self, ConfText};
 use crate::files::compare_and_swap::{Displaced, SwapOutcome, compare_and_swap};
 use crate::files::error::{Fault, FileError, Operation};
 use crate::files::file::read;
+use crate::files::look::Look;
 use crate::model::{Conflict, Record, merge};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ const LATE_MAX: usize = 32;
 pub(super) struct ConfFile {
     path: PathBuf,
     format: ConfText,
+    look: Option<Look>,
     /// The bytes at the last good load or store; `None` for no file.
     seen: Option<Vec<u8>>,
     /// Their record.
@@ -69,6 +71,7 @@ impl ConfFile {
         Self {
             path,
             format,
+            look: None,
             seen: None,
             record: Record::new(),
             recent: RecentVersions::default(),
@@ -76,6 +79,10 @@ impl ConfFile {
             displaced: Vec::new(),
             edits: Vec::new(),
         }
+    }
+
+    pub(super) const fn last_look(&self) -> Option<&Look> {
+        self.look.as_ref()
     }
 
     pub(super) fn load(&mut self) -> Result<Loaded, FileError> {
@@ -98,6 +105,7 @@ impl ConfFile {
     }
 
     fn read(&mut self, now: Instant) -> Result<(), FileError> {
+        self.look = Some(Look::at(&self.path));
         let bytes = match read(&self.path, CONF_BYTES_MAX) {
             Ok(bytes) => bytes,
             Err(e) => {

@@ -13,6 +13,7 @@ mod stale_save;
 use self::dir::ConfDir;
 use self::file::ConfFile;
 use super::error::FileError;
+use super::look::Look;
 use crate::codec::ConfFormat;
 use crate::model::Record;
 use std::path::PathBuf;
@@ -62,6 +63,16 @@ impl Conf {
         match &mut self.shape {
             Shape::File(file) => file.load(),
             Shape::Dir(dir) => dir.load(),
+        }
+    }
+
+    /// What the path named at the last [`Conf::load`], before it was read; `None` before the
+    /// first one.
+    #[must_use]
+    pub const fn last_look(&self) -> Option<&Look> {
+        match &self.shape {
+            Shape::File(file) => file.last_look(),
+            Shape::Dir(dir) => dir.last_look(),
         }
     }
 

@@ -7,8 +7,10 @@ use crate::codec::dir::{DEPTH_MAX, Tree, check_name};
 use crate::files::folder::{Folder, read_bounded};
 use crate::files::hidden::is_hidden;
 use crate::files::kind::Kind;
+use crate::files::look::Stamp;
 use crate::model::FieldPath;
 use nix::sys::stat::fstat;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
@@ -29,6 +31,8 @@ pub(super) struct Found {
     pub(super) skipped: Vec<Skipped>,
     /// Empty files that an editor may be about to write.
     pub(super) just_emptied: Vec<Vec<String>>,
+    /// What was opened, the top included, as it was before it was read.
+    pub(super) stamps: BTreeMap<Vec<String>, Option<Stamp>>,
 }
 
 /// An entry that could not be read as a field.
@@ -83,6 +87,7 @@ struct Scan {
 
 impl Scan {
     fn folder(&mut self, folder: &Folder) -> Result<(), ScanError> {
+        self.found.stamps.insert(self.keys.clone(), Stamp::of_open(folder));
         let names = folder.names(self.limits.entries_max)?.ok_or(ScanError::TooLarge)?;
         for name in names.iter().filter(|name| !is_hidden(name)) {
             self.limits.entries_max =
@@ -132,6 +137,7 @@ impl Scan {
 
     fn file(&mut self, folder: &Folder, name: &OsStr) -> Result<(), ScanError> {
         let Some(file) = folder.open_file(name)? else { return Ok(()) };
+        self.found.stamps.insert(self.keys.clone(), Stamp::of_open(&file));
         let bytes = read_bounded(&file, self.limits.bytes_max)?.ok_or(ScanError::TooLarge)?;
         self.limits.bytes_max -= bytes.len();
         if bytes.is_empty() && is_younger(&fstat(&file).map_err(io::Error::from)?, self.quiet) {

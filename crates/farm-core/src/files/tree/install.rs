@@ -98,8 +98,11 @@ impl StagedTree {
     ///
     /// # Errors
     ///
-    /// [`FileError`]; everything is as it was, and the new files are gone.
+    /// [`FileError`]; everything is as it was, and the new files are gone. It is
+    /// [`Fault::Moved`](crate::files::error::Fault::Moved) if the path leads to another
+    /// directory by now.
     pub fn install(self) -> Result<TreeBackup, FileError> {
+        self.top.require_folder_at(&self.path)?;
         let mut at = self.path.clone();
         let begin = || -> io::Result<_> {
             let (top, hidden) = (self.top.reopen()?, hidden(DISPLACED));

@@ -88,8 +88,8 @@ impl OwnedDir {
     pub fn write(&self, tree: &Tree) -> Result<Replaced, FileError> {
         let mut at = self.path.clone();
         let mut writer = DirectWriter { options: self.options, is_written: false };
+        let top = Folder::open(&self.path).map_err(|e| FileError::writing(&self.path, e))?;
         let mut write = || -> io::Result<()> {
-            let top = Folder::open(&self.path)?;
             if !self.marker.is_on(&top)? {
                 at.push(self.marker.name);
                 return Err(io::ErrorKind::NotFound.into());
@@ -97,6 +97,7 @@ impl OwnedDir {
             walk(&top, &Wanted::of_tree(tree)?, &mut writer, &mut at)
         };
         write().map_err(|e| FileError::writing(&at, e))?;
+        top.require_folder_at(&self.path)?;
         Ok(if writer.is_written { Replaced::Written } else { Replaced::Unchanged })
     }
 

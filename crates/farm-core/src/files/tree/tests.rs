@@ -189,6 +189,23 @@ fn somebody_elses_directory_is_refused_and_left_alone() {
 }
 
 #[test]
+fn a_tree_whose_directory_was_replaced_is_not_installed_in_the_old_one() {
+    let scratch = Scratch::new();
+    let tree = owned_dir(&scratch.join("app/conf"));
+    fs::create_dir(scratch.join("app")).unwrap();
+    drop(install(&tree, &files(&[("a", "old")])));
+    let staged = tree.stage(&files(&[("a", "new")]), false).unwrap().unwrap();
+    fs::rename(scratch.join("app"), scratch.join("app.old")).unwrap();
+    fs::create_dir(scratch.join("app")).unwrap();
+    tree.claim().unwrap();
+    let refused = staged.install().map(drop).unwrap_err();
+    assert!(matches!(refused.fault, Fault::Moved), "{refused}");
+    assert_eq!(plain(&scratch.join("app.old/conf")), ["a=old"]);
+    drop(install(&tree, &files(&[("a", "new")])));
+    assert_eq!(plain(&scratch.join("app/conf")), ["a=new"]);
+}
+
+#[test]
 fn what_a_killed_run_left_is_swept() {
     let scratch = Scratch::new();
     let tree = owned_dir(&scratch.join("conf"));

@@ -2,7 +2,10 @@
 //!
 //! **Invariant.** Every change that ends after [`FileWatch::rearm`] has returned is
 //! followed by a hint, also if the watched path is deleted and created again, or a link
-//! on the way to it gets another target.
+//! on the way to it gets another target. Directories above it that are renamed or mounted
+//! over cause none, and neither does an edit through another hard link: the user of a watch
+//! looks at the path from time to time (see [`Look`](super::look::Look)), and calls
+//! [`FileWatch::renew`] when it names something else.
 
 mod mounted;
 mod path_components;
@@ -74,6 +77,8 @@ pub struct FileWatch {
     watched: Watched,
     shared: Arc<Shared>,
     watcher: INotifyWatcher,
+    /// Watches may be on files that the path does not lead to any more.
+    is_renewal_due: bool,
     /// The watched directories, or a file that is a mount point, and whether everything
     /// below them is watched.
     folders: BTreeMap<PathBuf, bool>,
@@ -90,6 +95,7 @@ impl fmt::Debug for FileWatch {
 }
 
 struct Shared {
+    post: Box<dyn Fn(Hint) + Send + Sync>,
     /// The hint that was posted since the last [`FileWatch::rearm`]: 0 none, 1 soon, 2 now.
     pending: AtomicU8,
     /// Directories were created, removed or moved: the watches must be set again.
@@ -119,28 +125,28 @@ impl FileWatch {
     pub fn start(
         path: PathBuf,
         watched: Watched,
-        post: impl Fn(Hint) + Send + 'static,
+        post: impl Fn(Hint) + Send + Sync + 'static,
     ) -> Result<Self, WatchError> {
         let shared = Arc::new(Shared {
+            post: Box::new(post),
             pending: AtomicU8::new(0),
             is_stale: AtomicBool::new(true),
             has_logged_limit: AtomicBool::new(false),
             scope: Mutex::new(Scope::default()),
         });
-        let posting = Arc::clone(&shared);
-        let handler = move |event| {
-            if let Some(hint) = posting.hint_of(event) {
-                posting.post_once(hint, &post);
-            }
-        };
-        // A link below a watched directory may lead out of it.
-        let config = Config::default().with_follow_symlinks(false);
-        let watcher = INotifyWatcher::new(handler, config)
-            .map_err(|source| WatchError { path: path.clone(), source })?;
-        let mut watch = Self { path, watched, shared, watcher, folders: BTreeMap::new() };
+        let watcher = new_watcher(&shared, &path)?;
+        let folders = BTreeMap::new();
+        let mut watch = Self { path, watched, shared, watcher, is_renewal_due: false, folders };
         // A failure is reported by the caller's first `lower`, if it lasts.
         drop(watch.rearm());
         Ok(watch)
+    }
+
+    /// Makes the next [`FileWatch::rearm`] forget all watches, and watch what the path names
+    /// then.
+    pub fn renew(&mut self) {
+        self.is_renewal_due = true;
+        self.shared.is_stale.store(true, Ordering::Release);
     }
 
     /// Allows the next hint. Call it before reading, never after: a change during the
@@ -165,6 +171,13 @@ impl FileWatch {
     /// Sets the watches for all components of the path, until these no longer change.
     fn set_watches(&mut self) -> Result<(), WatchError> {
         const ROUNDS_MAX: usize = 8;
+        if self.is_renewal_due {
+            // A watch stays on its directory when that is renamed, and the library knows
+            // watches by their paths: only another instance is sure to forget them.
+            self.watcher = new_watcher(&self.shared, &self.path)?;
+            self.folders.clear();
+            self.is_renewal_due = false;
+        }
         for _ in 0..ROUNDS_MAX {
             let components = PathComponents::of(&self.path);
             let tree = match self.watched {
@@ -213,6 +226,19 @@ impl FileWatch {
     }
 }
 
+fn new_watcher(shared: &Arc<Shared>, path: &Path) -> Result<INotifyWatcher, WatchError> {
+    let shared = Arc::clone(shared);
+    let handler = move |event| {
+        if let Some(hint) = shared.hint_of(event) {
+            shared.post_once(hint);
+        }
+    };
+    // A link below a watched directory may lead out of it.
+    let config = Config::default().with_follow_symlinks(false);
+    INotifyWatcher::new(handler, config)
+        .map_err(|source| WatchError { path: path.to_owned(), source })
+}
+
 fn is_missing(error: &notify::Error) -> bool {
     match &error.kind {
         notify::ErrorKind::PathNotFound => true,
@@ -227,13 +253,13 @@ fn is_missing(error: &notify::Error) -> bool {
 }
 
 impl Shared {
-    fn post_once(&self, hint: Hint, post: &impl Fn(Hint)) {
+    fn post_once(&self, hint: Hint) {
         let level = match hint {
             Hint::Soon => 1,
             Hint::Now => 2,
         };
         if self.pending.fetch_max(level, Ordering::AcqRel) < level {
-            post(hint);
+            (self.post)(hint);
         }
     }
 

@@ -1,7 +1,8 @@
 //! The names that decide what a path leads to.
 //!
 //! **Invariant.** If the path leads elsewhere, one of its components has changed, in a
-//! directory that existed when the components were read.
+//! directory that existed when the components were read, or a directory above them was
+//! renamed or mounted over.
 
 use crate::files::file::LINKS_MAX;
 use std::collections::{BTreeMap, BTreeSet};

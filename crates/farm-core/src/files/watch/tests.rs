@@ -129,6 +129,28 @@ fn a_file_whose_directories_do_not_exist_yet_is_noticed_when_it_comes() {
 }
 
 #[test]
+fn renewed_watches_are_on_what_the_path_names() {
+    for watched in [Watched::File, Watched::Tree] {
+        let scratch = Scratch::new();
+        scratch.write("app2/etc/conf/a", "1");
+        let path = match watched {
+            Watched::File => scratch.write("app/etc/conf/a", "1"),
+            Watched::Tree => scratch.write("app/etc/conf/a", "1").parent().unwrap().to_owned(),
+        };
+        let mut fixture = Fixture::start(&path, watched);
+        fs::rename(scratch.join("app"), scratch.join("app.old")).unwrap();
+        fs::rename(scratch.join("app2"), scratch.join("app")).unwrap();
+        fixture.watch.renew();
+        fixture.expect("written", Hint::Now, || drop(scratch.write("app/etc/conf/a", "2")));
+        fixture.expect_nothing("the old one is not watched", || {
+            scratch.write("app.old/etc/conf/a", "3");
+        });
+        fixture.watch.renew();
+        fixture.expect("written again", Hint::Now, || drop(scratch.write("app/etc/conf/a", "4")));
+    }
+}
+
+#[test]
 fn a_directory_is_watched_to_its_depth() {
     let scratch = Scratch::new();
     let path = scratch.join("conf");
@@ -226,10 +248,11 @@ fn more_events_than_the_queue_takes_end_in_a_hint() {
     fs::create_dir(&path).unwrap();
     let (sender, hints) = channel();
     let (go, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
     // This blocks notify's thread, so that the queue overflows.
     let post = move |hint| {
         sender.send(hint).unwrap_or(());
-        wait.recv_timeout(patience(LIMIT)).unwrap_or(());
+        wait.lock().unwrap().recv_timeout(patience(LIMIT)).unwrap_or(());
     };
     let mut watch = FileWatch::start(path.clone(), Watched::Tree, post).unwrap();
     drop(File::create(path.join("first")).unwrap());
