@@ -1,7 +1,8 @@
 //! The log and the error messages on stderr.
 //!
 //! **Invariant.** Each record is one line, whatever foreign text it contains. The
-//! ZooKeeper library's own records are never logged: it prints session passwords.
+//! libraries' own records are never logged: ZooKeeper's prints session passwords, and
+//! notify's warns of what we handle.
 
 use super::stderr_queue::StderrQueue;
 use crate::engine::{log_text, printable, variable};
@@ -13,8 +14,8 @@ use std::io::{self, IsTerminal, Write as _};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// These libraries never log; the session layer logs what matters about them.
-const SILENCED: [&str; 3] = ["mio", "mio_extras", "zookeeper"];
+/// These libraries never log; the layers that use them log what matters.
+const SILENCED: [&str; 4] = ["mio", "mio_extras", "notify", "zookeeper"];
 
 /// How long the end of a process waits for a reader of stderr.
 const FLUSH_MOST: Duration = Duration::from_millis(250);
@@ -172,15 +173,17 @@ mod tests {
     }
 
     #[test]
-    fn the_library_that_prints_passwords_never_logs_whatever_the_filter_says() {
+    fn libraries_never_log_whatever_the_filter_says() {
         let mut builder = Builder::new();
-        builder.parse_filters("trace,zookeeper=trace,zookeeper::io=trace,mio::poll=trace");
+        builder.parse_filters("trace,zookeeper=trace,zookeeper::io=trace,notify::inotify=trace");
         let logger = FilteredLogger(builder.build());
         let is_logged = |target: &str| {
             let metadata = Metadata::builder().level(Level::Error).target(target).build();
             logger.enabled(&metadata)
         };
-        for target in ["zookeeper", "zookeeper::io", "mio::poll", "mio_extras::timer"] {
+        for target in
+            ["zookeeper", "zookeeper::io", "mio::poll", "mio_extras::timer", "notify::inotify"]
+        {
             assert!(!is_logged(target), "{target}");
         }
         for target in ["zkctl", "farm_core::session", "zookeeper_like"] {

@@ -105,3 +105,24 @@ fn an_edit_through_another_hard_link_is_noticed() {
         }
     }
 }
+
+#[test]
+fn a_directory_that_is_deleted_and_made_again_is_followed_without_a_word_of_the_library() {
+    let mut fixture = JoinFixture::new("made_again");
+    fixture.dir(&[("a", "1"), ("o/b", "1")]);
+    let running = fixture.join("conf", &["--no-hostname"]);
+    let path = fixture.scratch.join("conf");
+    for round in 0..20 {
+        fs::remove_dir_all(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let value = format!("round {round}");
+        fixture.scratch.write("conf/a", &value);
+        fixture.scratch.write("conf/o/b", &value);
+        let wanted = json!({"a": value, "o": {"b": value}});
+        wait_within(&mut fixture, REPORTED, &value, &wanted);
+    }
+    let log = running.stderr();
+    let mut warnings = log.lines().filter(|line| line.contains(" WARN "));
+    // A look in between may have found the directory missing.
+    assert_eq!(warnings.find(|line| !line.contains("there is no config")), None, "{log}");
+}
