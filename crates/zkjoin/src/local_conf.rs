@@ -64,7 +64,7 @@ impl LocalConf {
             .map_err(Failure::system_error("no watch"))?;
         Ok(Self {
             path: config.conf.clone(),
-            conf: Conf::new(config.conf.clone(), config.format),
+            conf: Conf::new(config.conf.clone(), config.format).settling(config.quiet),
             timer: ConfTimer::new(config.quiet),
             looks: LookTimer::new(config.quiet),
             looker: Looker::start(post_look).map_err(Failure::system_error("no thread"))?,
@@ -173,7 +173,12 @@ impl LocalConf {
                 self.overtaken += 1;
                 MemberEvent::Conf(self.read())
             }
-            Ok(stored) => {
+            // The timer is set to the time at which the config has settled.
+            Ok(Stored::Unsettled { is_written }) => {
+                self.is_written |= is_written;
+                MemberEvent::StoreFailed
+            }
+            Ok(stored @ (Stored::Written | Stored::Unchanged)) => {
                 self.warnings.store.clear();
                 if stored == Stored::Written {
                     self.wrote();
@@ -194,7 +199,7 @@ impl LocalConf {
         match self.conf.store(record) {
             Ok(Stored::Written) => self.wrote(),
             // The other writer's save causes a hint.
-            Ok(Stored::Unchanged | Stored::Overtaken) => {}
+            Ok(Stored::Unchanged | Stored::Overtaken | Stored::Unsettled { .. }) => {}
             Err(error) => {
                 self.cannot_write(&error);
                 self.timer.read_within(Instant::now(), CATCH_UP_INTERVAL);

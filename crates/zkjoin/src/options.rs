@@ -72,7 +72,8 @@ pub struct Args {
     #[arg(long)]
     no_size: bool,
 
-    /// If a writer keeps CONF open, read CONF once it has not been written for DUR
+    /// If a writer keeps CONF open, read CONF once it has not been written for DUR; a file
+    /// that appears in a directory, or vanishes from it, counts after the same time
     #[arg(long, value_name = "DUR", default_value = "50ms", value_parser = parse_duration)]
     settle: Duration,
 
@@ -97,7 +98,8 @@ pub(crate) struct Config {
     pub(crate) keeps_size: bool,
     /// The changed-command.
     pub(crate) hook: Option<TimedCommand>,
-    /// How long a writer that keeps CONF open must pause before CONF is read.
+    /// How long a writer that keeps CONF open must pause before CONF is read, and how long a
+    /// directory must be quiet before a new or missing file counts.
     pub(crate) quiet: Duration,
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the steps that tests share fail as tests do")]
 
+mod editors;
 mod files;
 pub(crate) mod fixture;
 mod hooks;

@@ -51,13 +51,24 @@ pub enum Refusal {
     /// The name is [`RESERVED_KEY`].
     #[error("the name is reserved")]
     Reserved,
+    /// The name is one of [`is_left_by_editors`].
+    #[error("editors leave files with such names behind")]
+    Editor,
+}
+
+/// Whether a name is that of a file which editors create beside the one that they save:
+/// `*~`, `#*#` or vim's `4913`. In a config that people edit, it is no field.
+#[must_use]
+pub fn is_left_by_editors(name: &[u8]) -> bool {
+    let is_between = |end: u8| name.len() > 1 && name[0] == end && name[name.len() - 1] == end;
+    name.ends_with(b"~") || is_between(b'#') || name == b"4913"
 }
 
 /// Checks that a key can be a file name.
 ///
 /// # Errors
 ///
-/// The first [`Refusal`] that applies, but never [`Refusal::Deep`].
+/// The first [`Refusal`] that applies, but never [`Refusal::Deep`] or [`Refusal::Editor`].
 pub fn check_name(name: &str) -> Result<(), Refusal> {
     if name.is_empty() {
         Err(Refusal::Empty)
@@ -78,22 +89,38 @@ pub fn check_name(name: &str) -> Result<(), Refusal> {
 #[must_use]
 pub fn encode(record: &Record) -> Encoded {
     let mut encoded = Encoded::default();
-    let mut keys = Vec::new();
-    lay_out(record.as_map(), &mut keys, &mut encoded);
+    lay_out(record.as_map(), check_name, &mut Vec::new(), &mut encoded);
     encoded
 }
 
-fn lay_out(map: &Map<String, Value>, keys: &mut Vec<String>, encoded: &mut Encoded) {
+/// As [`encode`], for a directory that people edit: without [`is_left_by_editors`].
+#[must_use]
+pub fn encode_conf(record: &Record) -> Encoded {
+    let check = |name: &str| match is_left_by_editors(name.as_bytes()) {
+        true => Err(Refusal::Editor),
+        false => check_name(name),
+    };
+    let mut encoded = Encoded::default();
+    lay_out(record.as_map(), check, &mut Vec::new(), &mut encoded);
+    encoded
+}
+
+fn lay_out(
+    map: &Map<String, Value>,
+    check: fn(&str) -> Result<(), Refusal>,
+    keys: &mut Vec<String>,
+    encoded: &mut Encoded,
+) {
     for (name, value) in map {
         keys.push(name.clone());
-        let verdict = if keys.len() > DEPTH_MAX { Err(Refusal::Deep) } else { check_name(name) };
+        let verdict = if keys.len() > DEPTH_MAX { Err(Refusal::Deep) } else { check(name) };
         match (verdict, value) {
             (Err(refusal), _) => {
                 encoded.refused.push((FieldPath::from_keys(keys.clone()), refusal));
             }
             (Ok(()), Value::Object(below)) => {
                 encoded.tree.folders.insert(keys.clone());
-                lay_out(below, keys, encoded);
+                lay_out(below, check, keys, encoded);
             }
             (Ok(()), leaf) => {
                 encoded.tree.files.insert(keys.clone(), text_of(leaf).into_bytes());
@@ -249,6 +276,20 @@ mod tests {
 
     fn keys(path: &str) -> Vec<String> {
         path.split('/').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_editors_leave_behind_is_no_field_of_a_config() {
+        let names = ["a~", "~", "#a#", "##", "4913", "#", "#a", "a#", "~a", "49130", "a~b"];
+        let is_left = |name: &&&str| is_left_by_editors(name.as_bytes());
+        let left: Vec<_> = names.iter().filter(is_left).copied().collect();
+        assert_eq!(left, ["a~", "~", "#a#", "##", "4913"]);
+        let record = record(json!({"a~": "1", "b": {"4913": "2", "c": "3"}}));
+        assert_eq!(encode_conf(&record).tree, tree(&[("b/c", "3")], &["b"]));
+        let refused = encode_conf(&record).refused;
+        assert_eq!(refused.len(), 2);
+        assert!(refused.iter().all(|(_, why)| *why == Refusal::Editor), "{refused:?}");
+        assert_eq!(encode(&record).tree.files.len(), 3);
     }
 
     fn tree(files: &[(&str, &str)], folders: &[&str]) -> Tree {

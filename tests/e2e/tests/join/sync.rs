@@ -50,7 +50,7 @@ fn every_way_to_edit_a_directory_reaches_the_znode() {
 
     fixture.scratch.write("conf/a", "one\n");
     fixture.wait_record(json!({"a": "one", "b": "2"}));
-    // The editor's temporary file may appear as a field, but must not stay.
+    // The editor's temporary file is no field.
     fixture.replace("conf/b", "two");
     fixture.wait_record(json!({"a": "one", "b": "two"}));
     fs::remove_file(fixture.scratch.join("conf/a")).unwrap();

@@ -4,19 +4,21 @@
 //! only over the bytes that we have read. Entries that are not ours (dot-files, links,
 //! sockets, files that are not text) are neither read, nor written, nor removed.
 
+use super::names::Names;
 use super::outcome::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, Loaded, QUIET, Stored};
 use super::scan::{Found, Limits, ScanError, Skipped, scan};
-use crate::codec::dir::{Decoded, Memory, Tree, carry_over, decode, encode};
+use crate::codec::dir::{Decoded, Memory, Tree, carry_over, decode, encode_conf};
 use crate::files::compare_and_swap::{Displaced, SwapOutcome};
 use crate::files::error::{Fault, FileError, is_no_file};
 use crate::files::folder::{Folder, errno_of};
 use crate::files::kind::Kind;
-use crate::files::look::Look;
+use crate::files::look::{Look, Stamp};
 use crate::model::{Conflict, FieldPath, Record, Value};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 const LIMITS: Limits = Limits { entries_max: CONF_ENTRIES_MAX, bytes_max: CONF_BYTES_MAX };
 
@@ -24,6 +26,7 @@ const LIMITS: Limits = Limits { entries_max: CONF_ENTRIES_MAX, bytes_max: CONF_B
 pub(super) struct ConfDir {
     path: PathBuf,
     look: Option<Look>,
+    names: Names<Stamp>,
     memory: Memory,
     /// The files as they were last read or written.
     seen: Tree,
@@ -44,6 +47,10 @@ impl ConfDir {
         Self { path, ..Self::default() }
     }
 
+    pub(super) fn settle_after(&mut self, quiet: Duration) {
+        self.names = Names::settling(quiet);
+    }
+
     pub(super) const fn last_look(&self) -> Option<&Look> {
         self.look.as_ref()
     }
@@ -59,26 +66,33 @@ impl ConfDir {
                 if e.is_missing() {
                     self.seen = Tree::default();
                     self.leftover.clear();
+                    self.names.release();
                 }
                 return Err(e);
             }
         };
-        let Found { mut tree, skipped, just_emptied, stamps: _ } = found;
+        let Found { mut tree, skipped, just_emptied, stamps } = found;
         self.log_skipped(skipped);
         self.hide_leftover(&mut tree);
+        let others = self.skipped.iter().filter_map(|skipped| skipped.keys.clone()).collect();
+        let folder_of = |keys: &[String]| stamps.get(keys).copied().flatten();
+        let (vanished, settled_in) =
+            self.names.scanned(Instant::now(), &mut tree, others, folder_of);
         let Decoded { mut record, skipped: undecoded } = decode(&tree, &self.memory);
 
-        let (again, held) = self.hold_emptied(&just_emptied, &mut record);
+        let (filled_in, held) = self.hold_emptied(&just_emptied, &mut record);
         let mut unseen: Vec<FieldPath> = self.skipped.iter().filter_map(Skipped::field).collect();
         unseen.extend(undecoded);
         unseen.extend(self.unfiled.iter().cloned());
         unseen.extend(held);
+        unseen.extend(vanished.into_iter().map(FieldPath::from_keys));
         carry_over(&mut record, &self.record, &unseen);
 
         self.memory.learn(&record);
         self.seen = tree;
         self.record = record.clone();
         let conflicts = std::mem::take(&mut self.conflicts);
+        let again = filled_in.into_iter().chain(settled_in).min();
         // Fields that cannot have a file do not count: storing them again would not help.
         Ok(Loaded { record, conflicts, again, needs_store: false })
     }
@@ -129,7 +143,7 @@ impl ConfDir {
         &self,
         just_emptied: &[Vec<String>],
         record: &mut Record,
-    ) -> (Option<std::time::Duration>, Vec<FieldPath>) {
+    ) -> (Option<Duration>, Vec<FieldPath>) {
         let held: Vec<FieldPath> = just_emptied
             .iter()
             .map(|keys| FieldPath::from_keys(keys.clone()))
@@ -145,7 +159,7 @@ impl ConfDir {
     }
 
     pub(super) fn store(&mut self, wanted: &Record) -> Result<Stored, FileError> {
-        let encoded = encode(wanted);
+        let encoded = encode_conf(wanted);
         let Tree { files, folders } = &encoded.tree;
         let bytes: usize = files.values().map(Vec::len).sum();
         if files.len() + folders.len() > CONF_ENTRIES_MAX || bytes > CONF_BYTES_MAX {
@@ -164,8 +178,11 @@ impl ConfDir {
             blocked: BTreeSet::new(),
             is_written: false,
             is_overtaken: false,
+            is_unsettled: false,
         };
+        let before = self.seen.clone();
         let written = writing.run(self);
+        self.names.wrote(&before, &self.seen);
         written.map_err(|(keys, e)| FileError::writing(&self.path.join(keys.join("/")), e))?;
 
         let refused = encoded.refused.into_iter().map(|(field, why)| (field, why.to_string()));
@@ -176,6 +193,9 @@ impl ConfDir {
         self.log_unfiled(refused.chain(blocked).collect());
         if writing.is_overtaken {
             return Ok(Stored::Overtaken);
+        }
+        if writing.is_unsettled {
+            return Ok(Stored::Unsettled { is_written: writing.is_written });
         }
         self.record = wanted.clone();
         Ok(if writing.is_written { Stored::Written } else { Stored::Unchanged })
@@ -205,6 +225,8 @@ struct Writing<'a> {
     blocked: BTreeSet<Vec<String>>,
     is_written: bool,
     is_overtaken: bool,
+    /// Fields were left alone because their files have just appeared or vanished.
+    is_unsettled: bool,
 }
 
 type Failure = (Vec<String>, io::Error);
@@ -260,7 +282,7 @@ impl Writing<'_> {
         let new: Vec<Vec<String>> =
             self.target.folders.difference(&conf.seen.folders).cloned().collect();
         for keys in new {
-            if self.is_out_of_reach(conf, &keys) {
+            if self.is_held(conf, &keys) || self.is_out_of_reach(conf, &keys) {
                 continue;
             }
             let made = self.top.at(&keys, |folder, name| match folder.make_folder(name) {
@@ -288,6 +310,9 @@ impl Writing<'_> {
 
     fn write_files(&mut self, conf: &mut ConfDir) -> Result<(), Failure> {
         for (keys, bytes) in std::mem::take(&mut self.target.files) {
+            if self.is_held(conf, &keys) {
+                continue;
+            }
             let field = FieldPath::from_keys(keys.clone());
             let value = self.wanted.get(&field);
             let old = conf.seen.files.get(&keys);
@@ -329,6 +354,17 @@ impl Writing<'_> {
         let local = conf.memory.value_of(keys, &String::from_utf8_lossy(&bytes));
         let remote = self.wanted.get(&field).cloned();
         conf.conflicts.push(Conflict { field, local: Some(local), remote });
+    }
+
+    /// Whether a name has just appeared or vanished, so that nobody knows yet whether its
+    /// field is there.
+    fn is_held(&mut self, conf: &ConfDir, keys: &[String]) -> bool {
+        if !conf.names.is_held(keys) {
+            return false;
+        }
+        let field = FieldPath::from_keys(keys.to_vec());
+        self.is_unsettled |= conf.record.get(&field) != self.wanted.get(&field);
+        true
     }
 
     /// Whether a path is, or is below, an entry that is not ours.

@@ -6,6 +6,7 @@
 
 mod dir;
 mod file;
+mod names;
 mod outcome;
 mod scan;
 mod stale_save;
@@ -17,6 +18,7 @@ use super::look::Look;
 use crate::codec::ConfFormat;
 use crate::model::Record;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use self::outcome::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, Loaded, Stored};
 
@@ -41,6 +43,17 @@ impl Conf {
             ConfFormat::Text(text) => Shape::File(ConfFile::new(path, text)),
         };
         Self { shape }
+    }
+
+    /// Takes a field of a directory as new or deleted only when the directory around its file
+    /// has been quiet for this time, which is zero otherwise.
+    #[must_use]
+    pub fn settling(mut self, quiet: Duration) -> Self {
+        match &mut self.shape {
+            Shape::File(_) => {}
+            Shape::Dir(dir) => dir.settle_after(quiet),
+        }
+        self
     }
 
     /// Remembers the types of the fields of a directory, for example those of an
@@ -93,6 +106,8 @@ impl Conf {
     }
 }
 
+#[cfg(test)]
+mod editors;
 #[cfg(test)]
 mod races;
 #[cfg(test)]

@@ -33,4 +33,10 @@ pub enum Stored {
     Written,
     /// Somebody else wrote at the same time: load, merge and store again.
     Overtaken,
+    /// Fields whose files have just appeared or vanished were left alone: load after the
+    /// time that the last load named, merge and store again.
+    Unsettled {
+        /// Whether other fields were written.
+        is_written: bool,
+    },
 }

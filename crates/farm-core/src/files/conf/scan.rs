@@ -1,9 +1,9 @@
 //! Reads a config directory, within bounds.
 //!
 //! **Invariant.** Only directories and regular files are opened, no link is
-//! followed, and dot-files are ignored.
+//! followed, and dot-files and what editors leave behind are ignored.
 
-use crate::codec::dir::{DEPTH_MAX, Tree, check_name};
+use crate::codec::dir::{DEPTH_MAX, Tree, check_name, is_left_by_editors};
 use crate::files::folder::{Folder, read_bounded};
 use crate::files::hidden::is_hidden;
 use crate::files::kind::Kind;
@@ -89,7 +89,7 @@ impl Scan {
     fn folder(&mut self, folder: &Folder) -> Result<(), ScanError> {
         self.found.stamps.insert(self.keys.clone(), Stamp::of_open(folder));
         let names = folder.names(self.limits.entries_max)?.ok_or(ScanError::TooLarge)?;
-        for name in names.iter().filter(|name| !is_hidden(name)) {
+        for name in names.iter().filter(|name| is_field(name)) {
             self.limits.entries_max =
                 self.limits.entries_max.checked_sub(1).ok_or(ScanError::TooLarge)?;
             let Some(text) = name.to_str().filter(|text| check_name(text).is_ok()) else {
@@ -155,6 +155,10 @@ impl Scan {
         let keys = (reason != SkipReason::NameNotText).then(|| self.keys.clone());
         self.found.skipped.push(Skipped { path: folder.path_of(name), keys, reason });
     }
+}
+
+fn is_field(name: &OsStr) -> bool {
+    !is_hidden(name) && !is_left_by_editors(name.as_encoded_bytes())
 }
 
 impl Skipped {
