@@ -7,6 +7,7 @@ use crate::difference::Difference;
 use farm_core::model::{Farm, HostName};
 use farm_core::process::command::{Environment, Finished};
 use farm_core::process::hook::Hook;
+use farm_core::process::reaper::Pid;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -122,6 +123,10 @@ impl Announcer {
             self.announce(now, Reason::Change, farm);
         }
         Some(is_success)
+    }
+
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        self.hook.pid()
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {

@@ -5,6 +5,7 @@
 use farm_core::files::error::FileError;
 use farm_core::files::staging::StagedFile;
 use farm_core::process::command::{Executor, Failed, Finished, about_file};
+use farm_core::process::reaper::Pid;
 use std::io;
 use std::time::Instant;
 
@@ -57,6 +58,10 @@ impl Checker {
     /// Removes the staged file.
     pub(crate) fn discard(&mut self) {
         self.staged = None;
+    }
+
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        self.check.pid()
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {

@@ -14,6 +14,7 @@ use farm_core::cli::{Exit, ExitReason, Failure};
 use farm_core::model::Farm;
 use farm_core::process::command::{Executor, Failed, Finished};
 use farm_core::process::hook::Hook;
+use farm_core::process::reaper::Pid;
 use log::Level;
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
@@ -85,6 +86,13 @@ impl Output {
         let checker = self.checker.as_ref().and_then(Checker::deadline);
         let announcer = self.announcer.as_ref().and_then(Announcer::deadline);
         [self.mirror.deadline(), checker, announcer].into_iter().flatten().min()
+    }
+
+    /// The commands that run, which are reaped here.
+    pub(crate) fn command_pids(&self) -> impl Iterator<Item = Pid> {
+        let checker = self.checker.as_ref().and_then(Checker::pid);
+        let announcer = self.announcer.as_ref().and_then(Announcer::pid);
+        checker.into_iter().chain(announcer)
     }
 
     pub(crate) fn tick(&mut self, now: Instant, farm: &Farm) -> Result<(), Failure> {

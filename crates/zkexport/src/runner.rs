@@ -12,6 +12,7 @@ use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::engine::{Inbox, Outbox, Signal, Signals, inbox};
 use farm_core::farm::view::{Action, Answer, Event as ViewEvent, News, Refusal, State};
 use farm_core::process::command::Finished;
+use farm_core::process::reaper::reap_orphans;
 use farm_core::session::{self, Session, SessionError};
 use std::time::{Duration, Instant};
 
@@ -44,7 +45,7 @@ pub(crate) struct Runner {
     once: Option<Once>,
     creates_farm: bool,
     was_connected: bool,
-    _signals: Option<Signals>,
+    _signals: Signals,
 }
 
 impl Runner {
@@ -55,12 +56,10 @@ impl Runner {
         let (inbox, outbox) = inbox();
         // With `--once`, a signal ends the process as it ends any command.
         let signals = match config.once {
-            Some(_) => None,
-            None => Some(
-                Signals::listen(outbox.posting(Event::Signal))
-                    .map_err(Failure::system_error("cannot catch signals"))?,
-            ),
+            Some(_) => Signals::listen_for_children(outbox.posting(Event::Signal)),
+            None => Signals::listen(outbox.posting(Event::Signal)),
         };
+        let signals = signals.map_err(Failure::system_error("cannot catch signals"))?;
         let session = Session::open(config.session, outbox.posting(Event::Session))?;
         let now = Instant::now();
         Ok(Self {
@@ -146,6 +145,7 @@ impl Runner {
                 self.feed_mirror(now, MirrorEvent::Refresh)?;
                 self.feed_view(now, ViewEvent::Refresh)?;
             }
+            Event::Signal(Signal::ChildEnded) => reap_orphans(self.output.command_pids()),
             Event::Check(finished) => self.output.checked(now, &finished, self.hosts.farm())?,
             Event::Hook(finished) => return Ok(self.output.announced(now, &finished)),
         }

@@ -23,6 +23,7 @@ use farm_core::farm::{Claim, Size, keep_size, look};
 use farm_core::files::look::Look;
 use farm_core::files::watch::Hint as FileHint;
 use farm_core::host::lock::HostLock;
+use farm_core::process::reaper::reap_orphans;
 use farm_core::session::{self, Session, SessionError, Znode};
 use log::Level;
 use std::collections::VecDeque;
@@ -135,6 +136,9 @@ impl Runner {
                 self.conf.renew_watch();
                 self.load_conf();
                 self.feed(MemberEvent::Hint);
+            }
+            Some(Event::Signal(Signal::ChildEnded)) => {
+                reap_orphans(self.announcer.iter().filter_map(|announcer| announcer.hook.pid()));
             }
             Some(Event::Session(event)) => self.session_event(event)?,
             Some(Event::File(hint)) => self.file_hint(hint),

@@ -10,7 +10,7 @@ mod health;
 mod latency;
 mod mirrors;
 mod outages;
-mod processes;
+pub(crate) mod processes;
 mod refusals;
 mod service;
 mod storm;

@@ -8,6 +8,7 @@ mod exports;
 mod leftovers;
 mod other_users;
 mod outages;
+mod process_1;
 mod servers;
 mod service_manager;
 mod stderr;

@@ -7,7 +7,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::logging::{self, print_to_stderr};
 use super::plugin::{self, names_subcommand};
-use crate::engine::variable;
+use crate::engine::{end_process_1_on_signals, variable};
 use clap::builder::Resettable;
 use clap::{Arg, Command, Parser};
 use nix::sys::signal::SigSet;
@@ -22,8 +22,7 @@ pub fn launch<A: Parser>(
     tool: &'static str,
     run: impl FnOnce(A) -> Result<Exit, Failure>,
 ) -> ExitCode {
-    install_panic_hook();
-    unblock_signals();
+    prepare_process();
     let exit = parse_and_run(tool, std::env::args_os(), run).unwrap_or_else(|failure| {
         print_to_stderr(log::Level::Error, &failure.render(tool));
         failure.exit()
@@ -44,11 +43,17 @@ pub fn launch_with_plugin<A: Parser>(
     if !names_subcommand(&A::command(), &args, plugin) {
         return launch(tool, run);
     }
-    install_panic_hook();
+    prepare_process();
     let exit = parse_and_run(tool, args.into_iter(), run)
         .unwrap_or_else(|failure| plugin::print_unknown(&failure));
     logging::flush();
     exit.into()
+}
+
+fn prepare_process() {
+    install_panic_hook();
+    unblock_signals();
+    end_process_1_on_signals();
 }
 
 /// Unblocks all signals: we inherit the mask of our parent, and need TERM and CHLD.

@@ -1,7 +1,8 @@
 //! Signals as events.
 
 use super::Worker;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use super::process_1::{end_by, leave_to_handlers};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::{Handle, Signals as Incoming};
 use std::collections::BTreeSet;
 
@@ -12,6 +13,8 @@ pub enum Signal {
     Stop,
     /// HUP: read and apply everything again, now.
     Refresh,
+    /// CHLD: one of our children has ended.
+    ChildEnded,
 }
 
 /// Catches signals as long as it lives.
@@ -35,7 +38,7 @@ impl Drop for Closer {
 }
 
 impl Signals {
-    /// Turns TERM, INT and HUP into events; `post` is called for each.
+    /// Turns TERM, INT, HUP and CHLD into events; `post` is called for each.
     ///
     /// The first TERM or INT is an event. The second one ends the process at once, as if
     /// it were not caught: its sender does not want to wait.
@@ -45,17 +48,24 @@ impl Signals {
     /// If the handlers can't be installed.
     pub fn listen(post: impl Fn(Signal) + Send + 'static) -> std::io::Result<Self> {
         let mut is_stopping = false;
-        Self::catch(&[SIGTERM, SIGINT, SIGHUP], move |signal| {
-            if signal == SIGHUP {
-                post(Signal::Refresh);
-            } else if is_stopping {
-                // This fails only for signals that can't be caught.
-                drop(signal_hook::low_level::emulate_default_handler(signal));
-            } else {
+        Self::catch(&[SIGTERM, SIGINT, SIGHUP, SIGCHLD], move |signal| match signal {
+            SIGHUP => post(Signal::Refresh),
+            SIGCHLD => post(Signal::ChildEnded),
+            _ if is_stopping => end_by(signal),
+            _ => {
                 is_stopping = true;
                 post(Signal::Stop);
             }
         })
+    }
+
+    /// Turns only CHLD into events: every other signal ends the process, as it ends any command.
+    ///
+    /// # Errors
+    ///
+    /// If the handler can't be installed.
+    pub fn listen_for_children(post: impl Fn(Signal) + Send + 'static) -> std::io::Result<Self> {
+        Self::catch(&[SIGCHLD], move |_| post(Signal::ChildEnded))
     }
 
     /// Posts the number of each of the given signals, every time, for a loop that decides
@@ -81,6 +91,7 @@ impl Signals {
         // that we run.
         caught.insert(SIGXFSZ);
         let mut incoming = Incoming::new(&caught)?;
+        leave_to_handlers(&caught);
         let closer = Closer(incoming.handle());
         let worker = Worker::start("signals", move || {
             for signal in incoming.forever() {

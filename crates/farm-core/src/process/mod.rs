@@ -7,6 +7,8 @@
 pub mod command;
 pub mod health;
 pub mod hook;
+pub mod reaper;
 mod service_manager;
+mod table;
 pub mod terminal;
 pub mod tree;

@@ -1,9 +1,10 @@
 //! Reads processes from `/proc`.
 
-use farm_harness::eventually;
+use farm_harness::{Running, Tool, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
+use std::process::Command;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Process {
@@ -67,4 +68,23 @@ pub(crate) fn wait_children(parent: i32, count: usize) -> Vec<Process> {
 
 pub(crate) fn send(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+/// A tool of the workspace that will be process 1 of a container: of a pid namespace of its own.
+pub(crate) fn in_container(name: &str) -> Tool {
+    let args = ["--pid", "--fork", "--mount-proc"];
+    let may = Command::new("unshare").args(args).arg("true").output();
+    let tool = Tool::program("unshare");
+    let tool = match may.is_ok_and(|end| end.status.success()) {
+        true => tool,
+        // Without root, a user namespace gives the permission.
+        false => tool.arg("-Ur"),
+    };
+    tool.args(args).arg(Tool::path_of(name))
+}
+
+/// The pid, as we see it, of process 1 of a container.
+#[track_caller]
+pub(crate) fn process_1(container: &Running) -> i32 {
+    wait_children(container.pid().cast_signed(), 1).remove(0).pid
 }

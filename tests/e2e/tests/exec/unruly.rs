@@ -1,9 +1,8 @@
 //! Children that misbehave.
 
 use super::fixture::{ExecFixture, RECORDING_CHILD, stop};
-use super::processes::{children, is_alive, wait_children, wait_gone};
+use super::processes::{children, in_container, is_alive, process_1, wait_children, wait_gone};
 use farm_harness::{Signal, Tool, eventually, patience};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Detaches as daemons do (two forks, a session of its own) and ignores all signals but KILL.
@@ -142,24 +141,16 @@ fn a_child_that_lost_its_parent_is_reaped_while_it_runs() {
 
 #[test]
 fn as_the_first_process_of_a_container_it_reaps_and_ends_all() {
-    let args = ["--pid", "--fork", "--mount-proc"];
-    let may = Command::new("unshare").args(args).arg("true").output();
-    let args: &[&str] = if may.is_ok_and(|end| end.status.success()) {
-        &args
-    } else {
-        // Without root, a user namespace gives the permission.
-        &["-Ur", "--pid", "--fork", "--mount-proc"]
-    };
     let mut fixture = ExecFixture::with_conf("first_process", "a");
     fixture.script("deaf.sh", DEAF);
-    let tool = fixture.configure(Tool::program("unshare").args(args).arg(Tool::path_of("zkexec")));
+    let tool = fixture.configure(in_container("zkexec"));
     let child = "trap '' TERM; test $PPID = 1 && ./deaf.sh; (sh -c 'exit 3' &); \
                  while [ ! -s deaf ]; do sleep 0.02; done; \
                  echo \"$$ $(cat conf)\" >> starts; while :; do sleep 1000; done";
     let tool = tool.args(["-w", "0", "--kill-timeout", "0.3", "-m", "conf=/conf", "-e", child]);
     let mut running = tool.spawn();
     fixture.wait_starts(1);
-    let init = children(running.pid().cast_signed()).remove(0).pid;
+    let init = process_1(&running);
     // The child, and the orphaned daemon.
     let family = wait_children(init, 2);
     fixture.zk.set("/conf", "b").unwrap();

@@ -13,7 +13,6 @@ mod orphans;
 mod probe_timer;
 mod shutdown;
 mod spawn;
-mod table;
 mod target;
 
 pub use error::StartError;
@@ -22,7 +21,6 @@ pub use nix::unistd::Pid;
 pub use spawn::Program;
 
 use super::terminal::Terminal;
-use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use orphans::Orphans;
@@ -261,17 +259,14 @@ impl ProcessTree {
     /// descendants belong to the process tree only once the command has ended.
     pub fn reap(&mut self, others: &[Pid]) -> Vec<News> {
         let mut news = Vec::new();
+        self.check_child(&mut news);
         loop {
+            let child = self.pid();
+            self.orphans.reap(child, others);
             self.check_child(&mut news);
-            match next_to_reap() {
-                Ok(None) => break,
-                Ok(Some(pid)) if self.pid() == Some(pid) => {}
-                Ok(Some(pid)) if !others.contains(&pid) => self.orphans.reap_one(pid),
-                // The kernel reports no other one before its owner has reaped this one.
-                Ok(Some(_)) | Err(_) => {
-                    self.orphans.reap_all(self.pid(), others);
-                    break;
-                }
+            // A child that has just ended may have left more of them.
+            if self.pid() == child {
+                break;
             }
         }
         if self.may_have_processes && self.orphans.end(self.pid(), &self.shutdown, others) {
@@ -319,16 +314,5 @@ impl Drop for ProcessTree {
     fn drop(&mut self) {
         self.signal(Signal::SIGKILL);
         self.terminal.take_back();
-    }
-}
-
-/// The next process that has ended; it is not reaped.
-fn next_to_reap() -> Result<Option<Pid>, Errno> {
-    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    match waitid(Id::All, look) {
-        Ok(status) => Ok(status.pid().filter(|pid| pid.as_raw() > 0)),
-        Err(Errno::ECHILD) => Ok(None),
-        // There is one, but `nix` can't represent how it ended.
-        Err(e) => Err(e),
     }
 }

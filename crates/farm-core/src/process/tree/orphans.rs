@@ -11,14 +11,15 @@
 
 use super::probe_timer::ProbeTimer;
 use super::shutdown::{Shutdown, Termination};
-use super::table::ProcessTable;
 use super::target::{Target, send_to_child};
 use crate::engine::Boottime;
+use crate::process::reaper::{has_no_child, reap_ended};
+use crate::process::table::ProcessTable;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
 use std::collections::BTreeSet;
+use std::io;
 use std::time::{Duration, Instant};
 
 /// An orphan that is left this long after the child has most likely missed the signal.
@@ -119,31 +120,22 @@ impl Orphans {
                 Some(pids)
             }
             Err(e) => {
-                if !std::mem::replace(&mut self.has_logged_unlisted, true) {
-                    log::error!("cannot list what the child leaves behind: /proc: {e}");
-                }
+                self.log_unlisted(&e);
                 None
             }
         }
     }
 
-    /// Reaps one of our children if it has ended.
-    pub(super) fn reap_one(&mut self, pid: Pid) {
-        match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) => {}
-            // `nix` also returns an error for a signal that it does not know.
-            Ok(_) | Err(_) => {
-                self.inherited.remove(&pid);
-                self.refused.remove(&pid);
-            }
+    /// Reaps everything that has ended but the child and `others`.
+    pub(super) fn reap(&mut self, child: Option<Pid>, others: &[Pid]) {
+        let owned: Vec<Pid> = child.into_iter().chain(others.iter().copied()).collect();
+        let reaped = reap_ended(&self.table, &owned, |pid| {
+            self.inherited.remove(&pid);
+            self.refused.remove(&pid);
+        });
+        if let Err(e) = reaped {
+            self.log_unlisted(&e);
         }
-    }
-
-    /// Reaps every orphan that has ended, and every inherited child.
-    pub(super) fn reap_all(&mut self, child: Option<Pid>, others: &[Pid]) {
-        let mut pids = self.list(child, others).unwrap_or_default();
-        pids.extend(&self.inherited);
-        pids.into_iter().for_each(|pid| self.reap_one(pid));
     }
 
     /// Takes the stop one step further; returns whether the process tree is gone.
@@ -222,6 +214,12 @@ impl Orphans {
         }
     }
 
+    fn log_unlisted(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.has_logged_unlisted, true) {
+            log::error!("cannot list what the child leaves behind: /proc: {error}");
+        }
+    }
+
     fn log_stuck<'a>(&mut self, left: impl Iterator<Item = &'a Pid>) {
         if !std::mem::replace(&mut self.has_logged_stuck, true) {
             for pid in left {
@@ -230,9 +228,4 @@ impl Orphans {
             }
         }
     }
-}
-
-fn has_no_child() -> bool {
-    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    waitid(Id::All, look) == Err(Errno::ECHILD)
 }
