@@ -47,6 +47,7 @@ const TESTS: &[Test] = tests! {
         a_second_child_is_refused_while_the_first_is_up,
         stdin_and_stdout_are_ours_and_stay_so_over_restarts,
         the_child_has_its_own_group_and_no_signal_is_blocked_or_ignored,
+        what_we_were_started_with_as_ignored_stays_so_for_us_and_the_child,
         the_child_does_not_inherit_the_variables_of_our_service_manager;
     shutdown:
         a_child_that_ends_when_asked_is_not_killed,

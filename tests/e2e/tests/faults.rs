@@ -5,6 +5,7 @@
 mod descriptors;
 mod ensemble;
 mod exports;
+mod ignored_signals;
 mod leftovers;
 mod other_users;
 mod outages;

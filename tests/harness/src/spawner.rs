@@ -5,11 +5,15 @@
 //! that never ends starts all children.
 
 use crate::toolbox;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
 use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
+
+/// Its number on every architecture.
+const SIGPIPE: u32 = 13;
 
 type Order = (Command, Sender<io::Result<Child>>);
 
@@ -18,12 +22,30 @@ type Order = (Command, Sender<io::Result<Child>>);
 ///
 /// It runs under `setpriv`, which executes the program in its place: the process id is the
 /// program's own. Without `setpriv` on the machine this is the plain command.
+///
+/// No signal is ignored in it, although this process may run under `nohup`: a tool leaves the
+/// signals alone that it was started with as ignored.
 #[must_use]
 pub fn die_with_parent(program: &OsStr) -> Command {
-    let Some(setpriv) = toolbox::in_path("setpriv") else { return Command::new(program) };
-    let mut command = Command::new(setpriv);
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    let mut words: Vec<OsString> = Vec::new();
+    if let Some(setpriv) = toolbox::in_path("setpriv") {
+        words.extend([setpriv.into_os_string(), "--pdeathsig".into(), "KILL".into(), "--".into()]);
+    }
+    if ignores_signals() {
+        words.extend(["env".into(), "--default-signal".into()]);
+    }
+    words.push(program.to_owned());
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
     command
+}
+
+/// Whether this process ignores signals, other than PIPE, which the standard library resets.
+fn ignores_signals() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let bits = bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    bits.unwrap_or_default() & !(1 << (SIGPIPE - 1)) != 0
 }
 
 /// Starts a child from the thread that lives as long as this process.

@@ -6,6 +6,7 @@
 //! **Invariant.** A signal of [`ENDING`] that [`Signals`](super::Signals) does not catch ends
 //! process 1 with the code that a shell shows for it.
 
+use super::ignored::IgnoredSignals;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::flag::register_conditional_shutdown;
 use signal_hook::low_level::{emulate_default_handler, exit};
@@ -28,10 +29,12 @@ const fn code_of(signal: i32) -> i32 {
     128 + signal
 }
 
-/// Makes the signals that end any other process end this one if it is process 1.
+/// Makes the signals that end any other process end this one if it is process 1, except those
+/// that were ignored when it was started.
 pub fn end_process_1_on_signals() {
     if is_process_1() {
-        for (signal, is_ending) in &ENDING {
+        let ignored = IgnoredSignals::at_start();
+        for (signal, is_ending) in ENDING.iter().filter(|(signal, _)| !ignored.contains(*signal)) {
             // It fails only for signals that can't be caught.
             drop(register_conditional_shutdown(*signal, code_of(*signal), is_ending));
         }

@@ -1,7 +1,8 @@
 //! Signals as events.
 
-use super::Worker;
+use super::ignored::IgnoredSignals;
 use super::process_1::{end_by, leave_to_handlers};
+use super::worker::Worker;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::{Handle, Signals as Incoming};
 use std::collections::BTreeSet;
@@ -18,6 +19,9 @@ pub enum Signal {
 }
 
 /// Catches signals as long as it lives.
+///
+/// A signal that was ignored when the process was started stays ignored, except CHLD: without it,
+/// the kernel would not let us learn how a child ends.
 ///
 /// It also catches XFSZ: with a file size limit (`ulimit -f`) a write fails as on a full
 /// disk, instead of ending the process.
@@ -90,6 +94,8 @@ impl Signals {
         // The write returns the error. An ignored signal would be inherited by the commands
         // that we run.
         caught.insert(SIGXFSZ);
+        let ignored = IgnoredSignals::at_start();
+        caught.retain(|signal| *signal == SIGCHLD || !ignored.contains(*signal));
         let mut incoming = Incoming::new(&caught)?;
         leave_to_handlers(&caught);
         let closer = Closer(incoming.handle());

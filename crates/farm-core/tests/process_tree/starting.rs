@@ -135,13 +135,30 @@ pub(crate) fn the_child_has_its_own_group_and_no_signal_is_blocked_or_ignored() 
     let child = host.child();
     assert_eq!(group(child), child);
     let status = host.scratch.read("status").unwrap();
-    let bits = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        u64::from_str_radix(line.trim(), 16).unwrap()
-    };
-    assert_eq!(bits("SigBlk:"), 0);
-    assert_eq!(bits("SigIgn:") & (1 << (13 - 1)), 0, "PIPE is ignored");
-    assert_eq!(bits("SigCgt:"), 0);
+    assert_eq!(signals(&status, "SigBlk:"), 0);
+    assert_eq!(signals(&status, "SigIgn:") & (1 << (13 - 1)), 0, "PIPE is ignored");
+    assert_eq!(signals(&status, "SigCgt:"), 0);
+}
+
+pub(crate) fn what_we_were_started_with_as_ignored_stays_so_for_us_and_the_child() {
+    let nohup = ["env", "--ignore-signal=HUP,INT,USR1,CHLD"];
+    let copy = Run::Argv(&["cp", "/proc/self/status", "status"]);
+    let host = HostProcess::start(&copy, &nohup, |_| {});
+    assert_eq!(host.first("ended "), "0 exit status 0");
+    let of_child = host.scratch.read("status").unwrap();
+    let of_host = fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
+    let bit = |signal: u32| 1_u64 << (signal - 1);
+    let (hup_int_usr1, chld) = (bit(1) | bit(2) | bit(10), bit(17));
+    let all = hup_int_usr1 | chld;
+    assert_eq!(signals(&of_child, "SigIgn:") & all, all);
+    assert_eq!(signals(&of_host, "SigIgn:") & all, hup_int_usr1);
+    assert_eq!(signals(&of_host, "SigCgt:") & all, chld, "without it, the exit code is unknown");
+}
+
+/// A set of signals in the text of /proc/PID/status.
+fn signals(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    u64::from_str_radix(line.trim(), 16).unwrap()
 }
 
 pub(crate) fn the_child_does_not_inherit_the_variables_of_our_service_manager() {

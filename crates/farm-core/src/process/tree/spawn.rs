@@ -5,6 +5,7 @@
 //! do. This is the only file with unsafe code.
 
 use super::error::StartError;
+use crate::engine::IgnoredSignals;
 use crate::process::service_manager;
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
@@ -90,6 +91,7 @@ fn prepare(command: &mut Command, takes_foreground: bool) {
     let parent = getpid();
     // Taken here, because the first call allocates.
     let stdin = io::stdin();
+    let ignored = IgnoredSignals::at_start();
     let ready = move || {
         // In this order: if we died before prctl(2), no signal will come, but getppid(2) shows
         // that the child has another parent.
@@ -100,12 +102,13 @@ fn prepare(command: &mut Command, takes_foreground: bool) {
         if takes_foreground {
             take_foreground(&stdin);
         }
-        restore_signals()
+        restore_signals(ignored)
     };
     // SAFETY: we have several threads, so the child may only make calls that are safe in a
     // signal handler. These are: prctl, getppid, getpid, tcsetpgrp (an ioctl), sigaction and
     // pthread_sigmask, each by a thin wrapper of nix. Nothing allocates, locks or panics:
-    // an error is made from its number alone, and nothing is captured but a pid, a bool and a handle.
+    // an error is made from its number alone, and nothing is captured but a pid, a bool, a set of
+    // bits and a handle.
     unsafe { command.pre_exec(ready) };
 }
 
@@ -118,19 +121,21 @@ fn take_foreground(stdin: &Stdin) {
 /// Resets every signal to its default, except those that we were started with as ignored, and
 /// unblocks them all.
 #[expect(unsafe_code, reason = "a handler of ours may not run in the child")]
-fn restore_signals() -> io::Result<()> {
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+fn restore_signals(ignored: IgnoredSignals) -> io::Result<()> {
+    let with = |handler| SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    let (default, ignore) = (with(SigHandler::SigDfl), with(SigHandler::SigIgn));
     for signal in Signal::iterator() {
         if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
             continue;
         }
-        // SAFETY: this installs no handler, only the default or the earlier disposition, and
-        // sigaction(2) is safe in a signal handler.
+        // SAFETY: this installs no handler, and sigaction(2) is safe in a signal handler.
         unsafe {
             let before = sigaction(signal, &default)?;
-            // The Rust runtime ignores PIPE, so what we were started with is unknown.
-            if matches!(before.handler(), SigHandler::SigIgn) && signal != Signal::SIGPIPE {
-                sigaction(signal, &before)?;
+            // We catch CHLD even if it was ignored. The Rust runtime ignores PIPE, so what we
+            // were started with is unknown.
+            let is_ignored = matches!(before.handler(), SigHandler::SigIgn);
+            if ignored.contains(signal as i32) || is_ignored && signal != Signal::SIGPIPE {
+                sigaction(signal, &ignore)?;
             }
         }
     }
