@@ -12,5 +12,6 @@ mod outages;
 mod process_1;
 mod servers;
 mod service_manager;
+mod shared_directory;
 mod stderr;
 mod twenty_hosts;

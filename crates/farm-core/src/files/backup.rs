@@ -8,10 +8,10 @@ use super::displace::displace;
 use super::error::{Fault, FileError};
 use super::file::{FileLocation, needs_rewrite, replace};
 use super::folder::{Folder, Staged, copy_attributes, errno_of, read_bounded};
-use super::hidden::{DISPLACED, hidden};
+use super::hidden::{DISPLACED, HiddenName};
 use super::write_options::WriteOptions;
 use nix::sys::stat::FileStat;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ enum Kept {
     /// There was no file.
     Absent,
     /// The file has this name in the same directory.
-    Aside(OsString),
+    Aside(HiddenName),
     /// The same file has new bytes; these are the old ones.
     Bytes(Vec<u8>, FileStat),
 }
@@ -109,7 +109,7 @@ impl Drop for Backup {
 pub(super) fn install(
     path: &Path,
     location: FileLocation,
-    hidden: OsString,
+    hidden: HiddenName,
     bytes: &[u8],
     options: &WriteOptions,
 ) -> Result<Backup, FileError> {
@@ -140,7 +140,7 @@ impl Kept {
             folder.overwrite(name, bytes, options)?;
             return Ok(Self::Bytes(old, stat));
         }
-        let aside = hidden(DISPLACED);
+        let aside = folder.hidden_name(DISPLACED);
         match displace(staged.entry(), folder.entry(name), folder.entry(&aside)) {
             Ok(true) => {
                 staged.into_name();

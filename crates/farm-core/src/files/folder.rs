@@ -4,7 +4,7 @@
 //! none follows a link: a directory that is swapped for a link meanwhile does not
 //! lead us out of it.
 
-use super::hidden::{DISPLACED, STAGED, hidden};
+use super::hidden::{DISPLACED, HiddenName, STAGED};
 use super::kind::{Kind, kind_of};
 use super::write_options::WriteOptions;
 use nix::dir::Dir;
@@ -56,8 +56,17 @@ impl Folder {
 
     /// Opens the same directory once more.
     pub(crate) fn reopen(&self) -> io::Result<Self> {
-        let fd = openat(&self.fd, ".", FOLDER, Mode::empty())?;
-        Ok(Self { fd, path: self.path.clone() })
+        Ok(Self { fd: self.open_again()?, path: self.path.clone() })
+    }
+
+    /// As [`Folder::reopen`], for a descriptor alone.
+    pub(super) fn open_again(&self) -> io::Result<OwnedFd> {
+        Ok(openat(&self.fd, ".", FOLDER, Mode::empty())?)
+    }
+
+    /// Makes a name in this directory that no file has.
+    pub(super) fn hidden_name(&self, ending: &str) -> HiddenName {
+        HiddenName::new(self.open_again(), ending)
     }
 
     /// Opens a directory in this one.
@@ -94,7 +103,7 @@ impl Folder {
     /// The names in it without `.` and `..`, sorted; `None` if there are more than
     /// `count_max`.
     pub(crate) fn names(&self, count_max: usize) -> io::Result<Option<Vec<OsString>>> {
-        let again = openat(&self.fd, ".", FOLDER, Mode::empty())?;
+        let again = self.open_again()?;
         let mut names = Vec::new();
         for entry in Dir::from_fd(again)?.iter() {
             let entry = entry?;
@@ -178,8 +187,8 @@ impl Folder {
         let is_closed = like.is_some() || options.mode.is_some();
         let mode = Mode::from_bits_truncate(if is_closed { 0o600 } else { 0o666 });
         let (name, fd) = loop {
-            let name = hidden(STAGED);
-            match openat(&self.fd, name.as_os_str(), flags, mode) {
+            let name = self.hidden_name(STAGED);
+            match openat(&self.fd, &*name, flags, mode) {
                 Ok(fd) => break (name, fd),
                 Err(Errno::EEXIST) => {}
                 Err(e) => return Err(e.into()),
@@ -198,14 +207,14 @@ impl Folder {
     }
 
     /// Takes over a hidden file from [`Staged::into_name`].
-    pub(crate) const fn adopt(&self, name: OsString) -> Staged<'_> {
+    pub(crate) const fn adopt(&self, name: HiddenName) -> Staged<'_> {
         Staged { folder: self, name, is_ours: true }
     }
 
     /// Renames a file to a hidden name.
     pub(crate) fn move_aside(&self, name: &OsStr) -> io::Result<Staged<'_>> {
-        let hidden = hidden(DISPLACED);
-        renameat(&self.fd, name, &self.fd, hidden.as_os_str())?;
+        let hidden = self.hidden_name(DISPLACED);
+        renameat(&self.fd, name, &self.fd, &*hidden)?;
         Ok(Staged { folder: self, name: hidden, is_ours: true })
     }
 
@@ -285,7 +294,7 @@ impl Entry<'_> {
 #[derive(Debug)]
 pub(crate) struct Staged<'a> {
     folder: &'a Folder,
-    name: OsString,
+    name: HiddenName,
     is_ours: bool,
 }
 
@@ -295,14 +304,14 @@ impl Staged<'_> {
     }
 
     /// Returns the hidden name; the caller has to remove the file.
-    pub(crate) fn into_name(mut self) -> OsString {
+    pub(crate) fn into_name(mut self) -> HiddenName {
         self.is_ours = false;
         std::mem::take(&mut self.name)
     }
 
     /// Renames it to `name`, and replaces what has that name.
     pub(crate) fn rename_over(mut self, name: &OsStr) -> Result<(), (Self, Errno)> {
-        match renameat(&self.folder.fd, self.name.as_os_str(), &self.folder.fd, name) {
+        match renameat(&self.folder.fd, &*self.name, &self.folder.fd, name) {
             Ok(()) => {
                 self.is_ours = false;
                 Ok(())
@@ -315,7 +324,7 @@ impl Staged<'_> {
     pub(crate) fn rename_no_replace(self, name: &OsStr) -> Result<(), Errno> {
         let fd = &self.folder.fd;
         // On every file system that has hard links, linking never replaces a file.
-        match linkat(fd, self.name.as_os_str(), fd, name, AtFlags::empty()) {
+        match linkat(fd, &*self.name, fd, name, AtFlags::empty()) {
             Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EMLINK) => {}
             answer => return answer,
         }
@@ -334,9 +343,9 @@ impl Staged<'_> {
 
     /// Renames it to a hidden name for displaced files.
     pub(crate) fn mark_displaced(&mut self) -> Result<(), Errno> {
-        let name = hidden(DISPLACED);
+        let name = self.folder.hidden_name(DISPLACED);
         let fd = &self.folder.fd;
-        renameat(fd, self.name.as_os_str(), fd, name.as_os_str())?;
+        renameat(fd, &*self.name, fd, &*name)?;
         self.name = name;
         Ok(())
     }

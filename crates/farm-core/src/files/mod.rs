@@ -1,7 +1,7 @@
 //! Files of this machine: written as a whole, compared and swapped, watched.
 //!
 //! From the bottom up: `folder` is an open directory, `hidden` makes temporary names,
-//! and `cleanup` removes what has them. `file` replaces a file and `staging` does so
+//! `folder_lock` tells whose are in use, and `cleanup` removes the others. `file` replaces a file and `staging` does so
 //! later or never, both with `write_options`. `compare_and_swap` replaces a file only
 //! if it is as expected. `look` tells without
 //! reading whether a path names what it named. `displace` keeps the old file, and `backup` puts it back.
@@ -22,6 +22,7 @@ mod displace;
 pub mod error;
 pub mod file;
 mod folder;
+mod folder_lock;
 mod hidden;
 mod kind;
 pub mod look;

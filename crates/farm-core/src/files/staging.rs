@@ -7,8 +7,8 @@ use super::backup::{self, Backup};
 use super::cleanup;
 use super::error::FileError;
 use super::file::FileLocation;
+use super::hidden::HiddenName;
 use super::write_options::WriteOptions;
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub struct StagedFile {
     path: PathBuf,
     /// Where it is to be installed, and its name until then.
-    hidden: Option<(FileLocation, OsString)>,
+    hidden: Option<(FileLocation, HiddenName)>,
     bytes: Vec<u8>,
     options: WriteOptions,
 }
@@ -45,7 +45,7 @@ impl StagedFile {
         options: WriteOptions,
     ) -> Result<Option<Self>, FileError> {
         let location = FileLocation::of(path)?;
-        let stage = || -> io::Result<Option<OsString>> {
+        let stage = || -> io::Result<Option<HiddenName>> {
             let old = location.folder.stat(&location.name)?;
             if location.folder.adjust_if_equal(&location.name, old.as_ref(), &bytes, &options)? {
                 return Ok(None);

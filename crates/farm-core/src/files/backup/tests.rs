@@ -256,10 +256,10 @@ fn without_exchange_a_second_name_keeps_it() {
     let location = FileLocation::of(&path).unwrap();
     let staged = location.folder.stage(b"new", None).unwrap();
     let (old, aside) =
-        (location.folder.entry(&location.name), location.folder.entry(".aside".as_ref()));
-    assert!(link_aside(staged.entry(), old, aside).unwrap());
+        (location.folder.entry(&location.name), location.folder.hidden_name(DISPLACED));
+    assert!(link_aside(staged.entry(), old, location.folder.entry(&aside)).unwrap());
     staged.into_name();
-    let kept = Kept::Aside(aside.name.to_owned());
+    let kept = Kept::Aside(aside);
     assert_eq!(fs::read(&path).unwrap(), b"new");
     let mut backup = Backup { path: path.clone(), location, kept };
     backup.put_back().unwrap();

@@ -10,7 +10,7 @@ use crate::files::cleanup::remove_all;
 use crate::files::displace::displace;
 use crate::files::error::FileError;
 use crate::files::folder::{Entry, Folder, copy_attributes};
-use crate::files::hidden::{DISPLACED, hidden};
+use crate::files::hidden::{DISPLACED, HiddenName};
 use crate::files::kind::Kind;
 use nix::sys::stat::FileStat;
 use std::collections::BTreeSet;
@@ -37,7 +37,7 @@ pub struct TreeBackup {
     path: PathBuf,
     top: Folder,
     /// The directory with the old files.
-    hidden: OsString,
+    hidden: HiddenName,
     /// The steps that were done, with their paths below the top.
     journal: Vec<(PathBuf, Step)>,
 }
@@ -105,7 +105,8 @@ impl StagedTree {
         self.top.require_folder_at(&self.path)?;
         let mut at = self.path.clone();
         let begin = || -> io::Result<_> {
-            let (top, hidden) = (self.top.reopen()?, hidden(DISPLACED));
+            let top = self.top.reopen()?;
+            let hidden = top.hidden_name(DISPLACED);
             top.make_folder(&hidden)?;
             let backup = TreeBackup { path: at.clone(), top, hidden, journal: Vec::new() };
             let (new, old) = (self.top.enter(&self.hidden)?, self.top.enter(&backup.hidden)?);

@@ -4,11 +4,10 @@ use super::walk::{Slot, Visitor, walk};
 use super::wanted::{Files, Wanted};
 use crate::files::cleanup::remove_all;
 use crate::files::folder::Folder;
-use crate::files::hidden::{STAGED, hidden};
+use crate::files::hidden::{HiddenName, STAGED};
 use crate::files::write_options::WriteOptions;
 use nix::sys::stat::FileStat;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub struct StagedTree {
     pub(super) path: PathBuf,
     pub(super) top: Folder,
-    pub(super) hidden: OsString,
+    pub(super) hidden: HiddenName,
     /// All wanted files.
     pub(super) files: Files,
     /// Those that are new or have changed.
@@ -37,7 +36,7 @@ impl StagedTree {
         if !comparison.differs {
             return Ok(None);
         }
-        let (path, hidden) = (path.to_owned(), hidden(STAGED));
+        let (path, hidden) = (path.to_owned(), top.hidden_name(STAGED));
         top.make_folder(&hidden)?;
         let changed = BTreeSet::new();
         let mut staged = Self { path, top, hidden, files: files.clone(), changed };
@@ -60,7 +59,7 @@ impl StagedTree {
     /// The absolute path of the hidden directory.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        let path = self.path.join(&self.hidden);
+        let path = self.path.join(&*self.hidden);
         std::path::absolute(&path).unwrap_or(path)
     }
 
