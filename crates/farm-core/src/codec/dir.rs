@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How deep directories may nest.
 pub const DEPTH_MAX: usize = 64;
+/// Some editors begin every file with it. It is no part of a value.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 /// The longest file name, in bytes: the limit of most file systems.
 pub const NAME_BYTES_MAX: usize = 255;
 
@@ -181,10 +183,11 @@ impl Memory {
     /// The value of a file with this text.
     #[must_use]
     pub fn value_of(&self, keys: &[String], text: &str) -> Value {
-        let trimmed = text.trim();
+        let trimmed = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim();
         let as_text = || Value::String(trimmed.to_owned());
         let Some(known) = self.values.get(keys) else { return as_text() };
-        if text_of(known).trim() == trimmed {
+        // A known text may begin with a mark of its own.
+        if [text.trim(), trimmed].contains(&text_of(known).trim()) {
             return known.clone();
         }
         let edited = match known {
@@ -397,6 +400,28 @@ mod tests {
             let memory = Memory::of(&record(json!({"o": {"f": known.clone()}})));
             let decoded = decode(&tree(&[("o/f", text)], &["o"]), &memory);
             assert_eq!(decoded.record, record(json!({"o": {"f": wanted}})), "{known} as {text:?}");
+        }
+    }
+
+    /// known value, text of the file, its value
+    #[test]
+    fn a_byte_order_mark_at_the_start_of_a_file_is_dropped() {
+        let marked = |text: &str| format!("\u{feff}{text}");
+        let unknown = decode(&tree(&[("a", &marked(" 1\n"))], &[]), &Memory::default());
+        assert_eq!(unknown.record, record(json!({"a": "1"})));
+        for (known, text, wanted) in [
+            (json!("1"), marked("1\n"), json!("1")),
+            (json!(" x "), marked(" x "), json!(" x ")),
+            (json!(3), marked("4"), json!(4)),
+            (json!(true), marked("false\r\n"), json!(false)),
+            // A value that begins with a mark stays while its text does.
+            (json!(marked("x")), marked("x"), json!(marked("x"))),
+            (json!(marked("x")), marked(&marked("x")), json!(marked("x"))),
+            (json!(marked("x")), "x".to_owned(), json!("x")),
+        ] {
+            let memory = Memory::of(&record(json!({"f": known.clone()})));
+            let decoded = decode(&tree(&[("f", &text)], &[]), &memory);
+            assert_eq!(decoded.record, record(json!({"f": wanted})), "{known} as {text:?}");
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::byte_order_mark::without_byte_order_mark;
 use super::error::DecodeError;
 use crate::model::{Farm, RESERVED_KEY, Record};
 
@@ -18,7 +19,8 @@ use crate::model::{Farm, RESERVED_KEY, Record};
 ///
 /// [`DecodeError`] if there are bytes, and they are not a JSON object.
 pub fn decode_znode(bytes: &[u8]) -> Result<Record, DecodeError> {
-    if bytes.is_empty() { Ok(Record::new()) } else { decode(bytes) }
+    let bytes = without_byte_order_mark(bytes);
+    if bytes.is_empty() { Ok(Record::new()) } else { decode_unmarked(bytes) }
 }
 
 /// The record of a znode, or why it has none; it can be cloned.
@@ -37,6 +39,10 @@ pub fn encode_znode(record: &Record) -> Vec<u8> {
 
 /// Decodes one object. If a key is there twice, the last value counts.
 pub(super) fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
+    decode_unmarked(without_byte_order_mark(bytes))
+}
+
+fn decode_unmarked(bytes: &[u8]) -> Result<Record, DecodeError> {
     let text = std::str::from_utf8(bytes).map_err(DecodeError::NotUtf8)?;
     // Before parsing, which turns such an object into a number.
     if has_reserved_key(text) {
@@ -173,6 +179,17 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_at_the_start_is_dropped() {
+        assert_eq!(rewritten("\u{feff}{\"a\":\"\u{feff}1\"}"), "{\"a\":\"\u{feff}1\"}");
+        assert_eq!(rewritten("\u{feff}\n {\"a\":1}"), "{\"a\":1}");
+        assert_eq!(decode("\u{feff}{}".as_bytes()).unwrap(), Record::new());
+        assert_eq!(decode_znode("\u{feff}".as_bytes()).unwrap(), Record::new());
+        assert!(matches!(decode("\u{feff}".as_bytes()), Err(DecodeError::Json(_))));
+        let refused = decode_znode("\u{feff}{\"a\": NaN}".as_bytes());
+        assert!(matches!(refused, Err(DecodeError::JsonNotFinite { line: 1, column: 7 })));
+    }
+
+    #[test]
     fn malformed_text_is_refused() {
         for text in [
             "{",
@@ -189,7 +206,8 @@ mod tests {
             "{\"a\":\"\\x41\"}",
             "{\"a\":+1}",
             "{\"a\":1.}",
-            "\u{feff}{}",
+            "\u{feff}\u{feff}{}",
+            " \u{feff}{}",
             "{\"a\":\"",
             "{\"a\\",
         ] {

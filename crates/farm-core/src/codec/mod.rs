@@ -1,8 +1,10 @@
 //! Bytes to records and back: one file per format.
 //!
 //! **Invariant.** A codec returns a record, or an error that says what is wrong with
-//! the bytes. Unreadable bytes never become an empty record.
+//! the bytes. Unreadable bytes never become an empty record. A byte order mark at the
+//! start of the bytes is dropped.
 
+mod byte_order_mark;
 pub mod dir;
 mod error;
 mod format;

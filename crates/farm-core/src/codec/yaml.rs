@@ -12,6 +12,7 @@ mod scalar;
 use serde_json::{Map, Value};
 use serde_saphyr::DoubleQuoted;
 
+use super::byte_order_mark::without_byte_order_mark;
 use super::error::{DecodeError, EncodeError};
 use crate::model::{Farm, Record};
 
@@ -21,6 +22,7 @@ pub use compose::DOCUMENT_BYTES_MAX;
 const INLINE_KEY_CHARS_MAX: usize = 120;
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
+    let bytes = without_byte_order_mark(bytes);
     if bytes.len() > DOCUMENT_BYTES_MAX {
         return Err(DecodeError::TooLarge { bytes_max: DOCUMENT_BYTES_MAX });
     }
@@ -186,4 +188,19 @@ fn looks_like_a_word(text: &str) -> bool {
 
 fn write_indent(out: &mut String, indent: usize) {
     out.extend(std::iter::repeat_n(' ', indent));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_at_the_start_is_dropped() {
+        for text in ["a: 1\n", "# comment\na: 1\n", "--- {a: 1}\n", "{\"a\": 1}"] {
+            let marked = decode(format!("\u{feff}{text}").as_bytes()).unwrap();
+            assert_eq!(marked, decode(text.as_bytes()).unwrap(), "{text:?}");
+        }
+        let inside = decode("a: \"\u{feff}1\"\n".as_bytes()).unwrap();
+        assert_eq!(inside.as_map()["a"], "\u{feff}1");
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! **Invariant.** Neither an error nor debug output shows any part of a line.
 
+use super::byte_order_mark::without_byte_order_mark;
 use super::wire::FrameBuilder;
 use std::fmt;
 
@@ -16,13 +17,15 @@ pub struct Auth(Vec<String>);
 
 impl Auth {
     /// Parses lines like `digest:user:password`. A password may have any character except
-    /// control characters; blank lines and lines that begin with `#` are skipped.
+    /// control characters; blank lines and lines that begin with `#` are skipped, and so is
+    /// a byte order mark at the start.
     ///
     /// # Errors
     ///
     /// [`AuthError`] names the first wrong line.
     pub fn parse(bytes: &[u8]) -> Result<Self, AuthError> {
         let mut all = Vec::new();
+        let bytes = without_byte_order_mark(bytes);
         for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
             let wrong = |fault| AuthError { line: Some(number), fault };
             let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -133,7 +136,7 @@ mod tests {
 
     #[test]
     fn every_line_is_a_credential_but_blank_ones_and_comments() {
-        let table: [(&str, &[&str]); 6] = [
+        let table: [(&str, &[&str]); 8] = [
             ("digest:a:b", &["a:b"]),
             ("digest:a:b\n", &["a:b"]),
             ("# us\n\n  \t\ndigest:a:b\r\n#digest:x:y\ndigest:c:d\n\n", &["a:b", "c:d"]),
@@ -141,6 +144,9 @@ mod tests {
             ("digest:a:b:c # d \n", &["a:b:c # d "]),
             ("digest:ä:ö€\u{1f511}", &["ä:ö€\u{1f511}"]),
             ("digest: a : b", &[" a : b"]),
+            // With the byte order mark of an editor.
+            ("\u{feff}digest:a:b\r\n", &["a:b"]),
+            ("\u{feff}# us\ndigest:a:\u{feff}b", &["a:\u{feff}b"]),
         ];
         for (text, expected) in table {
             let auth = Auth::parse(text.as_bytes()).unwrap();
@@ -159,7 +165,7 @@ mod tests {
             (b"secret", "line 1: it does not begin with digest:"),
             (b"secret:secret", "line 1: it does not begin with digest:"),
             (b"digest:a:b\n digest:secret:secret", "line 2: it does not begin with digest:"),
-            (b"\xef\xbb\xbfdigest:secret:secret", "line 1: it does not begin with digest:"),
+            (b"#\n\xef\xbb\xbfdigest:secret:secret", "line 2: it does not begin with digest:"),
             (b"world:secret:secret", "line 1: it does not begin with digest:"),
             (b"\ndigest:secret", "line 2: the password is missing"),
             (b"digest:secret:", "line 1: the password is missing"),

@@ -22,6 +22,7 @@
 mod acl;
 mod action;
 mod auth;
+mod byte_order_mark;
 pub mod cache;
 mod client;
 mod closed;

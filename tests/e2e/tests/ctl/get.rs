@@ -116,6 +116,19 @@ fn a_default_stands_in_for_what_is_missing_alone() {
 }
 
 #[test]
+fn a_byte_order_mark_of_a_znode_is_dropped_and_raw_bytes_stay_as_they_are() {
+    let marked = "\u{feff}{\"a\":\"\u{feff}1\"}";
+    let mut fixture = CtlFixture::with_host("marked_znode", marked);
+    fixture.run(&["get", HOST, "a"]).ok().stdout_is("\u{feff}1\n");
+    fixture.run(&["get", HOST, "--raw"]).ok().stdout_is(marked);
+    fixture.run(&["set", HOST, "a", "\u{feff}1"]).ok();
+    assert_eq!(fixture.host().text(), marked, "nothing has changed");
+    // A value is data.
+    fixture.tool(&["set", HOST, "b", "-"]).stdin("\u{feff}2\n").run().ok();
+    assert_eq!(fixture.host().text(), "{\"a\":\"\u{feff}1\",\"b\":\"\u{feff}2\"}");
+}
+
+#[test]
 fn malformed_znodes_are_exit_65_and_one_line() {
     let mut fixture = CtlFixture::new("malformed_znodes_are_exit_65_and_one_line");
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));

@@ -12,7 +12,8 @@ const QUIET_TIME: Duration = Duration::from_millis(300);
 #[test]
 fn the_file_is_there_before_the_child_and_equal_to_the_last_byte() {
     let all: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
-    for bytes in [&b""[..], b"\n", b"no newline", b"\0\xff\r\n\xfe", &all] {
+    let marked = "\u{feff}{}".as_bytes();
+    for bytes in [&b""[..], b"\n", b"no newline", b"\0\xff\r\n\xfe", marked, &all] {
         let mut fixture = ExecFixture::with_conf("equal_to_the_last_byte", bytes);
         let child = "cat conf > seen; echo \"$$ $(wc -c < conf)\" >> starts; exec sleep 1000";
         let running = fixture.zkexec(&["-w", "0", "-m", "conf=/conf", "-e", child]).spawn();

@@ -25,6 +25,35 @@ fn an_absent_config_is_created() {
 }
 
 #[test]
+fn a_byte_order_mark_is_neither_data_nor_a_reason_to_write() {
+    let mut fixture = JoinFixture::new("marked_json");
+    let marked = |a: i32| format!("\u{feff}{{\"a\": {a}}}");
+    fixture.scratch.write("db.json", marked(1));
+    let _running = fixture.join("db.json", &["--no-hostname"]);
+    fixture.wait_exact_record(&json!({"a": 1}));
+    fixture.replace("db.json", &marked(2));
+    fixture.wait_exact_record(&json!({"a": 2}));
+    holds_for(Duration::from_millis(300), "the file is left alone", || {
+        let text = fixture.scratch.read("db.json")?;
+        if text == marked(2) { Ok(()) } else { Err(text) }
+    });
+    fixture.zk.set(ENTRY, "\u{feff}{\"a\": 2, \"r\": 3}").unwrap();
+    let wanted = json!({"a": 2, "r": 3});
+    eventually("the remote edit is in the file", || match fixture.json("db.json") {
+        Ok(found) if found == wanted => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+
+    let mut fixture = JoinFixture::new("marked_dir");
+    fixture.dir(&[("a", "\u{feff}1\r\n"), ("b", "2")]);
+    let _running = fixture.join("conf", &["--no-hostname"]);
+    fixture.wait_exact_record(&json!({"a": "1", "b": "2"}));
+    fixture.edit(|record| record["b"] = json!("3"));
+    fixture.wait_file("conf/b", "3");
+    assert_eq!(fixture.scratch.read("conf/a").unwrap(), "\u{feff}1\r\n");
+}
+
+#[test]
 fn a_config_that_is_malformed_at_the_start_shows_only_the_hostname() {
     let mut fixture = JoinFixture::new("malformed_start");
     fixture.scratch.write("db.json", "{\"a\": 1");

@@ -53,6 +53,33 @@ fn a_file_is_loaded_stored_and_left_alone_when_equal() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_change_and_is_gone_with_the_next_write() {
+    let scratch = Scratch::new();
+    for (format, text) in [(ConfText::Json, "{\"a\": 1}"), (ConfText::Yaml, "a: 1\n")] {
+        let marked = format!("\u{feff}{text}");
+        let path = scratch.write("marked", &marked);
+        let mut conf = Conf::new(path, ConfFormat::Text(format));
+        let found = conf.load().unwrap();
+        assert_eq!((&found.record, found.needs_store), (&record(&json!({"a": 1})), false));
+        assert_eq!(conf.store(&found.record).unwrap(), Stored::Unchanged);
+        assert_eq!(scratch.read("marked").unwrap(), marked);
+        assert_eq!(conf.store(&record(&json!({"a": 2}))).unwrap(), Stored::Written);
+        assert!(!scratch.read("marked").unwrap().contains('\u{feff}'));
+    }
+
+    scratch.write("conf/a", "\u{feff}1\r\n");
+    let mut conf = dir_conf(&scratch);
+    for _ in 0..2 {
+        let found = loaded(&mut conf);
+        assert_eq!(found, record(&json!({"a": "1"})));
+        assert_eq!(conf.store(&found).unwrap(), Stored::Unchanged);
+    }
+    assert_eq!(scratch.read("conf/a").unwrap(), "\u{feff}1\r\n");
+    assert_eq!(conf.store(&record(&json!({"a": "2"}))).unwrap(), Stored::Written);
+    assert_eq!(scratch.read("conf/a").unwrap(), "2");
+}
+
+#[test]
 fn errors_are_told_apart_and_are_no_empty_record() {
     let scratch = Scratch::new();
     let mut conf = json_conf(&scratch);

@@ -1,6 +1,7 @@
 //! Certificates and keys from files.
 
 use super::error::{FileFault, TlsError};
+use crate::session::byte_order_mark::without_byte_order_mark;
 use nix::fcntl::OFlag;
 use rustls::client::Resumption;
 use rustls::crypto::ring;
@@ -67,13 +68,14 @@ fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let bytes = read(path)?;
-    CertificateDer::pem_slice_iter(&bytes)
+    CertificateDer::pem_slice_iter(without_byte_order_mark(&bytes))
         .collect::<Result<_, _>>()
         .map_err(|error| at(path, FileFault::Pem(Arc::new(error))))
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
+    let bytes = read(path)?;
+    PrivateKeyDer::from_pem_slice(without_byte_order_mark(&bytes)).map_err(|error| match error {
         pem::Error::NoItemsFound => at(path, FileFault::NoKey),
         error => at(path, FileFault::Pem(Arc::new(error))),
     })

@@ -202,6 +202,13 @@ fn files_that_cannot_work_are_named_with_the_reason() {
     showing(&cert, &key).check(&servers()).unwrap();
     let both = scratch.write("both", one.both());
     showing(&both, &both).check(&servers()).unwrap();
+    // With the byte order mark of an editor.
+    let marked = scratch.write("marked", format!("\u{feff}{}", one.both()));
+    showing(&marked, &marked).check(&servers()).unwrap();
+    let marked_key = scratch.write("marked-key", format!("\u{feff}{}", one.key));
+    showing(&cert, &marked_key).check(&servers()).unwrap();
+    let marked_ca = scratch.write("marked-ca", format!("\u{feff}{}", authority.pem()));
+    with_ca(&marked_ca).check(&servers()).unwrap();
     let table = [
         (with_ca(&scratch.join("none")), "none: No such file or directory (os error 2)"),
         (with_ca(&scratch.path().to_owned()), ": it is not a regular file"),
