@@ -83,7 +83,7 @@ fn version_goes_to_stdout() {
 }
 
 /// Arguments, and the error message about them.
-const WRONG_USAGE: [(&[&str], &str); 12] = [
+const WRONG_USAGE: [(&[&str], &str); 13] = [
     (
         &[],
         "zkctl: 'zkctl' requires a subcommand but one was not provided \
@@ -111,6 +111,12 @@ const WRONG_USAGE: [(&[&str], &str); 12] = [
         "zkctl: invalid value 'zk1,zk2:x' for '--host <HOSTS>': \
          \"zk2:x\" names no server: the port must be a number from 1 to 65535\n\
          hint: zkctl --help shows how it is used\n",
+    ),
+    (
+        &["-H", "zk1/prod,zk2/prod", "ls", "/"],
+        "zkctl: invalid value 'zk1/prod,zk2/prod' for '--host <HOSTS>': \
+         wrong chroot: \"/prod,zk2/prod\" has a comma in it\n\
+         hint: a chroot comes once, after the last server: host:port,host:port/chroot\n",
     ),
     (
         &["ls", "services/db"],

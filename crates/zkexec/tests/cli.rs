@@ -31,7 +31,7 @@ fn help_goes_to_stdout_with_the_examples_on_top() {
 
 #[test]
 fn wrong_usage_is_one_line_and_a_hint() {
-    let table: [(&[&str], &str); 43] = [
+    let table: [(&[&str], &str); 44] = [
         (&[], "zkexec: the following required arguments were not provided: --exec <CMD>\n"),
         (&["sleep"], "unexpected argument 'sleep' found\n"),
         (&["-e", "x", "--", "y"], "cannot be used with"),
@@ -74,6 +74,11 @@ fn wrong_usage_is_one_line_and_a_hint() {
         (&["-e", "x", "--allowed-hours", "25-6"], "--allowed-hours"),
         (&["-e", "x", "--tz", "UTC"], "were not provided: --allowed-hours <HOURS>\n"),
         (&["-e", "x", "-c", "host:port"], "--cluster"),
+        (
+            &["-e", "x", "-c", "zk1:2181/prod,zk2:2181/prod"],
+            "wrong chroot: \"/prod,zk2:2181/prod\" has a comma in it\n\
+             hint: a chroot comes once, after the last server: host:port,host:port/chroot\n",
+        ),
         (&["-e", "x", "--start-without-zk", "x"], "it must start with a number"),
     ];
     for (args, expected) in table {

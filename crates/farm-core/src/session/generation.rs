@@ -33,8 +33,10 @@ impl Generation {
         check_descriptors().map_err(system)?;
         let gate = Arc::new(ConnectionGate::new());
         let session = Arc::new(OnceLock::new());
+        let chroot = options.servers.chroot().clone();
         let reporter = Reporter {
             gate: Arc::clone(&gate),
+            chroot: chroot.clone(),
             session: Arc::clone(&session),
             notify: notify.clone(),
             rounds_max: options.rounds_max,
@@ -43,7 +45,6 @@ impl Generation {
         };
         let panic_slot = PanicSlot::default();
         let relay = Arc::new(Relay::open(options, reporter, &panic_slot).map_err(system)?);
-        let chroot = options.servers.chroot().clone();
         let client =
             Arc::new(Client::open(Arc::clone(&relay), session, chroot, options.acl.clone())?);
         let requests = RequestPool::start(options.request_threads.max(1), &client, &panic_slot)

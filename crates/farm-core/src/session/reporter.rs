@@ -1,13 +1,15 @@
 //! Logs the events of a session and passes them on to the gate and the owner's inbox.
 
 use super::connection_gate::ConnectionGate;
-use super::{ConnectError, DownReason, Event, SessionError, SessionId};
+use super::{ConnectError, DownReason, Event, SessionError, SessionId, ZnodePath};
 use crate::engine::Post;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 pub(super) struct Reporter {
     pub(super) gate: Arc<ConnectionGate>,
+    /// Named in the log: a wrong one shows up as znodes that are missing.
+    pub(super) chroot: ZnodePath,
     /// The id of the session, once it is known.
     pub(super) session: Arc<OnceLock<SessionId>>,
     /// Receives every event, on the relay's thread.
@@ -28,7 +30,12 @@ impl Reporter {
                 (self.rounds_failed, self.lasting_failures) = (0, 0);
                 let what = if *is_new { "connected" } else { "connected again, same session" };
                 let (server, timeout_ms) = (server(), granted.as_millis());
-                log::info!(server:%, session:%, timeout_ms; "{what}");
+                if self.chroot.is_root() {
+                    log::info!(server:%, session:%, timeout_ms; "{what}");
+                } else {
+                    let chroot = &self.chroot;
+                    log::info!(server:%, chroot:%, session:%, timeout_ms; "{what}");
+                }
                 self.session.get_or_init(|| *session);
                 self.gate.open();
             }

@@ -28,14 +28,20 @@ impl Servers {
     /// Parses `host:port[,host:port...][/chroot]`; an IPv6 address is in brackets, a
     /// missing port is [`DEFAULT_PORT`].
     ///
+    /// A chroot with a comma is refused although a znode could have that name: it is
+    /// almost always a chroot after each server.
+    ///
     /// # Errors
     ///
     /// [`ServersError`] names the piece that is wrong.
     pub fn parse(text: &str) -> Result<Self, ServersError> {
         let (hosts, chroot) = match text.find('/') {
             Some(slash) => {
-                let chroot = ZnodePath::parse(text[slash..].trim());
-                (&text[..slash], chroot.map_err(ServersError::Chroot)?)
+                let chroot = text[slash..].trim();
+                if chroot.contains(',') {
+                    return Err(ServersError::CommaInChroot { chroot: chroot.to_owned() });
+                }
+                (&text[..slash], ZnodePath::parse(chroot).map_err(ServersError::Chroot)?)
             }
             None => (text, ZnodePath::root()),
         };
@@ -165,6 +171,12 @@ pub enum ServersError {
         /// What is wrong with it.
         fault: ServerFault,
     },
+    /// There are servers after the chroot, or a chroot has a comma in it.
+    #[error("wrong chroot: {chroot:?} has a comma in it")]
+    CommaInChroot {
+        /// Everything from the first slash on.
+        chroot: String,
+    },
     /// What follows the servers is not a path.
     #[error("wrong chroot")]
     Chroot(#[source] PathError),
@@ -246,6 +258,24 @@ mod tests {
             assert_eq!(Servers::parse(text), Err(ServersError::NoServer), "{text:?}");
         }
         assert!(matches!(Servers::parse("zk1/a//b"), Err(ServersError::Chroot(_))));
+    }
+
+    #[test]
+    fn a_chroot_comes_once_and_has_no_comma() {
+        for (text, chroot) in [
+            ("zk1:2181/prod,zk2:2181/prod", "/prod,zk2:2181/prod"),
+            ("zk1/prod,zk2", "/prod,zk2"),
+            ("zk1/prod , zk2/test", "/prod , zk2/test"),
+            ("zk1/a,b", "/a,b"),
+            ("zk1/,zk2/", "/,zk2/"),
+            ("zk1,zk2/app,", "/app,"),
+            ("[::1]:2181/app,[::2]:2181/app", "/app,[::2]:2181/app"),
+        ] {
+            let expected = ServersError::CommaInChroot { chroot: chroot.to_owned() };
+            assert_eq!(Servers::parse(text), Err(expected), "{text:?}");
+        }
+        // A znode may have a colon in its name.
+        assert_eq!(Servers::parse("zk1/a:b").unwrap().chroot().as_str(), "/a:b");
     }
 
     #[test]

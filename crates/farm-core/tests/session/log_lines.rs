@@ -82,6 +82,22 @@ fn port_that_accepts_connections_and_drops_them_is_one_line() {
 }
 
 #[test]
+fn a_chroot_is_named_when_connected() {
+    capture_log();
+    let server = FakeServer::start();
+    let _plain = Fixture::at(&server);
+    let fixture = Fixture::open(&[&format!("{}/prod", server.addr())]);
+    let session = fixture.connected_anew();
+    let lines = lines_about(server.addr());
+    let start = format!("INFO connected; server={}", server.addr());
+    assert!(lines[0].starts_with(&format!("{start} session=")), "{lines:#?}");
+    assert!(
+        lines[1].starts_with(&format!("{start} chroot=/prod session={session} ")),
+        "{lines:#?}"
+    );
+}
+
+#[test]
 fn secrets_are_not_logged() {
     capture_log();
     let server = FakeServer::start();

@@ -6,9 +6,13 @@ use super::heading::CONNECTION;
 use super::tls::TlsArgs;
 use crate::cli::failure::Failure;
 use crate::engine::chain;
-use crate::session::{SESSION_TIMEOUT_LEAST, Servers, SessionOptions};
+use crate::session::{SESSION_TIMEOUT_LEAST, Servers, ServersError, SessionOptions};
 use clap::Args;
 use std::time::Duration;
+
+/// What to do about a chroot after each server.
+const CHROOT_TIP: &str =
+    "\n\n  tip: a chroot comes once, after the last server: host:port,host:port/chroot";
 
 /// How to reach ZooKeeper.
 #[derive(Debug, Clone, Args)]
@@ -64,9 +68,12 @@ impl ZkArgs {
     }
 }
 
-// clap shows an error without its source.
+// clap shows an error without its source. A tip becomes the hint of the usage error.
 fn servers(text: &str) -> Result<Servers, String> {
-    Servers::parse(text).map_err(|error| chain(&error))
+    Servers::parse(text).map_err(|error| match error {
+        ServersError::CommaInChroot { .. } => format!("{error}{CHROOT_TIP}"),
+        error => chain(&error),
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::session::connection_gate::ConnectionGate;
-use crate::session::{Acl, Auth, Servers};
+use crate::session::{Acl, Auth, Servers, ZnodePath};
 use std::io::Write;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
@@ -21,6 +21,7 @@ fn relay() -> Relay {
     };
     let reporter = Reporter {
         gate: Arc::new(ConnectionGate::new()),
+        chroot: ZnodePath::root(),
         session: Arc::default(),
         notify: crate::engine::Post::new(|_| {}),
         rounds_max: None,
