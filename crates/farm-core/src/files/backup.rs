@@ -4,14 +4,15 @@
 //! on the disk under a hidden name: it comes back with its mode, owner and times, and
 //! needs no room.
 
+use super::attributes::{Attributes, is_not_kept};
 use super::displace::displace;
 use super::error::{Fault, FileError};
 use super::file::{FileLocation, needs_rewrite, replace};
-use super::folder::{Folder, Staged, copy_attributes, errno_of, read_bounded};
+use super::folder::{Folder, Staged, errno_of, read_bounded};
 use super::hidden::{DISPLACED, HiddenName};
 use super::write_options::WriteOptions;
-use nix::sys::stat::FileStat;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -35,7 +36,7 @@ enum Kept {
     /// The file has this name in the same directory.
     Aside(HiddenName),
     /// The same file has new bytes; these are the old ones.
-    Bytes(Vec<u8>, FileStat),
+    Bytes(Vec<u8>, Box<Attributes>),
 }
 
 impl Backup {
@@ -66,8 +67,8 @@ impl Backup {
             // A file that is there came with its directory.
             Kept::Nothing | Kept::Absent => None,
             Kept::Aside(hidden) => {
-                let bytes = bytes_of(&self.location.folder, hidden);
-                Some(bytes.map_err(|e| FileError::writing(&self.path, e))?)
+                let old = read_old(&self.location.folder, hidden);
+                Some(old.map_err(|e| FileError::writing(&self.path, e))?.1)
             }
             Kept::Bytes(bytes, _) => Some(bytes.clone()),
         };
@@ -92,7 +93,7 @@ impl Backup {
             Kept::Nothing => {}
             Kept::Absent => folder.ensure_no_file(name)?,
             Kept::Aside(hidden) => folder.entry(hidden).rename(folder.entry(name))?,
-            Kept::Bytes(bytes, stat) => restore_bytes(folder, name, bytes, stat)?,
+            Kept::Bytes(bytes, attributes) => restore_bytes(folder, name, bytes, attributes)?,
         }
         self.kept = Kept::Nothing;
         Ok(())
@@ -130,15 +131,15 @@ impl Kept {
         bytes: &[u8],
         options: &WriteOptions,
     ) -> io::Result<Self> {
-        let Some(stat) = folder.stat(name)? else {
+        if folder.stat(name)?.is_none() {
             staged.rename_over(name).map_err(|(_, e)| e)?;
             return Ok(Self::Absent);
-        };
+        }
         if options.is_in_place {
             drop(staged);
-            let old = bytes_of(folder, name)?;
+            let old = Self::bytes_of(folder, name)?;
             folder.overwrite(name, bytes, options)?;
-            return Ok(Self::Bytes(old, stat));
+            return Ok(old);
         }
         let aside = folder.hidden_name(DISPLACED);
         match displace(staged.entry(), folder.entry(name), folder.entry(&aside)) {
@@ -150,30 +151,42 @@ impl Kept {
             Err(e) if errno_of(&e).is_some_and(needs_rewrite) => {}
             Err(e) => return Err(e),
         }
-        let old = bytes_of(folder, name)?;
+        let old = Self::bytes_of(folder, name)?;
         folder.install(staged, name, bytes, options)?;
-        Ok(Self::Bytes(old, stat))
+        Ok(old)
+    }
+
+    fn bytes_of(folder: &Folder, name: &OsStr) -> io::Result<Self> {
+        let (file, bytes) = read_old(folder, name)?;
+        Ok(Self::Bytes(bytes, Box::new(Attributes::of(&file)?)))
     }
 }
 
-fn bytes_of(folder: &Folder, name: &OsStr) -> io::Result<Vec<u8>> {
+fn read_old(folder: &Folder, name: &OsStr) -> io::Result<(File, Vec<u8>)> {
     let file = folder.open_file(name)?.ok_or(io::ErrorKind::NotFound)?;
-    read_bounded(&file, BYTES_MAX)?.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
+    let bytes = read_bounded(&file, BYTES_MAX)?.ok_or(io::ErrorKind::FileTooLarge)?;
+    Ok((file, bytes))
 }
 
-/// Writes the old bytes, mode and owner to the file.
-fn restore_bytes(folder: &Folder, name: &OsStr, bytes: &[u8], stat: &FileStat) -> io::Result<()> {
-    let staged = folder.stage(bytes, Some(stat))?;
-    match staged.rename_over(name) {
-        Ok(()) => Ok(()),
-        Err((staged, e)) if needs_rewrite(e) => {
-            drop(staged);
-            folder.overwrite(name, bytes, &WriteOptions::default())?;
-            let file = folder.open_file(name)?.ok_or(io::ErrorKind::NotFound)?;
-            copy_attributes(&file, stat)
-        }
-        Err((_, e)) => Err(e.into()),
+/// Writes the old bytes and attributes to the file.
+fn restore_bytes(
+    folder: &Folder,
+    name: &OsStr,
+    bytes: &[u8],
+    attributes: &Attributes,
+) -> io::Result<()> {
+    match folder.stage(bytes, Some(attributes)) {
+        Ok(staged) => match staged.rename_over(name) {
+            Ok(()) => return Ok(()),
+            Err((_, e)) if needs_rewrite(e) => {}
+            Err((_, e)) => return Err(e.into()),
+        },
+        Err(e) if is_not_kept(&e) => {}
+        Err(e) => return Err(e),
     }
+    folder.overwrite(name, bytes, &WriteOptions::default())?;
+    let file = folder.open_file(name)?.ok_or(io::ErrorKind::NotFound)?;
+    if attributes.are_kept_by(&file)? { Ok(()) } else { attributes.restore_on(&file) }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! or the caller gets the file that has them. The caller gets it open, because an
 //! editor that opened it before the replacement may still write to it.
 
+use super::attributes::{Attributes, is_not_kept};
 use super::error::FileError;
 use super::file::{FileLocation, needs_rewrite};
 use super::folder::{Folder, Staged, identity, is_no_exchange, read_bounded};
@@ -78,8 +79,17 @@ impl Folder {
         if current != expected {
             return Ok(SwapOutcome::Stale);
         }
-        let like = nix::sys::stat::fstat(&file)?;
-        let staged = self.stage(new, Some(&like))?;
+        let staged = match self.stage(new, Some(&Attributes::of(&file)?)) {
+            Ok(staged) => staged,
+            Err(e) if is_not_kept(&e) => {
+                if !self.holds(name, expected)? {
+                    return Ok(SwapOutcome::Stale);
+                }
+                self.rewrite_to_keep(name, new, &WriteOptions::default(), e)?;
+                return Ok(SwapOutcome::Done(None));
+            }
+            Err(e) => return Err(e),
+        };
         match staged.exchange(name) {
             Ok(()) => self.check_exchanged(staged, name, expected),
             Err(Errno::ENOENT) => Ok(SwapOutcome::Stale),

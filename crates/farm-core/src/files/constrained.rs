@@ -6,26 +6,40 @@
 use farm_harness::Scratch;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const DIR: &str = "FARM_TEST_CONSTRAINED_DIR";
 const MOUNTS: &str = "FARM_TEST_MOUNTS";
 /// The user and group `nobody`.
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
 /// Runs `test`, which must be the caller, as a user without privileges.
 ///
 /// Returns a directory that this user can write to, or `None` in the outer process,
 /// which has nothing else to do.
 pub(crate) fn unprivileged(test: &str) -> Option<PathBuf> {
+    rerun(test, drop_privileges)
+}
+
+/// As [`unprivileged`], in a directory that root has prepared; without root there is no
+/// such test.
+pub(crate) fn unprivileged_after(test: &str, prepare: impl FnOnce(&Path)) -> Option<PathBuf> {
+    if !nix::unistd::geteuid().is_root() && std::env::var_os(DIR).is_none() {
+        return None;
+    }
     rerun(test, |command, scratch| {
-        if nix::unistd::geteuid().is_root() {
-            let open = std::fs::Permissions::from_mode(0o777);
-            std::fs::set_permissions(scratch.path(), open).unwrap();
-            command.uid(NOBODY).gid(NOBODY);
-        }
+        prepare(scratch.path());
+        drop_privileges(command, scratch);
     })
+}
+
+fn drop_privileges(command: &mut Command, scratch: &Scratch) {
+    if nix::unistd::geteuid().is_root() {
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(scratch.path(), open).unwrap();
+        command.uid(NOBODY).gid(NOBODY);
+    }
 }
 
 /// Runs `test`, which must be the caller, where no file can grow beyond a few KiB.

@@ -2,6 +2,7 @@
 //!
 //! **Invariant.** The message of each fault is here and nowhere else.
 
+use super::attributes::is_not_kept;
 use super::folder::errno_of;
 use crate::codec::{DecodeError, EncodeError};
 use nix::errno::Errno;
@@ -92,6 +93,7 @@ impl FileError {
 
 pub(super) fn is_permission(error: &io::Error) -> bool {
     matches!(errno_of(error), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
+        || is_not_kept(error)
 }
 
 /// Whether an error is our own one for something that is not a regular file.

@@ -3,6 +3,7 @@
 //! **Invariant.** A reader of the path finds all of the old bytes or all of the new
 //! ones. A failure leaves the old ones, and no other file.
 
+use super::attributes::is_not_kept;
 use super::error::{Fault, FileError, is_permission};
 use super::folder::{Folder, Staged, identity, read_bounded, split};
 use super::kind::{Kind, kind_of};
@@ -49,10 +50,10 @@ pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, FileError> {
 
 /// Replaces the contents of a file with `bytes`, or creates it.
 ///
-/// A file with equal bytes is not touched. An existing file keeps its mode and, if
-/// permitted, its owner; a new one follows the umask. A link stays, and its target is
-/// replaced or created. Where no other file can have the name (a mount point), the
-/// same file is rewritten, with a warning.
+/// A file with equal bytes is not touched. An existing file keeps its mode, owner, access
+/// list and extended attributes; a new one follows the umask. A link stays, and its target
+/// is replaced or created. Where no other file can have the name (a mount point) or the
+/// attributes, the same file is rewritten, with a warning.
 ///
 /// # Errors
 ///
@@ -157,10 +158,83 @@ impl Folder {
         if options.is_in_place && old.is_some() {
             self.overwrite(name, bytes, options)?;
         } else {
-            let staged = self.stage_as(bytes, old, options)?;
-            self.install(staged, name, bytes, options)?;
+            let like = if old.is_some() { self.attributes(name)? } else { None };
+            match self.stage_as(bytes, like.as_ref(), options) {
+                Ok(staged) => self.install(staged, name, bytes, options)?,
+                Err(e) if is_not_kept(&e) => self.rewrite_to_keep(name, bytes, options, e)?,
+                Err(e) => return Err(e),
+            }
         }
         Ok(Replaced::Written)
+    }
+
+    /// Stages a file in `into` that is to become `name`; returns also whether it can. If
+    /// not, the file at `name` has to be rewritten, and the staged one is only a copy.
+    pub(super) fn stage_into<'a>(
+        &self,
+        into: &'a Self,
+        name: &OsStr,
+        bytes: &[u8],
+        options: &WriteOptions,
+    ) -> io::Result<(Staged<'a>, bool)> {
+        let (staged, not_kept) = self.stage_copy(into, name, bytes, options)?;
+        let can_replace = not_kept.is_none() && !options.is_in_place;
+        if let Some(e) = not_kept {
+            self.require_rewritable(name, e)?;
+        }
+        Ok((staged, can_replace))
+    }
+
+    /// Stages a file in `into` like the one at `name`. If it cannot have the owner or the
+    /// attributes, it is for us alone, and the error says why.
+    pub(super) fn stage_copy<'a>(
+        &self,
+        into: &'a Self,
+        name: &OsStr,
+        bytes: &[u8],
+        options: &WriteOptions,
+    ) -> io::Result<(Staged<'a>, Option<io::Error>)> {
+        let like = self.attributes(name)?;
+        match (into.stage_as(bytes, like.as_ref(), options), &like) {
+            (Err(e), Some(like)) if is_not_kept(&e) => {
+                let private = WriteOptions::private(&like.stat);
+                Ok((into.stage_as(bytes, None, &private)?, Some(e)))
+            }
+            (staged, _) => Ok((staged?, None)),
+        }
+    }
+
+    fn require_rewritable(&self, name: &OsStr, not_kept: io::Error) -> io::Result<()> {
+        match self.open_to_rewrite(name) {
+            Err(e) if is_permission(&e) => Err(not_kept),
+            opened => opened.map(drop),
+        }
+    }
+
+    /// As [`Folder::overwrite`], with a warning, for a file whose attributes no other file
+    /// can have.
+    pub(super) fn rewrite_to_keep(
+        &self,
+        name: &OsStr,
+        bytes: &[u8],
+        options: &WriteOptions,
+        not_kept: io::Error,
+    ) -> io::Result<()> {
+        self.require_rewritable(name, not_kept)?;
+        self.warn_of_attributes(name);
+        self.overwrite(name, bytes, options)
+    }
+
+    /// Logs once why a file is rewritten.
+    pub(super) fn warn_of_attributes(&self, name: &OsStr) {
+        static IS_LOGGED: AtomicBool = AtomicBool::new(false);
+        if !IS_LOGGED.swap(true, Ordering::Relaxed) {
+            let path = self.path_of(name);
+            log::warn!(
+                file:% = path.display();
+                "a new file cannot have its owner, group or attributes, rewriting it in place"
+            );
+        }
     }
 
     /// Sets mode and owner if the file has these bytes already; returns whether it has.

@@ -4,14 +4,15 @@
 //! none follows a link: a directory that is swapped for a link meanwhile does not
 //! lead us out of it.
 
+use super::attributes::Attributes;
 use super::hidden::{DISPLACED, HiddenName, STAGED};
 use super::kind::{Kind, kind_of};
 use super::write_options::WriteOptions;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, mkdirat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, linkat, unlinkat};
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat};
+use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -169,10 +170,25 @@ impl Folder {
         Ok(Some(fd.into()))
     }
 
+    /// The attributes of a file; `None` if there is no such name.
+    pub(crate) fn attributes(&self, name: &OsStr) -> io::Result<Option<Attributes>> {
+        match self.open_file(name) {
+            Ok(file) => file.map(Attributes::of).transpose(),
+            // A file that we may not read can still be replaced.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+                let fd = openat(&self.fd, name, flags, Mode::empty())?;
+                Attributes::of_unreadable(fd).map(Some)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
     /// Writes a new file under a hidden name, and syncs it to the disk.
     ///
-    /// It gets the mode and, if permitted, the owner of `like`.
-    pub(crate) fn stage(&self, bytes: &[u8], like: Option<&FileStat>) -> io::Result<Staged<'_>> {
+    /// It gets the attributes of `like`, or fails with an error for which
+    /// [`is_not_kept`](super::attributes::is_not_kept) holds.
+    pub(crate) fn stage(&self, bytes: &[u8], like: Option<&Attributes>) -> io::Result<Staged<'_>> {
         self.stage_as(bytes, like, &WriteOptions::default())
     }
 
@@ -180,7 +196,7 @@ impl Folder {
     pub(crate) fn stage_as(
         &self,
         bytes: &[u8],
-        like: Option<&FileStat>,
+        like: Option<&Attributes>,
         options: &WriteOptions,
     ) -> io::Result<Staged<'_>> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | FILE;
@@ -198,10 +214,13 @@ impl Folder {
         let mut file = File::from(fd);
         file.write_all(bytes)?;
         // After the bytes: a write clears bits of the mode.
-        if let Some(like) = like {
-            copy_attributes(&file, &options.with_mode(*like))?;
+        match like {
+            Some(like) => {
+                options.apply_owner(&file)?;
+                like.give_to(&file, &options.over(like.stat))?;
+            }
+            None => options.apply(&file)?,
         }
-        options.apply(&file)?;
         file.sync_all()?;
         Ok(staged)
     }
@@ -374,24 +393,6 @@ fn exchange(fd: &OwnedFd, one: &OsStr, at: &OwnedFd, other: &OsStr) -> Result<()
 #[cfg(not(target_env = "gnu"))]
 fn exchange(_: &OwnedFd, _: &OsStr, _: &OwnedFd, _: &OsStr) -> Result<(), Errno> {
     Err(Errno::ENOSYS)
-}
-
-/// Gives a file the mode and, if permitted, the owner of another.
-pub(crate) fn copy_attributes(file: impl AsFd, like: &FileStat) -> io::Result<()> {
-    let own = fstat(&file)?;
-    let mut mode = Mode::from_bits_truncate(like.st_mode & 0o7777);
-    if own.st_uid != like.st_uid || own.st_gid != like.st_gid {
-        let (user, group) = (Uid::from_raw(like.st_uid), Gid::from_raw(like.st_gid));
-        if fchown(&file, Some(user), Some(group)).is_err() {
-            // We are not root, so the file belongs to us now: without set-user-ID and
-            // set-group-ID bits, or it would run with our rights. It keeps its group if
-            // we are a member; otherwise nothing can be done.
-            let _ = fchown(&file, None, Some(group));
-            mode &= !(Mode::S_ISUID | Mode::S_ISGID);
-        }
-    }
-    // After the owner: a change of owner clears bits of the mode.
-    Ok(fchmod(&file, mode)?)
 }
 
 /// Reads a file to its end; `None` if it has more than `bytes_max`.

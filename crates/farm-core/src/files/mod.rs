@@ -1,7 +1,8 @@
 //! Files of this machine: written as a whole, compared and swapped, watched.
 //!
-//! From the bottom up: `folder` is an open directory, `hidden` makes temporary names,
-//! `folder_lock` tells whose are in use, and `cleanup` removes the others. `file` replaces a file and `staging` does so
+//! From the bottom up: `attributes` are those of a file, `folder` is an open directory,
+//! `hidden` makes temporary names, `folder_lock` tells whose are in use, and `cleanup` removes
+//! the others. `file` replaces a file and `staging` does so
 //! later or never, both with `write_options`. `compare_and_swap` replaces a file only
 //! if it is as expected. `look` tells without
 //! reading whether a path names what it named. `displace` keeps the old file, and `backup` puts it back.
@@ -12,6 +13,7 @@
 //! ones, never a part. An edit that is saved while we write is not lost, and a failed
 //! read is an error, never an empty record.
 
+mod attributes;
 pub mod backup;
 mod cleanup;
 mod compare_and_swap;

@@ -45,17 +45,23 @@ impl StagedFile {
         options: WriteOptions,
     ) -> Result<Option<Self>, FileError> {
         let location = FileLocation::of(path)?;
-        let stage = || -> io::Result<Option<HiddenName>> {
-            let old = location.folder.stat(&location.name)?;
-            if location.folder.adjust_if_equal(&location.name, old.as_ref(), &bytes, &options)? {
+        let FileLocation { folder, name } = &location;
+        let stage = || -> io::Result<Option<(HiddenName, bool)>> {
+            let old = folder.stat(name)?;
+            if folder.adjust_if_equal(name, old.as_ref(), &bytes, &options)? {
                 return Ok(None);
             }
-            let staged = location.folder.stage_as(&bytes, old.as_ref(), &options)?;
-            Ok(Some(staged.into_name()))
+            let (staged, can_replace) = folder.stage_into(folder, name, &bytes, &options)?;
+            if !(can_replace || options.is_in_place) {
+                folder.warn_of_attributes(name);
+            }
+            Ok(Some((staged.into_name(), can_replace)))
         };
-        let hidden = stage().map_err(|e| FileError::writing(path, e))?;
-        Ok(hidden.map(|hidden| {
+        let staged = stage().map_err(|e| FileError::writing(path, e))?;
+        Ok(staged.map(|(hidden, can_replace)| {
             let hidden = Some((location, hidden));
+            let options =
+                WriteOptions { is_in_place: options.is_in_place || !can_replace, ..options };
             Self { path: path.to_owned(), hidden, bytes, options }
         }))
     }

@@ -92,13 +92,23 @@ pub enum WriteOptionsError {
 }
 
 impl WriteOptions {
-    /// The attributes of the old file with our mode, if we have one: the new file must
+    /// The mode and owner of the old file with ours, if we have any: the new file must
     /// never have the old mode, not even briefly.
-    pub(super) const fn with_mode(&self, mut old: FileStat) -> FileStat {
+    pub(super) fn over(&self, mut old: FileStat) -> FileStat {
         if let Some(FileMode(mode)) = self.mode {
             old.st_mode = (old.st_mode & !0o7777) | mode;
         }
+        if let Some(Owner { user, group }) = self.owner {
+            old.st_uid = user.map_or(old.st_uid, Uid::as_raw);
+            old.st_gid = group.map_or(old.st_gid, Gid::as_raw);
+        }
         old
+    }
+
+    /// The options for a copy of a file that nobody but us can open.
+    pub(super) const fn private(like: &FileStat) -> Self {
+        let mode = FileMode(0o600 | like.st_mode & 0o100);
+        Self { mode: Some(mode), owner: None, is_in_place: false }
     }
 
     /// Whether a file has this mode and owner.
@@ -113,13 +123,19 @@ impl WriteOptions {
         })
     }
 
-    /// Gives a file this mode and owner.
-    pub(super) fn apply(&self, file: &File) -> io::Result<()> {
+    /// Gives a file this owner.
+    pub(super) fn apply_owner(&self, file: &File) -> io::Result<()> {
         let stat = fstat(file)?;
         debug_assert_eq!(kind_of(&stat), Kind::File);
-        if let Some(Owner { user, group }) = self.owner.filter(|_| !self.has_owner(&stat)) {
-            fchown(file, user, group)?;
+        match self.owner.filter(|_| !self.has_owner(&stat)) {
+            Some(Owner { user, group }) => Ok(fchown(file, user, group)?),
+            None => Ok(()),
         }
+    }
+
+    /// Gives a file this mode and owner.
+    pub(super) fn apply(&self, file: &File) -> io::Result<()> {
+        self.apply_owner(file)?;
         // After the owner: a change of owner clears bits of the mode.
         let mode = match self.mode {
             Some(FileMode(mode)) => Mode::from_bits_truncate(mode),

@@ -371,6 +371,46 @@ fn the_same_file_is_rewritten_when_asked() {
 }
 
 #[test]
+fn a_file_of_another_group_stays_with_it_and_one_that_cannot_is_a_failure() {
+    if !is_root() {
+        // Only root can give a file to a group that the tool is no member of.
+        return;
+    }
+    let fixture = ExportFixture::with_farm("a_file_of_another_group");
+    let path = fixture.scratch.write("db.json", "old");
+    let facts = || {
+        let about = fs::metadata(&path).unwrap();
+        (about.uid(), about.gid(), about.mode() & 0o7777, about.ino())
+    };
+    let warning = "a new file cannot have its owner, group or attributes, rewriting it in place";
+    for check in [&[][..], &["--check-cmd", "test -s {}"]] {
+        fixture.scratch.write("db.json", "old");
+        std::os::unix::fs::chown(&path, Some(NOBODY), Some(33)).unwrap();
+        chmod(&path, 0o640);
+        let before = facts();
+        let args = [&["db.json", "--once"], check].concat();
+        let output = unprivileged(&fixture, &args).run();
+        output.ok().stderr_has(&format!("{warning}; file=db.json"));
+        assert_eq!(output.stderr.matches("in place").count(), 1, "{output}");
+        assert_eq!(facts(), before);
+        assert!(fs::read_to_string(&path).unwrap().contains("1.2.3.4"));
+
+        // A file of somebody else that the tool may not write either.
+        fixture.scratch.write("db.json", "old");
+        std::os::unix::fs::chown(&path, Some(0), Some(33)).unwrap();
+        chmod(&path, 0o644);
+        let before = facts();
+        let output = unprivileged(&fixture, &args).run();
+        output.code(77).stderr_has(
+            "cannot write db.json: a new file cannot have its owner, group or attributes, \
+             and it cannot be rewritten either: ",
+        );
+        assert_eq!((facts(), fs::read_to_string(&path).unwrap()), (before, "old".to_owned()));
+    }
+    assert_eq!(names(fixture.scratch.path()), ["db.json", "zkexport"]);
+}
+
+#[test]
 fn mode_and_owner_are_kept_or_as_asked() {
     let mut fixture = ExportFixture::with_farm("mode_and_owner");
     let path = fixture.scratch.write("db.json", "old");

@@ -1,5 +1,8 @@
 use super::*;
+use crate::files::compare_and_swap::compare_and_swap;
 use crate::files::constrained;
+use crate::files::staging::StagedFile;
+use crate::files::write_options::Owner;
 use farm_harness::Scratch;
 use nix::sys::stat::Mode;
 use std::error::Error;
@@ -139,6 +142,79 @@ fn a_closed_directory_leaves_the_old_file_alone() {
     assert_eq!(replace(&path, b"newer").unwrap(), Replaced::Written);
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0);
     fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Owner, group and mode.
+fn facts(path: &Path) -> (u32, u32, u32) {
+    let about = fs::metadata(path).unwrap();
+    (about.uid(), about.gid(), about.mode() & 0o7777)
+}
+
+#[test]
+fn a_file_that_cannot_keep_its_owner_is_rewritten_or_left_alone() {
+    let test = "files::file::tests::a_file_that_cannot_keep_its_owner_is_rewritten_or_left_alone";
+    // Its name, owner, group, mode, and whether we may write it.
+    let files = [
+        ("group", constrained::NOBODY, 33, 0o640, true),
+        ("owner", 1234, constrained::NOBODY, 0o664, true),
+        ("both", 1234, 33, 0o646, true),
+        ("closed", 1234, 33, 0o644, false),
+        ("read-only", constrained::NOBODY, 33, 0o440, false),
+    ];
+    let prepare = |top: &Path| {
+        fs::create_dir(top.join("files")).unwrap();
+        fs::set_permissions(top.join("files"), fs::Permissions::from_mode(0o777)).unwrap();
+        for (name, owner, group, mode, _) in files {
+            let path = top.join("files").join(name);
+            replace(&path, b"old").unwrap();
+            std::os::unix::fs::chown(&path, Some(owner), Some(group)).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+    };
+    let Some(top) = constrained::unprivileged_after(test, prepare) else { return };
+    let folder = top.join("files");
+    for (name, owner, group, mode, is_writable) in files {
+        let path = folder.join(name);
+        let inode = fs::metadata(&path).unwrap().ino();
+        let outcome = replace(&path, b"new");
+        if is_writable {
+            assert_eq!(outcome.unwrap(), Replaced::Written, "{name}");
+            assert_eq!(fs::metadata(&path).unwrap().ino(), inode, "{name}");
+        } else {
+            let error = outcome.unwrap_err();
+            assert!(error.is_permission(), "{name}: {error:?}");
+            let why = error.source().unwrap().to_string();
+            assert!(why.starts_with("a new file cannot have its owner"), "{name}: {why}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), if is_writable { b"new" } else { b"old" }, "{name}");
+        assert_eq!(facts(&path), (owner, group, mode), "{name}");
+        // One that others edit, too: with the bytes that they are expected to be.
+        let swapped = compare_and_swap(&path, Some(&fs::read(&path).unwrap()), b"newer");
+        assert_eq!(swapped.is_ok(), is_writable, "{name}: {swapped:?}");
+        assert_eq!(facts(&path), (owner, group, mode), "{name}");
+        // Staged, installed and put back.
+        let staged = StagedFile::write(&path, b"newest".to_vec(), WriteOptions::default());
+        if is_writable {
+            let staged = staged.unwrap().unwrap();
+            assert_eq!(fs::read(staged.path()).unwrap(), b"newest");
+            let mut backup = staged.install_over().unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"newest", "{name}");
+            backup.put_back().unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"newer", "{name}");
+            assert_eq!(fs::metadata(&path).unwrap().ino(), inode, "{name}");
+        } else {
+            assert!(staged.unwrap_err().is_permission(), "{name}");
+        }
+        assert_eq!(facts(&path), (owner, group, mode), "{name}");
+    }
+    // Another group that we can't give, when asked: the file stays as it is.
+    let owner = Some(Owner::parse(":33").unwrap());
+    let path = folder.join("ours");
+    replace(&path, b"old").unwrap();
+    let options = WriteOptions { owner, ..WriteOptions::default() };
+    assert!(replace_as(&path, b"new", &options).unwrap_err().is_permission());
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+    assert_eq!(names(&folder).len(), files.len() + 1);
 }
 
 #[test]

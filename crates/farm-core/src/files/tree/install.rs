@@ -6,29 +6,36 @@
 use super::stage::StagedTree;
 use super::walk::{Slot, Visitor, walk};
 use super::wanted::Wanted;
+use crate::files::attributes::Attributes;
 use crate::files::cleanup::remove_all;
 use crate::files::displace::displace;
 use crate::files::error::FileError;
-use crate::files::folder::{Entry, Folder, copy_attributes};
+use crate::files::folder::{Entry, Folder, read_bounded};
 use crate::files::hidden::{DISPLACED, HiddenName};
 use crate::files::kind::Kind;
+use crate::files::write_options::WriteOptions;
 use nix::sys::stat::FileStat;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// The largest file that is kept in memory.
+const BYTES_MAX: usize = 64 << 20;
+
 #[derive(Debug)]
 enum Step {
     /// A directory was made.
     MadeFolder,
     /// A directory was removed.
-    RemovedFolder(Box<FileStat>),
+    RemovedFolder(Box<Attributes>),
     /// A file was installed where there was none.
     AddedFile,
     /// The old file was moved to the hidden directory, where its name is the number of
     /// this step. Another file may be at the path now.
     MovedAside,
+    /// The file was rewritten; these are the old bytes.
+    Rewritten(Vec<u8>),
 }
 
 /// A directory as it was. Dropping it deletes the old files.
@@ -70,12 +77,15 @@ impl TreeBackup {
             let synced = self.top.at(path, |folder, name| {
                 match step {
                     Step::MadeFolder => drop(folder.remove_empty_folder(name)?),
-                    Step::RemovedFolder(stat) => {
+                    Step::RemovedFolder(attributes) => {
                         folder.ensure_folder(name)?;
-                        copy_attributes(folder.enter(name)?, stat)?;
+                        attributes.restore_on(folder.enter(name)?)?;
                     }
                     Step::AddedFile => folder.ensure_no_file(name)?,
                     Step::MovedAside => old.entry(&number).rename(folder.entry(name))?,
+                    Step::Rewritten(bytes) => {
+                        folder.overwrite(name, bytes, &WriteOptions::default())?;
+                    }
                 }
                 Ok(folder.sync())
             })?;
@@ -110,7 +120,8 @@ impl StagedTree {
             top.make_folder(&hidden)?;
             let backup = TreeBackup { path: at.clone(), top, hidden, journal: Vec::new() };
             let (new, old) = (self.top.enter(&self.hidden)?, self.top.enter(&backup.hidden)?);
-            let installer = Installer { changed: &self.changed, new, old, backup };
+            let (changed, rewritten) = (&self.changed, &self.rewritten);
+            let installer = Installer { changed, rewritten, new, old, backup };
             Ok((Wanted::of_files(&self.files)?, installer))
         };
         let (wanted, mut installer) = begin().map_err(|e| FileError::writing(&self.path, e))?;
@@ -124,9 +135,11 @@ impl StagedTree {
     }
 }
 
-/// Only renames: it writes no file, and deletes none.
+/// Only renames: it writes no file, except those that no other file can replace, and
+/// deletes none.
 struct Installer<'a> {
     changed: &'a BTreeSet<PathBuf>,
+    rewritten: &'a BTreeSet<PathBuf>,
     new: Folder,
     old: Folder,
     backup: TreeBackup,
@@ -151,10 +164,13 @@ impl Visitor for Installer<'_> {
     }
 
     fn remove_folder(&mut self, Slot { folder, name, path }: Slot<'_>) -> io::Result<bool> {
-        let Some(stat) = folder.stat(name)? else { return Ok(true) };
+        let attributes = match folder.enter(name) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+            entered => Attributes::of(entered?)?,
+        };
         let is_gone = folder.remove_empty_folder(name)?;
         if is_gone {
-            self.done(path, Step::RemovedFolder(Box::new(stat)));
+            self.done(path, Step::RemovedFolder(Box::new(attributes)));
         }
         Ok(is_gone)
     }
@@ -170,10 +186,19 @@ impl Visitor for Installer<'_> {
         folder.enter(name).map(Some)
     }
 
-    fn put(&mut self, slot: Slot<'_>, stat: Option<&FileStat>, _: &[u8]) -> io::Result<bool> {
+    fn put(&mut self, slot: Slot<'_>, stat: Option<&FileStat>, new: &[u8]) -> io::Result<bool> {
         let Slot { folder, name, path } = slot;
         if !self.changed.contains(path) {
             return Ok(false);
+        }
+        if stat.is_some() && self.rewritten.contains(path) {
+            let file = folder.open_file(name)?.ok_or(io::ErrorKind::NotFound)?;
+            let old = read_bounded(&file, BYTES_MAX)?.ok_or(io::ErrorKind::FileTooLarge)?;
+            // First into the journal: a failure may leave a part of the new bytes.
+            self.done(path, Step::Rewritten(old));
+            folder.warn_of_attributes(name);
+            folder.overwrite(name, new, &WriteOptions::default())?;
+            return Ok(true);
         }
         let (target, aside) = (folder.entry(name), self.aside());
         self.new.at(path, |from, name| match stat {

@@ -3,11 +3,12 @@
 use super::walk::{Slot, Visitor, walk};
 use super::wanted::{Files, Wanted};
 use crate::files::cleanup::remove_all;
-use crate::files::folder::Folder;
+use crate::files::folder::{Folder, Staged};
 use crate::files::hidden::{HiddenName, STAGED};
 use crate::files::write_options::WriteOptions;
 use nix::sys::stat::FileStat;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,8 @@ pub struct StagedTree {
     pub(super) files: Files,
     /// Those that are new or have changed.
     pub(super) changed: BTreeSet<PathBuf>,
+    /// Those of them whose old file has to be rewritten to keep its attributes.
+    pub(super) rewritten: BTreeSet<PathBuf>,
 }
 
 impl StagedTree {
@@ -38,19 +41,19 @@ impl StagedTree {
         }
         let (path, hidden) = (path.to_owned(), top.hidden_name(STAGED));
         top.make_folder(&hidden)?;
-        let changed = BTreeSet::new();
-        let mut staged = Self { path, top, hidden, files: files.clone(), changed };
+        let (changed, rewritten) = (BTreeSet::new(), BTreeSet::new());
+        let mut staged = Self { path, top, hidden, files: files.clone(), changed, rewritten };
         for (path, bytes) in files {
             let path = Path::new(path);
-            let (is_equal, like) = match comparison.present.get(path) {
-                Some((is_equal, stat)) => (*is_equal, Some(stat)),
-                None => (false, None),
-            };
-            if !is_equal || is_whole {
-                staged.add(path, bytes, like, options)?;
-            }
-            if !is_equal {
-                staged.changed.insert(path.to_owned());
+            match comparison.present.get(path) {
+                Some(true) if is_whole => staged.add_copy(path, bytes, options)?,
+                Some(true) => {}
+                present => {
+                    staged.changed.insert(path.to_owned());
+                    if !staged.add(path, bytes, present.is_some(), options)? {
+                        staged.rewritten.insert(path.to_owned());
+                    }
+                }
             }
         }
         Ok(Some(staged))
@@ -63,22 +66,49 @@ impl StagedTree {
         std::path::absolute(&path).unwrap_or(path)
     }
 
+    /// Writes a new file; returns whether it can replace the one that is `present`.
     fn add(
         &self,
         path: &Path,
         bytes: &[u8],
-        like: Option<&FileStat>,
+        is_present: bool,
         options: &WriteOptions,
-    ) -> io::Result<()> {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    ) -> io::Result<bool> {
+        let folder = self.folder_of(path)?;
+        let (staged, can_replace) = if is_present {
+            self.top.at(path, |old, name| old.stage_into(&folder, name, bytes, options))?
+        } else {
+            (folder.stage_as(bytes, None, options)?, true)
+        };
+        put_at(staged, path)?;
+        Ok(can_replace)
+    }
+
+    /// Writes a file that is not installed, because the present one has these bytes.
+    fn add_copy(&self, path: &Path, bytes: &[u8], options: &WriteOptions) -> io::Result<()> {
+        let folder = self.folder_of(path)?;
+        let stage = |old: &Folder, name: &OsStr| {
+            let (staged, _) = old.stage_copy(&folder, name, bytes, options)?;
+            put_at(staged, path)
+        };
+        self.top.at(path, stage)
+    }
+
+    /// The hidden directory for this path, created if it is missing.
+    fn folder_of(&self, path: &Path) -> io::Result<Folder> {
         let mut folder = self.top.enter(&self.hidden)?;
         for key in path.parent().into_iter().flat_map(Path::iter) {
             folder.ensure_folder(key)?;
             folder = folder.enter(key)?;
         }
-        let staged = folder.stage_as(bytes, like, options)?;
-        staged.rename_over(name).map_err(|(_, e)| e.into())
+        Ok(folder)
     }
+}
+
+/// Gives a staged file its name in the hidden directory.
+fn put_at(staged: Staged<'_>, path: &Path) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    staged.rename_over(name).map_err(|(_, e)| e.into())
 }
 
 impl Drop for StagedTree {
@@ -93,8 +123,8 @@ impl Drop for StagedTree {
 pub(super) struct Comparison {
     /// The mode and owner for files that have the wanted bytes.
     options: Option<WriteOptions>,
-    /// The files at wanted paths: whether the bytes are equal, and the attributes.
-    present: BTreeMap<PathBuf, (bool, FileStat)>,
+    /// The files at wanted paths, and whether their bytes are equal.
+    present: BTreeMap<PathBuf, bool>,
     pub(super) differs: bool,
 }
 
@@ -118,7 +148,7 @@ impl Visitor for Comparison {
             Some(options) => folder.adjust_if_equal(name, Some(stat), bytes, options)?,
             None => folder.holds(name, bytes)?,
         };
-        self.present.insert(path.to_owned(), (is_equal, *stat));
+        self.present.insert(path.to_owned(), is_equal);
         Ok(!is_equal)
     }
 

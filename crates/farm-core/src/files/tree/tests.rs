@@ -325,6 +325,59 @@ fn what_could_not_be_put_back_can_be_tried_again() {
 }
 
 #[test]
+fn files_that_cannot_keep_their_owner_are_rewritten_or_left_alone() {
+    let test = "files::tree::tests::files_that_cannot_keep_their_owner_are_rewritten_or_left_alone";
+    let prepare = |top: &Path| {
+        let path = top.join("conf");
+        drop(install(&owned_dir(&path), &files(&[("a", "1"), ("d/b", "2"), ("c", "3")])));
+        let own = |name: &str, group, mode| {
+            let path = path.join(name);
+            std::os::unix::fs::chown(&path, Some(constrained::NOBODY), Some(group)).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for (name, group, mode) in
+            [("", constrained::NOBODY, 0o755), ("d", constrained::NOBODY, 0o755)]
+                .into_iter()
+                .chain([("a", constrained::NOBODY, 0o640), ("d/b", 33, 0o640), ("c", 33, 0o440)])
+        {
+            own(name, group, mode);
+        }
+    };
+    let Some(top) = constrained::unprivileged_after(test, prepare) else { return };
+    let path = top.join("conf");
+    let tree = owned_dir(&path);
+    let facts = || {
+        let about = fs::metadata(path.join("d/b")).unwrap();
+        (about.ino(), about.gid(), about.mode() & 0o7777)
+    };
+    let (before, all_before) = (facts(), listing(&path));
+    let mut backup = install(&tree, &files(&[("a", "4"), ("d/b", "5"), ("c", "3")])).unwrap();
+    assert_eq!((plain(&path), facts()), (vec!["a=4".into(), "c=3".into(), "d/b=5".into()], before));
+    backup.put_back().unwrap();
+    drop(backup);
+    assert_eq!(listing(&path), all_before);
+
+    // One that we may not write: no file changes.
+    let error = tree.stage(&files(&[("a", "4"), ("d/b", "5"), ("c", "6")]), false).unwrap_err();
+    assert!(error.is_permission(), "{error}");
+    assert_eq!(listing(&path), all_before);
+    // But it can be among those that are only checked.
+    let staged =
+        tree.stage(&files(&[("a", "4"), ("d/b", "2"), ("c", "3")]), true).unwrap().unwrap();
+    assert_eq!(fs::read(staged.path().join("c")).unwrap(), b"3");
+    drop(staged);
+
+    let wanted = |text: &str| {
+        let files = [(vec!["d".to_owned(), "b".to_owned()], text.into())];
+        let folders = [vec!["d".to_owned()]];
+        Tree { files: files.into_iter().collect(), folders: folders.into_iter().collect() }
+    };
+    assert_eq!(tree.write(&wanted("7")).unwrap(), Replaced::Written);
+    assert_eq!((plain(&path), facts()), (vec!["d/b=7".to_owned()], before));
+    fs::remove_dir_all(&path).unwrap();
+}
+
+#[test]
 fn any_tree_can_replace_any_other() {
     let paths = ["a", "b", "a/x", "a/y", "a/x/1", "b/x", "c/d/e", "c/d", "c"];
     let scratch = Scratch::new();
