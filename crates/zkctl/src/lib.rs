@@ -12,7 +12,7 @@ mod stdin;
 use clap::{Parser, Subcommand};
 use commands::{CheckArgs, GetArgs, LocksArgs, LsArgs, SetArgs, UnsetArgs};
 use connection::Connection;
-use farm_core::cli::{CONNECTION, Exit, Failure, LogArgs, Role, ZkArgs, parse_duration};
+use farm_core::cli::{CONNECTION, Exit, Failure, LogArgs, Role, ZkArgs, parse_limit};
 use format::OutputArgs;
 use std::time::Duration;
 
@@ -37,10 +37,10 @@ pub struct Args {
     #[command(flatten)]
     zk: ZkArgs,
 
-    /// Limit the whole command to this time
+    /// Limit the whole command to this time; 0 means no limit
     #[arg(short, long, value_name = "DUR", env = "ZK_TIMEOUT", hide_env_values = true)]
     #[arg(global = true)]
-    #[arg(default_value = "10s", value_parser = parse_duration, help_heading = CONNECTION)]
+    #[arg(default_value = "10s", value_parser = parse_limit, help_heading = CONNECTION)]
     timeout: Duration,
 
     #[command(flatten)]

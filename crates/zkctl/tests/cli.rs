@@ -83,7 +83,7 @@ fn version_goes_to_stdout() {
 }
 
 /// Arguments, and the error message about them.
-const WRONG_USAGE: [(&[&str], &str); 13] = [
+const WRONG_USAGE: [(&[&str], &str); 14] = [
     (
         &[],
         "zkctl: 'zkctl' requires a subcommand but one was not provided \
@@ -105,6 +105,11 @@ const WRONG_USAGE: [(&[&str], &str); 13] = [
         "zkctl: invalid value 'soon' for '--timeout <DUR>': \
          \"soon\" is no duration: it must start with a number, like 250ms, 30s or 5m\n\
          hint: zkctl --help shows how it is used\n",
+    ),
+    (
+        &["ls", "/", "--sort", "-name"],
+        "zkctl: a value is required for '--sort <FIELD>' but none was supplied\n\
+         hint: if -name is the value of --sort, write --sort=-name\n",
     ),
     (
         &["-H", "zk1,zk2:x", "ls", "/"],

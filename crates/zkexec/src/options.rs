@@ -3,7 +3,9 @@
 use crate::mirror::{MirrorSpec, check_places};
 use crate::rollout::{OnChange, OnFailure, RolloutOptions};
 use clap::Parser;
-use farm_core::cli::{CmdTimeoutArg, Exit, Failure, LogArgs, WaitArg, ZkArgs, parse_duration};
+use farm_core::cli::{
+    CmdTimeoutArg, Exit, Failure, LogArgs, WaitArg, ZkArgs, parse_duration, parse_interval,
+};
 use farm_core::engine::Wait;
 use farm_core::farm::permit::GroupName;
 use farm_core::farm::turn::{self, AllowedHours, Drain, Group, RequireHealthy, Schedule, Zone};
@@ -26,7 +28,8 @@ Examples:
 /// The most requests to ZooKeeper at once.
 const REQUEST_THREADS: usize = 4;
 
-const CMD_TIMEOUT: &str = "Stop a command of --alert, check= or --on-change cmd: after this time";
+const CMD_TIMEOUT: &str =
+    "Stop a command of --alert, check= or --on-change cmd: after this time; 0 means no limit";
 
 /// Run a command with config files from ZooKeeper, and restart it when they change
 ///
@@ -53,7 +56,7 @@ pub struct Args {
     #[command(flatten)]
     limit: CmdTimeoutArg,
 
-    /// Start with the existing files if ZooKeeper does not answer within DUR
+    /// Start with the existing files if ZooKeeper does not answer within DUR; 0 means at once
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     start_without_zk: Option<Duration>,
 
@@ -100,7 +103,7 @@ struct ChangeArgs {
     #[arg(long, value_name = "SIGNAL", default_value = "TERM", value_parser = signal)]
     stop_signal: Signal,
 
-    /// Kill what is left of the command after this time
+    /// Kill what is left of the command after this time; 0 means at once
     #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration)]
     kill_timeout: Duration,
 
@@ -117,16 +120,16 @@ struct HealthArgs {
     #[arg(short = 'H', long, value_name = "CMD")]
     health: Option<String>,
 
-    /// Check every DUR
-    #[arg(short = 'i', long, value_name = "DUR", default_value = "30", value_parser = parse_duration)]
+    /// Check every DUR, 10ms or more
+    #[arg(short = 'i', long, value_name = "DUR", default_value = "30", value_parser = parse_interval)]
     health_interval: Duration,
 
     /// Give the command this time to become healthy; without --health, it must stay up this long
     #[arg(short = 'd', long, value_name = "DUR", default_value = "30", value_parser = parse_duration)]
     health_delay: Duration,
 
-    /// Count a check that takes longer than DUR as failed
-    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration)]
+    /// Count a check that takes longer than DUR, 10ms or more, as failed
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_interval)]
     health_timeout: Duration,
 
     /// Consider the command healthy after N good checks in a row

@@ -31,7 +31,7 @@ fn help_goes_to_stdout_with_the_examples_on_top() {
 
 #[test]
 fn wrong_usage_is_one_line_and_a_hint() {
-    let table: [(&[&str], &str); 44] = [
+    let table: [(&[&str], &str); 47] = [
         (&[], "zkexec: the following required arguments were not provided: --exec <CMD>\n"),
         (&["sleep"], "unexpected argument 'sleep' found\n"),
         (&["-e", "x", "--", "y"], "cannot be used with"),
@@ -53,7 +53,14 @@ fn wrong_usage_is_one_line_and_a_hint() {
         (&["-e", "x", "-m", "c/=/a/", "-m", "c/d=/b"], "lies in the directory of another"),
         (&["-e", "x", "-w", "2s:1s"], "MAX is less than MIN\n"),
         (&["-e", "x", "-w", "soon"], "it must start with a number"),
-        (&["-e", "x", "-i", "-1"], "unexpected argument '-1' found\n"),
+        (
+            &["-e", "x", "-i", "-1"],
+            "unexpected argument '-1' found\n\
+             hint: if -1 is the value of -i, write --health-interval=-1\n",
+        ),
+        (&["-e", "x", "-i", "0"], "\"0\" is no duration: here it must be at least 10ms\n"),
+        (&["-e", "x", "--health-timeout", "0"], "here it must be at least 10ms\n"),
+        (&["-e", "-x"], "hint: if -x is the value of -e, write --exec=-x\n"),
         (&["-e", "x", "-d", "1x"], "1x"),
         (&["-e", "x", "--health-timeout", ""], "--health-timeout"),
         (&["-e", "x", "--health-rise", "0"], "--health-rise"),

@@ -6,7 +6,7 @@ use crate::target::{STDOUT, Target};
 use clap::Parser;
 use farm_core::cli::{
     ChangedCmdArg, CmdTimeoutArg, Exit, Failure, FilterArg, FormatArg, LogArgs, TimedCommand,
-    WaitArg, ZkArgs, parse_duration,
+    WaitArg, ZkArgs, parse_duration, parse_interval, parse_limit,
 };
 use farm_core::codec::ExportFormat;
 use farm_core::engine::Wait;
@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(value_name = "FARM", value_parser = ZnodePath::parse)]
     farm: ZnodePath,
 
-    /// The file or directory to write; - writes to standard output, once
+    /// The file or directory to write; - or /dev/stdout writes to standard output, once
     #[arg(value_name = "CONF")]
     conf: PathBuf,
 
@@ -142,8 +142,8 @@ struct EndArgs {
     #[arg(short = 'n', long)]
     dry_run: bool,
 
-    /// Give up --once after this time, 10s if not given
-    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    /// Give up --once after this time, 10s if not given; 0 means never
+    #[arg(long, value_name = "DUR", value_parser = parse_limit)]
     timeout: Option<Duration>,
 }
 
@@ -182,7 +182,7 @@ impl Args {
     }
 
     fn is_to_stdout(&self) -> bool {
-        self.conf == Path::new(STDOUT)
+        is_stdout(&self.conf)
     }
 
     pub(crate) fn config(self) -> Result<Config, Failure> {
@@ -196,8 +196,10 @@ impl Args {
         let is_dry = self.end.dry_run;
         let once = self.is_once().then(|| self.end.timeout.unwrap_or(TIMEOUT_DEFAULT));
         let command = |text: Option<String>| self.commands.limit.on(text.filter(|_| !is_dry));
+        let file = self.conf.display().to_string();
+        let conf = if is_stdout(&self.conf) { PathBuf::from(STDOUT) } else { self.conf };
         let output = OutputConfig {
-            file: self.conf.display().to_string(),
+            file,
             command: command(self.commands.changed.changed_cmd),
             check: command(self.commands.check_cmd),
             pace: Pace {
@@ -208,7 +210,7 @@ impl Args {
             wait: self.wait.wait,
             hosts_min: self.min_hosts,
             is_dry,
-            target: Target::new(self.conf, format, adopt, options),
+            target: Target::new(conf, format, adopt, options),
         };
         Ok(Config {
             session: self.zk.config(REQUEST_THREADS)?,
@@ -248,6 +250,11 @@ impl Args {
     }
 }
 
+/// Whether a path means our standard output, which no other file can replace.
+fn is_stdout(conf: &Path) -> bool {
+    [STDOUT, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].map(Path::new).contains(&conf)
+}
+
 /// Reads `PCT%[:DUR]`.
 fn hold_drop(text: &str) -> Result<HoldPolicy, String> {
     let both = text.split_once(':').map(|(percent, limit)| (percent, Some(limit)));
@@ -259,7 +266,7 @@ fn hold_drop(text: &str) -> Result<HoldPolicy, String> {
     let number = number.and_then(|number| number.parse::<f64>().ok());
     let percent = number.filter(|percent| *percent > 0.0 && *percent <= 100.0);
     let percent = percent.ok_or("it must start with a share of the farm, like 30%")?;
-    let limit = limit.map(parse_duration).transpose().map_err(|error| error.to_string())?;
+    let limit = limit.map(parse_interval).transpose().map_err(|error| error.to_string())?;
     Ok(HoldPolicy { percent, limit: limit.unwrap_or(HOLD_LIMIT_DEFAULT) })
 }
 
@@ -276,14 +283,15 @@ mod tests {
     #[test]
     fn hold_drop_is_a_share_and_maybe_a_duration() {
         for (text, percent, seconds) in
-            [("30%", 30.0, 300), ("0.5%:1s", 0.5, 1), ("100%:0", 100.0, 0), ("30%:10m", 30.0, 600)]
+            [("30%", 30.0, 300), ("0.5%:1s", 0.5, 1), ("100%", 100.0, 300), ("30%:10m", 30.0, 600)]
         {
             let limit = Duration::from_secs(seconds);
             assert_eq!(hold_drop(text), Ok(HoldPolicy { percent, limit }), "{text}");
         }
-        for text in
-            ["", "30", "0%", "101%", "-1%", "%", "x%", "30%:", "30%:x", "1e1%", "NaN%", ".%"]
-        {
+        for text in [
+            "", "30", "100%:0", "0%", "101%", "-1%", "%", "x%", "30%:", "30%:x", "1e1%", "NaN%",
+            ".%",
+        ] {
             assert!(hold_drop(text).is_err(), "{text:?}");
         }
     }

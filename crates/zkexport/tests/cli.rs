@@ -26,12 +26,18 @@ fn help_goes_to_stdout_with_the_examples_on_top() {
 
 #[test]
 fn wrong_usage_is_one_line_and_a_hint() {
-    let table: [(&[&str], &str); 24] = [
+    let table: [(&[&str], &str); 27] = [
         (&["/db"], "zkexport: the following required arguments were not provided: <CONF>\n"),
         (&["db", "x.php"], "\"db\" is not a znode path: it must start with a slash\n"),
         (&["/db", "x.conf"], "hint: add --format json, yaml, php or dir\n"),
         (&["/db", "-"], "hint: add --format json, yaml, php or dir\n"),
         (&["/db", "x", "-f", "xml"], "unknown format \"xml\" (choose json yaml php dir)\n"),
+        (&["/db", "/dev/stdout"], "hint: add --format json, yaml, php or dir\n"),
+        (
+            &["/db", "/dev/stdout", "-f", "dir"],
+            "zkexport: a directory can't go to standard output\n",
+        ),
+        (&["/db", "x.php", "--hold-drop", "30%:0"], "here it must be at least 10ms"),
         (&["/db", "-", "-f", "dir"], "zkexport: a directory can't go to standard output\n"),
         (&["/db", "x.php", "--adopt"], "zkexport: --adopt is for the format dir alone\n"),
         (&["/db", "x.php", "--timeout", "1s"], "zkexport: --timeout is for --once alone\n"),
@@ -54,7 +60,11 @@ fn wrong_usage_is_one_line_and_a_hint() {
             "it must start with a share of the farm, like 30%",
         ),
         (&["/db", "x.php", "--hold-drop", "30%:x"], "it must start with a number"),
-        (&["/db", "x.php", "--min-hosts", "-1"], "unexpected argument '-1' found\n"),
+        (
+            &["/db", "x.php", "--min-hosts", "-1"],
+            "unexpected argument '-1' found\n\
+             hint: if -1 is the value of --min-hosts, write --min-hosts=-1\n",
+        ),
         (&["/db", "x.php", "--min-hosts", "few"], "invalid digit found in string\n"),
         (&["/db", "x.php", "--splay", "1s"], "were not provided: --changed-cmd <CMD>\n"),
     ];
@@ -70,7 +80,7 @@ fn wrong_usage_is_one_line_and_a_hint() {
 #[test]
 fn without_a_server_one_file_is_given_up_in_time_and_nothing_is_written() {
     let scratch = Scratch::new();
-    for conf in ["x.php", "-"] {
+    for conf in ["x.php", "-", "/dev/stdout"] {
         let output = zkexport()
             .args(["--once", "--timeout", "300ms", "-f", "php", "/db", conf])
             .cwd(scratch.path())

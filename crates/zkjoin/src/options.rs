@@ -22,6 +22,8 @@ Examples:
   zkjoin --common /services/db /etc/shared.yaml  what all hosts of the farm share
   ZKHOST=zk1,zk2,zk3/prod zkjoin /services/db /var/service/db";
 
+const CMD_TIMEOUT: &str = "End CMD if it takes longer than this; 0 means no limit";
+
 const CHANGED_CMD: &str =
     "Run CMD with sh after a remote change has reached CONF, and once at start";
 
@@ -32,7 +34,7 @@ const CHANGED_CMD: &str =
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, before_help = EXAMPLES)]
 #[command(mut_arg("changed_cmd", |arg| arg.help(CHANGED_CMD)))]
-#[command(mut_arg("cmd_timeout", |arg| arg.help("End CMD if it takes longer than this")))]
+#[command(mut_arg("cmd_timeout", |arg| arg.help(CMD_TIMEOUT)))]
 pub struct Args {
     /// The farm's znode; zkjoin creates it if it is missing
     #[arg(value_name = "FARM", value_parser = ZnodePath::parse)]

@@ -33,13 +33,21 @@ fn help_begins_with_examples_and_names_every_option() {
 
 #[test]
 fn wrong_usage_is_one_line_that_names_the_thing() {
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 9] = [
         (&[], "<FARM> <CONF>"),
         (&["/db"], "<CONF>"),
         (&["db", "x.json"], "\"db\" is not a znode path"),
         (&["/db", "x.txt"], "cannot tell the format of \"x.txt\" from its name"),
         (&["/db", "x.json", "--name", "a/b"], "cannot contain '/'"),
         (&["/db", "x.json", "--settle", "soon"], "\"soon\""),
+        (
+            &["/db", "x.json", "--name", "-x"],
+            "\nhint: if -x is the value of --name, write --name=-x\n",
+        ),
+        (
+            &["/db", "x.json", "--name", "-v"],
+            "\nhint: if -v is the value of --name, write --name=-v\n",
+        ),
         (&["/db", "x.json", "-c", "--name", "a"], "cannot be used with"),
     ];
     for (args, wanted) in cases {

@@ -136,7 +136,9 @@ fn the_farm_of_the_manual_is_the_file_of_the_manual() {
     let running = fixture.start(&["database.php"]);
     fixture.wait_for_text("database.php", DATABASE_PHP);
     stop(running);
-    fixture.tool(&["-f", "php", "-"]).run().ok().stdout_is(DATABASE_PHP).stderr_is("");
+    for stdout in ["-", "/dev/stdout"] {
+        fixture.tool(&["-f", "php", stdout]).run().ok().stdout_is(DATABASE_PHP).stderr_is("");
+    }
 }
 
 #[test]

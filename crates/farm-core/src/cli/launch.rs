@@ -3,6 +3,7 @@
 //! **Invariant.** Every exit of a process, except death by a signal, passes through here:
 //! wrong usage, help, a failure, a closed pipe, a bug.
 
+use super::dash_value::dash_value_hint;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::logging::{self, print_to_stderr};
@@ -69,16 +70,17 @@ fn parse_and_run<A: Parser>(
     args: impl Iterator<Item = OsString>,
     run: impl FnOnce(A) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
-    match parse(args) {
+    let args: Vec<OsString> = args.collect();
+    match parse(&args) {
         Ok(args) => catch_unwind(AssertUnwindSafe(|| run(args)))
             .unwrap_or_else(|payload| Err(bug(payload.as_ref()))),
-        Err(error) => report_clap(tool, &error),
+        Err(error) => report_clap(tool, &error, dash_value_hint(&A::command(), &args, &error)),
     }
 }
 
 /// Parses the arguments. A variable that is set but empty counts as unset, also for an option
 /// that takes its value from one.
-fn parse<A: Parser>(args: impl Iterator<Item = OsString>) -> Result<A, clap::Error> {
+fn parse<A: Parser>(args: &[OsString]) -> Result<A, clap::Error> {
     let mut command = without_empty_variables(A::command());
     let mut matches = command.try_get_matches_from_mut(args)?;
     A::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
@@ -94,14 +96,14 @@ fn without_empty_variables(command: Command) -> Command {
 }
 
 /// Prints help and version to stdout; turns a usage error into one line and a hint, like any
-/// other failure.
-fn report_clap(tool: &str, error: &clap::Error) -> Result<Exit, Failure> {
+/// other failure. `hint` is better than clap's, if there is one.
+fn report_clap(tool: &str, error: &clap::Error, hint: Option<String>) -> Result<Exit, Failure> {
     if !error.use_stderr() {
         return error.print().map(|()| Exit::Done).map_err(Failure::of_stdout);
     }
     let UsageError { what, tip, command } = parse_usage_error(&error.render().to_string());
     let command = command.unwrap_or_else(|| tool.to_owned());
-    let hint = tip.unwrap_or_else(|| format!("{command} --help shows how it is used"));
+    let hint = hint.or(tip).unwrap_or_else(|| format!("{command} --help shows how it is used"));
     Err(Failure::new(Exit::Usage, what).hint(hint))
 }
 

@@ -4,6 +4,7 @@
 //! [`launch`] ends a process.
 
 mod args;
+mod dash_value;
 mod exit;
 mod exit_reason;
 mod failure;
@@ -16,7 +17,7 @@ mod stderr_queue;
 pub use crate::engine::{chain, printable};
 pub use args::{
     CONNECTION, ChangedCmdArg, CmdTimeoutArg, DurationError, FilterArg, FormatArg, LogArgs, Role,
-    TimedCommand, WaitArg, ZkArgs, parse_duration,
+    TimedCommand, WaitArg, ZkArgs, parse_duration, parse_interval, parse_limit,
 };
 pub use exit::{Exit, exit_for_write_error};
 pub use exit_reason::ExitReason;

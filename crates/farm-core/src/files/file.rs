@@ -38,6 +38,7 @@ pub enum Replaced {
 pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, FileError> {
     let location = FileLocation::of(path).map_err(|e| match e.fault {
         Fault::Io(source) => FileError::reading(path, source),
+        Fault::NotAFile => FileError::reading(path, Fault::NotAFile),
         _ => FileError::reading(path, io::Error::other(e)),
     })?;
     let read = || {
@@ -98,6 +99,9 @@ impl FileLocation {
                 let folder = Folder::open(parent).map_err(wrap)?;
                 return Ok(Self { folder, name: name.to_owned() });
             };
+            if is_descriptor(&at) {
+                return Err(FileError::writing(path, Fault::NotAFile));
+            }
             at = at.parent().unwrap_or(Path::new("")).join(target);
         }
         Err(FileError::writing(path, Fault::LinkLoop))
@@ -113,6 +117,13 @@ impl FileLocation {
             Err(FileError::writing(path, Fault::Moved))
         }
     }
+}
+
+/// Whether a link is one of the kernel's for an open file, as behind `/dev/stdout`: what
+/// it names is not the way to that file, and may be no path at all.
+fn is_descriptor(link: &Path) -> bool {
+    let above = link.parent().unwrap_or(Path::new(""));
+    above == Path::new("/dev/fd") || (above.starts_with("/proc") && above.ends_with("fd"))
 }
 
 impl Folder {

@@ -46,7 +46,7 @@ fn checks_never_overlap_not_even_over_a_restart() {
     let mut fixture = ExecFixture::with_conf("never_overlap", "0");
     // `mkdir` fails if another check is running.
     let health = "mkdir here || touch overlap; echo in >> checks; sleep 0.05; rmdir here";
-    let running = fixture.start(&["-H", health, "-d", "0", "-i", "0"]);
+    let running = fixture.start(&["-H", health, "-d", "0", "-i", "0.01"]);
     for round in 1..=5 {
         let seen = running.stderr().matches("health checking via").count();
         running.wait_log_times("health checking via", seen + 3);
@@ -64,7 +64,7 @@ fn a_check_that_takes_too_long_is_killed_with_its_group_and_has_failed() {
     for deaf in ["", "trap '' TERM; "] {
         let fixture = ExecFixture::with_conf("takes_too_long", "a");
         let health = format!("{deaf}sh -c 'sleep 1000; :' & echo $$ $! >> checks; wait");
-        let args = ["-H", &health, "-d", "0", "-i", "0", "--health-timeout", "0.3", "-a", ALERT];
+        let args = ["-H", &health, "-d", "0", "-i", "0.01", "--health-timeout", "0.3", "-a", ALERT];
         let running = fixture.start(&args);
         let begun = Instant::now();
         running.wait_log("failed health check: not done in 300ms");
@@ -113,7 +113,7 @@ fn an_alert_that_takes_long_is_run_once_for_each_event_and_one_by_one() {
     fixture.scratch.write("list", "1\n1\n1\n");
     let health = "v=$(head -n 1 list); sed -i 1d list; exit ${v:-0}";
     let alert = "echo in >> order; sleep 0.3; echo out >> order";
-    let running = fixture.start(&["-H", health, "-d", "0", "-i", "0", "-a", alert]);
+    let running = fixture.start(&["-H", health, "-d", "0", "-i", "0.01", "-a", alert]);
     running.wait_log("successful health check");
     fixture.wait_file("order", &"in\nout\n".repeat(3));
     stop(running);
@@ -209,7 +209,7 @@ fn new_content_on_which_the_child_ends_is_an_end_without_a_lock() {
 fn a_check_in_flight_holds_up_no_restart() {
     let mut fixture = ExecFixture::with_conf("in_flight", "a");
     let health = "trap '' TERM; echo in >> checks; while :; do sleep 1000; done";
-    let running = fixture.start(&["-H", health, "-d", "0", "-i", "0"]);
+    let running = fixture.start(&["-H", health, "-d", "0", "-i", "0.01"]);
     let mut took = [Duration::ZERO; 5];
     for (round, took) in took.iter_mut().enumerate() {
         fixture.wait_file("checks", &"in\n".repeat(round + 1));

@@ -37,6 +37,20 @@ fn commands_have_a_group_of_their_own_and_nothing_of_ours() {
 }
 
 #[test]
+fn a_limit_of_zero_is_no_limit() {
+    let fixture = ExportFixture::with_farm("a_limit_of_zero");
+    let slow = |file: &str| format!("sleep 0.3; echo done > {file}");
+    let args = ["db.json", "--once", "--timeout", "0", "--cmd-timeout", "0"];
+    let commands = ["-c", &slow("hook"), "--check-cmd", &slow("check")];
+    let output = fixture.tool(&[&args[..], &commands].concat()).run();
+    output.ok();
+    assert!(!output.stderr.contains("failed"), "{output}");
+    for file in ["hook", "check"] {
+        assert_eq!(fixture.scratch.read(file).unwrap(), "done\n", "{output}");
+    }
+}
+
+#[test]
 fn a_burst_of_changes_is_one_run() {
     let mut fixture = ExportFixture::with_farm("a_burst_of_changes");
     let command = "echo $ZK_EVENT $ZK_COUNT >> ran";

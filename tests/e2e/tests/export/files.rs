@@ -263,6 +263,8 @@ fn what_can_never_be_written_ends_it_at_start() {
     for args in [&["fifo.json"][..], &["fifo.json", "--in-place"], &["fifo.json", "-n"]] {
         fixture.tool(args).run().code(78).stderr_has("fifo.json: not a regular file");
     }
+    let stderr = fixture.tool(&["-f", "json", "/dev/stderr"]).run();
+    stderr.code(78).stderr_has("cannot write /dev/stderr: not a regular file");
     fixture
         .tool(&["away/db.json", "--once"])
         .run()

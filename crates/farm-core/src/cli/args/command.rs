@@ -1,6 +1,6 @@
 //! Commands that a tool runs, and their time limit.
 
-use super::duration::parse_duration;
+use super::duration::parse_limit;
 use clap::Args;
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ pub struct ChangedCmdArg {
 /// How long a command may take.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct CmdTimeoutArg {
-    /// Stop a CMD that runs longer than this
-    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = parse_duration)]
+    /// Stop a CMD that runs longer than this; 0 means no limit
+    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = parse_limit)]
     pub cmd_timeout: Duration,
 }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// The longest duration that we accept: adding it to a clock cannot overflow.
 const DURATION_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
+/// The shortest interval: a shorter one would keep the machine busy.
+const INTERVAL_LEAST: Duration = Duration::from_millis(10);
+
 const UNITS: [(&str, f64); 5] =
     [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86400.0)];
 
@@ -37,6 +40,29 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     }
 }
 
+/// Reads a time limit, where 0 means no limit.
+///
+/// # Errors
+///
+/// Those of [`parse_duration`].
+pub fn parse_limit(text: &str) -> Result<Duration, DurationError> {
+    parse_duration(text).map(|limit| if limit.is_zero() { DURATION_MAX } else { limit })
+}
+
+/// Reads a duration that has to be at least 10 ms: an interval, or a time in which
+/// something has to be done.
+///
+/// # Errors
+///
+/// Those of [`parse_duration`], and when the duration is shorter.
+pub fn parse_interval(text: &str) -> Result<Duration, DurationError> {
+    let interval = parse_duration(text)?;
+    if interval < INTERVAL_LEAST {
+        return Err(DurationError { text: text.to_owned(), fault: DurationFault::TooShort });
+    }
+    Ok(interval)
+}
+
 /// The text is not a duration.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 #[error("{text:?} is no duration: {fault}")]
@@ -53,6 +79,8 @@ enum DurationFault {
     Unit,
     #[error("at most ten years are possible")]
     TooLong,
+    #[error("here it must be at least {INTERVAL_LEAST:?}")]
+    TooShort,
 }
 
 #[cfg(test)]
@@ -78,6 +106,23 @@ mod tests {
             assert_eq!(parse_duration(text).unwrap().as_millis(), milliseconds, "{text:?}");
         }
         assert_eq!(parse_duration("0.5ms").unwrap(), Duration::from_micros(500));
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_none_and_an_interval_of_zero_is_refused() {
+        for (text, limit) in [("0", DURATION_MAX), ("0ms", DURATION_MAX)] {
+            assert_eq!(parse_limit(text), Ok(limit), "{text}");
+        }
+        assert_eq!(parse_limit("0.5ms"), Ok(Duration::from_micros(500)));
+        assert_eq!(parse_interval("10ms"), Ok(INTERVAL_LEAST));
+        for text in ["0", "0s", "9ms", "0.5ms"] {
+            let error = parse_interval(text).unwrap_err().to_string();
+            assert_eq!(error, format!("{text:?} is no duration: here it must be at least 10ms"));
+        }
+        for text in ["", "x", "-1", "4000d"] {
+            assert_eq!(parse_limit(text), parse_duration(text));
+            assert_eq!(parse_interval(text), parse_duration(text));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod wait;
 
 pub use command::{ChangedCmdArg, CmdTimeoutArg, TimedCommand};
 pub use connection::ZkArgs;
-pub use duration::{DurationError, parse_duration};
+pub use duration::{DurationError, parse_duration, parse_interval, parse_limit};
 pub use filter::FilterArg;
 pub use format::FormatArg;
 pub use heading::CONNECTION;

@@ -89,12 +89,14 @@ fn what_is_no_regular_file_is_neither_read_nor_written() {
     let _listener = UnixListener::bind(scratch.join("socket")).unwrap();
     fs::create_dir(scratch.join("folder")).unwrap();
     symlink("/dev/zero", scratch.join("device")).unwrap();
-    for name in ["fifo", "socket", "folder", "device"] {
+    symlink("/dev/stdin", scratch.join("stdin")).unwrap();
+    symlink("/proc/self/fd/2", scratch.join("stderr")).unwrap();
+    for name in ["fifo", "socket", "folder", "device", "stdin", "stderr"] {
         let path = scratch.join(name);
         assert!(matches!(read(&path, 10).unwrap_err().fault, Fault::NotAFile), "{name}");
         assert!(matches!(replace(&path, b"x").unwrap_err().fault, Fault::NotAFile), "{name}");
     }
-    assert_eq!(names(scratch.path()).len(), 4);
+    assert_eq!(names(scratch.path()).len(), 6);
 }
 
 #[test]
