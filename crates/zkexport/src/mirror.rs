@@ -5,8 +5,9 @@
 //!
 //! **Invariant.** Only a complete farm is stored, with one addition: hosts that left
 //! less than [`Wait::min`] ago stay with their last record, because a host that only
-//! registers again is back by then. Only one farm is stored at a time, which can take
-//! long with a check.
+//! registers again is back by then. A farm that has hosts, but not one with a record, is
+//! never stored: it would look like a farm without hosts. Only one farm is stored at a
+//! time, which can take long with a check.
 
 mod file_state;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 use farm_core::engine::{Debounce, Retry, Wait};
 use farm_core::model::{Farm, Filter, HostName};
 use file_state::FileState;
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,8 @@ const RETRY_MOST: Duration = Duration::from_secs(30);
 pub(crate) enum Event {
     /// This host came, went or has another record.
     Changed(HostName),
+    /// How many hosts of the farm can't be read now.
+    Unreadable(usize),
     /// The farm is complete: every host has been read.
     Complete,
     /// The farm is not complete: ZooKeeper is away, the farm is missing or is read again.
@@ -71,6 +75,13 @@ pub(crate) enum Action {
     },
     /// Log that the farm has enough hosts again.
     ReportEnough,
+    /// Log that the farm has hosts now, but not one with a record.
+    ReportNoRecord {
+        /// How many hosts it has.
+        count: usize,
+    },
+    /// Log that the farm has records again, or no hosts.
+    ReportRecords,
 }
 
 /// Why the file does not follow the farm.
@@ -78,8 +89,32 @@ pub(crate) enum Action {
 pub(crate) enum BehindReason {
     WriteFails,
     CheckRefused,
-    /// The farm has only this many hosts.
+    Withheld(Withheld),
+}
+
+/// Why a farm is never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Withheld {
+    /// It has only this many hosts.
     TooFewHosts(usize),
+    /// It has this many hosts, and not one of them has a record.
+    NoRecord(usize),
+}
+
+impl Withheld {
+    const fn report(self) -> Action {
+        match self {
+            Self::TooFewHosts(count) => Action::ReportTooFew { count },
+            Self::NoRecord(count) => Action::ReportNoRecord { count },
+        }
+    }
+
+    const fn report_end(self) -> Action {
+        match self {
+            Self::TooFewHosts(_) => Action::ReportEnough,
+            Self::NoRecord(_) => Action::ReportRecords,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,8 +153,10 @@ pub(crate) struct Mirror {
     is_refused: bool,
     /// A farm with fewer hosts is never stored.
     hosts_min: usize,
-    /// How many hosts the farm has, while they are too few.
-    withheld: Option<usize>,
+    /// How many hosts can't be read.
+    unreadable: usize,
+    /// Why the farm is not stored, if that is so.
+    withheld: Option<Withheld>,
     /// The changes that are not in the file yet.
     burst: Debounce,
     last_change: Option<Instant>,
@@ -138,6 +175,7 @@ impl Mirror {
             refused: None,
             is_refused: false,
             hosts_min,
+            unreadable: 0,
             withheld: None,
             burst: Debounce::new(wait),
             last_change: None,
@@ -170,7 +208,7 @@ impl Mirror {
     pub(crate) fn behind_reason(&self) -> Option<BehindReason> {
         let failing = self.failing.as_ref().map(|_| BehindReason::WriteFails);
         let refused = self.is_refused.then_some(BehindReason::CheckRefused);
-        failing.or(refused).or_else(|| self.withheld.map(BehindReason::TooFewHosts))
+        failing.or(refused).or_else(|| self.withheld.map(BehindReason::Withheld))
     }
 
     const fn is_pending(&self) -> bool {
@@ -209,7 +247,7 @@ impl Mirror {
         if is_equal && !self.is_pending() {
             self.pending = PendingStore::Nothing;
             self.is_refused = false;
-            actions.extend(self.withheld.take().map(|_| Action::ReportEnough));
+            actions.extend(self.withheld.take().map(Withheld::report_end));
         }
         if had_passed && self.pending == PendingStore::Nothing {
             actions.push(Action::Discard);
@@ -222,6 +260,10 @@ impl Mirror {
             (State::Live, Event::Changed(host)) => self.changed(now, host, farm),
             // All hosts are compared when the farm is complete again.
             (State::Cold | State::Stale, Event::Changed(_)) => Vec::new(),
+            (State::Cold | State::Live | State::Stale, Event::Unreadable(hosts)) => {
+                self.unreadable(now, *hosts);
+                Vec::new()
+            }
             (State::Cold | State::Live | State::Stale, Event::Complete) => self.complete(now, farm),
             (State::Cold, Event::Unknown) => Vec::new(),
             (State::Live | State::Stale, Event::Unknown) => {
@@ -278,6 +320,16 @@ impl Mirror {
         Vec::new()
     }
 
+    fn unreadable(&mut self, now: Instant, hosts: usize) {
+        self.unreadable = hosts;
+        let Some(Withheld::NoRecord(count)) = &mut self.withheld else { return };
+        *count = hosts;
+        // That a host without a record leaves is no change of the farm.
+        if hosts == 0 && self.state == State::Live {
+            self.burst.changed(now);
+        }
+    }
+
     fn note_meanwhile(&mut self, now: Instant) {
         self.last_change = Some(now);
         self.meanwhile.changed(now);
@@ -308,15 +360,15 @@ impl Mirror {
         let is_forced = std::mem::take(&mut self.is_forced);
         let wanted = self.file.wanted(now, farm);
         self.burst.clear();
-        let count = wanted.len();
-        if count < self.hosts_min {
+        if let Some(reason) = self.withheld_reason(wanted.len(), farm) {
             self.pending = PendingStore::Nothing;
             self.failing = None;
-            let is_news = self.withheld.replace(count).is_none();
-            return if is_news { vec![Action::ReportTooFew { count }] } else { Vec::new() };
+            let before = self.withheld.replace(reason);
+            let is_known = before.is_some_and(|it| discriminant(&it) == discriminant(&reason));
+            return if is_known { Vec::new() } else { vec![reason.report()] };
         }
         let mut actions: Vec<_> =
-            self.withheld.take().map(|_| Action::ReportEnough).into_iter().collect();
+            self.withheld.take().map(Withheld::report_end).into_iter().collect();
         let wanted = Arc::new(wanted);
         if !is_forced && self.refused.as_ref() == Some(&wanted) {
             self.pending = PendingStore::Nothing;
@@ -328,6 +380,15 @@ impl Mirror {
         self.pending = PendingStore::Pending(Arc::clone(&wanted));
         actions.push(if has_passed { Action::Install } else { Action::Store(wanted) });
         actions
+    }
+
+    /// Why this farm is not stored, with that many hosts in the file, if that is so.
+    fn withheld_reason(&self, count: usize, farm: &Farm) -> Option<Withheld> {
+        // Before the filter: one that keeps no host is obeyed.
+        if farm.is_empty() && self.unreadable > 0 {
+            return Some(Withheld::NoRecord(self.unreadable));
+        }
+        (count < self.hosts_min).then_some(Withheld::TooFewHosts(count))
     }
 
     fn take_pending(&mut self) -> Option<Arc<Farm>> {

@@ -26,6 +26,8 @@ use std::time::Instant;
 pub(crate) struct Output {
     /// CONF as it was typed.
     pub(crate) file: String,
+    /// The farm's path.
+    farm: String,
     pub(crate) mirror: Mirror,
     /// Events that the mirror has not taken yet.
     events: VecDeque<Event>,
@@ -62,6 +64,7 @@ impl Output {
         });
         Self {
             file: config.file,
+            farm: path.to_owned(),
             mirror: Mirror::new(config.wait, config.filter, config.hosts_min),
             events: VecDeque::new(),
             target: config.target,
@@ -139,6 +142,8 @@ impl Output {
             }
             Action::ReportTooFew { count } => self.report_too_few(count)?,
             Action::ReportEnough => log::info!(file = self.file; "there are enough hosts again"),
+            Action::ReportNoRecord { count } => self.report_no_record(count)?,
+            Action::ReportRecords => log::info!(file = self.file; "the farm can be read again"),
         }
         Ok(None)
     }
@@ -221,6 +226,19 @@ impl Output {
             return Err(Failure::new(Exit::No, what));
         }
         log::warn!(file, hosts = count, min; "too few hosts, the file stays as it is");
+        Ok(())
+    }
+
+    /// Without this, a farm whose hosts use another format would empty a site.
+    fn report_no_record(&self, count: usize) -> Result<(), Failure> {
+        let (file, farm) = (&self.file, &self.farm);
+        let hint =
+            format!("a record is a JSON object; zkctl get --raw {farm}/HOST shows what is there");
+        if self.is_once {
+            let what = format!("none of the {count} hosts of {farm} can be read");
+            return Err(Failure::new(Exit::Malformed, what).hint(hint));
+        }
+        log::warn!(file, farm, hosts = count, hint; "no host can be read, the file stays as it is");
         Ok(())
     }
 

@@ -45,6 +45,8 @@ pub(crate) struct Runner {
     once: Option<Once>,
     creates_farm: bool,
     was_connected: bool,
+    /// How many hosts can't be read, as the mirror knows it.
+    unreadable: usize,
     _signals: Signals,
 }
 
@@ -74,6 +76,7 @@ impl Runner {
             once: config.once.map(|timeout| Once { timeout, deadline: now + timeout }),
             creates_farm: config.creates_farm,
             was_connected: false,
+            unreadable: 0,
             inbox,
             outbox,
             session,
@@ -203,7 +206,13 @@ impl Runner {
     }
 
     fn feed_view(&mut self, now: Instant, event: ViewEvent) -> Result<(), Failure> {
-        for action in self.hosts.view.step(now, event) {
+        let actions = self.hosts.view.step(now, event);
+        let unreadable = self.hosts.view.unreadable_count();
+        if unreadable != self.unreadable {
+            self.unreadable = unreadable;
+            self.feed_mirror(now, MirrorEvent::Unreadable(unreadable))?;
+        }
+        for action in actions {
             match action {
                 Action::Request(request) => {
                     request.dispatch(&self.session, self.outbox.posting(Event::Answer));

@@ -1,6 +1,6 @@
 //! The tool's state, as the service manager shows it.
 
-use crate::mirror::BehindReason;
+use crate::mirror::{BehindReason, Withheld};
 use farm_core::session::ZnodePath;
 use std::fmt;
 
@@ -34,7 +34,12 @@ impl fmt::Display for Status<'_> {
             Self::Behind { file, reason } => match reason {
                 BehindReason::WriteFails => write!(f, "{file} can't be written"),
                 BehindReason::CheckRefused => write!(f, "the check refuses a new {file}"),
-                BehindReason::TooFewHosts(n) => write!(f, "{n} hosts are too few for {file}"),
+                BehindReason::Withheld(Withheld::TooFewHosts(n)) => {
+                    write!(f, "{n} hosts are too few for {file}")
+                }
+                BehindReason::Withheld(Withheld::NoRecord(n)) => {
+                    write!(f, "none of {n} hosts can be read, {file} stays as it is")
+                }
             },
             Self::Current { file, hosts, held: 0 } => write!(f, "{hosts} hosts in {file}"),
             Self::Current { file, hosts, held } => {

@@ -7,6 +7,7 @@ mod commands;
 mod cost;
 mod files;
 mod hold;
+mod unreadable;
 
 use farm_harness::{
     Acl, Chroot, Create, Ensemble, Running, Scratch, Signal, Tool, Zk, eventually, holds_for,

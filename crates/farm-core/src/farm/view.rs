@@ -101,6 +101,12 @@ impl FarmView {
         })
     }
 
+    /// How many hosts can't be read now; some of them may have a record from before.
+    #[must_use]
+    pub fn unreadable_count(&self) -> usize {
+        self.unreadable.len()
+    }
+
     /// The farm's own record, if this view reads it; `None` before it was read.
     #[must_use]
     pub fn own_record(&self) -> Option<Result<&Record, Unreadable>> {

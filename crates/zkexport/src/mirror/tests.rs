@@ -1,4 +1,5 @@
 mod checked;
+mod unread;
 
 use super::*;
 use farm_core::model::{Record, Value};
@@ -89,6 +90,10 @@ impl Fixture {
                     Action::ReportTooFew { count } => {
                         self.done.push(format!("{at} too-few {count}"));
                     }
+                    Action::ReportNoRecord { count } => {
+                        self.done.push(format!("{at} no-record {count}"));
+                    }
+                    Action::ReportRecords => self.done.push(format!("{at} records")),
                     Action::ReportEnough => self.done.push(format!("{at} enough")),
                     Action::Store(farm) => {
                         self.done.push(format!("{at} store {}", text(&farm)));

@@ -163,7 +163,10 @@ fn with_too_few_hosts_the_file_stays_and_this_is_reported_once() {
     assert_eq!(fixture.take_done(), ["2000 enough", "2000 store a=1 b=2", "2000 start"]);
     fixture.set(3000, "a", 10);
     fixture.set(4000, "b", 10);
-    assert_eq!(fixture.mirror.behind_reason(), Some(BehindReason::TooFewHosts(0)));
+    assert_eq!(
+        fixture.mirror.behind_reason(),
+        Some(BehindReason::Withheld(Withheld::TooFewHosts(0)))
+    );
     fixture.wait_until(100_000);
     assert_eq!(fixture.take_done(), ["3000 too-few 1"]);
     // The farm is as in the file again, so nothing is stored.
@@ -229,7 +232,10 @@ fn a_failing_store_is_not_retried_while_there_are_too_few_hosts() {
     fixture.remove(1010, "a");
     fixture.wait_until(100_000);
     assert_eq!(fixture.mirror.deadline(), None);
-    assert_eq!(fixture.mirror.behind_reason(), Some(BehindReason::TooFewHosts(1)));
+    assert_eq!(
+        fixture.mirror.behind_reason(),
+        Some(BehindReason::Withheld(Withheld::TooFewHosts(1)))
+    );
 }
 
 #[test]
