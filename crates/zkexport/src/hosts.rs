@@ -58,7 +58,9 @@ impl Hosts {
     /// The farm is complete.
     pub(crate) fn complete(&mut self, now: Instant) {
         self.missing.clear();
-        self.refusal.clear();
+        if self.refusal.end() {
+            log::info!(farm:% = self.path; "the farm can be listed again");
+        }
         if let Some(hold) = &mut self.hold {
             let decision = hold.complete(now, self.view.farm());
             self.log_hold(&decision);

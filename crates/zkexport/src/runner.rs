@@ -247,6 +247,9 @@ impl Runner {
                 log::warn!(logger: logger, "the farm can't be listed, trying again: {refusal}");
             }
             News::Unreadable(host, why) => self.hosts.log_unreadable(&host, &why),
+            News::Readable(host) => {
+                log::info!(host:%, farm:% = self.hosts.path; "a host can be read again");
+            }
             News::Skipped(name, why) => {
                 log::warn!(znode:? = name, farm:% = self.hosts.path; "not a host: {why}");
             }

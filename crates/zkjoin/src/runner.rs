@@ -18,7 +18,7 @@ use connection::Connection;
 use event::Event;
 use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::codec::json;
-use farm_core::engine::{Inbox, Signal, Signals, inbox};
+use farm_core::engine::{Inbox, Recheck, Signal, Signals, inbox};
 use farm_core::farm::{Claim, Size, keep_size, look};
 use farm_core::files::look::Look;
 use farm_core::files::watch::Hint as FileHint;
@@ -40,6 +40,15 @@ enum Stage {
     Ready,
 }
 
+/// The update of the farm's size, the most hosts that it ever had.
+#[derive(Debug, Default)]
+struct SizeUpdate {
+    /// Whether we have joined since the size was last raised.
+    is_due: bool,
+    /// No event tells when the farm's record is fixed or we may write it.
+    retry: Recheck,
+}
+
 pub(crate) struct Runner {
     config: Config,
     inbox: Inbox<Event>,
@@ -50,8 +59,7 @@ pub(crate) struct Runner {
     /// Events that the member has not taken yet.
     events: VecDeque<MemberEvent>,
     owners: Owners,
-    /// Whether we have joined since the farm's size was last raised.
-    is_size_due: bool,
+    size: SizeUpdate,
     announcer: Option<Announcer>,
     warnings: Warnings,
     // Dropped last, in this order: the name becomes free when no thread posts any more.
@@ -80,7 +88,7 @@ impl Runner {
             member: Member::new(config.member.clone()),
             events: VecDeque::new(),
             owners: Owners::new(config.member.hostname.clone()),
-            is_size_due: false,
+            size: SizeUpdate::default(),
             warnings: Warnings::default(),
             config,
             inbox,
@@ -123,7 +131,8 @@ impl Runner {
         let announcer = self.announcer.as_ref().and_then(|announcer| announcer.hook.deadline());
         let session = self.connection.session.deadline();
         let own = [self.member.deadline(), self.conf.deadline(), self.owners.deadline()];
-        own.into_iter().chain([announcer, session]).flatten().min()
+        let rechecks = [self.connection.recheck.deadline(), self.size.retry.deadline()];
+        own.into_iter().chain([announcer, session]).chain(rechecks).flatten().min()
     }
 
     fn iterate(&mut self, event: Option<Event>) -> Result<Option<Exit>, Failure> {
@@ -172,6 +181,12 @@ impl Runner {
         }
         if self.member.deadline().is_some_and(|at| now >= at) {
             self.feed(MemberEvent::Tick);
+        }
+        if self.connection.recheck.take(now) && self.member.is_joined() {
+            self.feed(MemberEvent::Hint);
+        }
+        if self.size.retry.take(now) {
+            self.keep_size();
         }
         Ok(())
     }
@@ -302,6 +317,7 @@ impl Runner {
     }
 
     fn answer(&mut self, answer: Answer) -> Result<(), Failure> {
+        self.connection.answered(Instant::now());
         let event = match answer {
             Answer::Claim(Ok(Claim::Ours { znode, replaced })) => {
                 self.owners.other = None;
@@ -331,8 +347,9 @@ impl Runner {
                 self.refused(error)?
             }
         };
-        if !matches!(event, MemberEvent::Refused { .. } | MemberEvent::Interrupted) {
-            self.warnings.request.clear();
+        let is_failure = matches!(event, MemberEvent::Refused { .. } | MemberEvent::Interrupted);
+        if !is_failure && self.warnings.request.end() {
+            log::info!(path:% = self.config.entry; "ZooKeeper accepts our requests again");
         }
         self.feed(event);
         Ok(())
@@ -386,30 +403,30 @@ impl Runner {
             self.announcer.iter_mut().for_each(|announcer| announcer.pending_event = Some("start"));
             log::info!(path:% = self.config.entry; "joined");
         }
-        self.is_size_due = self.config.keeps_size;
+        self.size.is_due = self.config.keeps_size;
         self.keep_size();
     }
 
     fn keep_size(&self) {
-        if self.is_size_due {
+        if self.size.is_due && self.connection.is_connected {
             let farm = self.config.farm.clone();
             self.connection.dispatch(move |client| Event::SizeKept(keep_size(client, &farm)));
         }
     }
 
-    /// There is no retry before the next connection: the size is a high-water mark, and
-    /// the next host to join raises it too.
     fn size_kept(&mut self, outcome: Result<Size, SessionError>) {
         let why = match outcome {
             Ok(Size::Kept) => {
-                self.is_size_due = false;
+                self.size.is_due = false;
                 self.warnings.size.clear();
                 return;
             }
             Ok(Size::Malformed) => "the farm's record is malformed".to_owned(),
+            // The next connection updates it.
             Err(error) if error.is_transient() => return,
             Err(error) => error.to_string(),
         };
+        self.size.retry.plan(Instant::now());
         log::warn!(logger: self.warnings.size, farm:% = self.config.farm, why; "cannot update the farm's size");
     }
 }

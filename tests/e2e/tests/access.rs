@@ -6,6 +6,7 @@ mod acls;
 mod locked;
 mod mistakes;
 mod refused;
+mod slips;
 
 use farm_harness::{Running, Scratch, Tool};
 use std::fs::{self, Permissions};

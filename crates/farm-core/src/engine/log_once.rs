@@ -39,6 +39,11 @@ impl LogOnce {
         *self.last() = None;
     }
 
+    /// As [`LogOnce::clear`]; tells whether the problem was logged.
+    pub fn end(&mut self) -> bool {
+        self.last().take().is_some()
+    }
+
     fn is_new(&self, text: &str) -> bool {
         self.last().as_deref() != Some(text)
     }
@@ -61,7 +66,9 @@ mod tests {
         logger.log(&Record::builder().args(format_args!("not allowed")).build());
         assert!(logger.is_new("no space"));
         logger.clear();
-        assert!(logger.is_new("not allowed"));
+        assert!(logger.is_new("not allowed") && !logger.end());
+        logger.log(&Record::builder().args(format_args!("no space")).build());
+        assert!(logger.end() && !logger.end());
     }
 
     #[test]

@@ -31,6 +31,6 @@ pub use log_text::log_text;
 pub use post::Post;
 pub use printable::{printable, shown};
 pub use process_1::end_process_1_on_signals;
-pub use retry::{Retry, RetrySet};
+pub use retry::{Recheck, Retry, RetrySet};
 pub use signals::{Signal, Signals};
 pub use worker::Worker;

@@ -46,6 +46,49 @@ impl Retry {
     }
 }
 
+/// When to look again at what no event announces: a server sends no event about a znode to a
+/// client that may not read it, and none when the access list changes.
+#[derive(Debug, Default)]
+pub struct Recheck {
+    at: Option<Instant>,
+}
+
+impl Recheck {
+    /// It is looked at again after half of this time to all of it, however often.
+    pub const MOST: Duration = Duration::from_secs(30);
+
+    /// Nothing is to be looked at.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { at: None }
+    }
+
+    /// When to look again.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.at
+    }
+
+    /// Looks again after a while, unless that is planned already.
+    pub fn plan(&mut self, now: Instant) {
+        self.at.get_or_insert_with(|| now + Self::delay());
+    }
+
+    /// Does not look again.
+    pub const fn cancel(&mut self) {
+        self.at = None;
+    }
+
+    /// Tells whether to look now.
+    pub fn take(&mut self, now: Instant) -> bool {
+        self.at.take_if(|at| *at <= now).is_some()
+    }
+
+    fn delay() -> Duration {
+        Backoff::new(Self::MOST, Self::MOST).delay()
+    }
+}
+
 /// Things that are retried together, after the delay of [`Backoff::standard`]: one timer
 /// for all of them.
 #[derive(Debug)]
@@ -94,6 +137,14 @@ impl<K: Ord> RetrySet<K> {
         if self.retry.at.is_none() {
             self.retry.failed(now);
         }
+    }
+
+    /// As [`RetrySet::add`], but what no event announces is retried as often as [`Recheck`]
+    /// says, however often it has failed.
+    pub fn add_unannounced(&mut self, now: Instant, key: K, is_first_time: bool) {
+        self.add(now, key, is_first_time);
+        let latest = now + Recheck::delay();
+        self.retry.at = self.retry.at.map(|at| at.min(latest));
     }
 
     /// Retries soon: something has happened that may have fixed it.
@@ -173,5 +224,25 @@ mod tests {
         // The next failure starts with the least delay.
         set.add(now, "a", false);
         assert!(set.deadline().unwrap() - now <= Backoff::LEAST);
+    }
+
+    #[test]
+    fn what_no_event_announces_is_due_within_half_a_minute_for_ever() {
+        let mut now = Instant::now();
+        let mut set = RetrySet::new();
+        for _ in 0..20 {
+            set.add_unannounced(now, "a", false);
+            assert!(set.deadline().unwrap() - now <= Recheck::MOST);
+            now = set.deadline().unwrap();
+            set.take(now);
+        }
+        set.add_unannounced(now, "a", false);
+        assert!(set.deadline().unwrap() - now >= Recheck::MOST / 2);
+        let mut recheck = Recheck::new();
+        recheck.plan(now);
+        let at = recheck.deadline().unwrap();
+        assert!(at - now >= Recheck::MOST / 2 && at - now <= Recheck::MOST);
+        recheck.plan(at);
+        assert!(!recheck.take(now) && recheck.take(at) && !recheck.take(at));
     }
 }

@@ -97,8 +97,14 @@ impl Permit {
 
     /// When [`Event::Tick`] is due.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
-        self.retry.deadline()
+    pub fn deadline(&self) -> Option<Instant> {
+        let recheck = match &self.own {
+            Own::There(Standing { state: PermitState::Waiting { recheck, .. }, .. }) => {
+                recheck.deadline()
+            }
+            Own::There(_) | Own::Absent | Own::Unsure => None,
+        };
+        self.retry.deadline().into_iter().chain(recheck).min()
     }
 
     /// Takes one event.
@@ -118,12 +124,19 @@ impl Permit {
             }
             Event::Confirm => self.confirm(),
             Event::GiveBack => self.give_back(),
-            Event::Tick => {
-                self.retry.take(now);
-            }
+            Event::Tick => self.tick(now),
         }
         self.ask_next();
         std::mem::take(&mut self.actions)
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.retry.take(now);
+        if let Own::There(standing) = &mut self.own
+            && standing.recheck_mut().is_some_and(|recheck| recheck.take(now))
+        {
+            standing.read_again();
+        }
     }
 
     fn tell(&mut self, news: News) {
@@ -303,7 +316,7 @@ impl Permit {
             Outcome::Find(Err(error)) => Some(error),
             Outcome::Look(seen) => seen.map(|seen| self.looked(seen, &request.touched)).err(),
             Outcome::Read(neighbours) => neighbours
-                .map(|neighbours| self.neighbours_read(&neighbours, &request.touched))
+                .map(|neighbours| self.neighbours_read(now, &neighbours, &request.touched))
                 .err(),
             Outcome::Delete(deleted) => deleted.map(|()| self.gone()).err(),
             // Handled above.
@@ -334,7 +347,8 @@ impl Permit {
         let Some((stat, queue)) = ours else { return self.deleted() };
         standing.is_seen = !touched.contains(standing.contender.name());
         let contender = standing.contender.clone();
-        let PermitState::Waiting { is_read, ahead, nearest, watched } = &mut standing.state else {
+        let PermitState::Waiting { is_read, ahead, nearest, watched, .. } = &mut standing.state
+        else {
             return;
         };
         // If our contender is not in the queue, it was deleted after the first read; the next look
@@ -362,11 +376,21 @@ impl Permit {
         }
     }
 
-    fn neighbours_read(&mut self, neighbours: &[Neighbour], touched: &BTreeSet<String>) {
+    fn neighbours_read(
+        &mut self,
+        now: Instant,
+        neighbours: &[Neighbour],
+        touched: &BTreeSet<String>,
+    ) {
         self.compare_holders(neighbours);
         let Own::There(standing) = &mut self.own else { return };
-        let PermitState::Waiting { is_read, watched, .. } = &mut standing.state else { return };
+        let PermitState::Waiting { is_read, watched, recheck, .. } = &mut standing.state else {
+            return;
+        };
         for Neighbour { contender, presence } in neighbours {
+            if *presence == Presence::Hidden {
+                recheck.plan(now);
+            }
             // Its watch may have fired before this answer came.
             let is_watched = *presence != Presence::Gone && !touched.contains(contender.name());
             if is_watched {
@@ -380,7 +404,7 @@ impl Permit {
     fn compare_holders(&mut self, neighbours: &[Neighbour]) {
         let stated = neighbours.iter().filter_map(|neighbour| match neighbour.presence {
             Presence::There { holders } => holders,
-            Presence::Gone => None,
+            Presence::Gone | Presence::Hidden => None,
         });
         let ours = self.holders;
         if let Some(theirs) = stated.into_iter().find(|theirs| *theirs != ours)

@@ -40,6 +40,8 @@ pub enum News {
     Refused(Refusal),
     /// This host can't be read any more.
     Unreadable(HostName, Unreadable),
+    /// This host can be read again; if its record differs, [`News::Changed`] comes next.
+    Readable(HostName),
     /// A znode whose name no host can have is skipped.
     Skipped(String, HostNameError),
 }
@@ -131,18 +133,33 @@ impl FarmView {
 
     /// When [`Event::Tick`] is due.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Instant> {
         self.cache.deadline()
     }
 
     /// Takes one event.
     pub fn step(&mut self, now: Instant, event: Event) -> Vec<Action> {
         let actions = self.cache.step(now, event).into_iter();
-        let action = |action| match action {
-            cache::Action::Request(request) => Some(Action::Request(request)),
-            cache::Action::Report(news) => self.take_news(news).map(Action::Report),
-        };
-        actions.filter_map(action).collect()
+        let mut taken = Vec::new();
+        for action in actions {
+            match action {
+                cache::Action::Request(request) => taken.push(Action::Request(request)),
+                cache::Action::Report(news) => {
+                    let recovered = self.recovered(&news).map(News::Readable);
+                    let news = recovered.into_iter().chain(self.take_news(news));
+                    taken.extend(news.map(Action::Report));
+                }
+            }
+        }
+        taken
+    }
+
+    /// The host that could not be read and can be, if these news are about one.
+    fn recovered(&mut self, news: &cache::News) -> Option<HostName> {
+        let (cache::News::Added(path) | cache::News::Changed(path)) = news else { return None };
+        let host = host_name(path).filter(|_| self.cache.is_below(path))?;
+        let is_readable = self.cache.get(path)?.data.is_ok();
+        (is_readable && self.unreadable.remove(&host)).then_some(host)
     }
 
     fn take_news(&mut self, news: cache::News) -> Option<News> {
@@ -176,7 +193,6 @@ impl FarmView {
         let host = host_name(path)?;
         match &self.cache.get(path)?.data {
             Ok(record) => {
-                self.unreadable.remove(&host);
                 if self.farm.get(host.as_str()) == Some(record) {
                     return None;
                 }

@@ -70,6 +70,7 @@ impl Follower {
             Action::Report(News::Unreadable(path, why)) => {
                 self.news.push(format!("unreadable {path}: {why}"));
             }
+            Action::Report(News::Readable(path)) => self.news.push(format!("readable {path}")),
             Action::Report(News::Skipped(path, _)) => self.news.push(format!("skipped {path}")),
             Action::Report(News::BytesIgnored(path)) => {
                 self.news.push(format!("bytes ignored {path}"));

@@ -130,6 +130,9 @@ impl Runner {
                     let why = chain(&why);
                     log::warn!(znode:% = path; "a znode can't be read; its file stays: {why}");
                 }
+                News::Readable(path) => {
+                    log::info!(znode:% = path; "a znode can be read again");
+                }
                 News::Deleted(path) => {
                     log::warn!(znode:% = path; "a znode was deleted; its file stays");
                 }

@@ -6,10 +6,10 @@
 
 use super::event::Event;
 use crate::entry::Answer;
-use farm_core::engine::Outbox;
+use farm_core::engine::{Outbox, Recheck};
 use farm_core::farm::is_owned_by;
 use farm_core::session::{Client, Session, SessionId, Znode};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(super) struct Connection {
     pub(super) session: Session,
@@ -18,11 +18,15 @@ pub(super) struct Connection {
     pub(super) is_connected: bool,
     /// Our session's id, and its timeout.
     pub(super) granted: Option<(SessionId, Duration)>,
+    /// When to read our znode without a hint: a server drops the event of a change that we
+    /// may not read, and with it the watch.
+    pub(super) recheck: Recheck,
 }
 
 impl Connection {
     pub(super) const fn new(session: Session, outbox: Outbox<Event>) -> Self {
-        Self { session, outbox, request_id: 0, is_connected: false, granted: None }
+        let recheck = Recheck::new();
+        Self { session, outbox, request_id: 0, is_connected: false, granted: None, recheck }
     }
 
     pub(super) const fn connected(&mut self, session: SessionId, timeout: Duration) {
@@ -34,6 +38,13 @@ impl Connection {
     pub(super) const fn disconnected(&mut self) {
         self.is_connected = false;
         self.request_id += 1;
+        self.recheck.cancel();
+    }
+
+    /// Our znode was read or written.
+    pub(super) fn answered(&mut self, now: Instant) {
+        self.recheck.cancel();
+        self.recheck.plan(now);
     }
 
     pub(super) fn is_ours(&self, znode: &Znode) -> bool {

@@ -74,6 +74,8 @@ pub(super) struct Neighbour {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Presence {
     Gone,
+    /// It exists, and we may not read it: no server tells us when it goes.
+    Hidden,
     /// It exists; `holders` is how many it lets hold a permit, if it says so.
     There {
         holders: Option<NonZeroU32>,
@@ -216,7 +218,7 @@ fn read(
         Err(SessionError::NoNode(_)) => Presence::Gone,
         // exists() needs no permission to read.
         Err(SessionError::NoAuth(_)) => match client.exists(&path, watch)? {
-            Some(_) => Presence::There { holders: None },
+            Some(_) => Presence::Hidden,
             None => Presence::Gone,
         },
         Err(error) => return Err(error),

@@ -2,6 +2,7 @@
 
 use super::queue::Contender;
 use super::request::{Ask, ListQueue};
+use crate::engine::Recheck;
 use crate::session::Watch;
 use std::collections::BTreeSet;
 
@@ -35,6 +36,8 @@ pub(super) enum PermitState {
         nearest: BTreeSet<Contender>,
         /// Those of `nearest` that have a watch which has not fired.
         watched: BTreeSet<Contender>,
+        /// When to look again at those of `watched` that we may not read.
+        recheck: Recheck,
     },
     /// We hold the permit.
     Held,
@@ -47,16 +50,36 @@ impl Standing {
         Self {
             contender,
             is_seen,
-            state: PermitState::Waiting { is_read: false, ahead: None, nearest, watched },
+            state: PermitState::Waiting {
+                is_read: false,
+                ahead: None,
+                nearest,
+                watched,
+                recheck: Recheck::new(),
+            },
         }
     }
 
     /// The connection is lost: what was read may be out of date, and the watches are gone.
     pub(super) fn forget(&mut self) {
         self.is_seen = false;
-        if let PermitState::Waiting { is_read, watched, .. } = &mut self.state {
+        self.read_again();
+    }
+
+    /// Those before us are read again.
+    pub(super) fn read_again(&mut self) {
+        if let PermitState::Waiting { is_read, watched, recheck, .. } = &mut self.state {
             *is_read = false;
             watched.clear();
+            recheck.cancel();
+        }
+    }
+
+    /// When to look again at what no event announces.
+    pub(super) const fn recheck_mut(&mut self) -> Option<&mut Recheck> {
+        match &mut self.state {
+            PermitState::Waiting { recheck, .. } => Some(recheck),
+            PermitState::Held => None,
         }
     }
 

@@ -80,7 +80,7 @@ impl FarmHealth {
 
     /// When [`Event::Tick`] is due.
     #[must_use]
-    pub(crate) const fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.view.deadline()
     }
 
@@ -99,7 +99,11 @@ impl FarmHealth {
                     self.was_seen |= self.this.is(host.as_str(), record);
                 }
                 Action::Report(
-                    News::Complete | News::Missing | News::Refused(_) | News::Skipped(..),
+                    News::Complete
+                    | News::Missing
+                    | News::Refused(_)
+                    | News::Readable(_)
+                    | News::Skipped(..),
                 ) => {}
             }
         }

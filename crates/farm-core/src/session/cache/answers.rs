@@ -207,7 +207,7 @@ impl<V> Cache<V> {
             return self.refuse_all(now, error.into());
         }
         let is_first_time = self.nodes.set_error(path, part, error);
-        self.retry.add(now, retry, is_first_time);
+        self.retry.add_unannounced(now, retry, is_first_time);
         self.nodes.mark_fresh(path, part);
         if part == Part::Data {
             if is_first_time {
@@ -274,7 +274,7 @@ impl<V> Cache<V> {
         if self.scope.is_all_or_nothing {
             return self.refuse_all(now, error.into());
         }
-        self.retry.add(now, RetryKey::Top, is_first_time);
+        self.retry.add_unannounced(now, RetryKey::Top, is_first_time);
         self.refusal = Some(error.clone());
         if is_first_time {
             self.state = State::Refused;
@@ -284,12 +284,14 @@ impl<V> Cache<V> {
 
     /// Refuses everything. All of it is read again later, so no part of it is kept.
     fn refuse_all(&mut self, now: Instant, refusal: Refusal) {
-        if let Refusal::Session(error) = &refusal {
-            self.refusal = Some(error.clone());
-        }
         self.drop_requests();
         let is_first_time = self.state != State::Refused;
-        self.retry.add(now, RetryKey::Top, is_first_time);
+        if let Refusal::Session(error) = &refusal {
+            self.refusal = Some(error.clone());
+            self.retry.add_unannounced(now, RetryKey::Top, is_first_time);
+        } else {
+            self.retry.add(now, RetryKey::Top, is_first_time);
+        }
         // The owner must also learn that the znodes below the top were dropped.
         if is_first_time || self.nodes.count() > 0 {
             self.state = State::Refused;

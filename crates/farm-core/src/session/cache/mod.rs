@@ -9,6 +9,9 @@
 //! flight when the hint came. [`News::Complete`] is reported only when every znode was
 //! read since the latest connection and the latest [`Event::Refresh`], or can't be read.
 //! A znode that can't be read, and a top that is gone, keep what was read last.
+//!
+//! A server drops the event of a change that we may not read, and with it a one-shot watch.
+//! What hangs on such a watch is therefore also read without a hint, now and then.
 
 mod answers;
 mod event;
@@ -28,7 +31,7 @@ pub use snapshot::snapshot;
 pub(crate) use super::client::READS_MAX;
 
 use super::{SessionError, Watch, Znode, ZnodePath};
-use crate::engine::RetrySet;
+use crate::engine::{Recheck, RetrySet};
 use crate::session;
 use nodes::{Nodes, Part, Phase, Reading};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -77,6 +80,8 @@ pub struct Cache<V> {
     nodes: Nodes<V>,
     ignored: BTreeSet<(ZnodePath, String)>,
     retry: RetrySet<RetryKey>,
+    /// When the top is read without a hint.
+    recheck: Recheck,
     actions: Vec<Action<V>>,
 }
 
@@ -99,6 +104,7 @@ impl<V> Cache<V> {
             nodes,
             ignored: BTreeSet::new(),
             retry: RetrySet::new(),
+            recheck: Recheck::new(),
             actions: Vec::new(),
         };
         cache.reset_watching();
@@ -164,8 +170,8 @@ impl<V> Cache<V> {
 
     /// When [`Event::Tick`] is due.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
-        self.retry.deadline()
+    pub fn deadline(&self) -> Option<Instant> {
+        self.retry.deadline().into_iter().chain(self.recheck.deadline()).min()
     }
 
     /// Tells whether the servers are known to lack persistent watches.
@@ -198,6 +204,7 @@ impl<V> Cache<V> {
         }
         self.send_requests();
         self.complete_if_read();
+        self.plan_recheck(now);
         std::mem::take(&mut self.actions)
     }
 
@@ -352,7 +359,25 @@ impl<V> Cache<V> {
         }
     }
 
+    /// A watch on the tree stays when an event is dropped. A one-shot watch is gone then, and
+    /// so is the event that announces a top that we may not read yet.
+    fn plan_recheck(&mut self, now: Instant) {
+        let is_needed = match self.state {
+            State::Complete => self.scope.is_one_znode(),
+            State::Missing => true,
+            State::Disconnected | State::Loading | State::Refused => false,
+        };
+        if is_needed && self.watching != Watching::Nothing {
+            self.recheck.plan(now);
+        } else {
+            self.recheck.cancel();
+        }
+    }
+
     fn tick(&mut self, now: Instant) {
+        if self.recheck.take(now) {
+            self.load();
+        }
         for retry in self.retry.take(now) {
             match retry {
                 RetryKey::Top => self.load(),

@@ -47,6 +47,8 @@ pub(crate) enum News {
     Deleted(ZnodePath),
     /// A znode or subtree can no longer be read; its last bytes stay in the content.
     Unreadable(ZnodePath, Refusal),
+    /// It can be read again.
+    Readable(ZnodePath),
     /// A znode of a subtree is left out, because its name can't be a file name.
     Skipped(ZnodePath, NameRefusal),
     /// A znode of a subtree has children as well as bytes, and the bytes are left out. Reported

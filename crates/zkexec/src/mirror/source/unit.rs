@@ -104,13 +104,13 @@ impl Unit {
             (cache::News::Added(_) | cache::News::Changed(_), Some(tree)) => tree.znode_changed(),
             (cache::News::Removed(..), Some(tree)) => tree.znode_removed(now),
             (cache::News::Added(_) | cache::News::Changed(_) | cache::News::Complete, None) => {
-                self.mark_present();
+                self.mark_present(actions);
                 let Some(znode) = self.cache.top() else { return false };
                 let bytes = Arc::clone(&znode.data);
                 return self.set_value(Mirrored::Bytes(bytes));
             }
             (cache::News::Complete, Some(_)) => {
-                self.mark_present();
+                self.mark_present(actions);
                 return self.lay_out(now, actions);
             }
             (cache::News::Missing, _) => return self.gone(now, actions),
@@ -128,9 +128,11 @@ impl Unit {
         false
     }
 
-    fn mark_present(&mut self) {
+    fn mark_present(&mut self, actions: &mut Vec<Action>) {
         self.is_gone = false;
-        self.is_unreadable = false;
+        if std::mem::take(&mut self.is_unreadable) {
+            actions.push(Action::Report(News::Readable(self.path.clone())));
+        }
     }
 
     /// Returns whether the value changed.

@@ -91,6 +91,7 @@ impl Fixture {
                     News::Missing => "missing".to_owned(),
                     News::Refused(error) => format!("refused {error}"),
                     News::Unreadable(host, why) => format!("unreadable {host}: {why}"),
+                    News::Readable(host) => format!("readable {host}"),
                     News::Skipped(name, why) => format!("skipped {name:?}: {why}"),
                 }),
             }

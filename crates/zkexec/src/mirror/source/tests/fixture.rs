@@ -98,6 +98,7 @@ impl Fixture {
                     News::Missing(path) => format!("missing {path}"),
                     News::Deleted(path) => format!("deleted {path}"),
                     News::Unreadable(path, why) => format!("unreadable {path}: {why}"),
+                    News::Readable(path) => format!("readable {path}"),
                     News::Skipped(path, why) => format!("skipped {path}: {why}"),
                     News::BytesIgnored(path) => format!("bytes ignored {path}"),
                 }),
