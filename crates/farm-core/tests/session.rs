@@ -26,6 +26,8 @@ mod keeping;
 mod leases;
 #[path = "session/log_lines.rs"]
 mod log_lines;
+#[path = "session/loopback.rs"]
+mod loopback;
 #[path = "session/many.rs"]
 mod many;
 #[path = "session/permits.rs"]

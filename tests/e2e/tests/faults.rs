@@ -7,6 +7,7 @@ mod ensemble;
 mod exports;
 mod ignored_signals;
 mod leftovers;
+mod loopback;
 mod other_users;
 mod outages;
 mod process_1;

@@ -29,6 +29,12 @@ pub(super) enum ConnectErrorKind {
 }
 
 impl ConnectError {
+    /// This host can't connect to itself.
+    pub(super) fn of_loopback(error: std::io::Error) -> Self {
+        let kind = ConnectErrorKind::Connect(Arc::new(error));
+        Self::new("the loopback interface of this host".to_owned(), kind)
+    }
+
     pub(super) const fn new(server: String, kind: ConnectErrorKind) -> Self {
         Self { server, kind }
     }

@@ -6,10 +6,15 @@ use super::panic_slot::PanicSlot;
 use super::relay::Relay;
 use super::reporter::Reporter;
 use super::request_pool::RequestPool;
-use super::{Event, SessionError, SessionOptions};
+use super::{ConnectError, Event, SessionError, SessionOptions};
 use crate::engine::Post;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// How long this host may take to connect to itself.
+const LOOPBACK_WAIT: Duration = Duration::from_millis(250);
 
 /// One client object and the session that it uses.
 #[derive(Debug)]
@@ -25,12 +30,20 @@ pub(super) struct Generation {
 }
 
 impl Generation {
+    /// # Errors
+    ///
+    /// [`SessionError::Unreachable`] if this host can't connect to itself, and
+    /// [`SessionError::System`] if the process lacks descriptors or threads.
     pub(super) fn open(
         options: &SessionOptions,
         notify: &Post<Event>,
     ) -> Result<Self, SessionError> {
         let system = |error: std::io::Error| SessionError::System(Arc::new(error));
         check_descriptors().map_err(system)?;
+        check_loopback().map_err(|error| {
+            let last_error = Some(ConnectError::of_loopback(error));
+            SessionError::Unreachable { last_error, tried: Duration::ZERO }
+        })?;
         let gate = Arc::new(ConnectionGate::new());
         let session = Arc::new(OnceLock::new());
         let chroot = options.servers.chroot().clone();
@@ -61,4 +74,10 @@ fn check_descriptors() -> std::io::Result<()> {
     let (first, _) = UnixStream::pair()?;
     let others: std::io::Result<Vec<UnixStream>> = (1..NEEDED).map(|_| first.try_clone()).collect();
     others.map(drop)
+}
+
+/// Fails here, where the client library would panic: it connects to the relay over loopback.
+fn check_loopback() -> std::io::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    TcpStream::connect_timeout(&listener.local_addr()?, LOOPBACK_WAIT).map(drop)
 }

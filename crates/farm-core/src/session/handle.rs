@@ -1,7 +1,9 @@
 //! The handle of the session: requests, the end of a session, and its successor.
 
-use super::connection_gate::WaitOutcome;
+use super::connection_gate::{ConnectionGate, WaitOutcome};
 use super::generation::Generation;
+use super::lease::LeaseKeeper;
+use super::opening::Opening;
 use super::{Client, Event, Lease, SessionError, SessionOptions};
 use crate::engine::{Post, Retry};
 use std::fmt;
@@ -22,7 +24,9 @@ const BACKOFF_MOST: Duration = Duration::from_secs(30);
 pub struct Session {
     options: SessionOptions,
     notify: Post<Event>,
-    generation: Generation,
+    /// `None` until this host could connect to itself.
+    generation: Option<Generation>,
+    opening: Opening,
     renewal: Retry,
 }
 
@@ -34,30 +38,50 @@ impl fmt::Debug for Session {
 
 impl Session {
     /// Starts to look for a server. `notify` is called for every event, on the relay's
-    /// thread, and must do nothing but post it.
+    /// thread or on that of the caller, and must do nothing but post it.
+    ///
+    /// While this host has no loopback interface, [`Self::tick`] tries again from
+    /// [`Self::deadline`] on.
     ///
     /// # Errors
     ///
-    /// If the process cannot get a socket or a thread.
+    /// If the process cannot get a descriptor or a thread.
     pub fn open(
         options: SessionOptions,
         notify: impl Fn(Event) + Send + Sync + 'static,
     ) -> Result<Self, SessionError> {
-        let notify = Post::new(notify);
-        let generation = Generation::open(&options, &notify)?;
         let renewal = Retry::new(BACKOFF_LEAST, BACKOFF_MOST);
-        Ok(Self { options, notify, generation, renewal })
+        let (notify, opening) = (Post::new(notify), Opening::new());
+        let mut session = Self { options, notify, generation: None, opening, renewal };
+        match Generation::open(&session.options, &session.notify) {
+            Ok(generation) => session.generation = Some(generation),
+            Err(error @ SessionError::Unreachable { .. }) => {
+                session.not_opened(Instant::now(), error);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(session)
+    }
+
+    /// The first session could not begin: plans the next attempt.
+    fn not_opened(&mut self, now: Instant, error: SessionError) {
+        self.opening.failed(now, error, self.options.rounds_max, &self.notify);
     }
 
     /// The lease of this session. A session that replaces it has another lease.
     #[must_use]
     pub fn lease(&self) -> Lease {
-        self.generation.relay.lease()
+        let relay = self.generation.as_ref().map(|generation| &generation.relay);
+        relay.map_or_else(|| LeaseKeeper::default().lease(), |relay| relay.lease())
     }
 
-    /// Runs a job on a request thread. Without a connection its requests fail at once.
+    /// Runs a job on a request thread. Without a connection its requests fail at once. While
+    /// this host has no loopback interface there was no connection yet, and the job is
+    /// dropped.
     pub fn dispatch(&self, job: impl FnOnce(&Client) + Send + 'static) {
-        self.generation.requests.send(Box::new(job));
+        if let Some(generation) = &self.generation {
+            generation.requests.send(Box::new(job));
+        }
     }
 
     /// Runs an operation until it ends or the deadline passes, and waits for it. It is
@@ -84,7 +108,11 @@ impl Session {
         let operation = Arc::new(operation);
         let mut was_reached = false;
         loop {
-            match self.generation.gate.wait(deadline) {
+            let Some(generation) = &self.generation else {
+                self.await_loopback(deadline)?;
+                continue;
+            };
+            match generation.gate.wait(deadline) {
                 WaitOutcome::Open => was_reached = true,
                 WaitOutcome::SessionOver => {
                     self.replace()?;
@@ -117,6 +145,18 @@ impl Session {
         }
     }
 
+    /// Waits for the next attempt to begin the first session, and makes it.
+    fn await_loopback(&mut self, deadline: Instant) -> Result<(), SessionError> {
+        if Instant::now() >= deadline || self.opening.has_given_up(self.options.rounds_max) {
+            return Err(self.opening.error());
+        }
+        let next = self.opening.deadline().map_or(deadline, |at| at.min(deadline));
+        // Nobody opens this gate.
+        ConnectionGate::new().wait(next);
+        self.tick(Instant::now());
+        Ok(())
+    }
+
     /// Opens a new session in place of one that is over. If this process lacks
     /// resources for it, such as descriptors, [`Self::tick`] tries again from
     /// [`Self::deadline`] on.
@@ -142,24 +182,36 @@ impl Session {
     /// When [`Self::tick`] has something to do.
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
-        self.renewal.deadline()
+        match &self.generation {
+            None => self.opening.deadline(),
+            Some(_) => self.renewal.deadline(),
+        }
     }
 
-    /// Tries again to open a new session, if that is due.
+    /// Tries again to open a session, if that is due.
     ///
     /// # Panics
     ///
     /// As [`Self::renew`] does.
     pub fn tick(&mut self, now: Instant) {
-        if self.deadline().is_some_and(|at| now >= at) {
+        if self.generation.is_none() {
+            if self.opening.take(now) {
+                match Generation::open(&self.options, &self.notify) {
+                    Ok(generation) => self.generation = Some(generation),
+                    Err(error) => self.not_opened(now, error),
+                }
+            }
+        } else if self.renewal.deadline().is_some_and(|at| now >= at) {
             self.renew(now);
         }
     }
 
     fn replace(&mut self) -> Result<(), SessionError> {
-        self.generation.panic_slot.resume();
-        self.generation.relay.begin_close(Instant::now());
-        self.generation = Generation::open(&self.options, &self.notify)?;
+        if let Some(generation) = &self.generation {
+            generation.panic_slot.resume();
+            generation.relay.begin_close(Instant::now());
+        }
+        self.generation = Some(Generation::open(&self.options, &self.notify)?);
         Ok(())
     }
 
@@ -167,12 +219,18 @@ impl Session {
     /// the session or can be reached within half a second, otherwise after the session
     /// timeout.
     pub fn close(self) {
-        self.generation.relay.begin_close(Instant::now() + CLOSE_WAIT);
+        self.close_until(Instant::now() + CLOSE_WAIT);
     }
 
     /// Ends the session without waiting for a server that does not answer: requests in
     /// flight fail at once, and the session expires after its timeout.
     pub fn abandon(self) {
-        self.generation.relay.begin_close(Instant::now());
+        self.close_until(Instant::now());
+    }
+
+    fn close_until(self, until: Instant) {
+        if let Some(generation) = &self.generation {
+            generation.relay.begin_close(until);
+        }
     }
 }

@@ -12,7 +12,7 @@
 //! - `client` makes blocking requests through the client library, which only ever talks
 //!   to the relay; `request_pool` holds the threads that make them for the loop;
 //! - `handle` is the [`Session`] that owns all of this, `generation` its part for one
-//!   session.
+//!   session; `opening` retries the first one while this host has no loopback.
 //!
 //! **Invariant.** The link is the only source of truth about the connection, and its
 //! events arrive in the order in which they happened: a hint that follows
@@ -46,6 +46,7 @@ mod listener;
 #[cfg(any(test, feature = "testing"))]
 pub mod live;
 mod multi;
+mod opening;
 mod options;
 mod panic_slot;
 mod path;
