@@ -6,6 +6,7 @@ use crate::fixture::{Fixture, options, path};
 use farm_core::session::{Event, SessionError, Watch};
 use farm_harness::{FakeServer, patience, until};
 use std::env;
+use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,8 @@ fn is_inside(test: &str) -> bool {
         trial.status().is_ok_and(|end| end.success())
     };
     let Some(args) = [&["-n"][..], &["-Urn"]].into_iter().find(may) else {
-        eprintln!("no network of its own here: not tested");
+        let note = b"no network of its own here: not tested\n";
+        std::io::stderr().write_all(note).unwrap();
         return false;
     };
     let mut inner = Command::new("unshare");

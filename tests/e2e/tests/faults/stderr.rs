@@ -86,8 +86,8 @@ fn zkjoin_works_on_while_nobody_reads_its_log() {
         wait_znode(&mut zk, "/farm/h", "hostname");
         for edit in 0..20 {
             // A malformed config is a warning, whatever -q says.
-            fs::write(&conf, "{").unwrap();
-            fs::write(&conf, format!("{{\"edit\":{edit}}}")).unwrap();
+            scratch.write("conf.json", "{");
+            scratch.write("conf.json", format!("{{\"edit\":{edit}}}"));
             wait_znode(&mut zk, "/farm/h", &format!("\"edit\":{edit}"));
         }
         zk.set("/farm/h", r#"{"edit":"remote"}"#).unwrap();

@@ -4,6 +4,7 @@ use super::fixture::{ENTRY, JoinFixture};
 use farm_harness::{eventually, holds_for};
 use serde_json::json;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// The time between two system calls of an editor.
@@ -39,7 +40,7 @@ impl Step {
         let at = |name: &str| fixture.scratch.join("conf").join(name);
         match self {
             Create(name) => drop(fs::File::create(at(name)).unwrap()),
-            Save(name) => fs::write(at(name), value).unwrap(),
+            Save(name) => drop(fixture.scratch.write(Path::new("conf").join(name), value)),
             Copy(from, to) => drop(fs::copy(at(from), at(to)).unwrap()),
             Rename(from, to) => fs::rename(at(from), at(to)).unwrap(),
             Remove(name) => fs::remove_file(at(name)).unwrap(),
