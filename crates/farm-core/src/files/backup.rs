@@ -6,13 +6,12 @@
 
 use super::attributes::{Attributes, is_not_kept};
 use super::displace::displace;
-use super::error::{Fault, FileError};
-use super::file::{FileLocation, needs_rewrite, replace};
+use super::error::FileError;
+use super::file::{FileLocation, needs_rewrite};
 use super::folder::{Folder, Staged, errno_of, read_bounded};
 use super::hidden::{DISPLACED, HiddenName};
 use super::write_options::WriteOptions;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -48,43 +47,14 @@ impl Backup {
 
     /// Puts the old file back, or removes the new one if there was none.
     ///
-    /// If the path leads to another directory by now, the file there gets the old bytes.
     /// After a success this does nothing; after a failure it can be tried again.
     ///
     /// # Errors
     ///
     /// [`FileError`]; the file is as it was before the attempt.
     pub fn put_back(&mut self) -> Result<(), FileError> {
-        if let Err(FileError { fault: Fault::Moved, .. }) = self.location.require_at(&self.path) {
-            return self.put_back_elsewhere();
-        }
         let outcome = self.undo().and_then(|()| self.location.folder.sync());
         outcome.map_err(|e| FileError::writing(&self.path, e))
-    }
-
-    fn put_back_elsewhere(&mut self) -> Result<(), FileError> {
-        let copy = match &self.kept {
-            // A file that is there came with its directory.
-            Kept::Nothing | Kept::Absent => None,
-            Kept::Aside(hidden) => {
-                let old = read_old(&self.location.folder, hidden);
-                Some(old.map_err(|e| FileError::writing(&self.path, e))?.1)
-            }
-            Kept::Bytes(bytes, _) => Some(bytes.clone()),
-        };
-        if let Some(bytes) = copy {
-            replace(&self.path, &bytes)?;
-        }
-        self.forget();
-        Ok(())
-    }
-
-    /// Deletes the old file.
-    fn forget(&mut self) {
-        if let Kept::Aside(hidden) = std::mem::replace(&mut self.kept, Kept::Nothing) {
-            // After a failure it stays under its hidden name until the next sweep.
-            drop(self.location.folder.remove_file(&hidden));
-        }
     }
 
     fn undo(&mut self) -> io::Result<()> {
@@ -102,7 +72,10 @@ impl Backup {
 
 impl Drop for Backup {
     fn drop(&mut self) {
-        self.forget();
+        if let Kept::Aside(hidden) = &self.kept {
+            // After a failure it stays under its hidden name until the next sweep.
+            drop(self.location.folder.remove_file(hidden));
+        }
     }
 }
 
@@ -157,15 +130,10 @@ impl Kept {
     }
 
     fn bytes_of(folder: &Folder, name: &OsStr) -> io::Result<Self> {
-        let (file, bytes) = read_old(folder, name)?;
+        let file = folder.open_file(name)?.ok_or(io::ErrorKind::NotFound)?;
+        let bytes = read_bounded(&file, BYTES_MAX)?.ok_or(io::ErrorKind::FileTooLarge)?;
         Ok(Self::Bytes(bytes, Box::new(Attributes::of(&file)?)))
     }
-}
-
-fn read_old(folder: &Folder, name: &OsStr) -> io::Result<(File, Vec<u8>)> {
-    let file = folder.open_file(name)?.ok_or(io::ErrorKind::NotFound)?;
-    let bytes = read_bounded(&file, BYTES_MAX)?.ok_or(io::ErrorKind::FileTooLarge)?;
-    Ok((file, bytes))
 }
 
 /// Writes the old bytes and attributes to the file.

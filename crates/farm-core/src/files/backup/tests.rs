@@ -58,25 +58,6 @@ fn a_file_comes_back_exactly_as_it_was() {
 }
 
 #[test]
-fn old_bytes_come_back_where_the_path_leads_to() {
-    for is_in_place in [false, true] {
-        let scratch = Scratch::new();
-        let path = scratch.write("app/conf", "old");
-        let options = WriteOptions { is_in_place, ..WriteOptions::default() };
-        let mut backup = over_as(&path, b"new", options);
-        fs::rename(scratch.join("app"), scratch.join("app.old")).unwrap();
-        scratch.write("app/conf", "deployed");
-        backup.put_back().unwrap();
-        assert_eq!(scratch.read("app/conf").unwrap(), "old");
-        assert_eq!(scratch.read("app.old/conf").unwrap(), "new");
-        drop(backup);
-        for folder in ["app", "app.old"] {
-            assert_eq!(names(&scratch.join(folder)), ["conf"]);
-        }
-    }
-}
-
-#[test]
 fn where_there_was_no_file_there_is_none_again() {
     let scratch = Scratch::new();
     let path = scratch.join("conf");

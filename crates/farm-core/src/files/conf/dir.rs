@@ -27,6 +27,8 @@ pub(super) struct ConfDir {
     path: PathBuf,
     look: Option<Look>,
     names: Names<Stamp>,
+    /// How long a file must be empty before its field is.
+    emptied: Duration,
     memory: Memory,
     /// The files as they were last read or written.
     seen: Tree,
@@ -44,11 +46,12 @@ pub(super) struct ConfDir {
 
 impl ConfDir {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, ..Self::default() }
+        Self { path, emptied: QUIET, ..Self::default() }
     }
 
     pub(super) fn settle_after(&mut self, quiet: Duration) {
         self.names = Names::settling(quiet);
+        self.emptied = QUIET.max(quiet);
     }
 
     pub(super) const fn last_look(&self) -> Option<&Look> {
@@ -100,7 +103,7 @@ impl ConfDir {
     fn scan(&mut self) -> Result<Found, FileError> {
         let look = self.look.insert(Look::at(&self.path));
         let found = Folder::open(&self.path).map_err(ScanError::from);
-        let found = found.and_then(|top| scan(&top, LIMITS, QUIET));
+        let found = found.and_then(|top| scan(&top, LIMITS, self.emptied));
         for (keys, stamp) in found.iter().flat_map(|found| &found.stamps) {
             if !keys.is_empty() {
                 look.add(keys.iter().collect(), *stamp);
@@ -138,7 +141,7 @@ impl ConfDir {
     }
 
     /// Most editors truncate a file before they write it. A field whose file has just
-    /// become empty keeps its value until the file has been empty for [`QUIET`].
+    /// become empty keeps its value until the file has been empty for a while.
     fn hold_emptied(
         &self,
         just_emptied: &[Vec<String>],
@@ -155,7 +158,7 @@ impl ConfDir {
         for field in &held {
             record.unset(field);
         }
-        ((!held.is_empty()).then_some(QUIET), held)
+        ((!held.is_empty()).then_some(self.emptied), held)
     }
 
     pub(super) fn store(&mut self, wanted: &Record) -> Result<Stored, FileError> {

@@ -408,9 +408,9 @@ fn directories_out_of_bounds_are_refused_as_a_whole() {
     fs::remove_dir_all(scratch.join("conf")).unwrap();
     fs::create_dir(scratch.join("conf")).unwrap();
     for n in 0..=CONF_ENTRIES_MAX {
-        fs::File::create(scratch.join("conf").join(n.to_string())).unwrap();
+        fs::File::create(scratch.join(format!("conf/f{n}"))).unwrap();
     }
     assert!(matches!(conf.load().unwrap_err().fault, Fault::TooLarge { .. }));
-    let many: Value = (0..=CONF_ENTRIES_MAX).map(|n| (n.to_string(), json!("x"))).collect();
+    let many: Value = (0..=CONF_ENTRIES_MAX).map(|n| (format!("f{n}"), json!("x"))).collect();
     assert!(matches!(conf.store(&record(&many)).unwrap_err().fault, Fault::RecordTooLarge));
 }

@@ -235,7 +235,7 @@ fn a_znode_that_was_never_readable_keeps_the_content_incomplete() {
     assert!(!fixture.source.is_complete());
     fixture.pass(1000);
     fixture.answer_read("1");
-    assert_eq!(fixture.take_news(), ["complete 1|2"]);
+    assert_eq!(fixture.take_news(), ["readable /a", "complete 1|2"]);
 }
 
 #[test]

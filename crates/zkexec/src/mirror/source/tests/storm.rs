@@ -87,7 +87,7 @@ fn expected_tree(server: &MemoryServer, top: &str) -> Option<BTreeMap<String, Ar
 }
 
 /// So many timers have fired before the source counts as up to date.
-const IDLE_TICKS: usize = 50;
+const IDLE_TICKS: usize = 10;
 
 /// An answer, with the number of watch events sent before it.
 type Late = (u64, Request, Outcome<Arc<[u8]>>);
