@@ -107,9 +107,9 @@ const WRONG_USAGE: [(&[&str], &str); 14] = [
          hint: zkctl --help shows how it is used\n",
     ),
     (
-        &["ls", "/", "--sort", "-name"],
+        &["ls", "/", "--sort", "-v"],
         "zkctl: a value is required for '--sort <FIELD>' but none was supplied\n\
-         hint: if -name is the value of --sort, write --sort=-name\n",
+         hint: if -v is the value of --sort, write --sort=-v\n",
     ),
     (
         &["-H", "zk1,zk2:x", "ls", "/"],

@@ -392,7 +392,7 @@ fn a_file_of_another_group_stays_with_it_and_one_that_cannot_is_a_failure() {
         let before = facts();
         let args = [&["db.json", "--once"], check].concat();
         let output = unprivileged(&fixture, &args).run();
-        output.ok().stderr_has(&format!("{warning}; file=db.json"));
+        output.ok().stderr_has(&format!("{warning}; file=./db.json"));
         assert_eq!(output.stderr.matches("in place").count(), 1, "{output}");
         assert_eq!(facts(), before);
         assert!(fs::read_to_string(&path).unwrap().contains("1.2.3.4"));
