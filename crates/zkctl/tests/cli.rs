@@ -357,6 +357,10 @@ fn a_variable_that_is_set_but_empty_counts_as_unset() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(69), "{chosen:?}: {stderr}");
     }
+    let help = String::from_utf8(run(&["ls", "--help"]).stdout).unwrap();
+    for name in ["ZKHOST", "ZK_TIMEOUT", "ZK_TLS_CA"] {
+        assert!(help.contains(&format!("[env: {name}")), "{help}");
+    }
     // Half of a TLS configuration never means plain text.
     let half = [("ZK_TLS", ""), ("ZK_TLS_CA", "/nowhere")];
     let output = zkctl().envs(half).args(args).output().unwrap();

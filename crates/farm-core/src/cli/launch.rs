@@ -8,13 +8,13 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::logging::{self, print_to_stderr};
 use super::plugin::{self, names_subcommand};
-use crate::engine::{end_process_1_on_signals, variable};
+use crate::engine::end_process_1_on_signals;
 use clap::builder::Resettable;
 use clap::{Arg, Command, Parser};
 use nix::sys::signal::SigSet;
 use std::any::Any;
 use std::cell::RefCell;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::process::ExitCode;
 
@@ -87,9 +87,8 @@ fn parse<A: Parser>(args: &[OsString]) -> Result<A, clap::Error> {
 }
 
 fn without_empty_variables(command: Command) -> Command {
-    let is_empty = |arg: &Arg| {
-        arg.get_env().and_then(OsStr::to_str).is_some_and(|name| variable(name).is_none())
-    };
+    let is_empty =
+        |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
     command
         .mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
         .mut_subcommands(without_empty_variables)
