@@ -359,7 +359,8 @@ fn a_variable_that_is_set_but_empty_counts_as_unset() {
     }
     let help = String::from_utf8(run(&["ls", "--help"]).stdout).unwrap();
     for name in ["ZKHOST", "ZK_TIMEOUT", "ZK_TLS_CA"] {
-        assert!(help.contains(&format!("[env: {name}")), "{help}");
+        // The help may break the line before the name.
+        assert!(help.contains(&format!("{name}]")), "{help}");
     }
     // Half of a TLS configuration never means plain text.
     let half = [("ZK_TLS", ""), ("ZK_TLS_CA", "/nowhere")];

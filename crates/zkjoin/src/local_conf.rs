@@ -134,6 +134,7 @@ impl LocalConf {
         match self.conf.load() {
             Ok(loaded) => {
                 self.warnings.load.clear();
+                log::debug!(conf:% = self.path.display(); "read the config");
                 log_conflicts(&loaded.conflicts);
                 if let Some(wait) = loaded.again {
                     self.timer.read_within(Instant::now(), wait);
