@@ -58,7 +58,7 @@ impl Hosts {
     /// The farm is complete.
     pub(crate) fn complete(&mut self, now: Instant) {
         self.missing.clear();
-        if self.refusal.end() {
+        if self.refusal.clear() {
             log::info!(farm:% = self.path; "the farm can be listed again");
         }
         if let Some(hold) = &mut self.hold {

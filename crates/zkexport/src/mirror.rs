@@ -220,6 +220,11 @@ impl Mirror {
         self.file.host_count()
     }
 
+    /// How many hosts can't be read, according to the latest [`Event::Unreadable`].
+    pub(crate) const fn unreadable_count(&self) -> usize {
+        self.unreadable
+    }
+
     /// When [`Event::Tick`] is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         if self.state != State::Live || self.is_pending() {

@@ -45,8 +45,6 @@ pub(crate) struct Runner {
     once: Option<Once>,
     creates_farm: bool,
     was_connected: bool,
-    /// How many hosts can't be read, as the mirror knows it.
-    unreadable: usize,
     _signals: Signals,
 }
 
@@ -76,7 +74,6 @@ impl Runner {
             once: config.once.map(|timeout| Once { timeout, deadline: now + timeout }),
             creates_farm: config.creates_farm,
             was_connected: false,
-            unreadable: 0,
             inbox,
             outbox,
             session,
@@ -208,8 +205,7 @@ impl Runner {
     fn feed_view(&mut self, now: Instant, event: ViewEvent) -> Result<(), Failure> {
         let actions = self.hosts.view.step(now, event);
         let unreadable = self.hosts.view.unreadable_count();
-        if unreadable != self.unreadable {
-            self.unreadable = unreadable;
+        if unreadable != self.output.mirror.unreadable_count() {
             self.feed_mirror(now, MirrorEvent::Unreadable(unreadable))?;
         }
         for action in actions {

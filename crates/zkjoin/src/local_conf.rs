@@ -221,7 +221,9 @@ impl LocalConf {
 
     fn arm_watch(&mut self) {
         match self.watch.rearm() {
-            Ok(()) => self.warnings.watch.clear(),
+            Ok(()) => {
+                self.warnings.watch.clear();
+            }
             Err(error) => {
                 let watch = &self.warnings.watch;
                 log::warn!(logger: watch, why = chain(&error); "local edits may go unseen");

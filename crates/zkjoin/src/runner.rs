@@ -18,7 +18,7 @@ use connection::Connection;
 use event::Event;
 use farm_core::cli::{Exit, Failure, Notifier};
 use farm_core::codec::json;
-use farm_core::engine::{Inbox, Recheck, Signal, Signals, inbox};
+use farm_core::engine::{Inbox, Retry, Signal, Signals, inbox};
 use farm_core::farm::{Claim, Size, keep_size, look};
 use farm_core::files::look::Look;
 use farm_core::files::watch::Hint as FileHint;
@@ -41,12 +41,12 @@ enum Stage {
 }
 
 /// The update of the farm's size, the most hosts that it ever had.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct SizeUpdate {
     /// Whether we have joined since the size was last raised.
     is_due: bool,
     /// No event tells when the farm's record is fixed or we may write it.
-    retry: Recheck,
+    retry: Retry,
 }
 
 pub(crate) struct Runner {
@@ -88,7 +88,7 @@ impl Runner {
             member: Member::new(config.member.clone()),
             events: VecDeque::new(),
             owners: Owners::new(config.member.hostname.clone()),
-            size: SizeUpdate::default(),
+            size: SizeUpdate { is_due: false, retry: Retry::unannounced() },
             warnings: Warnings::default(),
             config,
             inbox,
@@ -348,7 +348,7 @@ impl Runner {
             }
         };
         let is_failure = matches!(event, MemberEvent::Refused { .. } | MemberEvent::Interrupted);
-        if !is_failure && self.warnings.request.end() {
+        if !is_failure && self.warnings.request.clear() {
             log::info!(path:% = self.config.entry; "ZooKeeper accepts our requests again");
         }
         self.feed(event);

@@ -186,7 +186,7 @@ mod tests {
         assert_eq!((timer.deadline(), timer.begin(start + ms(60_000))), (None, false));
         timer.read(start + ms(60_000));
         assert_eq!((timer.deadline(), timer.begin(start + ms(90_000))), (None, false));
-        // What was seen before the read is taken back by the next look.
+        // This look began before the read; the next one agrees with the read.
         assert!(!timer.looked(start + ms(90_000), &2, 1));
         assert!(timer.begin(start + ms(90_050)));
         assert!(!timer.looked(start + ms(90_050), &2, 2));

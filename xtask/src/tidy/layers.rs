@@ -11,7 +11,7 @@ const CORE: &str = "crates/farm-core/src";
 const LAYERS: [(&str, &[&str]); 9] = [
     ("model", &[]),
     ("engine", &[]),
-    ("codec", &["model"]),
+    ("codec", &["model", "engine"]),
     ("host", &[]),
     ("files", &["model", "codec", "engine"]),
     ("process", &["engine"]),

@@ -22,6 +22,9 @@ const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
 const WATCHDOG_VARIABLE: &str = "WATCHDOG_USEC";
 const WATCHDOG_PID_VARIABLE: &str = "WATCHDOG_PID";
 
+const STATUS: &str = "STATUS=";
+const WATCHDOG: &str = "WATCHDOG=1";
+
 /// How long to wait for room in the manager's queue.
 const RESEND_INTERVAL: Duration = Duration::from_millis(100);
 /// The watchdog is fed no more often, whatever interval it has.
@@ -142,9 +145,6 @@ impl Notifier {
         }
     }
 }
-
-const STATUS: &str = "STATUS=";
-const WATCHDOG: &str = "WATCHDOG=1";
 
 #[derive(Debug)]
 struct NoRoom;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::byte_order_mark::without_byte_order_mark;
 use super::error::DecodeError;
+use crate::engine::without_byte_order_mark;
 use crate::model::{Farm, RESERVED_KEY, Record};
 
 /// Decodes the data of a znode. No bytes are the empty record.

@@ -4,7 +4,6 @@
 //! the bytes. Unreadable bytes never become an empty record. A byte order mark at the
 //! start of the bytes is dropped.
 
-mod byte_order_mark;
 pub mod dir;
 mod error;
 mod format;

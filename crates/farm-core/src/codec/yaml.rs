@@ -12,8 +12,8 @@ mod scalar;
 use serde_json::{Map, Value};
 use serde_saphyr::DoubleQuoted;
 
-use super::byte_order_mark::without_byte_order_mark;
 use super::error::{DecodeError, EncodeError};
+use crate::engine::without_byte_order_mark;
 use crate::model::{Farm, Record};
 
 pub use compose::DOCUMENT_BYTES_MAX;

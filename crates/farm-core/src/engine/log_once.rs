@@ -34,13 +34,9 @@ impl Log for LogOnce {
 }
 
 impl LogOnce {
-    /// The problem is over: the next record is logged in any case.
-    pub fn clear(&mut self) {
-        *self.last() = None;
-    }
-
-    /// As [`LogOnce::clear`]; tells whether the problem was logged.
-    pub fn end(&mut self) -> bool {
+    /// The problem is over: the next record is logged in any case. Tells whether the problem was
+    /// logged.
+    pub fn clear(&mut self) -> bool {
         self.last().take().is_some()
     }
 
@@ -66,9 +62,9 @@ mod tests {
         logger.log(&Record::builder().args(format_args!("not allowed")).build());
         assert!(logger.is_new("no space"));
         logger.clear();
-        assert!(logger.is_new("not allowed") && !logger.end());
+        assert!(logger.is_new("not allowed") && !logger.clear());
         logger.log(&Record::builder().args(format_args!("no space")).build());
-        assert!(logger.end() && !logger.end());
+        assert!(logger.clear() && !logger.clear());
     }
 
     #[test]

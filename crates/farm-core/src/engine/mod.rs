@@ -5,6 +5,7 @@
 
 mod backoff;
 mod boottime;
+mod byte_order_mark;
 mod chain;
 mod debounce;
 mod environment;
@@ -21,6 +22,7 @@ mod worker;
 
 pub use backoff::Backoff;
 pub use boottime::Boottime;
+pub use byte_order_mark::without_byte_order_mark;
 pub use chain::chain;
 pub use debounce::{Debounce, Wait};
 pub use environment::variable;
@@ -31,6 +33,6 @@ pub use log_text::log_text;
 pub use post::Post;
 pub use printable::{printable, shown};
 pub use process_1::end_process_1_on_signals;
-pub use retry::{Recheck, Retry, RetrySet};
+pub use retry::{Retry, RetrySet};
 pub use signals::{Signal, Signals};
 pub use worker::Worker;

@@ -12,6 +12,17 @@ pub struct Retry {
 }
 
 impl Retry {
+    /// The longest delay of [`Retry::unannounced`].
+    pub const UNANNOUNCED_MOST: Duration = Duration::from_secs(30);
+
+    /// The timer for what no event announces: a server sends no event about a znode to a client
+    /// that may not read it, and none when the access list changes. Its delay does not grow; it is
+    /// half of [`Retry::UNANNOUNCED_MOST`] to all of it.
+    #[must_use]
+    pub const fn unannounced() -> Self {
+        Self::new(Self::UNANNOUNCED_MOST, Self::UNANNOUNCED_MOST)
+    }
+
     /// Nothing has failed yet; the delays are those of [`Backoff::new`].
     #[must_use]
     pub const fn new(least: Duration, most: Duration) -> Self {
@@ -29,6 +40,13 @@ impl Retry {
         self.at = Some(now + self.backoff.delay());
     }
 
+    /// A retry is due after the next delay, unless one is pending.
+    pub fn plan(&mut self, now: Instant) {
+        if self.at.is_none() {
+            self.failed(now);
+        }
+    }
+
     /// Tells whether the retry is due; if so, it is no longer pending.
     pub fn take(&mut self, now: Instant) -> bool {
         self.at.take_if(|at| *at <= now).is_some()
@@ -43,49 +61,6 @@ impl Retry {
     pub const fn reset(&mut self) {
         self.at = None;
         self.backoff.reset();
-    }
-}
-
-/// When to look again at what no event announces: a server sends no event about a znode to a
-/// client that may not read it, and none when the access list changes.
-#[derive(Debug, Default)]
-pub struct Recheck {
-    at: Option<Instant>,
-}
-
-impl Recheck {
-    /// It is looked at again after half of this time to all of it, however often.
-    pub const MOST: Duration = Duration::from_secs(30);
-
-    /// Nothing is to be looked at.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { at: None }
-    }
-
-    /// When to look again.
-    #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
-        self.at
-    }
-
-    /// Looks again after a while, unless that is planned already.
-    pub fn plan(&mut self, now: Instant) {
-        self.at.get_or_insert_with(|| now + Self::delay());
-    }
-
-    /// Does not look again.
-    pub const fn cancel(&mut self) {
-        self.at = None;
-    }
-
-    /// Tells whether to look now.
-    pub fn take(&mut self, now: Instant) -> bool {
-        self.at.take_if(|at| *at <= now).is_some()
-    }
-
-    fn delay() -> Duration {
-        Backoff::new(Self::MOST, Self::MOST).delay()
     }
 }
 
@@ -134,16 +109,15 @@ impl<K: Ord> RetrySet<K> {
         if is_first_time {
             self.retry.reset();
         }
-        if self.retry.at.is_none() {
-            self.retry.failed(now);
-        }
+        self.retry.plan(now);
     }
 
-    /// As [`RetrySet::add`], but what no event announces is retried as often as [`Recheck`]
-    /// says, however often it has failed.
+    /// As [`RetrySet::add`], but it is retried as often as [`Retry::unannounced`] says, however
+    /// often it has failed.
     pub fn add_unannounced(&mut self, now: Instant, key: K, is_first_time: bool) {
         self.add(now, key, is_first_time);
-        let latest = now + Recheck::delay();
+        let most = Retry::UNANNOUNCED_MOST;
+        let latest = now + Backoff::new(most, most).delay();
         self.retry.at = self.retry.at.map(|at| at.min(latest));
     }
 
@@ -232,16 +206,16 @@ mod tests {
         let mut set = RetrySet::new();
         for _ in 0..20 {
             set.add_unannounced(now, "a", false);
-            assert!(set.deadline().unwrap() - now <= Recheck::MOST);
+            assert!(set.deadline().unwrap() - now <= Retry::UNANNOUNCED_MOST);
             now = set.deadline().unwrap();
             set.take(now);
         }
         set.add_unannounced(now, "a", false);
-        assert!(set.deadline().unwrap() - now >= Recheck::MOST / 2);
-        let mut recheck = Recheck::new();
+        assert!(set.deadline().unwrap() - now >= Retry::UNANNOUNCED_MOST / 2);
+        let mut recheck = Retry::unannounced();
         recheck.plan(now);
         let at = recheck.deadline().unwrap();
-        assert!(at - now >= Recheck::MOST / 2 && at - now <= Recheck::MOST);
+        assert!(at - now >= Retry::UNANNOUNCED_MOST / 2 && at - now <= Retry::UNANNOUNCED_MOST);
         recheck.plan(at);
         assert!(!recheck.take(now) && recheck.take(at) && !recheck.take(at));
     }

@@ -2,8 +2,8 @@
 //!
 //! **Invariant.** Neither an error nor debug output shows any part of a line.
 
-use super::byte_order_mark::without_byte_order_mark;
 use super::wire::FrameBuilder;
+use crate::engine::without_byte_order_mark;
 use std::fmt;
 
 /// More credentials than anyone needs; each costs a round trip on every connection.

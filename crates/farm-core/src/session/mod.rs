@@ -22,7 +22,6 @@
 mod acl;
 mod action;
 mod auth;
-mod byte_order_mark;
 pub mod cache;
 mod client;
 mod closed;

@@ -14,7 +14,7 @@ pub enum Watch {
 pub enum CreateMode {
     /// Until it is deleted.
     Persistent,
-    /// As long as this session.
+    /// Until the session that created it ends.
     Ephemeral,
 }
 

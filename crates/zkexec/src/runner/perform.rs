@@ -177,7 +177,9 @@ impl Runner {
             Some(obstacle @ (Obstacle::Farm(_) | Obstacle::OffHours)) => {
                 log::warn!(logger: self.obstacle_log, "the command is not stopped yet: {obstacle}");
             }
-            _ => self.obstacle_log.clear(),
+            _ => {
+                self.obstacle_log.clear();
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::event::Event;
 use crate::entry::Answer;
-use farm_core::engine::{Outbox, Recheck};
+use farm_core::engine::{Outbox, Retry};
 use farm_core::farm::is_owned_by;
 use farm_core::session::{Client, Session, SessionId, Znode};
 use std::time::{Duration, Instant};
@@ -20,12 +20,12 @@ pub(super) struct Connection {
     pub(super) granted: Option<(SessionId, Duration)>,
     /// When to read our znode without a hint: a server drops the event of a change that we
     /// may not read, and with it the watch.
-    pub(super) recheck: Recheck,
+    pub(super) recheck: Retry,
 }
 
 impl Connection {
     pub(super) const fn new(session: Session, outbox: Outbox<Event>) -> Self {
-        let recheck = Recheck::new();
+        let recheck = Retry::unannounced();
         Self { session, outbox, request_id: 0, is_connected: false, granted: None, recheck }
     }
 

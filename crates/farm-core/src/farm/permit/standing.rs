@@ -2,7 +2,7 @@
 
 use super::queue::Contender;
 use super::request::{Ask, ListQueue};
-use crate::engine::Recheck;
+use crate::engine::Retry;
 use crate::session::Watch;
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ pub(super) enum PermitState {
         /// Those of `nearest` that have a watch which has not fired.
         watched: BTreeSet<Contender>,
         /// When to look again at those of `watched` that we may not read.
-        recheck: Recheck,
+        recheck: Retry,
     },
     /// We hold the permit.
     Held,
@@ -55,7 +55,7 @@ impl Standing {
                 ahead: None,
                 nearest,
                 watched,
-                recheck: Recheck::new(),
+                recheck: Retry::unannounced(),
             },
         }
     }
@@ -76,7 +76,7 @@ impl Standing {
     }
 
     /// When to look again at what no event announces.
-    pub(super) const fn recheck_mut(&mut self) -> Option<&mut Recheck> {
+    pub(super) const fn recheck_mut(&mut self) -> Option<&mut Retry> {
         match &mut self.state {
             PermitState::Waiting { recheck, .. } => Some(recheck),
             PermitState::Held => None,

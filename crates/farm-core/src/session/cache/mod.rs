@@ -31,7 +31,7 @@ pub use snapshot::snapshot;
 pub(crate) use super::client::READS_MAX;
 
 use super::{SessionError, Watch, Znode, ZnodePath};
-use crate::engine::{Recheck, RetrySet};
+use crate::engine::{Retry, RetrySet};
 use crate::session;
 use nodes::{Nodes, Part, Phase, Reading};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -81,7 +81,7 @@ pub struct Cache<V> {
     ignored: BTreeSet<(ZnodePath, String)>,
     retry: RetrySet<RetryKey>,
     /// When the top is read without a hint.
-    recheck: Recheck,
+    recheck: Retry,
     actions: Vec<Action<V>>,
 }
 
@@ -104,7 +104,7 @@ impl<V> Cache<V> {
             nodes,
             ignored: BTreeSet::new(),
             retry: RetrySet::new(),
-            recheck: Recheck::new(),
+            recheck: Retry::unannounced(),
             actions: Vec::new(),
         };
         cache.reset_watching();

@@ -5,7 +5,7 @@ use super::{Output, OwnRequest, Unanswered};
 use crate::session::wire::{Garbled, XID_PING, code};
 use std::collections::VecDeque;
 
-/// Who waits for the answer to a request.
+/// The recipient of the answer to a request.
 #[derive(Debug)]
 pub(super) enum Origin {
     /// The client library, which gave the request this xid.

@@ -1,7 +1,7 @@
 //! Certificates and keys from files.
 
 use super::error::{FileFault, TlsError};
-use crate::session::byte_order_mark::without_byte_order_mark;
+use crate::engine::without_byte_order_mark;
 use nix::fcntl::OFlag;
 use rustls::client::Resumption;
 use rustls::crypto::ring;

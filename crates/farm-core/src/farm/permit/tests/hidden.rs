@@ -1,7 +1,7 @@
 //! Contenders before us that we may not read.
 
 use super::*;
-use crate::engine::Recheck;
+use crate::engine::Retry;
 
 #[test]
 fn a_neighbour_that_we_may_not_read_is_looked_at_every_half_minute() {
@@ -14,7 +14,10 @@ fn a_neighbour_that_we_may_not_read_is_looked_at_every_half_minute() {
     for _ in 0..10 {
         let before = fixture.now;
         fixture.tick();
-        assert!(fixture.now - before <= Recheck::MOST && fixture.now - before >= Recheck::MOST / 2);
+        assert!(
+            fixture.now - before <= Retry::UNANNOUNCED_MOST
+                && fixture.now - before >= Retry::UNANNOUNCED_MOST / 2
+        );
         fixture.look(&["ex3", "ex4", "ex5"]);
         assert_eq!(fixture.asks(), ["read ex3 ex4 Yes"]);
         fixture.read(Presence::Hidden);

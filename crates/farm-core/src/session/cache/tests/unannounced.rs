@@ -18,7 +18,10 @@ fn a_change_without_an_event_is_found_within_half_a_minute_and_costs_one_read() 
         }
         let (before, requests) = (fixture.now, fixture.requests);
         fixture.tick();
-        assert!(fixture.now - before <= Recheck::MOST && fixture.now - before >= Recheck::MOST / 2);
+        assert!(
+            fixture.now - before <= Retry::UNANNOUNCED_MOST
+                && fixture.now - before >= Retry::UNANNOUNCED_MOST / 2
+        );
         assert_eq!(fixture.asks(), ["read /t Yes"]);
         fixture.catch_up();
         assert_eq!(fixture.requests, requests + 1);
@@ -44,7 +47,7 @@ fn a_znode_that_was_forbidden_for_a_while_is_read_again_with_all_its_changes() {
         let before = fixture.now;
         fixture.tick();
         fixture.catch_up();
-        assert!(fixture.now - before <= Recheck::MOST, "{:?}", fixture.now - before);
+        assert!(fixture.now - before <= Retry::UNANNOUNCED_MOST, "{:?}", fixture.now - before);
         assert_eq!(fixture.news(), NONE, "it is reported once");
     }
     fixture.server.allow_all();
@@ -89,7 +92,7 @@ fn forbidden_znodes_and_subtrees_are_retried_every_half_minute() {
             let before = fixture.now;
             fixture.tick();
             fixture.catch_up();
-            assert!(fixture.now - before <= Recheck::MOST, "{:?}", fixture.now - before);
+            assert!(fixture.now - before <= Retry::UNANNOUNCED_MOST, "{:?}", fixture.now - before);
         }
         fixture.server.allow_all();
         fixture.tick();

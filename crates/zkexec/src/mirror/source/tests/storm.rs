@@ -86,7 +86,7 @@ fn expected_tree(server: &MemoryServer, top: &str) -> Option<BTreeMap<String, Ar
     Some(server.below(top).iter().filter_map(leaf).collect())
 }
 
-/// So many timers have fired before the source counts as up to date.
+/// The source counts as up to date after this many timers without a change.
 const IDLE_TICKS: usize = 10;
 
 /// An answer, with the number of watch events sent before it.

@@ -4,7 +4,8 @@
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The bytes without the byte order mark at their start, if they have one.
-pub(super) fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
+#[must_use]
+pub fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
 }
 
