@@ -60,7 +60,7 @@ fn call_ends_early_when_the_session_has_given_up() {
 #[test]
 fn call_ends_in_time_when_the_server_falls_silent() {
     let server = FakeServer::start();
-    let (mut fixture, _) = Fixture::at(&server);
+    let (mut fixture, _) = Fixture::brief_at(&server);
     server.stall();
     let wait = Duration::from_millis(1800);
     let (outcome, took) =

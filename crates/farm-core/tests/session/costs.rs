@@ -60,7 +60,7 @@ fn descriptors() -> usize {
 fn idle_session_costs_no_cpu() {
     alone("idle_session_costs_no_cpu", || {
         let server = FakeServer::start();
-        let (fixture, _) = Fixture::at(&server);
+        let (fixture, _) = Fixture::brief_at(&server);
         let spent = spent(|| assert!(fixture.is_quiet_for(Duration::from_secs(5))));
         assert!(spent <= 1, "{spent} hundredths of a second");
         assert!(server.pings() >= 3);
@@ -71,7 +71,7 @@ fn idle_session_costs_no_cpu() {
 fn refused_port_costs_no_cpu() {
     alone("refused_port_costs_no_cpu", || {
         let server = FakeServer::start();
-        let (fixture, _) = Fixture::at(&server);
+        let (fixture, _) = Fixture::brief_at(&server);
         server.refuse();
         server.cut();
         fixture.suspended();
@@ -84,7 +84,7 @@ fn refused_port_costs_no_cpu() {
 fn session_that_is_over_costs_no_cpu() {
     alone("session_that_is_over_costs_no_cpu", || {
         let server = FakeServer::start();
-        let (fixture, session) = Fixture::at(&server);
+        let (fixture, session) = Fixture::brief_at(&server);
         server.expire(session.0);
         fixture.suspended();
         fixture.lost();
@@ -98,7 +98,7 @@ fn server_that_cuts_every_connection_costs_no_cpu() {
     alone("server_that_cuts_every_connection_costs_no_cpu", || {
         let server = FakeServer::start();
         server.put("/farm", b"");
-        let (fixture, _) = Fixture::at(&server);
+        let (fixture, _) = Fixture::brief_at(&server);
         fixture.run(|client| client.watch_tree(&path("/farm"))).unwrap();
         for _ in 0..1000 {
             server.drop_before_apply(op::ADD_WATCH);

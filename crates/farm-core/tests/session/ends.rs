@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const AT_ONCE: Duration = Duration::from_millis(900);
 
 fn with_own_node(server: &FakeServer) -> Fixture {
-    let (fixture, _) = Fixture::at(server);
+    let (fixture, _) = Fixture::brief_at(server);
     fixture.run(|client| client.create(&path("/own"), b"", CreateMode::Ephemeral)).unwrap();
     fixture
 }
@@ -18,7 +18,7 @@ fn with_own_node(server: &FakeServer) -> Fixture {
 #[test]
 fn expiry_is_reported_once_and_a_new_session_follows_renew() {
     let server = FakeServer::start();
-    let (mut fixture, old) = Fixture::at(&server);
+    let (mut fixture, old) = Fixture::brief_at(&server);
     fixture.run(|client| client.watch_tree(&path("/"))).unwrap();
     assert!(server.expire(old.0));
     fixture.suspended();
@@ -123,18 +123,18 @@ fn session_is_dropped_without_a_hang_in_every_state() {
     drop(Fixture::open(&[&server.addr()]));
     server.accept();
     drop(Fixture::open(&[&server.addr()]));
-    let (fixture, _) = Fixture::at(&server);
+    let (fixture, _) = Fixture::brief_at(&server);
     server.refuse();
     server.cut();
     fixture.suspended();
     drop(fixture);
     server.accept();
-    let (fixture, session) = Fixture::at(&server);
+    let (fixture, session) = Fixture::brief_at(&server);
     server.expire(session.0);
     fixture.suspended();
     fixture.lost();
     drop(fixture);
-    let (fixture, _) = Fixture::at(&server);
+    let (fixture, _) = Fixture::brief_at(&server);
     server.stall();
     let blocked = fixture.start(|client| client.get(&path("/"), Watch::No));
     assert!(server.wait_for(WAIT_MAX, |view| view.count(op::GET_DATA) == 1));
@@ -168,7 +168,7 @@ fn ensemble_that_lost_its_data_ends_the_session_and_gets_a_new_one() {
 fn answer_that_a_session_is_unknown_does_not_end_it() {
     let server = FakeServer::start();
     server.put("/a", b"");
-    let (fixture, session) = Fixture::at(&server);
+    let (fixture, session) = Fixture::brief_at(&server);
     for code in [-112, -118] {
         server.answer_with(op::GET_DATA, code);
         let read = fixture.get("/a");
@@ -192,7 +192,7 @@ fn expiry_behind_a_proxy_is_noticed() {
 #[test]
 fn a_panic_of_a_job_ends_the_session_and_continues_on_its_owner() {
     let server = FakeServer::start();
-    let (mut fixture, _) = Fixture::at(&server);
+    let (mut fixture, _) = Fixture::brief_at(&server);
     let job = fixture.start(|_| panic!("a bug in a job"));
     assert!(job.recv_timeout(WAIT_MAX).is_err());
     fixture.lost();
@@ -226,7 +226,7 @@ fn a_panic_of_the_relay_ends_the_session_and_continues_on_its_owner() {
 #[test]
 fn hints_of_a_session_do_not_follow_its_end() {
     let server = FakeServer::start();
-    let (mut fixture, session) = Fixture::at(&server);
+    let (mut fixture, session) = Fixture::brief_at(&server);
     fixture.run(|client| client.watch_tree(&path("/"))).unwrap();
     server.put("/a", b"");
     assert_eq!(fixture.hint(), ("/a".to_owned(), Change::Created));

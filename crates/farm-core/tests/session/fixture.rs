@@ -14,7 +14,10 @@ use std::time::{Duration, Instant};
 /// Longer than anything here takes, even on a busy machine.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(15);
 
-/// A session with the shortest timeout.
+/// A session timeout that no busy machine uses up, for a session that has to be kept.
+const LONG_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A session and its events.
 pub(crate) struct Fixture {
     pub(crate) session: Session,
     events: Receiver<Event>,
@@ -24,7 +27,7 @@ pub(crate) fn path(text: &str) -> ZnodePath {
     ZnodePath::parse(text).unwrap()
 }
 
-/// The options for these servers.
+/// The options for these servers, with the shortest session timeout.
 pub(crate) fn options(servers: &[&dyn Display]) -> SessionOptions {
     let list = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     SessionOptions {
@@ -49,11 +52,21 @@ impl Fixture {
         Self { session, events }
     }
 
+    /// A session that has reached its only server, with the shortest timeout: for a test in
+    /// which it is silence that ends something.
+    pub(crate) fn brief_at(server: &FakeServer) -> (Self, SessionId) {
+        Self::reached(Self::open(&[&server.addr()]))
+    }
+
     /// A session that has reached its only server.
     pub(crate) fn at(server: &FakeServer) -> (Self, SessionId) {
-        let fixture = Self::open(&[&server.addr()]);
-        let session = fixture.connected_anew();
-        (fixture, session)
+        let options = options(&[&server.addr()]);
+        Self::reached(Self::open_with(SessionOptions { session_timeout: LONG_TIMEOUT, ..options }))
+    }
+
+    fn reached(self) -> (Self, SessionId) {
+        let session = self.connected_anew();
+        (self, session)
     }
 
     pub(crate) fn next(&self) -> Event {

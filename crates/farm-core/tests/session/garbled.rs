@@ -8,7 +8,7 @@ use std::time::Duration;
 fn survives(garble: Garble) {
     let server = FakeServer::start();
     server.put("/a", b"truth");
-    let (mut fixture, session) = Fixture::at(&server);
+    let (mut fixture, session) = Fixture::brief_at(&server);
     server.garble(garble);
     if matches!(garble, Garble::ShortConnectResponse | Garble::OddConnectResponse) {
         server.cut();

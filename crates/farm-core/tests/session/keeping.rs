@@ -15,7 +15,7 @@ fn create_own(client: &Client) -> Result<(), SessionError> {
 fn event_storm_does_not_starve_pings() {
     let server = FakeServer::start();
     server.put("/storm", b"");
-    let (fixture, session) = Fixture::at(&server);
+    let (fixture, session) = Fixture::brief_at(&server);
     fixture.run(|client| client.watch_tree(&path("/storm"))).unwrap();
     let mut count = 0_u32;
     holds_for(SESSION_TIMEOUT_LEAST * 3 / 2, "the session lives", || {
@@ -32,7 +32,7 @@ fn event_storm_does_not_starve_pings() {
 fn busy_session_survives_cut() {
     let server = FakeServer::start();
     server.put("/busy", b"");
-    let (fixture, session) = Fixture::at(&server);
+    let (fixture, session) = Fixture::brief_at(&server);
     let stop = Stop::new();
     let is_done = stop.watch();
     // The connection is never idle long enough for a ping.
@@ -58,7 +58,7 @@ fn busy_session_survives_cut() {
 #[test]
 fn many_cuts_cost_neither_the_session_nor_its_nodes() {
     let server = FakeServer::start();
-    let (fixture, session) = Fixture::at(&server);
+    let (fixture, session) = Fixture::brief_at(&server);
     fixture.run(create_own).unwrap();
     for _ in 0..4 {
         server.cut();
@@ -71,7 +71,7 @@ fn many_cuts_cost_neither_the_session_nor_its_nodes() {
 #[test]
 fn session_outlives_an_outage_longer_than_its_timeout() {
     let server = FakeServer::start();
-    let (fixture, session) = Fixture::at(&server);
+    let (fixture, session) = Fixture::brief_at(&server);
     fixture.run(create_own).unwrap();
     // As servers without a quorum do.
     server.hold_expiry();
@@ -89,7 +89,7 @@ fn session_outlives_an_outage_longer_than_its_timeout() {
 #[test]
 fn session_is_resumed_in_time_however_often_it_was_cut() {
     let server = FakeServer::start();
-    let (fixture, session) = Fixture::at(&server);
+    let (fixture, session) = Fixture::brief_at(&server);
     // A short-lived connection does not reset the back-off, which grows, but never so much
     // that the session expires.
     for _ in 0..8 {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn lease_of_an_idle_session_stays_young() {
     let server = FakeServer::start();
-    let (fixture, _) = Fixture::at(&server);
+    let (fixture, _) = Fixture::brief_at(&server);
     let lease = fixture.session.lease();
     // Pings go out at every third of the timeout; on a busy machine a bit later.
     let most = SESSION_TIMEOUT_LEAST / 3 + patience(Duration::from_millis(600));
@@ -23,7 +23,7 @@ fn lease_of_an_idle_session_stays_young() {
 fn lease_from_a_silent_server_ends_without_an_event() {
     let server = FakeServer::start();
     server.put("/farm", b"");
-    let (fixture, _) = Fixture::at(&server);
+    let (fixture, _) = Fixture::brief_at(&server);
     let lease = fixture.session.lease();
     fixture.get("/farm").unwrap();
     // As without a quorum: the session lives on, and its end is never reported.
@@ -51,7 +51,7 @@ fn lease_from_a_silent_server_ends_without_an_event() {
 #[test]
 fn lease_ends_with_its_session_and_the_next_one_has_its_own() {
     let server = FakeServer::start();
-    let (mut fixture, session) = Fixture::at(&server);
+    let (mut fixture, session) = Fixture::brief_at(&server);
     let lease = fixture.session.lease();
     assert!(lease.is_valid());
     server.expire(session.0);
@@ -67,7 +67,7 @@ fn lease_ends_with_its_session_and_the_next_one_has_its_own() {
 #[test]
 fn lease_is_over_before_its_session_is_closed() {
     let server = FakeServer::start();
-    let (fixture, _) = Fixture::at(&server);
+    let (fixture, _) = Fixture::brief_at(&server);
     let lease = fixture.session.lease();
     server.stall();
     assert!(lease.is_valid());
