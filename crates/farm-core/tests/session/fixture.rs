@@ -60,8 +60,13 @@ impl Fixture {
 
     /// A session that has reached its only server.
     pub(crate) fn at(server: &FakeServer) -> (Self, SessionId) {
+        Self::lasting(server, LONG_TIMEOUT)
+    }
+
+    /// A session with this timeout that has reached its only server.
+    pub(crate) fn lasting(server: &FakeServer, session_timeout: Duration) -> (Self, SessionId) {
         let options = options(&[&server.addr()]);
-        Self::reached(Self::open_with(SessionOptions { session_timeout: LONG_TIMEOUT, ..options }))
+        Self::reached(Self::open_with(SessionOptions { session_timeout, ..options }))
     }
 
     fn reached(self) -> (Self, SessionId) {

@@ -89,9 +89,9 @@ fn session_outlives_an_outage_longer_than_its_timeout() {
 #[test]
 fn session_is_resumed_in_time_however_often_it_was_cut() {
     let server = FakeServer::start();
-    let (fixture, session) = Fixture::brief_at(&server);
     // A short-lived connection does not reset the back-off, which grows, but never so much
     // that the session expires.
+    let (fixture, session) = Fixture::lasting(&server, Duration::from_secs(10));
     for _ in 0..8 {
         server.cut();
         fixture.suspended();
