@@ -174,8 +174,17 @@ impl Fixture {
 pub(crate) fn at_one_of_two(
     ensemble: &FakeEnsemble,
 ) -> (Fixture, SessionId, FakeServer, FakeServer) {
+    at_one_of_two_lasting(ensemble, SESSION_TIMEOUT_LEAST)
+}
+
+/// The same, with this session timeout.
+pub(crate) fn at_one_of_two_lasting(
+    ensemble: &FakeEnsemble,
+    session_timeout: Duration,
+) -> (Fixture, SessionId, FakeServer, FakeServer) {
     let (first, second) = (ensemble.server(), ensemble.server());
-    let fixture = Fixture::open(&[&first.addr(), &second.addr()]);
+    let options = options(&[&first.addr(), &second.addr()]);
+    let fixture = Fixture::open_with(SessionOptions { session_timeout, ..options });
     let session = fixture.connected_anew();
     if first.connections() == 1 {
         (fixture, session, first, second)

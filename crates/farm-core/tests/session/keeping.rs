@@ -1,6 +1,6 @@
 //! What a session survives.
 
-use crate::fixture::{Fixture, Stop, WAIT_MAX, at_one_of_two, path, timed};
+use crate::fixture::{Fixture, Stop, WAIT_MAX, at_one_of_two, at_one_of_two_lasting, path, timed};
 use farm_core::session::{Client, CreateMode, SESSION_TIMEOUT_LEAST, SessionError, Watch};
 use farm_harness::{FakeEnsemble, FakeServer, eventually, holds_for, op, patience};
 use std::sync::Arc;
@@ -101,12 +101,14 @@ fn session_is_resumed_in_time_however_often_it_was_cut() {
 
 #[test]
 fn silent_server_is_cut_within_two_thirds_of_the_timeout() {
+    // It is noticed after half of the timeout, so a busy machine has two seconds more.
+    const TIMEOUT: Duration = Duration::from_secs(12);
     let ensemble = FakeEnsemble::start();
-    let (fixture, session, carrier, other) = at_one_of_two(&ensemble);
+    let (fixture, session, carrier, other) = at_one_of_two_lasting(&ensemble, TIMEOUT);
     fixture.run(create_own).unwrap();
     carrier.stall();
     let ((), noticed_after) = timed(|| fixture.suspended());
-    assert!(noticed_after < patience(SESSION_TIMEOUT_LEAST * 2 / 3), "{noticed_after:?}");
+    assert!(noticed_after < patience(TIMEOUT * 2 / 3), "{noticed_after:?}");
     assert_eq!(fixture.connected_again(), session);
     assert_eq!(other.connections(), 1);
     assert_eq!(ensemble.owner("/own"), Some(session.0));
