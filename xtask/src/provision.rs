@@ -16,8 +16,8 @@ use std::fmt;
 pub(crate) enum Need {
     /// Java and ZooKeeper.
     Servers,
-    /// Java, ZooKeeper and PHP.
-    ServersAndPhp,
+    /// Java, ZooKeeper, PHP and libfaketime.
+    Tests,
 }
 
 /// Something is missing and could not be installed.
@@ -45,7 +45,7 @@ impl Error for ProvisionError {
 pub(crate) fn ensure(need: Need) -> Result<Toolbox, ProvisionError> {
     let parts: &[_] = match need {
         Need::Servers => &[Missing::Java, Missing::ZooKeeper],
-        Need::ServersAndPhp => &[Missing::Java, Missing::ZooKeeper, Missing::Php],
+        Need::Tests => &[Missing::Java, Missing::ZooKeeper, Missing::Php, Missing::FakeTime],
     };
     let missing: Vec<_> = parts.iter().copied().filter(|part| !is_found(*part)).collect();
     if !missing.is_empty() {
@@ -85,5 +85,6 @@ fn is_found(missing: Missing) -> bool {
         Missing::Java => toolbox::find_java().is_some(),
         Missing::ZooKeeper => toolbox::find_zookeeper().is_some(),
         Missing::Php => toolbox::find_php().is_some(),
+        Missing::FakeTime => toolbox::find_faketime().is_some(),
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct Test {
 }
 
 pub(crate) fn run(test: &Test) -> Result<(), Failure> {
-    let toolbox = step("provision", || provision::ensure(Need::ServersAndPhp))?;
+    let toolbox = step("provision", || provision::ensure(Need::Tests))?;
     if test.only.is_none() && test.repeat.is_none() {
         step("fmt", || cargo(&["fmt", "--all", "--check"]))?;
         step("clippy", || {

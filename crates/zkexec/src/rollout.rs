@@ -24,7 +24,8 @@ use phase::{ChildState, PermitState};
 use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_secs(1);
-const RETRY_MOST: Duration = Duration::from_secs(60);
+/// A disk that has room again is used within this time.
+const RETRY_MOST: Duration = Duration::from_secs(10);
 
 /// The state machine; see the module documentation.
 #[derive(Debug)]

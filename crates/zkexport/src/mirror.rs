@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_millis(500);
-const RETRY_MOST: Duration = Duration::from_secs(30);
+/// A disk that has room again is used within this time.
+const RETRY_MOST: Duration = Duration::from_secs(10);
 
 /// What happens to the mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]

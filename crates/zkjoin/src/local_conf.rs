@@ -13,7 +13,7 @@ use farm_core::cli::{Failure, chain};
 use farm_core::codec::ConfFormat;
 use farm_core::engine::LogOnce;
 use farm_core::files::conf::{Conf, Stored};
-use farm_core::files::error::FileError;
+use farm_core::files::error::{Fault, FileError};
 use farm_core::files::look::Look;
 use farm_core::files::watch::{FileWatch, Hint, Watched};
 use farm_core::model::Record;
@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 
 /// How often the config is read while the system has no watches left.
 const UNWATCHED_INTERVAL: Duration = Duration::from_secs(5);
+/// When to read a config again that the system did not let us read. What prevented it may end
+/// without an event of the file: no descriptors left, or a permission on the way to it.
+const UNREADABLE_INTERVAL: Duration = Duration::from_secs(5);
 /// When to retry an edit that could not be written to the config.
 const CATCH_UP_INTERVAL: Duration = Duration::from_secs(5);
 /// How many stores in a row another writer may overtake before we pause.
@@ -154,6 +157,9 @@ impl LocalConf {
                     logger: self.warnings.load, why = chain(&error);
                     "the config is left alone, the znode keeps its record"
                 );
+                if matches!(error.fault, Fault::Io(_)) {
+                    self.timer.read_within(Instant::now(), UNREADABLE_INTERVAL);
+                }
                 ConfState::Bad
             }
         }

@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_millis(200);
 const RETRY_MOST: Duration = Duration::from_secs(30);
+/// A disk that has room again is used within this time.
+const STORE_RETRY_MOST: Duration = Duration::from_secs(10);
 
 /// The field that holds the host's name.
 pub(crate) const HOSTNAME: &str = "hostname";
@@ -74,7 +76,7 @@ impl Member {
             offered: None,
             storing: None,
             logged: Vec::new(),
-            store_retry: Retry::new(RETRY_LEAST, RETRY_MOST),
+            store_retry: Retry::new(RETRY_LEAST, STORE_RETRY_MOST),
         }
     }
 

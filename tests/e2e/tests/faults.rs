@@ -15,4 +15,5 @@ mod servers;
 mod service_manager;
 mod shared_directory;
 mod stderr;
+mod taken_away;
 mod twenty_hosts;

@@ -2,13 +2,17 @@
 
 use crate::output::Output;
 use crate::patience::{eventually, patience, until};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -100,6 +104,36 @@ impl Running {
             let seen = self.stdout();
             if seen.contains(text) { Ok(()) } else { Err(seen) }
         });
+    }
+
+    /// Sets a soft limit, by its long option of `prlimit`.
+    ///
+    /// # Panics
+    ///
+    /// When that fails.
+    #[track_caller]
+    pub fn set_limit(&self, resource: &str, soft: impl Display) {
+        let pid = self.pid().to_string();
+        let limit = format!("--{resource}={soft}:");
+        let mut prlimit = vec!["prlimit", "--pid", &pid, &limit];
+        let owner = fs::metadata(format!("/proc/{pid}")).map_or(0, |process| process.uid());
+        let (user, group) = (format!("--reuid={owner}"), format!("--regid={owner}"));
+        if geteuid().is_root() && owner != 0 {
+            // Root may lack the capability to change the limits of another user's processes.
+            prlimit.splice(..0, ["setpriv", &user, &group, "--clear-groups"]);
+        }
+        let set = Command::new(prlimit[0]).args(&prlimit[1..]).status();
+        assert!(set.is_ok_and(|end| end.success()), "cannot set {limit} of {}", self.command);
+    }
+
+    /// Stops reading standard error.
+    pub fn hold_stderr(&self) {
+        self.stderr.gate.set(true);
+    }
+
+    /// Reads standard error again.
+    pub fn release_stderr(&self) {
+        self.stderr.gate.set(false);
     }
 
     /// Whether the program still runs.
@@ -272,23 +306,50 @@ struct Collector {
     // Written by the thread, read by the test at any time. With a channel the test would have
     // to keep a copy of what it received so far.
     bytes: Arc<Mutex<Vec<u8>>>,
+    gate: Arc<Gate>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// Holds up the thread that reads a stream.
+#[derive(Debug, Default)]
+struct Gate {
+    is_shut: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn set(&self, is_shut: bool) {
+        *self.is_shut.lock().unwrap_or_else(PoisonError::into_inner) = is_shut;
+        self.changed.notify_all();
+    }
+
+    fn pass(&self, stream: &impl AsFd) {
+        let is_shut = self.is_shut.lock().unwrap_or_else(PoisonError::into_inner);
+        if *is_shut {
+            // The least that the system grants. Otherwise a program has to write 64 KiB until it
+            // can notice that nobody reads. What is in the pipe already may be more.
+            fcntl(stream.as_fd(), FcntlArg::F_SETPIPE_SZ(1)).unwrap_or_default();
+            drop(self.changed.wait_while(is_shut, |is_shut| *is_shut));
+        }
+    }
+}
+
 impl Collector {
-    fn start(stream: Option<impl Read + Send + 'static>) -> Self {
+    fn start(stream: Option<impl Read + AsFd + Send + 'static>) -> Self {
         let bytes = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&bytes);
+        let gate = Arc::new(Gate::default());
+        let (sink, reading) = (Arc::clone(&bytes), Arc::clone(&gate));
         let thread = stream.map(|mut stream| {
             start_thread("output", move || {
                 let mut chunk = [0; 8192];
                 while let Ok(length @ 1..) = stream.read(&mut chunk) {
+                    reading.pass(&stream);
                     let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
                     sink.extend_from_slice(&chunk[..length]);
                 }
             })
         });
-        Self { bytes, thread }
+        Self { bytes, gate, thread }
     }
 
     fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {

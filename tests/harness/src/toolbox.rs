@@ -1,8 +1,8 @@
-//! Finds Java, ZooKeeper and PHP on this machine.
+//! Finds Java, ZooKeeper, PHP and libfaketime on this machine.
 //!
 //! `cargo xtask` and the tests use the same rules: xtask fetches what these functions do not
 //! find, and the tests find what xtask has fetched. The environment variables `FARM_JAVA`,
-//! `FARM_ZOOKEEPER_CLASSPATH` and `FARM_PHP` come first, then the system, then the packages
+//! `FARM_ZOOKEEPER_CLASSPATH`, `FARM_PHP` and `FARM_FAKETIME` come first, then the system, then the packages
 //! unpacked under the build directory. `FARM_PROVISION=unpack` skips the system.
 
 use std::env;
@@ -49,6 +49,8 @@ pub enum Missing {
     ZooKeeper,
     /// No `php`.
     Php,
+    /// No `libfaketime`.
+    FakeTime,
 }
 
 impl Missing {
@@ -59,6 +61,7 @@ impl Missing {
             Self::Java => "default-jre-headless",
             Self::ZooKeeper => "libzookeeper-java",
             Self::Php => "php-cli",
+            Self::FakeTime => "libfaketime",
         }
     }
 }
@@ -71,6 +74,7 @@ impl fmt::Display for Missing {
                 "no ZooKeeper (Debian's jars, ZOOKEEPER_HOME or FARM_ZOOKEEPER_CLASSPATH)"
             }
             Self::Php => "no PHP (php in PATH or FARM_PHP)",
+            Self::FakeTime => "no libfaketime (Debian's library or FARM_FAKETIME)",
         })
     }
 }
@@ -102,6 +106,16 @@ pub fn php() -> PathBuf {
     find_php().unwrap_or_else(|| panic!("{}: run `cargo xtask test`", Missing::Php))
 }
 
+/// The library that gives a program another clock, for a test that needs it.
+///
+/// # Panics
+///
+/// When it is missing: such a test fails instead of being skipped.
+#[must_use]
+pub fn faketime() -> PathBuf {
+    find_faketime().unwrap_or_else(|| panic!("{}: run `cargo xtask test`", Missing::FakeTime))
+}
+
 /// The `java` program.
 #[must_use]
 pub fn find_java() -> Option<PathBuf> {
@@ -114,6 +128,23 @@ pub fn find_java() -> Option<PathBuf> {
 #[must_use]
 pub fn find_php() -> Option<PathBuf> {
     find_program("FARM_PHP", || in_path("php"), "php")
+}
+
+/// The library `libfaketime`, to be preloaded.
+#[must_use]
+pub fn find_faketime() -> Option<PathBuf> {
+    if let Some(path) = non_empty("FARM_FAKETIME") {
+        return Some(path.into());
+    }
+    let found = if is_unpack_only() { None } else { faketime_below(Path::new("/")) };
+    found.or_else(|| faketime_below(&provision_dir().join(Missing::FakeTime.package())))
+}
+
+/// Debian's path contains the name of the architecture.
+fn faketime_below(root: &Path) -> Option<PathBuf> {
+    let architectures = std::fs::read_dir(root.join("usr/lib")).ok()?.flatten();
+    let mut libraries = architectures.map(|dir| dir.path().join("faketime/libfaketime.so.1"));
+    libraries.find(|path| path.is_file())
 }
 
 /// The class path of a ZooKeeper server.
@@ -227,6 +258,15 @@ mod tests {
         root.write(format!("{DEBIAN_JARS}/netty-common.jar"), "");
         let classpath = classpath_of_debian(root.path()).unwrap();
         assert_eq!(classpath.split(':').count(), REQUIRED_JARS.len() + 1);
+    }
+
+    #[test]
+    fn faketime_is_found_whatever_the_architecture() {
+        let root = Scratch::new();
+        assert_eq!(faketime_below(root.path()), None);
+        root.write("usr/lib/debug/other", "");
+        let library = root.write("usr/lib/riscv64-linux-gnu/faketime/libfaketime.so.1", "");
+        assert_eq!(faketime_below(root.path()), Some(library));
     }
 
     #[test]

@@ -36,7 +36,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_millis(100);
-const RETRY_MOST: Duration = Duration::from_secs(60);
+const RETRY_MOST: Duration = Duration::from_secs(30);
 
 /// The state machine.
 #[derive(Debug)]

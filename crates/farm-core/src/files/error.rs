@@ -96,6 +96,11 @@ pub(super) fn is_permission(error: &io::Error) -> bool {
         || is_not_kept(error)
 }
 
+/// Whether the system had nothing left to open a file with. That says nothing about the file.
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    matches!(errno_of(error), Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))
+}
+
 /// Whether an error is our own one for something that is not a regular file.
 pub(super) fn is_no_file(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidInput && error.raw_os_error().is_none()

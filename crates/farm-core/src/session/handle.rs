@@ -18,7 +18,7 @@ const WAIT_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 const CLOSE_WAIT: Duration = Duration::from_millis(500);
 
 const BACKOFF_LEAST: Duration = Duration::from_secs(1);
-const BACKOFF_MOST: Duration = Duration::from_secs(30);
+const BACKOFF_MOST: Duration = Duration::from_secs(10);
 
 /// Sessions with ZooKeeper, one after the other.
 pub struct Session {

@@ -10,7 +10,7 @@ use farm_core::session::{SessionError, ZnodePath};
 use std::time::{Duration, Instant};
 
 const RETRY_LEAST: Duration = Duration::from_millis(500);
-const RETRY_MOST: Duration = Duration::from_secs(30);
+const RETRY_MOST: Duration = Duration::from_secs(10);
 
 /// The content to start the child on, once the files are in place.
 pub(super) type Start = Result<Option<Content>, Failure>;

@@ -2,20 +2,11 @@
 
 use super::fixture::{ExecFixture, RECORDING_CHILD, stop};
 use super::processes::is_alive;
-use farm_harness::{Tool, eventually};
+use farm_harness::{Tmpfs, Tool, eventually};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Command;
-
-/// Unmounted on drop.
-struct Mounted(PathBuf);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("-l").arg(&self.0).status());
-    }
-}
 
 fn must(program: &str, args: &[&str]) {
     assert!(Command::new(program).args(args).status().unwrap().success(), "{program} {args:?}");
@@ -79,14 +70,10 @@ fn a_directory_that_is_not_there_is_waited_for() {
 #[test]
 fn a_full_disk_is_told_once_and_caught_up_with() {
     let mut fixture = ExecFixture::with_conf("a_full_disk", "a");
-    let dir = fixture.scratch.join("dir");
-    fs::create_dir(&dir).unwrap();
-    let at = dir.to_str().unwrap().to_owned();
-    let mount = ["-t", "tmpfs", "-o", "size=64k", "tmpfs", &at];
-    let is_mounted = Command::new("mount").args(mount).status().is_ok_and(|end| end.success());
+    let tmpfs = Tmpfs::mount(fixture.scratch.join("dir"));
     let child = "echo \"$$ $(wc -c < dir/conf)\" >> starts; exec sleep 1000";
     let args = ["-w", "0", "-m", "dir/conf=/conf", "-e", child];
-    if !is_mounted {
+    let Some(tmpfs) = tmpfs else {
         // Without permission to mount, a file size limit has the same effect, but can't be lifted.
         let running = fixture.by_shell("ulimit -f 64; trap '' XFSZ; exec \"$@\"", &args).spawn();
         fixture.wait_starts(1);
@@ -95,15 +82,14 @@ fn a_full_disk_is_told_once_and_caught_up_with() {
         assert_eq!(fixture.names("dir"), ["conf"]);
         stop(running);
         return;
-    }
-    let _mounted = Mounted(dir);
+    };
     let running = fixture.zkexec(&args).spawn();
     let (pid, _) = fixture.wait_starts(1);
     fixture.zk.set("/conf", "x".repeat(200_000)).unwrap();
     running.wait_log("; trying again");
     assert!(is_alive(pid) && fixture.scratch.read("dir/conf").unwrap() == "a");
     assert_eq!(fixture.names("dir"), ["conf"], "no half of it stays");
-    must("mount", &["-o", "remount,size=4m", &at]);
+    tmpfs.resize("4m");
     assert_eq!(fixture.wait_starts(2).1, "200000");
     let log = stop(running).stderr;
     assert_eq!(log.matches("trying again").count(), 1, "{log}");
@@ -112,24 +98,20 @@ fn a_full_disk_is_told_once_and_caught_up_with() {
 #[test]
 fn a_full_disk_at_the_start_keeps_the_child_waiting_and_no_half_file() {
     let fixture = ExecFixture::with_conf("full_at_the_start", "x".repeat(200_000));
-    let dir = fixture.scratch.join("dir");
-    fs::create_dir(&dir).unwrap();
-    let at = dir.to_str().unwrap().to_owned();
-    let mount = ["-t", "tmpfs", "-o", "size=64k", "tmpfs", &at];
+    let tmpfs = Tmpfs::mount(fixture.scratch.join("dir"));
     let child = "echo \"$$ $(wc -c < dir/conf)\" >> starts; exec sleep 1000";
     let args = ["-w", "0", "-m", "dir/conf=/conf", "-e", child];
-    if !Command::new("mount").args(mount).status().is_ok_and(|end| end.success()) {
+    let Some(tmpfs) = tmpfs else {
         let running = fixture.by_shell("ulimit -f 64; trap '' XFSZ; exec \"$@\"", &args).spawn();
         running.wait_log("; trying again");
         assert_eq!((fixture.names("dir"), fixture.starts()), (vec![], vec![]));
         drop(running);
         return;
-    }
-    let _mounted = Mounted(dir);
+    };
     let running = fixture.zkexec(&args).spawn();
     running.wait_log("; trying again");
     assert_eq!((fixture.names("dir"), fixture.starts()), (vec![], vec![]));
-    must("mount", &["-o", "remount,size=4m", &at]);
+    tmpfs.resize("4m");
     assert_eq!(fixture.wait_starts(1).1, "200000");
     stop(running);
 }

@@ -1,6 +1,7 @@
 //! Full disks, missing permissions, links and mounts.
 
 use super::*;
+use farm_harness::Tmpfs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Command;
 
@@ -8,17 +9,6 @@ const NOBODY: u32 = 65534;
 
 fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
-}
-
-/// Runs a system program that must succeed.
-#[track_caller]
-fn must(program: &str, args: &[&str]) {
-    let output = Command::new(program).args(args).output().unwrap();
-    assert!(output.status.success(), "{program} {args:?}: {output:?}");
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 #[track_caller]
@@ -45,25 +35,6 @@ fn unprivileged(fixture: &ExportFixture, args: &[&str]) -> Tool {
         .args(args)
         .env("ZKHOST", fixture.chroot.connect_string())
         .cwd(fixture.scratch.path())
-}
-
-/// A small tmpfs, unmounted on drop.
-struct Tmpfs(std::path::PathBuf);
-
-impl Tmpfs {
-    /// `None` if mounting is not permitted.
-    fn mount(path: std::path::PathBuf) -> Option<Self> {
-        fs::create_dir(&path).unwrap();
-        let args = ["-t", "tmpfs", "-o", "size=64k", "tmpfs", text(&path)];
-        let is_mounted = Command::new("mount").args(args).status().is_ok_and(|end| end.success());
-        is_mounted.then_some(Self(path))
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("-l").arg(&self.0).status());
-    }
 }
 
 /// Makes the farm too large for the disk, waits for the error, makes room, and waits until
@@ -161,14 +132,13 @@ fn what_was_checked_is_not_installed_in_a_directory_that_was_replaced_meanwhile(
 fn a_full_disk_leaves_the_old_file_and_is_caught_up() {
     let fixture = ExportFixture::with_farm("a_full_disk");
     let path = fixture.scratch.join("disk");
-    let Some(_tmpfs) = Tmpfs::mount(path.clone()) else {
+    let Some(tmpfs) = Tmpfs::mount(path.clone()) else {
         // Without permission to mount, a file size limit has the same effect.
         drop(fs::remove_dir(path));
         return a_limit_is_a_full_disk(fixture);
     };
     let running = fixture.start(&["disk/db.json"]);
-    let make_room = |_: &Running| must("mount", &["-o", "remount,size=4m", text(&path)]);
-    a_disk_that_fills_up(fixture, running, make_room);
+    a_disk_that_fills_up(fixture, running, |_| tmpfs.resize("4m"));
 }
 
 #[test]
@@ -211,7 +181,7 @@ fn a_limit_is_a_full_disk(fixture: ExportFixture) {
         .spawn();
     running.wait_log("the file is current");
     let make_room = |running: &Running| {
-        must("prlimit", &["--pid", &running.pid().to_string(), "--fsize=unlimited"]);
+        running.set_limit("fsize", "unlimited");
     };
     a_disk_that_fills_up(fixture, running, make_room);
 }

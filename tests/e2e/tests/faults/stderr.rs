@@ -9,35 +9,53 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A pipe that is full, and has a reader that does not read.
-struct FullPipe {
+/// A pipe with a reader that reads only when it is told to.
+pub(super) struct UnreadPipe {
     path: PathBuf,
     reader: File,
 }
 
-impl FullPipe {
-    fn new(scratch: &Scratch) -> Self {
+impl UnreadPipe {
+    pub(super) fn new(scratch: &Scratch) -> Self {
         let path = scratch.join("stderr");
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-        let open = |options: &mut OpenOptions| {
-            options.custom_flags(OFlag::O_NONBLOCK.bits()).open(&path).unwrap()
-        };
-        let reader = open(OpenOptions::new().read(true));
-        let writer = open(OpenOptions::new().write(true));
+        let reader = Self::open(&path, OpenOptions::new().read(true));
+        Self { path, reader }
+    }
+
+    fn full(scratch: &Scratch) -> Self {
+        let pipe = Self::new(scratch);
+        pipe.fill();
+        pipe
+    }
+
+    fn open(path: &PathBuf, options: &mut OpenOptions) -> File {
+        options.custom_flags(OFlag::O_NONBLOCK.bits()).open(path).unwrap()
+    }
+
+    /// Fills it with dots.
+    pub(super) fn fill(&self) {
+        let writer = Self::open(&self.path, OpenOptions::new().write(true));
         while nix::unistd::write(&writer, b".").is_ok() {}
         assert_eq!(nix::unistd::write(&writer, b"."), Err(Errno::EAGAIN));
-        Self { path, reader }
     }
 
     /// Starts a tool that has this as its stderr.
     fn start(&self, tool: &str, args: &[&str]) -> Running {
+        self.tool(tool).args(args).spawn()
+    }
+
+    /// A tool that has this as its stderr.
+    pub(super) fn tool(&self, name: &str) -> Tool {
         let line = "exec \"$@\" 2>\"$STDERR\"";
-        Tool::program("sh")
-            .args(["-c", line, "sh"])
-            .arg(Tool::path_of(tool))
-            .args(args)
-            .env("STDERR", &self.path)
-            .spawn()
+        let shell = Tool::program("sh").args(["-c", line, "sh"]);
+        shell.arg(Tool::path_of(name)).env("STDERR", &self.path)
+    }
+
+    /// Reads all that is there.
+    pub(super) fn drain(&self) {
+        let mut bytes = [0; 4096];
+        while nix::unistd::read(&self.reader, &mut bytes).is_ok_and(|count| count > 0) {}
     }
 
     /// Reads until the text was there.
@@ -79,7 +97,7 @@ fn zkjoin_works_on_while_nobody_reads_its_log() {
     for level in [&[][..], &["-q"]] {
         let chroot = Ensemble::shared().chroot("zkjoin_unread_log");
         let (scratch, mut zk) = (Scratch::new(), chroot.zk());
-        let (pipe, conf) = (FullPipe::new(&scratch), scratch.join("conf.json"));
+        let (pipe, conf) = (UnreadPipe::full(&scratch), scratch.join("conf.json"));
         let (servers, file) = (chroot.connect_string(), conf.display().to_string());
         let args = ["-H", &servers, "--name", "h", "/farm", &file];
         let mut running = pipe.start("zkjoin", &[&args, level].concat());
@@ -105,7 +123,7 @@ fn zkexport_works_on_while_nobody_reads_its_log() {
         let chroot = Ensemble::shared().chroot("zkexport_unread_log");
         let (scratch, mut zk) = (Scratch::new(), chroot.zk());
         zk.create_all("/farm/h", "{}").unwrap();
-        let (pipe, target) = (FullPipe::new(&scratch), scratch.join("hosts.json"));
+        let (pipe, target) = (UnreadPipe::full(&scratch), scratch.join("hosts.json"));
         let (servers, file) = (chroot.connect_string(), target.display().to_string());
         // A command that fails is a warning, whatever -q says.
         let args = ["-H", &servers, "-c", "echo no; false", "/farm", &file];
@@ -124,7 +142,7 @@ fn zkexec_works_on_while_nobody_reads_its_log() {
         let chroot = Ensemble::shared().chroot("zkexec_unread_log");
         let (scratch, mut zk) = (Scratch::new(), chroot.zk());
         zk.create("/app", "0").unwrap();
-        let (pipe, seen) = (FullPipe::new(&scratch), scratch.join("seen"));
+        let (pipe, seen) = (UnreadPipe::full(&scratch), scratch.join("seen"));
         let servers = chroot.connect_string();
         let mirror = format!("{}=/app", scratch.join("app.conf").display());
         let child = format!(
@@ -147,7 +165,7 @@ fn zkexec_works_on_while_nobody_reads_its_log() {
 #[test]
 fn an_error_that_nobody_reads_ends_a_tool_all_the_same() {
     let scratch = Scratch::new();
-    let pipe = FullPipe::new(&scratch);
+    let pipe = UnreadPipe::full(&scratch);
     for (tool, args) in [
         ("zkjoin", &["--acl", "creator", "/farm", "c.json"][..]),
         ("zkexport", &["--once", "--timeout", "1s", "-H", "127.0.0.1:1", "/farm", "c.json"]),

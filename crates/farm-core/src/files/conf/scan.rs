@@ -4,6 +4,7 @@
 //! followed, and dot-files and what editors leave behind are ignored.
 
 use crate::codec::dir::{DEPTH_MAX, Tree, check_name, is_left_by_editors};
+use crate::files::error::is_shortage;
 use crate::files::folder::{Folder, read_bounded};
 use crate::files::hidden::is_hidden;
 use crate::files::kind::Kind;
@@ -70,7 +71,8 @@ impl From<io::Error> for ScanError {
 
 /// Reads the tree below `top`.
 ///
-/// Entries that cannot be read are skipped; only a failure at the top is an error.
+/// Entries that cannot be read are skipped. A failure at the top is an error, and so is a system
+/// without descriptors: an entry that is skipped is read again only once it changes.
 pub(super) fn scan(top: &Folder, limits: Limits, quiet: Duration) -> Result<Found, ScanError> {
     let mut scan = Scan { found: Found::default(), limits, quiet, keys: Vec::new() };
     scan.folder(top)?;
@@ -107,6 +109,7 @@ impl Scan {
     /// Reads an entry, or skips it if it cannot be read.
     fn entry(&mut self, folder: &Folder, name: &OsStr) -> Result<(), ScanError> {
         let kind = match self.read(folder, name) {
+            Err(ScanError::Io(e)) if is_shortage(&e) => return Err(e.into()),
             Err(ScanError::Io(e)) => e.kind(),
             read @ (Ok(()) | Err(ScanError::TooLarge)) => return read,
         };
