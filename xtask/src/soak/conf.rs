@@ -1,6 +1,7 @@
 //! The config of a zkjoin, which the soak test edits.
 
 use super::farm::{as_files, files_in};
+use super::user::give_to_tools;
 use serde_json::{Map, Value};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -28,9 +29,8 @@ pub(super) struct Conf {
 }
 
 impl Conf {
-    pub(super) fn new(dir: &Path, name: &str, format: Format) -> Self {
-        let extension = if format == Format::Dir { "" } else { ".json" };
-        Self { format, path: dir.join(format!("{name}{extension}")) }
+    pub(super) fn new(dir: &Path, format: Format) -> Self {
+        Self { format, path: dir.join(if format == Format::Dir { "conf" } else { "conf.json" }) }
     }
 
     /// Sets a field to a number. The file is written in place or replaced by a rename.
@@ -39,12 +39,12 @@ impl Conf {
         if self.format == Format::Dir {
             let target = self.path.join(field);
             let path = if is_in_place { &target } else { &temporary };
-            File::create(path)?.write_all(number.to_string().as_bytes())?;
+            write(path, &number.to_string())?;
             if is_in_place { Ok(()) } else { fs::rename(&temporary, target) }
         } else {
             let mut record = self.json()?;
             record.insert(field.to_owned(), number.into());
-            File::create(&temporary)?.write_all(Value::Object(record).to_string().as_bytes())?;
+            write(&temporary, &Value::Object(record).to_string())?;
             fs::rename(&temporary, &self.path)
         }
     }
@@ -65,4 +65,10 @@ impl Conf {
         let wanted = Value::Object(record.clone());
         if is_equal { Ok(()) } else { Err(format!("its config has {found}, its znode {wanted}")) }
     }
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    give_to_tools(path)?;
+    file.write_all(text.as_bytes())
 }

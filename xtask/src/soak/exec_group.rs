@@ -29,7 +29,8 @@ pub(super) struct Exec {
 
 impl Exec {
     fn start(tool: Tool, dir: &Path, name: &str) -> Self {
-        let conf = dir.join(name);
+        let dir = dir.join(name);
+        let conf = dir.join("conf");
         let at = conf.display();
         // The child takes a while to be ready, so that the checks see it down during a restart.
         let child =
@@ -44,7 +45,8 @@ impl Exec {
             "--health-delay",
             "60",
         ]);
-        Self { daemon: Daemon::start(name.to_owned(), tool), conf, session_may_have_ended: true }
+        let daemon = Daemon::start(name.to_owned(), tool, dir);
+        Self { daemon, conf, session_may_have_ended: true }
     }
 
     fn with_extension(&self, extension: &str) -> PathBuf {

@@ -5,6 +5,7 @@ use super::plan::{Fault, NetworkFault, PlannedFault, Target};
 use super::testbed::{SAFE_SHARE, Testbed};
 use super::tools::{Daemon, Joiner};
 use farm_harness::{FaultProxy, Server, Signal};
+use std::io;
 use std::time::{Duration, Instant};
 
 /// The time that a server may take until it serves again.
@@ -108,11 +109,49 @@ impl Testbed {
                 self.execs.members[index].daemon.restart();
                 Ok(())
             }
+            Fault::HoldStderr(which) => {
+                let index = which % self.daemons().count();
+                self.daemons().skip(index).take(1).for_each(|daemon| daemon.running.hold_stderr());
+                self.run_for(planned.duration)?;
+                self.daemons().for_each(|daemon| daemon.running.release_stderr());
+                Ok(())
+            }
+            Fault::LimitThreads(which) => {
+                self.limit_threads(1);
+                self.expire(which)?;
+                self.run_for(planned.duration)?;
+                self.limit_threads(1000);
+                Ok(())
+            }
+            Fault::MoveDirectory(which) => {
+                let movable = self.joiners.len() + self.exporters.len();
+                self.with_movable(which % movable, Daemon::move_away)?;
+                self.run_for(planned.duration)?;
+                self.with_movable(which % movable, Daemon::move_back)
+            }
             Fault::FreezeExporter(which) => {
                 let index = which % self.exporters.len();
                 self.freeze(|testbed| &mut testbed.exporters[index].daemon, planned.duration)
             }
         }
+    }
+
+    /// Sets the soft limit of threads. A health check that can't start fails, so the zkexec
+    /// have none.
+    fn limit_threads(&mut self, most: u32) {
+        let count = self.daemons().count() - self.execs.members.len();
+        self.daemons().take(count).for_each(|daemon| daemon.running.set_limit("nproc", most));
+    }
+
+    /// The tools whose directory can be moved. The children of zkexec need theirs.
+    fn with_movable(
+        &mut self,
+        index: usize,
+        act: impl FnOnce(&mut Daemon) -> io::Result<()>,
+    ) -> Result<(), SoakError> {
+        let joiners = self.joiners.iter_mut().map(|joiner| &mut joiner.daemon);
+        let exporters = self.exporters.iter_mut().map(|exporter| &mut exporter.daemon);
+        joiners.chain(exporters).nth(index).map_or(Ok(()), act).map_err(SoakError::System)
     }
 
     fn freeze(

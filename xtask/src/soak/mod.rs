@@ -19,6 +19,7 @@ mod testbed;
 mod threads;
 mod tools;
 mod usage;
+mod user;
 
 use crate::command::run as run_command;
 use crate::failure::Failure;

@@ -61,6 +61,12 @@ pub(super) enum Fault {
     KillExporter(usize),
     FreezeExporter(usize),
     KillExec(usize),
+    /// Nobody reads what this tool logs.
+    HoldStderr(usize),
+    /// The tools can start no thread, and a session ends meanwhile.
+    LimitThreads(usize),
+    /// The directory of a tool's files is moved away.
+    MoveDirectory(usize),
 }
 
 /// A fault, the pause before it, and how long it lasts.
@@ -90,7 +96,7 @@ fn planned_fault(rng: &mut Rng, session_timeout: Duration) -> PlannedFault {
     let pause = Duration::from_millis(rng.u64(200..4000));
     let target = if rng.bool() { Target::Leader } else { Target::Follower };
     let which = rng.usize(..1000);
-    let fault = match rng.u32(..100) {
+    let fault = match rng.u32(..109) {
         0..12 => Fault::KillServer(target),
         12..24 => Fault::FreezeServer(target),
         24..30 => Fault::RestartServer(target),
@@ -107,7 +113,10 @@ fn planned_fault(rng: &mut Rng, session_timeout: Duration) -> PlannedFault {
         93..95 => Fault::FreezeSharer(which),
         95..97 => Fault::KillExporter(which),
         97..98 => Fault::FreezeExporter(which),
-        98.. => Fault::KillExec(which),
+        98..100 => Fault::KillExec(which),
+        100..103 => Fault::HoldStderr(which),
+        103..106 => Fault::LimitThreads(which),
+        106.. => Fault::MoveDirectory(which),
     };
     // A session survives a short fault. It can't survive a long one.
     let is_long = rng.u32(..4) == 0;
@@ -159,7 +168,7 @@ mod tests {
             format!("{:?}", planned.fault).split('(').next().map(str::to_owned)
         };
         let seen: std::collections::BTreeSet<_> = plan.iter().filter_map(names).collect();
-        assert_eq!(seen.len(), 17, "{seen:?}");
+        assert_eq!(seen.len(), 20, "{seen:?}");
         let lost: Vec<_> =
             plan.iter().filter(|planned| planned.fault == Fault::LoseQuorum).collect();
         assert!(lost.iter().any(|planned| planned.duration > TIMEOUT));

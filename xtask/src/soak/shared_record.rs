@@ -29,9 +29,10 @@ pub(super) struct Sharer {
 impl Sharer {
     fn start(tool: Tool, dir: &Path, format: Format, field: &'static str) -> Self {
         let name = format!("sharer-{field}");
-        let conf = Conf::new(dir, &name, format);
+        let dir = dir.join(&name);
+        let conf = Conf::new(&dir, format);
         let tool = tool.args(["--common", "--format", &format.name(), FARM]).arg(&conf.path);
-        let daemon = Daemon::start(name, tool);
+        let daemon = Daemon::start(name, tool, dir);
         Self { daemon, conf, field, edits: Counter::default(), was_killed: true }
     }
 

@@ -12,6 +12,7 @@ use super::report::Report;
 use super::shared_record::{COMMON, SharedRecord};
 use super::threads::{self, Edit, Event};
 use super::tools::{Daemon, Exporter, Joiner};
+use super::user::have_own_user;
 use crate::workspace;
 use farm_harness::{Ensemble, FaultProxy, Options, Scratch, Tool};
 use fastrand::Rng;
@@ -76,12 +77,12 @@ impl Testbed {
             let addr = |proxy: &FaultProxy| format!("{host}:{}", proxy.addr().port());
             let addrs: Vec<_> = proxies.iter().map(addr).collect();
             let timeout = format!("{}ms", soak.session_timeout.as_millis());
-            Tool::program(workspace::bin_dir().join(name)).args([
-                "--host",
-                &addrs.join(","),
-                "--session-timeout",
-                &timeout,
-            ])
+            let tool = if have_own_user() {
+                Tool::unprivileged(name, &scratch)
+            } else {
+                Tool::program(workspace::bin_dir().join(name))
+            };
+            tool.args(["--host", &addrs.join(","), "--session-timeout", &timeout])
         };
         let tool = |name: &str| tool_at("127.0.0.1", name);
         let joiners =

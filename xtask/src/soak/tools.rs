@@ -3,6 +3,7 @@
 use super::conf::{Conf, Format};
 use super::farm::{FARM, Farm, Identity, as_files, as_json, as_php, files_in};
 use super::usage::Usage;
+use super::user::give_to_tools;
 use farm_harness::{Running, Signal, Tool};
 use serde_json::Value;
 use std::fs;
@@ -12,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// A tool and its resource usage.
 pub(super) struct Daemon {
     pub(super) name: String,
+    /// The directory of its files.
+    dir: PathBuf,
+    is_moved: bool,
     tool: Tool,
     pub(super) running: Running,
     pub(super) usage: Usage,
@@ -20,9 +24,26 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    pub(super) fn start(name: String, tool: Tool) -> Self {
-        let running = tool.spawn();
-        Self { name, tool, running, usage: Usage::default(), is_stopped: false }
+    /// Starts a tool whose files are in this directory, which is made.
+    pub(super) fn start(name: String, tool: Tool, dir: PathBuf) -> Self {
+        let made = fs::create_dir(&dir).and_then(|()| give_to_tools(&dir));
+        made.unwrap_or_else(|error| panic!("cannot make {}: {error}", dir.display()));
+        let (running, usage) = (tool.spawn(), Usage::default());
+        Self { name, dir, is_moved: false, tool, running, usage, is_stopped: false }
+    }
+
+    /// Moves the directory of its files away.
+    pub(super) fn move_away(&mut self) -> io::Result<()> {
+        self.is_moved = true;
+        self.usage.may_fail_to_write = true;
+        fs::rename(&self.dir, self.dir.with_extension("gone"))
+    }
+
+    /// Moves the directory of its files back.
+    pub(super) fn move_back(&mut self) -> io::Result<()> {
+        fs::rename(self.dir.with_extension("gone"), &self.dir)?;
+        self.is_moved = false;
+        Ok(())
     }
 
     /// Whether it has exited by itself.
@@ -81,10 +102,11 @@ impl Joiner {
     pub(super) fn start(tool: Tool, dir: &Path, index: usize) -> Self {
         let format = if index.is_multiple_of(2) { Format::Dir } else { Format::Json };
         let name = format!("host-{index}");
-        let conf = Conf::new(dir, &name, format);
+        let dir = dir.join(&name);
+        let conf = Conf::new(&dir, format);
         let tool = tool.args(["--name", &name, "--format", &format.name(), FARM]).arg(&conf.path);
         Self {
-            daemon: Daemon::start(name, tool),
+            daemon: Daemon::start(name, tool, dir),
             conf,
             identity: None,
             session_may_have_ended: true,
@@ -94,8 +116,11 @@ impl Joiner {
         }
     }
 
-    /// Makes the next local edit.
+    /// Makes the next local edit, if the config is there.
     pub(super) fn edit(&mut self, is_in_place: bool) -> io::Result<()> {
+        if self.daemon.is_moved {
+            return Ok(());
+        }
         self.local.requested += 1;
         self.local.confirmed = self.local.requested;
         self.conf.edit("local", self.local.requested, is_in_place)
@@ -116,9 +141,10 @@ impl Exporter {
             Format::Json => "farm.json",
             Format::Php => "farm.php",
         };
+        let dir = dir.join(format!("of-{name}"));
         let path = dir.join(name);
         let tool = tool.args(["--format", &format.name(), FARM]).arg(&path);
-        Self { daemon: Daemon::start(name.to_owned(), tool), format, path }
+        Self { daemon: Daemon::start(name.to_owned(), tool, dir), format, path }
     }
 
     /// Checks that the file equals the farm.
@@ -158,6 +184,9 @@ impl Exporter {
         &self,
         mut hosts: impl Iterator<Item = &'a str>,
     ) -> Option<&'a str> {
+        if self.daemon.is_moved {
+            return None;
+        }
         let text = if self.format == Format::Dir { String::new() } else { self.text().ok()? };
         hosts.find(|name| match self.format {
             Format::Dir => !self.path.join(name).is_dir(),
