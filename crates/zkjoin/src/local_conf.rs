@@ -91,17 +91,21 @@ impl LocalConf {
 
     /// When to call [`LocalConf::is_due`] without a hint.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.timer.deadline().into_iter().chain(self.looks.deadline()).min()
+        let deadlines = [self.timer.deadline(), self.looks.deadline(), self.conf.close_at()];
+        deadlines.into_iter().flatten().min()
     }
 
-    /// Whether to read the config now; looks at its path from time to time.
+    /// Whether to read the config now; looks at its path from time to time, and closes files
+    /// that it has replaced.
     pub(crate) fn is_due(&mut self, now: Instant) -> bool {
         if self.looks.begin(now)
             && let Some(read) = self.conf.last_look()
         {
             self.looker.look_again(read);
         }
-        self.timer.is_due(now)
+        let is_close_due = self.conf.close_at().is_some_and(|at| now >= at);
+        let has_late_edit = is_close_due && self.conf.close_displaced();
+        has_late_edit || self.timer.is_due(now)
     }
 
     /// Takes a look at the path; returns whether to read the config now.

@@ -1,7 +1,7 @@
 //! Writing the config on disks and mounts of all kinds.
 
 use super::fixture::{ENTRY, JoinFixture, edit, hostname};
-use farm_harness::{Running, Tool, eventually, holds_for};
+use farm_harness::{Running, Tool, eventually, eventually_within, holds_for};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -287,4 +287,24 @@ fn a_file_that_may_not_grow_is_as_good_as_a_full_disk() {
     edit(&mut fixture.zk, ENTRY, |record| record["a"] = json!("fits"));
     fixture.wait_json("db.json", json!({"a": "fits"}));
     wait_file_count(fixture.scratch.path(), 1);
+}
+
+#[test]
+fn a_config_that_was_replaced_is_soon_closed() {
+    let mut fixture = JoinFixture::new("replaced_is_closed");
+    fixture.scratch.write("db.json", r#"{"a": 1}"#);
+    let running = fixture.join("db.json", &[]);
+    for value in 2..5 {
+        fixture.edit(|record| record["a"] = json!(value));
+        fixture.wait_json("db.json", json!({"a": value}));
+    }
+    // Also if the new one can't be read.
+    fixture.scratch.write("db.json", "{");
+    running.wait_log("the config is left alone");
+    eventually_within(Duration::from_secs(20), "no deleted file is open", || {
+        let links = fs::read_dir(format!("/proc/{}/fd", running.pid())).unwrap();
+        let names = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
+        let mut deleted = names.filter(|name| name.to_string_lossy().ends_with("(deleted)"));
+        deleted.next().map_or(Ok(()), |name| Err(name.display().to_string()))
+    });
 }

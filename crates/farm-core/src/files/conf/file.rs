@@ -1,8 +1,8 @@
 //! A config in one file.
 //!
 //! **Invariant.** We replace the file only if it is, byte for byte, what we have read.
-//! A file that we have displaced is checked for [`LATE`] longer: the edit of an editor
-//! that still has it open is merged.
+//! A file that we have displaced is checked for a while longer ([`IDLE`], [`LATE`]): the
+//! edit of an editor that still has it open is merged. Then it is closed.
 
 use super::outcome::{CONF_BYTES_MAX, Loaded, QUIET, Stored};
 use super::stale_save::{RecentVersions, without_stale_fields};
@@ -15,7 +15,10 @@ use crate::model::{Conflict, Record, merge};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long a displaced file is kept open for an editor that may still write to it.
+/// How long a displaced file is kept open for an editor that may still write to it, from the
+/// last write on. While it is open, its space is not free and its volume cannot be unmounted.
+const IDLE: Duration = Duration::from_secs(5);
+/// How long it is kept open at most, and until when a save may be incomplete.
 const LATE: Duration = Duration::from_secs(30);
 /// How many displaced files are kept open.
 const LATE_MAX: usize = 32;
@@ -34,6 +37,7 @@ pub(super) struct ConfFile {
     /// write: until then no editor can have read the newest one.
     overwritten: Option<Overwritten>,
     displaced: Vec<DisplacedConf>,
+    idle: Duration,
     /// Edits found in displaced files, and not yet in the file.
     edits: Vec<Edit>,
 }
@@ -57,6 +61,8 @@ struct DisplacedConf {
     /// New bytes, and since when it has them.
     changed: Option<(Vec<u8>, Instant)>,
     since: Instant,
+    /// When new bytes were last found in it; at first, when it was displaced.
+    written: Instant,
 }
 
 #[derive(Debug)]
@@ -77,6 +83,7 @@ impl ConfFile {
             recent: RecentVersions::default(),
             overwritten: None,
             displaced: Vec::new(),
+            idle: IDLE,
             edits: Vec::new(),
         }
     }
@@ -160,11 +167,29 @@ impl ConfFile {
                 self.displaced.remove(0);
             }
             let (base, past) = (base.clone(), self.recent.versions(now));
-            let displaced = DisplacedConf { file, base, past, known, changed: None, since: now };
+            let displaced =
+                DisplacedConf { file, base, past, known, changed: None, since: now, written: now };
             self.displaced.push(displaced);
         }
         self.recent.replaced(now, base);
         Ok(stored)
+    }
+
+    /// When to close a displaced file.
+    pub(super) fn close_at(&self) -> Option<Instant> {
+        self.displaced.iter().map(|displaced| displaced.close_at(self.idle)).min()
+    }
+
+    /// Closes those that are due; returns whether there is an edit to load.
+    pub(super) fn close_displaced(&mut self) -> bool {
+        let again = self.collect_late_edits(Instant::now());
+        again.is_some() || self.edits.iter().any(|edit| !edit.is_reported)
+    }
+
+    #[cfg(test)]
+    pub(super) const fn closing_after(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
     }
 
     #[cfg(test)]
@@ -188,7 +213,7 @@ impl ConfFile {
             let check = displaced.check(format, now);
             edits.extend(check.edit);
             again = again.or(check.again);
-            let is_over = now.duration_since(displaced.since) > LATE;
+            let is_over = now >= displaced.close_at(self.idle);
             if is_over && displaced.changed.is_some() {
                 log::warn!(file:% = self.path.display(); "an unfinished edit was lost");
             }
@@ -205,6 +230,12 @@ struct Check {
 }
 
 impl DisplacedConf {
+    fn close_at(&self, idle: Duration) -> Instant {
+        let latest = self.since + LATE;
+        // Somebody has begun to save it.
+        if self.changed.is_some() { latest } else { latest.min(self.written + idle) }
+    }
+
     fn check(&mut self, format: ConfText, now: Instant) -> Check {
         // A file that can no longer be read, or is too large, has no edit.
         let Ok(Some(bytes)) = self.file.read(CONF_BYTES_MAX) else { return Check::default() };
@@ -216,6 +247,7 @@ impl DisplacedConf {
             Some((changed, since)) if *changed == bytes => *since,
             Some(_) | None => {
                 self.changed = Some((bytes.clone(), now));
+                self.written = now;
                 now
             }
         };

@@ -18,7 +18,7 @@ use super::look::Look;
 use crate::codec::ConfFormat;
 use crate::model::Record;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use self::outcome::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, Loaded, Stored};
 
@@ -86,6 +86,24 @@ impl Conf {
         match &self.shape {
             Shape::File(file) => file.last_look(),
             Shape::Dir(dir) => dir.last_look(),
+        }
+    }
+
+    /// When to call [`Conf::close_displaced`].
+    #[must_use]
+    pub fn close_at(&self) -> Option<Instant> {
+        match &self.shape {
+            Shape::File(file) => file.close_at(),
+            Shape::Dir(_) => None,
+        }
+    }
+
+    /// Closes the files that a store has replaced and that nobody seems to write to any more;
+    /// returns whether an edit was found in them, which the next load has.
+    pub fn close_displaced(&mut self) -> bool {
+        match &mut self.shape {
+            Shape::File(file) => file.close_displaced(),
+            Shape::Dir(_) => false,
         }
     }
 

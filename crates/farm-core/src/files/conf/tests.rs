@@ -10,6 +10,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 fn record(value: &Value) -> Record {
     Record::from_map(value.as_object().unwrap().clone())
@@ -158,6 +159,56 @@ fn an_editor_that_held_the_file_open_has_its_edit_merged() {
     assert_eq!(conflicts[0].local, Some(json!(7)));
     assert_eq!(conflicts[0].remote, Some(json!(1)));
     assert!(conf.load().unwrap().conflicts.is_empty());
+}
+
+/// The deleted files in a directory that this process has open.
+fn deleted_and_open(scratch: &Scratch) -> usize {
+    let links = fs::read_dir("/proc/self/fd").unwrap();
+    let names = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
+    let is_deleted = |name: &Path| {
+        name.starts_with(scratch.path()) && name.to_string_lossy().ends_with("(deleted)")
+    };
+    names.filter(|name| is_deleted(name)).count()
+}
+
+#[test]
+fn a_displaced_file_is_closed_when_nobody_writes_to_it_any_more() {
+    for is_readable in [true, false] {
+        let scratch = Scratch::new();
+        let path = scratch.write("conf.json", "{\"local\": 0, \"remote\": 0}");
+        let idle = Duration::from_millis(100);
+        let file = file::ConfFile::new(path.clone(), ConfText::Json).closing_after(idle);
+        let mut conf = Conf { shape: Shape::File(file) };
+        loaded(&mut conf);
+        assert_eq!(conf.close_at(), None);
+        let editor = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        conf.store(&record(&json!({"local": 0, "remote": 1}))).unwrap();
+        if !is_readable {
+            // The other file is open as long, whatever is at the path.
+            scratch.write("conf.json", "{");
+            assert!(conf.load().is_err());
+        }
+        assert_eq!(deleted_and_open(&scratch), 2, "ours and the editor's");
+        // A save that is found only when the file is about to be closed.
+        let saved = b"{\"local\": 1, \"remote\": 0}";
+        std::os::unix::fs::FileExt::write_all_at(&editor, saved, 0).unwrap();
+        drop(editor);
+        let mut is_found = false;
+        eventually("it is closed", || {
+            if conf.close_at().is_some_and(|at| Instant::now() >= at) {
+                is_found |= conf.close_displaced();
+            }
+            match deleted_and_open(&scratch) {
+                0 => Ok(()),
+                count => Err(count),
+            }
+        });
+        assert_eq!((conf.close_at(), is_found), (None, true));
+        if !is_readable {
+            scratch.write("conf.json", "{\"local\": 0, \"remote\": 1}");
+        }
+        assert_eq!(loaded(&mut conf), record(&json!({"local": 1, "remote": 1})));
+    }
 }
 
 #[test]
