@@ -161,7 +161,12 @@ impl ExitReason for TargetError {
     }
 
     fn hint(&self) -> Option<String> {
-        matches!(self, Self::File(FileError { fault: Fault::NotOurs { .. }, .. }))
-            .then(|| "--adopt takes it over, and removes what is in it".to_owned())
+        match self {
+            Self::File(FileError { fault: Fault::NotOurs { .. }, .. }) => {
+                Some("--adopt takes it over, and removes what is in it".to_owned())
+            }
+            Self::File(error) => error.hint(),
+            Self::Stdout(_) | Self::Check(_) => None,
+        }
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test sets up either works or fails the test")]
 
 mod acls;
+mod links;
 mod locked;
 mod mistakes;
 mod refused;

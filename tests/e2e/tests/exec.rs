@@ -8,6 +8,7 @@ mod ends;
 mod fixture;
 mod health;
 mod latency;
+mod links;
 mod mirrors;
 mod outages;
 pub(crate) mod processes;

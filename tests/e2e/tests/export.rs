@@ -7,6 +7,7 @@ mod commands;
 mod cost;
 mod files;
 mod hold;
+mod links;
 mod service;
 mod unreadable;
 

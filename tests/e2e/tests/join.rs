@@ -8,6 +8,7 @@ pub(crate) mod fixture;
 mod hooks;
 mod hostile;
 mod life;
+mod links;
 mod names;
 mod one_way;
 mod paths;

@@ -8,6 +8,8 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const PREFIX: &str = "farm-test-";
+/// The user and group `nobody`.
+const NOBODY: u32 = 65534;
 
 /// A temporary directory that is removed on drop. If the thread is panicking, it is kept for
 /// inspection until the next test run removes it.
@@ -81,6 +83,37 @@ impl Scratch {
 }
 
 impl Scratch {
+    /// Gives a file, a directory, or a link itself to the user `nobody`.
+    ///
+    /// # Panics
+    ///
+    /// When this process does not run as root.
+    #[track_caller]
+    pub fn give_to_nobody(&self, name: impl AsRef<Path>) -> PathBuf {
+        let path = self.join(name);
+        match std::os::unix::fs::lchown(&path, Some(NOBODY), Some(NOBODY)) {
+            Ok(()) => path,
+            Err(e) => panic!("cannot give {} away: {e}", path.display()),
+        }
+    }
+
+    /// Makes a link of the user `nobody`, in the place of a file of that name if there is one.
+    ///
+    /// # Panics
+    ///
+    /// When this process does not run as root.
+    #[track_caller]
+    pub fn link_of_nobody(&self, target: impl AsRef<Path>, name: &str) -> PathBuf {
+        let beside = format!("{name}.new");
+        let made = std::os::unix::fs::symlink(target, self.join(&beside));
+        made.unwrap_or_else(|e| panic!("cannot make a link: {e}"));
+        self.give_to_nobody(&beside);
+        let path = self.join(name);
+        fs::rename(self.join(&beside), &path)
+            .unwrap_or_else(|e| panic!("cannot make {}: {e}", path.display()));
+        path
+    }
+
     /// Copies a program here. `cp` does it and not this process: a child that another test
     /// forks meanwhile would inherit the copy open for writing, and running it would fail with
     /// ETXTBSY.

@@ -13,9 +13,9 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("engine", &[]),
     ("codec", &["model", "engine"]),
     ("host", &[]),
-    ("files", &["model", "codec", "engine"]),
+    ("files", &["model", "codec", "engine", "host"]),
     ("process", &["engine"]),
-    ("session", &["engine"]),
+    ("session", &["engine", "host"]),
     ("farm", &["model", "codec", "engine", "host", "session"]),
     ("cli", &["model", "codec", "engine", "host", "files", "process", "session", "farm"]),
 ];

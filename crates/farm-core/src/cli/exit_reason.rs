@@ -14,6 +14,7 @@ use crate::farm::turn::ZoneError;
 use crate::files::error::{Fault, FileError};
 use crate::host::identity::IdentityError;
 use crate::host::lock::LockError;
+use crate::host::resolve::UnsafeLink;
 use crate::model::{FieldPathError, FilterError, SetError, SizeError};
 use crate::session::cache::Refusal;
 use crate::session::{
@@ -21,6 +22,10 @@ use crate::session::{
 };
 use std::convert::Infallible;
 use std::error::Error;
+
+/// What to do about a link that is not followed.
+pub(super) const UNSAFE_LINK_HINT: &str = "name the file itself: only links of root and of this user are followed, and only where \
+     nobody else may write";
 
 /// An error that a tool may end with.
 pub trait ExitReason: Error {
@@ -196,6 +201,10 @@ impl ExitReason for FileError {
             Fault::RecordTooLarge | Fault::Encode(_) | Fault::Malformed(_) => Exit::Malformed,
         }
     }
+
+    fn hint(&self) -> Option<String> {
+        self.unsafe_link().map(|_| UNSAFE_LINK_HINT.to_owned())
+    }
 }
 
 impl ExitReason for TlsError {
@@ -208,6 +217,9 @@ impl ExitReason for TlsError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::File { fault: FileFault::Read(e), .. } if UnsafeLink::of(e).is_some() => {
+                UNSAFE_LINK_HINT
+            }
             Self::File { path, .. } if path == SYSTEM_CA => {
                 "name the authorities with --tls-ca or in ZK_TLS_CA"
             }

@@ -5,6 +5,7 @@
 use super::attributes::is_not_kept;
 use super::folder::errno_of;
 use crate::codec::{DecodeError, EncodeError};
+use crate::host::resolve::UnsafeLink;
 use nix::errno::Errno;
 use std::error::Error;
 use std::fmt;
@@ -78,7 +79,13 @@ impl FileError {
         Self { act: Operation::Write, path: path.to_owned(), fault: fault.into() }
     }
 
-    /// Whether permission was denied, or the file system is read-only.
+    /// The link on the way that is not followed, if that is the reason.
+    #[must_use]
+    pub fn unsafe_link(&self) -> Option<&UnsafeLink> {
+        if let Fault::Io(e) = &self.fault { UnsafeLink::of(e) } else { None }
+    }
+
+    /// Whether permission was denied, the file system is read-only, or a link is not followed.
     #[must_use]
     pub fn is_permission(&self) -> bool {
         matches!(&self.fault, Fault::Io(e) if is_permission(e))
@@ -94,6 +101,7 @@ impl FileError {
 pub(super) fn is_permission(error: &io::Error) -> bool {
     matches!(errno_of(error), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
         || is_not_kept(error)
+        || UnsafeLink::of(error).is_some()
 }
 
 /// Whether the system had nothing left to open a file with. That says nothing about the file.
@@ -118,7 +126,11 @@ impl Fault {
 
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
-        if is_no_file(&error) { Self::NotAFile } else { Self::Io(error) }
+        match errno_of(&error) {
+            _ if is_no_file(&error) => Self::NotAFile,
+            Some(Errno::ELOOP) => Self::LinkLoop,
+            _ => Self::Io(error),
+        }
     }
 }
 

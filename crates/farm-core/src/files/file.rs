@@ -5,7 +5,7 @@
 
 use super::attributes::is_not_kept;
 use super::error::{Fault, FileError, is_permission};
-use super::folder::{Folder, Staged, identity, read_bounded, split};
+use super::folder::{Folder, Staged, identity, read_bounded};
 use super::kind::{Kind, kind_of};
 use super::write_options::WriteOptions;
 use nix::errno::Errno;
@@ -16,9 +16,6 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How many links are followed: the limit of Linux.
-pub(super) const LINKS_MAX: u32 = 40;
-
 /// The result of [`replace`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaced {
@@ -28,7 +25,7 @@ pub enum Replaced {
     Unchanged,
 }
 
-/// Reads a regular file, links followed, of at most `bytes_max` bytes.
+/// Reads a regular file of at most `bytes_max` bytes.
 ///
 /// Never blocks: a fifo, a socket or a device is refused without being opened.
 ///
@@ -36,13 +33,9 @@ pub enum Replaced {
 ///
 /// [`FileError`], which tells a missing file from one that cannot be read.
 pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, FileError> {
-    let location = FileLocation::of(path).map_err(|e| match e.fault {
-        Fault::Io(source) => FileError::reading(path, source),
-        Fault::NotAFile => FileError::reading(path, Fault::NotAFile),
-        _ => FileError::reading(path, io::Error::other(e)),
-    })?;
     let read = || {
-        let file = location.folder.open_file(&location.name)?.ok_or(io::ErrorKind::NotFound)?;
+        let (folder, name) = Folder::around(path)?;
+        let file = folder.open_file(&name)?.ok_or(io::ErrorKind::NotFound)?;
         read_bounded(&file, bytes_max)
     };
     let bytes = read().map_err(|e| FileError::reading(path, e))?;
@@ -82,7 +75,7 @@ pub fn replace_as(
     Ok(replaced)
 }
 
-/// The target of a path: all links followed, and its directory open.
+/// The file that a path leads to, and its open directory.
 #[derive(Debug)]
 pub(crate) struct FileLocation {
     pub(crate) folder: Folder,
@@ -91,20 +84,11 @@ pub(crate) struct FileLocation {
 
 impl FileLocation {
     pub(crate) fn of(path: &Path) -> Result<Self, FileError> {
-        let wrap = |e| FileError::writing(path, e);
-        let mut at = path.to_owned();
-        for _ in 0..LINKS_MAX {
-            let Ok(target) = std::fs::read_link(&at) else {
-                let (parent, name) = split(&at).map_err(wrap)?;
-                let folder = Folder::open(parent).map_err(wrap)?;
-                return Ok(Self { folder, name: name.to_owned() });
-            };
-            if is_descriptor(&at) {
-                return Err(FileError::writing(path, Fault::NotAFile));
-            }
-            at = at.parent().unwrap_or(Path::new("")).join(target);
-        }
-        Err(FileError::writing(path, Fault::LinkLoop))
+        let find = || {
+            let (folder, name) = Folder::around(path)?;
+            Ok(Self { folder: folder.reopen()?, name })
+        };
+        find().map_err(|e: io::Error| FileError::writing(path, e))
     }
 
     /// Fails unless the path still leads here: a directory on the way may have been renamed
@@ -117,13 +101,6 @@ impl FileLocation {
             Err(FileError::writing(path, Fault::Moved))
         }
     }
-}
-
-/// Whether a link is one of the kernel's for an open file, as behind `/dev/stdout`: what
-/// it names is not the way to that file, and may be no path at all.
-fn is_descriptor(link: &Path) -> bool {
-    let above = link.parent().unwrap_or(Path::new(""));
-    above == Path::new("/dev/fd") || (above.starts_with("/proc") && above.ends_with("fd"))
 }
 
 impl Folder {

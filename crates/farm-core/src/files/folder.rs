@@ -1,16 +1,17 @@
 //! An open directory, and the operations on its entries.
 //!
-//! **Invariant.** Every call names one entry of the directory that was opened, and
-//! none follows a link: a directory that is swapped for a link meanwhile does not
-//! lead us out of it.
+//! **Invariant.** A path leads to a directory as [`resolve`] says. From then on every call
+//! names one entry of the directory that was opened, and none follows a link: a directory
+//! that is swapped for a link meanwhile does not lead us out of it.
 
 use super::attributes::Attributes;
 use super::hidden::{DISPLACED, HiddenName, STAGED};
 use super::kind::{Kind, kind_of};
 use super::write_options::WriteOptions;
+use crate::host::resolve::{Resolved, UnsafeLink, is_other, resolve};
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
 use std::ffi::{OsStr, OsString};
@@ -43,16 +44,44 @@ pub(crate) struct Entry<'a> {
 /// The most entries of a directory that [`Folder::all_names`] returns.
 const NAMES_MAX: usize = 1_000_000;
 const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
+/// The mode of a new directory, before the umask.
+const NEW_FOLDER: Mode = Mode::from_bits_truncate(0o777);
 // Without these flags a fifo without a writer would block the open, and a terminal
 // would become our controlling terminal.
 const FILE: OFlag =
     OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 
 impl Folder {
-    /// Opens a directory by its path; links in the path are followed.
+    /// Opens a directory by its path.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let fd = open(path, FOLDER, Mode::empty())?;
+        Self::open_resolved(path, &resolve(path)?)
+    }
+
+    /// As [`Folder::open`], and makes the directory if it is missing, but not those above it.
+    pub(crate) fn open_or_make(path: &Path) -> io::Result<Self> {
+        let place = resolve(path)?;
+        match (Self::open_resolved(path, &place), &place.name) {
+            (Err(e), Some(name)) if e.kind() == io::ErrorKind::NotFound => {
+                mkdirat(&place.folder, name.as_os_str(), NEW_FOLDER)?;
+                Self::open_resolved(path, &place)
+            }
+            (opened, _) => opened,
+        }
+    }
+
+    fn open_resolved(path: &Path, Resolved { folder, name, .. }: &Resolved) -> io::Result<Self> {
+        let name = name.as_deref().unwrap_or(OsStr::new("."));
+        let fd = openat(folder, name, FOLDER | OFlag::O_NOFOLLOW, Mode::empty())?;
         Ok(Self { fd, path: path.to_owned() })
+    }
+
+    /// The directory in which a path leads to a file, and the name of that file; only its
+    /// entries can be opened, until [`Folder::reopen`].
+    pub(crate) fn around(path: &Path) -> io::Result<(Self, OsString)> {
+        let Resolved { folder: fd, path, name } = resolve(path)?;
+        let name = name.ok_or(io::ErrorKind::InvalidInput)?;
+        let path = if path.as_os_str().is_empty() { PathBuf::from(".") } else { path };
+        Ok((Self { fd, path }, name))
     }
 
     /// Opens the same directory once more.
@@ -164,10 +193,24 @@ impl Folder {
             Err(Errno::ELOOP) => return Err(io::ErrorKind::InvalidInput.into()),
             Err(e) => return Err(e.into()),
         };
-        if kind_of(&fstat(&fd)?) != Kind::File {
+        let stat = fstat(&fd)?;
+        if kind_of(&stat) != Kind::File {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        if stat.st_nlink > 1 {
+            self.require_own_link(name, stat.st_uid)?;
+        }
         Ok(Some(fd.into()))
+    }
+
+    /// Fails for a hard link that another user may have made to a file of somebody else: the
+    /// kernel allows it with `fs.protected_hardlinks=0`.
+    fn require_own_link(&self, name: &OsStr, owner: u32) -> io::Result<()> {
+        let user = fstat(&self.fd)?.st_uid;
+        if is_other(user) && user != owner {
+            return Err(UnsafeLink::Hard { path: self.path_of(name), owner }.into());
+        }
+        Ok(())
     }
 
     /// The attributes of a file; `None` if there is no such name.
@@ -238,7 +281,7 @@ impl Folder {
     }
 
     pub(crate) fn make_folder(&self, name: &OsStr) -> io::Result<()> {
-        Ok(mkdirat(&self.fd, name, Mode::from_bits_truncate(0o777))?)
+        Ok(mkdirat(&self.fd, name, NEW_FOLDER)?)
     }
 
     /// Creates a directory unless the name exists; returns whether it did. If the name
@@ -416,14 +459,6 @@ pub(crate) fn errno_of(error: &io::Error) -> Option<Errno> {
 /// Whether the file system cannot exchange two names.
 pub(crate) const fn is_no_exchange(error: Errno) -> bool {
     matches!(error, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP)
-}
-
-/// The directory and the file name of a path.
-pub(crate) fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
-    let name = path.file_name().filter(|name| !name.is_empty());
-    let name = name.ok_or(io::ErrorKind::InvalidInput)?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    Ok((parent.unwrap_or(Path::new(".")), name))
 }
 
 /// The device and inode of a file, which identify it under any name.

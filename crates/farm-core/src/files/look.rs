@@ -4,8 +4,13 @@
 //! them. A look finds what no watch reports: another file at the path, because a directory
 //! above it was renamed or mounted over, and an edit through another hard link.
 
-use nix::sys::stat::{FileStat, fstat, lstat, stat};
+use super::folder::Folder;
+use crate::host::resolve::resolve;
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{FileStat, fstat, fstatat};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -44,10 +49,14 @@ pub struct Look {
 }
 
 impl Look {
-    /// Looks at a path, links followed.
+    /// Looks at what a path leads to.
     pub(crate) fn at(path: &Path) -> Self {
-        let top = stat(path).ok().as_ref().map(Stamp::of);
-        Self { path: path.to_owned(), top, below: BTreeMap::new() }
+        let stamp = || -> io::Result<Stamp> {
+            let place = resolve(path)?;
+            let name = place.name.as_deref().unwrap_or(OsStr::new("."));
+            Ok(Stamp::of(&fstatat(&place.folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?))
+        };
+        Self { path: path.to_owned(), top: stamp().ok(), below: BTreeMap::new() }
     }
 
     /// Adds a file below the path, as it was when it was opened.
@@ -59,9 +68,11 @@ impl Look {
     #[must_use]
     pub fn again(&self) -> Self {
         let mut look = Self::at(&self.path);
+        // A file has nothing below it.
+        let top = if self.below.is_empty() { None } else { Folder::open(&self.path).ok() };
         for name in self.below.keys() {
-            let stamp = lstat(&self.path.join(name)).ok().as_ref().map(Stamp::of);
-            look.add(name.clone(), stamp);
+            let stat = top.as_ref().and_then(|top| top.at(name, Folder::stat).ok().flatten());
+            look.add(name.clone(), stat.as_ref().map(Stamp::of));
         }
         look
     }

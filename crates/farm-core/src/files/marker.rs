@@ -42,12 +42,7 @@ impl OwnershipMarker {
     }
 
     fn put_on(&self, path: &Path, adopt: bool) -> io::Result<bool> {
-        match std::fs::create_dir(path) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e),
-        }
-        let folder = Folder::open(path)?;
+        let folder = Folder::open_or_make(path)?;
         let may_be = self.may_be_put_on(&folder, adopt)?;
         if may_be && !self.is_on(&folder)? {
             folder.replace_as(OsStr::new(self.name), self.text, &WriteOptions::default())?;

@@ -31,6 +31,8 @@ pub mod look;
 pub mod marker;
 pub mod staging;
 pub mod tree;
+#[cfg(test)]
+mod unsafe_links;
 #[cfg(feature = "watch")]
 pub mod watch;
 pub mod write_options;

@@ -258,7 +258,8 @@ impl ExitReason for FilesError {
                 let parent = error.path.parent().filter(|parent| !parent.exists())?;
                 Some(format!("the directory {} must exist first", parent.display()))
             }
-            Self::File(_) | Self::Name(_) => None,
+            Self::File(error) => error.hint(),
+            Self::Name(_) => None,
         }
     }
 }

@@ -5,12 +5,14 @@
 
 use super::heading::CONNECTION;
 use crate::cli::exit::{Exit, exit_for_read_error};
+use crate::cli::exit_reason::UNSAFE_LINK_HINT;
 use crate::cli::failure::Failure;
 use crate::engine::variable;
+use crate::host::resolve::{UnsafeLink, open};
 use crate::session::{Acl, Auth};
 use clap::Args;
+use nix::fcntl::OFlag;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -74,7 +76,7 @@ fn credentials(file: Option<&Path>, directory: Option<&OsStr>) -> Result<Auth, F
 }
 
 fn read_file(path: &Path) -> io::Result<Result<Auth, Failure>> {
-    let mut file = File::open(path)?;
+    let mut file = open(path, OFlag::empty())?;
     let metadata = file.metadata()?;
     if metadata.is_file() && metadata.permissions().mode() & WORLD_READABLE != 0 {
         log::warn!(file:? = path; "everybody can read our credentials: run chmod o-r on the file");
@@ -94,7 +96,9 @@ fn read_file(path: &Path) -> io::Result<Result<Auth, Failure>> {
 
 fn cannot_read(path: &Path, error: io::Error) -> Failure {
     let what = format!("cannot read the credentials of {:?}", path.display().to_string());
-    Failure::new(exit_for_read_error(&error), what).because(error)
+    let is_unsafe_link = UnsafeLink::of(&error).is_some();
+    let failure = Failure::new(exit_for_read_error(&error), what).because(error);
+    if is_unsafe_link { failure.hint(UNSAFE_LINK_HINT) } else { failure }
 }
 
 #[cfg(test)]

@@ -168,12 +168,7 @@ impl ConfDir {
         if files.len() + folders.len() > CONF_ENTRIES_MAX || bytes > CONF_BYTES_MAX {
             return Err(FileError::writing(&self.path, Fault::RecordTooLarge));
         }
-        let top = match Folder::open(&self.path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                std::fs::create_dir(&self.path).and_then(|()| Folder::open(&self.path))
-            }
-            top => top,
-        };
+        let top = Folder::open_or_make(&self.path);
         let mut writing = Writing {
             top: top.map_err(|e| FileError::writing(&self.path, e))?,
             wanted,

@@ -4,34 +4,18 @@
 //! directory that existed when the components were read, or a directory above them was
 //! renamed or mounted over.
 
-use crate::files::file::LINKS_MAX;
+use crate::host::resolve::{Trace, trace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// The names to watch, by directory, and the end of the path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct PathComponents {
     pub(super) names: BTreeMap<PathBuf, BTreeSet<OsString>>,
-    /// The end of the path, without links; `None` if a directory on the way is missing.
+    /// The end of the path, without links; `None` if a directory on the way is missing, or a
+    /// link is not followed.
     pub(super) end: Option<PathBuf>,
-}
-
-enum Part {
-    Root,
-    Up,
-    Name(OsString),
-}
-
-/// The parts of a path, in reverse order.
-fn parts(path: &Path) -> Vec<Part> {
-    let part = |component| match component {
-        Component::RootDir => Some(Part::Root),
-        Component::ParentDir => Some(Part::Up),
-        Component::Normal(name) => Some(Part::Name(name.to_owned())),
-        Component::CurDir | Component::Prefix(_) => None,
-    };
-    path.components().rev().filter_map(part).collect()
 }
 
 impl PathComponents {
@@ -40,41 +24,11 @@ impl PathComponents {
     pub(super) fn of(path: &Path) -> Self {
         let mut components = Self::default();
         let Ok(path) = std::path::absolute(path) else { return components };
-        let mut at = PathBuf::from("/");
-        let mut left = parts(&path);
-        let mut links = 0;
-        while let Some(part) = left.pop() {
-            let name = match part {
-                Part::Up => {
-                    at.pop();
-                    continue;
-                }
-                Part::Root => {
-                    at = PathBuf::from("/");
-                    continue;
-                }
-                Part::Name(name) => name,
-            };
-            let next = at.join(&name);
-            let is_last = left.is_empty();
-            match std::fs::read_link(&next) {
-                Ok(target) if links < LINKS_MAX => {
-                    links += 1;
-                    components.add(&at, name);
-                    left.extend(parts(&target));
-                }
-                Ok(_) | Err(_) if is_last => {
-                    components.add(&at, name);
-                    components.end = Some(next);
-                }
-                Ok(_) => return components,
-                Err(_) if next.is_dir() => at = next,
-                Err(_) => {
-                    components.add(&at, name);
-                    return components;
-                }
-            }
+        let Trace { names, end } = trace(&path);
+        for (folder, name) in names {
+            components.add(&folder, name);
         }
+        components.end = end.ok().and_then(|end| Some(end.path.join(end.name?)));
         components
     }
 

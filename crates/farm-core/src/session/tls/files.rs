@@ -2,15 +2,14 @@
 
 use super::error::{FileFault, TlsError};
 use crate::engine::without_byte_order_mark;
+use crate::host::resolve::open;
 use nix::fcntl::OFlag;
 use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
-use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -84,8 +83,7 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     let unreadable = |error| at(path, FileFault::Read(Arc::new(error)));
     // To open a pipe would block until it has a writer.
-    let flags = OFlag::O_NONBLOCK.bits();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+    let file = open(path, OFlag::O_NONBLOCK).map_err(unreadable)?;
     if !file.metadata().map_err(unreadable)?.is_file() {
         return Err(at(path, FileFault::NoFile));
     }
