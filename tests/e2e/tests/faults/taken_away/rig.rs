@@ -137,6 +137,11 @@ impl<'a> Rig<'a> {
         eventually("a client", || Zk::connect_below(addr, &self.root).map_err(|e| format!("{e:?}")))
     }
 
+    /// Where the directory of the tool's file is now.
+    fn dir(&self) -> &'static str {
+        if self.scratch.join("gone").exists() { "gone" } else { "dir" }
+    }
+
     fn running(&mut self) -> &mut Running {
         self.running.as_mut().unwrap()
     }
@@ -180,7 +185,7 @@ impl<'a> Rig<'a> {
     pub(super) fn change(&mut self, number: u32) {
         let is_away = self.is_away;
         if self.kind == Kind::Zkjoin && !(is_away && self.thing == Thing::Disk) {
-            let dir = if self.scratch.join("gone").exists() { "gone" } else { "dir" };
+            let dir = self.dir();
             let path = format!("{dir}/host.json");
             let mut conf: Value = serde_json::from_str(&self.scratch.read(&path).unwrap()).unwrap();
             conf["local"] = json!(number);
@@ -309,7 +314,7 @@ impl<'a> Rig<'a> {
 
     /// Leaves it away for so long that a back-off has grown to its most.
     pub(super) fn stay_away(&mut self) {
-        let file = self.scratch.join(format!("dir/{}", self.kind.file()));
+        let file = self.scratch.join(format!("{}/{}", self.dir(), self.kind.file()));
         let running = self.running.as_mut().unwrap();
         holds_for(self.thing.lasts(), "the tool runs, and its file is whole", || {
             if !running.is_running() {
@@ -331,7 +336,7 @@ impl<'a> Rig<'a> {
         output.code(self.kind.code());
         assert!(asked.elapsed() < patience(END), "{:?}: {output}", asked.elapsed());
         self.check_noticed(&output.stderr);
-        let dir = if self.scratch.join("gone").exists() { "gone" } else { "dir" };
+        let dir = self.dir();
         let entries = fs::read_dir(self.scratch.join(dir)).unwrap();
         let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
         let is_ours = |name: &&std::ffi::OsString| **name != "ballast";
