@@ -60,16 +60,13 @@ fn run_session<T: Send + 'static>(
     ask: impl Fn(&Client, Instant) -> Result<T, SessionError> + Send + Sync + 'static,
     answer: &Sender<Result<T, SessionError>>,
 ) {
-    let mut session = match Session::open(config, |_| ()) {
-        Ok(session) => session,
-        // The receiver may have given up already.
-        Err(error) => return drop(answer.send(Err(error))),
-    };
+    let mut session = Session::open(config, |_| ());
     let timeout = deadline.saturating_duration_since(Instant::now());
     let result = session.call(timeout, move |client| ask(client, deadline));
     // Then no server is left to close the session at.
     let is_over =
         matches!(result, Err(SessionError::Unreachable { .. } | SessionError::Overdue(_)));
+    // The receiver may have given up already.
     drop(answer.send(result));
     if is_over {
         session.abandon();

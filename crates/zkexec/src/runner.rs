@@ -84,7 +84,7 @@ impl Runner {
         let stager = Stager::new(config.mirrors.clone(), check, can_put_back)?;
         log::info!("connecting to {}", config.session.servers);
         let wanted = WantedContent::new(config.mirrors, config.wait, outbox.clone());
-        let session = Session::open(config.session, outbox.posting(Event::Session))?;
+        let session = Session::open(config.session, outbox.posting(Event::Session));
         let now = Instant::now();
         let turn = Turn::new(now, config.turn, outbox.posting(Event::Turn));
         Ok(Self {
@@ -178,6 +178,7 @@ impl Runner {
             self.rollout.deadline(),
             self.wanted.debounce.deadline().filter(|_| self.boot.is_done()),
             self.child.processes.deadline(),
+            self.child.retry.deadline(),
             self.commands.deadline(),
             self.stager.executor.deadline(),
             self.wanted.source.deadline(),
@@ -231,6 +232,8 @@ impl Runner {
             let steps = self.child.handle(news);
             self.feed(now, steps)?;
         }
+        let started = self.child.tick(now);
+        self.feed(now, started)?;
         self.stager.executor.tick(now);
         let step = self.commands.tick(now, &self.child);
         self.feed(now, step)?;

@@ -184,6 +184,9 @@ impl Output {
                 }
                 Event::Passed
             }
+            Some(Err(failed)) if failed.is_unknown => {
+                self.store_outcome(Err(TargetError::Check(io::Error::other(failed.reason))))?
+            }
             Some(Err(refusal)) => self.refuse(&refusal)?,
         };
         self.feed(now, event, farm)

@@ -60,7 +60,7 @@ impl Runner {
             None => Signals::listen(outbox.posting(Event::Signal)),
         };
         let signals = signals.map_err(Failure::system_error("cannot catch signals"))?;
-        let session = Session::open(config.session, outbox.posting(Event::Session))?;
+        let session = Session::open(config.session, outbox.posting(Event::Session));
         let now = Instant::now();
         Ok(Self {
             output: Output::new(

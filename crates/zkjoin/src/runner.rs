@@ -81,7 +81,7 @@ impl Runner {
             )?,
             announcer: Announcer::new(&config, outbox.posting(Event::Hook)),
             connection: Connection::new(
-                Session::open(config.session.clone(), outbox.posting(Event::Session))?,
+                Session::open(config.session.clone(), outbox.posting(Event::Session)),
                 outbox,
             ),
             stage: Stage::Starting,

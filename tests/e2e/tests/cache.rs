@@ -52,7 +52,7 @@ impl Live {
             drop(to_self.send(Post::Session(event)));
         });
         let cache = Cache::new(Scope::new(top(), depth, Contents::All), |data| data);
-        Self { cache, session: session.unwrap(), posts, outbox, followed: Contained::new() }
+        Self { cache, session, posts, outbox, followed: Contained::new() }
     }
 
     fn step(&mut self, event: Event<Vec<u8>>) {
@@ -198,7 +198,7 @@ fn a_snapshot_is_what_there_is() {
     for at in PATHS {
         zk.create(at, at).unwrap();
     }
-    let mut session = Session::open(config(&chroot.connect_string()), |_| ()).unwrap();
+    let mut session = Session::open(config(&chroot.connect_string()), |_| ());
     let cache = session.call(patience(PATIENCE), |client| {
         snapshot(client, Scope::new(top(), Depth::SUBTREE, Contents::Below), |data| data)
     });

@@ -44,7 +44,7 @@ impl Member {
         let contender = MemberId { host: "web-01".to_owned(), pid: 1 };
         let group = GroupName::parse("web").unwrap();
         let permit = Permit::new(group, NonZeroU32::new(holders).unwrap(), contender);
-        Self { permit, session: session.unwrap(), posts, outbox, contacts: 0 }
+        Self { permit, session, posts, outbox, contacts: 0 }
     }
 
     fn step(&mut self, event: Event) -> Vec<News> {

@@ -145,8 +145,7 @@ impl ExitReason for SessionError {
             | Self::InvalidAcl(_)
             | Self::NoChildrenForEphemerals(_)
             | Self::Unsupported
-            | Self::Refused { .. }
-            | Self::System(_) => Exit::Configuration,
+            | Self::Refused { .. } => Exit::Configuration,
         }
     }
 
@@ -156,6 +155,9 @@ impl ExitReason for SessionError {
                 if let Some(hint) = last.tls().and_then(ExitReason::hint) =>
             {
                 return Some(hint);
+            }
+            Self::Unreachable { last_error: Some(last), .. } if last.is_of_process() => {
+                "the limits of this user may be too low: ulimit -u, ulimit -n"
             }
             Self::Unreachable { .. } => "name the servers with --host or in ZKHOST",
             Self::NoAuth(_) => "credentials come from --auth-file or ZK_AUTH_FILE",

@@ -11,12 +11,14 @@ mod batch;
 use super::link::Unanswered;
 use super::multi;
 use super::relay::Relay;
+use super::sentinel::{InUse, Sentinel};
 use super::wire::{self, code, opcode};
 use super::{
     Acl, CreateMode, DATA_BYTES_MAX, SessionError, SessionId, Stat, Watch, Znode, ZnodePath,
 };
 pub(crate) use batch::READS_MAX;
 use batch::{BatchSize, SHRINKING};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -41,6 +43,9 @@ use zookeeper::{Permission, ZkError, ZkResult, ZooKeeper};
 /// After [`SessionError::Expired`] the same holds, and ephemeral znodes are gone or about
 /// to be.
 pub struct Client {
+    /// As long as it exists, the library's threads may not end. Above the library, whose drop
+    /// ends them.
+    _in_use: Arc<InUse>,
     library: ZooKeeper,
     relay: Arc<Relay>,
     session: Arc<OnceLock<SessionId>>,
@@ -62,20 +67,19 @@ impl Client {
         session: Arc<OnceLock<SessionId>>,
         chroot: ZnodePath,
         acl: Acl,
-    ) -> Result<Self, SessionError> {
+    ) -> io::Result<Self> {
         // Long enough that the library hardly ever pings: the relay keeps the session alive.
         const FOREVER: Duration = Duration::from_millis(i32::MAX as u64);
         let address = relay.address().to_string();
-        let connect = || ZooKeeper::connect(&address, FOREVER, |_| {});
+        let in_use = Arc::new(InUse);
+        let sentinel = Sentinel::new(&in_use, relay.end_reporter());
+        let connect = || ZooKeeper::connect(&address, FOREVER, sentinel);
         match catch_unwind(AssertUnwindSafe(connect)) {
             Ok(Ok(library)) => {
                 let batch_size = BatchSize::new();
-                Ok(Self { library, relay, session, chroot, acl, batch_size })
+                Ok(Self { _in_use: in_use, library, relay, session, chroot, acl, batch_size })
             }
-            Ok(Err(_)) | Err(_) => {
-                let error = std::io::Error::other("the client library does not start");
-                Err(SessionError::System(Arc::new(error)))
-            }
+            Ok(Err(_)) | Err(_) => Err(io::Error::other("the client library does not start")),
         }
     }
 

@@ -16,6 +16,8 @@ pub struct ConnectError {
 /// The step that failed.
 #[derive(Debug, Clone)]
 pub(super) enum ConnectErrorKind {
+    /// What this process needs for a session: threads, descriptors.
+    System(Arc<std::io::Error>),
     /// The look-up of its name.
     Resolve(Arc<std::io::Error>),
     /// The connection.
@@ -29,6 +31,11 @@ pub(super) enum ConnectErrorKind {
 }
 
 impl ConnectError {
+    /// This process can't get what a session needs.
+    pub(super) fn of_process(error: std::io::Error) -> Self {
+        Self::new("this process".to_owned(), ConnectErrorKind::System(Arc::new(error)))
+    }
+
     /// This host can't connect to itself.
     pub(super) fn of_loopback(error: std::io::Error) -> Self {
         let kind = ConnectErrorKind::Connect(Arc::new(error));
@@ -46,6 +53,12 @@ impl ConnectError {
             ConnectErrorKind::Tls(error) => Some(error),
             _ => None,
         }
+    }
+
+    /// Tells whether this process lacks threads or descriptors, so that no server was tried.
+    #[must_use]
+    pub const fn is_of_process(&self) -> bool {
+        matches!(self.kind, ConnectErrorKind::System(_))
     }
 
     /// Tells whether a server was reached and refused our credentials.
@@ -74,6 +87,7 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { server, kind } = self;
         match kind {
+            ConnectErrorKind::System(error) => write!(f, "cannot open a session: {error}"),
             ConnectErrorKind::Resolve(error) => {
                 write!(f, "{server}: cannot resolve its name: {error}")
             }

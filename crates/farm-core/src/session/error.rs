@@ -2,7 +2,6 @@
 
 use super::{ConnectError, ZnodePath};
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest data that is sent. At 1 MiB a server with default settings closes the
@@ -77,9 +76,6 @@ pub enum SessionError {
     /// A server was reached, but the work was not done in that time.
     #[error("not done in {}", Rounded(*.0))]
     Overdue(Duration),
-    /// This process cannot get what a session needs: a socket, a thread.
-    #[error("cannot open a session: {0}")]
-    System(Arc<std::io::Error>),
 }
 
 impl SessionError {

@@ -13,7 +13,7 @@ pub enum Event {
         session: SessionId,
         /// Whether the session is a new one.
         is_new: bool,
-        /// How long the server keeps the session without hearing from us.
+        /// How long the server keeps the session without hearing from us, within bounds.
         granted: Duration,
     },
     /// No server carries the session now, for this reason; the session may live on.

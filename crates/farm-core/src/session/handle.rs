@@ -4,7 +4,7 @@ use super::connection_gate::{ConnectionGate, WaitOutcome};
 use super::generation::Generation;
 use super::lease::LeaseKeeper;
 use super::opening::Opening;
-use super::{Client, Event, Lease, SessionError, SessionOptions};
+use super::{Client, ConnectError, Event, Lease, SessionError, SessionOptions};
 use crate::engine::{Post, Retry};
 use std::fmt;
 use std::sync::Arc;
@@ -17,17 +17,28 @@ const WAIT_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// How long closing a session may take when no server carries it.
 const CLOSE_WAIT: Duration = Duration::from_millis(500);
 
-const BACKOFF_LEAST: Duration = Duration::from_secs(1);
+const BACKOFF_LEAST: Duration = Duration::from_millis(100);
 const BACKOFF_MOST: Duration = Duration::from_secs(10);
+/// A session that ends within this time of its beginning is short.
+const SHORT: Duration = Duration::from_secs(1);
+/// How many short sessions in a row are replaced at once.
+const SHORT_MAX: u32 = 3;
 
 /// Sessions with ZooKeeper, one after the other.
 pub struct Session {
     options: SessionOptions,
     notify: Post<Event>,
-    /// `None` until this host could connect to itself.
+    /// `None` until the first one could begin.
     generation: Option<Generation>,
     opening: Opening,
+    /// When to try again to replace a session that is over.
     renewal: Retry,
+    /// Why it could not be replaced.
+    renewal_error: Option<ConnectError>,
+    /// When to replace a session that is over, if the last ones were short.
+    pause: Retry,
+    /// How many sessions in a row were short.
+    short: u32,
 }
 
 impl fmt::Debug for Session {
@@ -40,32 +51,33 @@ impl Session {
     /// Starts to look for a server. `notify` is called for every event, on the relay's
     /// thread or on that of the caller, and must do nothing but post it.
     ///
-    /// While this host has no loopback interface, [`Self::tick`] tries again from
-    /// [`Self::deadline`] on.
-    ///
-    /// # Errors
-    ///
-    /// If the process cannot get a descriptor or a thread.
-    pub fn open(
-        options: SessionOptions,
-        notify: impl Fn(Event) + Send + Sync + 'static,
-    ) -> Result<Self, SessionError> {
-        let renewal = Retry::new(BACKOFF_LEAST, BACKOFF_MOST);
-        let (notify, opening) = (Post::new(notify), Opening::new());
-        let mut session = Self { options, notify, generation: None, opening, renewal };
-        match Generation::open(&session.options, &session.notify) {
-            Ok(generation) => session.generation = Some(generation),
-            Err(error @ SessionError::Unreachable { .. }) => {
-                session.not_opened(Instant::now(), error);
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(session)
+    /// While this host has no loopback interface, or this process no descriptors or threads,
+    /// [`Self::tick`] tries again from [`Self::deadline`] on.
+    #[must_use]
+    pub fn open(options: SessionOptions, notify: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        let retry = || Retry::new(BACKOFF_LEAST, BACKOFF_MOST);
+        let mut session = Self {
+            options,
+            notify: Post::new(notify),
+            generation: None,
+            opening: Opening::new(),
+            renewal: retry(),
+            renewal_error: None,
+            pause: retry(),
+            short: 0,
+        };
+        session.begin(Instant::now());
+        session
     }
 
-    /// The first session could not begin: plans the next attempt.
-    fn not_opened(&mut self, now: Instant, error: SessionError) {
-        self.opening.failed(now, error, self.options.rounds_max, &self.notify);
+    /// Tries to begin the first session.
+    fn begin(&mut self, now: Instant) {
+        match Generation::open(&self.options, &self.notify) {
+            Ok(generation) => self.generation = Some(generation),
+            Err(error) => {
+                self.opening.failed(now, error, self.options.rounds_max, &self.notify);
+            }
+        }
     }
 
     /// The lease of this session. A session that replaces it has another lease.
@@ -75,9 +87,8 @@ impl Session {
         relay.map_or_else(|| LeaseKeeper::default().lease(), |relay| relay.lease())
     }
 
-    /// Runs a job on a request thread. Without a connection its requests fail at once. While
-    /// this host has no loopback interface there was no connection yet, and the job is
-    /// dropped.
+    /// Runs a job on a request thread. Without a connection its requests fail at once. Before
+    /// the first session could begin there was no connection, and the job is dropped.
     pub fn dispatch(&self, job: impl FnOnce(&Client) + Send + 'static) {
         if let Some(generation) = &self.generation {
             generation.requests.send(Box::new(job));
@@ -108,14 +119,17 @@ impl Session {
         let operation = Arc::new(operation);
         let mut was_reached = false;
         loop {
-            let Some(generation) = &self.generation else {
-                self.await_loopback(deadline)?;
-                continue;
+            let generation = match (&self.generation, self.deadline()) {
+                (Some(generation), None) => generation,
+                (None, _) | (Some(_), Some(_)) => {
+                    self.await_attempt(start, deadline, was_reached)?;
+                    continue;
+                }
             };
             match generation.gate.wait(deadline) {
                 WaitOutcome::Open => was_reached = true,
                 WaitOutcome::SessionOver => {
-                    self.replace()?;
+                    self.renew(Instant::now());
                     continue;
                 }
                 WaitOutcome::Shut { error: Some(error), .. } if error.is_refusal() => {
@@ -145,12 +159,24 @@ impl Session {
         }
     }
 
-    /// Waits for the next attempt to begin the first session, and makes it.
-    fn await_loopback(&mut self, deadline: Instant) -> Result<(), SessionError> {
-        if Instant::now() >= deadline || self.opening.has_given_up(self.options.rounds_max) {
-            return Err(self.opening.error());
+    /// Waits for the next attempt to begin a session, and makes it.
+    fn await_attempt(
+        &mut self,
+        start: Instant,
+        deadline: Instant,
+        was_reached: bool,
+    ) -> Result<(), SessionError> {
+        let is_first = self.generation.is_none();
+        let has_given_up = is_first && self.opening.has_given_up(self.options.rounds_max);
+        if has_given_up || Instant::now() >= deadline {
+            let (last_error, tried) = (self.renewal_error.clone(), start.elapsed());
+            return Err(match is_first {
+                true => self.opening.error(),
+                false if was_reached => SessionError::Overdue(tried),
+                false => SessionError::Unreachable { last_error, tried },
+            });
         }
-        let next = self.opening.deadline().map_or(deadline, |at| at.min(deadline));
+        let next = self.deadline().map_or(deadline, |at| at.min(deadline));
         // Nobody opens this gate.
         ConnectionGate::new().wait(next);
         self.tick(Instant::now());
@@ -158,8 +184,8 @@ impl Session {
     }
 
     /// Opens a new session in place of one that is over. If this process lacks
-    /// resources for it, such as descriptors, [`Self::tick`] tries again from
-    /// [`Self::deadline`] on.
+    /// resources for it, such as descriptors, or the last sessions have ended as soon as they
+    /// had begun, [`Self::tick`] tries again from [`Self::deadline`] on.
     ///
     /// # Panics
     ///
@@ -167,24 +193,53 @@ impl Session {
     /// reported as [`Event::Lost`](super::Event::Lost); the panic continues here, on the
     /// thread that owns the session.
     pub fn renew(&mut self, now: Instant) {
-        let Err(error) = self.replace() else {
-            if self.renewal.deadline().is_some() {
-                log::info!("opened a new session");
-            }
-            return self.renewal.reset();
-        };
-        if self.renewal.deadline().is_none() {
-            log::warn!(why:% = error; "no new session yet, retrying");
+        if let Some(generation) = &self.generation {
+            generation.panic_slot.resume();
+            generation.relay.begin_close(now);
         }
-        self.renewal.failed(now);
+        let is_retry = self.deadline().is_some();
+        if !is_retry && self.are_too_short() {
+            let why = "the last ones ended as soon as they had begun";
+            log::warn!(why; "no new session yet, retrying");
+            return self.pause.failed(now);
+        }
+        self.pause.cancel();
+        match Generation::open(&self.options, &self.notify) {
+            Ok(generation) => {
+                self.generation = Some(generation);
+                if is_retry {
+                    log::info!("opened a new session");
+                }
+                self.renewal.reset();
+            }
+            Err(error) => {
+                if !is_retry {
+                    log::warn!(why:% = error; "no new session yet, retrying");
+                }
+                self.renewal.failed(now);
+                self.renewal_error = Some(error);
+            }
+        }
+    }
+
+    /// Counts the session that is over; tells whether the last ones were short. A server or a
+    /// bug that ends each session at once must not cause one connection after the other.
+    fn are_too_short(&mut self) -> bool {
+        if self.generation.as_ref().is_some_and(|over| over.opened_at.elapsed() < SHORT) {
+            self.short = self.short.saturating_add(1);
+        } else {
+            self.short = 0;
+            self.pause.reset();
+        }
+        self.short > SHORT_MAX
     }
 
     /// When [`Self::tick`] has something to do.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Instant> {
         match &self.generation {
             None => self.opening.deadline(),
-            Some(_) => self.renewal.deadline(),
+            Some(_) => self.renewal.deadline().or(self.pause.deadline()),
         }
     }
 
@@ -196,23 +251,11 @@ impl Session {
     pub fn tick(&mut self, now: Instant) {
         if self.generation.is_none() {
             if self.opening.take(now) {
-                match Generation::open(&self.options, &self.notify) {
-                    Ok(generation) => self.generation = Some(generation),
-                    Err(error) => self.not_opened(now, error),
-                }
+                self.begin(now);
             }
-        } else if self.renewal.deadline().is_some_and(|at| now >= at) {
+        } else if self.deadline().is_some_and(|at| now >= at) {
             self.renew(now);
         }
-    }
-
-    fn replace(&mut self) -> Result<(), SessionError> {
-        if let Some(generation) = &self.generation {
-            generation.panic_slot.resume();
-            generation.relay.begin_close(Instant::now());
-        }
-        self.generation = Some(Generation::open(&self.options, &self.notify)?);
-        Ok(())
     }
 
     /// Ends the session. Its ephemeral znodes are deleted at once if a server carries

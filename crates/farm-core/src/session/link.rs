@@ -275,7 +275,12 @@ impl Link {
                 self.out.cut = Some(DownReason::HungUp);
                 return Ok(());
             }
-            (code::OK, Origin::Client { opcode, .. }) => wire::check_body(*opcode, body)?,
+            (code::OK, Origin::Client { opcode, .. }) => {
+                if let Some(body) = wire::check_body(*opcode, body)? {
+                    frame.truncate(ReplyHead::BYTES);
+                    frame.extend(body);
+                }
+            }
             _ => {}
         }
         let Some((sent, origin)) = self.backlog.pop() else { return Ok(()) };

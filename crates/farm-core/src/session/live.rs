@@ -30,7 +30,7 @@ impl<A: Send + 'static> Live<A> {
             acl: Acl::open(),
             tls: None,
         };
-        let session = Session::open(options, outbox.posting(Post::Session)).expect("a session");
+        let session = Session::open(options, outbox.posting(Post::Session));
         Self { session, inbox, outbox }
     }
 

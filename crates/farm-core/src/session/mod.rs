@@ -10,9 +10,10 @@
 //!   the connection of the client library, `relay` is the thread that runs all of them,
 //!   `reporter` logs the events of the link and passes them on;
 //! - `client` makes blocking requests through the client library, which only ever talks
-//!   to the relay; `request_pool` holds the threads that make them for the loop;
+//!   to the relay, and whose end `sentinel` notices; `request_pool` holds the threads that make
+//!   them for the loop;
 //! - `handle` is the [`Session`] that owns all of this, `generation` its part for one
-//!   session; `opening` retries the first one while this host has no loopback.
+//!   session; `opening` retries the first one while the host or the process lacks something.
 //!
 //! **Invariant.** The link is the only source of truth about the connection, and its
 //! events arrive in the order in which they happened: a hint that follows
@@ -54,6 +55,7 @@ mod reader;
 mod relay;
 mod reporter;
 mod request_pool;
+mod sentinel;
 mod servers;
 mod stream;
 mod timeouts;

@@ -1,4 +1,5 @@
-//! The attempts to begin the first session, while this host has no loopback.
+//! The attempts to begin the first session, while this host has no loopback or this process no
+//! threads or descriptors for it.
 //!
 //! The client library talks to the relay over loopback. A host that is starting may bring it
 //! up after us, and a container may have none. Then no server can be reached either, and an
@@ -45,22 +46,16 @@ impl Opening {
     pub(super) fn failed(
         &mut self,
         now: Instant,
-        error: SessionError,
+        error: ConnectError,
         rounds_max: Option<u32>,
         notify: &Post<Event>,
     ) {
         self.failed = self.failed.saturating_add(1);
         self.retry.failed(now);
-        match error {
-            SessionError::Unreachable { last_error, .. } => {
-                if let (1, Some(error)) = (self.failed, &last_error) {
-                    log::warn!(last:% = error; "no server can be reached, retrying");
-                }
-                self.last_error = last_error;
-            }
-            // The process lacks descriptors or threads since then.
-            error => log::debug!(why:% = error; "no session yet, retrying"),
+        if self.failed == 1 {
+            log::warn!(last:% = error; "no server can be reached, retrying");
         }
+        self.last_error = Some(error);
         if self.has_given_up(rounds_max) {
             notify.post(Event::GaveUp(self.error()));
         }

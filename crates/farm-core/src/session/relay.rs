@@ -34,7 +34,11 @@ use std::time::{Duration, Instant};
 enum Command {
     Ask(OwnRequest),
     DeclareOver,
-    Close { until: Instant },
+    /// The client library has ended, and nobody asked it to.
+    LibraryEnded,
+    Close {
+        until: Instant,
+    },
     Quit,
 }
 
@@ -109,6 +113,16 @@ impl Relay {
     /// Ends the session as if a server had reported its expiry.
     pub(super) fn declare_over(&self) {
         self.command(Command::DeclareOver);
+    }
+
+    /// Reports that the client library has ended, and with it the session.
+    pub(super) fn end_reporter(&self) -> impl Fn() + Send + use<> {
+        let (commands, waker) = (self.commands.clone(), self.waker.clone());
+        move || {
+            // The relay has ended as well if this fails.
+            drop(commands.send(Command::LibraryEnded));
+            waker.wake();
+        }
     }
 
     fn command(&self, command: Command) {
@@ -259,6 +273,11 @@ impl EventLoop {
             match self.commands.try_recv() {
                 Ok(Command::Ask(request)) => self.link.own_request(now, request),
                 Ok(Command::DeclareOver) => self.link.declare_over(),
+                Ok(Command::LibraryEnded) if self.link.is_over() => {}
+                Ok(Command::LibraryEnded) => {
+                    log::error!("the client library has ended, and the session with it");
+                    self.link.declare_over();
+                }
                 Ok(Command::Close { until }) => {
                     self.until = Some(until);
                     self.link.close(now);
@@ -383,6 +402,8 @@ impl EventLoop {
         if let (Event::Connected { .. }, Some(server)) = (&event, &mut self.server) {
             server.has_session = true;
             self.dialer.succeeded(now);
+            let timeouts = self.link.timeouts();
+            self.reporter.odd_timeout(timeouts.granted_out_of_bounds(), timeouts.granted());
         }
         self.reporter.report(event, self.address);
     }

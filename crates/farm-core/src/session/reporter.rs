@@ -5,6 +5,7 @@ use super::{ConnectError, DownReason, Event, SessionError, SessionId, ZnodePath}
 use crate::engine::Post;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 pub(super) struct Reporter {
     pub(super) gate: Arc<ConnectionGate>,
@@ -14,6 +15,8 @@ pub(super) struct Reporter {
     pub(super) session: Arc<OnceLock<SessionId>>,
     /// Receives every event, on the relay's thread.
     pub(super) notify: Post<Event>,
+    /// The latest granted timeout that was out of bounds.
+    pub(super) odd_timeout: Option<Duration>,
     pub(super) rounds_max: Option<u32>,
     /// Rounds over all servers that failed in a row.
     pub(super) rounds_failed: u32,
@@ -57,6 +60,15 @@ impl Reporter {
             Event::Hint(_) | Event::GaveUp(_) | Event::AuthRefused(_) => {}
         }
         self.notify.post(event);
+    }
+
+    /// Reports a session timeout that is out of bounds, once, and what it is taken for.
+    pub(super) fn odd_timeout(&mut self, granted: Option<Duration>, taken: Duration) {
+        if let Some(granted) = granted.filter(|_| self.odd_timeout != granted) {
+            let (granted_ms, taken_ms) = (granted.as_millis(), taken.as_millis());
+            log::warn!(granted_ms, taken_ms; "the server grants an unusable session timeout");
+        }
+        self.odd_timeout = granted;
     }
 
     /// Reports a round over all servers in which none could be reached.

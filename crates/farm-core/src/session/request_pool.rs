@@ -14,7 +14,7 @@ type Job = Box<dyn FnOnce(&Client) + Send>;
 pub(super) struct RequestPool {
     // Above the threads: they end when the last sender is dropped.
     jobs: Sender<Job>,
-    _workers: Vec<Worker>,
+    workers: Vec<Worker>,
 }
 
 impl RequestPool {
@@ -28,7 +28,9 @@ impl RequestPool {
         let (jobs, queue) = channel::<Job>();
         // A thread holds the lock only while it waits for the next job.
         let queue = Arc::new(Mutex::new(queue));
-        let mut workers = Vec::with_capacity(count);
+        // Dropped as a whole if a thread is missing: the queue is closed before the threads
+        // that wait for it are joined.
+        let mut pool = Self { jobs, workers: Vec::with_capacity(count) };
         for number in 0..count {
             let (queue, client, panic_slot) =
                 (Arc::clone(&queue), Arc::clone(client), panic_slot.clone());
@@ -39,9 +41,9 @@ impl RequestPool {
                     }
                 }
             };
-            workers.push(Worker::start(&format!("request-{number}"), work)?);
+            pool.workers.push(Worker::start(&format!("request-{number}"), work)?);
         }
-        Ok(Self { jobs, _workers: workers })
+        Ok(pool)
     }
 
     pub(super) fn send(&self, job: Job) {

@@ -8,6 +8,12 @@
 
 use std::time::Duration;
 
+/// What a server grants is taken as at least this: with less, we would do nothing but ping and
+/// reconnect.
+const GRANTED_LEAST: Duration = Duration::from_secs(1);
+/// And as at most this, unless more was asked for: with more, a silent server would be noticed
+/// too late.
+const GRANTED_MOST: Duration = Duration::from_secs(5 * 60);
 const ANSWER_LEAST: Duration = Duration::from_secs(1);
 /// The time until the last byte of an answer, as a multiple of that until the first.
 const WHOLE_ANSWER_FACTOR: u32 = 3;
@@ -41,15 +47,27 @@ impl Timeouts {
         i32::try_from(self.asked.as_millis()).unwrap_or(i32::MAX)
     }
 
-    /// The session timeout: what the server granted, otherwise what we ask for.
+    /// The session timeout that our timers follow: what the server granted, within bounds;
+    /// otherwise what we ask for.
     pub(super) fn granted(&self) -> Duration {
-        self.granted.unwrap_or(self.asked)
+        let most = self.asked.max(GRANTED_MOST);
+        self.granted.map_or(self.asked, |granted| granted.clamp(GRANTED_LEAST, most))
+    }
+
+    /// What the server granted, if that is out of bounds.
+    pub(super) fn granted_out_of_bounds(&self) -> Option<Duration> {
+        self.granted.filter(|granted| *granted != self.granted())
+    }
+
+    /// How long a session is sure to live after a server has heard from us.
+    pub(super) fn lease(&self) -> Duration {
+        self.granted().min(self.granted.unwrap_or(self.asked))
     }
 
     pub(super) fn was_granted(&mut self, timeout: Duration) {
         if self.granted != Some(timeout) {
             self.granted = Some(timeout);
-            self.answer = Self::answer_for(timeout);
+            self.answer = Self::answer_for(self.granted());
         }
     }
 
@@ -115,5 +133,32 @@ mod tests {
         assert_eq!(timeouts.ping_interval(), Duration::from_secs(40) / 3);
         assert_eq!(timeouts.answer(), Duration::from_millis(6666));
         assert_eq!(timeouts.timeout_ms(), 10_000);
+        assert_eq!(timeouts.granted_out_of_bounds(), None);
+    }
+
+    #[test]
+    fn what_a_server_grants_is_taken_within_bounds() {
+        let seconds = Duration::from_secs;
+        let (least, huge) = (Duration::from_millis(1), Duration::from_millis(i32::MAX as u64));
+        let table = [
+            (10, least, seconds(1), least),
+            (10, seconds(1), seconds(1), seconds(1)),
+            (10, seconds(300), seconds(300), seconds(300)),
+            (10, huge, seconds(300), seconds(300)),
+            (600, seconds(600), seconds(600), seconds(600)),
+            (600, huge, seconds(600), seconds(600)),
+        ];
+        for (asked_s, granted, taken, lease) in table {
+            let mut timeouts = Timeouts::new(seconds(asked_s));
+            timeouts.was_granted(granted);
+            assert_eq!((timeouts.granted(), timeouts.lease()), (taken, lease), "{granted:?}");
+            let is_out_of_bounds = timeouts.granted_out_of_bounds().is_some();
+            assert_eq!(is_out_of_bounds, granted != taken, "{granted:?}");
+            // No timer is so short that it makes us busy, nor so long that silence goes unnoticed.
+            let timers = [timeouts.ping_interval(), timeouts.answer(), timeouts.whole_answer()];
+            let least = Duration::from_millis(333);
+            timers.iter().for_each(|timer| assert!(*timer >= least, "{timer:?}"));
+            assert!(timeouts.ping_interval() + timeouts.answer() <= taken * 2 / 3, "{granted:?}");
+        }
     }
 }

@@ -14,6 +14,9 @@ use super::hint::Change;
 /// of a million children fits into this.
 pub(super) const FRAME_BYTES_MAX: usize = 64 << 20;
 
+/// Servers make passwords of 16 bytes. Ours is sent with every connect request.
+const PASSWORD_BYTES_MAX: usize = 1024;
+
 pub(super) const XID_EVENT: i32 = -1;
 pub(super) const XID_PING: i32 = -2;
 pub(super) const XID_AUTH: i32 = -4;
@@ -237,6 +240,9 @@ impl ConnectResponse {
         let timeout_ms = fields.int()?;
         let id = fields.long()?;
         let password = fields.buffer()?.to_vec();
+        if password.len() > PASSWORD_BYTES_MAX {
+            return Err(Garbled("a password that is too long"));
+        }
         // The response of a server before 3.4 ends here; later ones add a read-only flag.
         if fields.byte().is_ok_and(|read_only| read_only != 0) {
             return Err(Garbled("a read-only server, which we did not ask for"));
@@ -280,12 +286,13 @@ pub(super) fn bare_reply(xid: i32, code: i32) -> Vec<u8> {
 }
 
 /// The path and kind of a watch event, from what follows its head. `None` is an event
-/// about the session, which the link does not need.
+/// about the session, which the link does not need, or about a znode whose name is not UTF-8,
+/// which no request of ours can name.
 pub(super) fn parse_event(body: &[u8]) -> Result<Option<(Change, &str)>, Garbled> {
     let mut fields = Fields::of(body);
     let kind = fields.int()?;
     let _state = fields.int()?;
-    let path = fields.text()?;
+    let path = fields.buffer()?;
     let change = match kind {
         1 => Change::Created,
         2 => Change::Deleted,
@@ -293,23 +300,48 @@ pub(super) fn parse_event(body: &[u8]) -> Result<Option<(Change, &str)>, Garbled
         4 => Change::Children,
         _ => return Ok(None),
     };
-    Ok(Some((change, path)))
+    Ok(std::str::from_utf8(path).ok().map(|path| (change, path)))
 }
 
-/// Refuses the body of a successful answer if a length in it exceeds the body: the client
-/// library allocates what such a length says, and the process would be killed for it.
-pub(super) fn check_body(opcode: i32, body: &[u8]) -> Result<(), Garbled> {
+/// Checks the body of a successful answer before the client library reads it; returns the body
+/// to read in its place, if it has to be another one.
+///
+/// The library allocates what a length says, and panics on a negative count and on a text that
+/// is not UTF-8. A length or count that the body does not hold ends the connection. In the name
+/// of a child, bytes that are not UTF-8 become U+FFFD, which no request can name: whoever lists
+/// the children reports that name, and goes on with the others.
+pub(super) fn check_body(opcode: i32, body: &[u8]) -> Result<Option<Vec<u8>>, Garbled> {
     let mut fields = Fields::of(body);
     match opcode {
-        opcode::CREATE | opcode::GET_DATA => drop(fields.buffer()?),
+        opcode::CREATE => drop(fields.text()?),
+        opcode::GET_DATA => drop(fields.buffer()?),
         opcode::GET_CHILDREN => {
-            for _ in 0..fields.int()? {
-                fields.buffer()?;
+            let count = fields.int()?;
+            if count < 0 {
+                return Err(Garbled("a negative number of children"));
+            }
+            let mut is_text = true;
+            for _ in 0..count {
+                is_text &= std::str::from_utf8(fields.buffer()?).is_ok();
+            }
+            if !is_text {
+                return names_as_text(body).map(Some);
             }
         }
         _ => {}
     }
-    Ok(())
+    Ok(None)
+}
+
+/// The same list of children with names that are UTF-8.
+fn names_as_text(body: &[u8]) -> Result<Vec<u8>, Garbled> {
+    let mut fields = Fields::of(body);
+    let count = fields.int()?;
+    let mut builder = FrameBuilder::new().int(count);
+    for _ in 0..count {
+        builder = builder.text(&String::from_utf8_lossy(fields.buffer()?));
+    }
+    Ok(builder.finish().split_off(4))
 }
 
 /// The body of an `addWatch` request: persistent and recursive.
@@ -380,6 +412,9 @@ mod tests {
         assert_eq!(ConnectResponse::parse(&response(0, 0)), Ok(ConnectResponse::Expired));
         assert!(ConnectResponse::parse(&response(4000, 0)).is_err());
         assert!(ConnectResponse::parse(&response(4000, 5)[..12]).is_err());
+        assert_eq!(ConnectResponse::parse(&response(i32::MIN, 5)), Ok(ConnectResponse::Expired));
+        let long = FrameBuilder::new().int(0).int(4000).long(5).buffer(&[7; 1025]).finish();
+        assert!(ConnectResponse::parse(&long[4..]).is_err());
         let Ok(ConnectResponse::Session { credentials, timeout_ms: 4000 }) =
             ConnectResponse::parse(&response(4000, 5))
         else {

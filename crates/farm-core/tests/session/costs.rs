@@ -2,7 +2,7 @@
 //! own threads, descriptors and CPU time are counted.
 
 use crate::fixture::{Fixture, path};
-use farm_harness::{FakeServer, eventually, op};
+use farm_harness::{FakeServer, Timeouts, eventually, op};
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -109,6 +109,53 @@ fn server_that_cuts_every_connection_costs_no_cpu() {
         assert!(spent <= 4, "{spent} hundredths of a second");
         let attempts = server.connections_accepted();
         assert!(attempts < 20, "{attempts} attempts");
+    });
+}
+
+/// What a server grants, or does to each session, costs neither CPU nor one connection after the
+/// other.
+#[track_caller]
+fn costs_little(server: &FakeServer, what: &str) {
+    let mut fixture = Fixture::open(&[&server.addr()]);
+    let spent = spent(|| fixture.renew_for(Duration::from_secs(4)));
+    let attempts = server.connections_accepted();
+    assert!(spent <= 10, "{what}: {spent} hundredths of a second, {attempts} connections");
+    assert!(attempts < 40, "{what}: {attempts} connections");
+}
+
+#[test]
+fn odd_session_timeouts_cost_no_cpu() {
+    alone("odd_session_timeouts_cost_no_cpu", || {
+        let server = |granted_ms: u64| {
+            let always = Some(Duration::from_millis(granted_ms));
+            FakeServer::start_with(Timeouts { always, ..Timeouts::default() })
+        };
+        // It says so, and keeps the session.
+        let lying = server(1);
+        lying.hold_expiry();
+        costs_little(&lying, "a millisecond that is none");
+        assert_eq!(lying.connections_accepted(), 1);
+        costs_little(&server(1), "a millisecond");
+        costs_little(&server(0), "nothing");
+    });
+}
+
+#[test]
+fn answers_that_are_garbled_each_time_cost_no_cpu() {
+    alone("answers_that_are_garbled_each_time_cost_no_cpu", || {
+        let server = FakeServer::start();
+        let (mut fixture, _) = Fixture::at(&server);
+        for _ in 0..1000 {
+            server.answer_with_body(op::GET_CHILDREN, &(-1_i32).to_be_bytes());
+        }
+        let spent = spent(|| {
+            let listed = fixture.session.call(Duration::from_secs(4), |client| {
+                client.children(&path("/"), farm_core::session::Watch::No)
+            });
+            assert!(listed.is_err(), "{listed:?}");
+        });
+        let attempts = server.connections_accepted();
+        assert!(spent <= 10 && attempts < 20, "{spent} hundredths of a second, {attempts}");
     });
 }
 

@@ -212,7 +212,7 @@ fn a_panic_of_the_relay_ends_the_session_and_continues_on_its_owner() {
         Event::Lost => drop(sender.send(())),
         _ => {}
     };
-    let mut session = Session::open(options, notify).unwrap();
+    let mut session = Session::open(options, notify);
     let watched = session.call(WAIT_MAX, |client| client.watch_tree(&path("/a")));
     watched.unwrap();
     server.put("/a", b"1");

@@ -48,7 +48,7 @@ impl Fixture {
 
     pub(crate) fn open_with(options: SessionOptions) -> Self {
         let (sender, events) = channel();
-        let session = Session::open(options, move |event| drop(sender.send(event))).unwrap();
+        let session = Session::open(options, move |event| drop(sender.send(event)));
         Self { session, events }
     }
 
@@ -144,6 +144,19 @@ impl Fixture {
     /// Tells whether there is no event for that long.
     pub(crate) fn is_quiet_for(&self, time: Duration) -> bool {
         matches!(self.events.recv_timeout(time), Err(RecvTimeoutError::Timeout))
+    }
+
+    /// Does for that long what a tool does: opens another session when one is lost.
+    pub(crate) fn renew_for(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            let next = self.session.deadline().map_or(end, |at| at.min(end));
+            let left = next.saturating_duration_since(Instant::now());
+            if let Ok(Event::Lost) = self.events.recv_timeout(left) {
+                self.session.renew(Instant::now());
+            }
+            self.session.tick(Instant::now());
+        }
     }
 
     /// Starts a job; the channel returns its outcome.

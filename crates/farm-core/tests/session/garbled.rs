@@ -97,6 +97,18 @@ fn garbled_bytes_at_random() {
 }
 
 #[test]
+fn names_that_are_not_utf_8_do_not_hide_the_others() {
+    let server = FakeServer::start();
+    let (fixture, _) = Fixture::at(&server);
+    let name = |name: &[u8]| [&(name.len() as u32).to_be_bytes(), name].concat();
+    let list = [3_u32.to_be_bytes().to_vec(), name(b"b"), name(b"\xff"), name(b"a")].concat();
+    server.answer_with_body(farm_harness::op::GET_CHILDREN, &list);
+    let names = fixture.run(|client| client.children(&path("/"), Watch::No)).unwrap();
+    assert_eq!(names, ["a", "b", "\u{fffd}"]);
+    assert_eq!(server.connections_accepted(), 1);
+}
+
+#[test]
 fn answer_with_an_unknown_code_is_a_lasting_error() {
     const QUOTA_EXCEEDED: i32 = -125;
     let server = FakeServer::start();

@@ -38,7 +38,6 @@ impl Member {
         let contender = MemberId { host: "db-01".to_owned(), pid: 4711 };
         let holders = NonZeroU32::new(holders).unwrap();
         let permit = Permit::new(GroupName::parse(GROUP).unwrap(), holders, contender);
-        let session = session.unwrap();
         let (id, is_suspended, contacts) = (None, false, 0);
         let mut member = Self { permit, session, posts, outbox, id, is_suspended, contacts };
         member.until("it is connected", |member, _| member.id.is_some());

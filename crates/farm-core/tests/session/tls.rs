@@ -76,7 +76,7 @@ fn connect_error<T: Send + 'static>(
         other => panic!("not given up but {other:?}"),
     };
     let start = Instant::now();
-    let session = Session::open(options, notify).unwrap();
+    let session = Session::open(options, notify);
     let (error, seen) = given_up.recv_timeout(patience(WAIT_MAX)).unwrap();
     let took = start.elapsed();
     drop(session);

@@ -15,6 +15,7 @@ use farm_core::files::marker::OwnershipMarker;
 use farm_core::files::staging::{StagedFile, sweep};
 use farm_core::files::tree::{OwnedDir, StagedTree, TreeBackup};
 use farm_core::process::command::{Environment, about_file};
+use std::io;
 use std::path::PathBuf;
 
 /// The file that marks the directory of a subtree as written by zkexec.
@@ -238,6 +239,9 @@ pub(crate) enum FilesError {
     /// The path is not UTF-8 and can't be passed to a command.
     #[error("cannot check {}: its name is not UTF-8", .0.display())]
     Name(PathBuf),
+    /// The system could not run the check.
+    #[error("the check can't be started: {0}")]
+    Check(io::Error),
 }
 
 impl ExitReason for FilesError {
@@ -245,6 +249,7 @@ impl ExitReason for FilesError {
         match self {
             Self::File(error) => error.exit(),
             Self::Name(_) => Exit::Configuration,
+            Self::Check(_) => Exit::CannotWrite,
         }
     }
 
@@ -259,7 +264,7 @@ impl ExitReason for FilesError {
                 Some(format!("the directory {} must exist first", parent.display()))
             }
             Self::File(error) => error.hint(),
-            Self::Name(_) => None,
+            Self::Name(_) | Self::Check(_) => None,
         }
     }
 }

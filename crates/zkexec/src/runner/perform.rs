@@ -62,7 +62,7 @@ impl Runner {
                 self.events.push_back(if is_done { Step::PutBack } else { Step::PutBackFailed });
             }
             Action::StopChild => self.events.extend(self.child.stop(now)),
-            Action::StartChild => self.events.push_back(self.child.start()),
+            Action::StartChild => self.events.extend(self.child.restart(now)),
             Action::Apply => self.events.extend(self.commands.apply(now, &self.child)),
             Action::Unstage => self.stager.discard(),
             Action::MarkGood => self.stager.forget_backups(),
@@ -71,7 +71,10 @@ impl Runner {
             }
             Action::PauseHealth => self.commands.checkup.iter_mut().for_each(Checkup::rest),
             Action::Alert(reason) => self.commands.alert(now, reason, &self.child),
-            Action::End => self.exit_by = Some(now + super::RESTORE_TIMEOUT),
+            Action::End => {
+                self.child.retry.cancel();
+                self.exit_by = Some(now + super::RESTORE_TIMEOUT);
+            }
         }
         Ok(())
     }

@@ -6,9 +6,13 @@
 use crate::options::ChildConfig;
 use crate::rollout::Event as Step;
 use farm_core::cli::{Failure, chain};
+use farm_core::engine::{LogOnce, Retry};
 use farm_core::process::terminal::Terminal;
-use farm_core::process::tree::{News, Pid, ProcessTree};
-use std::time::Instant;
+use farm_core::process::tree::{News, Pid, ProcessTree, StartError};
+use std::time::{Duration, Instant};
+
+const RETRY_LEAST: Duration = Duration::from_millis(500);
+const RETRY_MOST: Duration = Duration::from_secs(10);
 
 /// The child, or the exit code of the last one.
 #[derive(Debug)]
@@ -21,6 +25,9 @@ pub(super) struct Supervisor {
     /// The exit code of the last child, or of the failure to start it.
     pub(super) exit_code: Option<u8>,
     is_stopping: bool,
+    /// When to start the child, for which the system had no process.
+    pub(super) retry: Retry,
+    start_log: LogOnce,
 }
 
 impl Supervisor {
@@ -34,26 +41,62 @@ impl Supervisor {
             pid: None,
             exit_code: None,
             is_stopping: false,
+            retry: Retry::new(RETRY_LEAST, RETRY_MOST),
+            start_log: LogOnce::default(),
         })
     }
 
-    /// Starts the child.
+    /// Starts the first child.
     pub(super) fn start<C>(&mut self) -> Step<C> {
         log::info!("forking {}", self.config.program);
-        match self.processes.start(&self.config.program, &[], &self.terminal) {
-            Ok(pid) => {
-                log::info!("forked {pid}");
-                self.pid = Some(pid);
-                self.exit_code = None;
-                self.is_stopping = false;
-                Step::Started
-            }
+        match self.launch() {
+            Ok(()) => Step::Started,
             Err(error) => {
                 log::error!("{}", chain(&error));
-                self.exit_code = Some(error.exit());
                 Step::StartFailed
             }
         }
+    }
+
+    /// Starts the child in place of one that was stopped. If the system has no process for it,
+    /// there is no result yet, and [`Self::tick`] tries again.
+    pub(super) fn restart<C>(&mut self, now: Instant) -> Option<Step<C>> {
+        log::info!("forking {}", self.config.program);
+        self.try_restart(now)
+    }
+
+    /// Tries again to start the child, if that is due.
+    pub(super) fn tick<C>(&mut self, now: Instant) -> Option<Step<C>> {
+        if self.retry.take(now) { self.try_restart(now) } else { None }
+    }
+
+    fn try_restart<C>(&mut self, now: Instant) -> Option<Step<C>> {
+        match self.launch() {
+            Ok(()) => {
+                self.retry.reset();
+                self.start_log.clear();
+                Some(Step::Started)
+            }
+            Err(error @ StartError::NoProcess(_)) => {
+                log::error!(logger: self.start_log, "{}; trying again", chain(&error));
+                self.retry.failed(now);
+                None
+            }
+            Err(error) => {
+                log::error!("{}", chain(&error));
+                Some(Step::StartFailed)
+            }
+        }
+    }
+
+    fn launch(&mut self) -> Result<(), StartError> {
+        let started = self.processes.start(&self.config.program, &[], &self.terminal);
+        let pid = started.inspect_err(|error| self.exit_code = Some(error.exit()))?;
+        log::info!("forked {pid}");
+        self.pid = Some(pid);
+        self.exit_code = None;
+        self.is_stopping = false;
+        Ok(())
     }
 
     /// Stops the child and its descendants; returns an event if none are left.

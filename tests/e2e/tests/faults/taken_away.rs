@@ -75,6 +75,11 @@ macro_rules! stories {
             }
 
             #[test]
+            fn and_threads() {
+                is_missed_and_comes_back($kind, Thing::Threads);
+            }
+
+            #[test]
             fn and_memory() {
                 may_end_without_memory($kind);
             }
@@ -121,14 +126,4 @@ stories! {
     zkjoin: Kind::Zkjoin;
     zkexport: Kind::Zkexport;
     zkexec: Kind::Zkexec;
-}
-
-#[test]
-fn zkjoin_and_threads() {
-    is_missed_and_comes_back(Kind::Zkjoin, Thing::Threads);
-}
-
-#[test]
-fn zkexport_and_threads() {
-    is_missed_and_comes_back(Kind::Zkexport, Thing::Threads);
 }

@@ -71,6 +71,10 @@ impl State {
                 self.answer(id, xid, Err(error));
                 return None;
             }
+            Some(RequestFault::Body(body)) => {
+                self.answer(id, xid, Ok(body));
+                return None;
+            }
             Some(RequestFault::Hook(before_reply)) => hook = Some(before_reply),
             None => {}
         }

@@ -177,6 +177,13 @@ impl FakeServer {
         self.fault(|faults| faults.requests.push((opcode, RequestFault::Answer(error))));
     }
 
+    /// Answers the next request with this opcode with success and these bytes, without applying
+    /// the request.
+    pub fn answer_with_body(&self, opcode: i32, body: &[u8]) {
+        let body = body.to_vec();
+        self.fault(|faults| faults.requests.push((opcode, RequestFault::Body(body))));
+    }
+
     /// Clears all faults of this server.
     pub fn heal(&self) {
         self.accept();

@@ -36,6 +36,7 @@ pub(crate) enum RequestFault {
     Hook(Hook),
     DropUnapplied,
     Answer(i32),
+    Body(Vec<u8>),
 }
 
 pub(crate) struct Faults {

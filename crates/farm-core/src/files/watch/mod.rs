@@ -7,14 +7,16 @@
 //! looks at the path from time to time (see [`Look`](super::look::Look)), and calls
 //! [`FileWatch::renew`] when it names something else.
 
+mod inotify;
 mod mounted;
 mod path_components;
 
+use self::inotify::Inotify;
 use self::mounted::is_mounted;
 use self::path_components::PathComponents;
 use super::hidden::{is_displaced, is_hidden, is_staged};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind};
-use notify::{Config, Event, EventKind, INotifyWatcher, RecursiveMode, Watcher};
+use notify::{Event, EventKind, RecursiveMode};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
@@ -76,7 +78,7 @@ pub struct FileWatch {
     path: PathBuf,
     watched: Watched,
     shared: Arc<Shared>,
-    watcher: INotifyWatcher,
+    watcher: Inotify,
     /// Watches may be on files that the path does not lead to any more.
     is_renewal_due: bool,
     /// The watched directories, or a file that is a mount point, and whether everything
@@ -121,7 +123,7 @@ impl FileWatch {
     ///
     /// # Errors
     ///
-    /// [`WatchError`] if inotify is not available.
+    /// [`WatchError`] if inotify is not available, or the system has no thread.
     pub fn start(
         path: PathBuf,
         watched: Watched,
@@ -226,17 +228,14 @@ impl FileWatch {
     }
 }
 
-fn new_watcher(shared: &Arc<Shared>, path: &Path) -> Result<INotifyWatcher, WatchError> {
+fn new_watcher(shared: &Arc<Shared>, path: &Path) -> Result<Inotify, WatchError> {
     let shared = Arc::clone(shared);
-    let handler = move |event| {
+    let handle = move |event| {
         if let Some(hint) = shared.hint_of(event) {
             shared.post_once(hint);
         }
     };
-    // A link below a watched directory may lead out of it.
-    let config = Config::default().with_follow_symlinks(false);
-    INotifyWatcher::new(handler, config)
-        .map_err(|source| WatchError { path: path.to_owned(), source })
+    Inotify::start(handle).map_err(|source| WatchError { path: path.to_owned(), source })
 }
 
 fn is_missing(error: &notify::Error) -> bool {

@@ -244,7 +244,7 @@ mod tests {
         let mut fixture = Fixture::new(Duration::from_secs(60));
         assert_eq!(fixture.verdict_on("test \"$ZK_FILE\" = '/x y'"), Ok(()));
         let said = vec!["line 1".to_owned(), "line 2".to_owned()];
-        let refused = Err(Failed { reason: "exit status 3".to_owned(), said });
+        let refused = Err(Failed { reason: "exit status 3".to_owned(), said, is_unknown: false });
         assert_eq!(fixture.verdict_on("echo line 1; echo line 2 >&2; exit 3"), refused);
         // The executor tries nothing again by itself.
         assert_eq!(fixture.executor.deadline(), None);
@@ -256,7 +256,7 @@ mod tests {
         let mut fixture = Fixture::new(Duration::from_millis(200));
         let verdict = fixture.verdict_on("trap 'exit 0' TERM; sleep 100 & wait");
         let reason = "not done in 200ms".to_owned();
-        assert_eq!(verdict, Err(Failed { reason, said: Vec::new() }));
+        assert_eq!(verdict, Err(Failed { reason, said: Vec::new(), is_unknown: false }));
     }
 
     #[test]
@@ -266,7 +266,10 @@ mod tests {
         let deaf = "trap '' TERM; while :; do sleep 1000; done";
         let begun = Instant::now();
         let reason = "not done in 200ms".to_owned();
-        assert_eq!(fixture.verdict_on(deaf), Err(Failed { reason, said: Vec::new() }));
+        assert_eq!(
+            fixture.verdict_on(deaf),
+            Err(Failed { reason, said: Vec::new(), is_unknown: false })
+        );
         fixture.executor.start(Instant::now(), deaf, &[]).unwrap();
         fixture.executor.cancel();
         let took = begun.elapsed();

@@ -19,6 +19,9 @@ pub struct Failed {
     pub reason: String,
     /// The last lines of the command's output, safe to log.
     pub said: Vec<String>,
+    /// Whether the system could not run it, or how it ended is unknown: this says nothing about
+    /// what it was to check.
+    pub is_unknown: bool,
 }
 
 impl Failed {
@@ -60,7 +63,8 @@ impl Outcome {
     }
 
     fn failed(&self, reason: String) -> Failed {
-        Failed { reason, said: self.last_lines(LINES_MAX) }
+        let is_unknown = self.status.is_err();
+        Failed { reason, said: self.last_lines(LINES_MAX), is_unknown }
     }
 
     fn reason(&self) -> String {

@@ -64,7 +64,7 @@ impl Clocks {
     /// A server has taken the session and granted it this timeout.
     pub(super) fn session_granted(&mut self, now: Instant, granted: Duration) {
         self.timeouts.was_granted(granted);
-        self.lease.was_answered(self.handshake_sent.boottime, granted);
+        self.lease.was_answered(self.handshake_sent.boottime, self.timeouts.lease());
         self.answered_at = now;
     }
 
@@ -72,7 +72,7 @@ impl Clocks {
     pub(super) fn answered(&mut self, now: Instant, sent: Sent) {
         self.answered_at = now;
         self.timeouts.was_answered(now.saturating_duration_since(sent.at));
-        self.lease.was_answered(sent.boottime, self.timeouts.granted());
+        self.lease.was_answered(sent.boottime, self.timeouts.lease());
     }
 
     /// Bytes arrived that do not complete a frame.

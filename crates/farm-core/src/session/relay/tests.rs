@@ -3,12 +3,17 @@
 use super::*;
 use crate::session::connection_gate::ConnectionGate;
 use crate::session::{Acl, Auth, Servers, ZnodePath};
+use farm_harness::patience;
 use std::io::Write;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 fn relay() -> Relay {
+    relay_with(|_| {})
+}
+
+fn relay_with(notify: impl Fn(Event) + Send + Sync + 'static) -> Relay {
     // No server listens on this port, and none is needed.
     let options = SessionOptions {
         servers: Servers::parse("127.0.0.1:1").unwrap(),
@@ -23,13 +28,16 @@ fn relay() -> Relay {
         gate: Arc::new(ConnectionGate::new()),
         chroot: ZnodePath::root(),
         session: Arc::default(),
-        notify: crate::engine::Post::new(|_| {}),
+        notify: crate::engine::Post::new(notify),
+        odd_timeout: None,
         rounds_max: None,
         rounds_failed: 0,
         lasting_failures: 0,
     };
     Relay::open(&options, reporter, &PanicSlot::default()).unwrap()
 }
+
+const EXISTS: i32 = 3;
 
 /// A first frame, as the client library sends one.
 const FIRST_FRAME: [u8; 12] = [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -76,4 +84,20 @@ fn port_serves_one_client_and_no_second_one() {
     drop(first);
     relay.begin_close(Instant::now());
     drop(relay);
+}
+
+#[test]
+fn the_end_of_the_client_library_is_the_end_of_the_session() {
+    let (sender, events) = channel();
+    let relay = relay_with(move |event| drop(sender.send(event)));
+    let report = relay.end_reporter();
+    report();
+    report();
+    let event = events.recv_timeout(patience(Duration::from_secs(20))).unwrap();
+    assert!(matches!(event, Event::Lost), "{event:?}");
+    assert!(matches!(relay.ask(EXISTS, Vec::new(), None), Err(Unanswered::SessionOver)));
+    drop(relay);
+    assert!(events.recv().is_err());
+    // The relay is gone.
+    report();
 }

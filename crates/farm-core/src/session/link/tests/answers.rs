@@ -50,20 +50,51 @@ fn an_answer_that_claims_more_than_it_holds_never_reaches_the_library() {
         (opcode::CREATE, 1),
         (opcode::GET_CHILDREN, i32::MAX),
         (opcode::GET_CHILDREN, 1),
+        (opcode::GET_CHILDREN, -1),
+        (opcode::GET_CHILDREN, i32::MIN),
     ];
     for (opcode, claim) in table {
         let mut fixture = Fixture::up();
         fixture.client(1, opcode);
-        fixture.server(content(FrameBuilder::new().int(1).long(50).int(code::OK).int(claim)));
+        fixture.server(content(answer().int(claim)));
         assert!(fixture.link.out.cut.is_some(), "opcode {opcode}");
         fixture.lose(DownReason::HungUp);
         assert_eq!(fixture.answers(), [(1, code::CONNECTION_LOSS)], "opcode {opcode}");
     }
     let mut fixture = Fixture::up();
     fixture.client(1, opcode::GET_CHILDREN);
-    let names = FrameBuilder::new().int(1).long(50).int(code::OK).int(2).text("a").text("");
-    fixture.server(content(names));
+    fixture.server(content(answer().int(2).text("a").text("")));
     assert_eq!(fixture.answers(), [(1, code::OK)]);
+}
+
+/// The head of a good answer to the first request.
+fn answer() -> FrameBuilder {
+    FrameBuilder::new().int(1).long(50).int(code::OK)
+}
+
+#[test]
+fn a_text_that_is_not_utf_8_never_reaches_the_library() {
+    let mut fixture = Fixture::up();
+    fixture.client(1, opcode::CREATE);
+    fixture.server(content(answer().buffer(b"/\xff")));
+    assert_eq!(fixture.link.out.cut, Some(DownReason::Garbled("a text that is not UTF-8")));
+
+    // One bad name does not hide the others.
+    let mut fixture = Fixture::up();
+    fixture.client(1, opcode::GET_CHILDREN);
+    fixture.server(content(answer().int(3).text("a").buffer(b"b\xff").text("c")));
+    assert_eq!(fixture.link.out.cut, None);
+    let names = content(answer().int(3).text("a").text("b\u{fffd}").text("c"));
+    assert_eq!(contents(&std::mem::take(&mut fixture.link.out.to_client)), [names]);
+    assert!(ZnodePath::root().child("b\u{fffd}").is_err());
+}
+
+#[test]
+fn an_event_about_a_name_that_is_not_utf_8_is_none() {
+    let mut fixture = Fixture::up();
+    let event = FrameBuilder::new().int(XID_EVENT).long(-1).int(0).int(3).int(3);
+    fixture.server(content(event.buffer(b"/\xff")));
+    assert_eq!((fixture.events(), fixture.link.out.cut), (vec![], None));
 }
 
 #[test]

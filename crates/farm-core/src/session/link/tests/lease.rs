@@ -35,6 +35,18 @@ fn a_connect_response_is_the_first_contact_and_counts_from_its_request() {
 }
 
 #[test]
+fn an_odd_timeout_is_bounded_and_a_lease_is_never_longer_than_it() {
+    for (granted_ms, taken_ms, lease_ms) in [(1, 1000, 1), (i32::MAX, 300_000, 300_000)] {
+        let mut fixture = Fixture::connecting();
+        fixture.server(connect_response(ID, granted_ms));
+        let left = fixture.lease().left_at(fixture.boottime());
+        assert_eq!(left, Duration::from_millis(lease_ms));
+        let (session, granted) = (SessionId(ID), Duration::from_millis(taken_ms));
+        assert_eq!(fixture.events(), [Event::Connected { session, is_new: true, granted }]);
+    }
+}
+
+#[test]
 fn an_answer_renews_it_from_when_its_request_was_sent() {
     let mut fixture = Fixture::up();
     fixture.after(seconds(0.5));
