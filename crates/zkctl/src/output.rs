@@ -1,20 +1,25 @@
 //! The answer on stdout. Only this module writes there.
+//!
+//! **Invariant.** A pipe or a file gets the answer as it is. A terminal gets nothing that it
+//! would act on.
 
 use crate::format::{Layout, OutputFormat, Terminator};
-use farm_core::cli::{Failure, printable};
+use farm_core::cli::{Failure, is_unprintable, printable_lines, single_line};
 use farm_core::codec::yaml;
 use farm_core::model::Value;
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 /// Collects the answer and writes it in large pieces.
 #[derive(Debug)]
 pub(crate) struct Output<W: Write = StdoutLock<'static>> {
     stdout: BufWriter<W>,
+    is_terminal: bool,
 }
 
 impl Output {
     pub(crate) fn open() -> Self {
-        Self { stdout: BufWriter::new(io::stdout().lock()) }
+        let stdout = io::stdout().lock();
+        Self { is_terminal: stdout.is_terminal(), stdout: BufWriter::new(stdout) }
     }
 }
 
@@ -22,13 +27,13 @@ impl<W: Write> Output<W> {
     /// Writes to `sink` in place of stdout.
     #[cfg(test)]
     pub(crate) fn into(sink: W) -> Self {
-        Self { stdout: BufWriter::new(sink) }
+        Self { stdout: BufWriter::new(sink), is_terminal: false }
     }
 
     /// Writes text as it is, with its terminator; it may have several lines.
     pub(crate) fn line(&mut self, text: &str, end: Terminator) -> Result<(), Failure> {
         self.bytes(text.as_bytes())?;
-        self.bytes(match end {
+        self.write(match end {
             Terminator::Newline => b"\n",
             Terminator::Nul => b"\0",
         })
@@ -37,7 +42,7 @@ impl<W: Write> Output<W> {
     /// Writes a line of a list; foreign text in it cannot add a line.
     pub(crate) fn row(&mut self, text: &str, end: Terminator) -> Result<(), Failure> {
         match end {
-            Terminator::Newline => self.line(&printable(text), end),
+            Terminator::Newline => self.line(&single_line(text), end),
             Terminator::Nul => self.line(&text.replace('\0', "\\u{0}"), end),
         }
     }
@@ -90,7 +95,12 @@ impl<W: Write> Output<W> {
         self.bytes(&text)
     }
 
+    /// Writes whole lines as they are.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if self.is_terminal { self.write(&printable_lines(bytes)) } else { self.write(bytes) }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.stdout.write_all(bytes).map_err(Failure::of_stdout)
     }
 
@@ -101,16 +111,15 @@ impl<W: Write> Output<W> {
 }
 
 fn escaped_cell(text: &str) -> String {
-    printable(&text.replace('\\', "\\\\")).into_owned()
+    single_line(&text.replace('\\', "\\\\")).into_owned()
 }
 
-/// JSON allows control characters and line ends beyond ASCII, but terminals and line
-/// readers act on them. They occur only in strings, where they can be escaped.
+/// JSON allows characters beyond ASCII that terminals and line readers act on. They occur only in
+/// strings, where they can be escaped.
 fn escaped_json(text: &str) -> String {
-    let is_control = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        if is_control(character) {
+        if is_unprintable(character) && character > '\u{1f}' {
             escaped += &format!("\\u{:04x}", u32::from(character));
         } else {
             escaped.push(character);
@@ -140,9 +149,28 @@ mod tests {
 
     #[test]
     fn json_stays_on_its_line_and_means_the_same() {
-        let value = Value::from("a\u{2028}\u{85}\u{9b}\u{7f}ü😀");
+        let value = Value::from("a\n\u{2028}\u{85}\u{9b}\u{7f}\u{202e}\u{61c}ü😀");
         let escaped = escaped_json(&value.to_string());
-        assert_eq!(escaped, "\"a\\u2028\\u0085\\u009b\\u007fü😀\"");
+        assert_eq!(escaped, "\"a\\n\\u2028\\u0085\\u009b\\u007f\\u202e\\u061cü😀\"");
         assert_eq!(serde_json::from_str::<Value>(&escaped).unwrap(), value);
+    }
+
+    #[test]
+    fn a_terminal_gets_nothing_that_it_acts_on() {
+        let written = |is_terminal: bool| {
+            let mut sink = Vec::new();
+            let mut output = Output { is_terminal, ..Output::into(&mut sink) };
+            output.line("a\u{1b}[2J\nb\u{202e}", Terminator::Newline).unwrap();
+            output.row("c\u{1b}\u{202e}", Terminator::Nul).unwrap();
+            output.cells(["d\t\u{9b}", "e\u{202e}"], Terminator::Newline).unwrap();
+            output.bytes(b"caf\xe9\r\n").unwrap();
+            output.finish().unwrap();
+            sink
+        };
+        let exact = "a\u{1b}[2J\nb\u{202e}\nc\u{1b}\u{202e}\0d\\t\\u{9b}\te\u{202e}\n";
+        assert_eq!(written(false), [exact.as_bytes(), b"caf\xe9\r\n"].concat());
+        let safe = "a\\u{1b}[2J\nb\\u{202e}\nc\\u{1b}\\u{202e}\0d\\t\\u{9b}\te\\u{202e}\n\
+                    caf\\xe9\\r\n";
+        assert_eq!(String::from_utf8(written(true)).unwrap(), safe);
     }
 }

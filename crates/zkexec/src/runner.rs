@@ -178,7 +178,7 @@ impl Runner {
             self.rollout.deadline(),
             self.wanted.debounce.deadline().filter(|_| self.boot.is_done()),
             self.child.processes.deadline(),
-            self.child.retry.deadline(),
+            self.child.retry_deadline().filter(|_| self.exit_by.is_none()),
             self.commands.deadline(),
             self.stager.executor.deadline(),
             self.wanted.source.deadline(),
@@ -232,8 +232,10 @@ impl Runner {
             let steps = self.child.handle(news);
             self.feed(now, steps)?;
         }
-        let started = self.child.tick(now);
-        self.feed(now, started)?;
+        if is_due(self.child.retry_deadline()) && self.exit_by.is_none() {
+            let step = self.child.restart(now);
+            self.feed(now, step)?;
+        }
         self.stager.executor.tick(now);
         let step = self.commands.tick(now, &self.child);
         self.feed(now, step)?;

@@ -5,14 +5,14 @@
 
 use crate::difference::Difference;
 use farm_core::model::{Farm, HostName};
-use farm_core::process::command::{Environment, Finished};
+use farm_core::process::command::{Environment, Finished, is_plain_word};
 use farm_core::process::hook::Hook;
 use farm_core::process::reaper::Pid;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The longest list of names, in bytes. With a variable that is much longer, the
-/// command would not start at all.
+/// How long the lists of names are together, in bytes. With an environment that is much longer,
+/// the command would not start at all.
 const NAMES_BYTES_MAX: usize = 64 * 1024;
 
 /// How the runs of the command are spread over time.
@@ -177,13 +177,14 @@ fn environment(
         ("ZK_FILE", file.to_owned()),
         ("ZK_COUNT", count.to_string()),
     ];
-    let mut is_whole = true;
+    let (mut bytes_left, mut is_whole) = (NAMES_BYTES_MAX, true);
     for (variable, names) in [
         ("ZK_ADDED", &difference.added),
         ("ZK_REMOVED", &difference.removed),
         ("ZK_CHANGED", &difference.changed),
     ] {
-        let (list, has_all) = list(names);
+        let (list, has_all) = list(names, bytes_left);
+        bytes_left -= list.len();
         is_whole &= has_all;
         environment.push((variable, list));
     }
@@ -193,12 +194,17 @@ fn environment(
     environment
 }
 
-/// The names with blanks between them, and whether the list is complete: it leaves out
-/// names with blanks, which would be read as two, and ends at its limit.
-fn list(names: &[HostName]) -> (String, bool) {
+/// The names with blanks between them, and whether the list has all of them: it leaves out names
+/// that a shell could take for something else, and ends at its limit.
+fn list(names: &[HostName], bytes_max: usize) -> (String, bool) {
     let mut list = String::new();
-    for name in names.iter().map(HostName::as_str).filter(|name| !name.contains(' ')) {
-        if list.len() + 1 + name.len() > NAMES_BYTES_MAX {
+    let mut has_all = true;
+    for name in names.iter().map(HostName::as_str) {
+        if !is_plain_word(name) {
+            has_all = false;
+            continue;
+        }
+        if list.len() + 1 + name.len() > bytes_max {
             return (list, false);
         }
         if !list.is_empty() {
@@ -206,7 +212,7 @@ fn list(names: &[HostName]) -> (String, bool) {
         }
         list.push_str(name);
     }
-    (list, !names.iter().any(|name| name.as_str().contains(' ')))
+    (list, has_all)
 }
 
 #[cfg(test)]
@@ -245,16 +251,32 @@ mod tests {
     fn lists_that_are_too_long_end_with_a_whole_name_and_say_so() {
         let many: Vec<HostName> =
             (0..100_000).map(|n| HostName::parse(&format!("host-{n:06}")).unwrap()).collect();
-        let (text, is_whole) = list(&many);
+        let (text, is_whole) = list(&many, NAMES_BYTES_MAX);
         assert!(!is_whole && text.len() <= NAMES_BYTES_MAX);
         assert!(text.split(' ').all(|name| name.len() == 11), "whole names only");
-        let difference = Difference { added: many, ..Difference::default() };
+        let difference = Difference { added: many.clone(), removed: names(&["a"]), changed: many };
         let variables = environment(Reason::Start, "/db", "x", 1, &difference);
         assert_eq!(variables.last().unwrap().0, "ZK_TRUNCATED");
+        let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len()).sum();
+        assert!(bytes < NAMES_BYTES_MAX + 200, "{bytes}");
     }
 
     #[test]
-    fn a_name_with_a_blank_never_becomes_two() {
-        assert_eq!(list(&names(&["a", "b c", "d"])), ("a d".to_owned(), false));
+    fn a_name_that_a_shell_could_take_for_something_else_is_left_out_and_that_is_told() {
+        let hostile = ["b c", "*", "-rf", "`id`", "$(id)", "a;b", "~", "[ab]", "a'b"];
+        for name in hostile {
+            assert_eq!(list(&names(&["a", name, "d"]), NAMES_BYTES_MAX), ("a d".to_owned(), false));
+            for difference in [
+                Difference { added: names(&[name]), ..Difference::default() },
+                Difference { removed: names(&[name]), ..Difference::default() },
+                Difference { changed: names(&[name]), ..Difference::default() },
+            ] {
+                let variables = environment(Reason::Change, "/db", "x", 1, &difference);
+                assert_eq!(variables.last().unwrap(), &("ZK_TRUNCATED", "1".to_owned()), "{name}");
+                assert!(variables.iter().all(|(_, value)| !value.contains(name)), "{variables:?}");
+            }
+        }
+        let plain = ["::1", "10.0.0.1:80", "db-01.example.com"];
+        assert_eq!(list(&names(&plain), NAMES_BYTES_MAX), (plain.join(" "), true));
     }
 }

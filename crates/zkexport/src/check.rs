@@ -2,11 +2,11 @@
 //!
 //! **Invariant.** A staged file is removed unless it is installed.
 
+use crate::target::TargetError;
 use farm_core::files::error::FileError;
 use farm_core::files::staging::StagedFile;
 use farm_core::process::command::{Executor, Failed, Finished, about_file};
 use farm_core::process::reaper::Pid;
-use std::io;
 use std::time::Instant;
 
 /// The check, and the staged file that it runs on.
@@ -29,19 +29,17 @@ impl Checker {
         now: Instant,
         staged: StagedFile,
         hosts: usize,
-    ) -> io::Result<()> {
+    ) -> Result<(), TargetError> {
         let path = staged.path();
-        let Some(path) = path.to_str() else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "its path is not valid UTF-8"));
-        };
+        let Some(path) = path.to_str() else { return Err(TargetError::Name(path)) };
         let (command, mut environment) = about_file(&self.command, path, self.path.clone());
         environment.push(("ZK_COUNT", hosts.to_string()));
-        self.check.start(now, &command, &environment)?;
+        self.check.start(now, &command, &environment);
         self.staged = Some(staged);
         Ok(())
     }
 
-    /// Takes the end of a run; a refused file is removed.
+    /// Takes the end of a run; a file that did not pass is removed.
     pub(crate) fn finished(&mut self, finished: &Finished) -> Option<Result<(), Failed>> {
         let verdict = self.check.finished(finished)?;
         if verdict.is_err() {

@@ -26,14 +26,14 @@ pub(crate) struct ExportDir {
 
 impl ExportDir {
     /// Creates the directory, or takes one that is empty or has our marker; with
-    /// `adopt`, any other one too.
+    /// `adopt`, any other one too. Removes what a killed run has left in it.
     pub(crate) fn claim(
         path: &Path,
         adopt: bool,
         options: WriteOptions,
     ) -> Result<Self, FileError> {
-        MARKER.claim(path, adopt)?;
         let dir = OwnedDir { path: path.to_owned(), marker: MARKER, options };
+        dir.claim(adopt)?;
         Ok(Self { dir, logged: BTreeSet::new() })
     }
 

@@ -10,7 +10,7 @@ use crate::mirror::{Action, Event, Mirror};
 use crate::options::OutputConfig;
 use crate::preview::unified;
 use crate::target::{Target, TargetError};
-use farm_core::cli::{Exit, ExitReason, Failure};
+use farm_core::cli::{Exit, ExitReason, Failure, for_stdout};
 use farm_core::model::Farm;
 use farm_core::process::command::{Executor, Failed, Finished};
 use farm_core::process::hook::Hook;
@@ -161,7 +161,7 @@ impl Output {
         match self.target.stage(farm) {
             Ok(Some(staged)) => match checker.start(now, staged, farm.len()) {
                 Ok(()) => Ok(None),
-                Err(error) => self.store_outcome(Err(TargetError::Check(error))).map(Some),
+                Err(error) => self.store_outcome(Err(error)).map(Some),
             },
             Ok(None) => Ok(Some(Event::Stored { is_written: false })),
             Err(error) => self.store_outcome(Err(error)).map(Some),
@@ -184,10 +184,8 @@ impl Output {
                 }
                 Event::Passed
             }
-            Some(Err(failed)) if failed.is_unknown => {
-                self.store_outcome(Err(TargetError::Check(io::Error::other(failed.reason))))?
-            }
-            Some(Err(refusal)) => self.refuse(&refusal)?,
+            Some(Err(refusal)) if refusal.has_run => self.refuse(&refusal)?,
+            Some(Err(unstarted)) => self.store_outcome(Err(TargetError::Check(unstarted)))?,
         };
         self.feed(now, event, farm)
     }
@@ -250,7 +248,8 @@ impl Output {
         let mut stdout = io::stdout().lock();
         for change in self.target.preview(farm)? {
             self.exit = Exit::No;
-            stdout.write_all(unified(&change).as_bytes()).map_err(Failure::of_stdout)?;
+            let diff = unified(&change);
+            stdout.write_all(&for_stdout(diff.as_bytes())).map_err(Failure::of_stdout)?;
         }
         stdout.flush().map_err(Failure::of_stdout)
     }

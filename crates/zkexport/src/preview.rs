@@ -1,5 +1,6 @@
 //! The changes that a store would make, as a unified diff.
 
+use farm_core::cli::printable;
 use farm_core::files::tree::Change;
 use similar::TextDiff;
 use std::path::Path;
@@ -19,15 +20,27 @@ pub(crate) fn unified(change: &Change) -> String {
         Some(_) => label(&change.path),
         None => "/dev/null".to_owned(),
     };
-    let (old, new) = (name(&change.before), name(&change.after));
-    let diff = TextDiff::configure().timeout(DIFF_TIMEOUT).diff_lines(&before, &after);
-    let hunks = diff.unified_diff().context_radius(LINES_AROUND).to_string();
-    format!("--- {old}\n+++ {new}\n{hunks}")
+    let mut text = format!("--- {}\n+++ {}\n", name(&change.before), name(&change.after));
+    let lines = |text| str::split_inclusive(text, '\n').collect::<Vec<_>>();
+    let (old, new) = (lines(&before), lines(&after));
+    let diff = TextDiff::configure().timeout(DIFF_TIMEOUT).diff_slices(&old, &new);
+    for hunk in diff.unified_diff().context_radius(LINES_AROUND).iter_hunks() {
+        text.push_str(&format!("{}\n", hunk.header()));
+        for line in hunk.iter_changes() {
+            text.push_str(&format!("{}{}", line.tag(), line.value()));
+            // The library also takes a carriage return for the end of a line: after a value that
+            // ends in one, the next line of the diff would seem to belong to the value.
+            if !line.value().ends_with('\n') {
+                text.push_str("\n\\ No newline at end of file\n");
+            }
+        }
+    }
+    text
 }
 
 /// The path on one line.
 fn label(path: &Path) -> String {
-    path.display().to_string().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    printable(&path.display().to_string()).into_owned()
 }
 
 #[cfg(test)]
@@ -49,6 +62,35 @@ mod tests {
         let gone = "--- db.json\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n\\ No newline at end of file\n";
         assert_eq!(diff(Some("a"), None), gone);
         assert_eq!(diff(None, Some("")), "--- /dev/null\n+++ db.json\n");
+    }
+
+    #[test]
+    fn no_value_can_look_like_the_diff_of_another_file() {
+        let forged = "x\n--- /etc/passwd\n+++ /etc/passwd\n@@ -1 +1 @@\n-a\r+++ b\r\n+c\r";
+        let added = diff(None, Some(forged));
+        let mut lines = added.split_inclusive('\n');
+        assert_eq!(lines.next(), Some("--- /dev/null\n"));
+        assert_eq!(lines.next(), Some("+++ db.json\n"));
+        assert_eq!(lines.next(), Some("@@ -0,0 +1,6 @@\n"));
+        let value: String =
+            lines.by_ref().take(6).map(|line| line.strip_prefix('+').unwrap()).collect();
+        assert_eq!(value, format!("{forged}\n"));
+        assert_eq!(lines.collect::<String>(), "\\ No newline at end of file\n");
+        for (old, new) in [("a\rb\n", "a\rc\n"), ("a\r", "b\r"), ("a\r\n", "a\n"), ("a", "a\r")] {
+            let changed = diff(Some(old), Some(new));
+            let body: Vec<&str> = changed.split_terminator('\n').skip(3).collect();
+            assert!(body.iter().all(|line| line.starts_with(['-', '+', '\\'])), "{changed:?}");
+            assert!(changed.ends_with('\n'), "{changed:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_stays_on_its_line() {
+        let bytes = Some(b"a\n".to_vec());
+        let path = Path::new("db/h\n+++ /etc/passwd\u{1b}\u{202e}").to_owned();
+        let text = unified(&Change { path, before: None, after: bytes });
+        let label = r"+++ db/h\n+++ /etc/passwd\u{1b}\u{202e}";
+        assert_eq!(text, format!("--- /dev/null\n{label}\n@@ -0,0 +1 @@\n+a\n"));
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! The target of the export: a file, a directory, or standard output.
 
 use crate::directory::{ExportDir, MARKER_FILE, preview};
-use farm_core::cli::{Exit, ExitReason, chain, exit_for_write_error};
+use farm_core::cli::{Exit, ExitReason, chain, exit_for_write_error, for_stdout};
 use farm_core::codec::{ExportFormat, TextFormat, encode_farm};
 use farm_core::files::error::{Fault, FileError};
 use farm_core::files::file::{Replaced, read, replace_as};
-use farm_core::files::staging::StagedFile;
+use farm_core::files::staging::{StagedFile, sweep};
 use farm_core::files::tree::Change;
 use farm_core::files::write_options::WriteOptions;
 use farm_core::model::Farm;
+use farm_core::process::command::Failed;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -40,8 +41,10 @@ pub(crate) enum TargetError {
     Stdout(io::Error),
     #[error("{}", chain(.0))]
     File(FileError),
-    #[error("the check can't be started: {0}")]
-    Check(io::Error),
+    #[error("cannot check {}: its name is not UTF-8", .0.display())]
+    Name(PathBuf),
+    #[error("the check can't be run: {}", .0.reason)]
+    Check(Failed),
 }
 
 impl Target {
@@ -58,12 +61,16 @@ impl Target {
         }
     }
 
-    /// Refuses a directory that is not ours before anything else is done. A missing
-    /// directory is created by the first store.
+    /// Refuses a directory that is not ours before anything else is done, and removes what a
+    /// killed run has left. A missing directory is created by the first store.
     pub(crate) fn claim_existing(&mut self) -> Result<(), TargetError> {
         match self {
             Self::Dir { path, .. } if path.symlink_metadata().is_ok() => self.claim().map(drop),
-            Self::Dir { .. } | Self::File(..) | Self::Stdout(_) => Ok(()),
+            Self::File(path, ..) => {
+                sweep(path);
+                Ok(())
+            }
+            Self::Dir { .. } | Self::Stdout(_) => Ok(()),
         }
     }
 
@@ -88,7 +95,7 @@ impl Target {
             Self::Stdout(format) => {
                 let bytes = encode(*format, farm, Path::new(STDOUT))?;
                 let mut stdout = io::stdout().lock();
-                let outcome = stdout.write_all(&bytes).and_then(|()| stdout.flush());
+                let outcome = stdout.write_all(&for_stdout(&bytes)).and_then(|()| stdout.flush());
                 outcome.map(|()| true).map_err(TargetError::Stdout)
             }
             Self::File(path, format, options) => {
@@ -155,6 +162,7 @@ impl ExitReason for TargetError {
     fn exit(&self) -> Exit {
         match self {
             Self::Stdout(error) => exit_for_write_error(error),
+            Self::Name(_) => Exit::Configuration,
             Self::Check(_) => Exit::CannotWrite,
             Self::File(error) => error.exit(),
         }
@@ -166,7 +174,7 @@ impl ExitReason for TargetError {
                 Some("--adopt takes it over, and removes what is in it".to_owned())
             }
             Self::File(error) => error.hint(),
-            Self::Stdout(_) | Self::Check(_) => None,
+            Self::Stdout(_) | Self::Name(_) | Self::Check(_) => None,
         }
     }
 }

@@ -62,12 +62,14 @@ impl LocalConf {
         post_hint: impl Fn(Hint) + Send + Sync + 'static,
         post_look: impl Fn(Look) + Send + 'static,
     ) -> Result<Self, Failure> {
+        let conf = Conf::new(config.conf.clone(), config.format).settling(config.quiet);
+        conf.sweep();
         let watched = if config.format == ConfFormat::Dir { Watched::Tree } else { Watched::File };
         let watch = FileWatch::start(config.conf.clone(), watched, post_hint)
             .map_err(Failure::system_error("no watch"))?;
         Ok(Self {
             path: config.conf.clone(),
-            conf: Conf::new(config.conf.clone(), config.format).settling(config.quiet),
+            conf,
             timer: ConfTimer::new(config.quiet),
             looks: LookTimer::new(config.quiet),
             looker: Looker::start(post_look).map_err(Failure::system_error("no thread"))?,
@@ -143,6 +145,7 @@ impl LocalConf {
                 self.warnings.load.clear();
                 log::debug!(conf:% = self.path.display(); "read the config");
                 log_conflicts(&loaded.conflicts);
+                self.conf.conflicts_logged();
                 if let Some(wait) = loaded.again {
                     self.timer.read_within(Instant::now(), wait);
                 }

@@ -5,31 +5,103 @@ use crate::options::Config;
 use farm_core::cli::{Exit, Failure};
 use farm_core::host::lock::{HostLock, LockError};
 use farm_core::session::{SessionId, Znode, ZnodePath};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// How long a previous zkjoin that was just killed may take to exit.
 const LOCK_WAIT: Duration = Duration::from_millis(250);
+/// How often a lock is tried again whose name another user has.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often those who ask for a lock of ours are forgotten.
+const ASKERS_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Makes sure that only one `zkjoin` on this host keeps this znode. With the lock
+/// The locks that make sure that only one `zkjoin` on this host keeps the znode. With all of them
 /// held, a znode with our hostname is left over from an earlier run.
 ///
 /// There is a lock per server, so that two runs that list the servers in different
 /// orders, or only some of them, still share a lock. The locks are taken in sorted
 /// order, so that two runs that start at once do not both give up.
-pub(crate) fn lock(config: &Config) -> Result<Vec<HostLock>, Failure> {
-    let servers = &config.session.servers;
-    let chroot = if servers.chroot().is_root() { "" } else { servers.chroot().as_str() };
-    let server = |server: &farm_core::session::Server| server.to_string().to_lowercase();
-    let list: BTreeSet<String> = servers.list().iter().map(server).collect();
-    let until = Instant::now() + LOCK_WAIT;
-    let lock =
-        |server: &String| HostLock::take_by(&format!("{server}{chroot}{}", config.entry), until);
-    let locks: Result<_, LockError> = list.iter().map(lock).collect();
-    locks.map_err(|error| {
-        let what = format!("only one zkjoin on this host may keep {}", config.entry);
-        Failure::from(error).during(what)
-    })
+///
+/// Any user can take the name of a lock. That costs the right to replace a left-over znode, and
+/// nothing else.
+#[derive(Debug)]
+pub(crate) struct NameLocks {
+    entry: ZnodePath,
+    /// `None` while another user has the name.
+    locks: BTreeMap<String, Option<HostLock>>,
+    next: Instant,
+}
+
+impl NameLocks {
+    /// Takes the locks.
+    ///
+    /// # Errors
+    ///
+    /// If another zkjoin of this user, or of root, holds one.
+    pub(crate) fn take(config: &Config) -> Result<Self, Failure> {
+        let (servers, entry) = (&config.session.servers, config.entry.clone());
+        let chroot = if servers.chroot().is_root() { "" } else { servers.chroot().as_str() };
+        let names = servers.list().iter().map(|server| server.to_string().to_lowercase());
+        let names: BTreeSet<String> = names.map(|name| format!("{name}{chroot}{entry}")).collect();
+        let now = Instant::now();
+        let mut locks = BTreeMap::new();
+        let mut foreign = None;
+        for name in names {
+            let lock = match HostLock::take_by(&name, now + LOCK_WAIT) {
+                Ok(lock) => Some(lock),
+                Err(LockError::Foreign(holder)) => {
+                    foreign = foreign.or(Some(holder));
+                    None
+                }
+                Err(error) => {
+                    let what = format!("only one zkjoin on this host may keep {entry}");
+                    return Err(Failure::from(error).during(what));
+                }
+            };
+            locks.insert(name, lock);
+        }
+        if let Some(holder) = foreign {
+            let uid = holder.uid.map_or_else(|| "unknown".to_owned(), |uid| uid.to_string());
+            let pid = holder.pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
+            log::warn!(path:% = entry, uid, pid; "the name of our lock is taken, going on without it");
+        }
+        let mut locks = Self { entry, locks, next: now };
+        locks.plan(now);
+        Ok(locks)
+    }
+
+    /// Whether all locks are held.
+    pub(crate) fn are_complete(&self) -> bool {
+        self.locks.values().all(Option::is_some)
+    }
+
+    /// When to call [`NameLocks::tick`].
+    pub(crate) const fn deadline(&self) -> Instant {
+        self.next
+    }
+
+    /// Takes the locks that are missing. Another zkjoin of ours may have been faster: then it
+    /// takes the znode as well, or ends.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        if now < self.next {
+            return;
+        }
+        let was_complete = self.are_complete();
+        for (name, lock) in &mut self.locks {
+            match lock {
+                Some(lock) => lock.forget_askers(),
+                None => *lock = HostLock::take(name).ok(),
+            }
+        }
+        if !was_complete && self.are_complete() {
+            log::info!(path:% = self.entry; "the lock is ours now");
+        }
+        self.plan(now);
+    }
+
+    fn plan(&mut self, now: Instant) {
+        self.next = now + if self.are_complete() { ASKERS_INTERVAL } else { RETRY_INTERVAL };
+    }
 }
 
 /// The sessions that may own the znode besides this one.

@@ -10,7 +10,7 @@ use crate::announce::Announcer;
 use crate::entry::{self, Answer};
 use crate::local_conf::LocalConf;
 use crate::member::{Action, Event as MemberEvent, Member, Remote};
-use crate::name::{self, Owners};
+use crate::name::{self, NameLocks, Owners};
 use crate::options::Config;
 use crate::status::Status;
 use crate::warnings::{Warnings, log_conflicts, log_overruled};
@@ -22,7 +22,6 @@ use farm_core::engine::{Inbox, Retry, Signal, Signals, inbox};
 use farm_core::farm::{Claim, Size, keep_size, look};
 use farm_core::files::look::Look;
 use farm_core::files::watch::Hint as FileHint;
-use farm_core::host::lock::HostLock;
 use farm_core::process::reaper::reap_orphans;
 use farm_core::session::{self, Session, SessionError, Znode};
 use log::Level;
@@ -64,12 +63,14 @@ pub(crate) struct Runner {
     warnings: Warnings,
     // Dropped last, in this order: the name becomes free when no thread posts any more.
     _signals: Signals,
-    _locks: Vec<HostLock>,
+    locks: NameLocks,
 }
 
 impl Runner {
     pub(crate) fn start(config: Config) -> Result<Self, Failure> {
-        let locks = name::lock(&config)?;
+        let locks = NameLocks::take(&config)?;
+        // Without the lock, such a znode may belong to a zkjoin of this host that runs.
+        let leftover = config.member.hostname.clone().filter(|_| locks.are_complete());
         let (inbox, outbox) = inbox();
         let signals = Signals::listen(outbox.posting(Event::Signal))
             .map_err(Failure::system_error("cannot catch signals"))?;
@@ -87,13 +88,13 @@ impl Runner {
             stage: Stage::Starting,
             member: Member::new(config.member.clone()),
             events: VecDeque::new(),
-            owners: Owners::new(config.member.hostname.clone()),
+            owners: Owners::new(leftover),
             size: SizeUpdate { is_due: false, retry: Retry::unannounced() },
             warnings: Warnings::default(),
             config,
             inbox,
             _signals: signals,
-            _locks: locks,
+            locks,
         })
     }
 
@@ -131,8 +132,9 @@ impl Runner {
         let announcer = self.announcer.as_ref().and_then(|announcer| announcer.hook.deadline());
         let session = self.connection.session.deadline();
         let own = [self.member.deadline(), self.conf.deadline(), self.owners.deadline()];
+        let own = own.into_iter().chain([Some(self.locks.deadline())]);
         let rechecks = [self.connection.recheck.deadline(), self.size.retry.deadline()];
-        own.into_iter().chain([announcer, session]).chain(rechecks).flatten().min()
+        own.chain([announcer, session]).chain(rechecks).flatten().min()
     }
 
     fn iterate(&mut self, event: Option<Event>) -> Result<Option<Exit>, Failure> {
@@ -172,6 +174,7 @@ impl Runner {
     fn tick(&mut self) -> Result<(), Failure> {
         let now = Instant::now();
         self.connection.session.tick(now);
+        self.locks.tick(now);
         if let Some(znode) = self.owners.overdue(now) {
             return Err(name::taken_by(&self.config, znode));
         }

@@ -76,7 +76,9 @@ impl Live {
 
     /// Handles the next message, or a tick at the deadline.
     fn handle_next(&mut self, deadline: Instant) {
-        let deadline = self.cache.deadline().map_or(deadline, |at| at.min(deadline));
+        let deadlines = self.cache.deadline().into_iter().chain(self.session.deadline());
+        let deadline = deadlines.min().map_or(deadline, |at| at.min(deadline));
+        self.session.tick(Instant::now());
         let wait = deadline.saturating_duration_since(Instant::now());
         match self.posts.recv_timeout(wait) {
             Ok(Post::Answered(answer)) => self.step(Event::Answered(answer)),

@@ -20,4 +20,5 @@ mod terminal;
 mod trees;
 mod unreachable;
 mod unruly;
+pub(crate) mod unstartable;
 mod upstream_tutorial;

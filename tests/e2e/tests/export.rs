@@ -8,8 +8,10 @@ mod cost;
 mod files;
 mod hold;
 mod links;
+mod names;
 mod service;
 mod unreadable;
+mod unstartable;
 
 use farm_harness::{
     Acl, Chroot, Create, Ensemble, Running, Scratch, Signal, Tool, Zk, eventually, holds_for,

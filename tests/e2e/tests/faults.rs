@@ -6,6 +6,7 @@ mod descriptors;
 mod ensemble;
 mod exports;
 mod ignored_signals;
+mod kills;
 mod leftovers;
 mod loopback;
 mod memory;

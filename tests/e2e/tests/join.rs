@@ -5,6 +5,7 @@
 mod editors;
 mod files;
 pub(crate) mod fixture;
+mod floods;
 mod hooks;
 mod hostile;
 mod life;

@@ -9,6 +9,7 @@ mod faults;
 mod join;
 mod permits;
 mod rolling;
+mod terminals;
 mod tls;
 mod tutorial;
 mod zkfarmer;

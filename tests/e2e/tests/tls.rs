@@ -1,6 +1,7 @@
 //! The tools with ZooKeeper's TLS port.
 
 mod failover;
+mod half;
 mod refusals;
 mod renewal;
 mod tools;

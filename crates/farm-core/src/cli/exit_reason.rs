@@ -88,7 +88,7 @@ impl From<FilterError> for Failure {
 impl ExitReason for LockError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Held { .. } => Exit::Contended,
+            Self::Held(_) | Self::Foreign(_) => Exit::Contended,
             Self::Io(_) => Exit::Configuration,
         }
     }

@@ -4,6 +4,7 @@
 //! libraries' own records are never logged: ZooKeeper's prints session passwords, and
 //! notify's warns of what we handle.
 
+use super::log_rate::{LeftOut, LogRate};
 use super::stderr_queue::StderrQueue;
 use crate::engine::{log_text, printable, variable};
 use env_logger::fmt::Formatter;
@@ -11,11 +12,11 @@ use env_logger::{Builder, Logger, Target, WriteStyle};
 use log::{Level, Log, Metadata, Record};
 use std::env;
 use std::io::{self, IsTerminal, Write as _};
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
-/// These libraries never log; the layers that use them log what matters.
-const SILENCED: [&str; 4] = ["mio", "mio_extras", "notify", "zookeeper"];
+/// Only these crates log: what matters about a library, the layer that uses it tells.
+const OURS: [&str; 5] = ["farm_core", "zkctl", "zkexec", "zkexport", "zkjoin"];
 
 /// How long the end of a process waits for a reader of stderr.
 const FLUSH_MOST: Duration = Duration::from_millis(250);
@@ -23,19 +24,28 @@ const FLUSH_MOST: Duration = Duration::from_millis(250);
 /// Where lines go once logging has started.
 static QUEUE: OnceLock<StderrQueue> = OnceLock::new();
 
-/// Starts logging to stderr, at the levels of this builder.
+// Every thread logs, and none may wait for another one to do it. It is held for a look-up.
+static RATE: Mutex<LogRate> = Mutex::new(LogRate::new());
+
+/// Starts logging to stderr, at the levels of this builder. With `is_limited`, a place that logs
+/// as fast as it can is cut off.
 ///
 /// # Errors
 ///
 /// When the system has no thread to give.
-pub(super) fn start(mut builder: Builder) -> io::Result<()> {
+pub(super) fn start(mut builder: Builder, is_limited: bool) -> io::Result<()> {
     if QUEUE.get().is_some() {
         // A second start keeps the first logger: tests in one process share it.
         return Ok(());
     }
-    let queue = StderrQueue::start(io::stderr(), |lost| {
+    let tell_lost = |lost| {
         let level = log::max_level().to_level().map_or(Level::Error, |most| most.min(Level::Warn));
         log::log!(level, lost; "log lines are missing, nobody has read stderr");
+    };
+    let queue = StderrQueue::start(io::stderr(), tell_lost, || {
+        let left_out = rate().take(Instant::now());
+        tell_left_out(left_out);
+        rate().deadline()
     })?;
     builder.target(Target::Pipe(Box::new(queue.clone())));
     if is_journal() {
@@ -45,8 +55,8 @@ pub(super) fn start(mut builder: Builder) -> io::Result<()> {
         builder.format(dated_line);
         builder.write_style(if takes_colour() { WriteStyle::Always } else { WriteStyle::Never });
     }
-    let logger = FilteredLogger(builder.build());
-    let level_max = logger.0.filter();
+    let logger = FilteredLogger { logger: builder.build(), is_limited };
+    let level_max = logger.logger.filter();
     if QUEUE.set(queue).is_ok() && log::set_boxed_logger(Box::new(logger)).is_ok() {
         log::set_max_level(level_max);
     }
@@ -75,31 +85,64 @@ pub(super) fn print_to_stderr(level: Level, text: &str) {
 /// Waits until everything is written, but not long for a reader that does not read.
 pub(super) fn flush() {
     if let Some(queue) = QUEUE.get() {
+        let left_out = rate().take_all();
+        tell_left_out(left_out);
         queue.flush(FLUSH_MOST);
     }
 }
 
-struct FilteredLogger(Logger);
+fn rate() -> MutexGuard<'static, LogRate> {
+    RATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn tell_left_out(all: Vec<LeftOut>) {
+    for LeftOut { level, target, count, example } in all {
+        log::log!(
+            target: &target, level, lost = count, like = example;
+            "log lines are missing, there were too many of one kind"
+        );
+    }
+}
+
+struct FilteredLogger {
+    logger: Logger,
+    is_limited: bool,
+}
+
+impl FilteredLogger {
+    /// Whether the place of the record has not used up its lines.
+    fn admits(&self, record: &Record<'_>) -> bool {
+        if !self.is_limited {
+            return true;
+        }
+        let mut rate = rate();
+        let is_admitted = rate.admits(Instant::now(), record, || log_text(record));
+        if let (false, Some(queue), Some(at)) = (is_admitted, QUEUE.get(), rate.deadline()) {
+            queue.wake_at(at);
+        }
+        is_admitted
+    }
+}
 
 impl Log for FilteredLogger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        !is_silenced(metadata.target()) && self.0.enabled(metadata)
+        is_ours(metadata.target()) && self.logger.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !is_silenced(record.target()) {
-            self.0.log(record);
+        if self.enabled(record.metadata()) && self.admits(record) {
+            self.logger.log(record);
         }
     }
 
     fn flush(&self) {
-        self.0.flush();
+        self.logger.flush();
     }
 }
 
-fn is_silenced(target: &str) -> bool {
+fn is_ours(target: &str) -> bool {
     let library = target.split("::").next().unwrap_or(target);
-    SILENCED.contains(&library)
+    OURS.contains(&library)
 }
 
 fn dated_line(line: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
@@ -175,18 +218,26 @@ mod tests {
     #[test]
     fn libraries_never_log_whatever_the_filter_says() {
         let mut builder = Builder::new();
-        builder.parse_filters("trace,zookeeper=trace,zookeeper::io=trace,notify::inotify=trace");
-        let logger = FilteredLogger(builder.build());
+        builder.parse_filters("trace,zookeeper=trace,notify::inotify=trace,rustls=trace");
+        let logger = FilteredLogger { logger: builder.build(), is_limited: true };
         let is_logged = |target: &str| {
             let metadata = Metadata::builder().level(Level::Error).target(target).build();
             logger.enabled(&metadata)
         };
-        for target in
-            ["zookeeper", "zookeeper::io", "mio::poll", "mio_extras::timer", "notify::inotify"]
-        {
+        for target in [
+            "zookeeper",
+            "zookeeper::io",
+            "mio::poll",
+            "mio_extras::timer",
+            "notify::inotify",
+            "rustls::client",
+            "jiff::tz",
+            "",
+            "zkctlx",
+        ] {
             assert!(!is_logged(target), "{target}");
         }
-        for target in ["zkctl", "farm_core::session", "zookeeper_like"] {
+        for target in ["zkctl", "zkjoin::runner", "zkexport", "zkexec", "farm_core::session"] {
             assert!(is_logged(target), "{target}");
         }
     }

@@ -9,12 +9,14 @@ mod exit;
 mod exit_reason;
 mod failure;
 mod launch;
+mod log_rate;
 mod logging;
 mod notify;
 mod plugin;
 mod stderr_queue;
+mod stdout;
 
-pub use crate::engine::{chain, printable};
+pub use crate::engine::{chain, is_unprintable, printable, printable_lines, single_line};
 pub use args::{
     CONNECTION, ChangedCmdArg, CmdTimeoutArg, DurationError, FilterArg, FormatArg, LogArgs, Role,
     TimedCommand, WaitArg, ZkArgs, parse_duration, parse_interval, parse_limit,
@@ -25,3 +27,4 @@ pub use failure::Failure;
 pub use launch::{launch, launch_with_plugin};
 pub use notify::Notifier;
 pub use plugin::plugin_text;
+pub use stdout::for_stdout;

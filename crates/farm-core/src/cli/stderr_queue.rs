@@ -24,6 +24,8 @@ struct State {
     /// Lines that were dropped since the queue was full.
     lost: u64,
     is_writing: bool,
+    /// When to call `wake`.
+    wake_at: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +39,18 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Waits for lines, or until the time of the wake-up.
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        match state.wake_at {
+            None => self.has_lines.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(at) => {
+                let left = at.saturating_duration_since(Instant::now());
+                let waited = self.has_lines.wait_timeout(state, left);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        }
+    }
 }
 
 /// The queue; clones share it.
@@ -44,18 +58,20 @@ impl Shared {
 pub(super) struct StderrQueue(Arc<Shared>);
 
 impl StderrQueue {
-    /// Starts the thread. `tell_lost` logs how many lines were dropped.
+    /// Starts the thread. `tell_lost` logs how many lines were dropped; `wake` is called at the
+    /// time of [`StderrQueue::wake_at`], and returns the next one.
     ///
     /// The thread is never joined: it may wait for a reader that never comes.
     pub(super) fn start(
         output: impl AsFd + Send + 'static,
         tell_lost: impl Fn(u64) + Send + 'static,
+        wake: impl Fn() -> Option<Instant> + Send + 'static,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let queue = Self(Arc::clone(&shared));
         thread::Builder::new()
             .name("stderr".to_owned())
-            .spawn(move || write_lines(&shared, &output, tell_lost))?;
+            .spawn(move || write_lines(&shared, &output, tell_lost, wake))?;
         Ok(queue)
     }
 
@@ -70,6 +86,16 @@ impl StderrQueue {
         state.lines.push_back(line.to_vec());
         drop(state);
         self.0.has_lines.notify_one();
+    }
+
+    /// Has `wake` called at this time, unless an earlier one is pending.
+    pub(super) fn wake_at(&self, at: Instant) {
+        let mut state = self.0.lock();
+        if state.wake_at.is_none_or(|pending| at < pending) {
+            state.wake_at = Some(at);
+            drop(state);
+            self.0.has_lines.notify_one();
+        }
     }
 
     /// Waits until all lines are written, for at most `limit`.
@@ -99,7 +125,12 @@ impl Write for StderrQueue {
     }
 }
 
-fn write_lines(shared: &Shared, output: &impl AsFd, tell_lost: impl Fn(u64)) {
+fn write_lines(
+    shared: &Shared,
+    output: &impl AsFd,
+    tell_lost: impl Fn(u64),
+    wake: impl Fn() -> Option<Instant>,
+) {
     let mut state = shared.lock();
     loop {
         if let Some(line) = state.lines.pop_front() {
@@ -117,9 +148,15 @@ fn write_lines(shared: &Shared, output: &impl AsFd, tell_lost: impl Fn(u64)) {
             tell_lost(lost);
             state = shared.lock();
         }
+        if state.wake_at.take_if(|at| *at <= Instant::now()).is_some() {
+            drop(state);
+            let next = wake();
+            state = shared.lock();
+            state.wake_at = state.wake_at.into_iter().chain(next).min();
+        }
         if state.lines.is_empty() {
             shared.is_drained.notify_all();
-            state = shared.has_lines.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = shared.wait(state);
         }
     }
 }
@@ -154,7 +191,8 @@ mod tests {
 
     fn queue(output: io::PipeWriter) -> (StderrQueue, Receiver<u64>) {
         let (lost, losses) = channel();
-        let queue = StderrQueue::start(output, move |count| lost.send(count).unwrap()).unwrap();
+        let queue =
+            StderrQueue::start(output, move |count| lost.send(count).unwrap(), || None).unwrap();
         (queue, losses)
     }
 
@@ -223,5 +261,24 @@ mod tests {
         queue.push(b"nobody reads this\n");
         queue.flush(LIMIT);
         assert!(queue.0.lock().lines.is_empty());
+    }
+
+    #[test]
+    fn a_wake_up_comes_at_its_time_without_any_line() {
+        let (_reader, writer) = io::pipe().unwrap();
+        let (woken, wakes) = channel();
+        let wake = move || {
+            woken.send(Instant::now()).unwrap();
+            None
+        };
+        let queue = StderrQueue::start(writer, |_| {}, wake).unwrap();
+        let at = Instant::now() + Duration::from_millis(50);
+        queue.wake_at(at + LIMIT * 100);
+        queue.wake_at(at);
+        queue.wake_at(at + LIMIT * 100);
+        assert!(wakes.recv_timeout(LIMIT).unwrap() >= at);
+        queue.push(b"a line\n");
+        queue.flush(LIMIT);
+        assert!(wakes.try_recv().is_err(), "once");
     }
 }

@@ -5,7 +5,7 @@ use log::kv::{Error, Key, Value, VisitSource};
 use std::fmt::Write as _;
 
 /// The fields whose values are sentences, which are quoted.
-const SENTENCES: [&str; 4] = ["error", "hint", "last", "why"];
+const SENTENCES: [&str; 5] = ["error", "hint", "last", "like", "why"];
 
 /// The message, then the fields as `key=value`.
 #[must_use]

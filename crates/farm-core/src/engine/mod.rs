@@ -31,7 +31,7 @@ pub use inbox::{Inbox, Outbox, inbox};
 pub use log_once::LogOnce;
 pub use log_text::log_text;
 pub use post::Post;
-pub use printable::{printable, shown};
+pub use printable::{is_unprintable, printable, printable_lines, shown, single_line};
 pub use process_1::end_process_1_on_signals;
 pub use retry::{Retry, RetrySet};
 pub use signals::{Signal, Signals};

@@ -114,12 +114,9 @@ impl Kept {
             folder.overwrite(name, bytes, options)?;
             return Ok(old);
         }
-        let aside = folder.hidden_name(DISPLACED);
+        let aside = staged.displaced_name();
         match displace(staged.entry(), folder.entry(name), folder.entry(&aside)) {
-            Ok(true) => {
-                staged.into_name();
-                return Ok(Self::Aside(aside));
-            }
+            Ok(true) => return Ok(Self::Aside(staged.into_name().renamed(DISPLACED))),
             Ok(false) => {}
             Err(e) if errno_of(&e).is_some_and(needs_rewrite) => {}
             Err(e) => return Err(e),

@@ -8,6 +8,7 @@ use super::attributes::{Attributes, is_not_kept};
 use super::error::FileError;
 use super::file::{FileLocation, needs_rewrite};
 use super::folder::{Folder, Staged, identity, is_no_exchange, read_bounded};
+use super::hidden::HiddenName;
 use super::write_options::WriteOptions;
 use nix::errno::Errno;
 use std::ffi::OsStr;
@@ -29,12 +30,23 @@ pub(crate) enum SwapOutcome {
 }
 
 /// A file that was replaced by ours.
+///
+/// If it has other bytes than expected, it stays on the disk under a hidden name until it is
+/// discarded, also when this is dropped: the next sweep keeps it then.
 #[derive(Debug)]
 pub(crate) struct Displaced {
     file: File,
+    hidden: Option<HiddenName>,
 }
 
 impl Displaced {
+    /// Removes it from the disk: its bytes are known elsewhere.
+    pub(crate) fn discard(&mut self) {
+        if let Some(hidden) = self.hidden.take() {
+            hidden.remove();
+        }
+    }
+
     /// Its current bytes; `None` if there are more than `bytes_max`.
     pub(crate) fn read(&mut self, bytes_max: usize) -> io::Result<Option<Vec<u8>>> {
         self.file.seek(SeekFrom::Start(0))?;
@@ -79,7 +91,7 @@ impl Folder {
         if current != expected {
             return Ok(SwapOutcome::Stale);
         }
-        let staged = match self.stage(new, Some(&Attributes::of(&file)?)) {
+        let mut staged = match self.stage(new, Some(&Attributes::of(&file)?)) {
             Ok(staged) => staged,
             Err(e) if is_not_kept(&e) => {
                 if !self.holds(name, expected)? {
@@ -90,6 +102,9 @@ impl Folder {
             }
             Err(e) => return Err(e),
         };
+        // The watch ignores new files. From the exchange on, it must notice what an editor still
+        // writes; and if we are killed, a sweep must know what it finds.
+        staged.mark_displaced(name, &[expected, new])?;
         match staged.exchange(name) {
             Ok(()) => self.check_exchanged(staged, name, expected),
             Err(Errno::ENOENT) => Ok(SwapOutcome::Stale),
@@ -114,15 +129,21 @@ impl Folder {
         if read_bounded(&file, expected.len())?.as_deref() != Some(expected) {
             return Ok(SwapOutcome::Stale);
         }
-        let staged = match self.move_aside(name) {
+        let staged = match self.move_aside(name, expected) {
             Ok(staged) => staged,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(SwapOutcome::Unchanged),
             Err(e) => return Err(e),
         };
-        let file = staged.open()?;
-        drop::<Staged<'_>>(staged);
-        self.sync()?;
-        outcome_of(file, expected)
+        match staged.open() {
+            Ok(file) => self.check_displaced(staged, file, expected),
+            // It is no file, or one that we may not read.
+            Err(e) => {
+                if staged.entry().rename_no_replace(self.entry(name)).is_err() {
+                    drop::<HiddenName>(staged.leave());
+                }
+                Err(e)
+            }
+        }
     }
 
     fn create(&self, name: &OsStr, new: &[u8]) -> io::Result<SwapOutcome> {
@@ -139,29 +160,35 @@ impl Folder {
     /// Checks the file that an exchange has displaced.
     fn check_exchanged(
         &self,
-        mut staged: Staged<'_>,
+        staged: Staged<'_>,
         name: &OsStr,
         expected: &[u8],
     ) -> io::Result<SwapOutcome> {
-        // The watch ignores new files. From here on, the watch must notice what an editor
-        // still writes, so the file is renamed before it is read.
-        let opened = staged.mark_displaced().map_err(io::Error::from).and_then(|()| staged.open());
-        let file = match opened {
-            Ok(file) => file,
+        match staged.open() {
+            Ok(file) => self.check_displaced(staged, file, expected),
+            // It is a directory, a link, or a file that we may not read: exchange it back.
             Err(e) => {
-                // It is a directory, a link, or a file that we may not read: exchange
-                // it back.
-                staged.exchange(name)?;
-                return if e.kind() == io::ErrorKind::InvalidInput {
-                    Ok(SwapOutcome::Stale)
-                } else {
-                    Err(e)
-                };
+                if let Err(e) = staged.exchange(name) {
+                    drop::<HiddenName>(staged.leave());
+                    return Err(e.into());
+                }
+                let is_no_file = e.kind() == io::ErrorKind::InvalidInput;
+                if is_no_file { Ok(SwapOutcome::Stale) } else { Err(e) }
             }
-        };
-        drop::<Staged<'_>>(staged);
-        self.sync()?;
-        outcome_of(file, expected)
+        }
+    }
+
+    /// Removes the displaced file from the disk, unless its bytes are unexpected.
+    fn check_displaced(
+        &self,
+        staged: Staged<'_>,
+        file: File,
+        expected: &[u8],
+    ) -> io::Result<SwapOutcome> {
+        let hidden = staged.is_locked().then(|| staged.leave());
+        let synced = self.sync();
+        let outcome = outcome_of(Displaced { file, hidden }, expected)?;
+        synced.map(|()| outcome)
     }
 
     /// For file systems that cannot exchange. Writers in place are noticed as usual; a
@@ -179,15 +206,17 @@ impl Folder {
         }
         staged.rename_over(name).map_err(|(_, e)| e)?;
         self.sync()?;
-        outcome_of(old, expected)
+        outcome_of(Displaced { file: old, hidden: None }, expected)
     }
 }
 
 /// The outcome, given the file that was displaced.
-fn outcome_of(file: File, expected: &[u8]) -> io::Result<SwapOutcome> {
-    let mut displaced = Displaced { file };
-    let is_expected = displaced.read(expected.len())?.as_deref() == Some(expected);
-    Ok(if is_expected { SwapOutcome::Done(Some(displaced)) } else { SwapOutcome::Raced(displaced) })
+fn outcome_of(mut displaced: Displaced, expected: &[u8]) -> io::Result<SwapOutcome> {
+    if displaced.read(expected.len())?.as_deref() != Some(expected) {
+        return Ok(SwapOutcome::Raced(displaced));
+    }
+    displaced.discard();
+    Ok(SwapOutcome::Done(Some(displaced)))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use super::attributes::Attributes;
 use super::hidden::{DISPLACED, HiddenName, STAGED};
 use super::kind::{Kind, kind_of};
+pub(crate) use super::open_file::{identity, read_bounded, read_start};
 use super::write_options::WriteOptions;
 use crate::host::resolve::{Resolved, UnsafeLink, is_other, resolve};
 use nix::dir::Dir;
@@ -16,7 +17,7 @@ use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -90,13 +91,13 @@ impl Folder {
     }
 
     /// As [`Folder::reopen`], for a descriptor alone.
-    pub(super) fn open_again(&self) -> io::Result<OwnedFd> {
+    fn open_again(&self) -> io::Result<OwnedFd> {
         Ok(openat(&self.fd, ".", FOLDER, Mode::empty())?)
     }
 
     /// Makes a name in this directory that no file has.
     pub(super) fn hidden_name(&self, ending: &str) -> HiddenName {
-        HiddenName::new(self.open_again(), ending)
+        HiddenName::new(self, ending)
     }
 
     /// Opens a directory in this one.
@@ -133,18 +134,27 @@ impl Folder {
     /// The names in it without `.` and `..`, sorted; `None` if there are more than
     /// `count_max`.
     pub(crate) fn names(&self, count_max: usize) -> io::Result<Option<Vec<OsString>>> {
+        self.names_if(count_max, |_| true)
+    }
+
+    /// As [`Folder::names`], but only those that are wanted.
+    pub(crate) fn names_if(
+        &self,
+        count_max: usize,
+        is_wanted: impl Fn(&OsStr) -> bool,
+    ) -> io::Result<Option<Vec<OsString>>> {
         let again = self.open_again()?;
         let mut names = Vec::new();
         for entry in Dir::from_fd(again)?.iter() {
             let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if name == b"." || name == b".." {
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." || !is_wanted(name) {
                 continue;
             }
             if names.len() == count_max {
                 return Ok(None);
             }
-            names.push(OsStr::from_bytes(name).to_owned());
+            names.push(name.to_owned());
         }
         names.sort_unstable();
         Ok(Some(names))
@@ -273,15 +283,23 @@ impl Folder {
         Staged { folder: self, name, is_ours: true }
     }
 
-    /// Renames a file to a hidden name.
-    pub(crate) fn move_aside(&self, name: &OsStr) -> io::Result<Staged<'_>> {
-        let hidden = self.hidden_name(DISPLACED);
+    /// Renames a file to a hidden name. A sweep takes it for an edit unless it has the `known`
+    /// contents.
+    pub(crate) fn move_aside(&self, name: &OsStr, known: &[u8]) -> io::Result<Staged<'_>> {
+        let mut hidden = self.hidden_name(DISPLACED);
+        hidden.note(name, &[known]);
         renameat(&self.fd, name, &self.fd, &*hidden)?;
         Ok(Staged { folder: self, name: hidden, is_ours: true })
     }
 
     pub(crate) fn make_folder(&self, name: &OsStr) -> io::Result<()> {
         Ok(mkdirat(&self.fd, name, NEW_FOLDER)?)
+    }
+
+    /// As [`Folder::make_folder`], for copies of files: nobody but us can enter it, whatever
+    /// the modes of the directories are in which the files will be.
+    pub(super) fn make_private_folder(&self, name: &OsStr) -> io::Result<()> {
+        Ok(mkdirat(&self.fd, name, Mode::from_bits_truncate(0o700))?)
     }
 
     /// Creates a directory unless the name exists; returns whether it did. If the name
@@ -345,6 +363,26 @@ impl Entry<'_> {
         Ok(exchange(&self.folder.fd, self.name, &other.folder.fd, other.name)?)
     }
 
+    /// Renames it, unless the name exists (`EEXIST`).
+    pub(super) fn rename_no_replace(self, to: Entry<'_>) -> Result<(), Errno> {
+        let (fd, at) = (&self.folder.fd, &to.folder.fd);
+        // On every file system that has hard links, linking never replaces a file.
+        match linkat(fd, self.name, at, to.name, AtFlags::empty()) {
+            Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EMLINK) => {}
+            Ok(()) => {
+                // After a failure, a sweep removes the hidden name.
+                let _ = unlinkat(fd, self.name, UnlinkatFlags::NoRemoveDir);
+                return Ok(());
+            }
+            Err(e) => return Err(e),
+        }
+        match fstatat(at, to.name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Err(Errno::ENOENT) => renameat(fd, self.name, at, to.name),
+            Ok(_) => Err(Errno::EEXIST),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Gives the file a second name.
     pub(crate) fn link(self, other: Entry<'_>) -> io::Result<()> {
         let (fd, to) = (&self.folder.fd, &other.folder.fd);
@@ -365,6 +403,11 @@ impl Staged<'_> {
         self.folder.entry(&self.name)
     }
 
+    /// The hidden name for the file that it replaces.
+    pub(super) fn displaced_name(&self) -> OsString {
+        self.name.with_ending(DISPLACED)
+    }
+
     /// Returns the hidden name; the caller has to remove the file.
     pub(crate) fn into_name(mut self) -> HiddenName {
         self.is_ours = false;
@@ -383,18 +426,10 @@ impl Staged<'_> {
     }
 
     /// Renames it to `name`; `EEXIST` if the name exists.
-    pub(crate) fn rename_no_replace(self, name: &OsStr) -> Result<(), Errno> {
-        let fd = &self.folder.fd;
-        // On every file system that has hard links, linking never replaces a file.
-        match linkat(fd, &*self.name, fd, name, AtFlags::empty()) {
-            Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EMLINK) => {}
-            answer => return answer,
-        }
-        match fstatat(fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Err(Errno::ENOENT) => self.rename_over(name).map_err(|(_, e)| e),
-            Ok(_) => Err(Errno::EEXIST),
-            Err(e) => Err(e),
-        }
+    pub(crate) fn rename_no_replace(mut self, name: &OsStr) -> Result<(), Errno> {
+        self.entry().rename_no_replace(self.folder.entry(name))?;
+        self.is_ours = false;
+        Ok(())
     }
 
     /// Exchanges it with `name`: afterwards this is the file that had the name.
@@ -403,13 +438,25 @@ impl Staged<'_> {
         exchange(fd, &self.name, fd, name)
     }
 
-    /// Renames it to a hidden name for displaced files.
-    pub(crate) fn mark_displaced(&mut self) -> Result<(), Errno> {
-        let name = self.folder.hidden_name(DISPLACED);
-        let fd = &self.folder.fd;
-        renameat(fd, &*self.name, fd, &*name)?;
-        self.name = name;
+    /// Renames it to the hidden name of a displaced file. It is to be exchanged with `target`;
+    /// afterwards, a sweep takes it for an edit unless it has one of the `known` contents.
+    pub(super) fn mark_displaced(&mut self, target: &OsStr, known: &[&[u8]]) -> Result<(), Errno> {
+        self.name.note(target, known);
+        let displaced = self.displaced_name();
+        renameat(&self.folder.fd, &*self.name, &self.folder.fd, &*displaced)?;
+        self.name = std::mem::take(&mut self.name).renamed(DISPLACED);
         Ok(())
+    }
+
+    /// Leaves it to the next sweep, unless the name is used to remove it.
+    pub(super) fn leave(mut self) -> HiddenName {
+        self.name.leave();
+        self.into_name()
+    }
+
+    /// Whether a sweep leaves it alone as long as we run.
+    pub(super) const fn is_locked(&self) -> bool {
+        self.name.is_locked()
     }
 
     pub(crate) fn open(&self) -> io::Result<File> {
@@ -438,19 +485,6 @@ fn exchange(_: &OwnedFd, _: &OsStr, _: &OwnedFd, _: &OsStr) -> Result<(), Errno>
     Err(Errno::ENOSYS)
 }
 
-/// Reads a file to its end; `None` if it has more than `bytes_max`.
-pub(crate) fn read_bounded(file: &File, bytes_max: usize) -> io::Result<Option<Vec<u8>>> {
-    let bytes = read_start(file, bytes_max.saturating_add(1))?;
-    Ok((bytes.len() <= bytes_max).then_some(bytes))
-}
-
-/// Reads at most the first `count` bytes of a file.
-pub(crate) fn read_start(file: &File, count: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(u64::try_from(count).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 /// The system error code, if the error has one.
 pub(crate) fn errno_of(error: &io::Error) -> Option<Errno> {
     error.raw_os_error().map(Errno::from_raw)
@@ -459,10 +493,4 @@ pub(crate) fn errno_of(error: &io::Error) -> Option<Errno> {
 /// Whether the file system cannot exchange two names.
 pub(crate) const fn is_no_exchange(error: Errno) -> bool {
     matches!(error, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP)
-}
-
-/// The device and inode of a file, which identify it under any name.
-pub(crate) fn identity(file: impl AsFd) -> io::Result<(u64, u64)> {
-    let stat = fstat(file)?;
-    Ok((stat.st_dev, stat.st_ino))
 }

@@ -1,7 +1,7 @@
 //! Files of this machine: written as a whole, compared and swapped, watched.
 //!
 //! From the bottom up: `attributes` are those of a file, `folder` is an open directory,
-//! `hidden` makes temporary names, `folder_lock` tells whose are in use, and `cleanup` removes
+//! `hidden` makes temporary names, `lock_file` tells which are in use, and `cleanup` removes
 //! the others. `file` replaces a file and `staging` does so
 //! later or never, both with `write_options`. `compare_and_swap` replaces a file only
 //! if it is as expected. `look` tells without
@@ -24,11 +24,12 @@ mod displace;
 pub mod error;
 pub mod file;
 mod folder;
-mod folder_lock;
 mod hidden;
 mod kind;
+mod lock_file;
 pub mod look;
 pub mod marker;
+mod open_file;
 pub mod staging;
 pub mod tree;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! installed, the file itself does not change.
 
 use super::backup::{self, Backup};
-use super::cleanup;
+use super::cleanup::{self, Sweep};
 use super::error::FileError;
 use super::file::FileLocation;
 use super::hidden::HiddenName;
@@ -22,15 +22,14 @@ pub struct StagedFile {
     options: WriteOptions,
 }
 
-/// Removes the files that killed processes have left beside a file. The caller must
-/// have nothing staged there.
-///
-/// # Errors
-///
-/// [`FileError`] if the directory cannot be read, or a file cannot be removed.
-pub fn sweep(path: &Path) -> Result<(), FileError> {
-    let location = FileLocation::of(path)?;
-    cleanup::sweep(&location.folder).map_err(|e| FileError::writing(path, e))
+/// Removes what killed processes have left beside a file. An edit that is nowhere else is kept
+/// under another name.
+pub fn sweep(path: &Path) {
+    match FileLocation::of(path) {
+        Ok(location) => cleanup::sweep(&location.folder, Sweep::Folder),
+        // This is reported when the file is written.
+        Err(e) => log::debug!(path:% = path.display(); "cannot look for left-overs: {e}"),
+    }
 }
 
 impl StagedFile {
@@ -170,13 +169,14 @@ mod tests {
     fn what_a_killed_process_left_beside_it_is_swept() {
         let scratch = Scratch::new();
         let path = scratch.write("deep/conf", "old");
-        scratch.write("deep/.zk-0123456789abcdef-4194305.old", "left");
+        scratch.write("deep/.zk-0123456789abcdef.lock", "");
+        scratch.write("deep/.zk-0123456789abcdef.old", "left");
         scratch.write("deep/.zk-mine", "kept");
         std::os::unix::fs::symlink("deep/conf", scratch.join("link")).unwrap();
-        sweep(&scratch.join("link")).unwrap();
+        sweep(&scratch.join("link"));
         assert_eq!(fs::read_dir(scratch.join("deep")).unwrap().count(), 2);
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        assert!(sweep(&scratch.join("none/conf")).is_err());
+        sweep(&scratch.join("none/conf"));
     }
 
     #[test]

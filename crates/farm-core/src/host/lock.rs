@@ -1,12 +1,19 @@
 //! Locks with one holder per name on this host.
 //!
-//! **Invariant.** The kernel releases the lock when its holder dies, however it dies: a
-//! name in the abstract socket namespace leaves nothing behind.
+//! A lock is a name in the abstract socket namespace, in which every user may take any name.
+//! So a holder counts only if it is a process of this user or of root.
+//!
+//! **Invariant.** The kernel releases the lock when its holder dies, however it dies: such a
+//! name leaves nothing behind.
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::PeerCredentials;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, UnixAddr, UnixCredentials, connect, getsockopt, socket,
+};
+use nix::unistd::geteuid;
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
@@ -15,30 +22,50 @@ use std::time::{Duration, Instant};
 
 /// The kernel allows 107 bytes, some of which the digest and the prefix need.
 const READABLE_BYTES_MAX: usize = 56;
+/// How many processes may ask for a lock between two calls of [`HostLock::forget_askers`]: the
+/// default of the kernel.
+const ASKERS_MAX: usize = 4096;
+/// How long to wait for a holder that has a name, but does not listen.
+const PAUSE_MS: u16 = 10;
 
 /// Why the lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another process holds it.
-    #[error("held by {}", process(*.pid))]
-    Held {
-        /// Its pid, unless it is in another pid namespace.
-        pid: Option<i32>,
-    },
+    /// Another process of this user, or of root, holds it.
+    #[error("held by {0}")]
+    Held(Holder),
+    /// Another user has the name, or nobody knows who. Anybody can do that.
+    #[error("its name is taken by {0}")]
+    Foreign(Holder),
     /// A system call failed.
     #[error("cannot take the local lock")]
     Io(#[source] io::Error),
 }
 
-fn process(pid: Option<i32>) -> String {
-    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+/// The process that holds a lock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// Its pid, unless it is in another pid namespace.
+    pub pid: Option<i32>,
+    /// Its user, if it is another one.
+    pub uid: Option<u32>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "process {pid}")?,
+            None => f.write_str("another process")?,
+        }
+        self.uid.map_or(Ok(()), |uid| write!(f, " of user {uid}"))
+    }
 }
 
 /// A lock that is held as long as this lives.
 #[derive(Debug)]
 pub struct HostLock {
     // Closed on exec, so that no child keeps the lock.
-    _listener: UnixListener,
+    listener: UnixListener,
 }
 
 impl HostLock {
@@ -49,34 +76,41 @@ impl HostLock {
     ///
     /// # Errors
     ///
-    /// [`LockError::Held`] if another process holds it.
+    /// [`LockError::Held`] and [`LockError::Foreign`] if another process has the name.
     pub fn take(name: &str) -> Result<Self, LockError> {
         let address = address_of(name);
         let bound = SocketAddr::from_abstract_name(&address)
-            .and_then(|address| UnixListener::bind_addr(&address));
+            .and_then(|address| UnixListener::bind_addr(&address))
+            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
         match bound {
-            Ok(listener) => Ok(Self { _listener: listener }),
-            Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
-                Err(LockError::Held { pid: holder(&address).ok() })
-            }
+            Ok(listener) => Ok(Self { listener }),
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse => Err(held_at(&address)),
             Err(e) => Err(LockError::Io(e)),
         }
     }
-}
 
-impl HostLock {
     /// As [`HostLock::take`], but waits until then for a holder that is just ending: a
     /// killed process keeps the lock until the kernel has closed its descriptors.
     ///
     /// # Errors
     ///
-    /// [`LockError::Held`] if the holder lives on.
+    /// As [`HostLock::take`], if the holder lives on.
     pub fn take_by(name: &str, until: Instant) -> Result<Self, LockError> {
         loop {
             let outcome = Self::take(name);
-            let is_held = matches!(outcome, Err(LockError::Held { .. }));
+            let is_held = matches!(outcome, Err(LockError::Held(_) | LockError::Foreign(_)));
             if !is_held || !ends_by(&address_of(name), until) {
                 return outcome;
+            }
+        }
+    }
+
+    /// Makes room for those who ask who holds the lock: the kernel keeps each of them in a queue,
+    /// and with a full queue, nobody can tell that the holder is one of ours.
+    pub fn forget_askers(&self) {
+        for _ in 0..ASKERS_MAX {
+            if self.listener.accept().is_err() {
+                return;
             }
         }
     }
@@ -85,15 +119,16 @@ impl HostLock {
 /// Waits for the holder to end. The kernel then closes its socket, and with it a
 /// connection that was never accepted.
 fn ends_by(address: &[u8], until: Instant) -> bool {
+    let left = until.saturating_duration_since(Instant::now());
     let connection = match connect_to_holder(address) {
         Ok(connection) => connection,
-        // The holder has ended meanwhile.
-        Err(Errno::ECONNREFUSED) => return Instant::now() < until,
+        // The holder has ended meanwhile, or does not listen yet.
+        Err(Errno::ECONNREFUSED) => return !left.is_zero() && poll(&mut [], PAUSE_MS).is_ok(),
         Err(_) => return false,
     };
     let mut fds = [PollFd::new(connection.as_fd(), PollFlags::POLLIN)];
     // Rounded up, so that the wait is never too short.
-    let wait = until.saturating_duration_since(Instant::now()) + Duration::from_nanos(999_999);
+    let wait = left + Duration::from_nanos(999_999);
     let timeout = PollTimeout::try_from(wait.as_millis()).unwrap_or(PollTimeout::MAX);
     poll(&mut fds, timeout).is_ok_and(|ready| ready > 0)
 }
@@ -107,13 +142,22 @@ fn connect_to_holder(address: &[u8]) -> nix::Result<OwnedFd> {
     Ok(connection)
 }
 
-/// The pid of the process that listens there.
-fn holder(address: &[u8]) -> nix::Result<i32> {
-    let connection = connect_to_holder(address)?;
-    match getsockopt(&connection, PeerCredentials)?.pid() {
-        0 => Err(Errno::ESRCH),
-        pid => Ok(pid),
+/// The error that names the process with this address.
+fn held_at(address: &[u8]) -> LockError {
+    let credentials =
+        connect_to_holder(address).and_then(|connection| getsockopt(&connection, PeerCredentials));
+    let Ok(credentials) = credentials else { return LockError::Foreign(Holder::default()) };
+    let (holder, own) = (holder_of(&credentials), geteuid().as_raw());
+    if [own, 0].contains(&credentials.uid()) {
+        LockError::Held(Holder { uid: holder.uid.filter(|uid| *uid != own), ..holder })
+    } else {
+        LockError::Foreign(holder)
     }
+}
+
+fn holder_of(credentials: &UnixCredentials) -> Holder {
+    let pid = Some(credentials.pid()).filter(|pid| *pid != 0);
+    Holder { pid, uid: Some(credentials.uid()) }
 }
 
 /// A short unique name: the start of the name for readers, and a digest of all of it.
@@ -134,106 +178,4 @@ fn digest(bytes: &[u8]) -> u128 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use farm_harness::eventually;
-    use std::io::{BufRead, BufReader};
-    use std::process::{Command, Stdio};
-
-    const CHILD: &str = "FARM_TEST_LOCK";
-
-    fn unique(name: &str) -> String {
-        format!("{name}-{}", std::process::id())
-    }
-
-    #[test]
-    fn a_taken_lock_names_its_holder_until_it_is_dropped() {
-        let name = unique("/services/db/10.0.0.1");
-        let lock = HostLock::take(&name).unwrap();
-        let own = i32::try_from(std::process::id()).unwrap();
-        for _ in 0..10 {
-            match HostLock::take(&name) {
-                Err(LockError::Held { pid }) => assert_eq!(pid, Some(own)),
-                other => panic!("{other:?}"),
-            }
-        }
-        drop(lock);
-        // A child that another test has just forked keeps the lock until its exec.
-        drop(eventually("the lock is free", || HostLock::take(&name)));
-    }
-
-    #[test]
-    fn a_holder_that_ends_is_waited_for_and_one_that_lives_on_is_not_for_long() {
-        let name = unique("dying");
-        let lock = HostLock::take(&name).unwrap();
-        let soon = Instant::now() + Duration::from_millis(50);
-        assert!(matches!(HostLock::take_by(&name, soon), Err(LockError::Held { .. })));
-        assert!(Instant::now() >= soon);
-        let (waiting, is_waiting) = std::sync::mpsc::channel();
-        let ending = std::thread::Builder::new().spawn(move || {
-            is_waiting.recv().unwrap();
-            drop(lock);
-        });
-        let later = Instant::now() + Duration::from_secs(20);
-        waiting.send(()).unwrap();
-        drop(HostLock::take_by(&name, later).unwrap());
-        assert!(Instant::now() < later);
-        ending.unwrap().join().unwrap();
-    }
-
-    #[test]
-    fn asking_a_thousand_times_never_blocks() {
-        let name = unique("crowded");
-        let _lock = HostLock::take(&name).unwrap();
-        // More than the queue of a listener holds; later callers get no pid.
-        for _ in 0..5000 {
-            assert!(matches!(HostLock::take(&name), Err(LockError::Held { .. })));
-        }
-    }
-
-    #[test]
-    fn long_names_that_differ_at_the_end_are_two_locks() {
-        let long = "x".repeat(500);
-        let _one = HostLock::take(&unique(&format!("{long}1"))).unwrap();
-        let _two = HostLock::take(&unique(&format!("{long}2"))).unwrap();
-        assert!(address_of(&"\u{1f600}".repeat(100)).len() <= 107);
-        assert_eq!(digest(b""), 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
-        assert_eq!(digest(b"foobar"), 0x343e_1662_793c_64bf_6f0d_3597_ba44_6f18);
-    }
-
-    #[test]
-    fn a_lock_does_not_outlive_a_holder_that_was_killed() {
-        // This test, in a process of its own, is the holder.
-        if let Ok(name) = std::env::var(CHILD) {
-            let _lock = HostLock::take(&name).unwrap();
-            let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
-            let mut line = String::new();
-            std::io::Write::write_all(&mut std::io::stderr(), b"held\n").unwrap();
-            std::io::stdin().read_line(&mut line).unwrap();
-            sleeper.kill().unwrap();
-            sleeper.wait().unwrap();
-            return;
-        }
-        let name = unique("killed");
-        let test = "host::lock::tests::a_lock_does_not_outlive_a_holder_that_was_killed";
-        let mut holder = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", test, "--nocapture"])
-            .env(CHILD, &name)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(holder.stderr.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap() == "held"));
-        let pid = i32::try_from(holder.id()).unwrap();
-        match HostLock::take(&name) {
-            Err(LockError::Held { pid: Some(seen) }) => assert_eq!(seen, pid),
-            other => panic!("{other:?}"),
-        }
-        holder.kill().unwrap();
-        holder.wait().unwrap();
-        // Its child lives on, and does not hold the lock.
-        drop(eventually("the lock is free", || HostLock::take(&name)));
-    }
-}
+mod tests;

@@ -119,12 +119,9 @@ impl Session {
         let operation = Arc::new(operation);
         let mut was_reached = false;
         loop {
-            let generation = match (&self.generation, self.deadline()) {
-                (Some(generation), None) => generation,
-                (None, _) | (Some(_), Some(_)) => {
-                    self.await_attempt(start, deadline, was_reached)?;
-                    continue;
-                }
+            let (Some(generation), None) = (&self.generation, self.deadline()) else {
+                self.await_attempt(start, deadline, was_reached)?;
+                continue;
             };
             match generation.gate.wait(deadline) {
                 WaitOutcome::Open => was_reached = true,

@@ -50,7 +50,14 @@ impl<A: Send + 'static> Live<A> {
 
     /// The next post, or `None` at the deadline.
     pub fn next(&mut self, deadline: Instant) -> Option<Post<A>> {
-        let post = self.inbox.next(Some(deadline));
+        let post = loop {
+            let next = self.session.deadline().map_or(deadline, |at| at.min(deadline));
+            let post = self.inbox.next(Some(next));
+            self.session.tick(Instant::now());
+            if post.is_some() || next == deadline {
+                break post;
+            }
+        };
         if let Some(Post::Session(Event::Lost)) = &post {
             self.session.renew(Instant::now());
         }

@@ -84,7 +84,9 @@ impl Member {
         let deadline = Instant::now() + patience(WAIT_MAX);
         let mut news = Vec::new();
         while !is_so(self, &news) {
-            let wake = self.permit.deadline().map_or(deadline, |at| at.min(deadline));
+            let deadlines = self.permit.deadline().into_iter().chain(self.session.deadline());
+            let wake = deadlines.min().map_or(deadline, |at| at.min(deadline));
+            self.session.tick(Instant::now());
             match self.posts.recv_timeout(wake.saturating_duration_since(Instant::now())) {
                 Ok(post) => news.extend(self.turn(post)),
                 Err(_) => news.extend(self.step(Event::Tick)),

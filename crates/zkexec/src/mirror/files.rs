@@ -14,8 +14,7 @@ use farm_core::files::file::read;
 use farm_core::files::marker::OwnershipMarker;
 use farm_core::files::staging::{StagedFile, sweep};
 use farm_core::files::tree::{OwnedDir, StagedTree, TreeBackup};
-use farm_core::process::command::{Environment, about_file};
-use std::io;
+use farm_core::process::command::{Environment, Failed, about_file};
 use std::path::PathBuf;
 
 /// The file that marks the directory of a subtree as written by zkexec.
@@ -47,12 +46,9 @@ impl Files {
     pub(crate) fn claim(&self) -> Result<(), FilesError> {
         for mirror in &self.mirrors {
             if !mirror.is_tree {
-                // Errors of the file itself are reported when it is written.
-                if let Err(error) = sweep(&mirror.local) {
-                    log::debug!("cannot remove temporary files: {}", chain(&error));
-                }
+                sweep(&mirror.local);
             } else if mirror.local.symlink_metadata().is_ok() {
-                owned_dir(mirror).claim()?;
+                owned_dir(mirror).claim(false)?;
             }
         }
         Ok(())
@@ -230,7 +226,7 @@ impl Backups {
     }
 }
 
-/// Why files could not be read, staged, installed or put back.
+/// Why files could not be read, staged, checked, installed or put back.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FilesError {
     /// A file or a directory could not be read or written.
@@ -239,9 +235,9 @@ pub(crate) enum FilesError {
     /// The path is not UTF-8 and can't be passed to a command.
     #[error("cannot check {}: its name is not UTF-8", .0.display())]
     Name(PathBuf),
-    /// The system could not run the check.
-    #[error("the check can't be started: {0}")]
-    Check(io::Error),
+    /// The check was not run, so nothing is known of the content.
+    #[error("the check can't be run: {}", .0.reason)]
+    Check(Failed),
 }
 
 impl ExitReason for FilesError {

@@ -59,9 +59,7 @@ impl Alerts {
             && let Some(environment) = self.waiting.pop_front()
         {
             log::info!("alerting via: {}", self.command);
-            if let Err(error) = self.executor.start(now, &self.command, &environment) {
-                log::warn!("the alert can't be started: {error}");
-            }
+            self.executor.start(now, &self.command, &environment);
         }
     }
 
@@ -76,7 +74,7 @@ impl Alerts {
     }
 
     /// Whether an alert is still running.
-    pub(super) fn is_busy(&self) -> bool {
-        self.executor.pid().is_some()
+    pub(super) const fn is_busy(&self) -> bool {
+        self.executor.is_busy()
     }
 }

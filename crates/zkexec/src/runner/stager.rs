@@ -10,7 +10,6 @@ use farm_core::engine::LogOnce;
 use farm_core::process::command::{Executor, Finished};
 use log::Level;
 use std::collections::VecDeque;
-use std::io;
 use std::time::Instant;
 
 /// The result of staging.
@@ -96,24 +95,19 @@ impl Stager {
             return Some(Outcome::Ready);
         };
         log::info!("checking via: {command}");
-        let started = self.executor.start(now, &command, &environment);
-        started.err().map(|error| self.not_checked(error))
-    }
-
-    /// The system could not run a check, so that nothing is known about the content.
-    fn not_checked(&mut self, why: io::Error) -> Outcome {
-        self.discard();
-        let error = FilesError::Check(why);
-        self.log_error(&error);
-        Outcome::Failed(error)
+        self.executor.start(now, &command, &environment);
+        None
     }
 
     /// Handles the end of a check.
     pub(super) fn finished(&mut self, now: Instant, finished: &Finished) -> Option<Outcome> {
         match self.executor.finished(finished)? {
             Ok(()) => self.check_next(now),
-            Err(failed) if failed.is_unknown => {
-                Some(self.not_checked(io::Error::other(failed.reason)))
+            Err(failed) if !failed.has_run => {
+                let error = FilesError::Check(failed);
+                self.log_error(&error);
+                self.discard();
+                Some(Outcome::Failed(error))
             }
             Err(failed) => {
                 log::warn!("the check refuses the new content; the files stay: {}", failed.reason);

@@ -11,7 +11,7 @@ use farm_core::process::terminal::Terminal;
 use farm_core::process::tree::{News, Pid, ProcessTree, StartError};
 use std::time::{Duration, Instant};
 
-const RETRY_LEAST: Duration = Duration::from_millis(500);
+const RETRY_LEAST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(10);
 
 /// The child, or the exit code of the last one.
@@ -25,9 +25,9 @@ pub(super) struct Supervisor {
     /// The exit code of the last child, or of the failure to start it.
     pub(super) exit_code: Option<u8>,
     is_stopping: bool,
-    /// When to start the child, for which the system had no process.
-    pub(super) retry: Retry,
-    start_log: LogOnce,
+    /// When to start the child again, for which the system had no process.
+    retry: Retry,
+    retry_log: LogOnce,
 }
 
 impl Supervisor {
@@ -42,61 +42,61 @@ impl Supervisor {
             exit_code: None,
             is_stopping: false,
             retry: Retry::new(RETRY_LEAST, RETRY_MOST),
-            start_log: LogOnce::default(),
+            retry_log: LogOnce::default(),
         })
     }
 
-    /// Starts the first child.
+    /// Starts the child for the first time.
     pub(super) fn start<C>(&mut self) -> Step<C> {
         log::info!("forking {}", self.config.program);
-        match self.launch() {
-            Ok(()) => Step::Started,
-            Err(error) => {
-                log::error!("{}", chain(&error));
-                Step::StartFailed
-            }
-        }
+        let started = self.try_start();
+        self.started(started)
     }
 
-    /// Starts the child in place of one that was stopped. If the system has no process for it,
-    /// there is no result yet, and [`Self::tick`] tries again.
+    /// Starts the child again. `None` if the system has no process for it now, which says nothing
+    /// about its new files: it has to be tried again after [`Supervisor::retry_deadline`].
     pub(super) fn restart<C>(&mut self, now: Instant) -> Option<Step<C>> {
-        log::info!("forking {}", self.config.program);
-        self.try_restart(now)
-    }
-
-    /// Tries again to start the child, if that is due.
-    pub(super) fn tick<C>(&mut self, now: Instant) -> Option<Step<C>> {
-        if self.retry.take(now) { self.try_restart(now) } else { None }
-    }
-
-    fn try_restart<C>(&mut self, now: Instant) -> Option<Step<C>> {
-        match self.launch() {
-            Ok(()) => {
-                self.retry.reset();
-                self.start_log.clear();
-                Some(Step::Started)
-            }
+        if self.retry.deadline().is_none() {
+            log::info!("forking {}", self.config.program);
+        }
+        match self.try_start() {
             Err(error @ StartError::NoProcess(_)) => {
-                log::error!(logger: self.start_log, "{}; trying again", chain(&error));
+                log::error!(logger: self.retry_log, "{}; trying again", chain(&error));
                 self.retry.failed(now);
                 None
             }
-            Err(error) => {
-                log::error!("{}", chain(&error));
-                Some(Step::StartFailed)
+            started => {
+                self.retry.reset();
+                self.retry_log.clear();
+                Some(self.started(started))
             }
         }
     }
 
-    fn launch(&mut self) -> Result<(), StartError> {
-        let started = self.processes.start(&self.config.program, &[], &self.terminal);
-        let pid = started.inspect_err(|error| self.exit_code = Some(error.exit()))?;
-        log::info!("forked {pid}");
-        self.pid = Some(pid);
-        self.exit_code = None;
-        self.is_stopping = false;
-        Ok(())
+    /// When [`Supervisor::restart`] has to try again.
+    pub(super) const fn retry_deadline(&self) -> Option<Instant> {
+        self.retry.deadline()
+    }
+
+    fn try_start(&mut self) -> Result<Pid, StartError> {
+        self.processes.start(&self.config.program, &[], &self.terminal)
+    }
+
+    fn started<C>(&mut self, started: Result<Pid, StartError>) -> Step<C> {
+        match started {
+            Ok(pid) => {
+                log::info!("forked {pid}");
+                self.pid = Some(pid);
+                self.exit_code = None;
+                self.is_stopping = false;
+                Step::Started
+            }
+            Err(error) => {
+                log::error!("{}", chain(&error));
+                self.exit_code = Some(error.exit());
+                Step::StartFailed
+            }
+        }
     }
 
     /// Stops the child and its descendants; returns an event if none are left.

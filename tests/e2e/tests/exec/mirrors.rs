@@ -295,8 +295,8 @@ fn what_a_killed_one_has_left_is_swept_by_the_next() {
     fixture.wait_starts(2);
     fixture.zk.set("/tree/x", "2").unwrap();
     fixture.wait_starts(3);
-    // The backups for a rollback are kept beside the files.
-    assert_eq!((fixture.names("").len(), fixture.names("tree").len()), (4, 3));
+    // The backups for a rollback are kept beside the files, each with its lock file.
+    assert_eq!((fixture.names("").len(), fixture.names("tree").len()), (5, 4));
     running.kill9();
     let running = fixture.start(&args);
     fixture.wait_starts(4);

@@ -1,9 +1,9 @@
 //! An interactive shell on a pseudo-terminal.
 
 use super::fixture::ExecFixture;
+use crate::terminals::open_terminal;
 use farm_harness::{Tool, die_with_parent, eventually};
-use nix::fcntl::OFlag;
-use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::pty::PtyMaster;
 use nix::unistd::tcgetpgrp;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -29,11 +29,7 @@ impl TerminalSession {
     /// Starts a shell in the fixture's directory with `zkexec` in its `PATH`.
     #[track_caller]
     pub(crate) fn new(fixture: &ExecFixture) -> Self {
-        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        let master = posix_openpt(flags).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let tty = File::options().read(true).write(true).open(ptsname_r(&master).unwrap()).unwrap();
+        let (master, tty) = open_terminal();
         let bin = Tool::path_of("zkexec");
         let path = std::env::var("PATH").unwrap();
         let path = format!("{}:{path}", bin.parent().unwrap_or(Path::new("")).display());

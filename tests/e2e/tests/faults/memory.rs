@@ -46,7 +46,8 @@ fn a_process_without_memory_ends_or_works_and_writes_nothing_by_halves() {
             let asked_at = Instant::now();
             let output = running.wait_exit();
             assert!(asked_at.elapsed() < patience(Duration::from_secs(2)), "{what}\n{output}");
-            let has_worked = is_done(&(output.text() + &output.stderr));
+            let has_written = scratch.join("once.json").exists();
+            let has_worked = has_written || is_done(&(output.text() + &output.stderr));
             assert!(has_worked || limit < 2048, "{what}\n{output}");
             for name in ["host.json", "farm.json", "once.json", "conf"] {
                 let Ok(text) = fs::read(scratch.join(name)) else { continue };

@@ -1,8 +1,9 @@
-//! Other users' access to the port on which zkjoin's relay listens.
+//! What other users of the host can reach: the port on which zkjoin's relay listens, and the locks
+//! of temporary files.
 
 use super::ensemble::session_of;
 use crate::join::fixture::JoinFixture;
-use farm_harness::{Ensemble, FaultProxy, Output, Running, Tool, eventually};
+use farm_harness::{Ensemble, FaultProxy, Output, Running, Scratch, Tool, eventually};
 use serde_json::json;
 use std::fs;
 
@@ -38,13 +39,16 @@ fn intrude(port: u16) -> Output {
          {{ printf '{greeting}'; printf '{children}'; }} >&3 2>/dev/null
          timeout 1 cat <&3 2>/dev/null; id -u >&2"
     );
-    let shell = if nix::unistd::geteuid().is_root() {
-        let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "bash"];
-        Tool::program("setpriv").args(nobody)
-    } else {
-        Tool::program("bash")
-    };
-    shell.args(["-c", &script]).cwd("/").run()
+    other_user("bash").args(["-c", &script]).cwd("/").run()
+}
+
+/// A program that another user runs; without root, there is none.
+fn other_user(program: &str) -> Tool {
+    if !nix::unistd::geteuid().is_root() {
+        return Tool::program(program);
+    }
+    let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups", program];
+    Tool::program("setpriv").args(nobody)
 }
 
 #[test]
@@ -73,4 +77,44 @@ fn another_users_process_gets_nothing_from_the_port_of_a_host() {
         running.wait_log_times(" connected; ", round);
         running.wait_log_times("joined again; ", round - 1);
     }
+}
+
+#[test]
+fn another_users_locks_keep_no_temporary_file_on_the_disk() {
+    let chroot = Ensemble::shared().chroot("flocks");
+    let (scratch, mut zk) = (Scratch::new(), chroot.zk());
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(scratch.path(), open).unwrap();
+    zk.create_all("/farm/host", "{}").unwrap();
+    let check = "echo {} > staged; sleep 1000";
+    let args = ["-H", &chroot.connect_string(), "/farm", "hosts.json"];
+    let export = Tool::new("zkexport").args(args).cwd(scratch.path());
+    let mut killed = export.clone().args(["--check-cmd", check]).spawn();
+    let path = eventually("a staged file", || {
+        let name = scratch.read("staged")?;
+        if name.is_empty() { Err("no name yet".to_owned()) } else { Ok(name.trim_end().to_owned()) }
+    });
+    // The lock of what everybody may read is everybody's.
+    let is_root = nix::unistd::geteuid().is_root();
+    let lock = path.replace(".new", ".lock");
+    if is_root {
+        let refused = other_user("flock").args(["-n", &lock, "true"]).cwd("/").run();
+        assert!(refused.stderr.contains("Permission denied"), "{refused}");
+    }
+    let held = [scratch.path().display().to_string(), path.clone()].map(|path| {
+        let held = other_user("flock").args([&path, "sh", "-c", "echo held; sleep 1000"]).cwd("/");
+        let held = held.spawn();
+        held.wait_stdout("held");
+        held
+    });
+    // What runs is left alone in spite of them.
+    export.clone().arg("--once").run().ok();
+    assert!(std::path::Path::new(&path).exists() && std::path::Path::new(&lock).exists());
+    killed.kill9();
+    export.arg("--once").run().ok();
+    let mut names: Vec<_> =
+        fs::read_dir(scratch.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["hosts.json", "staged"]);
+    drop(held);
 }

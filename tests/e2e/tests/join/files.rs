@@ -304,7 +304,10 @@ fn a_config_that_was_replaced_is_soon_closed() {
     eventually_within(Duration::from_secs(20), "no deleted file is open", || {
         let links = fs::read_dir(format!("/proc/{}/fd", running.pid())).unwrap();
         let names = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
-        let mut deleted = names.filter(|name| name.to_string_lossy().ends_with("(deleted)"));
+        let mut deleted = names.filter(|name| {
+            let is_here = name.starts_with(fixture.scratch.path());
+            is_here && name.to_string_lossy().ends_with("(deleted)")
+        });
         deleted.next().map_or(Ok(()), |name| Err(name.display().to_string()))
     });
 }

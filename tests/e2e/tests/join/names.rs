@@ -1,7 +1,7 @@
 //! A name belongs to one host and to one `zkjoin` on it.
 
 use super::fixture::{ENTRY, JoinFixture, hostname};
-use farm_harness::{Create, Signal, eventually, patience};
+use farm_harness::{Create, Ensemble, FaultProxy, Running, Signal, Tool, eventually, patience};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -115,4 +115,61 @@ fn a_persistent_znode_in_the_way_is_called_that() {
     let output = fixture.zkjoin("conf").run();
     output.code(75).stderr_has("persistent");
     assert_eq!(fixture.zk.get(ENTRY).unwrap().text(), "{}");
+}
+
+/// Another user's process that has the name of the lock at `servers`. It never gets further than
+/// that: nobody answers it. Without root, there is no other user.
+fn squat(fixture: &JoinFixture, servers: &str, proxy: &FaultProxy) -> Option<Running> {
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    proxy.refuse();
+    let mut squatter = Tool::unprivileged("zkjoin", &fixture.scratch)
+        .args(["-H", servers, "--name", "host", "/farm"])
+        .arg(fixture.scratch.join("theirs.json"))
+        .spawn();
+    squatter.wait_log("no server can be reached");
+    squatter.signal(Signal::SIGSTOP);
+    proxy.accept();
+    Some(squatter)
+}
+
+#[test]
+fn another_user_with_the_name_of_the_lock_keeps_nobody_out() {
+    let fixture = JoinFixture::new("squatted");
+    fixture.dir(&[("a", "1")]);
+    let proxy = FaultProxy::start(Ensemble::shared().server(0).addr());
+    let servers = fixture.servers_at(proxy.addr());
+    let Some(mut squatter) = squat(&fixture, &servers, &proxy) else { return };
+    let taken = format!("uid=65534 pid={}", squatter.pid());
+    let (zkjoin, mut zk) = (fixture.zkjoin_at(&servers, "conf"), fixture.new_client());
+    let start = || {
+        let running = zkjoin.spawn();
+        running.wait_log("the name of our lock is taken, going on without it");
+        assert!(running.stderr().contains(&taken), "{}", running.stderr());
+        running
+    };
+    let mut first = start();
+    first.wait_log("joined; ");
+    assert!(!first.stderr().contains("the name is taken"), "{}", first.stderr());
+    // What it left may be that of a zkjoin that runs: it is waited for, until it is gone.
+    first.kill9();
+    let mut second = start();
+    second.wait_log("the name is taken, waiting");
+    second.wait_log("joined; ");
+    // Two of ours do not fight.
+    let czxid = zk.get(ENTRY).unwrap().stat.czxid;
+    let mut third = start();
+    third.wait_exit().code(75).stderr_has("belongs to session");
+    assert_eq!(zk.get(ENTRY).unwrap().stat.czxid, czxid);
+    // When the other user's process ends, the lock is held as ever.
+    squatter.signal(Signal::SIGKILL);
+    second.wait_log("the lock is ours now");
+    let output = zkjoin.run();
+    output.code(75).stderr_has(&format!("held by process {}", second.pid()));
+    assert_eq!(zk.get(ENTRY).unwrap().stat.czxid, czxid);
+    second.kill9();
+    let last = zkjoin.spawn();
+    last.wait_log("joined; ");
+    assert!(!last.stderr().contains("the name is taken"), "{}", last.stderr());
 }

@@ -27,6 +27,31 @@ fn race(fixture: &mut JoinFixture, mut edit_local: impl FnMut(&JoinFixture, usiz
     }
 }
 
+/// Waits until no displaced file is left: their edits are merged by then.
+fn nothing_is_hidden(fixture: &JoinFixture, folder: &str) {
+    eventually("no hidden file is left", || {
+        let names = std::fs::read_dir(fixture.scratch.join(folder)).unwrap().flatten();
+        let names = names.map(|entry| entry.file_name().into_string().unwrap());
+        let hidden: Vec<_> = names.filter(|name| name.starts_with('.')).collect();
+        if hidden.is_empty() { Ok(()) } else { Err(hidden.join(" ")) }
+    });
+}
+
+#[test]
+fn a_hundred_simultaneous_edits_in_place_of_a_json_file_all_survive() {
+    let mut fixture = JoinFixture::new("race_in_place");
+    fixture.scratch.write("db.json", r#"{"l": 0, "r": 0}"#);
+    let running = fixture.join("db.json", &[]);
+    race(&mut fixture, |fixture, round| {
+        let mut record = eventually("a whole file", || fixture.json("db.json"));
+        record["l"] = json!(round);
+        fixture.scratch.write("db.json", record.to_string());
+    });
+    fixture.wait_json("db.json", json!({"l": 100, "r": 100}));
+    nothing_is_hidden(&fixture, "");
+    assert!(!running.stderr().contains("is lost"), "{}", running.stderr());
+}
+
 #[test]
 fn a_hundred_simultaneous_edits_of_a_directory_all_survive() {
     let mut fixture = JoinFixture::new("race_dir");
@@ -38,6 +63,7 @@ fn a_hundred_simultaneous_edits_of_a_directory_all_survive() {
     fixture.wait_file("conf/r", "100");
     fixture.wait_file("conf/l", "100\n");
     fixture.wait_file("conf/still", "s");
+    nothing_is_hidden(&fixture, "conf");
     assert!(!running.stderr().contains("is lost"), "{}", running.stderr());
 }
 
@@ -53,6 +79,7 @@ fn a_hundred_simultaneous_edits_of_a_json_file_all_survive() {
         fixture.replace("db.json", &record.to_string());
     });
     fixture.wait_json("db.json", json!({"l": 100, "r": 100, "still": "s"}));
+    nothing_is_hidden(&fixture, "");
     assert!(!running.stderr().contains("is lost"), "{}", running.stderr());
 }
 

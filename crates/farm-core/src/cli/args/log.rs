@@ -59,7 +59,9 @@ impl LogArgs {
                 builder.parse_filters(&directives);
             }
         }
-        logging::start(builder).map_err(Failure::system_error("cannot start a thread"))
+        // The lines of a command are bounded by what it was asked to read.
+        let is_limited = role != Role::Command;
+        logging::start(builder, is_limited).map_err(Failure::system_error("cannot start a thread"))
     }
 
     /// Is the level above the usual one?

@@ -6,7 +6,8 @@ use crate::engine::{chain, variable};
 use crate::session::{Identity, Servers, Tls, check_server_name};
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 const HEADING: &str = "TLS";
 const TLS_VARIABLE: &str = "ZK_TLS";
@@ -49,14 +50,7 @@ impl TlsArgs {
     /// used.
     pub(super) fn read(&self, servers: &Servers) -> Result<Option<Tls>, Failure> {
         if !self.tls {
-            // ZK_TLS=0 turns TLS off, whatever else the environment sets.
-            return match self.option_in_use() {
-                Some(option) if variable(TLS_VARIABLE).is_none() => {
-                    Err(Failure::new(Exit::Usage, format!("{option} without --tls"))
-                        .hint("add --tls, or set ZK_TLS=1; ZK_TLS=0 means no TLS"))
-                }
-                _ => Ok(None),
-            };
+            return self.refuse_without_tls().map(|()| None);
         }
         let identity = match (&self.tls_cert, &self.tls_key) {
             (None, None) => None,
@@ -70,15 +64,29 @@ impl TlsArgs {
         Ok(Some(tls))
     }
 
-    /// The first given option that has no effect without TLS.
-    const fn option_in_use(&self) -> Option<&'static str> {
-        match self {
-            Self { tls_ca: Some(_), .. } => Some("--tls-ca"),
-            Self { tls_cert: Some(_), .. } => Some("--tls-cert"),
-            Self { tls_key: Some(_), .. } => Some("--tls-key"),
-            Self { tls_server_name: Some(_), .. } => Some("--tls-server-name"),
-            _ => None,
+    /// Refuses options that have no effect without TLS: whoever gave them expects that nothing is
+    /// sent in plain text. With `ZK_TLS=0`, the environment may still set them, because other
+    /// tools may share it; the command line may not.
+    fn refuse_without_tls(&self) -> Result<(), Failure> {
+        let options = [
+            ("--tls-ca", "ZK_TLS_CA", self.tls_ca.as_deref().map(Path::as_os_str)),
+            ("--tls-cert", "ZK_TLS_CERT", self.tls_cert.as_deref().map(Path::as_os_str)),
+            ("--tls-key", "ZK_TLS_KEY", self.tls_key.as_deref().map(Path::as_os_str)),
+            (
+                "--tls-server-name",
+                "ZK_TLS_SERVER_NAME",
+                self.tls_server_name.as_deref().map(OsStr::new),
+            ),
+        ];
+        let is_off = variable(TLS_VARIABLE).is_some();
+        for (option, name, value) in options {
+            let is_from_environment = || variable(name).as_deref() == value;
+            if value.is_some() && !(is_off && is_from_environment()) {
+                return Err(Failure::new(Exit::Usage, format!("{option} without --tls"))
+                    .hint("add --tls, or set ZK_TLS=1; ZK_TLS=0 means no TLS"));
+            }
         }
+        Ok(())
     }
 }
 

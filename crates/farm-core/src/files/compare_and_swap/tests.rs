@@ -1,4 +1,5 @@
 use super::*;
+use crate::files::cleanup::{Sweep, sweep};
 use farm_harness::Scratch;
 use std::fs;
 use std::io::Write;
@@ -67,16 +68,28 @@ fn the_file_displaced_by_an_exchange_is_checked() {
     scratch.write("conf", "edited in the last moment");
     let folder = Folder::open(scratch.path()).unwrap();
     let name = OsStr::new("conf");
-    let staged = folder.stage(b"new", None).unwrap();
-    staged.exchange(name).unwrap();
-    match folder.check_exchanged(staged, name, b"expected").unwrap() {
-        SwapOutcome::Raced(mut displaced) => {
-            assert_eq!(displaced.read(100).unwrap().unwrap(), b"edited in the last moment");
+    let raced = || {
+        let mut staged = folder.stage(b"new", None).unwrap();
+        staged.mark_displaced(name, &[b"expected", b"new"]).unwrap();
+        staged.exchange(name).unwrap();
+        match folder.check_exchanged(staged, name, b"expected").unwrap() {
+            SwapOutcome::Raced(displaced) => displaced,
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
-    }
+    };
+    let mut displaced = raced();
+    assert_eq!(displaced.read(100).unwrap().unwrap(), b"edited in the last moment");
     assert_eq!(scratch.read("conf").unwrap(), "new");
+    // It is on the disk until it is known elsewhere: we may be killed.
+    assert!(!is_alone(&scratch));
+    displaced.discard();
     assert!(is_alone(&scratch));
+
+    scratch.write("conf", "not merged");
+    drop(raced());
+    sweep(&folder, Sweep::Folder);
+    assert_eq!(scratch.read("conf.~1~").unwrap(), "not merged");
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 2);
 }
 
 #[test]
@@ -127,5 +140,21 @@ fn only_what_is_expected_is_removed() {
     assert_eq!(scratch.read("conf").unwrap(), "edited");
     assert!(matches!(folder.remove_if(name, b"edited").unwrap(), SwapOutcome::Done(_)));
     assert!(matches!(folder.remove_if(name, b"edited").unwrap(), SwapOutcome::Unchanged));
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_removed_file_with_other_bytes_stays_on_the_disk_until_it_is_discarded() {
+    let scratch = Scratch::new();
+    scratch.write("conf", "edited");
+    let folder = Folder::open(scratch.path()).unwrap();
+    let staged = folder.move_aside(OsStr::new("conf"), b"old").unwrap();
+    let file = staged.open().unwrap();
+    let SwapOutcome::Raced(mut displaced) = folder.check_displaced(staged, file, b"old").unwrap()
+    else {
+        panic!("not raced");
+    };
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 2);
+    displaced.discard();
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
 }

@@ -8,6 +8,7 @@ use super::names::Names;
 use super::outcome::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, Loaded, QUIET, Stored};
 use super::scan::{Found, Limits, ScanError, Skipped, scan};
 use crate::codec::dir::{Decoded, Memory, Tree, carry_over, decode, encode_conf};
+use crate::files::cleanup::{Sweep, sweep};
 use crate::files::compare_and_swap::{Displaced, SwapOutcome};
 use crate::files::error::{Fault, FileError, is_no_file};
 use crate::files::folder::{Folder, errno_of};
@@ -19,6 +20,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+/// How many files with overruled edits are kept until the conflicts are logged.
+const OVERRULED_MAX: usize = 32;
 
 const LIMITS: Limits = Limits { entries_max: CONF_ENTRIES_MAX, bytes_max: CONF_BYTES_MAX };
 
@@ -42,6 +46,8 @@ pub(super) struct ConfDir {
     /// Directories whose field is gone, but which still contain entries that are not ours.
     leftover: BTreeSet<Vec<String>>,
     conflicts: Vec<Conflict>,
+    /// Files with the edits that the conflicts are about.
+    overruled: Vec<Displaced>,
 }
 
 impl ConfDir {
@@ -52,6 +58,20 @@ impl ConfDir {
     pub(super) fn settle_after(&mut self, quiet: Duration) {
         self.names = Names::settling(quiet);
         self.emptied = QUIET.max(quiet);
+    }
+
+    pub(super) fn sweep(&self) {
+        match Folder::open(&self.path) {
+            Ok(top) => sweep(&top, Sweep::Tree),
+            // This is reported when it is read.
+            Err(e) => log::debug!(path:% = self.path.display(); "cannot look for left-overs: {e}"),
+        }
+    }
+
+    pub(super) fn conflicts_logged(&mut self) {
+        for mut displaced in self.overruled.drain(..) {
+            displaced.discard();
+        }
     }
 
     pub(super) const fn last_look(&self) -> Option<&Look> {
@@ -352,6 +372,11 @@ impl Writing<'_> {
         let local = conf.memory.value_of(keys, &String::from_utf8_lossy(&bytes));
         let remote = self.wanted.get(&field).cloned();
         conf.conflicts.push(Conflict { field, local: Some(local), remote });
+        if conf.overruled.len() < OVERRULED_MAX {
+            conf.overruled.push(displaced);
+        } else {
+            displaced.discard();
+        }
     }
 
     /// Whether a name has just appeared or vanished, so that nobody knows yet whether its

@@ -11,6 +11,7 @@ use crate::files::compare_and_swap::{Displaced, SwapOutcome, compare_and_swap};
 use crate::files::error::{Fault, FileError, Operation};
 use crate::files::file::read;
 use crate::files::look::Look;
+use crate::files::staging;
 use crate::model::{Conflict, Record, merge};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -40,6 +41,8 @@ pub(super) struct ConfFile {
     idle: Duration,
     /// Edits found in displaced files, and not yet in the file.
     edits: Vec<Edit>,
+    /// Whether the last load found all of them in the file.
+    has_edits: bool,
 }
 
 /// A version of ours that was replaced by a save based on an older one.
@@ -58,6 +61,8 @@ struct DisplacedConf {
     past: Vec<Record>,
     /// The bytes that are already merged.
     known: Vec<u8>,
+    /// Whether an edit was found in it.
+    is_edited: bool,
     /// New bytes, and since when it has them.
     changed: Option<(Vec<u8>, Instant)>,
     since: Instant,
@@ -85,7 +90,12 @@ impl ConfFile {
             displaced: Vec::new(),
             idle: IDLE,
             edits: Vec::new(),
+            has_edits: false,
         }
+    }
+
+    pub(super) fn sweep(&self) {
+        staging::sweep(&self.path);
     }
 
     pub(super) const fn last_look(&self) -> Option<&Look> {
@@ -108,7 +118,15 @@ impl ConfFile {
                 conflicts.extend(merged.conflicts);
             }
         }
-        Ok(Loaded { needs_store: record != self.record, record, conflicts, again })
+        let needs_store = record != self.record;
+        self.has_edits = !needs_store;
+        Ok(Loaded { needs_store, record, conflicts, again })
+    }
+
+    pub(super) fn conflicts_logged(&mut self) {
+        if self.has_edits {
+            self.drop_edits();
+        }
     }
 
     fn read(&mut self, now: Instant) -> Result<(), FileError> {
@@ -167,9 +185,16 @@ impl ConfFile {
                 self.displaced.remove(0);
             }
             let (base, past) = (base.clone(), self.recent.versions(now));
-            let displaced =
-                DisplacedConf { file, base, past, known, changed: None, since: now, written: now };
-            self.displaced.push(displaced);
+            self.displaced.push(DisplacedConf {
+                file,
+                base,
+                past,
+                known,
+                is_edited: false,
+                changed: None,
+                since: now,
+                written: now,
+            });
         }
         self.recent.replaced(now, base);
         Ok(stored)
@@ -200,8 +225,15 @@ impl ConfFile {
 
     /// Called when the file has the late edits.
     fn forget_edits(&mut self) {
-        self.edits.clear();
+        self.drop_edits();
         self.overwritten = None;
+    }
+
+    fn drop_edits(&mut self) {
+        self.edits.clear();
+        for displaced in self.displaced.iter_mut().filter(|displaced| displaced.is_edited) {
+            displaced.file.discard();
+        }
     }
 
     /// Collects the edits of displaced files; returns when to check them again.
@@ -214,6 +246,7 @@ impl ConfFile {
             edits.extend(check.edit);
             again = again.or(check.again);
             let is_over = now >= displaced.close_at(self.idle);
+            // If it is still on the disk, the next sweep keeps it.
             if is_over && displaced.changed.is_some() {
                 log::warn!(file:% = self.path.display(); "an unfinished edit was lost");
             }
@@ -264,6 +297,7 @@ impl DisplacedConf {
         let edited = without_stale_fields(saved, &self.base, &self.past);
         let base = std::mem::replace(&mut self.base, edited.clone());
         self.known = bytes;
+        self.is_edited = true;
         self.changed = None;
         Check { edit: Some(Edit { base, edited, is_reported: false }), again: None }
     }

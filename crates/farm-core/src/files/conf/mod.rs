@@ -56,6 +56,15 @@ impl Conf {
         self
     }
 
+    /// Removes what killed processes have left, before anything is read. An edit that is nowhere
+    /// else is kept under another name.
+    pub fn sweep(&self) {
+        match &self.shape {
+            Shape::File(file) => file.sweep(),
+            Shape::Dir(dir) => dir.sweep(),
+        }
+    }
+
     /// Remembers the types of the fields of a directory, for example those of an
     /// existing znode: text alone does not say what is a number.
     pub fn learn_types(&mut self, record: &Record) {
@@ -76,6 +85,15 @@ impl Conf {
         match &mut self.shape {
             Shape::File(file) => file.load(),
             Shape::Dir(dir) => dir.load(),
+        }
+    }
+
+    /// The conflicts of the last [`Conf::load`] have been logged: a displaced file whose edit is in
+    /// the config, apart from these, need not be on the disk any longer.
+    pub fn conflicts_logged(&mut self) {
+        match &mut self.shape {
+            Shape::File(file) => file.conflicts_logged(),
+            Shape::Dir(dir) => dir.conflicts_logged(),
         }
     }
 

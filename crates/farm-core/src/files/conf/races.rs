@@ -100,6 +100,13 @@ fn hammer(rounds: u64, edit: impl Fn(&Path, &str) + Send + 'static) {
         let what = format!("round {round} is on both sides, seed {seed}");
         daemon.merge_until(&json!({"local": round, "remote": round}), &what);
     }
+    assert_eq!(hidden_names(scratch.path()), [] as [&str; 0], "seed {seed}");
+}
+
+fn hidden_names(path: &Path) -> Vec<String> {
+    let names = fs::read_dir(path).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with(".zk-")).collect()
 }
 
 #[test]
@@ -151,4 +158,5 @@ fn a_thousand_local_and_remote_fields_of_a_directory_all_survive() {
         let wanted = json!({"local": round.to_string(), "remote": round});
         daemon.merge_until(&wanted, &format!("round {round} is on both sides"));
     }
+    assert_eq!(hidden_names(&scratch.join("conf")), [] as [&str; 0]);
 }

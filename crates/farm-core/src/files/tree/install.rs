@@ -117,7 +117,7 @@ impl StagedTree {
         let begin = || -> io::Result<_> {
             let top = self.top.reopen()?;
             let hidden = top.hidden_name(DISPLACED);
-            top.make_folder(&hidden)?;
+            top.make_private_folder(&hidden)?;
             let backup = TreeBackup { path: at.clone(), top, hidden, journal: Vec::new() };
             let (new, old) = (self.top.enter(&self.hidden)?, self.top.enter(&backup.hidden)?);
             let (changed, rewritten) = (&self.changed, &self.rewritten);

@@ -29,7 +29,7 @@ use self::preview::Preview;
 use self::stage::Comparison;
 use self::walk::walk;
 use self::wanted::Wanted;
-use super::cleanup::sweep;
+use super::cleanup::{Sweep, sweep};
 use super::error::FileError;
 use super::file::Replaced;
 use super::folder::Folder;
@@ -51,16 +51,17 @@ pub struct OwnedDir {
 }
 
 impl OwnedDir {
-    /// Creates the directory, or claims one that is empty or has the marker, and removes
-    /// what a killed process has left in it.
+    /// Creates the directory, or claims one that is empty or has the marker, with `adopt` any
+    /// other one too. Removes what a killed process has left in it.
     ///
     /// # Errors
     ///
-    /// [`FileError`] as for [`OwnershipMarker::claim`], or if a left-over stays.
-    pub fn claim(&self) -> Result<(), FileError> {
-        self.marker.claim(&self.path, false)?;
-        let swept = Folder::open(&self.path).and_then(|top| sweep(&top));
-        swept.map_err(|e| FileError::writing(&self.path, e))
+    /// [`FileError`] as for [`OwnershipMarker::claim`].
+    pub fn claim(&self, adopt: bool) -> Result<(), FileError> {
+        self.marker.claim(&self.path, adopt)?;
+        let top = Folder::open(&self.path).map_err(|e| FileError::writing(&self.path, e))?;
+        sweep(&top, Sweep::OwnedTree);
+        Ok(())
     }
 
     /// Whether it holds these files and no others.

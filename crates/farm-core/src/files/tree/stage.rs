@@ -40,7 +40,7 @@ impl StagedTree {
             return Ok(None);
         }
         let (path, hidden) = (path.to_owned(), top.hidden_name(STAGED));
-        top.make_folder(&hidden)?;
+        top.make_private_folder(&hidden)?;
         let (changed, rewritten) = (BTreeSet::new(), BTreeSet::new());
         let mut staged = Self { path, top, hidden, files: files.clone(), changed, rewritten };
         for (path, bytes) in files {

@@ -177,12 +177,12 @@ fn somebody_elses_directory_is_refused_and_left_alone() {
     scratch.write("etc/passwd", "root");
     let tree = owned_dir(&scratch.join("etc"));
     let before = listing(scratch.path());
-    let error = tree.claim().unwrap_err().to_string();
+    let error = tree.claim(false).unwrap_err().to_string();
     assert!(error.ends_with("etc is not empty and has no file .marker"), "{error}");
     assert!(matches!(tree.stage(&files(&[]), false).unwrap_err().fault, Fault::NotOurs { .. }));
     assert!(!tree.holds(&files(&[("passwd", "root")])).unwrap());
     let file = owned_dir(&scratch.join("etc/passwd"));
-    assert!(matches!(file.claim().unwrap_err().fault, Fault::NotADirectory));
+    assert!(matches!(file.claim(false).unwrap_err().fault, Fault::NotADirectory));
     let nowhere = owned_dir(&scratch.join("none/conf"));
     assert!(matches!(nowhere.stage(&files(&[]), false).unwrap_err().fault, Fault::Io(_)));
     assert_eq!(listing(scratch.path()), before);
@@ -197,7 +197,7 @@ fn a_tree_whose_directory_was_replaced_is_not_installed_in_the_old_one() {
     let staged = tree.stage(&files(&[("a", "new")]), false).unwrap().unwrap();
     fs::rename(scratch.join("app"), scratch.join("app.old")).unwrap();
     fs::create_dir(scratch.join("app")).unwrap();
-    tree.claim().unwrap();
+    tree.claim(false).unwrap();
     let refused = staged.install().map(drop).unwrap_err();
     assert!(matches!(refused.fault, Fault::Moved), "{refused}");
     assert_eq!(plain(&scratch.join("app.old/conf")), ["a=old"]);
@@ -209,14 +209,39 @@ fn a_tree_whose_directory_was_replaced_is_not_installed_in_the_old_one() {
 fn what_a_killed_run_left_is_swept() {
     let scratch = Scratch::new();
     let tree = owned_dir(&scratch.join("conf"));
-    tree.claim().unwrap();
-    scratch.write("conf/.zk-0123456789abcdef-4194305.new/a/b", "x");
-    scratch.write("conf/.zk-0123456789abcdef-4194305.old/0", "x");
-    scratch.write("conf/.zk-0123456789abcde0-4194305.new", "x");
+    tree.claim(false).unwrap();
+    scratch.write("conf/.zk-0123456789abcdef.lock", "");
+    scratch.write("conf/.zk-0123456789abcdef.new/a/b", "x");
+    scratch.write("conf/.zk-0123456789abcde0.lock", "");
+    scratch.write("conf/.zk-0123456789abcde0.old/0", "x");
+    scratch.write("conf/.zk-0123456789abcde1.new", "x");
+    scratch.write("conf/d/e/.zk-0123456789abcde2.new", "x");
     scratch.write("conf/.other", "x");
-    tree.claim().unwrap();
+    tree.claim(false).unwrap();
     let left = listing(&scratch.join("conf"));
-    assert_eq!(left.len(), 2, "{left:?}");
+    assert_eq!(left.len(), 4, "the mark, .other, and two directories: {left:?}");
+}
+
+#[test]
+fn nobody_else_can_enter_the_hidden_directories() {
+    let scratch = Scratch::new();
+    let path = scratch.join("conf");
+    let tree = owned_dir(&path);
+    drop(install(&tree, &files(&[("private/a", "1")])));
+    // The file has a mode for all, and its directory has not.
+    let set = |mode| fs::Permissions::from_mode(mode);
+    fs::set_permissions(path.join("private"), set(0o700)).unwrap();
+    let modes = || {
+        let lines = listing(&path).into_iter().filter(|line| line.starts_with(".zk-"));
+        let tops = lines.filter(|line| line.matches('/').count() == 1 && line.contains("/ "));
+        tops.map(|line| line[line.len() - 3..].to_owned()).collect::<Vec<_>>()
+    };
+    let staged = tree.stage(&files(&[("private/a", "2")]), false).unwrap().unwrap();
+    assert_eq!(modes(), ["700"]);
+    let backup = staged.install().unwrap();
+    assert_eq!(modes(), ["700"]);
+    drop(backup);
+    assert_eq!(modes(), [] as [&str; 0]);
 }
 
 #[test]
@@ -225,7 +250,7 @@ fn links_are_never_followed_and_dot_files_stay() {
     scratch.write("outside/secret", "s");
     let path = scratch.join("conf");
     let tree = owned_dir(&path);
-    tree.claim().unwrap();
+    tree.claim(false).unwrap();
     scratch.write("conf/old/.keep", "mine");
     scratch.write("conf/old/gone", "x");
     symlink("../outside", path.join("d")).unwrap();
@@ -248,7 +273,7 @@ fn links_are_never_followed_and_dot_files_stay() {
 fn paths_that_lead_elsewhere_do_nothing() {
     let scratch = Scratch::new();
     let tree = owned_dir(&scratch.join("conf"));
-    tree.claim().unwrap();
+    tree.claim(false).unwrap();
     let before = listing(scratch.path());
     let deep = "d/".repeat(64) + "x";
     for path in ["../x", "a/../../x", "", "/x", "a//b", "a/", ".x", "a/.x", ".", "a\0b", &deep] {
@@ -385,7 +410,7 @@ fn any_tree_can_replace_any_other() {
         let mut rng = Rng::with_seed(seed);
         let path = scratch.join(seed.to_string());
         let tree = owned_dir(&path);
-        tree.claim().unwrap();
+        tree.claim(false).unwrap();
         for step in 0..12 {
             let mut wanted = Files::new();
             for _ in 0..rng.usize(..6) {

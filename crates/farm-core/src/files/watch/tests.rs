@@ -3,8 +3,10 @@ use farm_harness::{Scratch, eventually, eventually_within, holds_for, patience};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 struct Fixture {
     watch: FileWatch,
@@ -211,6 +213,65 @@ fn links_in_a_directory_are_not_followed() {
     symlink(scratch.join("outside"), scratch.join("conf/link")).unwrap();
     let mut fixture = Fixture::start(&scratch.join("conf"), Watched::Tree);
     fixture.expect_nothing("outside", || drop(scratch.write("outside/x", "2")));
+}
+
+#[test]
+fn a_directory_that_changes_places_with_a_link_leads_nowhere_and_holds_up_nobody() {
+    let scratch = Scratch::new();
+    scratch.write("conf/sub/a", "1");
+    scratch.write("conf/b", "1");
+    // A large tree: who watched all of it would not be done for a long time.
+    symlink("/usr", scratch.join("conf/link")).unwrap();
+    let mut fixture = Fixture::start(&scratch.join("conf"), Watched::Tree);
+    let [sub, link, aside] = ["sub", "link", "aside"].map(|name| scratch.join("conf").join(name));
+    let begun = Instant::now();
+    let mut longest = Duration::ZERO;
+    while begun.elapsed() < Duration::from_secs(1) {
+        for _ in 0..100 {
+            fs::rename(&sub, &aside).unwrap();
+            fs::rename(&link, &sub).unwrap();
+            fs::rename(&sub, &link).unwrap();
+            fs::rename(&aside, &sub).unwrap();
+        }
+        let asked = Instant::now();
+        // It may take too long.
+        drop(fixture.watch.rearm());
+        longest = longest.max(asked.elapsed());
+    }
+    assert!(longest < patience(Duration::from_secs(2)), "{longest:?}");
+    eventually("the watches are set", || fixture.watch.rearm());
+    fixture.expect("written", Hint::Now, || drop(scratch.write("conf/b", "2")));
+    fixture.expect("written below", Hint::Now, || drop(scratch.write("conf/sub/a", "2")));
+}
+
+#[test]
+fn nobody_waits_for_a_watch_that_takes_too_long_and_it_is_told_of_when_it_is_set() {
+    let scratch = Scratch::new();
+    scratch.write("conf/a", "1");
+    let (sender, hints) = channel();
+    let (go, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    // This blocks notify's thread, as more events would than it can handle.
+    let post = move |hint| {
+        sender.send(hint).unwrap_or(());
+        wait.lock().unwrap().recv_timeout(patience(Duration::from_secs(120))).unwrap_or(());
+    };
+    let mut watch = FileWatch::start(scratch.join("conf"), Watched::Tree, post).unwrap();
+    scratch.write("conf/new/b", "1");
+    eventually("notify's thread is blocked", || hints.try_recv());
+    let begun = Instant::now();
+    for _ in 0..100 {
+        let error = watch.rearm().unwrap_err();
+        assert!(error.to_string().ends_with("/conf: that takes too long"), "{error}");
+    }
+    assert!(begun.elapsed() < patience(Duration::from_secs(5)), "only the first one has waited");
+    drop(go);
+    eventually("a hint when it is set", || hints.try_recv());
+    eventually("it is set", || watch.rearm());
+    while hints.try_recv().is_ok() {}
+    watch.rearm().unwrap();
+    scratch.write("conf/new/b", "2");
+    eventually("a hint", || hints.try_recv());
 }
 
 #[test]

@@ -9,9 +9,10 @@ mod run;
 mod shell;
 
 pub use outcome::Failed;
-pub use shell::{Environment, about_file};
+pub use shell::{Environment, about_file, is_plain_word};
 
 use crate::engine::Post;
+use crate::process::tree::StartError;
 use limit::Limit;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -35,6 +36,8 @@ pub struct Executor {
     /// Whether a command that takes too long gets a TERM before the KILL.
     has_grace: bool,
     running: Option<Running>,
+    /// The run that could not be started, until its end is taken.
+    unstarted: Option<(u64, StartError)>,
     runs: u64,
     post: Post<Finished>,
 }
@@ -62,7 +65,8 @@ impl Executor {
     /// Each command may take `limit`; `post` is called on another thread when one ends.
     #[must_use]
     pub fn new(limit: Duration, post: impl Fn(Finished) + Send + Sync + 'static) -> Self {
-        Self { limit, has_grace: true, running: None, runs: 0, post: Post::new(post) }
+        let post = Post::new(post);
+        Self { limit, has_grace: true, running: None, unstarted: None, runs: 0, post }
     }
 
     /// Kills commands at once when they take too long or are cancelled, without a TERM first.
@@ -74,39 +78,31 @@ impl Executor {
     }
 
     /// Runs `sh -c command`. If another command still runs, it is cancelled, and this one begins
-    /// when that one has ended.
-    ///
-    /// # Errors
-    ///
-    /// When the system can't start the process. For a command that begins later,
-    /// [`Executor::finished`] reports the error.
-    pub fn start(
-        &mut self,
-        now: Instant,
-        command: &str,
-        environment: &[(&'static str, String)],
-    ) -> std::io::Result<()> {
+    /// when that one has ended. A command that can't be started is one that fails at once.
+    pub fn start(&mut self, now: Instant, command: &str, environment: &[(&'static str, String)]) {
         self.cancel();
-        let Some(running) = &mut self.running else {
-            return self.begin(now, command, environment);
-        };
-        let (command, environment) = (command.to_owned(), environment.to_owned());
-        running.then = Then::Begin { command, environment };
-        Ok(())
+        match &mut self.running {
+            None => self.begin(now, command, environment),
+            Some(running) => {
+                let (command, environment) = (command.to_owned(), environment.to_owned());
+                running.then = Then::Begin { command, environment };
+            }
+        }
     }
 
-    fn begin(
-        &mut self,
-        now: Instant,
-        command: &str,
-        environment: &[(&str, String)],
-    ) -> std::io::Result<()> {
+    fn begin(&mut self, now: Instant, command: &str, environment: &[(&str, String)]) {
         self.runs += 1;
         let (number, post) = (self.runs, self.post.clone());
-        let run = Run::start(command, environment, move || post.post(Finished { run: number }))?;
-        let limit = Limit::new(now + self.limit, self.has_grace);
-        self.running = Some(Running { number, run, limit, then: Then::Report });
-        Ok(())
+        match Run::start(command, environment, move || post.post(Finished { run: number })) {
+            Ok(run) => {
+                let limit = Limit::new(now + self.limit, self.has_grace);
+                self.running = Some(Running { number, run, limit, then: Then::Report });
+            }
+            Err(error) => {
+                self.unstarted = Some((number, error));
+                self.post.post(Finished { run: number });
+            }
+        }
     }
 
     /// Takes the end of a run and returns whether it succeeded; `None` if the run was cancelled,
@@ -117,6 +113,9 @@ impl Executor {
 
     /// As [`Executor::finished`], but keeps the exit status of a command that took too long.
     pub(super) fn end(&mut self, finished: &Finished) -> Option<Outcome> {
+        if let Some((_, error)) = self.unstarted.take_if(|(number, _)| *number == finished.run) {
+            return Some(Outcome::unstarted(error));
+        }
         let Running { run, limit, then, .. } =
             self.running.take_if(|running| running.number == finished.run)?;
         if limit.is_over() {
@@ -128,7 +127,8 @@ impl Executor {
             Then::Report => Some(outcome),
             Then::Nothing => None,
             Then::Begin { command, environment } => {
-                self.begin(Instant::now(), &command, &environment).err().map(Outcome::unstarted)
+                self.begin(Instant::now(), &command, &environment);
+                None
             }
         }
     }
@@ -136,10 +136,17 @@ impl Executor {
     /// Ends the command that runs, if any, and discards its outcome. It gets a TERM now, and
     /// [`Executor::tick`] kills it if it ignores that.
     pub fn cancel(&mut self) {
+        self.unstarted = None;
         if let Some(Running { run, limit, then, .. }) = &mut self.running {
             *then = Then::Nothing;
             limit.cancel(Instant::now()).into_iter().for_each(|signal| run.signal(signal));
         }
+    }
+
+    /// Whether a run was begun whose end was not taken yet.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        self.running.is_some() || self.unstarted.is_some()
     }
 
     /// When [`Executor::tick`] has something to do.
@@ -197,7 +204,7 @@ mod tests {
 
         fn verdict_on(&mut self, command: &str) -> Result<(), Failed> {
             let environment = vec![("ZK_FILE", "/x y".to_owned())];
-            self.executor.start(Instant::now(), command, &environment).unwrap();
+            self.executor.start(Instant::now(), command, &environment);
             self.verdict()
         }
 
@@ -206,7 +213,7 @@ mod tests {
             let scratch = Scratch::new();
             let file = scratch.join("up");
             let environment = vec![("ZK_FILE", file.to_str().unwrap().to_owned())];
-            self.executor.start(Instant::now(), DEAF, &environment).unwrap();
+            self.executor.start(Instant::now(), DEAF, &environment);
             eventually("it runs", || if file.exists() { Ok(()) } else { Err("not yet") });
             self.executor.pid().unwrap()
         }
@@ -244,7 +251,7 @@ mod tests {
         let mut fixture = Fixture::new(Duration::from_secs(60));
         assert_eq!(fixture.verdict_on("test \"$ZK_FILE\" = '/x y'"), Ok(()));
         let said = vec!["line 1".to_owned(), "line 2".to_owned()];
-        let refused = Err(Failed { reason: "exit status 3".to_owned(), said, is_unknown: false });
+        let refused = Err(Failed { reason: "exit status 3".to_owned(), has_run: true, said });
         assert_eq!(fixture.verdict_on("echo line 1; echo line 2 >&2; exit 3"), refused);
         // The executor tries nothing again by itself.
         assert_eq!(fixture.executor.deadline(), None);
@@ -256,7 +263,7 @@ mod tests {
         let mut fixture = Fixture::new(Duration::from_millis(200));
         let verdict = fixture.verdict_on("trap 'exit 0' TERM; sleep 100 & wait");
         let reason = "not done in 200ms".to_owned();
-        assert_eq!(verdict, Err(Failed { reason, said: Vec::new(), is_unknown: false }));
+        assert_eq!(verdict, Err(Failed { reason, has_run: true, said: Vec::new() }));
     }
 
     #[test]
@@ -268,9 +275,9 @@ mod tests {
         let reason = "not done in 200ms".to_owned();
         assert_eq!(
             fixture.verdict_on(deaf),
-            Err(Failed { reason, said: Vec::new(), is_unknown: false })
+            Err(Failed { reason, has_run: true, said: Vec::new() })
         );
-        fixture.executor.start(Instant::now(), deaf, &[]).unwrap();
+        fixture.executor.start(Instant::now(), deaf, &[]);
         fixture.executor.cancel();
         let took = begun.elapsed();
         assert!(took < farm_harness::patience(Duration::from_secs(3)), "{took:?}");
@@ -279,7 +286,7 @@ mod tests {
     #[test]
     fn a_command_that_was_replaced_has_no_verdict() {
         let mut fixture = Fixture::new(Duration::from_secs(60));
-        fixture.executor.start(Instant::now(), "sleep 100", &[]).unwrap();
+        fixture.executor.start(Instant::now(), "sleep 100", &[]);
         assert_eq!(fixture.verdict_on("exit 0"), Ok(()));
     }
 
@@ -299,14 +306,14 @@ mod tests {
     fn a_command_that_replaces_another_begins_when_that_one_has_ended() {
         let mut fixture = Fixture::new(Duration::from_secs(60));
         let pid = fixture.start_deaf();
-        fixture.executor.start(Instant::now(), "echo replaced as well; exit 3", &[]).unwrap();
+        fixture.executor.start(Instant::now(), "echo replaced as well; exit 3", &[]);
         let command = format!("! kill -0 {pid}");
-        fixture.executor.start(Instant::now(), &command, &[]).unwrap();
+        fixture.executor.start(Instant::now(), &command, &[]);
         assert_eq!((kill(pid, None), fixture.executor.pid()), (Ok(()), Some(pid)));
         assert_eq!(fixture.verdict(), Ok(()));
 
         fixture.start_deaf();
-        fixture.executor.start(Instant::now(), "exit 0", &[]).unwrap();
+        fixture.executor.start(Instant::now(), "exit 0", &[]);
         fixture.executor.cancel();
         fixture.wait_until_idle();
     }

@@ -1,6 +1,7 @@
 //! How a run ended.
 
-use crate::engine::shown;
+use crate::engine::{chain, shown};
+use crate::process::tree::StartError;
 use log::Level;
 use std::collections::VecDeque;
 use std::io;
@@ -12,16 +13,16 @@ const LINE_CHARS_MAX: usize = 500;
 /// How many of the last lines of a failed command are logged.
 const LINES_MAX: usize = 10;
 
-/// Why a command counts as failed: it did not exit with 0, or took too long.
+/// Why a command counts as failed: it did not exit with 0, took too long, or could not be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
-    /// The exit status, the signal, or the time limit.
+    /// The exit status, the signal, the time limit, or why it could not be started.
     pub reason: String,
+    /// Whether the command was started: otherwise its failure says nothing about what it was to
+    /// check.
+    pub has_run: bool,
     /// The last lines of the command's output, safe to log.
     pub said: Vec<String>,
-    /// Whether the system could not run it, or how it ended is unknown: this says nothing about
-    /// what it was to check.
-    pub is_unknown: bool,
 }
 
 impl Failed {
@@ -33,10 +34,19 @@ impl Failed {
     }
 }
 
-/// The exit status and the output of a run.
+/// How a run ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// It could not be started.
+    Unstarted(StartError),
+    /// It was reaped, or somebody else has reaped it.
+    Reaped(io::Result<ExitStatus>),
+}
+
+/// The end and the output of a run.
 #[derive(Debug)]
 pub(in crate::process) struct Outcome {
-    pub(super) status: io::Result<ExitStatus>,
+    pub(super) end: End,
     pub(super) output: VecDeque<u8>,
     /// The time limit, if the command was ended because it took longer.
     pub(super) overrun: Option<Duration>,
@@ -44,8 +54,8 @@ pub(in crate::process) struct Outcome {
 
 impl Outcome {
     /// The outcome of a command that could not be started.
-    pub(super) const fn unstarted(error: io::Error) -> Self {
-        Self { status: Err(error), output: VecDeque::new(), overrun: None }
+    pub(super) const fn unstarted(error: StartError) -> Self {
+        Self { end: End::Unstarted(error), output: VecDeque::new(), overrun: None }
     }
 
     /// Whether the command succeeded; one that took too long did not, whatever its exit status.
@@ -58,23 +68,24 @@ impl Outcome {
 
     /// Whether the exit status was 0, in time or not.
     pub(in crate::process) fn exit(&self) -> Result<(), Failed> {
-        let is_success = self.status.as_ref().is_ok_and(ExitStatus::success);
+        let is_success = matches!(&self.end, End::Reaped(Ok(status)) if status.success());
         if is_success { Ok(()) } else { Err(self.failed(self.reason())) }
     }
 
     fn failed(&self, reason: String) -> Failed {
-        let is_unknown = self.status.is_err();
-        Failed { reason, said: self.last_lines(LINES_MAX), is_unknown }
+        let has_run = matches!(self.end, End::Reaped(_));
+        Failed { reason, has_run, said: self.last_lines(LINES_MAX) }
     }
 
     fn reason(&self) -> String {
-        match &self.status {
-            Ok(status) => match (status.code(), status.signal()) {
+        match &self.end {
+            End::Unstarted(error) => chain(error),
+            End::Reaped(Err(error)) => error.to_string(),
+            End::Reaped(Ok(status)) => match (status.code(), status.signal()) {
                 (Some(code), _) => format!("exit status {code}"),
                 (None, Some(signal)) => format!("killed by signal {signal}"),
                 (None, None) => status.to_string(),
             },
-            Err(e) => e.to_string(),
         }
     }
 

@@ -3,15 +3,17 @@
 //! **Invariant.** The process is reaped only after the last signal to its group, so the kernel
 //! can't have given the pid to another process.
 
-use super::outcome::Outcome;
+use super::outcome::{End, Outcome};
 use crate::engine::Worker;
 use crate::process::service_manager;
+use crate::process::tree::StartError;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -19,6 +21,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+const SHELL: &str = "sh";
 /// How much of the end of the output is kept.
 const OUTPUT_BYTES_MAX: usize = 64 << 10;
 /// How much is read from the pipe at most after the command has ended.
@@ -40,18 +43,19 @@ impl Run {
         command: &str,
         environment: &[(&str, String)],
         ended: impl FnOnce() + Send + 'static,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, StartError> {
         let (output, output_end) = io::pipe()?;
         let (over, over_end) = io::pipe()?;
         let (sender, receiver) = channel();
-        let mut shell = Command::new("sh");
+        let mut shell = Command::new(SHELL);
         shell.arg("-c").arg(command).process_group(0);
         shell.stdin(Stdio::null()).stdout(output_end.try_clone()?).stderr(output_end);
         for name in service_manager::VARIABLES {
             shell.env_remove(name);
         }
         shell.envs(environment.iter().map(|(name, value)| (name, value)));
-        let mut child = shell.spawn()?;
+        let spawned = shell.spawn();
+        let mut child = spawned.map_err(|e| StartError::new(OsStr::new(SHELL), e))?;
         // It holds write ends of the pipe, and the reader would wait for their close.
         drop(shell);
 
@@ -67,7 +71,7 @@ impl Run {
             Err(e) => {
                 signal_group(group, Signal::SIGKILL);
                 child.wait()?;
-                Err(e)
+                Err(e.into())
             }
         }
     }
@@ -84,7 +88,7 @@ impl Run {
     /// Reaps the process, which has ended. `overrun` is the time limit if it was ended for that.
     pub(super) fn end(mut self, overrun: Option<Duration>) -> Outcome {
         let output = self.output.try_recv().unwrap_or_default();
-        Outcome { status: self.child.wait(), output, overrun }
+        Outcome { end: End::Reaped(self.child.wait()), output, overrun }
     }
 
     /// Waits for the end of the process, at most for `grace`, and kills the whole group.

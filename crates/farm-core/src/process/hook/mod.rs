@@ -81,11 +81,8 @@ impl Hook {
     }
 
     fn step(&mut self, now: Instant, event: Event) {
-        let Some(environment) = self.machine.step(now, event) else { return };
-        if let Err(e) = self.executor.start(now, &self.command, &environment) {
-            log::warn!(cmd:? = self.command; "command can't be started: {e}");
-            // This recurses once: after a failure the machine waits.
-            self.step(now, Event::Finished { is_success: false });
+        if let Some(environment) = self.machine.step(now, event) {
+            self.executor.start(now, &self.command, &environment);
         }
     }
 }

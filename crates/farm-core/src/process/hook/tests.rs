@@ -186,6 +186,7 @@ fn the_end_of_an_unknown_run_is_ignored() {
 fn a_nul_in_the_environment_is_a_failed_run_and_no_panic() {
     let mut fixture = Fixture::new("exit 0", MINUTE);
     fixture.request("nul\0");
+    assert!(!fixture.next_end());
     assert!(fixture.hook.is_busy());
     assert!(fixture.hook.deadline().is_some());
 }

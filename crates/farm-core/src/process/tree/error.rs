@@ -1,10 +1,10 @@
-//! Errors of starting a child.
+//! Errors of starting a child or a command.
 
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::io;
 
-/// Why a child could not be started.
+/// Why a child or a command could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// There is no such program.
@@ -27,14 +27,14 @@ pub enum StartError {
     },
     /// The system could not create a process.
     #[error("cannot start a process")]
-    NoProcess(#[source] io::Error),
+    NoProcess(#[from] io::Error),
     /// The previous child is not reaped yet.
     #[error("the child is still up")]
     StillUp,
 }
 
 impl StartError {
-    pub(super) fn new(program: &OsStr, cause: io::Error) -> Self {
+    pub(in crate::process) fn new(program: &OsStr, cause: io::Error) -> Self {
         let program = program.to_owned();
         match cause.raw_os_error().map(Errno::from_raw) {
             Some(Errno::ENOENT) => Self::NotFound { program, cause },

@@ -238,9 +238,11 @@ fn what_a_killed_run_left_is_gone_before_the_next_one_begins() {
     let scratch = Scratch::new();
     let files = mirrors(&scratch, &["conf/a=/a", "t/=/t/", "none/b=/b"]);
     scratch.write("conf/a", "1");
-    scratch.write("conf/.zk-0123456789abcdef-4194305.old", "secret");
+    scratch.write("conf/.zk-0123456789abcdef.lock", "");
+    scratch.write("conf/.zk-0123456789abcdef.old", "secret");
     scratch.write("t/.zkexec", "");
-    scratch.write("t/.zk-0123456789abcdef-4194305.new/x", "secret");
+    scratch.write("t/.zk-0123456789abcdef.lock", "");
+    scratch.write("t/.zk-0123456789abcdef.new/x", "secret");
     files.claim().unwrap();
     assert_eq!(without_inodes(scratch.path()), ["conf/a=1", "t/.zkexec"]);
 }
