@@ -4,7 +4,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use farm_core::codec::{ConfText, ExportFormat, TextFormat, decode, dir, encode_record, json};
+use farm_core::codec::{
+    ConfText, ExportFormat, RECORD_BYTES_MAX, TextFormat, VALUES_MAX, decode, dir, encode_record,
+    json,
+};
+use farm_core::farm::view::{FARM_BYTES_MAX, FARM_HOSTS_MAX};
 use farm_core::model::{FieldPath, Number, Record, Value};
 use std::path::Path;
 
@@ -170,6 +174,17 @@ fn bounds_are_those_of_the_page() {
     assert!(PAGE.contains("objects and lists may be nested 127 deep"));
     assert!(json::decode_znode(nested(126).as_bytes()).is_ok());
     assert!(json::decode_znode(nested(127).as_bytes()).is_err());
+    let number = |number: usize| match number {
+        ..1_000_000 => format!("{},{:03}", number / 1000, number % 1000),
+        _ => format!("{},{:03},{:03}", number / 1_000_000, number / 1000 % 1000, number % 1000),
+    };
+    assert!(PAGE.contains(&format!("at most {} values", number(VALUES_MAX))));
+    assert!(PAGE.contains(&format!("read with at most {}", number(RECORD_BYTES_MAX))));
+    let operating = include_str!("../../../docs/operating.md");
+    let farm =
+        format!("| {} hosts, {} MiB of records |", number(FARM_HOSTS_MAX), FARM_BYTES_MAX >> 20);
+    assert!(operating.contains(&farm), "{farm}");
+    assert!(operating.contains(&format!("; {} values, ", number(VALUES_MAX))));
     assert!(PAGE.contains("the key `$serde_json::private::Number` is refused"));
     assert!(json::decode_znode(br#"{"$serde_json::private::Number":"1"}"#).is_err());
     assert!(PAGE.contains(&format!("more than {} bytes", dir::NAME_BYTES_MAX)));

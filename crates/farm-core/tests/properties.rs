@@ -54,9 +54,9 @@ fn files_read_back_as_the_record_they_were_written_from() {
 fn a_farm_reads_as_an_object_of_its_records() {
     for_each_seed(|rng| {
         let farm = records::farm(rng);
-        let hosts = farm
-            .iter()
-            .map(|(name, record)| (name.to_string(), Value::Object(record.as_map().clone())));
+        let hosts = farm.iter().map(|(name, record)| {
+            (name.to_string(), Value::Object(record.unpack().as_map().clone()))
+        });
         let wanted = Record::from_map(hosts.collect::<Map<_, _>>());
         for format in [ConfText::Json, ConfText::Yaml] {
             let bytes = encode_farm(format, &farm).unwrap();

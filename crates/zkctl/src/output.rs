@@ -74,9 +74,24 @@ impl<W: Write> Output<W> {
             Layout::Text => rows.try_for_each(|row| self.row(&line(row), end)),
             Layout::Tsv => rows.try_for_each(|row| self.cells(cells(row), end)),
             Layout::Jsonl => rows.try_for_each(|row| self.json_line(&object(row), end)),
-            Layout::Json => self.json(&Value::Array(rows.map(object).collect())),
-            Layout::Yaml => self.yaml(&Value::Array(rows.map(object).collect())),
+            Layout::Json => self.json_list(rows.map(object)),
+            Layout::Yaml if rows.len() == 0 => self.yaml(&Value::Array(Vec::new())),
+            Layout::Yaml => rows.try_for_each(|row| self.yaml(&Value::Array(vec![object(row)]))),
         }
+    }
+
+    /// Writes an indented JSON list, whose items are in memory one at a time.
+    fn json_list(&mut self, items: impl Iterator<Item = Value>) -> Result<(), Failure> {
+        let mut is_first = true;
+        for item in items {
+            let list = format!("{:#}", Value::Array(vec![item]));
+            // The items without the brackets, and without the line end before the last one.
+            let lines = list.strip_prefix('[').and_then(|list| list.strip_suffix("\n]"));
+            self.bytes(if is_first { b"[" } else { b"," })?;
+            self.bytes(escaped_json(lines.unwrap_or_default()).as_bytes())?;
+            is_first = false;
+        }
+        self.bytes(if is_first { b"[]\n" } else { b"\n]\n" })
     }
 
     /// Writes an indented JSON document.
@@ -144,6 +159,29 @@ mod tests {
         ];
         for (text, cell) in table {
             assert_eq!(escaped_cell(text), cell, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_printed_item_by_item_as_if_it_were_printed_as_a_whole() {
+        for items in [vec![], vec![1], vec![1, 2, 3]] {
+            let rows: Vec<Value> =
+                items.into_iter().map(|n| serde_json::json!({"n": [n, "\n\u{85}"]})).collect();
+            let whole = Value::Array(rows.clone());
+            for (layout, expected) in [
+                (Layout::Json, escaped_json(&format!("{whole:#}\n"))),
+                (Layout::Yaml, String::from_utf8(yaml::encode_value(&whole).unwrap()).unwrap()),
+            ] {
+                let mut printed = Vec::new();
+                let mut output = Output::into(&mut printed);
+                let format = OutputFormat { layout, terminator: Terminator::Newline };
+                let nothing = |_: &Value| String::new();
+                output
+                    .list(format, &rows, nothing, |_| Vec::<String>::new(), Value::clone)
+                    .unwrap();
+                output.finish().unwrap();
+                assert_eq!(String::from_utf8(printed).unwrap(), expected);
+            }
         }
     }
 

@@ -22,7 +22,7 @@ use boot::{Boot, Start};
 use commands::Commands;
 use event::Event;
 use farm_core::cli::{Exit, Failure, Notifier};
-use farm_core::engine::{Inbox, LogOnce, Signals, inbox};
+use farm_core::engine::{Inbox, LogOnce, Signals, forget_stop, inbox};
 use farm_core::farm::turn::{Event as TurnEvent, Turn};
 use farm_core::process::command::Executor;
 use farm_core::process::tree::Pid;
@@ -289,7 +289,10 @@ impl Runner {
             Ok(SIGCHLD) => return self.reap(now),
             // A shell had moved zkexec to the foreground without a SIGCONT. The Ctrl-C was
             // meant for the child.
-            Ok(SIGINT) if self.child.terminal.resume() => self.child.processes.signal(SIGINT),
+            Ok(SIGINT) if self.child.terminal.resume() => {
+                forget_stop();
+                self.child.processes.signal(SIGINT);
+            }
             Ok(SIGTERM | SIGINT) => return self.stop(now),
             Ok(SIGCONT) => drop(self.child.terminal.resume()),
             Ok(signal) => self.child.processes.signal(signal),

@@ -10,7 +10,7 @@
 #[cfg(test)]
 mod tests;
 
-use farm_core::model::{Farm, HostName, Record};
+use farm_core::model::{Farm, HostName, PackedRecord};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,7 @@ enum State {
 struct Absent {
     left_at: Instant,
     /// Its last record.
-    record: Record,
+    record: PackedRecord,
     state: State,
 }
 

@@ -8,7 +8,7 @@ use crate::check::Checker;
 use crate::difference::Difference;
 use crate::mirror::{Action, Event, Mirror};
 use crate::options::OutputConfig;
-use crate::preview::unified;
+use crate::preview::write_diff;
 use crate::target::{Target, TargetError};
 use farm_core::cli::{Exit, ExitReason, Failure, for_stdout};
 use farm_core::model::Farm;
@@ -17,7 +17,7 @@ use farm_core::process::hook::Hook;
 use farm_core::process::reaper::Pid;
 use log::Level;
 use std::collections::VecDeque;
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -210,6 +210,11 @@ impl Output {
     fn store_outcome(&mut self, stored: Result<bool, TargetError>) -> Result<Event, Failure> {
         match stored {
             Ok(is_written) => Ok(Event::Stored { is_written }),
+            Err(error) if error.is_stop() => {
+                // It is the next event.
+                log::info!(file = self.file; "stopping before everything is written");
+                Ok(Event::Failed)
+            }
             Err(error) if (error.is_permanent() || self.is_once) && !self.mirror.is_stored() => {
                 Err(error.into())
             }
@@ -245,11 +250,24 @@ impl Output {
 
     /// Prints the changes that the store would make.
     fn print_diff(&mut self, farm: &Farm) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        for change in self.target.preview(farm)? {
+        let mut stdout = BufWriter::new(io::stdout().lock());
+        let (mut is_same, mut unwritten) = (true, None);
+        let previewed = self.target.preview(farm, |change| {
+            is_same = false;
+            let mut diff = Vec::new();
+            let written = write_diff(&change, &mut diff);
+            written.and_then(|()| stdout.write_all(&for_stdout(&diff))).map_err(|error| {
+                let kind = error.kind();
+                unwritten = Some(error);
+                kind.into()
+            })
+        });
+        if let Some(error) = unwritten {
+            return Err(Failure::of_stdout(error));
+        }
+        previewed?;
+        if !is_same {
             self.exit = Exit::No;
-            let diff = unified(&change);
-            stdout.write_all(&for_stdout(diff.as_bytes())).map_err(Failure::of_stdout)?;
         }
         stdout.flush().map_err(Failure::of_stdout)
     }

@@ -3,6 +3,8 @@
 use farm_core::cli::printable;
 use farm_core::files::tree::Change;
 use similar::TextDiff;
+use std::borrow::Cow;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,32 +12,41 @@ use std::time::Duration;
 const DIFF_TIMEOUT: Duration = Duration::from_secs(2);
 const LINES_AROUND: usize = 3;
 
-/// One change as `diff -u` shows it.
-pub(crate) fn unified(change: &Change) -> String {
-    let text = |bytes: &Option<Vec<u8>>| {
-        bytes.as_deref().map(String::from_utf8_lossy).unwrap_or_default().into_owned()
-    };
-    let (before, after) = (text(&change.before), text(&change.after));
+/// The longest text that is compared line by line, which takes twenty times its memory.
+const COMPARED_BYTES_MAX: usize = 16 << 20;
+
+/// Writes one change as `diff -u` shows it.
+pub(crate) fn write_diff(change: &Change, out: &mut impl Write) -> io::Result<()> {
     let name = |bytes: &Option<Vec<u8>>| match bytes {
         Some(_) => label(&change.path),
         None => "/dev/null".to_owned(),
     };
-    let mut text = format!("--- {}\n+++ {}\n", name(&change.before), name(&change.after));
+    let (old, new) = (name(&change.before), name(&change.after));
+    let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+    if length(&change.before) + length(&change.after) > COMPARED_BYTES_MAX {
+        return writeln!(out, "Files {old} and {new} differ");
+    }
+    let (before, after) = (text(&change.before), text(&change.after));
+    writeln!(out, "--- {old}\n+++ {new}")?;
     let lines = |text| str::split_inclusive(text, '\n').collect::<Vec<_>>();
-    let (old, new) = (lines(&before), lines(&after));
+    let (old, new) = (lines(&*before), lines(&*after));
     let diff = TextDiff::configure().timeout(DIFF_TIMEOUT).diff_slices(&old, &new);
     for hunk in diff.unified_diff().context_radius(LINES_AROUND).iter_hunks() {
-        text.push_str(&format!("{}\n", hunk.header()));
+        writeln!(out, "{}", hunk.header())?;
         for line in hunk.iter_changes() {
-            text.push_str(&format!("{}{}", line.tag(), line.value()));
+            write!(out, "{}{}", line.tag(), line.value())?;
             // The library also takes a carriage return for the end of a line: after a value that
             // ends in one, the next line of the diff would seem to belong to the value.
             if !line.value().ends_with('\n') {
-                text.push_str("\n\\ No newline at end of file\n");
+                writeln!(out, "\n\\ No newline at end of file")?;
             }
         }
     }
-    text
+    Ok(())
+}
+
+fn text(bytes: &Option<Vec<u8>>) -> Cow<'_, str> {
+    bytes.as_deref().map(String::from_utf8_lossy).unwrap_or_default()
 }
 
 /// The path on one line.
@@ -50,7 +61,9 @@ mod tests {
     fn diff(before: Option<&str>, after: Option<&str>) -> String {
         let bytes = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
         let (before, after) = (bytes(before), bytes(after));
-        unified(&Change { path: "db.json".into(), before, after })
+        let mut out = Vec::new();
+        write_diff(&Change { path: "db.json".into(), before, after }, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
     }
 
     #[test]
@@ -88,9 +101,18 @@ mod tests {
     fn a_name_stays_on_its_line() {
         let bytes = Some(b"a\n".to_vec());
         let path = Path::new("db/h\n+++ /etc/passwd\u{1b}\u{202e}").to_owned();
-        let text = unified(&Change { path, before: None, after: bytes });
+        let mut diff = Vec::new();
+        write_diff(&Change { path, before: None, after: bytes }, &mut diff).unwrap();
+        let text = String::from_utf8(diff).unwrap();
         let label = r"+++ db/h\n+++ /etc/passwd\u{1b}\u{202e}";
         assert_eq!(text, format!("--- /dev/null\n{label}\n@@ -0,0 +1 @@\n+a\n"));
+    }
+
+    #[test]
+    fn files_that_are_too_large_to_compare_differ() {
+        let long = "x\n".repeat(COMPARED_BYTES_MAX / 2);
+        assert_eq!(diff(Some(&long), Some("x")), "Files db.json and db.json differ\n");
+        assert_eq!(diff(None, Some(&(long + "x"))), "Files /dev/null and db.json differ\n");
     }
 
     #[test]

@@ -240,7 +240,8 @@ impl Runner {
                     return Err(refusal.into());
                 }
                 let logger = &self.hosts.refusal;
-                log::warn!(logger: logger, "the farm can't be listed, trying again: {refusal}");
+                let farm = &self.hosts.path;
+                log::warn!(logger: logger, farm:%; "the farm can't be listed, trying again: {refusal}");
             }
             News::Unreadable(host, why) => self.hosts.log_unreadable(&host, &why),
             News::Readable(host) => {

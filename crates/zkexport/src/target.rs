@@ -47,6 +47,13 @@ pub(crate) enum TargetError {
     Check(Failed),
 }
 
+impl TargetError {
+    /// Whether the process was told to stop before all was written.
+    pub(crate) fn is_stop(&self) -> bool {
+        matches!(self, Self::File(error) if error.is_stop())
+    }
+}
+
 impl Target {
     pub(crate) fn new(
         conf: PathBuf,
@@ -118,10 +125,14 @@ impl Target {
         }
     }
 
-    /// The changes that storing the farm would make; nothing is touched.
-    pub(crate) fn preview(&self, farm: &Farm) -> Result<Vec<Change>, TargetError> {
+    /// Calls `show` for each change that storing the farm would make; nothing is touched.
+    pub(crate) fn preview(
+        &self,
+        farm: &Farm,
+        mut show: impl FnMut(Change) -> io::Result<()>,
+    ) -> Result<(), TargetError> {
         match self {
-            Self::Stdout(_) => Ok(Vec::new()),
+            Self::Stdout(_) => Ok(()),
             Self::File(path, format, _) => {
                 let after = encode(*format, farm, path)?;
                 let before = match read(path, BYTES_MAX) {
@@ -129,17 +140,15 @@ impl Target {
                     Err(error) if error.is_missing() => None,
                     Err(error) => return Err(error.into()),
                 };
-                let is_same = before.as_ref() == Some(&after);
-                let change = Change { path: path.clone(), before, after: Some(after) };
-                Ok(if is_same { Vec::new() } else { vec![change] })
-            }
-            Self::Dir { path, adopt, .. } => {
-                let mut changes = preview(path, *adopt, farm)?;
-                for change in &mut changes {
-                    change.path = path.join(&change.path);
+                if before.as_ref() == Some(&after) {
+                    return Ok(());
                 }
-                Ok(changes)
+                let change = Change { path: path.clone(), before, after: Some(after) };
+                show(change).map_err(TargetError::Stdout)
             }
+            Self::Dir { path, adopt, .. } => Ok(preview(path, *adopt, farm, |change| {
+                show(Change { path: path.join(&change.path), ..change })
+            })?),
         }
     }
 }

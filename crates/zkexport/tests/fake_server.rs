@@ -1,7 +1,8 @@
 //! `zkexport` against a server that can be made to misbehave.
 
 use farm_harness::{
-    FakeServer, Running, Scratch, Signal, Tool, eventually, holds_for, op, patience,
+    FakeServer, Running, Scratch, Signal, Tool, eventually, eventually_within, holds_for, op,
+    patience,
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -250,5 +251,48 @@ fn ten_thousand_hosts_are_loaded_and_followed() {
     // Most requests read 32 hosts, and a few at the start only 4.
     assert_eq!(count(op::GET_DATA), 1);
     assert!((313..=500).contains(&count(op::MULTI_READ)), "{}", count(op::MULTI_READ));
+    stop(running);
+}
+
+#[test]
+fn hosts_that_a_server_invents_cost_little_and_leave_the_file_alone() {
+    let (server, scratch) = (server_with(2), Scratch::new());
+    // With a short timeout, a loaded machine takes too long for an answer of this size.
+    let mut running = zkexport(&server, &scratch, &["--session-timeout", "40s"]).spawn();
+    running.wait_log("the file is current");
+    let both = json!({"h0000": {"n": 0}, "h0001": {"n": 0}});
+    for (count, why) in [
+        (2_000_000, "trying again: more than 1000000 children below /db; farm=/db"),
+        (200_000, "trying again: more than 100000 znodes; farm=/db"),
+    ] {
+        server.invent_children("/db", count);
+        running.signal(Signal::SIGHUP);
+        running.wait_log(why);
+        assert_eq!(file(&scratch), both);
+    }
+    server.invent_children("/db", 0);
+    server.put("/db/h0001", b"{\"n\":1}");
+    running.signal(Signal::SIGHUP);
+    wait_for_file(&scratch, &json!({"h0000": {"n": 0}, "h0001": {"n": 1}}));
+    running.wait_log("the farm can be listed again");
+    // A list of two million names has 24 megabytes.
+    assert!(running.memory_peak_kb() < 256 << 10, "{} kB", running.memory_peak_kb());
+    stop(running);
+}
+
+#[test]
+fn a_hundred_thousand_hosts_take_some_hundred_bytes_each() {
+    let (server, scratch) = (server_with(100_000), Scratch::new());
+    let command = "echo $ZK_COUNT $ZK_TRUNCATED > ran";
+    let running = zkexport(&server, &scratch, &["--changed-cmd", command]).spawn();
+    eventually_within(Duration::from_secs(60), "all hosts", || {
+        let log = running.stderr();
+        if log.contains("hosts=100000") { Ok(()) } else { Err(log) }
+    });
+    eventually("the command ran", || match scratch.read("ran")?.as_str() {
+        "100000 1\n" => Ok(()),
+        other => Err(other.to_owned()),
+    });
+    assert!(running.memory_peak_kb() < 256 << 10, "{} kB", running.memory_peak_kb());
     stop(running);
 }

@@ -1,7 +1,7 @@
 //! The requests about our znode, which run on request threads, and its contents.
 
 use crate::member::{HOSTNAME, MemberOptions};
-use farm_core::codec::json;
+use farm_core::codec::{DecodeError, json};
 use farm_core::farm::{Claim, Share, claim as claim_entry, share};
 use farm_core::model::{Record, Value};
 use farm_core::session::{Client, SessionError, SessionId, Stat, Znode, ZnodePath};
@@ -14,6 +14,8 @@ pub(crate) enum Answer {
     Claim(Result<Claim, SessionError>),
     Read(Result<Option<Znode>, SessionError>),
     Publish(Result<Stat, SessionError>),
+    /// The record is not sent, because nobody could read it.
+    Unfit(DecodeError),
 }
 
 /// Tells which znodes of other sessions are our own, left over from earlier.
@@ -49,7 +51,10 @@ pub(crate) fn claim(
     record: &Record,
     leftovers: &Leftovers,
 ) -> Answer {
-    let data = json::encode_znode(record);
+    let data = match encode(record) {
+        Ok(data) => data,
+        Err(error) => return Answer::Unfit(error),
+    };
     if options.is_common {
         return match share(client, entry, &data) {
             Ok(Share::Created(znode)) => Answer::Claim(Ok(Claim::Ours { znode, replaced: None })),
@@ -62,7 +67,16 @@ pub(crate) fn claim(
 
 /// Writes the record if the znode still has that version.
 pub(crate) fn publish(client: &Client, entry: &ZnodePath, record: &Record, version: i32) -> Answer {
-    Answer::Publish(client.set(entry, &json::encode_znode(record), Some(version)))
+    match encode(record) {
+        Ok(data) => Answer::Publish(client.set(entry, &data, Some(version))),
+        Err(error) => Answer::Unfit(error),
+    }
+}
+
+/// The bytes of a record. One that is merged from two can be larger than a record may be.
+fn encode(record: &Record) -> Result<Vec<u8>, DecodeError> {
+    let data = json::encode_znode(record);
+    json::check_znode(&data).map(|()| data)
 }
 
 /// The znode's field `hostname`.

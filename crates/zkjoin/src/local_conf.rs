@@ -159,6 +159,8 @@ impl LocalConf {
                 log::warn!(logger: self.warnings.load, conf:%; "there is no config");
                 ConfState::Missing
             }
+            // It is the next event.
+            Err(error) if error.is_stop() => ConfState::Bad,
             Err(error) => {
                 log::warn!(
                     logger: self.warnings.load, why = chain(&error);
@@ -228,6 +230,10 @@ impl LocalConf {
     }
 
     fn cannot_write(&mut self, error: &FileError) {
+        if error.is_stop() {
+            let conf = self.path.display();
+            return log::warn!(conf:%; "stopping before all of the config is written");
+        }
         let store = &self.warnings.store;
         log::warn!(logger: store, why = chain(error); "cannot write the config, trying again");
     }

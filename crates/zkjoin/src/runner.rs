@@ -17,7 +17,7 @@ use crate::warnings::{Warnings, log_conflicts, log_overruled};
 use connection::Connection;
 use event::Event;
 use farm_core::cli::{Exit, Failure, Notifier};
-use farm_core::codec::json;
+use farm_core::codec::{DecodeError, json};
 use farm_core::engine::{Inbox, Retry, Signal, Signals, inbox};
 use farm_core::farm::{Claim, Size, keep_size, look};
 use farm_core::files::look::Look;
@@ -349,6 +349,7 @@ impl Runner {
             Answer::Claim(Err(error)) | Answer::Read(Err(error)) | Answer::Publish(Err(error)) => {
                 self.refused(error)?
             }
+            Answer::Unfit(error) => self.unfit(error)?,
         };
         let is_failure = matches!(event, MemberEvent::Refused { .. } | MemberEvent::Interrupted);
         if !is_failure && self.warnings.request.clear() {
@@ -382,6 +383,17 @@ impl Runner {
         let is_final = matches!(error, SessionError::TooLarge { .. });
         log::warn!(logger: self.warnings.request, why:% = error; "ZooKeeper refused the request, trying again");
         Ok(MemberEvent::Refused { is_final })
+    }
+
+    /// As [`Runner::refused`], for a record that is larger than a record may be.
+    fn unfit(&self, error: DecodeError) -> Result<MemberEvent, Failure> {
+        let entry = &self.config.entry;
+        if self.stage != Stage::Ready {
+            return Err(Failure::from(error).during(format!("cannot write {entry}")));
+        }
+        let logger = &self.warnings.request;
+        log::warn!(logger: logger, path:% = entry, why:% = error; "the record is not published");
+        Ok(MemberEvent::Refused { is_final: true })
     }
 
     fn name_is_taken(&mut self, znode: Znode) -> Result<MemberEvent, Failure> {

@@ -22,6 +22,12 @@ enum Post {
     Answered(Answer<Vec<u8>>),
 }
 
+/// Keeps the data as it is.
+fn kept(data: Vec<u8>) -> (Vec<u8>, usize) {
+    let bytes = data.len();
+    (data, bytes)
+}
+
 /// A cache with its own session.
 struct Live {
     cache: Cache<Vec<u8>>,
@@ -51,7 +57,7 @@ impl Live {
         let session = Session::open(config(servers), move |event| {
             drop(to_self.send(Post::Session(event)));
         });
-        let cache = Cache::new(Scope::new(top(), depth, Contents::All), |data| data);
+        let cache = Cache::new(Scope::new(top(), depth, Contents::All), kept);
         Self { cache, session, posts, outbox, followed: Contained::new() }
     }
 
@@ -202,7 +208,7 @@ fn a_snapshot_is_what_there_is() {
     }
     let mut session = Session::open(config(&chroot.connect_string()), |_| ());
     let cache = session.call(patience(PATIENCE), |client| {
-        snapshot(client, Scope::new(top(), Depth::SUBTREE, Contents::Below), |data| data)
+        snapshot(client, Scope::new(top(), Depth::SUBTREE, Contents::Below), kept)
     });
     let cache = cache.unwrap();
     let names: Vec<_> = cache.below().map(|(at, _)| at.to_string()).collect();
@@ -212,7 +218,7 @@ fn a_snapshot_is_what_there_is() {
     assert!(cache.below().all(|(at, znode)| znode.unwrap().data == at.as_str().as_bytes()));
     let missing = session.call(patience(PATIENCE), |client| {
         let top = ZnodePath::parse("/none").unwrap();
-        snapshot(client, Scope::new(top, Depth::SUBTREE, Contents::Names), |data| data)
+        snapshot(client, Scope::new(top, Depth::SUBTREE, Contents::Names), kept)
     });
     let message = missing.unwrap_err().to_string();
     assert_eq!(message, format!("no such znode: {}/none", chroot.path()));

@@ -1,6 +1,7 @@
 //! The tools against a real ZooKeeper.
 
 mod access;
+mod bounds;
 mod cache;
 mod ctl;
 mod exec;

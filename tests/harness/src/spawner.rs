@@ -31,8 +31,9 @@ pub fn die_with_parent(program: &OsStr) -> Command {
     if let Some(setpriv) = toolbox::in_path("setpriv") {
         words.extend([setpriv.into_os_string(), "--pdeathsig".into(), "KILL".into(), "--".into()]);
     }
-    if ignores_signals() {
-        words.extend(["env".into(), "--default-signal".into()]);
+    // By its path: the program may get another search path.
+    if let Some(env) = toolbox::in_path("env").filter(|_| ignores_signals()) {
+        words.extend([env.into_os_string(), "--default-signal".into()]);
     }
     words.push(program.to_owned());
     let mut command = Command::new(&words[0]);

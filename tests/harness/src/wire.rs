@@ -151,6 +151,7 @@ impl Pack {
         self.buffer(value.as_bytes())
     }
 
+    #[cfg(test)]
     pub(crate) fn strings(self, values: &[String]) -> Self {
         let count = i32::try_from(values.len()).expect("a test's lists are below 2 Gi");
         values.iter().fold(self.int(count), |packed, value| packed.string(value))

@@ -138,7 +138,7 @@ impl ExitReason for SessionError {
             Self::NoNode(_) => Exit::No,
             Self::NodeExists(_) | Self::BadVersion(_) => Exit::Contended,
             Self::NoAuth(_) | Self::AuthRefused(_) => Exit::NotAllowed,
-            Self::TooLarge { .. } | Self::Garbled(_) => Exit::Malformed,
+            Self::TooLarge { .. } | Self::TooMany { .. } | Self::Garbled(_) => Exit::Malformed,
             Self::Disconnected | Self::Expired | Self::Unreachable { .. } => Exit::Unreachable,
             Self::Overdue(_) => Exit::Overdue,
             Self::NotEmpty(_)
@@ -182,6 +182,9 @@ impl<C: Into<Self>> From<EditError<C>> for Failure {
             EditError::Malformed { path, source } => {
                 Self::from(source).during(format!("{path} holds no record"))
             }
+            EditError::TooLarge { path, source } => {
+                Self::from(source).during(format!("cannot write {path}"))
+            }
             EditError::Refused(refusal) => refusal.into(),
             EditError::Contended { path } => {
                 let what = format!("others changed {path} during every attempt");
@@ -196,11 +199,15 @@ impl ExitReason for FileError {
     fn exit(&self) -> Exit {
         match &self.fault {
             _ if self.is_permission() => Exit::NotAllowed,
-            Fault::Io(_) | Fault::Moved | Fault::TooLarge { .. } => Exit::CannotWrite,
+            Fault::Io(_) | Fault::Moved | Fault::TooLarge { .. } | Fault::TooManyEntries { .. } => {
+                Exit::CannotWrite
+            }
             Fault::NotAFile | Fault::NotADirectory | Fault::LinkLoop | Fault::NotOurs { .. } => {
                 Exit::Configuration
             }
-            Fault::RecordTooLarge | Fault::Encode(_) | Fault::Malformed(_) => Exit::Malformed,
+            Fault::RecordTooLarge { .. } | Fault::Encode(_) | Fault::Malformed(_) => {
+                Exit::Malformed
+            }
         }
     }
 
@@ -329,7 +336,10 @@ mod tests {
         let write = |fault: Fault| FileError::writing(path, fault);
         assert_eq!(verdict(write(Fault::Moved)), (Exit::CannotWrite, false));
         assert_eq!(verdict(write(Fault::NotAFile)), (Exit::Configuration, true));
-        assert_eq!(verdict(write(Fault::RecordTooLarge)), (Exit::Malformed, false));
+        assert_eq!(
+            verdict(write(Fault::RecordTooLarge { max: 1, unit: "bytes" })),
+            (Exit::Malformed, false)
+        );
         let missing = 2;
         assert_eq!(read(missing).exit(), Exit::CannotWrite);
         assert_eq!(

@@ -4,6 +4,7 @@
 //! Pure data, no I/O. **Invariant.** Every name in a tree made here is a plain file
 //! name, so writing the tree never leaves its directory.
 
+use super::json::parse_value;
 use crate::model::{FieldPath, Map, Number, RESERVED_KEY, Record, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -107,6 +108,21 @@ pub fn encode_conf(record: &Record) -> Encoded {
     encoded
 }
 
+/// As [`encode`], for one host of a farm: below a directory of that name.
+#[must_use]
+pub fn encode_host(name: &str, record: &Record) -> Encoded {
+    let mut encoded = Encoded::default();
+    let mut keys = vec![name.to_owned()];
+    match check_name(name) {
+        Ok(()) => {
+            encoded.tree.folders.insert(keys.clone());
+            lay_out(record.as_map(), check_name, &mut keys, &mut encoded);
+        }
+        Err(refusal) => encoded.refused.push((FieldPath::from_keys(keys), refusal)),
+    }
+    encoded
+}
+
 fn lay_out(
     map: &Map<String, Value>,
     check: fn(&str) -> Result<(), Refusal>,
@@ -193,7 +209,7 @@ impl Memory {
         let edited = match known {
             Value::Number(_) => serde_json::from_str::<Number>(trimmed).ok().map(Value::Number),
             Value::Bool(_) => trimmed.parse().ok().map(Value::Bool),
-            Value::Array(_) => serde_json::from_str(trimmed).ok().map(Value::Array),
+            Value::Array(_) => parse_value(trimmed).filter(Value::is_array),
             Value::Null | Value::String(_) | Value::Object(_) => None,
         };
         // A record refuses a list that nests too deep.

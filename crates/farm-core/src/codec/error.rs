@@ -51,6 +51,18 @@ pub enum DecodeError {
         /// The most bytes that the codec reads.
         bytes_max: usize,
     },
+    /// There are more values than a record may have.
+    #[error("more than {values_max} values")]
+    TooManyValues {
+        /// How many it may have.
+        values_max: usize,
+    },
+    /// The values nest so deeply that most of the text for people would be blanks.
+    #[error("indented, it would be more than {factor} times as long")]
+    TooIndented {
+        /// How many times as long it may be.
+        factor: usize,
+    },
     /// A second document follows the first.
     #[error("more than one document")]
     ManyDocuments,
@@ -88,6 +100,9 @@ pub enum EncodeError {
     /// The YAML library refused a text.
     #[error("cannot be written as YAML")]
     Yaml(#[source] Box<SerializeError>),
+    /// The process has been told to stop.
+    #[error("told to stop")]
+    Stopped,
 }
 
 /// Names the field, unless it is the document itself.

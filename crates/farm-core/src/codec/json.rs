@@ -3,32 +3,34 @@
 //! **Invariant.** Numbers keep their text, except that the parser writes exponents as
 //! `e+3`. Keys are sorted by bytes. Equal records have equal bytes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde_json::Value;
+use serde::ser::{Error as _, Serialize, Serializer};
 
-use super::error::DecodeError;
-use crate::engine::without_byte_order_mark;
-use crate::model::{Farm, RESERVED_KEY, Record};
+use super::bounds::{self, RECORD_BYTES_MAX};
+use super::error::{DecodeError, EncodeError};
+use crate::engine::{check_stop, without_byte_order_mark};
+use crate::model::{Farm, PackedRecord, RESERVED_KEY, Record, Value};
 
 /// Decodes the data of a znode. No bytes are the empty record.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] if there are bytes, and they are not a JSON object.
+/// [`DecodeError`] if there are bytes, and they are not a JSON object or exceed a bound.
 pub fn decode_znode(bytes: &[u8]) -> Result<Record, DecodeError> {
     let bytes = without_byte_order_mark(bytes);
     if bytes.is_empty() { Ok(Record::new()) } else { decode_unmarked(bytes) }
 }
 
-/// The record of a znode, or why it has none; it can be cloned.
-pub type Decoded = Result<Record, Arc<DecodeError>>;
+/// The record of a znode, or why it has none; it can be cloned, and takes little memory.
+pub type Decoded = Result<PackedRecord, Arc<DecodeError>>;
 
-/// As [`decode_znode`], with an error that can be cloned.
-pub fn decode_shared(bytes: &[u8]) -> Decoded {
-    decode_znode(bytes).map_err(Arc::new)
+/// As [`decode_znode`], for many znodes that are kept. Also returns how many bytes of data are
+/// kept.
+pub fn decode_to_keep(bytes: Vec<u8>) -> (Decoded, usize) {
+    let decoded = decode_znode(&bytes).map(PackedRecord::from).map_err(Arc::new);
+    let kept = if decoded.is_ok() { bytes.len() } else { 0 };
+    (decoded, kept)
 }
 
 /// Encodes the data of a znode.
@@ -37,13 +39,33 @@ pub fn encode_znode(record: &Record) -> Vec<u8> {
     serde_json::to_vec(record.as_map()).expect("an object with text keys is always JSON")
 }
 
+/// Checks that what [`encode_znode`] has returned can be decoded again, apart from its length,
+/// which is checked when it is sent: it may be the union of two records.
+///
+/// # Errors
+///
+/// [`DecodeError`] if it exceeds a bound.
+pub fn check_znode(data: &[u8]) -> Result<(), DecodeError> {
+    std::str::from_utf8(data).map_err(DecodeError::NotUtf8).and_then(bounds::check)
+}
+
+/// Parses one value within the bounds of a record; `None` if it is none.
+pub(super) fn parse_value(text: &str) -> Option<Value> {
+    bounds::check(text).ok()?;
+    serde_json::from_str(text).ok()
+}
+
 /// Decodes one object. If a key is there twice, the last value counts.
 pub(super) fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
     decode_unmarked(without_byte_order_mark(bytes))
 }
 
 fn decode_unmarked(bytes: &[u8]) -> Result<Record, DecodeError> {
+    if bytes.len() > RECORD_BYTES_MAX {
+        return Err(DecodeError::TooLarge { bytes_max: RECORD_BYTES_MAX });
+    }
     let text = std::str::from_utf8(bytes).map_err(DecodeError::NotUtf8)?;
+    bounds::check(text)?;
     // Before parsing, which turns such an object into a number.
     if has_reserved_key(text) {
         return Err(DecodeError::ReservedKey);
@@ -56,20 +78,33 @@ fn decode_unmarked(bytes: &[u8]) -> Result<Record, DecodeError> {
 }
 
 pub(super) fn encode_record(record: &Record) -> Vec<u8> {
-    pretty(record.as_map())
-}
-
-pub(super) fn encode_farm(farm: &Farm) -> Vec<u8> {
-    let hosts: BTreeMap<_, _> =
-        farm.iter().map(|(name, record)| (name.as_str(), record.as_map())).collect();
-    pretty(&hosts)
-}
-
-fn pretty(object: &impl Serialize) -> Vec<u8> {
-    let mut bytes =
-        serde_json::to_vec_pretty(object).expect("an object with text keys is always JSON");
+    let mut bytes = serde_json::to_vec_pretty(record.as_map())
+        .expect("an object with text keys is always JSON");
     bytes.push(b'\n');
     bytes
+}
+
+pub(super) fn encode_farm(farm: &Farm) -> Result<Vec<u8>, EncodeError> {
+    let mut bytes = serde_json::to_vec_pretty(&Hosts(farm)).map_err(|_| EncodeError::Stopped)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Unpacks one host after the other.
+struct Hosts<'a>(&'a Farm);
+struct Host<'a>(&'a PackedRecord);
+
+impl Serialize for Hosts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, record)| (name.as_str(), Host(record))))
+    }
+}
+
+impl Serialize for Host<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        check_stop().map_err(S::Error::custom)?;
+        self.0.unpack().as_map().serialize(serializer)
+    }
 }
 
 /// Whether some key is [`RESERVED_KEY`], with or without escapes.
@@ -268,7 +303,15 @@ mod tests {
         assert_eq!(rewritten(&nested(DEPTH_MAX)), nested(DEPTH_MAX));
         for depth in [DEPTH_MAX + 1, 100_000] {
             let refused = decode_znode(nested(depth).as_bytes());
-            assert!(matches!(refused, Err(DecodeError::Json(_))), "{depth}: {refused:?}");
+            assert!(matches!(refused, Err(DecodeError::TooDeep)), "{depth}: {refused:?}");
         }
+    }
+
+    #[test]
+    fn the_length_is_bounded_to_the_byte() {
+        let long = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
+        assert_eq!(rewritten(&long(RECORD_BYTES_MAX)).len(), RECORD_BYTES_MAX);
+        let refused = decode_znode(long(RECORD_BYTES_MAX + 1).as_bytes());
+        assert!(matches!(refused, Err(DecodeError::TooLarge { .. })), "{refused:?}");
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! **Invariant.** A codec returns a record, or an error that says what is wrong with
 //! the bytes. Unreadable bytes never become an empty record. A byte order mark at the
-//! start of the bytes is dropped.
+//! start of the bytes is dropped. What is decoded is within [the bounds](bounds).
 
+mod bounds;
 pub mod dir;
 mod error;
 mod format;
@@ -11,6 +12,7 @@ pub mod json;
 pub mod php;
 pub mod yaml;
 
+pub use bounds::{RECORD_BYTES_MAX, VALUES_MAX};
 pub use error::{DecodeError, EncodeError, FieldFault};
 pub use format::{ConfFormat, ConfText, ExportFormat, FormatError, TextFormat};
 
@@ -48,11 +50,11 @@ pub fn encode_record(
 ///
 /// # Errors
 ///
-/// [`EncodeError`] for a text that YAML cannot express.
+/// [`EncodeError`] for a text that YAML cannot express, and if the process has been told to stop.
 pub fn encode_farm(format: impl Into<TextFormat>, farm: &Farm) -> Result<Vec<u8>, EncodeError> {
     match format.into() {
-        TextFormat::Json => Ok(json::encode_farm(farm)),
+        TextFormat::Json => json::encode_farm(farm),
         TextFormat::Yaml => yaml::encode_farm(farm),
-        TextFormat::Php => Ok(php::encode_farm(farm)),
+        TextFormat::Php => php::encode_farm(farm),
     }
 }

@@ -8,22 +8,25 @@ use std::io::Write as _;
 
 use serde_json::{Map, Number, Value};
 
+use super::error::EncodeError;
+use crate::engine::check_stop;
 use crate::model::{Farm, Record};
 
 const OPENING: &[u8] = b"<?php\nreturn array\n(\n";
 const CLOSING: &[u8] = b");\n";
 
-pub(super) fn encode_farm(farm: &Farm) -> Vec<u8> {
+pub(super) fn encode_farm(farm: &Farm) -> Result<Vec<u8>, EncodeError> {
     let mut out = OPENING.to_vec();
     for (name, record) in farm {
+        check_stop().map_err(|_| EncodeError::Stopped)?;
         out.extend(b"    ");
         write_text(&mut out, name.as_str());
         out.extend(b" => array\n    (\n");
-        write_lines(&mut out, "        ", record.as_map());
+        write_lines(&mut out, "        ", record.unpack().as_map());
         out.extend(b"    ),\n");
     }
     out.extend(CLOSING);
-    out
+    Ok(out)
 }
 
 pub(super) fn encode_record(record: &Record) -> Vec<u8> {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use serde_saphyr::DoubleQuoted;
 
 use super::error::{DecodeError, EncodeError};
-use crate::engine::without_byte_order_mark;
+use crate::engine::{check_stop, without_byte_order_mark};
 use crate::model::{Farm, Record};
 
 pub use compose::DOCUMENT_BYTES_MAX;
@@ -42,8 +42,9 @@ pub(super) fn encode_record(record: &Record) -> Result<Vec<u8>, EncodeError> {
 pub(super) fn encode_farm(farm: &Farm) -> Result<Vec<u8>, EncodeError> {
     let mut out = String::new();
     for (name, record) in farm {
+        check_stop().map_err(|_| EncodeError::Stopped)?;
         write_key(&mut out, name.as_str(), 0)?;
-        write_object_below(&mut out, record.as_map(), 2)?;
+        write_object_below(&mut out, record.unpack().as_map(), 2)?;
     }
     if farm.is_empty() {
         out.push_str("{}\n");

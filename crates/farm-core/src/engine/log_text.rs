@@ -7,13 +7,21 @@ use std::fmt::Write as _;
 /// The fields whose values are sentences, which are quoted.
 const SENTENCES: [&str; 5] = ["error", "hint", "last", "like", "why"];
 
+/// A longer line is cut: it has foreign text in it.
+const BYTES_MAX: usize = 16 << 10;
+
 /// The message, then the fields as `key=value`.
 #[must_use]
 pub fn log_text(record: &Record<'_>) -> String {
     let mut fields = Fields { text: record.args().to_string(), separator: "; " };
     // Only the visitor can fail, and writing to a string never does.
     let _ = record.key_values().visit(&mut fields);
-    fields.text
+    let mut text = fields.text;
+    if text.len() > BYTES_MAX {
+        text.truncate(text.floor_char_boundary(BYTES_MAX));
+        text.push('…');
+    }
+    text
 }
 
 struct Fields {
@@ -38,6 +46,18 @@ mod tests {
     fn text(fields: &[(&str, Value<'_>)]) -> String {
         let args = format_args!("message");
         log_text(&Record::builder().args(args).key_values(&fields).build())
+    }
+
+    #[test]
+    fn a_long_line_is_cut_between_two_characters() {
+        for name in ["a".repeat(BYTES_MAX), "ü".repeat(BYTES_MAX), "aü".repeat(BYTES_MAX)] {
+            let text = text(&[("name", name.to_value())]);
+            assert!(text.len() <= BYTES_MAX + '…'.len_utf8() && text.ends_with('…'));
+        }
+        assert_eq!(
+            text(&[("name", "a".repeat(1000).to_value())]).len(),
+            "message; name=".len() + 1000
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod printable;
 mod process_1;
 mod retry;
 mod signals;
+mod stop;
 mod worker;
 
 pub use backoff::Backoff;
@@ -35,4 +36,5 @@ pub use printable::{is_unprintable, printable, printable_lines, shown, single_li
 pub use process_1::end_process_1_on_signals;
 pub use retry::{Retry, RetrySet};
 pub use signals::{Signal, Signals};
+pub use stop::{ask_for_stop, check_stop, forget_stop, is_stop, is_stop_overdue};
 pub use worker::Worker;

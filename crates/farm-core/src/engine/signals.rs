@@ -2,6 +2,7 @@
 
 use super::ignored::IgnoredSignals;
 use super::process_1::{end_by, leave_to_handlers};
+use super::stop::ask_for_stop;
 use super::worker::Worker;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::{Handle, Signals as Incoming};
@@ -58,6 +59,7 @@ impl Signals {
             _ if is_stopping => end_by(signal),
             _ => {
                 is_stopping = true;
+                ask_for_stop();
                 post(Signal::Stop);
             }
         })
@@ -75,13 +77,19 @@ impl Signals {
     /// Posts the number of each of the given signals, every time, for a loop that decides
     /// itself what they mean.
     ///
-    /// Signals of one kind that come faster than they are posted are posted once.
+    /// Signals of one kind that come faster than they are posted are posted once. TERM and INT
+    /// [ask for a stop](ask_for_stop), until the loop decides otherwise.
     ///
     /// # Errors
     ///
     /// If the handlers can't be installed, as for KILL, STOP and the signals of a fault.
     pub fn forward(signals: &[i32], post: impl Fn(i32) + Send + 'static) -> std::io::Result<Self> {
-        Self::catch(signals, post)
+        Self::catch(signals, move |signal| {
+            if matches!(signal, SIGTERM | SIGINT) {
+                ask_for_stop();
+            }
+            post(signal);
+        })
     }
 
     fn catch(signals: &[i32], mut take: impl FnMut(i32) + Send + 'static) -> std::io::Result<Self> {

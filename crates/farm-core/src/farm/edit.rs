@@ -3,7 +3,7 @@
 //! **Invariant.** A write replaces exactly the version that was read, so no update is ever lost.
 
 use crate::codec::DecodeError;
-use crate::codec::json::{decode_znode, encode_znode};
+use crate::codec::json::{check_znode, decode_znode, encode_znode};
 use crate::engine::{Backoff, inbox};
 use crate::model::Record;
 use crate::session::{Client, CreateMode, SessionError, Stat, Watch, ZnodePath};
@@ -24,7 +24,8 @@ const WAIT_MAX: Duration = Duration::from_millis(200);
 ///
 /// [`EditError::Session`] when ZooKeeper refuses a request or the connection is lost (then the
 /// write may have happened, and a second call is safe if `change` may run twice);
-/// [`EditError::Malformed`] when the znode holds no record; [`EditError::Refused`] with the error
+/// [`EditError::Malformed`] when the znode holds no record; [`EditError::TooLarge`] when the changed
+/// record exceeds a bound; [`EditError::Refused`] with the error
 /// of `change`; and [`EditError::Contended`] when other writers came first until `until`.
 pub fn edit_record<T, C>(
     client: &Client,
@@ -66,9 +67,11 @@ pub fn edit_znode<T, C>(
             Edit::Write(answer) if after != before || found.is_none() => answer,
             Edit::Write(answer) | Edit::Leave(answer) => return Ok(answer),
         };
+        let data = encode_znode(&after);
+        check_znode(&data).map_err(|source| EditError::TooLarge { path: path.clone(), source })?;
         let written = match stat {
-            Some(stat) => client.set(path, &encode_znode(&after), Some(stat.version)).map(drop),
-            None => create(client, path, &encode_znode(&after)),
+            Some(stat) => client.set(path, &data, Some(stat.version)).map(drop),
+            None => create(client, path, &data),
         };
         match written {
             Ok(()) => return Ok(answer),
@@ -129,6 +132,14 @@ pub enum EditError<C> {
         /// The znode.
         path: ZnodePath,
         /// Why its bytes are no record.
+        source: DecodeError,
+    },
+    /// The changed record is larger than a record may be.
+    #[error("cannot write {path}")]
+    TooLarge {
+        /// The znode.
+        path: ZnodePath,
+        /// The bound that it exceeds.
         source: DecodeError,
     },
     /// `change` refused this record.

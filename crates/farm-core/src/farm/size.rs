@@ -12,7 +12,7 @@ pub const COMMON: &str = "common";
 pub enum Size {
     /// The size is at least the number of hosts.
     Kept,
-    /// The farm's own znode holds no record, and was left alone.
+    /// The farm's own znode holds no record, or one without room for a size, and was left alone.
     Malformed,
 }
 
@@ -29,7 +29,11 @@ pub fn keep_size(client: &Client, farm: &ZnodePath) -> Result<Size, SessionError
             return Ok(Size::Malformed);
         };
         let Some(raised) = raise_size(&record, hosts) else { return Ok(Size::Kept) };
-        match client.set(farm, &json::encode_znode(&raised), Some(znode.stat.version)) {
+        let data = json::encode_znode(&raised);
+        if json::check_znode(&data).is_err() {
+            return Ok(Size::Malformed);
+        }
+        match client.set(farm, &data, Some(znode.stat.version)) {
             Ok(_) => return Ok(Size::Kept),
             Err(SessionError::BadVersion(_)) => {}
             Err(error) => return Err(error),

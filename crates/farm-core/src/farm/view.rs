@@ -2,7 +2,7 @@
 //!
 //! **Invariant.** The farm is complete only when every listed host has been read over the current
 //! connection. A host that can't be read keeps its last good record, and a farm that is gone keeps
-//! its last good hosts.
+//! its last good hosts. A farm beyond [`FARM_HOSTS_MAX`] or [`FARM_BYTES_MAX`] is refused as a whole.
 
 #[cfg(test)]
 mod tests;
@@ -10,13 +10,18 @@ mod tests;
 pub use crate::session::cache::{Refusal, State};
 
 use crate::codec::DecodeError;
-use crate::codec::json::{Decoded, decode_shared};
-use crate::model::{Farm, HostName, HostNameError, Record};
-use crate::session::cache::{self, Cache, Contents, Depth, Scope};
-use crate::session::{self, SessionError, ZnodePath};
+use crate::codec::json::{Decoded, decode_to_keep};
+use crate::model::{Farm, HostName, HostNameError, PackedRecord};
+use crate::session::cache::{self, Cache, Contents, Depth, Limits, Scope};
+use crate::session::{self, PathError, SessionError, ZnodePath};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// The most hosts of a farm.
+pub const FARM_HOSTS_MAX: usize = 100_000;
+/// The most bytes of all records of a farm.
+pub const FARM_BYTES_MAX: usize = 128 << 20;
 
 /// A request to ZooKeeper.
 pub type Request = cache::Request<Decoded>;
@@ -43,7 +48,18 @@ pub enum News {
     /// This host can be read again; if its record differs, [`News::Changed`] comes next.
     Readable(HostName),
     /// A znode whose name no host can have is skipped.
-    Skipped(String, HostNameError),
+    Skipped(String, NotAHost),
+}
+
+/// Why a znode is not a host.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum NotAHost {
+    /// Its name is not that of a host.
+    #[error(transparent)]
+    Name(#[from] HostNameError),
+    /// Its path is not valid.
+    #[error(transparent)]
+    Path(#[from] PathError),
 }
 
 /// Why a znode has no readable record.
@@ -60,6 +76,7 @@ pub enum Unreadable {
 /// The state machine.
 #[derive(Debug)]
 pub struct FarmView {
+    path: ZnodePath,
     cache: Cache<Decoded>,
     farm: Farm,
     /// Hosts that can't be read; each is reported once.
@@ -81,11 +98,12 @@ impl FarmView {
 
     fn of(path: ZnodePath, contents: Contents) -> Self {
         let is_host = |path: &ZnodePath| path.name().is_some_and(|n| HostName::check(n).is_ok());
-        let scope = Scope::new(path, Depth::CHILDREN, contents).admitting(is_host);
+        let scope = Scope::new(path.clone(), Depth::CHILDREN, contents).admitting(is_host);
+        let scope = scope.within(Limits { znodes: FARM_HOSTS_MAX, bytes: FARM_BYTES_MAX });
         // A host that registers anew is deleted and created in one transaction.
         let scope = scope.confirming_removals();
-        let cache = Cache::new(scope, |bytes| decode_shared(&bytes));
-        Self { cache, farm: Farm::new(), unreadable: BTreeSet::new() }
+        let cache = Cache::new(scope, decode_to_keep);
+        Self { path, cache, farm: Farm::new(), unreadable: BTreeSet::new() }
     }
 
     /// The latest good record of every host.
@@ -95,7 +113,7 @@ impl FarmView {
     }
 
     /// Every host of the farm, with its record if that can be read.
-    pub fn hosts(&self) -> impl Iterator<Item = (HostName, Option<&Record>)> {
+    pub fn hosts(&self) -> impl Iterator<Item = (HostName, Option<&PackedRecord>)> {
         self.cache.below().filter_map(|(path, _)| {
             let name = host_name(path)?;
             let record = self.farm.get(name.as_str());
@@ -111,7 +129,7 @@ impl FarmView {
 
     /// The farm's own record, if this view reads it; `None` before it was read.
     #[must_use]
-    pub fn own_record(&self) -> Option<Result<&Record, Unreadable>> {
+    pub fn own_record(&self) -> Option<Result<&PackedRecord, Unreadable>> {
         if let Some(error) = self.cache.top_error() {
             return Some(Err(Unreadable::Refused(error.clone())));
         }
@@ -174,14 +192,38 @@ impl FarmView {
                 let error = self.cache.error(&path)?.clone();
                 self.unreadable(host_name(&path)?, Unreadable::Refused(error))
             }
-            cache::News::Complete => Some(News::Complete),
+            cache::News::Complete => {
+                self.forget_vanished();
+                Some(News::Complete)
+            }
             cache::News::Missing => Some(News::Missing),
             cache::News::Refused(refusal) => Some(News::Refused(refusal)),
-            cache::News::Ignored { parent: _, name } => {
-                let error = HostName::parse(&name).err()?;
-                Some(News::Skipped(name, error))
+            cache::News::Ignored { parent, name } => {
+                let name_error = HostName::check(&name).err().map(NotAHost::from);
+                let why = name_error.or_else(|| Some(parent.child(&name).err()?.into()))?;
+                Some(News::Skipped(name, why))
             }
             cache::News::Suspended => None,
+        }
+    }
+
+    /// Removes hosts that the cache does not know: it had dropped all znodes when there were too
+    /// many, and could not report which of them have gone since.
+    fn forget_vanished(&mut self) {
+        let is_there = |host: &HostName| {
+            self.path.child(host.as_str()).is_ok_and(|path| self.cache.contains(&path))
+        };
+        let gone: Vec<HostName> = self
+            .farm
+            .iter()
+            .map(|(host, _)| host)
+            .chain(&self.unreadable)
+            .filter(|host| !is_there(host))
+            .cloned()
+            .collect();
+        for host in gone {
+            self.farm.remove(host.as_str());
+            self.unreadable.remove(&host);
         }
     }
 

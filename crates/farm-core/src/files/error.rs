@@ -5,6 +5,7 @@
 use super::attributes::is_not_kept;
 use super::folder::errno_of;
 use crate::codec::{DecodeError, EncodeError};
+use crate::engine::is_stop;
 use crate::host::resolve::UnsafeLink;
 use nix::errno::Errno;
 use std::error::Error;
@@ -52,8 +53,18 @@ pub enum Fault {
         /// The most bytes that the caller allows.
         bytes_max: usize,
     },
+    /// It has more files and directories than a config may have.
+    TooManyEntries {
+        /// How many it may have.
+        entries_max: usize,
+    },
     /// The record is larger than what can be read again.
-    RecordTooLarge,
+    RecordTooLarge {
+        /// How much may be read.
+        max: usize,
+        /// Of what.
+        unit: &'static str,
+    },
     /// The directory is not empty, and has no marker of ours.
     NotOurs {
         /// The name of the marker.
@@ -89,6 +100,16 @@ impl FileError {
     #[must_use]
     pub fn is_permission(&self) -> bool {
         matches!(&self.fault, Fault::Io(e) if is_permission(e))
+    }
+
+    /// Whether the process was told to stop before all was written.
+    #[must_use]
+    pub fn is_stop(&self) -> bool {
+        match &self.fault {
+            Fault::Io(e) => is_stop(e),
+            Fault::Encode(e) => matches!(e, EncodeError::Stopped),
+            _ => false,
+        }
     }
 
     /// Whether the path, or a directory on the way to it, does not exist.
@@ -157,8 +178,15 @@ impl fmt::Display for FileError {
             Fault::NotAFile | Fault::NotADirectory if self.act == Operation::Load => {
                 write!(f, "{path} is not the kind of file that its format needs")
             }
-            Fault::TooLarge { .. } if self.act == Operation::Load => {
-                write!(f, "{path} is too large for a config")
+            Fault::TooLarge { bytes_max } if self.act == Operation::Load => {
+                write!(f, "{path} is too large for a config: more than {bytes_max} bytes")
+            }
+            Fault::TooManyEntries { entries_max } if self.act == Operation::Load => write!(
+                f,
+                "{path} is too large for a config: more than {entries_max} files and directories"
+            ),
+            Fault::TooManyEntries { entries_max } => {
+                write!(f, "cannot {act} {path}: more than {entries_max} files and directories")
             }
             Fault::Io(_) | Fault::Encode(_) => write!(f, "cannot {act} {path}"),
             Fault::NotAFile => write!(f, "cannot {act} {path}: not a regular file"),
@@ -168,8 +196,8 @@ impl fmt::Display for FileError {
             Fault::TooLarge { bytes_max } => {
                 write!(f, "cannot {act} {path}: more than {bytes_max} bytes")
             }
-            Fault::RecordTooLarge => {
-                write!(f, "cannot {act} {path}: the record is too large for it")
+            Fault::RecordTooLarge { max, unit } => {
+                write!(f, "cannot {act} {path}: the record has more than {max} {unit}")
             }
             Fault::NotOurs { marker } => write!(f, "{path} is not empty and has no file {marker}"),
             Fault::Malformed(_) => write!(f, "cannot understand {path}"),
@@ -188,7 +216,8 @@ impl Error for FileError {
             | Fault::LinkLoop
             | Fault::Moved
             | Fault::TooLarge { .. }
-            | Fault::RecordTooLarge
+            | Fault::TooManyEntries { .. }
+            | Fault::RecordTooLarge { .. }
             | Fault::NotOurs { .. } => None,
         }
     }
@@ -250,11 +279,15 @@ mod tests {
             ),
             (
                 FileError::loading(path, Fault::TooLarge { bytes_max: 4 }),
-                "/etc/conf is too large for a config",
+                "/etc/conf is too large for a config: more than 4 bytes",
             ),
             (
-                FileError::writing(path, Fault::RecordTooLarge),
-                "cannot write /etc/conf: the record is too large for it",
+                FileError::loading(path, Fault::TooManyEntries { entries_max: 4 }),
+                "/etc/conf is too large for a config: more than 4 files and directories",
+            ),
+            (
+                FileError::writing(path, Fault::RecordTooLarge { max: 4, unit: "bytes" }),
+                "cannot write /etc/conf: the record has more than 4 bytes",
             ),
             (
                 FileError::writing(path, Fault::NotOurs { marker: ".marker" }),

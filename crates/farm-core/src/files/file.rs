@@ -5,7 +5,7 @@
 
 use super::attributes::is_not_kept;
 use super::error::{Fault, FileError, is_permission};
-use super::folder::{Folder, Staged, identity, read_bounded};
+use super::folder::{Folder, Staged, identity, is_equal, read_bounded};
 use super::kind::{Kind, kind_of};
 use super::write_options::WriteOptions;
 use nix::errno::Errno;
@@ -288,7 +288,7 @@ impl Folder {
             Err(e) if is_permission(&e) => return Ok(false),
             Err(e) => return Err(e),
         };
-        Ok(read_bounded(&file, bytes.len())?.is_some_and(|old| old == bytes))
+        is_equal(&file, bytes)
     }
 
     /// As [`Folder::overwrite`], with a warning, for a name that no other file can have.

@@ -7,7 +7,8 @@
 use super::attributes::Attributes;
 use super::hidden::{DISPLACED, HiddenName, STAGED};
 use super::kind::{Kind, kind_of};
-pub(crate) use super::open_file::{identity, read_bounded, read_start};
+use super::open_file::write_in_steps;
+pub(crate) use super::open_file::{identity, is_equal, read_bounded, read_start};
 use super::write_options::WriteOptions;
 use crate::host::resolve::{Resolved, UnsafeLink, is_other, resolve};
 use nix::dir::Dir;
@@ -17,7 +18,7 @@ use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -264,8 +265,8 @@ impl Folder {
             }
         };
         let staged = Staged { folder: self, name, is_ours: true };
-        let mut file = File::from(fd);
-        file.write_all(bytes)?;
+        let file = File::from(fd);
+        write_in_steps(&file, bytes)?;
         // After the bytes: a write clears bits of the mode.
         match like {
             Some(like) => {

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::numeric::Numeric;
+use super::packed::PackedRecord;
 use super::predicate::Filter;
 use super::record::Record;
 
-/// The longest name of a host, in bytes: the limit of a file name.
-pub const HOST_NAME_BYTES_MAX: usize = 255;
+/// The longest name of a host, in bytes. The path of its znode cannot be longer.
+pub const HOST_NAME_BYTES_MAX: usize = 4096;
 
 /// The name of one host in its farm, which is the name of its znode.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,7 +92,7 @@ pub enum HostNameError {
 
 /// The records of all hosts, sorted by the bytes of their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Farm(BTreeMap<HostName, Record>);
+pub struct Farm(BTreeMap<HostName, PackedRecord>);
 
 impl Farm {
     /// A farm without hosts.
@@ -101,18 +102,22 @@ impl Farm {
     }
 
     /// Adds or replaces a host, and returns its old record.
-    pub fn insert(&mut self, name: HostName, record: Record) -> Option<Record> {
-        self.0.insert(name, record)
+    pub fn insert(
+        &mut self,
+        name: HostName,
+        record: impl Into<PackedRecord>,
+    ) -> Option<PackedRecord> {
+        self.0.insert(name, record.into())
     }
 
     /// Removes a host, and returns its record.
-    pub fn remove(&mut self, name: &str) -> Option<Record> {
+    pub fn remove(&mut self, name: &str) -> Option<PackedRecord> {
         self.0.remove(name)
     }
 
     /// The record of one host.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Record> {
+    pub fn get(&self, name: &str) -> Option<&PackedRecord> {
         self.0.get(name)
     }
 
@@ -129,27 +134,27 @@ impl Farm {
     }
 
     /// All hosts, sorted by name.
-    pub fn iter(&self) -> btree_map::Iter<'_, HostName, Record> {
+    pub fn iter(&self) -> btree_map::Iter<'_, HostName, PackedRecord> {
         self.0.iter()
     }
 
     /// The farm reduced to the hosts that pass the filter.
     #[must_use]
     pub fn kept_by(&self, filter: &Filter) -> Self {
-        let kept = self.0.iter().filter(|(_, record)| filter.keeps(record));
+        let kept = self.0.iter().filter(|(_, record)| filter.keeps(&record.unpack()));
         kept.map(|(name, record)| (name.clone(), record.clone())).collect()
     }
 }
 
-impl FromIterator<(HostName, Record)> for Farm {
-    fn from_iter<I: IntoIterator<Item = (HostName, Record)>>(hosts: I) -> Self {
-        Self(hosts.into_iter().collect())
+impl<R: Into<PackedRecord>> FromIterator<(HostName, R)> for Farm {
+    fn from_iter<I: IntoIterator<Item = (HostName, R)>>(hosts: I) -> Self {
+        Self(hosts.into_iter().map(|(name, record)| (name, record.into())).collect())
     }
 }
 
 impl<'a> IntoIterator for &'a Farm {
-    type Item = (&'a HostName, &'a Record);
-    type IntoIter = btree_map::Iter<'a, HostName, Record>;
+    type Item = (&'a HostName, &'a PackedRecord);
+    type IntoIter = btree_map::Iter<'a, HostName, PackedRecord>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
@@ -157,8 +162,8 @@ impl<'a> IntoIterator for &'a Farm {
 }
 
 impl IntoIterator for Farm {
-    type Item = (HostName, Record);
-    type IntoIter = btree_map::IntoIter<HostName, Record>;
+    type Item = (HostName, PackedRecord);
+    type IntoIter = btree_map::IntoIter<HostName, PackedRecord>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()

@@ -11,6 +11,7 @@ mod health;
 mod merge;
 mod numeric;
 mod order;
+mod packed;
 mod predicate;
 mod record;
 
@@ -24,6 +25,7 @@ pub use health::{
 };
 pub use merge::{Conflict, Merge, merge, merge_base};
 pub use order::Rank;
+pub use packed::{PARSED_BYTES_MAX, PackedRecord};
 pub use predicate::{Comparison, Filter, FilterError, FilterFault, Predicate};
 pub use record::{RESERVED_KEY, Record, SetError};
 

@@ -437,6 +437,10 @@ fn library_error(path: &ZnodePath, error: ZkError) -> SessionError {
         ZkError::ConnectionLoss | ZkError::SessionMoved => SessionError::Disconnected,
         ZkError::SessionExpired => SessionError::Expired,
         ZkError::MarshallingError => SessionError::Garbled(path),
+        // Our own code, see `wire::code::TOO_MANY`.
+        ZkError::RuntimeInconsistency => {
+            SessionError::TooMany { path, max: wire::CHILDREN_MAX, unit: "children" }
+        }
         code => SessionError::Refused { path, code },
     }
 }

@@ -44,6 +44,16 @@ pub enum SessionError {
         /// The length of the data.
         bytes: usize,
     },
+    /// There is more below a znode than is read.
+    #[error("more than {max} {unit} below {path}")]
+    TooMany {
+        /// The znode.
+        path: ZnodePath,
+        /// How much is read.
+        max: usize,
+        /// Of what.
+        unit: &'static str,
+    },
     /// The server does not know this kind of request.
     #[error("the server is too old for this request")]
     Unsupported,

@@ -22,8 +22,8 @@ pub(super) use messages::{Output, OwnAnswer, OwnRequest, Unanswered};
 use super::lease::Lease;
 use super::timeouts::Timeouts;
 use super::wire::{
-    self, ConnectResponse, Garbled, ReplyHead, SessionCredentials, XID_AUTH, XID_EVENT, XID_PING,
-    code, opcode,
+    self, CheckedBody, ConnectResponse, Garbled, ReplyHead, SessionCredentials, XID_AUTH,
+    XID_EVENT, XID_PING, code, opcode,
 };
 use super::{Auth, DownReason, Event, Hint, SessionId, ZnodePath};
 use crate::engine::Boottime;
@@ -266,6 +266,7 @@ impl Link {
             _ => {}
         }
         let body = &frame[ReplyHead::BYTES..];
+        let mut is_small = true;
         match (head.code, self.backlog.head_for(head.xid)?) {
             (_, Origin::Close) => {}
             // Another server carries the session now, or the session is over. In either
@@ -275,17 +276,20 @@ impl Link {
                 self.out.cut = Some(DownReason::HungUp);
                 return Ok(());
             }
-            (code::OK, Origin::Client { opcode, .. }) => {
-                if let Some(body) = wire::check_body(*opcode, body)? {
+            (code::OK, Origin::Client { opcode, .. }) => match wire::check_body(*opcode, body)? {
+                CheckedBody::AsItIs => {}
+                CheckedBody::Other(body) => {
                     frame.truncate(ReplyHead::BYTES);
                     frame.extend(body);
                 }
-            }
+                CheckedBody::TooMany => is_small = false,
+            },
             _ => {}
         }
         let Some((sent, origin)) = self.backlog.pop() else { return Ok(()) };
         self.clocks.answered(now, sent);
         match origin {
+            Origin::Client { xid, .. } if !is_small => self.out.bare_to_client(xid, code::TOO_MANY),
             Origin::Client { xid, .. } => {
                 frame[..4].copy_from_slice(&xid.to_be_bytes());
                 self.out.frame_to_client(&frame);

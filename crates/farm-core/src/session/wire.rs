@@ -17,6 +17,9 @@ pub(super) const FRAME_BYTES_MAX: usize = 64 << 20;
 /// Servers make passwords of 16 bytes. Ours is sent with every connect request.
 const PASSWORD_BYTES_MAX: usize = 1024;
 
+/// A list of more children is not passed on: the client library takes ten times its bytes.
+pub(super) const CHILDREN_MAX: usize = 1_000_000;
+
 pub(super) const XID_EVENT: i32 = -1;
 pub(super) const XID_PING: i32 = -2;
 pub(super) const XID_AUTH: i32 = -4;
@@ -37,6 +40,9 @@ pub(super) mod opcode {
 
 pub(super) mod code {
     pub(in super::super) const OK: i32 = 0;
+    /// Our own answer in place of a list of too many children. To the client library it is
+    /// `RuntimeInconsistency`, which servers do not send.
+    pub(in super::super) const TOO_MANY: i32 = -2;
     pub(in super::super) const CONNECTION_LOSS: i32 = -4;
     pub(in super::super) const UNIMPLEMENTED: i32 = -6;
     pub(in super::super) const SESSION_EXPIRED: i32 = -112;
@@ -303,14 +309,22 @@ pub(super) fn parse_event(body: &[u8]) -> Result<Option<(Change, &str)>, Garbled
     Ok(std::str::from_utf8(path).ok().map(|path| (change, path)))
 }
 
-/// Checks the body of a successful answer before the client library reads it; returns the body
-/// to read in its place, if it has to be another one.
+/// What the client library is to read in the place of an answer's body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum CheckedBody {
+    AsItIs,
+    Other(Vec<u8>),
+    /// An error: there are more children than [`CHILDREN_MAX`].
+    TooMany,
+}
+
+/// Checks the body of a successful answer before the client library reads it.
 ///
 /// The library allocates what a length says, and panics on a negative count and on a text that
 /// is not UTF-8. A length or count that the body does not hold ends the connection. In the name
 /// of a child, bytes that are not UTF-8 become U+FFFD, which no request can name: whoever lists
 /// the children reports that name, and goes on with the others.
-pub(super) fn check_body(opcode: i32, body: &[u8]) -> Result<Option<Vec<u8>>, Garbled> {
+pub(super) fn check_body(opcode: i32, body: &[u8]) -> Result<CheckedBody, Garbled> {
     let mut fields = Fields::of(body);
     match opcode {
         opcode::CREATE => drop(fields.text()?),
@@ -324,13 +338,16 @@ pub(super) fn check_body(opcode: i32, body: &[u8]) -> Result<Option<Vec<u8>>, Ga
             for _ in 0..count {
                 is_text &= std::str::from_utf8(fields.buffer()?).is_ok();
             }
+            if usize::try_from(count).unwrap_or(0) > CHILDREN_MAX {
+                return Ok(CheckedBody::TooMany);
+            }
             if !is_text {
-                return names_as_text(body).map(Some);
+                return names_as_text(body).map(CheckedBody::Other);
             }
         }
         _ => {}
     }
-    Ok(None)
+    Ok(CheckedBody::AsItIs)
 }
 
 /// The same list of children with names that are UTF-8.

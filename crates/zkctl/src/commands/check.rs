@@ -12,7 +12,7 @@ use clap::Args;
 use farm_core::cli::{Exit, Failure, FilterArg, plugin_text, printable};
 use farm_core::farm::COMMON;
 use farm_core::model::{
-    Allowance, Filter, Health, Limits, RunningFilterError, Value, Verdict, farm_size,
+    Allowance, Filter, Health, Limits, Record, RunningFilterError, Value, Verdict, farm_size,
     running_filter,
 };
 use farm_core::session::ZnodePath;
@@ -99,7 +99,8 @@ fn read_farm(args: &CheckArgs, connection: &Connection) -> Result<FarmState, Fai
         hosts.retain(|host| host.location.name != COMMON);
         Ok((subtree.top()?.clone(), hosts))
     })?;
-    let record = farm.map_err(|error| malformed(&path, &error))?;
+    let farm = farm.map_err(|error| malformed(&path, &error))?;
+    let record = farm.unpack();
     let size = farm_size(&record).map_err(|error| {
         Failure::from(error)
             .during(format!("the size of {path} is unknown"))
@@ -110,12 +111,16 @@ fn read_farm(args: &CheckArgs, connection: &Connection) -> Result<FarmState, Fai
     let hosts = hosts.into_iter().map(|host| {
         let problem = match host.content {
             Err(why) => Some(why),
-            Ok(record) if filters.iter().all(|filter| filter.keeps(&record)) => None,
+            Ok(packed) if is_kept(&filters, &packed.unpack()) => None,
             Ok(_) => Some("the filter does not keep it".to_owned()),
         };
         (host.location.name, problem)
     });
     Ok(FarmState { size, hosts: hosts.collect() })
+}
+
+fn is_kept(filters: &[&Filter], record: &Record) -> bool {
+    filters.iter().all(|filter| filter.keeps(record))
 }
 
 fn bad_filter(path: &ZnodePath, error: RunningFilterError) -> Failure {

@@ -1,10 +1,14 @@
 //! The znodes below another one, with their records.
 
 use farm_core::cli::chain;
-use farm_core::codec::json::{Decoded, decode_shared};
-use farm_core::model::Record;
-use farm_core::session::cache::{Cache, Contents, Depth, Scope, snapshot};
+use farm_core::codec::json::{Decoded, decode_to_keep};
+use farm_core::model::{PackedRecord, Record};
+use farm_core::session::cache::{Cache, Contents, Depth, Limits, Scope, snapshot};
 use farm_core::session::{Client, SessionError, Stat, Watch, Znode, ZnodePath};
+use std::borrow::Cow;
+
+/// The most znodes that are listed, and the most bytes of their records.
+const LIMITS: Limits = Limits { znodes: 1_000_000, bytes: 256 << 20 };
 
 /// The position of a znode below the top.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +24,15 @@ pub(super) struct Location {
 pub(super) struct Child {
     pub(super) location: Location,
     /// The record, or why it cannot be read.
-    pub(super) content: Result<Record, String>,
+    pub(super) content: Result<PackedRecord, String>,
     pub(super) stat: Option<Stat>,
+}
+
+impl Child {
+    /// The record, if it can be read.
+    pub(super) fn record(&self) -> Option<Cow<'_, Record>> {
+        self.content.as_ref().ok().map(PackedRecord::unpack)
+    }
 }
 
 /// A znode and its descendants, read once.
@@ -40,8 +51,8 @@ impl Subtree {
         depth: Depth,
         contents: Contents,
     ) -> Result<Self, SessionError> {
-        let scope = Scope::new(top.clone(), depth, contents);
-        let cache = snapshot(client, scope, |data| decode_shared(&data))?;
+        let scope = Scope::new(top.clone(), depth, contents).within(LIMITS);
+        let cache = snapshot(client, scope, decode_to_keep)?;
         for (_, error) in cache.unlisted() {
             log::warn!("cannot list children, leaving them out: {error}");
         }
@@ -71,7 +82,7 @@ impl Subtree {
             let whole = if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") };
             let why = parent.child(name).err().map_or_else(String::new, |error| error.to_string());
             let location = Location { name: whole, path: Err(why.clone()) };
-            let content = if self.has_names_only() { Ok(Record::new()) } else { Err(why) };
+            let content = if self.has_names_only() { Ok(Record::new().into()) } else { Err(why) };
             children.push(Child { location, content, stat: None });
         }
         children.sort_by(|a, b| a.location.name.split('/').cmp(b.location.name.split('/')));
@@ -87,7 +98,7 @@ impl Subtree {
     ) -> Result<Option<Child>, SessionError> {
         let child = |content, stat| Child { location, content, stat };
         if self.has_names_only() {
-            return Ok(Some(child(Ok(Record::new()), None)));
+            return Ok(Some(child(Ok(Record::new().into()), None)));
         }
         if let Some(error) = self.cache.error(path) {
             // The metadata can be read without permission.
@@ -103,11 +114,11 @@ impl Subtree {
 }
 
 /// The record of a znode, or why its data is none.
-fn record_of(path: &ZnodePath, decoded: &Decoded) -> Result<Record, String> {
+fn record_of(path: &ZnodePath, decoded: &Decoded) -> Result<PackedRecord, String> {
     decoded.clone().map_err(|error| format!("{path} holds no record: {}", chain(&error)))
 }
 
 #[cfg(test)]
-pub(super) fn decode(path: &ZnodePath, data: &[u8]) -> Result<Record, String> {
-    record_of(path, &decode_shared(data))
+pub(super) fn decode(path: &ZnodePath, data: &[u8]) -> Result<PackedRecord, String> {
+    record_of(path, &decode_to_keep(data.to_vec()).0)
 }

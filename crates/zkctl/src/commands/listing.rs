@@ -40,11 +40,10 @@ impl View {
             log::warn!("{why}");
         }
         if let Some(filter) = &self.filter {
-            children
-                .retain(|child| child.content.as_ref().is_ok_and(|record| filter.keeps(record)));
+            children.retain(|child| child.record().is_some_and(|record| filter.keeps(&record)));
         }
         if let Some(field) = &self.sort {
-            let value = |child: &Child| child.content.as_ref().ok()?.get(field).cloned();
+            let value = |child: &Child| child.record()?.get(field).cloned();
             children.sort_by_cached_key(|child| Rank::of(value(child).as_ref()));
         }
         children
@@ -64,11 +63,13 @@ impl View {
     }
 
     fn line(&self, child: &Child) -> String {
-        let record = child.content.as_ref().ok();
+        let record = child.record();
         let fields: Vec<String> = self
             .fields()
             .iter()
-            .filter_map(|field| Some(format!("{field}={}", value_text(record?.get(field)?))))
+            .filter_map(|field| {
+                Some(format!("{field}={}", value_text(record.as_ref()?.get(field)?)))
+            })
             .collect();
         let line = format!("{:<20} {}", child.location.name, fields.join(", "));
         let line = line.trim_end_matches(' ');
@@ -90,8 +91,8 @@ impl View {
         if self.is_long {
             cells.extend(columns(child.stat.as_ref()));
         }
-        let record = child.content.as_ref().ok();
-        let value = |field| record.and_then(|record| record.get(field)).map(value_text);
+        let record = child.record();
+        let value = |field| record.as_ref().and_then(|record| record.get(field)).map(value_text);
         cells.extend(self.fields().iter().map(|field| value(field).unwrap_or_default()));
         cells
     }
@@ -106,15 +107,18 @@ impl View {
             ("data", Value::Null),
         ]);
         match &child.content {
-            Ok(record) => row["data"] = Value::Object(self.projected(record).into_map()),
+            Ok(packed) => {
+                let record = self.projected(packed.unpack().into_owned());
+                row["data"] = Value::Object(record.into_map());
+            }
             Err(why) => row["error"] = Value::from(why.as_str()),
         }
         row
     }
 
     /// The record with only the fields of `--fields`.
-    fn projected(&self, record: &Record) -> Record {
-        let Some(fields) = &self.fields else { return record.clone() };
+    fn projected(&self, record: Record) -> Record {
+        let Some(fields) = &self.fields else { return record };
         let mut fields: Vec<&FieldPath> = fields.iter().collect();
         // Shorter paths first: a field inside one that is taken whole is there already.
         fields.sort_by_key(|field| field.keys().len());

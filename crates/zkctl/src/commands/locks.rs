@@ -20,6 +20,9 @@ Examples:
   zkctl locks services/db -o tsv --header
   zkctl locks services/db --break ex0000000012";
 
+/// How many contenders are read at once.
+const READS_MAX: usize = 100;
+
 const NOTES: &str = "\
 Each line shows a contender: its group, whether it holds or waits, its ID, when it
 joined the queue, its host and pid, and why. A member written in Ruby stores no
@@ -106,12 +109,15 @@ fn in_group(client: &Client, group: &GroupName) -> Result<Option<Vec<QueueEntry>
     let path = |contender: &Contender| {
         Some((contender.clone(), group.directory().child(contender.name()).ok()?))
     };
-    let (contenders, paths): (Vec<_>, Vec<_>) = queue.places().iter().filter_map(path).unzip();
     let mut found = Vec::new();
-    for ((contender, path), read) in
-        contenders.into_iter().zip(&paths).zip(client.get_many(&paths)?)
-    {
-        found.extend(znode_from(client, path, read)?.map(|znode| (contender, znode)));
+    // Of the data, which anybody may have written, little is kept.
+    for places in queue.places().chunks(READS_MAX) {
+        let (contenders, paths): (Vec<_>, Vec<_>) = places.iter().filter_map(path).unzip();
+        for ((contender, path), read) in
+            contenders.into_iter().zip(&paths).zip(client.get_many(&paths)?)
+        {
+            found.extend(znode_from(client, path, read)?.map(|znode| (contender, znode)));
+        }
     }
     Ok(Some(QueueEntry::in_order(group, found)))
 }

@@ -240,6 +240,13 @@ pub(crate) enum FilesError {
     Check(Failed),
 }
 
+impl FilesError {
+    /// Whether zkexec was told to stop before all files were written.
+    pub(crate) fn is_stop(&self) -> bool {
+        matches!(self, Self::File(error) if error.is_stop())
+    }
+}
+
 impl ExitReason for FilesError {
     fn exit(&self) -> Exit {
         match self {

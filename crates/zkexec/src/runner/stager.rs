@@ -157,6 +157,9 @@ impl Stager {
     }
 
     fn log_error(&self, error: &FilesError) {
+        if error.is_stop() {
+            return log::info!("stopping before all files are written");
+        }
         log::error!(logger: self.error_log, "{}; trying again", chain(error));
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use farm_core::files::error::Fault;
-use farm_core::model::HostName;
+use farm_core::model::{HostName, Record};
 use farm_harness::Scratch;
 use serde_json::json;
 use std::fs;
@@ -134,6 +134,15 @@ fn hidden_files_stay_and_keep_their_directory() {
     assert_eq!(listing(&path), ["db1/", "db1/a/", "db1/a/.keep=mine", "db1/c=3"]);
     export.store(&farm(&json!({}))).unwrap();
     assert_eq!(listing(&path), ["db1/", "db1/a/", "db1/a/.keep=mine"]);
+}
+
+fn preview(path: &Path, adopt: bool, farm: &Farm) -> Result<Vec<Change>, FileError> {
+    let mut changes = Vec::new();
+    let show = |change| {
+        changes.push(change);
+        Ok(())
+    };
+    super::preview(path, adopt, farm, show).map(|()| changes)
 }
 
 fn lines(changes: &[Change]) -> Vec<String> {

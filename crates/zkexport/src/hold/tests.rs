@@ -1,5 +1,5 @@
 use super::*;
-use farm_core::model::Value;
+use farm_core::model::{Record, Value};
 use fastrand::Rng;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -69,8 +69,8 @@ impl Fixture {
     }
 }
 
-fn record(value: u32) -> Record {
-    Record::from_map([("n".to_owned(), Value::from(value))].into_iter().collect())
+fn record(value: u32) -> PackedRecord {
+    Record::from_map([("n".to_owned(), Value::from(value))].into_iter().collect()).into()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The hosts in the file, and those that differ from the farm.
 
-use farm_core::model::{Farm, Filter, HostName, Record};
+use farm_core::model::{Farm, Filter, HostName, PackedRecord};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -83,8 +83,8 @@ impl FileState {
         differs
     }
 
-    fn keeps(&self, record: &Record) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.keeps(record))
+    fn keeps(&self, record: &PackedRecord) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.keeps(&record.unpack()))
     }
 
     /// The hosts to write, with those that left and may be back soon.

@@ -155,12 +155,13 @@ impl Fixture {
 }
 
 fn text(farm: &Farm) -> String {
-    let hosts = farm.iter().map(|(name, record)| format!("{name}={}", record.as_map()["n"]));
+    let hosts =
+        farm.iter().map(|(name, record)| format!("{name}={}", record.unpack().as_map()["n"]));
     hosts.collect::<Vec<_>>().join(" ")
 }
 
 fn farm_value(farm: &Farm) -> Value {
-    farm.iter().map(|(name, record)| (name.to_string(), json!(record.as_map()))).collect()
+    farm.iter().map(|(name, record)| (name.to_string(), json!(record.unpack().as_map()))).collect()
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::state::State;
 use super::timeouts::Timeouts;
 use super::view::View;
 use crate::waker::Waker;
+use crate::wire::Pack;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{Builder, JoinHandle};
@@ -114,6 +115,20 @@ impl FakeEnsemble {
             state.send_events();
             was_there
         })
+    }
+
+    /// Makes lists of a node's children name that many more of eight bytes each, which do not exist.
+    ///
+    /// # Panics
+    ///
+    /// When the node does not exist.
+    #[track_caller]
+    pub fn invent_children(&self, path: &str, count: usize) {
+        // Made here, because the server is silent while it works.
+        let names = (0..count).fold(Pack::new(), |packed, n| packed.string(&format!("x{n:07}")));
+        let names = names.body().into();
+        let outcome = self.shared.change(|state| state.tree.invent_children(path, count, &names));
+        assert_eq!(outcome, Ok(()), "can't invent children of {path}");
     }
 
     /// Requires these credentials for reading or writing this node and for creating or deleting

@@ -251,13 +251,12 @@ impl State {
         if opcode != op::EXISTS && !self.is_open(id, path) {
             return Err(code::NO_AUTH);
         }
-        let children = || node.children.iter().cloned().collect::<Vec<_>>();
         let packed = match opcode {
             op::EXISTS => node.pack_stat(Pack::new()),
             op::GET_DATA => node.pack_stat(Pack::new().buffer(&node.data)),
             op::GET_ACL => node.pack_stat(Acl::pack_list(Pack::new(), &node.acl)),
-            op::GET_CHILDREN2 => node.pack_stat(Pack::new().strings(&children())),
-            _ => Pack::new().strings(&children()),
+            op::GET_CHILDREN2 => node.pack_stat(node.pack_children()),
+            _ => node.pack_children(),
         };
         Ok(packed.body())
     }

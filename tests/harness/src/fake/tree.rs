@@ -6,6 +6,7 @@
 use crate::wire::{Pack, Unpack, code};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A change that may trigger watches.
@@ -70,6 +71,8 @@ pub(crate) struct Node {
     pub(crate) data: Vec<u8>,
     pub(crate) acl: Vec<Acl>,
     pub(crate) children: BTreeSet<String>,
+    /// More names for lists of the children, and how many.
+    invented: (usize, Arc<[u8]>),
     pub(crate) owner: i64,
     pub(crate) version: i32,
     acl_version: i32,
@@ -88,6 +91,7 @@ impl Node {
             data: data.to_vec(),
             acl,
             children: BTreeSet::new(),
+            invented: (0, Arc::default()),
             owner,
             version: 0,
             acl_version: 0,
@@ -102,6 +106,13 @@ impl Node {
 
     fn children_count(&self) -> i32 {
         i32::try_from(self.children.len()).expect("a test's tree is small")
+    }
+
+    pub(crate) fn pack_children(&self) -> Pack {
+        let (count, names) = &self.invented;
+        let count = i32::try_from(self.children.len() + count).expect("a frame holds fewer");
+        let packed = Pack::new().int(count);
+        self.children.iter().fold(packed, |packed, name| packed.string(name)).bytes(names)
     }
 
     pub(crate) fn pack_stat(&self, pack: Pack) -> Pack {
@@ -157,6 +168,17 @@ impl Tree {
 
     pub(crate) fn node(&self, path: &str) -> Result<&Node, i32> {
         self.nodes.get(path).ok_or(code::NO_NODE)
+    }
+
+    pub(crate) fn invent_children(
+        &mut self,
+        path: &str,
+        count: usize,
+        packed: &Arc<[u8]>,
+    ) -> Result<(), i32> {
+        let node = self.nodes.get_mut(path).ok_or(code::NO_NODE)?;
+        node.invented = (count, Arc::clone(packed));
+        Ok(())
     }
 
     /// Takes the changes since the last call.

@@ -1,7 +1,7 @@
 //! Turns the library's events into a value.
 //!
 //! Keys are always text; aliases and `<<` are expanded. The cost of a document is
-//! bounded: its size, its depth, and its size with all aliases expanded.
+//! bounded: its size and its depth, and its size and its values with all aliases expanded.
 
 use std::collections::HashMap;
 
@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Tag};
 
 use super::scalar::{is_non_specific, is_text_tag, resolve};
+use crate::codec::bounds::VALUES_MAX;
 use crate::codec::error::{DecodeError, FieldFault};
 use crate::model::{DEPTH_MAX, FieldPath, RESERVED_KEY, height};
 
@@ -63,6 +64,8 @@ struct Composer {
     anchored: HashMap<usize, Value>,
     root: Option<Value>,
     weight: usize,
+    /// How many values there are so far, the root excepted.
+    values: usize,
 }
 
 impl Composer {
@@ -161,8 +164,10 @@ impl Composer {
         if self.open.len() + height(value) > DEPTH_MAX {
             return Err(DecodeError::TooDeep);
         }
-        let value_weight = weight(value);
+        let (value_weight, value_count) = (weight(value), count(value));
         self.spend(value_weight)?;
+        // The value itself is counted when it is added.
+        self.count(value_count - 1)?;
         match self.anchored.get(&anchor).cloned() {
             Some(value) => self.finish(value, 0),
             None => Ok(()),
@@ -175,6 +180,7 @@ impl Composer {
             self.spend(weight(&value))?;
             self.anchored.insert(anchor, value.clone());
         }
+        self.count(usize::from(!self.open.is_empty()))?;
         match self.open.last_mut() {
             None => self.root = Some(value),
             Some(Frame::List { items, .. }) => items.push(value),
@@ -205,6 +211,14 @@ impl Composer {
         self.weight = self.weight.saturating_add(weight);
         if self.weight > WEIGHT_MAX {
             return Err(DecodeError::TooLarge { bytes_max: WEIGHT_MAX });
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, values: usize) -> Result<(), DecodeError> {
+        self.values = self.values.saturating_add(values);
+        if self.values > VALUES_MAX {
+            return Err(DecodeError::TooManyValues { values_max: VALUES_MAX });
         }
         Ok(())
     }
@@ -244,6 +258,15 @@ fn weight(value: &Value) -> usize {
         Value::Object(map) => map.iter().map(|(key, value)| 1 + key.len() + weight(value)).sum(),
     };
     1 + own
+}
+
+/// How many values it consists of, itself included.
+fn count(value: &Value) -> usize {
+    1 + match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        Value::Array(items) => items.iter().map(count).sum::<usize>(),
+        Value::Object(map) => map.values().map(count).sum(),
+    }
 }
 
 #[cfg(test)]
@@ -343,7 +366,7 @@ mod tests {
             tower += &format!("a{level}: &a{level} [{below}]\n");
         }
         let refused = document(&bomb);
-        assert!(matches!(refused, Err(DecodeError::TooLarge { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(DecodeError::TooManyValues { .. })), "{refused:?}");
         let refused = document(&tower);
         assert!(matches!(refused, Err(DecodeError::TooDeep)), "{refused:?}");
 
@@ -354,7 +377,12 @@ mod tests {
         let anchors: String = (0..DEPTH_MAX - 1).map(|level| format!("&a{level} [")).collect();
         let nested = format!("a: {anchors}{}{}", "x, ".repeat(100_000), "]".repeat(DEPTH_MAX - 1));
         let refused = document(&nested);
-        assert!(matches!(refused, Err(DecodeError::TooLarge { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(DecodeError::TooManyValues { .. })), "{refused:?}");
+
+        let items = |count: usize| format!("a: &a [{}]\nb: *a\n", "x, ".repeat(count));
+        value(&items(VALUES_MAX / 2 - 1));
+        let refused = document(&items(VALUES_MAX / 2));
+        assert!(matches!(refused, Err(DecodeError::TooManyValues { .. })), "{refused:?}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use verdict::{FarmVerdict, UnknownReason};
 
 use crate::farm::view::{self, News, State, Unreadable};
 use crate::farm::{COMMON, FarmView};
-use crate::model::{HostName, Record, farm_size, running_filter};
+use crate::model::{HostName, PackedRecord, farm_size, running_filter};
 use crate::session::Action;
 use std::time::Instant;
 use verdict::VerdictRules;
@@ -61,19 +61,20 @@ impl FarmHealth {
             State::Complete => {}
         }
         let record = match self.view.own_record().ok_or(UnknownReason::Reading)? {
-            Ok(record) => record,
+            Ok(record) => record.unpack(),
             Err(Unreadable::Malformed(error)) => return Err(UnknownReason::Malformed(error)),
             Err(Unreadable::Refused(error)) => return Err(UnknownReason::Refused(error)),
         };
         Ok(VerdictRules {
-            size: farm_size(record).map_err(UnknownReason::Size)?,
-            running: running_filter(record).map_err(UnknownReason::RunningFilter)?,
+            size: farm_size(&record).map_err(UnknownReason::Size)?,
+            running: running_filter(&record).map_err(UnknownReason::RunningFilter)?,
         })
     }
 
     fn judge(&self, rules: &VerdictRules) -> FarmVerdict {
-        let hosts: Vec<(HostName, Option<&Record>)> = self.view.hosts().collect();
-        let hosts = hosts.iter().map(|(name, record)| (name.as_str(), *record));
+        let hosts: Vec<(HostName, Option<&PackedRecord>)> = self.view.hosts().collect();
+        let hosts =
+            hosts.iter().map(|(name, record)| (name.as_str(), record.map(PackedRecord::unpack)));
         let hosts = hosts.filter(|(name, _)| *name != COMMON);
         FarmVerdict::of(rules, hosts, &self.this, self.was_seen, &self.required.max_failed)
     }
@@ -95,8 +96,8 @@ impl FarmHealth {
                     if self.view.farm().get(host.as_str()).is_none() => {}
                 // An unreadable host counts as failing.
                 Action::Report(News::Changed(host) | News::Unreadable(host, _)) => {
-                    let record = self.view.farm().get(host.as_str());
-                    self.was_seen |= self.this.is(host.as_str(), record);
+                    let record = self.view.farm().get(host.as_str()).map(PackedRecord::unpack);
+                    self.was_seen |= self.this.is(host.as_str(), record.as_deref());
                 }
                 Action::Report(
                     News::Complete

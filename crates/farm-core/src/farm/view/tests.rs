@@ -4,6 +4,7 @@ mod fixture;
 mod storm;
 
 use super::*;
+use crate::model::Record;
 use crate::model::Value;
 use crate::session::cache::{READS_MAX as HOSTS_MAX, REQUESTS_MAX as READS_MAX};
 use crate::session::{Change, Watch};
@@ -365,15 +366,54 @@ fn names_that_no_host_can_have_are_skipped_and_reported_once() {
     let mut fixture = Fixture::new();
     fixture.step(Event::connected(true));
     fixture.answer(|_| Outcome::Arm(Ok(())));
-    let long = "x".repeat(300);
-    fixture.list(&["a", &long]);
+    // The second is a name that a host may have, but not here.
+    let (long, at_most) = ("x".repeat(5000), "y".repeat(4095));
+    fixture.list(&["a", &long, &at_most]);
     fixture.read("a", &json!({}));
     let news = fixture.take_news();
-    assert!(news[0].starts_with("skipped \"xxx") && news[2] == "complete", "{news:?}");
+    assert!(news[0].starts_with("skipped \"xxx"), "{news:?}");
+    assert!(news[1].starts_with("skipped \"yyy") && news[3] == "complete", "{news:?}");
     fixture.step(Event::Refresh);
-    fixture.list(&["a", &long]);
+    fixture.list(&["a", &long, &at_most]);
     fixture.read("a", &json!({}));
     assert_eq!(fixture.take_news(), ["complete"]);
+}
+
+#[test]
+fn a_farm_with_too_many_hosts_is_refused_and_keeps_its_last_records() {
+    let names: Vec<String> = (0..=FARM_HOSTS_MAX).map(|number| format!("h{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut fixture = Fixture::complete();
+    let both = json!({"a": {"n": 1}, "b": {"n": 2}});
+    for _ in 0..2 {
+        fixture.step(Event::Refresh);
+        fixture.list(&names);
+        assert_eq!((fixture.asks(), fixture.view.state()), (Vec::new(), State::Refused));
+        assert_eq!(fixture.farm(), both);
+    }
+    assert_eq!(fixture.take_news()[0], "refused more than 100000 znodes");
+    let refusal = fixture.view.refusal().map(ToString::to_string);
+    assert_eq!(refusal.as_deref(), Some("more than 100000 znodes below /db"));
+    // A host has gone meanwhile.
+    fixture.step(Event::Refresh);
+    fixture.list(&["b", "c"]);
+    fixture.read_together(&[("b", json!({"n": 2})), ("c", json!({"n": 3}))]);
+    assert_eq!(fixture.take_news().last().unwrap(), "complete");
+    assert_eq!(fixture.farm(), json!({"b": {"n": 2}, "c": {"n": 3}}));
+    assert!(fixture.view.refusal().is_none());
+}
+
+#[test]
+fn events_about_hosts_that_nobody_lists_are_bounded() {
+    let names: Vec<String> = (0..FARM_HOSTS_MAX).map(|number| format!("h{number}")).collect();
+    let mut fixture = Fixture::new();
+    fixture.step(Event::connected(true));
+    fixture.answer(|_| Outcome::Arm(Ok(())));
+    fixture.list(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for number in 0..10 {
+        fixture.step(hint(&format!("/db/x{number}"), Change::Created));
+    }
+    assert_eq!(fixture.take_news(), ["refused more than 100000 znodes"]);
 }
 
 #[test]

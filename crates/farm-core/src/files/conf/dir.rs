@@ -8,6 +8,7 @@ use super::names::Names;
 use super::outcome::{CONF_BYTES_MAX, CONF_ENTRIES_MAX, Loaded, QUIET, Stored};
 use super::scan::{Found, Limits, ScanError, Skipped, scan};
 use crate::codec::dir::{Decoded, Memory, Tree, carry_over, decode, encode_conf};
+use crate::engine::check_stop;
 use crate::files::cleanup::{Sweep, sweep};
 use crate::files::compare_and_swap::{Displaced, SwapOutcome};
 use crate::files::error::{Fault, FileError, is_no_file};
@@ -132,6 +133,9 @@ impl ConfDir {
         found.map_err(|e| {
             let fault = match e {
                 ScanError::TooLarge => Fault::TooLarge { bytes_max: CONF_BYTES_MAX },
+                ScanError::TooManyEntries => {
+                    Fault::TooManyEntries { entries_max: CONF_ENTRIES_MAX }
+                }
                 ScanError::Io(e) => Fault::of_directory(e),
             };
             FileError::loading(&self.path, fault)
@@ -185,8 +189,13 @@ impl ConfDir {
         let encoded = encode_conf(wanted);
         let Tree { files, folders } = &encoded.tree;
         let bytes: usize = files.values().map(Vec::len).sum();
-        if files.len() + folders.len() > CONF_ENTRIES_MAX || bytes > CONF_BYTES_MAX {
-            return Err(FileError::writing(&self.path, Fault::RecordTooLarge));
+        let too_large =
+            |max, unit| Err(FileError::writing(&self.path, Fault::RecordTooLarge { max, unit }));
+        if bytes > CONF_BYTES_MAX {
+            return too_large(CONF_BYTES_MAX, "bytes");
+        }
+        if files.len() + folders.len() > CONF_ENTRIES_MAX {
+            return too_large(CONF_ENTRIES_MAX, "files and directories");
         }
         let top = Folder::open_or_make(&self.path);
         let mut writing = Writing {
@@ -260,6 +269,7 @@ impl Writing<'_> {
     fn remove_files(&mut self, conf: &mut ConfDir) -> Result<(), Failure> {
         let gone = conf.seen.files.keys().filter(|keys| !self.target.files.contains_key(*keys));
         for keys in gone.cloned().collect::<Vec<_>>() {
+            check_stop().map_err(|e| (keys.clone(), e))?;
             let expected = conf.seen.files[&keys].clone();
             match self.top.at(&keys, |folder, name| folder.remove_if(name, &expected)) {
                 Ok(SwapOutcome::Stale) => self.is_overtaken = true,
@@ -283,6 +293,7 @@ impl Writing<'_> {
             conf.seen.folders.difference(&self.target.folders).cloned().collect();
         // The deepest first: they sort after the directories that contain them.
         for keys in gone.into_iter().rev() {
+            check_stop().map_err(|e| (keys.clone(), e))?;
             match self.top.at(&keys, Folder::remove_folder) {
                 Ok(()) => self.is_written = true,
                 Err(e) if errno_of(&e) == Some(Errno::ENOENT) => {}
@@ -300,6 +311,7 @@ impl Writing<'_> {
         let new: Vec<Vec<String>> =
             self.target.folders.difference(&conf.seen.folders).cloned().collect();
         for keys in new {
+            check_stop().map_err(|e| (keys.clone(), e))?;
             if self.is_held(conf, &keys) || self.is_out_of_reach(conf, &keys) {
                 continue;
             }
@@ -328,6 +340,7 @@ impl Writing<'_> {
 
     fn write_files(&mut self, conf: &mut ConfDir) -> Result<(), Failure> {
         for (keys, bytes) in std::mem::take(&mut self.target.files) {
+            check_stop().map_err(|e| (keys.clone(), e))?;
             if self.is_held(conf, &keys) {
                 continue;
             }

@@ -6,13 +6,13 @@
 
 use super::outcome::{CONF_BYTES_MAX, Loaded, QUIET, Stored};
 use super::stale_save::{RecentVersions, without_stale_fields};
-use crate::codec::{self, ConfText};
+use crate::codec::{self, ConfText, DecodeError, VALUES_MAX, json};
 use crate::files::compare_and_swap::{Displaced, SwapOutcome, compare_and_swap};
 use crate::files::error::{Fault, FileError, Operation};
 use crate::files::file::read;
 use crate::files::look::Look;
 use crate::files::staging;
-use crate::model::{Conflict, Record, merge};
+use crate::model::{Conflict, PackedRecord, Record, merge};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ const IDLE: Duration = Duration::from_secs(5);
 const LATE: Duration = Duration::from_secs(30);
 /// How many displaced files are kept open.
 const LATE_MAX: usize = 32;
+/// How many bytes of them are remembered, those of the latest one not counted.
+const LATE_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Debug)]
 pub(super) struct ConfFile {
@@ -49,7 +51,7 @@ pub(super) struct ConfFile {
 #[derive(Debug)]
 struct Overwritten {
     newest: Record,
-    past: Vec<Record>,
+    past: Vec<PackedRecord>,
 }
 
 /// A displaced file, while an editor may still write to it.
@@ -57,8 +59,8 @@ struct Overwritten {
 struct DisplacedConf {
     file: Displaced,
     /// The version that its editor started from.
-    base: Record,
-    past: Vec<Record>,
+    base: PackedRecord,
+    past: Vec<PackedRecord>,
     /// The bytes that are already merged.
     known: Vec<u8>,
     /// Whether an edit was found in it.
@@ -166,7 +168,14 @@ impl ConfFile {
         let bytes = codec::encode_record(self.format, wanted)
             .map_err(|e| FileError::writing(&self.path, e))?;
         if bytes.len() > CONF_BYTES_MAX {
-            return Err(FileError::writing(&self.path, Fault::RecordTooLarge));
+            let fault = Fault::RecordTooLarge { max: CONF_BYTES_MAX, unit: "bytes" };
+            return Err(FileError::writing(&self.path, fault));
+        }
+        // Otherwise we could not read again what we have written.
+        let checked = json::check_znode(&json::encode_znode(wanted));
+        if matches!(checked, Err(DecodeError::TooManyValues { .. })) {
+            let fault = Fault::RecordTooLarge { max: VALUES_MAX, unit: "values" };
+            return Err(FileError::writing(&self.path, fault));
         }
         let (stored, displaced) = match compare_and_swap(&self.path, self.seen.as_deref(), &bytes)?
         {
@@ -181,10 +190,12 @@ impl ConfFile {
         let base = std::mem::replace(&mut self.record, wanted.clone());
         let known = self.seen.replace(bytes);
         if let (Some(file), Some(known)) = (displaced, known) {
-            if self.displaced.len() == LATE_MAX {
+            let bytes =
+                |all: &[DisplacedConf]| all.iter().map(|one| one.known.len()).sum::<usize>();
+            while self.displaced.len() >= LATE_MAX || bytes(&self.displaced) > LATE_BYTES_MAX {
                 self.displaced.remove(0);
             }
-            let (base, past) = (base.clone(), self.recent.versions(now));
+            let (base, past) = (base.clone().into(), self.recent.versions(now));
             self.displaced.push(DisplacedConf {
                 file,
                 base,
@@ -294,8 +305,9 @@ impl DisplacedConf {
             // The save is not complete; the next write to the file causes a hint.
             return Check::default();
         };
-        let edited = without_stale_fields(saved, &self.base, &self.past);
-        let base = std::mem::replace(&mut self.base, edited.clone());
+        let base = self.base.unpack().into_owned();
+        let edited = without_stale_fields(saved, &base, &self.past);
+        self.base = edited.clone().into();
         self.known = bytes;
         self.is_edited = true;
         self.changed = None;

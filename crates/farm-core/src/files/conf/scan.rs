@@ -4,6 +4,7 @@
 //! followed, and dot-files and what editors leave behind are ignored.
 
 use crate::codec::dir::{DEPTH_MAX, Tree, check_name, is_left_by_editors};
+use crate::engine::check_stop;
 use crate::files::error::is_shortage;
 use crate::files::folder::{Folder, read_bounded};
 use crate::files::hidden::is_hidden;
@@ -59,7 +60,9 @@ pub(super) enum SkipReason {
 
 #[derive(Debug)]
 pub(super) enum ScanError {
+    /// There are too many bytes, or directories nest too deep.
     TooLarge,
+    TooManyEntries,
     Io(io::Error),
 }
 
@@ -90,10 +93,11 @@ struct Scan {
 impl Scan {
     fn folder(&mut self, folder: &Folder) -> Result<(), ScanError> {
         self.found.stamps.insert(self.keys.clone(), Stamp::of_open(folder));
-        let names = folder.names(self.limits.entries_max)?.ok_or(ScanError::TooLarge)?;
+        let names = folder.names(self.limits.entries_max)?.ok_or(ScanError::TooManyEntries)?;
         for name in names.iter().filter(|name| is_field(name)) {
+            check_stop()?;
             self.limits.entries_max =
-                self.limits.entries_max.checked_sub(1).ok_or(ScanError::TooLarge)?;
+                self.limits.entries_max.checked_sub(1).ok_or(ScanError::TooManyEntries)?;
             let Some(text) = name.to_str().filter(|text| check_name(text).is_ok()) else {
                 self.skip(folder, name, SkipReason::NameNotText);
                 continue;
@@ -111,7 +115,7 @@ impl Scan {
         let kind = match self.read(folder, name) {
             Err(ScanError::Io(e)) if is_shortage(&e) => return Err(e.into()),
             Err(ScanError::Io(e)) => e.kind(),
-            read @ (Ok(()) | Err(ScanError::TooLarge)) => return read,
+            read @ (Ok(()) | Err(ScanError::TooLarge | ScanError::TooManyEntries)) => return read,
         };
         match kind {
             io::ErrorKind::NotFound => {}

@@ -6,7 +6,7 @@
 //! save also contains an edit; a save that only brings old values back is taken as it
 //! is.
 
-use crate::model::{FieldPath, Record, Value};
+use crate::model::{FieldPath, PackedRecord, Record, Value};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,14 @@ use std::time::{Duration, Instant};
 const SPAN: Duration = Duration::from_secs(1);
 /// More versions than we can write within [`SPAN`].
 const VERSIONS_MAX: usize = 64;
+/// How much memory they may take, the latest one not counted.
+const BYTES_MAX: usize = 4 << 20;
 
 /// The versions that our writes replaced, oldest first.
 #[derive(Debug)]
 pub(super) struct RecentVersions {
     span: Duration,
-    past: Vec<(Instant, Record)>,
+    past: Vec<(Instant, PackedRecord)>,
 }
 
 impl Default for RecentVersions {
@@ -37,14 +39,16 @@ impl RecentVersions {
     /// Notes that our write has replaced `version`.
     pub(super) fn replaced(&mut self, now: Instant, version: Record) {
         self.past.retain(|(at, _)| now.duration_since(*at) < self.span);
-        if self.past.len() == VERSIONS_MAX {
+        let bytes =
+            |past: &[(_, PackedRecord)]| past.iter().map(|(_, one)| one.bytes()).sum::<usize>();
+        while self.past.len() >= VERSIONS_MAX || bytes(&self.past) > BYTES_MAX {
             self.past.remove(0);
         }
-        self.past.push((now, version));
+        self.past.push((now, version.into()));
     }
 
     /// The versions that an editor may have read, except the newest one.
-    pub(super) fn versions(&self, now: Instant) -> Vec<Record> {
+    pub(super) fn versions(&self, now: Instant) -> Vec<PackedRecord> {
         let recent = self.past.iter().filter(|(at, _)| now.duration_since(*at) < self.span);
         recent.map(|(_, version)| version.clone()).collect()
     }
@@ -52,11 +56,16 @@ impl RecentVersions {
 
 /// What a save means: if it is an edit of one of the `past` versions, the fields that the
 /// editor did not change are brought up to `newest`.
-pub(super) fn without_stale_fields(saved: Record, newest: &Record, past: &[Record]) -> Record {
+pub(super) fn without_stale_fields(
+    saved: Record,
+    newest: &Record,
+    past: &[PackedRecord],
+) -> Record {
     if past.is_empty() || saved == *newest {
         return saved;
     }
-    let bases = past.iter().rev().filter_map(|version| based_on(version, &saved, newest));
+    let base = |version: &PackedRecord| based_on(&version.unpack(), &saved, newest);
+    let bases = past.iter().rev().filter_map(base);
     let Some(Base { stale, .. }) = bases.min_by_key(|base| base.edits) else { return saved };
     let mut record = saved.clone();
     for field in stale {
@@ -151,7 +160,8 @@ mod tests {
             (json!({"a": 0}), json!({"a": 1}), json!({"a": 1}), json!({"a": 1})),
         ];
         for (past, newest, saved, wanted) in cases {
-            let got = without_stale_fields(record(&saved), &record(&newest), &[record(&past)]);
+            let got =
+                without_stale_fields(record(&saved), &record(&newest), &[record(&past).into()]);
             assert_eq!(got, record(&wanted), "{past} -> {newest}, saved {saved}");
         }
     }
@@ -163,7 +173,7 @@ mod tests {
         recent.replaced(start, record(&json!({"a": 0})));
         recent.replaced(start + SPAN / 2, record(&json!({"a": 1})));
         assert_eq!(recent.versions(start + SPAN / 2).len(), 2);
-        assert_eq!(recent.versions(start + SPAN), [record(&json!({"a": 1}))]);
+        assert_eq!(recent.versions(start + SPAN), [record(&json!({"a": 1})).into()]);
         for n in 0..1000 {
             recent.replaced(start + SPAN, record(&json!({"a": n})));
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::codec::ConfText;
+use crate::codec::{ConfText, VALUES_MAX};
 use crate::files::constrained;
 use crate::files::error::Fault;
 use crate::model::Value;
@@ -461,7 +461,19 @@ fn directories_out_of_bounds_are_refused_as_a_whole() {
     for n in 0..=CONF_ENTRIES_MAX {
         fs::File::create(scratch.join(format!("conf/f{n}"))).unwrap();
     }
-    assert!(matches!(conf.load().unwrap_err().fault, Fault::TooLarge { .. }));
+    assert!(matches!(conf.load().unwrap_err().fault, Fault::TooManyEntries { .. }));
     let many: Value = (0..=CONF_ENTRIES_MAX).map(|n| (format!("f{n}"), json!("x"))).collect();
-    assert!(matches!(conf.store(&record(&many)).unwrap_err().fault, Fault::RecordTooLarge));
+    assert!(matches!(conf.store(&record(&many)).unwrap_err().fault, Fault::RecordTooLarge { .. }));
+}
+
+#[test]
+fn a_file_never_gets_a_record_that_we_could_not_read_again() {
+    let scratch = Scratch::new();
+    let many: Value = (0..=VALUES_MAX).map(|n| (format!("f{n}"), json!("x"))).collect();
+    for format in [ConfText::Json, ConfText::Yaml] {
+        let mut conf = Conf::new(scratch.join("conf"), ConfFormat::Text(format));
+        let fault = conf.store(&record(&many)).unwrap_err().fault;
+        assert!(matches!(fault, Fault::RecordTooLarge { unit: "values", .. }), "{fault:?}");
+        assert!(!scratch.join("conf").exists());
+    }
 }

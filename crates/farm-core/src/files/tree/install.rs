@@ -6,6 +6,7 @@
 use super::stage::StagedTree;
 use super::walk::{Slot, Visitor, walk};
 use super::wanted::Wanted;
+use crate::engine::is_stop_overdue;
 use crate::files::attributes::Attributes;
 use crate::files::cleanup::remove_all;
 use crate::files::displace::displace;
@@ -87,7 +88,7 @@ impl TreeBackup {
                         folder.overwrite(name, bytes, &WriteOptions::default())?;
                     }
                 }
-                Ok(folder.sync())
+                Ok(sync(folder))
             })?;
             self.journal.pop();
             synced?;
@@ -157,6 +158,11 @@ impl Installer<'_> {
 }
 
 impl Visitor for Installer<'_> {
+    /// The files change together: only renames are left to do, and they are quick.
+    fn check_stop(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn remove_file(&mut self, Slot { folder, name, path }: Slot<'_>, _: Kind) -> io::Result<()> {
         folder.entry(name).rename(self.old.entry(&self.aside()))?;
         self.done(path, Step::MovedAside);
@@ -214,8 +220,14 @@ impl Visitor for Installer<'_> {
     }
 
     fn folder_differs(&mut self, folder: &Folder) -> io::Result<()> {
-        folder.sync()
+        sync(folder)
     }
+}
+
+/// Makes the names of a directory durable, unless the process has been told to stop: for thousands
+/// of directories that takes long, and the kernel does it within a minute.
+fn sync(folder: &Folder) -> io::Result<()> {
+    if is_stop_overdue() { Ok(()) } else { folder.sync() }
 }
 
 fn name_of(number: usize) -> OsString {

@@ -22,7 +22,7 @@ mod wanted;
 pub use install::TreeBackup;
 pub use preview::Change;
 pub use stage::StagedTree;
-pub use wanted::Files;
+pub use wanted::{Files, Folders};
 
 use self::direct::DirectWriter;
 use self::preview::Preview;
@@ -35,7 +35,6 @@ use super::file::Replaced;
 use super::folder::Folder;
 use super::marker::OwnershipMarker;
 use super::write_options::WriteOptions;
-use crate::codec::dir::Tree;
 use std::io;
 use std::path::PathBuf;
 
@@ -80,13 +79,14 @@ impl OwnedDir {
         compare().map_err(|e| FileError::writing(&self.path, e))
     }
 
-    /// Makes it hold this and nothing else; only what differs is touched.
+    /// Makes it hold these directories and nothing else; only what differs is touched.
     ///
     /// # Errors
     ///
-    /// [`FileError`]; every file has its old contents or its new ones. A directory
-    /// that has lost its marker is not written to.
-    pub fn write(&self, tree: &Tree) -> Result<Replaced, FileError> {
+    /// [`FileError`], also if the process has been told to stop; every file has its old contents
+    /// or its new ones, and the next call writes the rest. A directory that has lost its marker is
+    /// not written to.
+    pub fn write(&self, folders: &Folders<'_>) -> Result<Replaced, FileError> {
         let mut at = self.path.clone();
         let mut writer = DirectWriter { options: self.options, is_written: false };
         let top = Folder::open(&self.path).map_err(|e| FileError::writing(&self.path, e))?;
@@ -95,20 +95,25 @@ impl OwnedDir {
                 at.push(self.marker.name);
                 return Err(io::ErrorKind::NotFound.into());
             }
-            walk(&top, &Wanted::of_tree(tree)?, &mut writer, &mut at)
+            walk(&top, &Wanted::of_folders(folders)?, &mut writer, &mut at)
         };
         write().map_err(|e| FileError::writing(&at, e))?;
         top.require_folder_at(&self.path)?;
         Ok(if writer.is_written { Replaced::Written } else { Replaced::Unchanged })
     }
 
-    /// Returns what [`OwnedDir::write`] would change; nothing is touched.
+    /// Calls `show` for each change that [`OwnedDir::write`] would make; nothing is touched.
     ///
     /// # Errors
     ///
-    /// [`FileError`] as for [`OwnershipMarker::claim`].
-    pub fn preview(&self, adopt: bool, tree: &Tree) -> Result<Vec<Change>, FileError> {
-        let compare = || -> io::Result<Option<Vec<Change>>> {
+    /// [`FileError`] as for [`OwnershipMarker::claim`], and if `show` fails.
+    pub fn preview(
+        &self,
+        adopt: bool,
+        folders: &Folders<'_>,
+        show: impl FnMut(Change) -> io::Result<()>,
+    ) -> Result<(), FileError> {
+        let compare = || -> io::Result<Option<()>> {
             let top = match Folder::open(&self.path) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => None,
                 top => Some(top?),
@@ -118,7 +123,7 @@ impl OwnedDir {
             {
                 return Ok(None);
             }
-            Preview::of(top.as_ref(), &Wanted::of_tree(tree)?).map(Some)
+            Preview::show(top.as_ref(), &Wanted::of_folders(folders)?, show).map(Some)
         };
         self.marker.require_ours(&self.path, compare())
     }

@@ -1,10 +1,16 @@
 //! What writing a directory would change.
+//!
+//! The changes of one entry of the directory are in memory at a time.
 
-use super::walk::{Slot, Visitor, walk};
-use super::wanted::{Node, Wanted};
+use super::walk::{Slot, Visitor, walk_entry};
+use super::wanted::{Node, Wanted, with_contents};
+use crate::engine::check_stop;
 use crate::files::folder::{Folder, read_start};
+use crate::files::hidden::is_hidden;
 use crate::files::kind::Kind;
 use nix::sys::stat::FileStat;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -32,37 +38,55 @@ pub(super) struct Preview {
 }
 
 impl Preview {
-    /// What would change in the directory `top`, or in a new one.
-    pub(super) fn of(top: Option<&Folder>, wanted: &Wanted<'_>) -> io::Result<Vec<Change>> {
-        let mut preview = Self::default();
-        match top {
-            Some(top) => walk(top, wanted, &mut preview, &mut PathBuf::new())?,
-            None => preview.all_new(Path::new(""), wanted),
+    /// Calls `show` for each change in the directory `top`, or in a new one, by path.
+    pub(super) fn show(
+        top: Option<&Folder>,
+        wanted: &Wanted<'_>,
+        mut show: impl FnMut(Change) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut names: BTreeSet<OsString> = wanted.nodes.keys().map(OsString::from).collect();
+        if let Some(top) = top {
+            names.extend(top.all_names()?.into_iter().filter(|name| !is_hidden(name)));
         }
-        let mut changes = preview.folders;
-        changes.append(&mut preview.files);
-        changes.sort_by(|one, other| one.path.cmp(&other.path));
-        Ok(changes)
+        for name in names {
+            let mut preview = Self::default();
+            let node = name.to_str().and_then(|name| wanted.nodes.get(name));
+            match (top, node) {
+                (Some(top), node) => walk_entry(top, &name, node, &mut preview)?,
+                (None, Some(node)) => {
+                    preview.new_node(Path::new(""), &name.to_string_lossy(), node)?;
+                }
+                (None, None) => {}
+            }
+            let mut changes = preview.folders;
+            changes.append(&mut preview.files);
+            changes.sort_by(|one, other| one.path.cmp(&other.path));
+            changes.into_iter().try_for_each(&mut show)?;
+        }
+        Ok(())
     }
 
-    fn all_new(&mut self, above: &Path, wanted: &Wanted<'_>) {
-        for (name, node) in &wanted.nodes {
-            let path = above.join(name);
-            match node {
-                Node::Folder(below) => self.new_folder(&path, below),
-                Node::File(bytes) => {
-                    self.files.push(Change { path, before: None, after: Some(bytes.to_vec()) });
-                }
+    fn new_node(&mut self, above: &Path, name: &str, node: &Node<'_>) -> io::Result<()> {
+        check_stop()?;
+        let path = above.join(name);
+        match node {
+            Node::Folder(below) => self.new_folder(&path, below),
+            Node::Deferred(tree_of) => {
+                with_contents(*tree_of, name, |below| self.new_folder(&path, below))
+            }
+            Node::File(bytes) => {
+                self.files.push(Change { path, before: None, after: Some(bytes.to_vec()) });
+                Ok(())
             }
         }
     }
 
-    fn new_folder(&mut self, path: &Path, below: &Wanted<'_>) {
+    fn new_folder(&mut self, path: &Path, below: &Wanted<'_>) -> io::Result<()> {
         if below.nodes.is_empty() {
             let (path, after) = (path.join(""), Some(Vec::new()));
             self.folders.push(Change { path, before: None, after });
         }
-        self.all_new(path, below);
+        below.nodes.iter().try_for_each(|(name, node)| self.new_node(path, name, node))
     }
 }
 
@@ -87,7 +111,7 @@ impl Visitor for Preview {
     }
 
     fn make_folder(&mut self, slot: Slot<'_>, below: &Wanted<'_>) -> io::Result<Option<Folder>> {
-        self.new_folder(slot.path, below);
+        self.new_folder(slot.path, below)?;
         Ok(None)
     }
 

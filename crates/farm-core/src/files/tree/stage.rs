@@ -2,6 +2,7 @@
 
 use super::walk::{Slot, Visitor, walk};
 use super::wanted::{Files, Wanted};
+use crate::engine::check_stop;
 use crate::files::cleanup::remove_all;
 use crate::files::folder::{Folder, Staged};
 use crate::files::hidden::{HiddenName, STAGED};
@@ -44,6 +45,7 @@ impl StagedTree {
         let (changed, rewritten) = (BTreeSet::new(), BTreeSet::new());
         let mut staged = Self { path, top, hidden, files: files.clone(), changed, rewritten };
         for (path, bytes) in files {
+            check_stop()?;
             let path = Path::new(path);
             match comparison.present.get(path) {
                 Some(true) if is_whole => staged.add_copy(path, bytes, options)?,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::codec::dir::Tree;
 use crate::files::constrained;
 use crate::files::error::Fault;
 use crate::files::write_options::FileMode;
@@ -392,12 +393,13 @@ fn files_that_cannot_keep_their_owner_are_rewritten_or_left_alone() {
     assert_eq!(fs::read(staged.path().join("c")).unwrap(), b"3");
     drop(staged);
 
-    let wanted = |text: &str| {
-        let files = [(vec!["d".to_owned(), "b".to_owned()], text.into())];
-        let folders = [vec!["d".to_owned()]];
+    let tree_of = |name: &str| {
+        let files = [(vec![name.to_owned(), "b".to_owned()], b"7".to_vec())];
+        let folders = [vec![name.to_owned()]];
         Tree { files: files.into_iter().collect(), folders: folders.into_iter().collect() }
     };
-    assert_eq!(tree.write(&wanted("7")).unwrap(), Replaced::Written);
+    let wanted = Folders { names: vec!["d"], tree_of: &tree_of };
+    assert_eq!(tree.write(&wanted).unwrap(), Replaced::Written);
     assert_eq!((plain(&path), facts()), (vec!["d/b=7".to_owned()], before));
     fs::remove_dir_all(&path).unwrap();
 }

@@ -1,13 +1,15 @@
 //! Compares a directory with its wanted contents, entry by entry.
 //!
 //! Only this module decides what is removed, what stays and in which order. A
-//! [`Visitor`] carries the differences out, or notes them.
+//! [`Visitor`] carries the differences out, or notes them. A walk can end between any two entries,
+//! when the process has been told to stop.
 //!
 //! **Invariant.** Dot-files are ignored, links are never followed, and a directory
 //! that contains one of them stays. A link is removed only if another entry is wanted
 //! at its path.
 
-use super::wanted::{Node, Wanted};
+use super::wanted::{Node, Wanted, with_contents};
+use crate::engine::check_stop;
 use crate::files::cleanup::REMOVAL_DEPTH_MAX;
 use crate::files::folder::Folder;
 use crate::files::hidden::is_hidden;
@@ -30,6 +32,11 @@ pub(super) struct Slot<'a> {
 pub(super) trait Visitor {
     /// A file is wanted; `stat` is that of the present one. Returns whether they differ.
     fn put(&mut self, slot: Slot<'_>, stat: Option<&FileStat>, bytes: &[u8]) -> io::Result<bool>;
+
+    /// Fails if the walk must not go on, because the process has been told to stop.
+    fn check_stop(&self) -> io::Result<()> {
+        check_stop()
+    }
 
     /// A file is not wanted, or a link, a socket or the like is at a wanted path.
     fn remove_file(&mut self, _: Slot<'_>, _: Kind) -> io::Result<()> {
@@ -71,6 +78,21 @@ pub(super) fn walk<V: Visitor>(
     outcome
 }
 
+/// As [`walk`], but only for one name in the directory; `node` is what is wanted there.
+pub(super) fn walk_entry<V: Visitor>(
+    top: &Folder,
+    name: &OsStr,
+    node: Option<&Node<'_>>,
+    visitor: &mut V,
+) -> io::Result<()> {
+    let mut walk = Walk { visitor, path: PathBuf::new() };
+    walk.entry(name, |walk| match (node, name.to_str()) {
+        (Some(node), Some(name)) => walk.node(top, name, node),
+        (None, _) | (_, None) => walk.remove(top, name, 0),
+    })?;
+    Ok(())
+}
+
 struct Walk<'a, V> {
     visitor: &'a mut V,
     /// The path of the current entry below the top.
@@ -86,8 +108,7 @@ impl<V: Visitor> Walk<'_, V> {
             }
         }
         for (name, node) in &wanted.nodes {
-            let name = OsStr::new(name);
-            differs |= self.entry(name, |walk| walk.node(folder, name, node))?;
+            differs |= self.entry(OsStr::new(name), |walk| walk.node(folder, name, node))?;
         }
         if differs { self.visitor.folder_differs(folder) } else { Ok(()) }
     }
@@ -97,6 +118,7 @@ impl<V: Visitor> Walk<'_, V> {
         name: &OsStr,
         act: impl FnOnce(&mut Self) -> io::Result<T>,
     ) -> io::Result<T> {
+        self.visitor.check_stop()?;
         self.path.push(name);
         let done = act(self)?;
         self.path.pop();
@@ -104,12 +126,13 @@ impl<V: Visitor> Walk<'_, V> {
     }
 
     /// Returns whether the entry differed.
-    fn node(&mut self, folder: &Folder, name: &OsStr, node: &Node<'_>) -> io::Result<bool> {
+    fn node(&mut self, folder: &Folder, text: &str, node: &Node<'_>) -> io::Result<bool> {
+        let name = OsStr::new(text);
         let stat = folder.stat(name)?;
         let kind = stat.as_ref().map(kind_of);
         let fits = match node {
             Node::File(_) => kind == Some(Kind::File),
-            Node::Folder(_) => kind == Some(Kind::Folder),
+            Node::Folder(_) | Node::Deferred(_) => kind == Some(Kind::Folder),
         };
         let is_replaced = kind.is_some() && !fits;
         if kind == Some(Kind::Other) {
@@ -118,23 +141,36 @@ impl<V: Visitor> Walk<'_, V> {
             self.visitor.blocked(Slot { folder, name, path: &self.path })?;
             return Ok(false);
         }
-        let slot = Slot { folder, name, path: &self.path };
         match node {
             Node::File(bytes) => {
                 let stat = stat.as_ref().filter(|_| fits);
+                let slot = Slot { folder, name, path: &self.path };
                 Ok(self.visitor.put(slot, stat, bytes)? || is_replaced)
             }
-            Node::Folder(below) if fits => {
-                self.folder(&folder.enter(name)?, below)?;
-                Ok(false)
-            }
-            Node::Folder(below) => {
-                if let Some(made) = self.visitor.make_folder(slot, below)? {
-                    self.folder(&made, below)?;
-                }
-                Ok(true)
+            Node::Folder(below) => self.below(folder, name, below, fits),
+            Node::Deferred(tree_of) => {
+                with_contents(*tree_of, text, |below| self.below(folder, name, below, fits))
             }
         }
+    }
+
+    /// Walks a directory in `folder`, which is made if it is missing; returns whether it was.
+    fn below(
+        &mut self,
+        folder: &Folder,
+        name: &OsStr,
+        wanted: &Wanted<'_>,
+        is_there: bool,
+    ) -> io::Result<bool> {
+        if is_there {
+            self.folder(&folder.enter(name)?, wanted)?;
+            return Ok(false);
+        }
+        let slot = Slot { folder, name, path: &self.path };
+        if let Some(made) = self.visitor.make_folder(slot, wanted)? {
+            self.folder(&made, wanted)?;
+        }
+        Ok(true)
     }
 
     /// Removes a file, or a directory with everything in it that is not hidden; returns

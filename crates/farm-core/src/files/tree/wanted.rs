@@ -5,22 +5,55 @@
 
 use crate::codec::dir::{DEPTH_MAX, Tree, check_name};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
 /// Files by their paths below the directory, with slashes.
 pub type Files = BTreeMap<String, Arc<[u8]>>;
 
+/// Makes the contents of one of many directories when it is their turn, so that the contents of
+/// all of them are never in memory together.
+pub(super) type TreeOf<'a> = &'a dyn Fn(&str) -> Tree;
+
+/// Directories, and no others, whose contents are made one after the other.
+pub struct Folders<'a> {
+    /// Their names.
+    pub names: Vec<&'a str>,
+    /// The directory of that name, with everything in it.
+    pub tree_of: TreeOf<'a>,
+}
+
+impl fmt::Debug for Folders<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Folders").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
 /// The wanted files and directories; no others are wanted.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Wanted<'a> {
     pub(super) nodes: BTreeMap<String, Node<'a>>,
 }
 
-#[derive(Debug)]
 pub(super) enum Node<'a> {
     File(&'a [u8]),
     Folder(Wanted<'a>),
+    /// A directory whose contents are not made yet.
+    Deferred(TreeOf<'a>),
+}
+
+/// Makes the contents of a deferred directory, and calls `act` with them.
+pub(super) fn with_contents<T>(
+    tree_of: TreeOf<'_>,
+    name: &str,
+    act: impl FnOnce(&Wanted<'_>) -> io::Result<T>,
+) -> io::Result<T> {
+    let tree = tree_of(name);
+    match Wanted::of_tree(&tree)?.nodes.remove(name) {
+        Some(Node::Folder(below)) => act(&below),
+        Some(Node::File(_) | Node::Deferred(_)) | None => Err(io::ErrorKind::InvalidInput.into()),
+    }
 }
 
 impl<'a> Wanted<'a> {
@@ -32,7 +65,15 @@ impl<'a> Wanted<'a> {
         Ok(top)
     }
 
-    pub(super) fn of_tree(tree: &'a Tree) -> io::Result<Self> {
+    pub(super) fn of_folders(folders: &Folders<'a>) -> io::Result<Self> {
+        let mut top = Self::default();
+        for name in &folders.names {
+            top.insert([*name].into_iter(), Node::Deferred(folders.tree_of))?;
+        }
+        Ok(top)
+    }
+
+    fn of_tree(tree: &'a Tree) -> io::Result<Self> {
         let mut top = Self::default();
         for keys in &tree.folders {
             top.insert(keys.iter().map(String::as_str), Node::Folder(Self::default()))?;
@@ -58,7 +99,9 @@ impl<'a> Wanted<'a> {
             let below = at.nodes.entry(key.to_owned());
             match below.or_insert_with(|| Node::Folder(Self::default())) {
                 Node::Folder(below) => at = below,
-                Node::File(_) => return Err(io::ErrorKind::InvalidInput.into()),
+                Node::File(_) | Node::Deferred(_) => {
+                    return Err(io::ErrorKind::InvalidInput.into());
+                }
             }
             depth += 1;
         }

@@ -90,7 +90,15 @@ impl<V> Cache<V> {
         names: &[String],
         hinted: &BTreeSet<ZnodePath>,
     ) {
-        self.ignored.retain(|(parent, name)| parent != path || names.contains(name));
+        let limits = self.scope.limits;
+        // Before a path is made of each of them.
+        if names.len() > limits.znodes {
+            return self.refuse_all(now, Refusal::TooMany(limits.znodes));
+        }
+        if !self.ignored.is_empty() {
+            let names: BTreeSet<&String> = names.iter().collect();
+            self.ignored.retain(|(parent, name)| parent != path || names.contains(name));
+        }
         let mut listed = BTreeSet::new();
         for name in names {
             match path.child(name) {
@@ -99,8 +107,8 @@ impl<V> Cache<V> {
             }
         }
         let known = self.nodes.children(path);
-        if self.nodes.count() - known.len() + listed.len() > self.scope.limits.znodes {
-            return self.refuse_all(now, Refusal::TooMany(self.scope.limits.znodes));
+        if self.nodes.count() - known.len() + listed.len() > limits.znodes {
+            return self.refuse_all(now, Refusal::TooMany(limits.znodes));
         }
         let is_current = ticket >= self.fresh_from;
         if *path == self.scope.top {
@@ -283,15 +291,16 @@ impl<V> Cache<V> {
     }
 
     /// Refuses everything. All of it is read again later, so no part of it is kept.
-    fn refuse_all(&mut self, now: Instant, refusal: Refusal) {
+    pub(super) fn refuse_all(&mut self, now: Instant, refusal: Refusal) {
         self.drop_requests();
         let is_first_time = self.state != State::Refused;
-        if let Refusal::Session(error) = &refusal {
-            self.refusal = Some(error.clone());
+        let error = refusal.error(&self.scope.top);
+        if matches!(refusal, Refusal::Session(_)) {
             self.retry.add_unannounced(now, RetryKey::Top, is_first_time);
         } else {
             self.retry.add(now, RetryKey::Top, is_first_time);
         }
+        self.refusal = Some(error);
         // The owner must also learn that the znodes below the top were dropped.
         if is_first_time || self.nodes.count() > 0 {
             self.state = State::Refused;

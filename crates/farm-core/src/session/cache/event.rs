@@ -70,6 +70,18 @@ pub enum Refusal {
     TooLarge(usize),
 }
 
+impl Refusal {
+    /// The same as an error about the top.
+    pub(super) fn error(&self, top: &ZnodePath) -> SessionError {
+        let too_many = |max, unit| SessionError::TooMany { path: top.clone(), max, unit };
+        match self {
+            Self::Session(error) => error.clone(),
+            Self::TooMany(max) => too_many(*max, "znodes"),
+            Self::TooLarge(max) => too_many(*max, "bytes"),
+        }
+    }
+}
+
 impl From<SessionError> for Refusal {
     fn from(error: SessionError) -> Self {
         Self::Session(error)

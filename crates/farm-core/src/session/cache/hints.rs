@@ -1,6 +1,6 @@
 //! Which reads a hint causes.
 
-use super::{Ask, Cache, News, Part, Phase, RetryKey, State, Watching};
+use super::{Ask, Cache, News, Part, Phase, Refusal, RetryKey, State, Watching};
 use crate::session::{Change, Hint, ZnodePath};
 use std::time::Instant;
 
@@ -23,7 +23,11 @@ impl<V> Cache<V> {
         if self.state == State::Refused && self.scope.is_all_or_nothing && !self.is_listing_top() {
             return self.retry.hasten(now, RetryKey::Top);
         }
-        if is_top { self.top_hint(hint.change) } else { self.hint_below(&hint.path, hint.change) }
+        if is_top {
+            self.top_hint(hint.change);
+        } else {
+            self.hint_below(now, &hint.path, hint.change);
+        }
     }
 
     pub(super) fn is_listing_top(&self) -> bool {
@@ -42,7 +46,7 @@ impl<V> Cache<V> {
         }
     }
 
-    fn hint_below(&mut self, path: &ZnodePath, change: Change) {
+    fn hint_below(&mut self, now: Instant, path: &ZnodePath, change: Change) {
         let Some(parent) = path.parent() else { return };
         if !self.scope.admits(path) {
             return self.hint_not_admitted(parent, path, change);
@@ -63,6 +67,9 @@ impl<V> Cache<V> {
         }
         if is_deleted && !self.must_confirm_removal(path) {
             self.remove(path);
+        } else if self.nodes.count() > self.scope.limits.znodes {
+            // Not all of them exist, or the list would have been refused: they are listed again.
+            self.refuse_all(now, Refusal::TooMany(self.scope.limits.znodes));
         } else {
             self.discover(path);
         }
@@ -85,7 +92,8 @@ impl<V> Cache<V> {
 
     pub(super) fn ignore(&mut self, parent: &ZnodePath, name: &str) {
         let is_deeper = parent != &self.scope.top && self.nodes.get(parent).is_none();
-        if !is_deeper && self.ignored.insert((parent.clone(), name.to_owned())) {
+        let is_full = self.ignored.len() >= self.scope.limits.znodes;
+        if !is_deeper && !is_full && self.ignored.insert((parent.clone(), name.to_owned())) {
             self.report(News::Ignored { parent: parent.clone(), name: name.to_owned() });
         }
     }

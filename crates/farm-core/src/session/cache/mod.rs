@@ -162,7 +162,7 @@ impl<V> Cache<V> {
         self.ignored.iter().map(|(parent, name)| (parent, &**name))
     }
 
-    /// Why the top is missing or refused, if ZooKeeper reported an error.
+    /// Why the top is missing or refused.
     #[must_use]
     pub const fn refusal(&self) -> Option<&SessionError> {
         self.refusal.as_ref()
@@ -288,6 +288,12 @@ impl<V> Cache<V> {
         if self.nodes.reading_mut(path, part).is_some_and(Reading::schedule) {
             self.queue.push_back((path.clone(), part));
         }
+    }
+
+    /// Tells whether a znode below the top is known, also one that was not read yet.
+    #[must_use]
+    pub fn contains(&self, path: &ZnodePath) -> bool {
+        self.nodes.get(path).is_some()
     }
 
     /// Schedules a read of a znode below the top that may be new or have changed.

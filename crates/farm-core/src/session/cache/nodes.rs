@@ -33,8 +33,8 @@ pub(super) struct Reading {
     pub(super) phase: Phase,
     /// It was read since it was last outdated, or can't be read.
     pub(super) is_fresh: bool,
-    /// Why it can't be read.
-    error: Option<SessionError>,
+    /// Why it can't be read. In a box: there are two for each znode, and hardly any has an error.
+    error: Option<Box<SessionError>>,
 }
 
 impl Reading {
@@ -109,7 +109,7 @@ impl<V> Node<V> {
     }
 
     pub(super) fn error(&self, part: Part) -> Option<&SessionError> {
-        self.reading(part)?.error.as_ref()
+        self.reading(part)?.error.as_deref()
     }
 
     fn readings(&mut self) -> impl Iterator<Item = &mut Reading> {
@@ -293,7 +293,7 @@ impl<V> Nodes<V> {
     /// The part can't be read; tells whether this is the first error in a row.
     pub(super) fn set_error(&mut self, path: &ZnodePath, part: Part, error: SessionError) -> bool {
         let reading = self.reading_mut(path, part);
-        reading.is_some_and(|reading| reading.error.replace(error).is_none())
+        reading.is_some_and(|reading| reading.error.replace(Box::new(error)).is_none())
     }
 
     pub(super) fn clear_error(&mut self, path: &ZnodePath, part: Part) {

@@ -3,8 +3,8 @@
 use crate::session::{Client, Session, SessionError, Watch, Znode, ZnodePath};
 use std::sync::Arc;
 
-/// Turns the bytes of a znode into what a cache keeps.
-pub type Decode<V> = fn(Vec<u8>) -> V;
+/// Turns the bytes of a znode into what a cache keeps, and how many bytes that counts as.
+pub type Decode<V> = fn(Vec<u8>) -> (V, usize);
 
 /// A request of a cache.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub struct Answer<V> {
 pub struct Found<V> {
     /// The znode, with its data decoded.
     pub znode: Znode<V>,
-    /// How long the data was before it was decoded.
+    /// How many bytes of it are kept.
     pub bytes: usize,
 }
 
@@ -109,8 +109,8 @@ impl<V> Request<V> {
     /// Decodes on the request thread, so that several threads share the work of a large
     /// farm.
     fn found(&self, Znode { data, stat }: Znode) -> Found<V> {
-        let bytes = data.len();
-        Found { znode: Znode { data: (self.decode)(data), stat }, bytes }
+        let (data, bytes) = (self.decode)(data);
+        Found { znode: Znode { data, stat }, bytes }
     }
 }
 

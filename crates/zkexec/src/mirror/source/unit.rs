@@ -41,7 +41,10 @@ impl Unit {
         Self {
             path,
             is_required: false,
-            cache: Cache::new(scope, Arc::from),
+            cache: Cache::new(scope, |data| {
+                let bytes = data.len();
+                (Arc::from(data), bytes)
+            }),
             tree: spec.is_tree.then(Tree::default),
             value: None,
             is_gone: false,

@@ -101,7 +101,10 @@ fn may_be_written(error: &EditError<SetError>) -> bool {
     match error {
         EditError::Session(SessionError::Garbled(_)) => true,
         EditError::Session(error) => error.is_transient(),
-        EditError::Malformed { .. } | EditError::Refused(_) | EditError::Contended { .. } => false,
+        EditError::Malformed { .. }
+        | EditError::TooLarge { .. }
+        | EditError::Refused(_)
+        | EditError::Contended { .. } => false,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::model::{
     Allowance, Filter, Health, Hosts, Record, RunningFilterError, SizeError, Value,
 };
 use crate::session::SessionError;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -82,16 +83,18 @@ impl FarmVerdict {
     /// this host has ever been among them.
     pub(super) fn of<'a>(
         rules: &VerdictRules,
-        hosts: impl Iterator<Item = (&'a str, Option<&'a Record>)>,
+        hosts: impl Iterator<Item = (&'a str, Option<Cow<'a, Record>>)>,
         this: &ThisHost,
         was_seen: bool,
         max_failed: &Allowance,
     ) -> Self {
-        let keeps = |record| rules.running.as_ref().is_none_or(|filter| filter.keeps(record));
+        let keeps =
+            |record: &Record| rules.running.as_ref().is_none_or(|filter| filter.keeps(record));
         let mut is_there = false;
         let health = Health::of(
             rules.size,
             hosts.map(|(name, record)| {
+                let record = record.as_deref();
                 let is_this = this.is(name, record);
                 is_there |= is_this;
                 (name.to_owned(), record.is_some_and(keeps) && !is_this)
@@ -200,7 +203,8 @@ mod tests {
             .collect();
         let rules = VerdictRules { size, running: Some(Filter::parse(UP).unwrap()) };
         let max = Allowance::parse(max).unwrap();
-        let hosts = hosts.iter().map(|(name, record)| (name.as_str(), record.as_ref()));
+        let hosts =
+            hosts.iter().map(|(name, record)| (name.as_str(), record.as_ref().map(Cow::Borrowed)));
         FarmVerdict::of(&rules, hosts, us, was_seen, &max)
     }
 
@@ -263,7 +267,7 @@ mod tests {
         let fields = |hostname: &str| record(json!({"hostname": hostname, "up": 1}));
         let hosts = [("a", fields("web1")), ("b", fields("web1")), ("c", fields("web2"))];
         let rules = VerdictRules { size: 3, running: None };
-        let hosts = hosts.iter().map(|(name, record)| (*name, Some(record)));
+        let hosts = hosts.iter().map(|(name, record)| (*name, Some(Cow::Borrowed(record))));
         let max = Allowance::parse("2").unwrap();
         let verdict = FarmVerdict::of(&rules, hosts, &this("c", "web1"), true, &max);
         assert_eq!(verdict.to_string(), "2 of 3 hosts fail, this one included, and 2 may");

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::{Value, json};
+use crate::model::Record;
 use crate::session::cache::{self, Found};
 use crate::session::{Change, Stat, Watch, Znode};
 
@@ -135,7 +136,7 @@ impl Fixture {
 
     fn found(&mut self, read: Result<Record, Unreadable>) -> Result<Found<Decoded>, SessionError> {
         let data = match read {
-            Ok(record) => Ok(record),
+            Ok(record) => Ok(record.into()),
             Err(Unreadable::Malformed(error)) => Err(error),
             Err(Unreadable::Refused(error)) => return Err(error),
         };
@@ -178,7 +179,7 @@ impl Fixture {
 
     pub(super) fn farm(&self) -> Value {
         let hosts = self.view.farm().iter();
-        hosts.map(|(name, record)| (name.to_string(), json!(record.as_map()))).collect()
+        hosts.map(|(name, record)| (name.to_string(), json!(record.unpack().as_map()))).collect()
     }
 }
 
@@ -191,5 +192,5 @@ pub(super) fn forbidden(at: &str) -> Unreadable {
 }
 
 pub(super) fn malformed() -> Unreadable {
-    Unreadable::Malformed(decode_shared(b"{").unwrap_err())
+    Unreadable::Malformed(decode_to_keep(b"{".to_vec()).0.unwrap_err())
 }

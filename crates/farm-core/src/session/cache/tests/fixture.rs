@@ -69,7 +69,10 @@ pub(super) struct Fixture {
 impl Fixture {
     pub(super) fn new(scope: Scope, server: MemoryServer) -> Self {
         Self {
-            cache: Cache::new(scope, |data| data),
+            cache: Cache::new(scope, |data| {
+                let bytes = data.len();
+                (data, bytes)
+            }),
             server,
             now: Instant::now(),
             asked: Vec::new(),

@@ -98,6 +98,26 @@ fn an_event_about_a_name_that_is_not_utf_8_is_none() {
 }
 
 #[test]
+fn a_list_of_too_many_children_is_an_error_for_its_reader_alone() {
+    for (count, answer) in [
+        (wire::CHILDREN_MAX, code::OK),
+        (wire::CHILDREN_MAX + 1, code::TOO_MANY),
+        (2 * wire::CHILDREN_MAX, code::TOO_MANY),
+    ] {
+        let mut fixture = Fixture::up();
+        fixture.client(7, opcode::GET_CHILDREN);
+        fixture.client(8, opcode::EXISTS);
+        let head = FrameBuilder::new().int(1).long(50).int(code::OK);
+        let head = head.int(i32::try_from(count).unwrap());
+        let names = vec![[0, 0, 0, 1, b'x']; count].concat();
+        fixture.server(content(head.raw(&names)));
+        fixture.server(reply(2, code::OK));
+        assert_eq!(fixture.answers(), [(7, answer), (8, code::OK)], "{count}");
+        assert_eq!(fixture.link.out.cut, None);
+    }
+}
+
+#[test]
 fn a_ping_of_the_client_waits_for_its_turn_and_never_leaves_us() {
     let mut fixture = Fixture::up();
     fixture.ask(1);
