@@ -176,5 +176,5 @@ fn idling_costs_nothing() {
     let cost = (joined.cpu_time() - before.0, lonely.cpu_time() - before.1);
     assert!(cost.0 <= Duration::from_millis(30), "joined: {cost:?}");
     assert!(cost.1 <= Duration::from_millis(50), "unreachable: {cost:?}");
-    assert!(joined.thread_count() < 12, "{}", joined.thread_count());
+    assert!(joined.thread_count() <= 12, "{}", joined.thread_count());
 }
