@@ -1,4 +1,4 @@
-//! What is being written when the process is told to stop.
+//! A process that is told to stop while it writes.
 //!
 //! One test, in a process of its own: the stop is that of the process.
 
@@ -71,7 +71,7 @@ fn what_takes_long_ends_between_two_files_and_is_whole_afterwards() {
     assert!(is_stop(StagedFile::write(&file, large.clone(), WriteOptions::default())));
     assert_eq!(names(scratch.path()), ["conf", "farm"]);
     assert!(matches!(encode_farm(TextFormat::Json, &farm), Err(EncodeError::Stopped)));
-    // What is small is written all the same, and an installation is never left half done.
+    // A small file is still written, and an installation is always finished.
     StagedFile::write(&file, b"small".to_vec(), WriteOptions::default()).unwrap().unwrap();
     drop(staged_before.install().unwrap());
     assert_eq!(names(&path), [".marker", "x"]);

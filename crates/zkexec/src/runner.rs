@@ -178,7 +178,7 @@ impl Runner {
             self.rollout.deadline(),
             self.wanted.debounce.deadline().filter(|_| self.boot.is_done()),
             self.child.processes.deadline(),
-            self.child.retry_deadline().filter(|_| self.exit_by.is_none()),
+            self.child.retry_deadline(),
             self.commands.deadline(),
             self.stager.executor.deadline(),
             self.wanted.source.deadline(),
@@ -232,7 +232,7 @@ impl Runner {
             let steps = self.child.handle(news);
             self.feed(now, steps)?;
         }
-        if is_due(self.child.retry_deadline()) && self.exit_by.is_none() {
+        if is_due(self.child.retry_deadline()) {
             let step = self.child.restart(now);
             self.feed(now, step)?;
         }

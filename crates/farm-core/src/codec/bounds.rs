@@ -19,7 +19,7 @@ pub const VALUES_MAX: usize = 10_000;
 
 /// How much longer than its text a record may be made by indentation.
 pub(super) const INDENT_FACTOR: usize = 4;
-/// As much indentation is always allowed: it fits a record that nests as deep as possible.
+/// Indentation that is always allowed: a record of the greatest depth needs as much.
 pub(super) const INDENT_FREE: usize = 32 << 10;
 
 /// Checks the bounds of a record's JSON, apart from its length.

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What is done within this time after the signal is done as if there were none.
+/// Work that ends within this time after the signal is not cut short.
 const GRACE: Duration = Duration::from_millis(500);
 
 // A lock and not a message: the message would wait until the work is done. Nobody holds it
@@ -28,8 +28,8 @@ pub fn forget_stop() {
     *asked_at() = None;
 }
 
-/// Whether a stop was asked for half a second ago or earlier: what can be left undone is left
-/// undone.
+/// Whether a stop was asked for half a second ago or earlier: then long work ends before it is
+/// done.
 #[must_use]
 pub fn is_stop_overdue() -> bool {
     asked_at().is_some_and(|at| at.elapsed() >= GRACE)

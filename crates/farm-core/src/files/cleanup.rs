@@ -1,8 +1,9 @@
 //! Removes hidden files and directories, and keeps the edits among them.
 
-use super::folder::{Folder, read_bounded};
+use super::folder::Folder;
 use super::hidden::{DISPLACED, HiddenName, STAGED, id_of, is_hidden};
 use super::kind::{Kind, kind_of};
+use super::open_file::read_bounded;
 use nix::errno::Errno;
 use nix::sys::stat::FileStat;
 use nix::unistd::geteuid;

@@ -7,8 +7,9 @@
 use super::attributes::{Attributes, is_not_kept};
 use super::error::FileError;
 use super::file::{FileLocation, needs_rewrite};
-use super::folder::{Folder, Staged, identity, is_no_exchange, read_bounded};
+use super::folder::{Folder, Staged, is_no_exchange};
 use super::hidden::HiddenName;
+use super::open_file::{identity, read_bounded};
 use super::write_options::WriteOptions;
 use nix::errno::Errno;
 use std::ffi::OsStr;

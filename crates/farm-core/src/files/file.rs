@@ -5,8 +5,9 @@
 
 use super::attributes::is_not_kept;
 use super::error::{Fault, FileError, is_permission};
-use super::folder::{Folder, Staged, identity, is_equal, read_bounded};
+use super::folder::{Folder, Staged};
 use super::kind::{Kind, kind_of};
+use super::open_file::{identity, is_equal, read_bounded};
 use super::write_options::WriteOptions;
 use nix::errno::Errno;
 use nix::sys::stat::FileStat;

@@ -8,7 +8,6 @@ use super::attributes::Attributes;
 use super::hidden::{DISPLACED, HiddenName, STAGED};
 use super::kind::{Kind, kind_of};
 use super::open_file::write_in_steps;
-pub(crate) use super::open_file::{identity, is_equal, read_bounded, read_start};
 use super::write_options::WriteOptions;
 use crate::host::resolve::{Resolved, UnsafeLink, is_other, resolve};
 use nix::dir::Dir;

@@ -76,7 +76,7 @@ fn a_file_behind_a_link_of_another_user_is_neither_read_nor_written() {
     }
     assert_eq!(scratch.read("root/secret").unwrap(), "{\"secret\": 1}");
     assert_eq!(fs::read_dir(scratch.join("root")).unwrap().count(), 2);
-    // What is no link stays usable there.
+    // A file that is no link can be used there.
     let path = scratch.join("user/plain");
     assert_eq!(replace(&path, b"x").unwrap(), Replaced::Written);
     assert_eq!(read(&path, 100).unwrap(), b"x");

@@ -43,8 +43,8 @@ use zookeeper::{Permission, ZkError, ZkResult, ZooKeeper};
 /// After [`SessionError::Expired`] the same holds, and ephemeral znodes are gone or about
 /// to be.
 pub struct Client {
-    /// As long as it exists, the library's threads may not end. Above the library, whose drop
-    /// ends them.
+    /// While this exists, an end of the library's threads is a fault. It is dropped before the
+    /// library, whose drop ends them.
     _in_use: Arc<InUse>,
     library: ZooKeeper,
     relay: Arc<Relay>,

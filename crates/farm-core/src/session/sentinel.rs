@@ -9,11 +9,11 @@
 use std::sync::{Arc, Weak};
 use zookeeper::{WatchedEvent, Watcher};
 
-/// Exists as long as the end of the library is unexpected.
+/// While one exists, an end of the library is unexpected.
 #[derive(Debug)]
 pub(super) struct InUse;
 
-/// A watcher for the library that is there to be dropped by it.
+/// A watcher whose drop shows that the library has ended.
 pub(super) struct Sentinel {
     in_use: Weak<InUse>,
     report: Box<dyn Fn() + Send>,

@@ -71,7 +71,10 @@ impl Runner {
             }
             Action::PauseHealth => self.commands.checkup.iter_mut().for_each(Checkup::rest),
             Action::Alert(reason) => self.commands.alert(now, reason, &self.child),
-            Action::End => self.exit_by = Some(now + super::RESTORE_TIMEOUT),
+            Action::End => {
+                self.child.give_up_restart();
+                self.exit_by = Some(now + super::RESTORE_TIMEOUT);
+            }
         }
         Ok(())
     }

@@ -73,6 +73,11 @@ impl Supervisor {
         }
     }
 
+    /// Does not start the child again.
+    pub(super) const fn give_up_restart(&mut self) {
+        self.retry.cancel();
+    }
+
     /// When [`Supervisor::restart`] has to try again.
     pub(super) const fn retry_deadline(&self) -> Option<Instant> {
         self.retry.deadline()

@@ -2,26 +2,15 @@
 
 use super::fixture::{ExecFixture, stop};
 use farm_harness::{Running, Tool, eventually};
-use std::process::Command;
 use std::time::Duration;
 
 /// A search path on which there is no shell.
 const NOWHERE: &str = "/nowhere";
 const NO_SHELL: &str = "cannot run sh: No such file or directory (os error 2)";
 
-/// How many processes the user of a tool may have; root has no such limit.
-const FEW: u32 = 1;
-const MANY: u32 = 4096;
-
-/// Limits the processes of [`Tool::unprivileged`].
+/// Limits the processes of the user of a tool; root has no such limit.
 pub(crate) fn limit_processes(running: &Running, is_limited: bool) {
-    let most = if is_limited { FEW } else { MANY };
-    let prlimit = ["prlimit", "--pid", &running.pid().to_string(), &format!("--nproc={most}:")];
-    let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
-    // Without further rights, only the user itself may do that.
-    let nobody = if nix::unistd::geteuid().is_root() { &nobody[..] } else { &[] };
-    let words = [nobody, &prlimit].concat();
-    assert!(Command::new(words[0]).args(&words[1..]).status().unwrap().success());
+    running.set_limit("nproc", if is_limited { 1 } else { 4096 });
 }
 
 fn sleep() -> String {

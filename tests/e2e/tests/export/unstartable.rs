@@ -2,17 +2,10 @@
 
 use super::*;
 use crate::exec::unstartable::limit_processes;
-use std::process::Command;
 
 /// A search path on which there is no shell.
 const NOWHERE: &str = "/nowhere";
 const NO_SHELL: &str = "cannot run sh: No such file or directory (os error 2)";
-
-/// Sets a limit of a process, or lifts it.
-fn limit(running: &Running, limit: &str) {
-    let args = ["--pid", &running.pid().to_string(), limit];
-    assert!(Command::new("prlimit").args(args).status().unwrap().success());
-}
 
 #[test]
 fn a_command_that_can_not_be_started_is_tried_once_with_once() {
@@ -92,7 +85,7 @@ fn an_environment_that_is_too_large_is_said_and_the_lists_do_not_make_it_so() {
         let running = tool.env("BIG", "x".repeat(size)).env("BIGGER", "x".repeat(size)).spawn();
         fixture.wait_for_text(&format!("{file}.ran"), "start whole\n");
         // The kernel gives a quarter of the stack, here 128 KiB, to arguments and environment.
-        limit(&running, "--stack=524288:");
+        running.set_limit("stack", 524_288);
         running
     };
     let (running, too_large) = (start("small.json", 25_000), start("large.json", 100_000));
@@ -108,7 +101,7 @@ fn an_environment_that_is_too_large_is_said_and_the_lists_do_not_make_it_so() {
     wait_for_run("small.json.ran", "change 1\n");
     assert!(!running.stderr().contains("command failed"), "{}", running.stderr());
     too_large.wait_log("command failed: cannot run sh: Argument list too long");
-    limit(&too_large, "--stack=8388608:");
+    too_large.set_limit("stack", 8_388_608);
     wait_for_run("large.json.ran", "retry 1\n");
     stop(running);
     stop(too_large);

@@ -7,7 +7,6 @@ use farm_harness::{
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// More than any tool needs.
@@ -56,18 +55,6 @@ impl User {
             .cwd(self.scratch.path())
             .env("ZKHOST", self.chroot.connect_string())
             .env("ZK_SESSION_TIMEOUT", "4s")
-    }
-
-    /// Limits the threads of a running program of this user.
-    #[track_caller]
-    fn limit(&self, running: &Running, threads: u32) {
-        let pid = running.pid().to_string();
-        // Root of a container may not change the limits of other users' programs.
-        let end = Command::new("setpriv")
-            .args(self.identity())
-            .args(["prlimit", "--pid", &pid, &format!("--nproc={threads}:")])
-            .status();
-        assert!(end.unwrap().success());
     }
 
     fn identity(&self) -> [String; 5] {
@@ -177,7 +164,7 @@ fn a_command_that_ends_by_itself_does_so_in_time_with_any_number_of_threads() {
 /// Ends the session again and again while the tool may start only so many more threads, and gives
 /// it plenty afterwards: it has to have a session then, within a few seconds.
 #[track_caller]
-fn starve(user: &User, running: &mut Running, proxy: &FaultProxy, further_threads: &[u32]) {
+fn starve(running: &mut Running, proxy: &FaultProxy, further_threads: &[u32]) {
     let count = |running: &Running, text: &str| running.stderr().matches(text).count();
     let run_for = |running: &mut Running, time| {
         holds_for(time, "it runs", || if running.is_running() { Ok(()) } else { Err("it ended") });
@@ -187,7 +174,7 @@ fn starve(user: &User, running: &mut Running, proxy: &FaultProxy, further_thread
         run_for(running, Duration::from_millis(1100));
         let retries = count(running, "no new session yet, retrying; ");
         let threads = u32::try_from(running.thread_count()).unwrap();
-        user.limit(running, threads + further);
+        running.set_limit("nproc", threads + further);
         proxy.expire().unwrap();
         running.wait_log_times("lost: the session is over", round + 1);
         let is_connected = |running: &Running| count(running, " connected; ") == round + 2;
@@ -202,7 +189,7 @@ fn starve(user: &User, running: &mut Running, proxy: &FaultProxy, further_thread
             assert!(took < Duration::from_millis(300), "{took:?} of CPU");
             assert_eq!(count(running, NO_THREAD), 1, "{}", running.stderr());
         }
-        user.limit(running, PLENTY);
+        running.set_limit("nproc", PLENTY);
         eventually_within(Duration::from_secs(15), "a session", || {
             if is_connected(running) { Ok(()) } else { Err(running.stderr()) }
         });
@@ -223,14 +210,14 @@ fn a_host_without_threads_joins_again_when_it_has_some() {
     let tool = behind(&proxy, &user, "zkjoin").args(words("--name host /farm conf.json"));
     let mut running = tool.spawn();
     running.wait_log("joined; ");
-    starve(&user, &mut running, &proxy, &[0, 1, 2, 3, 4, 5, 6, 7]);
+    starve(&mut running, &proxy, &[0, 1, 2, 3, 4, 5, 6, 7]);
     let mut zk = user.chroot.zk();
     eventually("its znode is back", || match zk.exists("/farm/host") {
         Ok(Some(_)) => Ok(()),
         other => Err(format!("{other:?}\n{}", running.stderr())),
     });
     // And it stops while it has none.
-    user.limit(&running, 1);
+    running.set_limit("nproc", 1);
     proxy.expire().unwrap();
     running.wait_log_times("lost: the session is over", 9);
     stop(running).ok();
@@ -243,7 +230,7 @@ fn an_export_without_threads_goes_on_when_it_has_some() {
     let tool = behind(&proxy, &user, "zkexport").args(words("/farm farm.json"));
     let mut running = tool.spawn();
     running.wait_log("the file is current");
-    starve(&user, &mut running, &proxy, &[0, 4, 5, 12, 19, 20]);
+    starve(&mut running, &proxy, &[0, 4, 5, 12, 19, 20]);
     user.chroot.zk().create("/farm/b", "{}").unwrap();
     eventually_within(Duration::from_secs(15), "the new host in the file", || {
         match user.scratch.read("farm.json") {
@@ -261,7 +248,7 @@ fn a_child_runs_on_without_threads_and_the_next_change_is_noticed() {
     let tool = behind(&proxy, &user, "zkexec");
     let mut running = tool.args(words("-m conf=/conf -w 0 -- sleep 1000")).spawn();
     running.wait_log("forked ");
-    starve(&user, &mut running, &proxy, &[0, 1, 3, 4, 5, 6, 8]);
+    starve(&mut running, &proxy, &[0, 1, 3, 4, 5, 6, 8]);
     user.chroot.zk().set("/conf", "v2").unwrap();
     running.wait_log_times("forked ", 2);
     stop(running).code(143);
@@ -288,17 +275,17 @@ fn a_child_for_which_there_is_no_process_is_started_when_there_is_one() {
             });
         };
         wait_last("v1");
-        user.limit(&running, 1);
+        running.set_limit("nproc", 1);
         zk.set("/conf", "v2").unwrap();
         running.wait_log(&format!("cannot start a process: {NO_PROCESS}"));
         holds_for(Duration::from_secs(2), "it is no failure of the content", || {
             let is_well = running.is_running() && !running.stderr().contains("config failure");
             if is_well { Ok(()) } else { Err(running.stderr()) }
         });
-        user.limit(&running, PLENTY);
+        running.set_limit("nproc", PLENTY);
         wait_last("v2");
         // A second time, it is stopped meanwhile.
-        user.limit(&running, 1);
+        running.set_limit("nproc", 1);
         zk.set("/conf", "v3").unwrap();
         running.wait_log_times(&format!("cannot start a process: {NO_PROCESS}"), 2);
         // As the last child ended.
@@ -315,7 +302,7 @@ fn a_check_for_which_there_is_no_process_refuses_nothing() {
         let tool = if name == "zkexport" { tool.args(["--check-cmd", "true"]) } else { tool };
         let running = tool.spawn();
         eventually(file, || user.scratch.read(file));
-        user.limit(&running, 1);
+        running.set_limit("nproc", 1);
         let mut zk = user.chroot.zk();
         if name == "zkexec" {
             zk.set("/conf", "new").unwrap();
@@ -323,7 +310,7 @@ fn a_check_for_which_there_is_no_process_refuses_nothing() {
             zk.create("/farm/new", "{}").unwrap();
         }
         running.wait_log(&format!("the check can't be run: cannot start a process: {NO_PROCESS}"));
-        user.limit(&running, PLENTY);
+        running.set_limit("nproc", PLENTY);
         eventually_within(Duration::from_secs(15), "the new content", || {
             let text = user.scratch.read(file)?;
             if text.contains("new") { Ok(()) } else { Err(text) }

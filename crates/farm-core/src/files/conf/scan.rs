@@ -6,10 +6,11 @@
 use crate::codec::dir::{DEPTH_MAX, Tree, check_name, is_left_by_editors};
 use crate::engine::check_stop;
 use crate::files::error::is_shortage;
-use crate::files::folder::{Folder, read_bounded};
+use crate::files::folder::Folder;
 use crate::files::hidden::is_hidden;
 use crate::files::kind::Kind;
 use crate::files::look::Stamp;
+use crate::files::open_file::read_bounded;
 use crate::model::FieldPath;
 use nix::sys::stat::fstat;
 use std::collections::BTreeMap;

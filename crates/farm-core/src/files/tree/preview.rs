@@ -5,9 +5,10 @@
 use super::walk::{Slot, Visitor, walk_entry};
 use super::wanted::{Node, Wanted, with_contents};
 use crate::engine::check_stop;
-use crate::files::folder::{Folder, read_start};
+use crate::files::folder::Folder;
 use crate::files::hidden::is_hidden;
 use crate::files::kind::Kind;
+use crate::files::open_file::read_start;
 use nix::sys::stat::FileStat;
 use std::collections::BTreeSet;
 use std::ffi::OsString;

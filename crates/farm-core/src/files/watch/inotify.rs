@@ -4,7 +4,7 @@
 //! panics, also when it is dropped.
 
 use crate::engine::Worker;
-use notify::{Config, Error, Event, INotifyWatcher, RecursiveMode, Result, Watcher};
+use notify::{Config, Error, Event, INotifyWatcher, RecursiveMode, Result, Watcher as _};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -29,9 +29,7 @@ impl Inotify {
             let _of_thread = &of_thread;
             handle(event);
         };
-        // A link below a watched directory may lead out of it.
-        let config = Config::default().with_follow_symlinks(false);
-        let watcher = INotifyWatcher::new(handler, config)?;
+        let watcher = INotifyWatcher::new(handler, Config::default())?;
         let inotify = Self { watcher: Some(watcher), thread };
         inotify.check()?;
         Ok(inotify)
@@ -44,9 +42,12 @@ impl Inotify {
         Err(Error::io(io::Error::other("its thread has ended")))
     }
 
-    pub(super) fn watch(&mut self, path: &Path, mode: RecursiveMode) -> Result<()> {
+    /// Watches a file, or a directory without those below it: the library follows links that it
+    /// finds there.
+    pub(super) fn watch(&mut self, path: &Path) -> Result<()> {
+        let alone = RecursiveMode::NonRecursive;
         self.check()?;
-        self.watcher.as_mut().map_or(Ok(()), |watcher| watcher.watch(path, mode))
+        self.watcher.as_mut().map_or(Ok(()), |watcher| watcher.watch(path, alone))
     }
 
     pub(super) fn unwatch(&mut self, path: &Path) -> Result<()> {
@@ -71,11 +72,11 @@ mod tests {
     fn without_its_thread_a_watch_is_an_error_and_a_drop_is_quiet() {
         let scratch = Scratch::new();
         let mut inotify = Inotify::start(|_| panic!("the thread ends here")).unwrap();
-        inotify.watch(scratch.path(), RecursiveMode::NonRecursive).unwrap();
+        inotify.watch(scratch.path()).unwrap();
         scratch.write("file", "");
         let is_over = |inotify: &Inotify| inotify.check().map_or(Ok(()), |()| Err("it runs"));
         eventually("the thread has ended", || is_over(&inotify));
-        assert!(inotify.watch(scratch.path(), RecursiveMode::NonRecursive).is_err());
+        assert!(inotify.watch(scratch.path()).is_err());
         assert!(inotify.unwatch(scratch.path()).is_err());
     }
 }

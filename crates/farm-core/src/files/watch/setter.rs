@@ -3,8 +3,8 @@
 //! notify's thread takes a request only when it has handled all events. Whoever makes events
 //! faster than it handles them keeps a request waiting for as long as they go on.
 //!
-//! **Invariant.** Only this thread waits for notify. Every directory is watched alone: notify
-//! follows a link that takes the place of a directory, and would watch all that is below it.
+//! **Invariant.** Only this thread waits for notify. Every directory has a watch of its own: notify
+//! would follow a link that takes the place of a directory, and watch all that is below it.
 
 use super::error::{WatchError, WatchFault};
 use super::inotify::Inotify;
@@ -17,7 +17,6 @@ use crate::files::conf::CONF_ENTRIES_MAX;
 use crate::files::folder::Folder;
 use crate::files::hidden::is_hidden;
 use crate::files::kind::Kind;
-use notify::RecursiveMode;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -147,7 +146,7 @@ struct Watches {
     watched: Watched,
     watcher: Inotify,
     is_renewal_due: bool,
-    /// What is watched: directories, or a file that is a mount point.
+    /// The paths that have a watch: directories, and a file that is a mount point.
     folders: BTreeSet<PathBuf>,
 }
 
@@ -186,7 +185,7 @@ impl Watches {
             if !is_gone && wanted == Wanted::of(&self.path, self.watched) {
                 return Ok(());
             }
-            // What was missing is tried again.
+            // A directory that was missing may be there again.
             if is_gone {
                 done.clear();
             }
@@ -199,7 +198,7 @@ impl Watches {
 
     /// False if the directory was removed meanwhile.
     fn watch(&mut self, folder: &Path) -> Result<bool, WatchError> {
-        match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
+        match self.watcher.watch(folder) {
             Ok(()) => Ok(true),
             Err(e) if is_missing(&e) => Ok(false),
             Err(e) => Err(WatchError::of(folder, WatchFault::Notify(e))),

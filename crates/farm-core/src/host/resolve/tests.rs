@@ -171,7 +171,7 @@ fn links_of_others_and_links_among_theirs_are_named_and_not_followed() {
             }
         }
     }
-    // What is no link is walked through.
+    // A directory that is no link is entered, whoever owns it.
     assert_eq!(end(top, "user/plain/conf").unwrap(), Path::new("user/plain/conf"));
     assert_eq!(end(top, "user/plain/../new").unwrap(), Path::new("user/new"));
     // The names that decide it end with the link.
