@@ -2,17 +2,12 @@
 //!
 //! **Invariant.** A write replaces exactly the version that was read, so no update is ever lost.
 
+use super::contention::Contention;
 use crate::codec::DecodeError;
 use crate::codec::json::{check_znode, decode_znode, encode_znode};
-use crate::engine::{Backoff, inbox};
 use crate::model::Record;
 use crate::session::{Client, CreateMode, SessionError, Stat, Watch, ZnodePath};
-use std::time::{Duration, Instant};
-
-/// The waits between two attempts: about one round trip at first, and at most long enough for
-/// dozens of writers to avoid each other.
-const WAIT_MIN: Duration = Duration::from_millis(4);
-const WAIT_MAX: Duration = Duration::from_millis(200);
+use std::time::Instant;
 
 /// Changes the record of a znode. If another writer changes it in between, tries again on a fresh
 /// copy until `until`.
@@ -51,7 +46,7 @@ pub fn edit_znode<T, C>(
     absent: Absent,
     mut change: impl FnMut(&mut Record, Option<&Stat>) -> Result<Edit<T>, C>,
 ) -> Result<T, EditError<C>> {
-    let mut backoff = Backoff::new(WAIT_MIN, WAIT_MAX);
+    let mut contention = Contention::new(until);
     loop {
         let found = match client.get(path, Watch::No) {
             Ok(znode) => Some(znode),
@@ -79,11 +74,9 @@ pub fn edit_znode<T, C>(
             Err(SessionError::NoNode(_)) if absent == Absent::Create => {}
             Err(error) => return Err(EditError::Session(error)),
         }
-        let wake = Instant::now() + backoff.delay();
-        if wake >= until {
+        if !contention.wait() {
             return Err(EditError::Contended { path: path.clone() });
         }
-        wait_until(wake);
     }
 }
 
@@ -104,11 +97,6 @@ pub enum Absent {
     Refuse,
     /// Create the znode.
     Create,
-}
-
-fn wait_until(wake: Instant) {
-    let (inbox, _open) = inbox::<()>();
-    inbox.next(Some(wake));
 }
 
 /// What to do with the changed copy of the record, and the result of the call.

@@ -4,6 +4,7 @@
 //! **Invariant.** No update of another writer is lost: every change of a record is a
 //! compare-and-set against the version that it is based on.
 
+mod contention;
 mod edit;
 mod entry;
 pub mod permit;
@@ -12,6 +13,7 @@ mod size;
 pub mod turn;
 pub mod view;
 
+pub use contention::Contention;
 pub use edit::{Absent, Edit, EditError, edit_record, edit_znode};
 pub use entry::{Claim, Share, claim, is_owned_by, look, share};
 pub use permit::Permit;
