@@ -6,7 +6,7 @@ use super::contention::Contention;
 use crate::codec::DecodeError;
 use crate::codec::json::{check_znode, decode_znode, encode_znode};
 use crate::model::Record;
-use crate::session::{Client, CreateMode, SessionError, Stat, Watch, ZnodePath};
+use crate::session::{Client, SessionError, Stat, Watch, ZnodePath};
 use std::time::Instant;
 
 /// Changes the record of a znode. If another writer changes it in between, tries again on a fresh
@@ -66,7 +66,7 @@ pub fn edit_znode<T, C>(
         check_znode(&data).map_err(|source| EditError::TooLarge { path: path.clone(), source })?;
         let written = match stat {
             Some(stat) => client.set(path, &data, Some(stat.version)).map(drop),
-            None => create(client, path, &data),
+            None => client.create_with_parents(path, &data),
         };
         match written {
             Ok(()) => return Ok(answer),
@@ -77,16 +77,6 @@ pub fn edit_znode<T, C>(
         if !contention.wait() {
             return Err(EditError::Contended { path: path.clone() });
         }
-    }
-}
-
-fn create(client: &Client, path: &ZnodePath, data: &[u8]) -> Result<(), SessionError> {
-    match (client.create(path, data, CreateMode::Persistent), path.parent()) {
-        (Err(SessionError::NoNode(_)), Some(parent)) => {
-            client.create_all(&parent)?;
-            client.create(path, data, CreateMode::Persistent)
-        }
-        (created, _) => created,
     }
 }
 

@@ -199,6 +199,24 @@ impl Client {
         }
     }
 
+    /// Creates a persistent znode, and empty ones that are missing above it. If even the chroot is
+    /// missing and the path is `/`, the znode is created empty, and the error is
+    /// [`SessionError::NodeExists`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::create`]; [`SessionError::NoNode`] if an ancestor was deleted meanwhile.
+    /// After [`SessionError::Disconnected`], repeat it, as with [`Self::create`].
+    pub fn create_with_parents(&self, path: &ZnodePath, data: &[u8]) -> Result<(), SessionError> {
+        match self.create(path, data, CreateMode::Persistent) {
+            Err(SessionError::NoNode(_)) => {}
+            other => return other,
+        }
+        // Above the root only the chroot can be missing.
+        self.create_all(path.parent().as_ref().unwrap_or(path))?;
+        self.create(path, data, CreateMode::Persistent)
+    }
+
     fn create_chroot(&self) -> Result<(), SessionError> {
         let mut missing = vec![self.chroot.clone()];
         while let Some(parent) = missing.last().and_then(ZnodePath::parent) {
