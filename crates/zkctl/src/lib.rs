@@ -10,7 +10,7 @@ mod output;
 mod stdin;
 
 use clap::{Parser, Subcommand};
-use commands::{CheckArgs, GetArgs, LocksArgs, LsArgs, SetArgs, UnsetArgs};
+use commands::{CheckArgs, GetArgs, LocksArgs, LsArgs, PutArgs, SetArgs, UnsetArgs};
 use connection::Connection;
 use farm_core::cli::{CONNECTION, Exit, Failure, LogArgs, Role, ZkArgs, parse_limit};
 use format::OutputArgs;
@@ -23,6 +23,7 @@ Examples:
   zkctl get /services/db/1.2.3.4 mysql.replication_delay
   zkctl set /services/db/1.2.3.4 enabled 1
   zkctl unset /services/db/1.2.3.4 maintenance
+  zkctl put /conf/app app.conf
   zkctl check /services/db -c 25%
   zkctl locks services/db";
 
@@ -56,6 +57,7 @@ enum Command {
     Get(GetArgs),
     Set(SetArgs),
     Unset(UnsetArgs),
+    Put(PutArgs),
     Check(CheckArgs),
     Locks(LocksArgs),
 }
@@ -76,6 +78,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         }
         Command::Unset(unset) => {
             output.refuse_all("unset").and_then(|()| commands::unset(&unset, &connection))
+        }
+        Command::Put(put) => {
+            output.refuse_all("put").and_then(|()| commands::put(&put, &connection))
         }
         Command::Check(check) => {
             commands::check(&check, output, args.log.is_verbose(), &connection)

@@ -1,6 +1,6 @@
 //! What `zkctl` does before it connects, and without a server.
 
-use farm_harness::patience;
+use farm_harness::{Scratch, patience};
 use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
@@ -31,12 +31,13 @@ const CLOSED: &str = "127.0.0.1:1";
 
 #[test]
 fn help_goes_to_stdout_with_the_examples_on_top() {
-    let table: [&[&str]; 6] = [
+    let table: [&[&str]; 7] = [
         &["--help"],
         &["ls", "--help"],
         &["get", "-h"],
         &["set", "-h"],
         &["unset", "-h"],
+        &["put", "-h"],
         &["locks", "-h"],
     ];
     for args in table {
@@ -51,7 +52,7 @@ fn help_goes_to_stdout_with_the_examples_on_top() {
 
 #[test]
 fn help_is_the_same_short_page_for_both_of_its_names() {
-    for command in ["ls", "get", "set", "unset", "check", "locks", ""] {
+    for command in ["ls", "get", "set", "unset", "put", "check", "locks", ""] {
         let args = Vec::from_iter([command].into_iter().filter(|command| !command.is_empty()));
         let [short, long] = ["-h", "--help"].map(|help| run(&[&args[..], &[help]].concat()).stdout);
         let (short, long) = (String::from_utf8(short).unwrap(), String::from_utf8(long).unwrap());
@@ -83,11 +84,11 @@ fn version_goes_to_stdout() {
 }
 
 /// Arguments, and the error message about them.
-const WRONG_USAGE: [(&[&str], &str); 14] = [
+const WRONG_USAGE: [(&[&str], &str); 16] = [
     (
         &[],
         "zkctl: 'zkctl' requires a subcommand but one was not provided \
-         [subcommands: ls, get, set, unset, check, locks, help]\n\
+         [subcommands: ls, get, set, unset, put, check, locks, help]\n\
          hint: zkctl --help shows how it is used\n",
     ),
     (
@@ -143,6 +144,15 @@ const WRONG_USAGE: [(&[&str], &str); 14] = [
          hint: after FIELD=TEXT only FIELD=TEXT or FIELD:=JSON can follow\n",
     ),
     (
+        &["put", "conf/app", "/nowhere/app.conf"],
+        "zkctl: \"conf/app\" is not a znode path: it must start with a slash\n",
+    ),
+    (
+        &["put", "/conf/app", ""],
+        "zkctl: a value is required for '[FILE]' but none was supplied\n\
+         hint: zkctl --help shows how it is used\n",
+    ),
+    (
         &["get", "/a", "b", "-f", "json"],
         "zkctl: the argument '[FIELD]' cannot be used with '--format <FORMAT>'\n\
          hint: zkctl get --help shows how it is used\n",
@@ -194,11 +204,12 @@ fn foreign_text_stays_on_the_line() {
 
 #[test]
 fn no_server_is_one_line_within_the_timeout() {
-    let table: [&[&str]; 4] = [
+    let table: [&[&str]; 5] = [
         &["ls", "/"],
         &["get", "/a", "b", "--default", "0"],
         &["set", "/a", "b", "1"],
         &["unset", "/a", "b"],
+        &["put", "/a"],
     ];
     for args in table {
         let start = Instant::now();
@@ -305,6 +316,35 @@ fn a_value_on_stdin_that_is_no_text_is_refused_before_connecting() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(65));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no text"));
+}
+
+#[test]
+fn a_file_that_can_not_be_read_is_told_of_before_connecting() {
+    let scratch = Scratch::new();
+    // Nobody will ever open the other end.
+    let fifo = scratch.join("fifo");
+    let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    std::fs::File::create(scratch.join("large")).unwrap().set_len(1 << 40).unwrap();
+    let no_file = "hint: name a regular file, or - for stdin\n";
+    for (name, code, reason, hint) in [
+        ("", 78, "it is a directory", no_file),
+        ("fifo", 78, "it is not a regular file", no_file),
+        ("missing", 78, "No such file or directory (os error 2)", ""),
+    ] {
+        let path = scratch.join(name);
+        let output =
+            zkctl().args(["-H", CLOSED, "-t", "1m", "put", "/a"]).arg(&path).output().unwrap();
+        assert_fails(&output, code, &format!("zkctl: cannot read {path:?}: {reason}\n{hint}"));
+    }
+    let large = scratch.join("large");
+    let put = ["-H", CLOSED, "-t", "1m", "put", "/a"];
+    let output = zkctl().args(put).arg(&large).output().unwrap();
+    assert_fails(&output, 65, &format!("zkctl: {large:?} has more than 1000000 bytes\n"));
+    // The same on stdin, which has no end.
+    let zero = std::fs::File::open("/dev/zero").unwrap();
+    let output = zkctl().args(put).stdin(zero).output().unwrap();
+    assert_fails(&output, 65, "zkctl: stdin has more than 1000000 bytes\n");
 }
 
 #[test]

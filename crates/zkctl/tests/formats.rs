@@ -11,11 +11,13 @@ fn run(args: &[&str]) -> Output {
 
 #[test]
 fn a_format_that_a_command_cannot_print_is_wrong_usage() {
-    let table: [(&[&str], &str); 15] = [
+    let table: [(&[&str], &str); 17] = [
         (&["set", "/a", "b", "1", "-o", "json"], "zkctl set cannot print json"),
         (&["set", "/a", "b", "1", "--json"], "zkctl set cannot print json"),
         (&["unset", "/a", "b", "-o", "tsv"], "zkctl unset cannot print tsv"),
         (&["unset", "/a", "b", "-0"], "-0"),
+        (&["put", "/a", "/nowhere", "--json"], "zkctl put cannot print json"),
+        (&["put", "/a", "/nowhere", "-n", "-0"], "-0"),
         (&["ls", "/a", "-o", "php"], "invalid value 'php'"),
         (&["ls", "/a", "-o", "yaml", "--json"], "--json contradicts -o yaml"),
         (&["ls", "/a", "--json", "-0"], "-0 does not work with json"),

@@ -7,6 +7,7 @@ mod get;
 mod locks;
 mod ls;
 mod manual;
+mod put;
 mod set;
 mod trouble;
 mod unset;

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the steps that tests share fail as tests do")]
 
-use farm_harness::{Chroot, Ensemble, Running, Scratch, Signal, Tool, Zk, eventually};
+use farm_harness::{Chroot, Ensemble, Running, Scratch, Signal, Tool, eventually};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,6 @@ const PREFIXED_CAT: &str = "prefixed-cat";
 /// A directory with the scripts of the page, and a chroot.
 struct TutorialFixture {
     scratch: Scratch,
-    zk: Zk,
     chroot: Chroot<'static>,
 }
 
@@ -24,7 +23,7 @@ impl TutorialFixture {
         let scratch = Scratch::new();
         let script = scratch.write(PREFIXED_CAT, script(PREFIXED_CAT));
         fs::set_permissions(script, Permissions::from_mode(0o755)).unwrap();
-        Self { zk: chroot.zk(), scratch, chroot }
+        Self { scratch, chroot }
     }
 
     fn zkexec(&self, args: &[&str]) -> Tool {
@@ -32,8 +31,27 @@ impl TutorialFixture {
         tool.args(["--cluster", &self.chroot.connect_string()]).args(args)
     }
 
-    fn set(&mut self, text: &str) {
-        self.zk.set("/prefix", text).unwrap();
+    /// Runs a command line of the page, which prints nothing.
+    #[track_caller]
+    fn line(&self, line: &str) {
+        assert!(PAGE.contains(&format!("$ {line}\n")), "the page has no {line}");
+        self.shell(line);
+    }
+
+    /// Stores the prefix as the page does.
+    #[track_caller]
+    fn put(&self, text: &str) {
+        self.shell(&format!("printf {text} | zkctl put --create /prefix"));
+    }
+
+    #[track_caller]
+    fn shell(&self, line: &str) {
+        let tools = Tool::path_of("zkctl");
+        let tools = tools.parent().unwrap_or(Path::new("."));
+        let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap_or_default());
+        let shell = Tool::program("sh").args(["-c", line]).env("PATH", path);
+        let output = shell.env("ZKHOST", self.chroot.connect_string()).run();
+        output.ok().stdout_is("").stderr_is("");
     }
 
     #[track_caller]
@@ -135,8 +153,8 @@ fn a_znode_that_is_missing_at_the_start_is_named() {
 
 #[test]
 fn what_is_typed_after_a_change_meets_the_new_prefix() {
-    let mut fixture = TutorialFixture::new("what_is_typed");
-    fixture.zk.create("/prefix", "hello").unwrap();
+    let fixture = TutorialFixture::new("what_is_typed");
+    fixture.line("printf hello | zkctl put --create /prefix");
     let path = fixture.scratch.join("keyboard");
     let mut keyboard = keyboard(&path);
     let line = "exec \"$0\" --silent --cluster \"$1\" --exec './prefixed-cat prefix' \
@@ -151,7 +169,7 @@ fn what_is_typed_after_a_change_meets_the_new_prefix() {
     fixture.wait_file("prefix", "hello");
     keyboard.write_all(b"world\n").unwrap();
     running.wait_stdout("hello world\n");
-    fixture.set("goodbye");
+    fixture.line("printf goodbye | zkctl put /prefix");
     fixture.wait_file("prefix", "goodbye");
     // Both the old and the new child may read a line.
     eventually("the new prefix", || {
@@ -163,11 +181,11 @@ fn what_is_typed_after_a_change_meets_the_new_prefix() {
 
 #[test]
 fn who_waits_for_its_turn_has_the_old_file_and_the_old_command() {
-    let mut fixture = TutorialFixture::new("who_waits");
-    fixture.zk.create("/prefix", "one").unwrap();
+    let fixture = TutorialFixture::new("who_waits");
+    fixture.put("one");
     let names = ["a", "b"];
     let members = names.map(|name| fixture.member(name, &[]));
-    fixture.set("two");
+    fixture.put("two");
     let first = fixture.wait_queue(2);
     let at = members.iter().position(|member| member.pid() == first).unwrap();
     let other = 1 - at;
@@ -183,15 +201,15 @@ fn who_waits_for_its_turn_has_the_old_file_and_the_old_command() {
 
 #[test]
 fn bad_content_stops_at_the_first_and_good_content_reaches_all() {
-    let mut fixture = TutorialFixture::new("bad_content");
-    fixture.zk.create("/prefix", "one").unwrap();
+    let fixture = TutorialFixture::new("bad_content");
+    fixture.put("one");
     let names = ["a", "b", "c"];
     let alert = ["-a", "echo \"$ZKEXEC_EVENT $ZKEXEC_STATUS\" >> alerts"];
     let members = names.map(|name| {
         fixture.scratch.write(format!("{name}.well"), "");
         fixture.member(name, &alert)
     });
-    fixture.set("bad");
+    fixture.put("bad");
     let first = fixture.wait_queue(3);
     let at = members.iter().position(|member| member.pid() == first).unwrap();
     members[at].wait_log("config failure");
@@ -200,7 +218,7 @@ fn bad_content_stops_at_the_first_and_good_content_reaches_all() {
         assert_eq!(fixture.scratch.read(format!("{name}.conf")).unwrap(), "one");
     }
     assert_eq!(fixture.wait_queue(3), first);
-    fixture.set("two");
+    fixture.put("two");
     for (name, member) in names.iter().zip(&members) {
         fixture.wait_file(&format!("{name}.conf"), "two");
         member.wait_log("released the lock");
@@ -210,11 +228,11 @@ fn bad_content_stops_at_the_first_and_good_content_reaches_all() {
 
 #[test]
 fn with_rollback_the_member_is_back_on_the_old_files() {
-    let mut fixture = TutorialFixture::new("with_rollback");
-    fixture.zk.create("/prefix", "one").unwrap();
+    let fixture = TutorialFixture::new("with_rollback");
+    fixture.put("one");
     fixture.scratch.write("a.well", "");
     let member = fixture.member("a", &["--on-failed-restart", "rollback"]);
-    fixture.set("bad");
+    fixture.put("bad");
     member.wait_log("config failure");
     fixture.wait_file("a.conf", "one");
     member.wait_log_times("forked ", 3);

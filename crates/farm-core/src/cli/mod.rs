@@ -8,6 +8,7 @@ mod dash_value;
 mod exit;
 mod exit_reason;
 mod failure;
+mod input_file;
 mod launch;
 mod log_rate;
 mod logging;
@@ -24,6 +25,7 @@ pub use args::{
 pub use exit::{Exit, exit_for_write_error};
 pub use exit_reason::ExitReason;
 pub use failure::Failure;
+pub use input_file::read_file;
 pub use launch::{launch, launch_with_plugin};
 pub use notify::Notifier;
 pub use plugin::plugin_text;

@@ -75,7 +75,11 @@ fn every_form_is_set_on_the_znode_and_on_what_was_missing_above_it() {
         let set =
             fixture.tool("zkctl", acl, has_credentials).args(["set", "--create", &path, "a", "1"]);
         set.run().ok().stderr_is("");
-        for path in [format!("/{number}"), format!("/{number}/farm"), path] {
+        let conf = format!("/{number}/conf/app");
+        let put = fixture.tool("zkctl", acl, has_credentials).args(["put", "--create", &conf]);
+        put.stdin("x").run().ok().stderr_is("");
+        let above = ["", "/farm", "/conf"].map(|below| format!("/{number}{below}"));
+        for path in above.into_iter().chain([path, conf]) {
             assert_eq!(fixture.sorted(&path), wanted, "--acl {acl}: {path}");
         }
     }

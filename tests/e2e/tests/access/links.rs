@@ -1,4 +1,4 @@
-//! Links to files of credentials and certificates.
+//! Links to files of credentials and certificates, and to what `zkctl put` stores.
 
 use super::{good_auth, readers};
 use farm_harness::{Ensemble, Scratch, Tool};
@@ -25,6 +25,8 @@ fn credentials_behind_a_link_of_another_user_are_not_read() {
         let output = tls.run();
         output.code(77).stdout_is("").stderr_has(REFUSED).stderr_has(HINT);
     }
+    let put = Tool::new("zkctl").args(["put", "/a"]).arg(&link).run();
+    put.code(77).stdout_is("").stderr_has(REFUSED).stderr_has(HINT);
 }
 
 #[test]

@@ -7,12 +7,13 @@ use farm_harness::{
 use serde_json::json;
 use std::time::Duration;
 
-const COMMANDS: [&[&str]; 5] = [
+const COMMANDS: [&[&str]; 6] = [
     &["ls", "/db"],
     &["ls", "/db", "--fields", "a"],
     &["get", "/db/web1", "a", "--default", "0"],
     &["set", "/db/web1", "a", "1"],
     &["unset", "/db/web1", "a"],
+    &["put", "/db/web1"],
 ];
 
 fn zkctl(servers: impl ToString) -> Tool {
@@ -64,6 +65,7 @@ fn a_server_that_freezes_half_way_is_exit_124_in_time() {
         (op::GET_DATA, &["get", "/db/web1", "a", "--default", "0"]),
         (op::SET_DATA, &["set", "/db/web1", "a", "1"]),
         (op::SET_DATA, &["unset", "/db/web1", "a"]),
+        (op::SET_DATA, &["put", "/db/web1"]),
     ] {
         let server = FakeServer::start();
         server.put("/db/web1", br#"{"a":"0"}"#);

@@ -4,11 +4,11 @@
 //! goes only to the servers: no error and no log line contains any of it.
 
 use super::heading::CONNECTION;
-use crate::cli::exit::{Exit, exit_for_read_error};
-use crate::cli::exit_reason::UNSAFE_LINK_HINT;
+use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::input_file::read_failure;
 use crate::engine::variable;
-use crate::host::resolve::{UnsafeLink, open};
+use crate::host::resolve::open;
 use crate::session::{Acl, Auth};
 use clap::Args;
 use nix::fcntl::OFlag;
@@ -95,10 +95,7 @@ fn read_file(path: &Path) -> io::Result<Result<Auth, Failure>> {
 }
 
 fn cannot_read(path: &Path, error: io::Error) -> Failure {
-    let what = format!("cannot read the credentials of {:?}", path.display().to_string());
-    let is_unsafe_link = UnsafeLink::of(&error).is_some();
-    let failure = Failure::new(exit_for_read_error(&error), what).because(error);
-    if is_unsafe_link { failure.hint(UNSAFE_LINK_HINT) } else { failure }
+    read_failure(format!("cannot read the credentials of {:?}", path.display().to_string()), error)
 }
 
 #[cfg(test)]
