@@ -83,7 +83,9 @@ impl Link {
 
     /// Tells whether the relay has to look for a server.
     pub(super) fn wants_server(&self) -> bool {
-        self.phase == Phase::Down
+        // A request that the library gets while its thread starts is lost: whether that thread is
+        // woken up for it is a race. After its first frame it takes requests.
+        self.phase == Phase::Down && self.is_client_connected
     }
 
     pub(super) fn is_over(&self) -> bool {

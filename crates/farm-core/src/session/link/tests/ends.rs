@@ -289,3 +289,12 @@ fn an_old_server_that_hangs_up_over_a_request_is_reported_as_outdated_once() {
     fixture.lose(DownReason::Silent);
     assert_eq!(fixture.events(), [Event::Suspended(DownReason::Silent)]);
 }
+
+#[test]
+fn no_server_is_wanted_before_the_library_takes_requests() {
+    let (now, timeout) = (Instant::now(), Duration::from_secs(10));
+    let mut link = Link::new(now, timeout, Auth::default(), ZnodePath::root());
+    assert!(!link.wants_server());
+    link.client_frame(now, &[0; 44]);
+    assert!(link.wants_server());
+}
