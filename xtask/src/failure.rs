@@ -3,6 +3,7 @@
 use crate::bench::BenchError;
 use crate::command::CommandError;
 use crate::demo::DemoError;
+use crate::draw::DrawError;
 use crate::provision::ProvisionError;
 use crate::soak::SoakError;
 use std::error::Error;
@@ -23,6 +24,8 @@ pub(crate) enum Failure {
     Bench(BenchError),
     /// The demo failed or was interrupted.
     Demo(DemoError),
+    /// The drawing could not be recorded or rendered.
+    Draw(DrawError),
     /// The soak test failed or was interrupted.
     Soak(SoakError),
     /// The repository breaks some of tidy's rules.
@@ -45,6 +48,7 @@ impl Failure {
         match self {
             Self::Command(error) => error.code(),
             Self::Demo(error) => error.code(),
+            Self::Draw(error) => error.code(),
             Self::Soak(error) => error.code(),
             Self::Io { .. }
             | Self::Provision(_)
@@ -73,6 +77,7 @@ impl fmt::Display for Failure {
             Self::Provision(error) => error.fmt(f),
             Self::Bench(error) => error.fmt(f),
             Self::Demo(error) => error.fmt(f),
+            Self::Draw(error) => error.fmt(f),
             Self::Soak(error) => error.fmt(f),
             Self::Untidy { complaints } => write!(f, "tidy found {complaints} problems"),
             Self::NotLean { tool, excess } => write!(f, "{tool} must not be built with {excess}"),
@@ -98,6 +103,7 @@ impl Error for Failure {
             Self::Provision(error) => error.source(),
             Self::Bench(error) => error.source(),
             Self::Demo(error) => error.source(),
+            Self::Draw(error) => error.source(),
             Self::Soak(error) => error.source(),
             Self::Untidy { .. }
             | Self::NotLean { .. }
@@ -130,6 +136,12 @@ impl From<BenchError> for Failure {
 impl From<DemoError> for Failure {
     fn from(error: DemoError) -> Self {
         Self::Demo(error)
+    }
+}
+
+impl From<DrawError> for Failure {
+    fn from(error: DrawError) -> Self {
+        Self::Draw(error)
     }
 }
 

@@ -4,6 +4,7 @@ mod apt;
 mod bench;
 mod command;
 mod demo;
+mod draw;
 mod failure;
 mod provision;
 mod soak;
@@ -29,6 +30,8 @@ struct Xtask {
 enum Task {
     /// Run a demo farm on a real ZooKeeper, which is downloaded if it is missing
     Demo(demo::Demo),
+    /// Render the drawing of a rolling restart, or record the run that it shows
+    Draw(draw::Draw),
     /// Run every check and test that a change has to pass
     Test(test::Test),
     /// Measure the tools and compare them with the limits of this machine
@@ -45,6 +48,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Xtask::parse().task {
         Task::Demo(demo) => demo::run(&demo),
+        Task::Draw(draw) => draw::run(&draw),
         Task::Test(test) => test::run(&test),
         Task::Bench(bench) => bench::run(&bench),
         Task::Soak(soak) => soak::run(&soak),

@@ -3,6 +3,7 @@
 mod behaviours;
 mod circles;
 mod claims;
+mod drawing;
 mod exit_codes;
 mod fault;
 mod glossary_items;
@@ -75,6 +76,7 @@ fn inspect(root: &Path) -> Result<Vec<Complaint>, Failure> {
             fault,
         }));
     }
+    complaints.extend(drawing::outdated(root));
     Ok(complaints)
 }
 
@@ -104,6 +106,7 @@ mod tests {
     use super::fault::{LINES_MAX, UNSAFE, UNSAFE_FILE};
     use super::source::NOTES;
     use super::*;
+    use crate::draw;
     use farm_harness::Scratch;
 
     #[test]
@@ -123,6 +126,7 @@ mod tests {
         root.write("src/main.rs", format!("{UNSAFE} {{ f() }}"));
         root.write("src/wide.rs", format!("struct Wide {{\n{}}}\n", "    a: u8,\n".repeat(16)));
         root.write("src/far.rs", "pub enum Far {}\n");
+        root.write(draw::PICTURE, "<svg/>");
         for file in ["a", "b", "c", "d"] {
             root.write(format!("src/{file}.rs"), "use x;\n\nimpl Far {}\n");
         }
@@ -145,6 +149,7 @@ mod tests {
                 format!("src/main.rs:1: {UNSAFE} code; only {UNSAFE_FILE} may have any"),
                 "src/utils.rs: the name says nothing about the content".to_owned(),
                 "src/wide.rs:1: Wide has 16 fields; the limit is 15".to_owned(),
+                format!("{}: line 0: the run does not end", draw::RUN),
             ]
         );
     }

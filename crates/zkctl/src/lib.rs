@@ -10,7 +10,7 @@ mod output;
 mod stdin;
 
 use clap::{Parser, Subcommand};
-use commands::{CheckArgs, GetArgs, LocksArgs, LsArgs, PutArgs, SetArgs, UnsetArgs};
+use commands::{CheckArgs, GetArgs, LocksArgs, LsArgs, PutArgs, RolloutArgs, SetArgs, UnsetArgs};
 use connection::Connection;
 use farm_core::cli::{CONNECTION, Exit, Failure, LogArgs, Role, ZkArgs, parse_limit};
 use format::OutputArgs;
@@ -25,7 +25,8 @@ Examples:
   zkctl unset /services/db/1.2.3.4 maintenance
   zkctl put /conf/app app.conf
   zkctl check /services/db -c 25%
-  zkctl locks services/db";
+  zkctl locks services/db
+  zkctl rollout status services/db";
 
 /// List, read and change the hosts of a farm
 #[derive(Debug, Parser)]
@@ -60,6 +61,7 @@ enum Command {
     Put(PutArgs),
     Check(CheckArgs),
     Locks(LocksArgs),
+    Rollout(RolloutArgs),
 }
 
 /// Runs one command.
@@ -86,5 +88,6 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             commands::check(&check, output, args.log.is_verbose(), &connection)
         }
         Command::Locks(locks) => commands::locks(&locks, output, &connection),
+        Command::Rollout(rollout) => commands::rollout(&rollout, output, &connection),
     }
 }

@@ -31,7 +31,7 @@ const CLOSED: &str = "127.0.0.1:1";
 
 #[test]
 fn help_goes_to_stdout_with_the_examples_on_top() {
-    let table: [&[&str]; 7] = [
+    let table: [&[&str]; 10] = [
         &["--help"],
         &["ls", "--help"],
         &["get", "-h"],
@@ -39,6 +39,9 @@ fn help_goes_to_stdout_with_the_examples_on_top() {
         &["unset", "-h"],
         &["put", "-h"],
         &["locks", "-h"],
+        &["rollout", "-h"],
+        &["rollout", "status", "-h"],
+        &["rollout", "skip", "--help"],
     ];
     for args in table {
         let output = run(args);
@@ -52,8 +55,13 @@ fn help_goes_to_stdout_with_the_examples_on_top() {
 
 #[test]
 fn help_is_the_same_short_page_for_both_of_its_names() {
-    for command in ["ls", "get", "set", "unset", "put", "check", "locks", ""] {
-        let args = Vec::from_iter([command].into_iter().filter(|command| !command.is_empty()));
+    const ROLLOUT: [&str; 8] =
+        ["status", "wait", "restart", "pause", "resume", "retry", "skip", "history"];
+    let commands =
+        ["ls", "get", "set", "unset", "put", "check", "locks", "rollout", ""].map(str::to_owned);
+    let rollout = ROLLOUT.map(|command| format!("rollout {command}"));
+    for command in commands.into_iter().chain(rollout) {
+        let args: Vec<&str> = command.split_whitespace().collect();
         let [short, long] = ["-h", "--help"].map(|help| run(&[&args[..], &[help]].concat()).stdout);
         let (short, long) = (String::from_utf8(short).unwrap(), String::from_utf8(long).unwrap());
         assert_eq!(short, long, "{command}");
@@ -84,11 +92,11 @@ fn version_goes_to_stdout() {
 }
 
 /// Arguments, and the error message about them.
-const WRONG_USAGE: [(&[&str], &str); 16] = [
+const WRONG_USAGE: [(&[&str], &str); 20] = [
     (
         &[],
         "zkctl: 'zkctl' requires a subcommand but one was not provided \
-         [subcommands: ls, get, set, unset, put, check, locks, help]\n\
+         [subcommands: ls, get, set, unset, put, check, locks, rollout, help]\n\
          hint: zkctl --help shows how it is used\n",
     ),
     (
@@ -158,6 +166,26 @@ const WRONG_USAGE: [(&[&str], &str); 16] = [
          hint: zkctl get --help shows how it is used\n",
     ),
     (
+        &["rollout"],
+        "zkctl: 'zkctl rollout' requires a subcommand but one was not provided [subcommands: \
+         status, wait, restart, pause, resume, retry, skip, history, help]\n\
+         hint: zkctl rollout --help shows how it is used\n",
+    ),
+    (
+        &["rollout", "wait"],
+        "zkctl: the following required arguments were not provided: <NAME>\n\
+         hint: zkctl rollout wait --help shows how it is used\n",
+    ),
+    (
+        &["rollout", "pause", "app", "-o", "tsv"],
+        "zkctl: zkctl rollout pause cannot print tsv\n\
+         hint: it can print text, json, jsonl, yaml\n",
+    ),
+    (
+        &["rollout", "resume", ".."],
+        "zkctl: \"..\" is not a znode path: it has a component that is '.' or '..'\n",
+    ),
+    (
         &["get", "/a", "-f", "dir"],
         "zkctl: invalid value 'dir' for '--format <FORMAT>' \
          [possible values: yaml, json, php]\n\
@@ -204,12 +232,16 @@ fn foreign_text_stays_on_the_line() {
 
 #[test]
 fn no_server_is_one_line_within_the_timeout() {
-    let table: [&[&str]; 5] = [
+    let table: [&[&str]; 9] = [
         &["ls", "/"],
         &["get", "/a", "b", "--default", "0"],
         &["set", "/a", "b", "1"],
         &["unset", "/a", "b"],
         &["put", "/a"],
+        &["rollout", "status", "--json"],
+        &["rollout", "status", "a", "--watch"],
+        &["rollout", "wait", "a", "--for", "1h", "-o", "json"],
+        &["rollout", "restart", "a"],
     ];
     for args in table {
         let start = Instant::now();

@@ -3,18 +3,22 @@
 use crate::mirror::{MirrorSpec, check_places};
 use crate::rollout::{OnChange, OnFailure, RolloutOptions};
 use clap::Parser;
+use clap::builder::NonEmptyStringValueParser;
 use farm_core::cli::{
     CmdTimeoutArg, Exit, Failure, LogArgs, WaitArg, ZkArgs, parse_duration, parse_interval,
 };
 use farm_core::engine::Wait;
 use farm_core::farm::permit::GroupName;
+use farm_core::farm::rollout::StatePaths;
 use farm_core::farm::turn::{self, AllowedHours, Drain, Group, RequireHealthy, Schedule, Zone};
 use farm_core::process::health::HealthPolicy;
 use farm_core::process::tree::Program;
 use farm_core::session::SessionOptions;
 use nix::sys::signal::Signal;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU32;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -174,6 +178,14 @@ struct TurnArgs {
     #[arg(long, value_name = "FARM[:MAX_FAILED]", value_parser = RequireHealthy::parse)]
     require_healthy: Option<RequireHealthy>,
 
+    /// Call this member ID in the group; the name of the host, and a number, if not given
+    #[arg(long, value_name = "ID", requires = "lock", value_parser = NonEmptyStringValueParser::new())]
+    name: Option<String>,
+
+    /// Keep the files that worked last in DIR, for a start while the group refuses the new ones
+    #[arg(long, value_name = "DIR", env = "STATE_DIRECTORY", hide_env_values = true)]
+    state_dir: Option<OsString>,
+
     /// Restart only at these times, like 22-6,Sat,Sun
     #[arg(long, value_name = "HOURS", value_parser = AllowedHours::parse)]
     allowed_hours: Option<AllowedHours>,
@@ -212,6 +224,23 @@ pub(crate) struct Config {
     pub(crate) start_without_zk: Option<Duration>,
     pub(crate) rollout: RolloutOptions,
     pub(crate) turn: turn::TurnOptions,
+    /// `None` without `--lock`.
+    pub(crate) member: Option<MemberConfig>,
+}
+
+/// This zkexec as a member of its group.
+#[derive(Debug)]
+pub(crate) struct MemberConfig {
+    pub(crate) group: GroupName,
+    pub(crate) holders: NonZeroU32,
+    pub(crate) host: String,
+    /// Its id, if that is not made of the name of the host.
+    pub(crate) name: Option<String>,
+    /// The servers and the chroot.
+    pub(crate) cluster: String,
+    pub(crate) mirrors: Vec<MirrorSpec>,
+    /// Where the content that was confirmed last is kept.
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 impl Args {
@@ -231,12 +260,15 @@ impl Args {
             on_change: change.on_change,
             on_failure: turn.on_failed_restart,
             drains: turn.drain.is_some(),
+            has_many_holders: turn.concurrency > NonZeroU32::MIN,
         };
+        let session = self.zk.config(REQUEST_THREADS)?;
+        let member = turn.member(&session, &self.mirrors)?;
         let turn = turn.options()?;
         check_places(&self.mirrors)
             .map_err(|overlap| Failure::new(Exit::Usage, overlap.to_string()))?;
         Ok(Config {
-            session: self.zk.config(REQUEST_THREADS)?,
+            session,
             child: ChildConfig {
                 program,
                 stop_signal: change.stop_signal,
@@ -248,6 +280,7 @@ impl Args {
             start_without_zk: self.start_without_zk,
             rollout,
             turn,
+            member,
         })
     }
 }
@@ -267,6 +300,28 @@ impl HealthArgs {
 }
 
 impl TurnArgs {
+    /// The member of the group that the options describe.
+    fn member(
+        &self,
+        session: &SessionOptions,
+        mirrors: &[MirrorSpec],
+    ) -> Result<Option<MemberConfig>, Failure> {
+        let Some(group) = self.lock.clone() else { return Ok(None) };
+        if let Some(name) = &self.name {
+            StatePaths::of(&group)?.member(name)?;
+        }
+        let host = nix::unistd::gethostname().unwrap_or_default();
+        Ok(Some(MemberConfig {
+            group,
+            holders: self.concurrency,
+            host: host.to_string_lossy().into_owned(),
+            name: self.name.clone(),
+            cluster: session.servers.to_string(),
+            mirrors: mirrors.to_vec(),
+            state_dir: self.state_dir.as_deref().and_then(first_directory),
+        }))
+    }
+
     fn options(self) -> Result<turn::TurnOptions, Failure> {
         let zone = || self.tz.as_deref().map_or_else(Zone::system, Zone::named);
         let hours = self.allowed_hours.map(|hours| zone().map(|zone| Schedule::new(hours, zone)));
@@ -277,6 +332,12 @@ impl TurnArgs {
             drain: self.drain,
         })
     }
+}
+
+/// The first directory of a list, as systemd gives it for several `StateDirectory=`.
+fn first_directory(list: &OsStr) -> Option<PathBuf> {
+    let first = list.as_bytes().split(|byte| *byte == b':').next()?;
+    (!first.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(first)))
 }
 
 fn on_change(text: &str) -> Result<OnChange, String> {

@@ -10,16 +10,21 @@
 mod child;
 mod contents;
 mod event;
+mod group;
 mod phase;
 mod prepare;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use event::{Action, AlertReason, Event, Gates, OnChange, OnFailure, RolloutOptions};
+pub(crate) use event::{
+    Action, AlertReason, Event, Gates, OnChange, OnFailure, Orders, RolloutOptions, Versioned,
+};
 pub(crate) use phase::Phase;
 
 use contents::Contents;
+use event::Known;
 use farm_core::engine::Backoff;
+use group::Group;
 use phase::{ChildState, PermitState};
 use std::time::{Duration, Instant};
 
@@ -29,6 +34,7 @@ const RETRY_MOST: Duration = Duration::from_secs(10);
 
 /// The state machine; see the module documentation.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Rollout<C> {
     options: RolloutOptions,
     phase: Phase,
@@ -36,6 +42,7 @@ pub(crate) struct Rollout<C> {
     child: ChildState,
     gates: Gates,
     contents: Contents<C>,
+    group: Group,
     is_confirmed: bool,
     /// The deadline for the child to be confirmed.
     confirm_by: Option<Instant>,
@@ -48,9 +55,9 @@ pub(crate) struct Rollout<C> {
     actions: Vec<Action<C>>,
 }
 
-impl<C: Clone + PartialEq> Rollout<C> {
+impl<C: Clone + PartialEq + Versioned> Rollout<C> {
     /// Creates a rollout before the first start.
-    pub(crate) const fn new(options: RolloutOptions, gates: Gates) -> Self {
+    pub(crate) fn new(options: RolloutOptions, gates: Gates) -> Self {
         Self {
             options,
             phase: Phase::NotStarted,
@@ -58,6 +65,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
             child: ChildState::Down,
             gates,
             contents: Contents::none(),
+            group: Group::default(),
             is_confirmed: false,
             confirm_by: None,
             is_drained: false,
@@ -68,6 +76,11 @@ impl<C: Clone + PartialEq> Rollout<C> {
         }
     }
 
+    /// How long a child has to stay up if there is no health check.
+    pub(crate) const fn delay(&self) -> Duration {
+        self.options.delay
+    }
+
     pub(crate) const fn phase(&self) -> Phase {
         self.phase
     }
@@ -75,6 +88,16 @@ impl<C: Clone + PartialEq> Rollout<C> {
     /// The content that the child runs on.
     pub(crate) const fn running(&self) -> Option<&C> {
         self.contents.running.as_ref()
+    }
+
+    /// The content in ZooKeeper.
+    pub(crate) const fn wanted(&self) -> Option<&C> {
+        self.contents.wanted.as_ref()
+    }
+
+    /// The content that worked last.
+    pub(crate) const fn good(&self) -> Option<&C> {
+        self.contents.good.as_ref()
     }
 
     /// Whether this member holds the permit.
@@ -87,12 +110,22 @@ impl<C: Clone + PartialEq> Rollout<C> {
         self.is_confirmed
     }
 
+    /// The number of the restart that the child has done.
+    pub(crate) const fn restarted(&self) -> u64 {
+        self.group.restarted()
+    }
+
+    /// What the group knows of the wanted content.
+    pub(crate) fn known(&self) -> Option<&Known> {
+        self.group.known_of(self.contents.wanted.as_ref()?.version())
+    }
+
     /// When [`Event::Tick`] is due.
     pub(crate) const fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Unconfirmed => self.confirm_by,
             Phase::Soaking { until } => Some(until),
-            Phase::Paused { retry_at } => retry_at,
+            Phase::Failed { retry_at } => retry_at,
             _ => None,
         }
     }
@@ -105,7 +138,9 @@ impl<C: Clone + PartialEq> Rollout<C> {
         match event {
             Event::FirstStarted(content) => self.first_started(content),
             Event::Recognised(content) => self.contents.recognise(content),
-            Event::Wanted(content) => self.wanted(content),
+            Event::Wanted(content) => self.new_content(content),
+            Event::Known(version, known) => self.group_knows(version, known),
+            Event::Orders(orders) => self.ordered(orders),
             Event::Granted => self.granted(),
             Event::PermitLost => self.permit_lost(),
             Event::Reread(content) => self.reread(content),
@@ -114,10 +149,11 @@ impl<C: Clone + PartialEq> Rollout<C> {
             Event::StageFailed | Event::InstallFailed => self.cannot_write(now),
             Event::Gates(gates) => self.gates_changed(gates),
             Event::Drained => self.drained(),
+            Event::Tried(tried) => self.tried(tried),
             Event::Installed => self.installed(),
             Event::PermitUnconfirmed => self.permit_unconfirmed(),
             Event::PutBack => self.put_back(),
-            Event::PutBackFailed => self.stay_paused(),
+            Event::PutBackFailed => self.stay_failed(),
             Event::Ended { is_success } => self.ended(is_success),
             Event::Gone => self.gone(),
             Event::Started => self.started(now),
@@ -125,6 +161,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
             Event::Applied { is_success } => self.applied(now, is_success),
             Event::Healthy => self.healthy(now),
             Event::Restored => self.restored(now),
+            Event::Recorded => self.conclude(),
             Event::Stop => self.stop(),
             Event::Tick => self.tick(now),
         }
@@ -152,6 +189,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
 
     fn first_started(&mut self, content: C) {
         self.child = ChildState::Up;
+        self.group.child_starts();
         // The first start needs no confirmation: no other member waits for it.
         self.is_confirmed = true;
         self.contents.begin(content);
@@ -159,54 +197,84 @@ impl<C: Clone + PartialEq> Rollout<C> {
         self.begin();
     }
 
-    fn wanted(&mut self, content: C) {
-        self.contents.wanted = Some(content);
+    fn new_content(&mut self, content: C) {
+        self.want(content);
         match self.phase {
-            Phase::Settled => self.begin(),
-            Phase::OffHours | Phase::Queued if self.is_settled() => self.finish(),
-            Phase::Staging | Phase::Blocked | Phase::Draining if !self.contents.is_staged() => {
+            Phase::Settled
+            | Phase::AwaitingVerdict
+            | Phase::Refused
+            | Phase::Skipped
+            | Phase::Paused
+            | Phase::OffHours
+            | Phase::Queued => self.wake(),
+            Phase::Staging | Phase::Blocked | Phase::Draining | Phase::Trying
+                if !self.contents.is_staged() =>
+            {
+                self.take_back_try();
                 self.act(Action::Unstage);
                 self.decide();
             }
-            Phase::Unconfirmed | Phase::Applying | Phase::Paused { .. } => self.reconsider(),
+            Phase::Unconfirmed | Phase::Applying | Phase::Failed { .. } => self.reconsider(),
             // A read will return the new content, or the current step has to finish first.
             Phase::NotStarted
-            | Phase::OffHours
-            | Phase::Queued
             | Phase::Rereading
             | Phase::Staging
             | Phase::Blocked
             | Phase::Draining
+            | Phase::Trying
             | Phase::Installing
             | Phase::Stopping
             | Phase::PuttingBack
             | Phase::Restoring
             | Phase::Soaking { .. }
+            | Phase::Recording
             | Phase::Leaving => {}
         }
     }
 
-    /// Begins a turn if the wanted content is not running and confirmed.
-    fn begin(&mut self) {
-        if self.is_settled() {
-            self.phase = Phase::Settled;
-        } else if !self.gates.is_in_hours {
-            self.phase = Phase::OffHours;
-        } else if self.options.is_locked {
-            self.phase = Phase::Queued;
-            self.ask();
+    /// Records what is in ZooKeeper. Files with the same bytes may have got another version.
+    fn want(&mut self, content: C) {
+        self.contents.want(content);
+    }
+
+    /// Decides again what a member without a turn waits for.
+    fn wake(&mut self) {
+        if self.phase == Phase::AwaitingVerdict && self.permit == PermitState::Held {
+            self.decide();
         } else {
-            self.stage();
+            self.begin();
+        }
+    }
+
+    /// Begins a turn if there is something to do and nothing keeps this member from it; otherwise
+    /// leaves the queue.
+    fn begin(&mut self) {
+        self.phase = self.group.resting_phase(&self.situation());
+        match self.phase {
+            // It keeps its place in the queue, if it has one.
+            Phase::AwaitingVerdict => {}
+            Phase::Queued if self.permit == PermitState::Held => {
+                self.phase = Phase::Rereading;
+                self.act(Action::Reread);
+            }
+            Phase::Queued if self.options.is_locked => self.ask(),
+            Phase::Queued => self.stage(),
+            _ => self.give_back(),
         }
     }
 
     /// Tries newer content while the child is not confirmed, without giving the permit back. If
     /// the permit was lost, asks for a new one first.
     fn reconsider(&mut self) {
-        if self.has_untried_content() {
-            if self.may_act() { self.stage() } else { self.ask() }
-        } else if self.is_settled() {
+        if self.is_settled() {
             self.finish();
+        } else if let Some(step) = self.group.next_step(&self.situation()) {
+            if self.options.is_locked {
+                self.ask();
+            }
+            if self.may_act() {
+                self.take(step);
+            }
         }
     }
 
@@ -255,9 +323,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
                 }
             }
             Phase::Soaking { until } if until <= now => self.finish(),
-            Phase::Paused { retry_at: Some(at) } if at <= now => {
-                self.stay_paused();
-            }
+            Phase::Failed { retry_at: Some(at) } if at <= now => self.stay_failed(),
             _ => {}
         }
     }

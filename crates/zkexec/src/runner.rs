@@ -9,27 +9,33 @@ mod alerts;
 mod boot;
 mod commands;
 mod event;
+mod member;
 mod perform;
+mod reporter;
+mod saved;
 mod stager;
 mod supervisor;
 mod wanted;
 
 use crate::mirror::{self, Content};
 use crate::options::Config;
-use crate::rollout::{AlertReason, Event as Step, OnFailure, Rollout};
+use crate::rollout::{AlertReason, Event as Step, OnFailure, Phase, Rollout};
 use crate::status::Status;
 use boot::{Boot, Start};
 use commands::Commands;
 use event::Event;
-use farm_core::cli::{Exit, Failure, Notifier};
-use farm_core::engine::{Inbox, LogOnce, Signals, forget_stop, inbox};
+use farm_core::cli::{Exit, Failure};
+use farm_core::engine::{Inbox, Signals, forget_stop, inbox};
+use farm_core::farm::rollout::state;
 use farm_core::farm::turn::{Event as TurnEvent, Turn};
 use farm_core::process::command::Executor;
 use farm_core::process::tree::Pid;
 use farm_core::session::{self, Session, SessionError};
+use member::Member;
 use nix::sys::signal::Signal::{
     self, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
 };
+use reporter::Reporter;
 use stager::Stager;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -46,6 +52,8 @@ const RESTORE_TIMEOUT: Duration = Duration::from_secs(1);
 /// `nohup`.
 const ZKEXEC_FAILED: u8 = 125;
 
+const TURN_WAITS: &str = "no connection to ZooKeeper; the turn waits";
+
 /// The signals that zkexec acts on itself or passes on to its child.
 const CAUGHT: [Signal; 8] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD, SIGCONT];
 
@@ -57,9 +65,9 @@ pub(crate) struct Runner {
     rollout: Rollout<Content>,
     /// Events that the rollout has not handled yet.
     events: VecDeque<Step<Content>>,
-    /// Logs each obstacle to a turn once.
-    obstacle_log: LogOnce,
     turn: Turn,
+    /// `None` without `--lock`.
+    member: Option<Member>,
     wanted: WantedContent,
     stager: Stager,
     child: Supervisor,
@@ -67,7 +75,7 @@ pub(crate) struct Runner {
     /// Set once the child has ended for good. zkexec waits until then for `--drain` to be
     /// restored, and exits when the last alert has finished as well.
     exit_by: Option<Instant>,
-    notifier: Notifier,
+    reporter: Reporter,
     _signals: Signals,
 }
 
@@ -83,6 +91,7 @@ impl Runner {
         let can_put_back = config.rollout.on_failure == OnFailure::RollBack;
         let stager = Stager::new(config.mirrors.clone(), check, can_put_back)?;
         log::info!("connecting to {}", config.session.servers);
+        let member = config.member.map(|member| Member::new(member, outbox.clone())).transpose()?;
         let wanted = WantedContent::new(config.mirrors, config.wait, outbox.clone());
         let session = Session::open(config.session, outbox.posting(Event::Session));
         let now = Instant::now();
@@ -94,21 +103,21 @@ impl Runner {
             boot: Boot::new(now, config.start_without_zk),
             rollout: Rollout::new(config.rollout, turn.gates()),
             events: VecDeque::new(),
-            obstacle_log: LogOnce::default(),
             turn,
+            member,
             wanted,
             stager,
             child,
             commands,
             exit_by: None,
-            notifier: Notifier::from_environment(),
+            reporter: Reporter::new(),
             _signals: signals,
         })
     }
 
     pub(crate) fn run(mut self) -> Result<Exit, Failure> {
         let end = self.begin(Instant::now()).and_then(|()| self.event_loop());
-        self.notifier.stopping();
+        self.reporter.notifier.stopping();
         self.child.terminal.take_back();
         // The commands are killed before the session closes and the lock becomes free.
         drop(self.commands);
@@ -129,13 +138,13 @@ impl Runner {
 
     /// Starts the child at once if there are no mirrors.
     fn begin(&mut self, now: Instant) -> Result<(), Failure> {
-        let content = self.wanted.mirrors.is_empty().then(|| Content::of(Vec::new()));
+        let content = self.wanted.mirrors.is_empty().then(Content::unknown);
         self.boot(now, Ok(content))
     }
 
     fn event_loop(&mut self) -> Result<Exit, Failure> {
         loop {
-            self.notify_status();
+            self.tell();
             let mut next = self.inbox.next(self.deadline());
             let mut handled = 0;
             while let Some(event) = next {
@@ -144,7 +153,7 @@ impl Runner {
                 next = if handled < EVENTS_MAX { self.inbox.take() } else { None };
             }
             self.tick(Instant::now())?;
-            self.log_obstacle();
+            self.reporter.log_obstacle(self.rollout.phase(), self.turn.obstacle());
             if let Some(by) = self.exit_by
                 && (self.turn.is_idle() || by <= Instant::now())
                 && self.commands.alerts.as_ref().is_none_or(|alerts| !alerts.is_busy())
@@ -154,20 +163,20 @@ impl Runner {
         }
     }
 
-    fn notify_status(&mut self) {
-        if self.child.processes.is_up() && self.commands.is_healthy() {
-            self.notifier.ready();
-        }
-        let status = match (self.boot.is_done(), self.had_contact) {
-            (false, false) => Status::Connecting,
-            (false, true) => Status::Preparing,
-            (true, _) => Status::Started {
-                phase: self.rollout.phase(),
-                is_confirmed: self.rollout.is_confirmed(),
-                is_holder: self.rollout.is_holder(),
-            },
+    /// Tells the service manager and the group what zkexec is doing.
+    fn tell(&mut self) {
+        let is_ready = self.child.processes.is_up() && self.commands.is_healthy();
+        let start = match (self.boot.is_done(), self.had_contact) {
+            (false, false) => Err(Status::Connecting),
+            (false, true) => Err(Status::Preparing),
+            (true, _) => Ok(&self.rollout),
         };
-        self.notifier.status(&status);
+        self.reporter.tell(is_ready, start);
+        if let Some(member) = &mut self.member {
+            let latest = self.wanted.latest.as_ref();
+            let health = self.commands.last_check();
+            member.tell(Instant::now(), &self.session, &self.rollout, latest, health);
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -184,7 +193,8 @@ impl Runner {
             self.wanted.source.deadline(),
             self.turn.deadline(),
             self.session.deadline(),
-            self.notifier.deadline(),
+            self.reporter.notifier.deadline(),
+            self.member.as_ref().and_then(Member::deadline),
         ]
         .into_iter()
         .flatten()
@@ -198,6 +208,14 @@ impl Runner {
             Event::Signal(signal) => self.signal(now, signal),
             Event::Mirrors(answer) => self.source(now, mirror::Event::Answered(answer)),
             Event::Turn(answer) => self.turn(now, TurnEvent::Answered(answer)),
+            Event::Group(answer) => self.group_event(now, state::Event::Answered(answer)),
+            Event::Published(answer) => {
+                let member = self.member.as_mut();
+                if let Some(member) = member {
+                    member.published(now, &self.session, answer);
+                }
+                Ok(())
+            }
             Event::HealthCheckFinished(finished) => {
                 // The child may have ended although its SIGCHLD is still in the inbox. A check
                 // that succeeded must not confirm it then.
@@ -240,7 +258,10 @@ impl Runner {
         let step = self.commands.tick(now, &self.child);
         self.feed(now, step)?;
         self.session.tick(now);
-        self.notifier.tick(now);
+        self.reporter.notifier.tick(now);
+        if self.member.as_ref().is_some_and(|member| is_due(member.deadline())) {
+            self.group(now, Member::tick)?;
+        }
         if is_due(self.wanted.source.deadline()) {
             self.source(now, mirror::Event::Tick)?;
         }
@@ -251,9 +272,12 @@ impl Runner {
             let start = self.boot.tick(now, self.wanted.latest.as_ref(), &mut self.stager);
             self.boot(now, start)?;
         }
-        if self.boot.is_done() {
-            let wanted = self.wanted.take(now);
-            self.feed(now, wanted.map(Step::Wanted))?;
+        self.save_first(now);
+        if self.boot.is_done()
+            && let Some(content) = self.wanted.take(now)
+        {
+            self.follow(now, &content)?;
+            self.feed(now, [Step::Wanted(content)])?;
         }
         if is_due(self.rollout.deadline()) {
             self.reap(now)?;
@@ -273,10 +297,14 @@ impl Runner {
             }
             // The session logs it and keeps trying; the child runs on.
             session::Event::GaveUp(_) | session::Event::AuthRefused(_) => return Ok(()),
+            session::Event::Suspended(_) if self.rollout.phase() == Phase::Trying => {
+                log::warn!("{TURN_WAITS}");
+            }
             session::Event::Suspended(_) | session::Event::Lost | session::Event::Hint(_) => {}
         }
         let is_lost = matches!(event, session::Event::Lost);
         self.turn(now, TurnEvent::Session(event.clone()))?;
+        self.group(now, |member, now, session| member.session(now, session, &event))?;
         self.source(now, mirror::Event::Session(event))?;
         if is_lost {
             self.session.renew(now);
@@ -334,8 +362,14 @@ impl Runner {
             return Ok(());
         }
         self.commands.checkup.iter_mut().for_each(|checkup| checkup.begin(now));
+        if let Some(member) = &mut self.member {
+            let has_check = self.commands.checkup.is_some();
+            member.first_started((!has_check).then(|| now + self.rollout.delay()));
+        }
+        self.feed(now, [Step::FirstStarted(content)])?;
         // The znodes may have changed while the files were written.
-        let latest = self.wanted.latest.clone().map(Step::Wanted);
-        self.feed(now, [Step::FirstStarted(content)].into_iter().chain(latest))
+        let Some(latest) = self.wanted.latest.clone() else { return Ok(()) };
+        self.follow(now, &latest)?;
+        self.feed(now, [Step::Wanted(latest)])
     }
 }

@@ -31,25 +31,31 @@ impl fmt::Display for Status {
         f.write_str(match phase {
             Phase::NotStarted | Phase::Settled => "running",
             Phase::OffHours => "running; new content waits for the allowed hours",
+            Phase::AwaitingVerdict => "running; reading what the group knows of new content",
+            Phase::Refused => "running; the group has refused the new content",
+            Phase::Skipped => "leaving out the new content; an operator skips this member",
+            Phase::Paused => "running; the group is paused by an operator",
             Phase::Queued => "running; new content waits for the lock",
-            Phase::Rereading | Phase::Staging | Phase::Draining | Phase::Installing => {
-                "running; about to restart"
-            }
+            Phase::Rereading
+            | Phase::Staging
+            | Phase::Draining
+            | Phase::Trying
+            | Phase::Installing => "running; about to restart",
             Phase::Blocked => "running; holding the lock until the farm can spare this host",
             Phase::Stopping | Phase::PuttingBack => "restarting",
-            Phase::Applying | Phase::Unconfirmed | Phase::Restoring => {
+            Phase::Applying | Phase::Unconfirmed | Phase::Restoring | Phase::Recording => {
                 "running on new content, not confirmed yet"
             }
             Phase::Soaking { .. } => {
                 "running on new content, confirmed; keeping the lock for --soak"
             }
-            Phase::Paused { .. } if !is_confirmed => {
-                "paused: the new content does not work; waiting for other content"
+            Phase::Failed { .. } if !is_confirmed => {
+                "failed: the new content does not work; waiting for other content"
             }
-            Phase::Paused { .. } if is_holder => {
+            Phase::Failed { .. } if is_holder => {
                 "running, holding the lock after a config failure; waiting for other content"
             }
-            Phase::Paused { .. } => "running after a config failure; waiting for other content",
+            Phase::Failed { .. } => "running after a config failure; waiting for other content",
             Phase::Leaving => "stopping",
         })
     }

@@ -8,6 +8,7 @@ mod locks;
 mod ls;
 mod manual;
 mod put;
+mod rollout;
 mod set;
 mod trouble;
 mod unset;

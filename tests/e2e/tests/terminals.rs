@@ -91,6 +91,14 @@ impl Fixture {
         let group = format!("/_zklocking/g{HOST}");
         zk.create_all(&group, "").unwrap();
         zk.create_sequential(&format!("{group}/ex"), info.to_string()).unwrap();
+        let member = json!({"state": "failed", "reason": ACTIVE, "waits_for": ACTIVE});
+        zk.create_all(&format!("/_zkexec/g/members/{HOST}"), member.to_string()).unwrap();
+        let verdict = json!({"verdict": "refused", "by": ACTIVE, "reason": ACTIVE});
+        zk.create_all("/_zkexec/g/versions/0123456789ab", verdict.to_string()).unwrap();
+        let control = json!({"paused": true, "by": ACTIVE, "why": ACTIVE, "skip": {
+            ACTIVE: "0123456789ab"
+        }});
+        zk.create("/_zkexec/g/control", control.to_string()).unwrap();
         Self { scratch: Scratch::new(), zk, chroot }
     }
 
@@ -165,10 +173,23 @@ fn zkctl_shows_foreign_text_on_a_terminal_and_passes_it_on_in_a_pipe() {
         (vec!["check", "/farm", "--json"], 2),
         (vec!["locks"], 0),
         (vec!["locks", ACTIVE], 2),
+        (vec!["rollout", "status"], 0),
+        (vec!["rollout", "status", "g"], 0),
+        (vec!["rollout", "history", "g"], 0),
+        (vec!["rollout", "skip", "g", ACTIVE], 1),
+        (vec!["rollout", "skip", "g", HOST], 1),
+        (vec!["rollout", "wait", "g", "--for", "10s"], 1),
     ];
     for format in ["text", "json", "jsonl", "tsv", "yaml"] {
-        for line in [vec!["ls", "/farm"], vec!["get", path], vec!["get", path, "b"], vec!["locks"]]
-        {
+        for line in [
+            vec!["ls", "/farm"],
+            vec!["get", path],
+            vec!["get", path, "b"],
+            vec!["locks"],
+            vec!["rollout", "status"],
+            vec!["rollout", "status", "g"],
+            vec!["rollout", "history", "g"],
+        ] {
             lines.push(([line, vec!["-o", format]].concat(), 0));
         }
     }

@@ -42,6 +42,9 @@ pub enum Acl {
     ReadOnly,
     /// The identities that this client has authenticated have all permissions, others none.
     Mine,
+    /// The identities that this client has authenticated have all permissions, others may only
+    /// read.
+    MineToWrite,
 }
 
 /// The metadata of a znode.
@@ -449,12 +452,18 @@ pub fn kill_session(addr: SocketAddr, session_id: i64, password: &[u8]) -> Resul
 }
 
 fn with_acl(request: Pack, acl: Acl) -> Pack {
-    let (permissions, scheme, id) = match acl {
-        Acl::Open => (ALL_PERMISSIONS, "world", "anyone"),
-        Acl::ReadOnly => (1, "world", "anyone"),
-        Acl::Mine => (ALL_PERMISSIONS, "auth", ""),
+    const READ: i32 = 1;
+    let mine = (ALL_PERMISSIONS, "auth", "");
+    let entries: &[(i32, &str, &str)] = match acl {
+        Acl::Open => &[(ALL_PERMISSIONS, "world", "anyone")],
+        Acl::ReadOnly => &[(READ, "world", "anyone")],
+        Acl::Mine => &[mine],
+        Acl::MineToWrite => &[mine, (READ, "world", "anyone")],
     };
-    request.int(1).int(permissions).string(scheme).string(id)
+    let request = request.int(i32::try_from(entries.len()).unwrap_or_default());
+    entries.iter().fold(request, |request, (permissions, scheme, id)| {
+        request.int(*permissions).string(scheme).string(id)
+    })
 }
 
 /// Permissions in the notation of ZooKeeper's own tools.

@@ -33,12 +33,18 @@ use testbed::Testbed;
 pub(crate) use error::SoakError;
 pub(crate) use options::Soak;
 
+/// A shorter soak leaves out the search through all states, which takes longer than that.
+const MODEL_FROM_MINUTES: u32 = 10;
+
 pub(crate) fn run(soak: &Soak) -> Result<(), Failure> {
     step("provision", || provision::ensure(Need::Servers))?;
     step("build", || {
         // The same selection of packages as in `test`: cargo would rebuild for another one.
         run_command(workspace::cargo().args(["build", "--workspace", "--bins"]))
     })?;
+    if soak.minutes >= MODEL_FROM_MINUTES {
+        step("all states of a group of rollouts", search_states)?;
+    }
     let seed = soak.seed.unwrap_or_else(|| fastrand::u64(..));
     eprint_line(&format!(
         "==> soak: seed {seed}, {} min, session timeout {:?}",
@@ -50,6 +56,14 @@ pub(crate) fn run(soak: &Soak) -> Result<(), Failure> {
     let totals = testbed.report.totals(elapsed);
     eprint_line(&format!("{totals}\n{}", report::usage_table(elapsed, testbed.daemons())));
     Ok(outcome?)
+}
+
+/// Looks at all states of the model of a group; the test prints how many there are.
+fn search_states() -> Result<(), Failure> {
+    let test = ["test", "--profile", "explore", "-p", "zkexec", "--lib"];
+    let filter = ["--", "the_group_is_well_in_all_states", "--nocapture"];
+    run_command(workspace::cargo().args(test).args(filter).env("FARM_EXPLORE", "all"))?;
+    Ok(())
 }
 
 fn run_rounds(testbed: &mut Testbed, soak: &Soak, seed: u64) -> Result<(), SoakError> {

@@ -46,6 +46,8 @@ pub(super) enum Fault {
     SameFiles { first: usize },
     NoColumn { title: &'static str },
     NoOrigin { word: String, from: String },
+    Outdated { source: &'static str },
+    Unreadable { why: String },
 }
 
 impl fmt::Display for Complaint {
@@ -91,6 +93,10 @@ impl fmt::Display for Complaint {
                 write!(f, ": the row in line {first} names the same files")
             }
             Fault::NoColumn { title } => write!(f, ": the table has no column {title:?}"),
+            Fault::Outdated { source } => {
+                write!(f, ": it is not what {source} renders to; run `cargo xtask draw`")
+            }
+            Fault::Unreadable { why } => write!(f, ": {why}"),
             Fault::NoOrigin { word, from } => write!(
                 f,
                 ": {word:?} comes from {from:?}, which is neither a known origin nor `ours: REASON`"

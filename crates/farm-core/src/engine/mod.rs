@@ -19,6 +19,7 @@ mod process_1;
 mod retry;
 mod signals;
 mod stop;
+mod unix_time;
 mod worker;
 
 pub use backoff::Backoff;
@@ -37,4 +38,5 @@ pub use process_1::end_process_1_on_signals;
 pub use retry::{Retry, RetrySet};
 pub use signals::{Signal, Signals};
 pub use stop::{ask_for_stop, check_stop, forget_stop, is_stop, is_stop_overdue};
+pub use unix_time::unix_ms;
 pub use worker::Worker;

@@ -8,6 +8,7 @@ mod contention;
 mod edit;
 mod entry;
 pub mod permit;
+pub mod rollout;
 mod size;
 #[cfg(feature = "turn")]
 pub mod turn;

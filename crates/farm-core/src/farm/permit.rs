@@ -13,6 +13,7 @@
 mod contender_info;
 mod event;
 mod group;
+mod limit;
 mod pending;
 mod queue;
 mod request;
@@ -28,6 +29,7 @@ pub use request::{Answer, Request};
 
 use crate::engine::Retry;
 use crate::session::{self, Hint, SessionError, SessionId, Stat, Watch};
+use limit::Limit;
 use pending::{Pending, Task};
 use request::{Ask, ListQueue, Neighbour, Outcome, Presence};
 use standing::{Own, PermitState, Standing};
@@ -42,7 +44,7 @@ const RETRY_MOST: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Permit {
     group: GroupName,
-    holders: NonZeroU32,
+    limit: Limit,
     member: MemberId,
     /// The session, while it is connected.
     session: Option<SessionId>,
@@ -70,7 +72,7 @@ impl Permit {
     pub const fn new(group: GroupName, holders: NonZeroU32, member: MemberId) -> Self {
         Self {
             group,
-            holders,
+            limit: Limit::of(holders),
             member,
             session: None,
             is_begun: false,
@@ -122,6 +124,7 @@ impl Permit {
             Event::Ask { why } => {
                 self.reason.get_or_insert(why);
             }
+            Event::NeedHead(needs_head) => self.need_head(needs_head),
             Event::Confirm => self.confirm(),
             Event::GiveBack => self.give_back(),
             Event::Tick => self.tick(now),
@@ -203,6 +206,27 @@ impl Permit {
         self.pending.forget(|task| task == Task::Reading);
     }
 
+    fn need_head(&mut self, needs_head: bool) {
+        if std::mem::replace(&mut self.limit.needs_head, needs_head) == needs_head
+            || self.limit.holders == NonZeroU32::MIN
+        {
+            return;
+        }
+        if needs_head {
+            self.proving = None;
+        }
+        if let Own::There(standing) = &mut self.own {
+            match &standing.state {
+                // The others before us count again.
+                PermitState::Held if needs_head => standing.wait_again(),
+                PermitState::Held => {}
+                PermitState::Waiting { .. } => standing.read_again(),
+            }
+            // What is being read was asked for with the other number.
+            self.pending.forget(|task| task == Task::Reading);
+        }
+    }
+
     fn confirm(&mut self) {
         match &self.own {
             Own::There(standing) if self.is_held() => {
@@ -253,7 +277,7 @@ impl Permit {
         let (task, ask) = match (&self.own, &self.reason) {
             (Own::Absent, None) => return,
             (Own::Absent, Some(why)) => {
-                let info = ContenderInfo::of(&self.member, why, self.holders);
+                let info = ContenderInfo::of(&self.member, why, self.limit.holders);
                 (Task::Changing, Ask::Create(info))
             }
             (Own::Unsure, _) => (Task::Finding, Ask::Find(session)),
@@ -342,6 +366,7 @@ impl Permit {
     }
 
     fn looked(&mut self, seen: Option<(Stat, Queue)>, touched: &BTreeSet<String>) {
+        let holders = self.limit.count();
         let (Own::There(standing), Some(session)) = (&mut self.own, self.session) else { return };
         let ours = seen.filter(|(stat, _)| stat.ephemeral_owner == session.0);
         let Some((stat, queue)) = ours else { return self.deleted() };
@@ -357,7 +382,6 @@ impl Permit {
             return;
         }
         let before = queue.before(&contender);
-        let holders = usize::try_from(self.holders.get()).unwrap_or(usize::MAX);
         if before.len() < holders {
             standing.state = PermitState::Held;
             let before = before.to_vec();
@@ -406,7 +430,7 @@ impl Permit {
             Presence::There { holders } => holders,
             Presence::Gone | Presence::Hidden => None,
         });
-        let ours = self.holders;
+        let ours = self.limit.holders;
         if let Some(theirs) = stated.into_iter().find(|theirs| *theirs != ours)
             && !std::mem::replace(&mut self.has_reported_unequal, true)
         {

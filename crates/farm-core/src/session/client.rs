@@ -7,6 +7,8 @@
 //! **Invariant.** A path is checked before it gets here, and data before it is sent.
 
 mod batch;
+mod leader;
+mod parents;
 
 use super::link::Unanswered;
 use super::multi;
@@ -174,65 +176,6 @@ impl Client {
             return Err(garbled());
         }
         full.name().and_then(|name| siblings.child(name).ok()).ok_or_else(garbled)
-    }
-
-    /// Creates an empty persistent znode, and those that are missing above it.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Self::create`], except [`SessionError::NodeExists`]. After
-    /// [`SessionError::Disconnected`] some may exist: repeat it to create the others.
-    pub fn create_all(&self, path: &ZnodePath) -> Result<(), SessionError> {
-        match self.create(path, b"", CreateMode::Persistent) {
-            Err(SessionError::NodeExists(_)) => return Ok(()),
-            Err(SessionError::NoNode(_)) => {}
-            other => return other,
-        }
-        let Some(parent) = path.parent() else {
-            // Only the chroot itself can be missing here.
-            return self.create_chroot();
-        };
-        self.create_all(&parent)?;
-        match self.create(path, b"", CreateMode::Persistent) {
-            Err(SessionError::NodeExists(_)) => Ok(()),
-            other => other,
-        }
-    }
-
-    /// Creates a persistent znode, and empty ones that are missing above it. If even the chroot is
-    /// missing and the path is `/`, the znode is created empty, and the error is
-    /// [`SessionError::NodeExists`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Self::create`]; [`SessionError::NoNode`] if an ancestor was deleted meanwhile.
-    /// After [`SessionError::Disconnected`], repeat it, as with [`Self::create`].
-    pub fn create_with_parents(&self, path: &ZnodePath, data: &[u8]) -> Result<(), SessionError> {
-        match self.create(path, data, CreateMode::Persistent) {
-            Err(SessionError::NoNode(_)) => {}
-            other => return other,
-        }
-        // Above the root only the chroot can be missing.
-        self.create_all(path.parent().as_ref().unwrap_or(path))?;
-        self.create(path, data, CreateMode::Persistent)
-    }
-
-    fn create_chroot(&self) -> Result<(), SessionError> {
-        let mut missing = vec![self.chroot.clone()];
-        while let Some(parent) = missing.last().and_then(ZnodePath::parent) {
-            missing.push(parent);
-        }
-        for path in missing.iter().rev().filter(|path| !path.is_root()) {
-            let create = |zk: &ZooKeeper| {
-                let acl = library_acl(&self.acl);
-                zk.create(path.as_str(), Vec::new(), acl, zookeeper::CreateMode::Persistent)
-            };
-            match self.catching_panics(path, create) {
-                Ok(_) | Err(SessionError::NodeExists(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// Sets the data of a znode; with a version, only if the znode has that version.

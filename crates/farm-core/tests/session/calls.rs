@@ -99,3 +99,26 @@ fn call_takes_any_timeout() {
     let mut fixture = Fixture::open(&[&server.addr()]);
     fixture.session.call(Duration::MAX, |client| client.get(&path("/"), Watch::No)).unwrap();
 }
+
+#[test]
+fn the_leader_tells_what_exists_and_changes_nothing() {
+    let server = FakeServer::start();
+    server.put("/a/b", b"1");
+    server.put("/locked/c", b"");
+    server.lock("/locked", "digest", b"farmer:secret");
+    let mut fixture = Fixture::open(&[&server.addr()]);
+    for (name, exists) in
+        [("/a", true), ("/a/b", true), ("/locked/c", true), ("/d", false), ("/d/e", false)]
+    {
+        let told =
+            fixture.session.call(WAIT_MAX, move |client| client.exists_at_leader(&path(name)));
+        assert_eq!(told.unwrap(), exists, "{name}");
+    }
+    assert_eq!(
+        (server.children("/a"), server.children("/locked")),
+        (vec!["b".to_owned()], vec!["c".to_owned()],)
+    );
+    // It is a write, which no server answers by itself.
+    let asked = server.requests().into_iter().filter(|request| request.opcode == op::DELETE);
+    assert_eq!(asked.count(), 5);
+}

@@ -1,89 +1,37 @@
 //! The rows of `zkctl locks`, in all formats.
 
+use super::lock_queue::{ContenderZnode, Place};
 use super::znode_stat::{object, utc};
 use crate::format::{OutputFormat, Terminator};
 use crate::output::Output;
 use farm_core::cli::Failure;
-use farm_core::farm::permit::{Contender, ContenderInfo, GroupName, Queue};
+use farm_core::farm::permit::{Contender, GroupName};
 use farm_core::model::Value;
-use farm_core::session::{SessionId, Stat};
-use std::collections::BTreeMap;
 use std::io::Write;
 
 /// The names of the columns of tsv.
 const COLUMNS: [&str; 9] = ["group", "state", "id", "since", "host", "pid", "n", "session", "why"];
 
-/// The data and the metadata of a contender.
-#[derive(Debug, Clone)]
-pub(super) struct ContenderZnode {
-    pub(super) info: ContenderInfo,
-    pub(super) stat: Stat,
-}
-
-impl ContenderZnode {
-    /// By the host's clock if the contender has it, else by the server's.
-    fn since_ms(&self) -> i64 {
-        self.info.since_ms.unwrap_or(self.stat.ctime_ms)
-    }
-
-    fn session(&self) -> Option<String> {
-        let session = self.stat.ephemeral_owner;
-        (session != 0).then(|| SessionId(session).to_string())
-    }
-
-    fn pid(&self) -> String {
-        self.info.pid.map_or_else(String::new, |pid| pid.to_string())
-    }
-
-    /// The host, or else the session, that the contender belongs to.
-    fn owner(&self) -> String {
-        match (&self.info.host, self.session()) {
-            (Some(host), _) => host.clone(),
-            (None, Some(session)) => format!("session={session}"),
-            (None, None) => "persistent".to_owned(),
-        }
-    }
-}
-
-/// A contender of a group, and whether it has its turn.
+/// A contender of a group.
 #[derive(Debug)]
 pub(super) struct QueueEntry {
     group: String,
-    contender: Contender,
-    is_turn: bool,
-    znode: ContenderZnode,
+    place: Place,
 }
 
 impl QueueEntry {
-    /// Sorts the contenders and finds whose turn it is, by the rule of the members.
-    pub(super) fn in_order(
-        group: &GroupName,
-        found: Vec<(Contender, ContenderZnode)>,
-    ) -> Vec<Self> {
-        let queue = Queue::of(found.iter().map(|(contender, _)| contender.name()));
-        let mut found: BTreeMap<Contender, ContenderZnode> = found.into_iter().collect();
-        // A member that does not state how many may hold, like one in Ruby, allows one.
-        let holders = |contender: &Contender| {
-            let stated = found.get(contender).and_then(|znode| znode.info.holders);
-            stated.map_or(1, std::num::NonZero::get)
-        };
-        let turns: Vec<(Contender, bool)> =
-            queue.turns(holders).map(|(contender, is_turn)| (contender.clone(), is_turn)).collect();
-        let entries = turns.into_iter().filter_map(|(contender, is_turn)| {
-            let znode = found.remove(&contender)?;
-            Some(Self { group: group.to_string(), contender, is_turn, znode })
-        });
-        entries.collect()
+    pub(super) fn of(group: &GroupName, place: Place) -> Self {
+        Self { group: group.to_string(), place }
     }
 
     const fn state(&self) -> &'static str {
-        if self.is_turn { "holds" } else { "waits" }
+        if self.place.is_turn { "holds" } else { "waits" }
     }
 
     fn line(&self) -> String {
-        let (id, since) = (self.contender.name(), utc(self.znode.since_ms()));
-        let (owner, pid) = (self.znode.owner(), self.znode.pid());
-        let why = self.znode.info.why.as_deref().unwrap_or_default();
+        let (id, since) = (self.place.contender.name(), utc(self.place.znode.since_ms()));
+        let (owner, pid) = (self.place.znode.owner(), self.place.znode.pid());
+        let why = self.place.znode.info.why.as_deref().unwrap_or_default();
         let (group, state) = (&self.group, self.state());
         let pid = if pid.is_empty() { "-" } else { &pid };
         let line =
@@ -92,33 +40,33 @@ impl QueueEntry {
     }
 
     fn cells(&self) -> [String; 9] {
-        let ContenderZnode { info, .. } = &self.znode;
+        let ContenderZnode { info, .. } = &self.place.znode;
         [
             self.group.clone(),
             self.state().to_owned(),
-            self.contender.name().to_owned(),
-            utc(self.znode.since_ms()),
+            self.place.contender.name().to_owned(),
+            utc(self.place.znode.since_ms()),
             info.host.clone().unwrap_or_default(),
-            self.znode.pid(),
+            self.place.znode.pid(),
             info.holders.map_or_else(String::new, |n| n.to_string()),
-            self.znode.session().unwrap_or_default(),
+            self.place.znode.session().unwrap_or_default(),
             info.why.clone().unwrap_or_default(),
         ]
     }
 
     fn object(&self) -> Value {
-        let ContenderZnode { info, stat } = &self.znode;
+        let ContenderZnode { info, stat } = &self.place.znode;
         object([
             ("v", Value::from(1)),
             ("group", Value::from(self.group.as_str())),
-            ("id", Value::from(self.contender.name())),
+            ("id", Value::from(self.place.contender.name())),
             ("state", Value::from(self.state())),
-            ("since", Value::from(self.znode.since_ms())),
+            ("since", Value::from(self.place.znode.since_ms())),
             ("host", Value::from(info.host.clone())),
             ("pid", Value::from(info.pid)),
             ("n", Value::from(info.holders.map(std::num::NonZero::get))),
             ("why", Value::from(info.why.clone())),
-            ("session", Value::from(self.znode.session())),
+            ("session", Value::from(self.place.znode.session())),
             ("ctime", Value::from(stat.ctime_ms)),
             ("czxid", Value::from(stat.czxid)),
         ])
@@ -161,6 +109,8 @@ pub(super) fn show_broken(
 mod tests {
     use super::*;
     use crate::format::Layout;
+    use farm_core::farm::permit::ContenderInfo;
+    use farm_core::session::Stat;
 
     fn znode(data: &str, ephemeral_owner: i64) -> ContenderZnode {
         let stat = Stat {
@@ -190,7 +140,9 @@ mod tests {
         ];
         let found =
             found.map(|(name, data, owner)| (Contender::parse(name).unwrap(), znode(data, owner)));
-        QueueEntry::in_order(&GroupName::parse("services/db").unwrap(), found.into())
+        let group = GroupName::parse("services/db").unwrap();
+        let places = Place::in_order(found.into()).into_iter();
+        places.map(|place| QueueEntry::of(&group, place)).collect()
     }
 
     fn printed(layout: Layout, terminator: Terminator, has_header: bool) -> String {

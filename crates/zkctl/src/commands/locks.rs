@@ -3,14 +3,15 @@
 //! **Invariant.** `--break` deletes only a contender of the named group, and only the znode
 //! that the command read first, not a later one with the same name.
 
-use super::contenders::{ContenderZnode, QueueEntry, show, show_broken};
+use super::contenders::{QueueEntry, show, show_broken};
+use super::lock_queue::{ContenderZnode, locked_groups, read_queue};
 use crate::connection::Connection;
 use crate::format::{HeaderArg, OutputArgs};
 use crate::output::Output;
 use clap::Args;
 use farm_core::cli::{Exit, Failure};
-use farm_core::farm::permit::{Contender, ContenderInfo, GroupName, Queue};
-use farm_core::session::{Client, SessionError, Watch, Znode, ZnodePath};
+use farm_core::farm::permit::{Contender, GroupName};
+use farm_core::session::{Client, SessionError};
 use std::sync::OnceLock;
 
 const EXAMPLES: &str = "\
@@ -19,9 +20,6 @@ Examples:
   zkctl locks services/db
   zkctl locks services/db -o tsv --header
   zkctl locks services/db --break ex0000000012";
-
-/// How many contenders are read at once.
-const READS_MAX: usize = 100;
 
 const NOTES: &str = "\
 Each line shows a contender: its group, whether it holds or waits, its ID, when it
@@ -78,15 +76,8 @@ fn no_group(group: Option<&GroupName>) -> Failure {
 }
 
 fn in_all_groups(client: &Client) -> Result<Vec<QueueEntry>, SessionError> {
-    // Cannot fail: the path is a constant.
-    let Ok(all) = GroupName::all() else { return Ok(Vec::new()) };
-    let names = match client.children(&all, Watch::No) {
-        Ok(names) => names,
-        Err(SessionError::NoNode(_)) => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
     let mut contenders = Vec::new();
-    for name in names {
+    for name in locked_groups(client)? {
         match GroupName::parse(&name) {
             Ok(group) => match in_group(client, &group) {
                 Err(error @ SessionError::NoAuth(_)) => log::warn!("leaving out a group: {error}"),
@@ -100,50 +91,9 @@ fn in_all_groups(client: &Client) -> Result<Vec<QueueEntry>, SessionError> {
 
 /// All contenders of a group, in order; `None` if the group does not exist.
 fn in_group(client: &Client, group: &GroupName) -> Result<Option<Vec<QueueEntry>>, SessionError> {
-    let names = match client.children(group.directory(), Watch::No) {
-        Ok(names) => names,
-        Err(SessionError::NoNode(_)) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let queue = Queue::of(names);
-    let path = |contender: &Contender| {
-        Some((contender.clone(), group.directory().child(contender.name()).ok()?))
-    };
-    let mut found = Vec::new();
-    // Of the data, which anybody may have written, little is kept.
-    for places in queue.places().chunks(READS_MAX) {
-        let (contenders, paths): (Vec<_>, Vec<_>) = places.iter().filter_map(path).unzip();
-        for ((contender, path), read) in
-            contenders.into_iter().zip(&paths).zip(client.get_many(&paths)?)
-        {
-            found.extend(znode_from(client, path, read)?.map(|znode| (contender, znode)));
-        }
-    }
-    Ok(Some(QueueEntry::in_order(group, found)))
-}
-
-/// Reads a contender; `None` if it is gone.
-fn read(client: &Client, path: &ZnodePath) -> Result<Option<ContenderZnode>, SessionError> {
-    znode_from(client, path, client.get(path, Watch::No))
-}
-
-/// The contender from the answer to a read; without its data if we may not read that.
-fn znode_from(
-    client: &Client,
-    path: &ZnodePath,
-    answer: Result<Znode, SessionError>,
-) -> Result<Option<ContenderZnode>, SessionError> {
-    match answer {
-        Ok(Znode { data, stat }) => {
-            Ok(Some(ContenderZnode { info: ContenderInfo::read(&data), stat }))
-        }
-        Err(SessionError::NoNode(_)) => Ok(None),
-        Err(SessionError::NoAuth(_)) => {
-            let stat = client.exists(path, Watch::No)?;
-            Ok(stat.map(|stat| ContenderZnode { info: ContenderInfo::default(), stat }))
-        }
-        Err(error) => Err(error),
-    }
+    let queue = read_queue(client, group)?;
+    let entry = |place| QueueEntry::of(group, place);
+    Ok(queue.map(|places| places.into_iter().map(entry).collect()))
 }
 
 fn break_contender(group: &GroupName, id: &str, connection: &Connection) -> Result<Exit, Failure> {
@@ -157,7 +107,7 @@ fn break_contender(group: &GroupName, id: &str, connection: &Connection) -> Resu
     let first_read = OnceLock::new();
     let broken = connection.ask(move |client, _| {
         loop {
-            let Some(znode) = read(client, &path)? else {
+            let Some(znode) = ContenderZnode::read(client, &path)? else {
                 // Our delete may have succeeded, and its answer was lost.
                 return Ok(first_read.get().cloned());
             };

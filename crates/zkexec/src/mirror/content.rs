@@ -2,17 +2,33 @@
 //!
 //! **Invariant.** `Debug` never prints the bytes: configuration contains secrets.
 
-use std::collections::BTreeMap;
+use crate::rollout::Versioned;
+pub(crate) use farm_core::farm::rollout::Leaves;
+use farm_core::farm::rollout::Version;
 use std::fmt;
 use std::sync::Arc;
 
-/// The files of a mirrored subtree, by their paths below its directory.
-pub(crate) type Leaves = BTreeMap<String, Arc<[u8]>>;
-
 /// The content of all mirrors at one time, in the order of the `--mirror` options. Cheap to
-/// clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Content(Arc<[Mirrored]>);
+/// clone. Two are equal if their bytes are, whatever their versions.
+#[derive(Debug, Clone)]
+pub(crate) struct Content {
+    mirrored: Arc<[Mirrored]>,
+    version: Version,
+}
+
+impl PartialEq for Content {
+    fn eq(&self, other: &Self) -> bool {
+        self.mirrored == other.mirrored
+    }
+}
+
+impl Eq for Content {}
+
+impl Versioned for Content {
+    fn version(&self) -> Version {
+        self.version
+    }
+}
 
 /// The content of one mirror.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,19 +44,34 @@ pub(crate) enum Mirrored {
 impl Content {
     /// Creates a content with one entry per mirror.
     #[must_use]
-    pub(crate) fn of(mirrored: Vec<Mirrored>) -> Self {
-        Self(mirrored.into())
+    pub(crate) fn of(mirrored: Vec<Mirrored>, version: Version) -> Self {
+        Self { mirrored: mirrored.into(), version }
+    }
+
+    /// Stands for files that have not been compared with ZooKeeper, or for no files at all.
+    pub(crate) fn unknown() -> Self {
+        Self::of(Vec::new(), Version::of([]))
+    }
+
+    /// Whether it is not [`Content::unknown`].
+    pub(crate) fn is_known(&self) -> bool {
+        !self.mirrored.is_empty()
+    }
+
+    /// Whether the versions are equal as well.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self == other && self.version == other.version
     }
 
     /// One entry per mirror.
     #[must_use]
     pub(crate) fn mirrored(&self) -> &[Mirrored] {
-        &self.0
+        &self.mirrored
     }
 
     /// The positions of the mirrors that differ in `other`.
     pub(crate) fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = usize> + 'a {
-        let pairs = self.0.iter().zip(other.0.iter()).enumerate();
+        let pairs = self.mirrored.iter().zip(other.mirrored.iter()).enumerate();
         pairs.filter(|(_, (one, other))| one != other).map(|(position, _)| position)
     }
 }
@@ -59,15 +90,19 @@ impl fmt::Debug for Mirrored {
 mod tests {
     use super::*;
 
+    fn content(mirrored: Vec<Mirrored>) -> Content {
+        Content::of(mirrored, Version::of([]))
+    }
+
     fn bytes(text: &str) -> Mirrored {
         Mirrored::Bytes(text.as_bytes().into())
     }
 
     #[test]
     fn contents_are_equal_by_their_bytes() {
-        let one = Content::of(vec![bytes("a"), bytes(""), Mirrored::Absent]);
-        assert_eq!(one, Content::of(vec![bytes("a"), bytes(""), Mirrored::Absent]));
-        let other = Content::of(vec![bytes("a"), Mirrored::Absent, bytes("c")]);
+        let one = content(vec![bytes("a"), bytes(""), Mirrored::Absent]);
+        assert_eq!(one, content(vec![bytes("a"), bytes(""), Mirrored::Absent]));
+        let other = content(vec![bytes("a"), Mirrored::Absent, bytes("c")]);
         assert_ne!(one, other);
         assert_eq!(one.differing(&other).collect::<Vec<_>>(), [1, 2]);
     }
@@ -75,7 +110,7 @@ mod tests {
     #[test]
     fn no_bytes_are_printed() {
         let tree = Leaves::from([("password".to_owned(), b"hunter2".as_slice().into())]);
-        let content = Content::of(vec![bytes("hunter2"), Mirrored::Tree(tree.into())]);
+        let content = content(vec![bytes("hunter2"), Mirrored::Tree(tree.into())]);
         let printed = format!("{content:?}");
         assert!(printed.contains("Bytes(7)") && printed.contains("1 files"), "{printed}");
         assert!(!printed.contains("hunter2") && !printed.contains("104"), "{printed}");

@@ -8,6 +8,7 @@
 //!
 //! **Invariant.** LOCAL ends in a plain name, and a slash ends both sides or none.
 
+use farm_core::farm::rollout::Source;
 use farm_core::files::write_options::{FileMode, Owner, WriteOptions, WriteOptionsError};
 use farm_core::session::{PathError, ZnodePath};
 use std::path::PathBuf;
@@ -70,6 +71,12 @@ impl FromStr for MirrorSpec {
 }
 
 impl MirrorSpec {
+    /// Where its content comes from.
+    pub(crate) fn source(&self) -> Source {
+        let path = self.znode.clone();
+        if self.is_tree { Source::Tree(path) } else { Source::Znode(path) }
+    }
+
     fn take(&mut self, option: &str) -> Result<(), SpecError> {
         let (name, value) = match option.split_once('=') {
             Some((name, value)) => (name, Some(value)),

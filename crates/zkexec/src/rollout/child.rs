@@ -2,15 +2,23 @@
 //!
 //! **Invariant.** A child is started only when the previous one and its descendants are gone.
 
+use super::event::Version;
 use super::phase::{ChildState, PermitState, Phase};
-use super::{Action, AlertReason, OnChange, OnFailure, Rollout};
+use super::{Action, AlertReason, OnChange, OnFailure, Rollout, Versioned};
 use std::time::{Duration, Instant};
 
-impl<C: Clone + PartialEq> Rollout<C> {
+impl<C: Clone + PartialEq + Versioned> Rollout<C> {
     pub(super) fn installed(&mut self) {
         self.backoff.reset();
         self.is_write_failure_alerted = false;
-        self.contents.running = self.contents.staged.take();
+        self.group.close_try();
+        // Nothing was staged for a mere restart.
+        if let Some(staged) = self.contents.staged.take() {
+            self.contents.running = Some(staged);
+        }
+        if self.group.retried() {
+            self.contents.failed = None;
+        }
         self.is_confirmed = false;
         self.is_rolled_back = false;
         self.restart_or_notify();
@@ -20,7 +28,9 @@ impl<C: Clone + PartialEq> Rollout<C> {
     pub(super) fn restart_or_notify(&mut self) {
         match self.child {
             ChildState::Down => self.start(),
-            ChildState::Up if self.options.on_change != OnChange::Restart => {
+            ChildState::Up
+                if self.options.on_change != OnChange::Restart && !self.group.wants_restart() =>
+            {
                 self.phase = Phase::Applying;
                 self.act(Action::PauseHealth);
                 self.act(Action::Apply);
@@ -41,6 +51,7 @@ impl<C: Clone + PartialEq> Rollout<C> {
 
     pub(super) fn start(&mut self) {
         self.phase = Phase::Stopping;
+        self.group.child_starts();
         self.act(Action::StartChild);
     }
 
@@ -75,8 +86,8 @@ impl<C: Clone + PartialEq> Rollout<C> {
 
     pub(super) fn applied(&mut self, now: Instant, is_success: bool) {
         let is_expected = self.phase == Phase::Applying;
-        // The runner retries a failed command, which may succeed during the pause.
-        let is_late = matches!(self.phase, Phase::Paused { .. }) && !self.is_confirmed;
+        // The runner retries a failed command, which may succeed later.
+        let is_late = matches!(self.phase, Phase::Failed { .. }) && !self.is_confirmed;
         if is_expected && !is_success {
             self.config_failure();
         } else if (is_expected || is_late) && is_success {
@@ -103,7 +114,8 @@ impl<C: Clone + PartialEq> Rollout<C> {
         }
         // While soaking, the permit is still held: a failure then keeps the content from the
         // other members.
-        let is_soaking = matches!(self.phase, Phase::Restoring | Phase::Soaking { .. });
+        let is_soaking =
+            matches!(self.phase, Phase::Restoring | Phase::Soaking { .. } | Phase::Recording);
         let is_restart = self.options.is_locked && (!self.is_confirmed || is_soaking);
         if is_restart && !is_success {
             self.child_failed();
@@ -122,7 +134,8 @@ impl<C: Clone + PartialEq> Rollout<C> {
             | Phase::Applying
             | Phase::Restoring
             | Phase::Soaking { .. }
-            | Phase::Paused { .. } => self.config_failure(),
+            | Phase::Recording
+            | Phase::Failed { .. } => self.config_failure(),
             // Newer content is being prepared already.
             _ => self.act(Action::Alert(AlertReason::Config)),
         }
@@ -141,6 +154,9 @@ impl<C: Clone + PartialEq> Rollout<C> {
     }
 
     pub(super) fn config_failure(&mut self) {
+        if !self.is_rolled_back {
+            self.refuse_trial();
+        }
         self.act(Action::Alert(AlertReason::Config));
         let can_roll_back = self.options.on_failure == OnFailure::RollBack
             && !self.is_rolled_back
@@ -153,12 +169,12 @@ impl<C: Clone + PartialEq> Rollout<C> {
             self.phase = Phase::PuttingBack;
             self.act(Action::PutBack);
         } else {
-            self.stay_paused();
+            self.stay_failed();
         }
     }
 
-    pub(super) fn stay_paused(&mut self) {
-        self.pause(None);
+    pub(super) fn stay_failed(&mut self) {
+        self.fail(None);
         self.reconsider();
     }
 
@@ -181,17 +197,17 @@ impl<C: Clone + PartialEq> Rollout<C> {
         if self.is_rolled_back {
             // The old content works; the new content still does not.
             self.restore();
-            if matches!(self.phase, Phase::Unconfirmed | Phase::Paused { .. }) {
-                self.stay_paused();
+            if matches!(self.phase, Phase::Unconfirmed | Phase::Failed { .. }) {
+                self.stay_failed();
             }
             return;
         }
         match self.phase {
-            Phase::Unconfirmed | Phase::Paused { .. } if self.is_drained => {
+            Phase::Unconfirmed | Phase::Failed { .. } if self.is_drained => {
                 self.phase = Phase::Restoring;
                 self.act(Action::Restore);
             }
-            Phase::Unconfirmed | Phase::Paused { .. } => self.soak(now),
+            Phase::Unconfirmed | Phase::Failed { .. } => self.soak(now),
             // Newer content is being prepared already.
             _ => self.mark_good(),
         }
@@ -217,15 +233,51 @@ impl<C: Clone + PartialEq> Rollout<C> {
         }
     }
 
-    /// Ends the turn, and begins the next one if newer content is waiting.
+    /// Ends the turn, once the group knows how.
     pub(super) fn finish(&mut self) {
+        if !self.confirm_trial() {
+            self.conclude();
+        }
+    }
+
+    /// Ends the turn, and begins the next one if newer content is waiting.
+    pub(super) fn conclude(&mut self) {
         self.restore();
         self.mark_good();
         self.contents.staged = None;
         self.contents.failed = None;
+        self.group.retried();
+        self.group.end_trial();
         self.is_rolled_back = false;
         self.give_back();
         self.phase = Phase::Settled;
         self.begin();
+    }
+
+    /// Tells the group that the content on trial does not work here.
+    fn refuse_trial(&mut self) {
+        if let Some(version) = self.group.on_trial() {
+            self.refuse_version(version);
+        }
+    }
+
+    pub(super) fn refuse_version(&mut self, version: Version) {
+        self.group.fails_on(version);
+        self.act(Action::Refuse(version));
+    }
+
+    /// Begins to tell the group that the content on trial works here; returns whether there is
+    /// something to tell.
+    fn confirm_trial(&mut self) -> bool {
+        let running = self.contents.running.as_ref().map(Versioned::version);
+        let trial = self.group.on_trial().filter(|version| Some(*version) == running);
+        match trial.filter(|version| self.is_confirmed && !self.group.is_confirmed(*version)) {
+            Some(version) => {
+                self.phase = Phase::Recording;
+                self.act(Action::Confirm(version));
+                true
+            }
+            None => false,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The contents that a rollout keeps track of.
 
 /// The wanted content, the installed one, and those known to work or to fail.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Contents<C> {
     /// The content in ZooKeeper.
     pub(super) wanted: Option<C>,
@@ -18,6 +18,17 @@ pub(super) struct Contents<C> {
 impl<C: Clone + PartialEq> Contents<C> {
     pub(super) const fn none() -> Self {
         Self { wanted: None, running: None, good: None, staged: None, failed: None }
+    }
+
+    /// Records what is in ZooKeeper. Equal bytes may have another version now, which then is the
+    /// one of the files too.
+    pub(super) fn want(&mut self, content: C) {
+        for held in [&mut self.running, &mut self.good, &mut self.failed, &mut self.staged] {
+            if held.as_ref() == Some(&content) {
+                *held = Some(content.clone());
+            }
+        }
+        self.wanted = Some(content);
     }
 
     /// Records the content of the first start.

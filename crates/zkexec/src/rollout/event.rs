@@ -1,5 +1,7 @@
 //! The options, events and actions of a rollout.
 
+pub(crate) use farm_core::farm::rollout::state::Tried;
+pub(crate) use farm_core::farm::rollout::{Known, Version};
 pub(crate) use farm_core::farm::turn::Gates;
 
 use super::Phase;
@@ -24,6 +26,28 @@ pub(crate) struct RolloutOptions {
     pub(crate) on_failure: OnFailure,
     /// Whether this host is drained before the child is stopped.
     pub(crate) drains: bool,
+    /// Whether more than one member may hold a permit at once.
+    pub(crate) has_many_holders: bool,
+}
+
+/// A content, of which the group knows the version.
+pub(crate) trait Versioned {
+    /// Its version. Contents with equal bytes may have different ones: a deleted znode keeps its
+    /// file.
+    fn version(&self) -> Version;
+}
+
+/// What operators want of this member.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Orders {
+    /// It begins no turn.
+    pub(crate) is_paused: bool,
+    /// Its child is restarted once for each number up to this one.
+    pub(crate) restart: u64,
+    /// Raised to have a failed turn tried again.
+    pub(crate) retry: u64,
+    /// It leaves out this version.
+    pub(crate) skipped: Option<Version>,
 }
 
 /// How the child is made to use changed files.
@@ -57,6 +81,10 @@ pub(crate) enum Event<C> {
     Recognised(C),
     /// ZooKeeper has this content, and it has not changed for `--wait`.
     Wanted(C),
+    /// What the group knows of that version.
+    Known(Version, Known),
+    /// What operators want of this member.
+    Orders(Orders),
     /// This member now holds the permit.
     Granted,
     /// This member has lost the permit, or its place in the queue.
@@ -73,6 +101,8 @@ pub(crate) enum Event<C> {
     Gates(Gates),
     /// This host is out of service.
     Drained,
+    /// Whether the new content may be tried.
+    Tried(Tried),
     /// The new files are in place.
     Installed,
     /// The new files could not be put in place; the old ones still are.
@@ -103,6 +133,8 @@ pub(crate) enum Event<C> {
     Healthy,
     /// This host is back in service.
     Restored,
+    /// The confirmation is written, as far as it can be.
+    Recorded,
     /// zkexec is to stop.
     Stop,
     /// A deadline may have passed.
@@ -117,11 +149,13 @@ impl<C> Event<C> {
             Self::FirstStarted(_) => Some(Phase::NotStarted),
             Self::Reread(_) => Some(Phase::Rereading),
             Self::Staged | Self::Refused | Self::StageFailed => Some(Phase::Staging),
+            Self::Tried(_) => Some(Phase::Trying),
             Self::Installed | Self::InstallFailed | Self::PermitUnconfirmed => {
                 Some(Phase::Installing)
             }
             Self::PutBack | Self::PutBackFailed => Some(Phase::PuttingBack),
             Self::Restored => Some(Phase::Restoring),
+            Self::Recorded => Some(Phase::Recording),
             _ => None,
         }
     }
@@ -154,6 +188,9 @@ impl AlertReason {
 pub(crate) enum Action<C> {
     /// Join the queue for the permit.
     Ask,
+    /// Whether the permit counts only at the head of the queue. If it is held and no longer
+    /// counts, another [`Event::Granted`] follows.
+    NeedHead(bool),
     /// Leave the queue, or give the permit back.
     GiveBack,
     /// Read the znodes again; answered by [`Event::Reread`].
@@ -166,8 +203,16 @@ pub(crate) enum Action<C> {
     Drain,
     /// Put this host back into service; answered by [`Event::Restored`].
     Restore,
+    /// Count a try of this version; answered by [`Event::Tried`].
+    Try(Version),
+    /// The counted try has touched nothing.
+    Untouched,
     /// Put the staged files in place if this member surely still holds the permit.
     Install,
+    /// Have the group know that this version works here; answered by [`Event::Recorded`].
+    Confirm(Version),
+    /// Have the group know that this version does not work here.
+    Refuse(Version),
     /// Put the files that worked last back in place.
     PutBack,
     /// The installed files work: from now on a rollback would put these back.

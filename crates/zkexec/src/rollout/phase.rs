@@ -11,6 +11,14 @@ pub(crate) enum Phase {
     Settled,
     /// New content waits for the allowed hours.
     OffHours,
+    /// New content was found, and what the group knows of it is not read yet.
+    AwaitingVerdict,
+    /// The group has refused the wanted content; its old files and child stay.
+    Refused,
+    /// An operator wants this member to leave out the wanted content.
+    Skipped,
+    /// An operator has paused the group.
+    Paused,
     /// Waiting in the queue for the permit.
     Queued,
     /// The permit is held; the znodes are read again.
@@ -21,6 +29,8 @@ pub(crate) enum Phase {
     Blocked,
     /// This host is being taken out of service.
     Draining,
+    /// The try of the new content is being counted.
+    Trying,
     /// The new files are being put in place.
     Installing,
     /// The child is being stopped, and is started again after that.
@@ -38,8 +48,10 @@ pub(crate) enum Phase {
         /// When the permit is given back.
         until: Instant,
     },
-    /// The content does not work or can't be put in place.
-    Paused {
+    /// The confirmation of the new content is being written for the group.
+    Recording,
+    /// The turn has failed: the content does not work or can't be put in place.
+    Failed {
         /// When to try the same content again.
         retry_at: Option<Instant>,
     },
@@ -48,7 +60,7 @@ pub(crate) enum Phase {
 }
 
 /// Whether the permit was requested or is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum PermitState {
     /// It was not requested.
     None,
@@ -59,7 +71,7 @@ pub(super) enum PermitState {
 }
 
 /// The state of the child.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ChildState {
     /// It runs.
     Up,

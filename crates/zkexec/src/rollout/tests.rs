@@ -1,12 +1,27 @@
 use super::*;
+use event::{Known, Version};
+use farm_core::farm::rollout::Verdict;
 use nix::sys::signal::Signal;
 
+mod explore;
 mod group;
 mod page;
+mod shared;
 mod stories;
 
 /// A content is a number here: even numbers work, odd ones fail.
 pub(super) type Content = u32;
+
+impl Versioned for Content {
+    fn version(&self) -> Version {
+        format!("{self:012x}").parse().unwrap()
+    }
+}
+
+/// What the group knows of a version that others run on.
+pub(super) fn known_good() -> Known {
+    Known { verdict: Some(Verdict::Confirmed), ..Known::default() }
+}
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
@@ -24,6 +39,7 @@ pub(super) fn options() -> RolloutOptions {
         on_change: OnChange::Restart,
         on_failure: OnFailure::Hold,
         drains: false,
+        has_many_holders: false,
     }
 }
 
@@ -41,13 +57,24 @@ impl Fixture {
 
     pub(super) fn with_gates(options: RolloutOptions, gates: Gates) -> Self {
         let mut fixture = Self { rollout: Rollout::new(options, gates), now: Instant::now() };
+        assert_eq!(fixture.step(Event::Orders(Orders::default())), []);
         assert_eq!(fixture.step(Event::FirstStarted(0)), []);
         assert_eq!(fixture.rollout.phase(), Phase::Settled);
         fixture
     }
 
+    /// Takes one event. The group knows that new content is good.
     pub(super) fn step(&mut self, event: Event<Content>) -> Vec<Action<Content>> {
-        self.rollout.step(self.now, event)
+        let content = match event {
+            Event::Wanted(content) | Event::Reread(content) => Some(content),
+            _ => None,
+        };
+        let mut actions = self.rollout.step(self.now, event);
+        if let Some(content) = content {
+            let known = Event::Known(content.version(), known_good());
+            actions.extend(self.rollout.step(self.now, known));
+        }
+        actions
     }
 
     pub(super) fn after(&mut self, time: Duration) -> Vec<Action<Content>> {
@@ -83,4 +110,9 @@ impl Fixture {
 
 pub(super) const ENDED: Event<Content> = Event::Ended { is_success: true };
 pub(super) const FAILED: Event<Content> = Event::Ended { is_success: false };
-pub(super) const PAUSED: Phase = Phase::Paused { retry_at: None };
+pub(super) const FAILED_PHASE: Phase = Phase::Failed { retry_at: None };
+
+/// The group hears that this content does not work.
+pub(super) fn refuse(content: Content) -> Action<Content> {
+    Action::Refuse(content.version())
+}

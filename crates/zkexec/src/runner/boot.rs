@@ -1,6 +1,7 @@
 //! The first start: the files are written before the child is started.
 //!
-//! It needs no turn and no permit: a host that boots uses the content that is in ZooKeeper.
+//! It needs no turn and no permit: a host that boots uses the content that is in ZooKeeper. Content
+//! that its group has refused or is trying is not put in place if there is something better.
 
 use super::stager::{Outcome, Stager};
 use crate::mirror::{Content, FilesError};
@@ -47,11 +48,6 @@ impl Boot {
         }
     }
 
-    /// Stands for files that have not been compared with ZooKeeper.
-    pub(super) fn unknown_content() -> Content {
-        Content::of(Vec::new())
-    }
-
     pub(super) const fn is_done(&self) -> bool {
         matches!(self.state, State::Done)
     }
@@ -87,6 +83,12 @@ impl Boot {
         Ok(None)
     }
 
+    /// Starts on the files that are there, if they exist and nothing is under way yet.
+    pub(super) fn use_existing(&self, stager: &Stager) -> Option<Content> {
+        let is_idle = matches!(self.state, State::Reading) && !self.is_stopping;
+        (is_idle && stager.files.all_exist()).then(Content::unknown)
+    }
+
     fn stage(&mut self, now: Instant, content: Content, stager: &mut Stager) -> Start {
         self.retry.cancel();
         let outcome = stager.stage(now, &content);
@@ -111,7 +113,7 @@ impl Boot {
             Outcome::Failed(error) => self.try_later(now, error),
             Outcome::Refused if stager.files.all_exist() => {
                 log::error!("starting with the existing files");
-                Ok(Some(Self::unknown_content()))
+                Ok(Some(Content::unknown()))
             }
             Outcome::Refused => {
                 Err(Failure::new(Exit::Malformed, "the check refuses the content in ZooKeeper")
@@ -140,7 +142,7 @@ impl Boot {
                 self.start_without_zk_at = None;
                 if stager.files.all_exist() {
                     log::warn!("ZooKeeper does not answer; starting with the existing files");
-                    return Ok(Some(Self::unknown_content()));
+                    return Ok(Some(Content::unknown()));
                 }
                 log::warn!("ZooKeeper does not answer and some files do not exist; still waiting");
                 Ok(None)

@@ -17,6 +17,8 @@ use std::time::Instant;
 pub(super) struct Commands {
     pub(super) checkup: Option<Checkup>,
     was_healthy: bool,
+    /// The outcome of the last health check.
+    last_check: Option<bool>,
     pub(super) alerts: Option<Alerts>,
     on_change: OnChange,
     /// The command of `--on-change cmd:`.
@@ -40,12 +42,17 @@ impl Commands {
             )),
             OnChange::Restart | OnChange::Nothing | OnChange::Signal(_) => None,
         };
-        Self { checkup, was_healthy: false, alerts, on_change, hook }
+        Self { checkup, was_healthy: false, last_check: None, alerts, on_change, hook }
     }
 
     /// Whether a health check has succeeded, or there is none.
     pub(super) const fn is_healthy(&self) -> bool {
         self.checkup.is_none() || self.was_healthy
+    }
+
+    /// Whether the last health check has succeeded; `None` before one has ended.
+    pub(super) const fn last_check(&self) -> Option<bool> {
+        self.last_check
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -136,11 +143,13 @@ impl Commands {
         match finding {
             Finding::Nothing => None,
             Finding::Failing => {
+                self.last_check = Some(false);
                 self.alert(now, AlertReason::Health, child);
                 None
             }
             Finding::Healthy => {
                 self.was_healthy = true;
+                self.last_check = Some(true);
                 Some(Step::Healthy)
             }
         }

@@ -1,6 +1,7 @@
 //! The events of the main loop.
 
 use crate::mirror;
+use farm_core::farm::rollout::{publish, state};
 use farm_core::farm::turn;
 use farm_core::process::command::Finished;
 use farm_core::session;
@@ -12,6 +13,8 @@ pub(super) enum Event {
     Signal(i32),
     Mirrors(mirror::Answer),
     Turn(turn::Answer),
+    Group(state::Answer),
+    Published(publish::Answer),
     HealthCheckFinished(Finished),
     AlertFinished(Finished),
     ChangeCommandFinished(Finished),

@@ -46,6 +46,8 @@ pub(super) struct Stager {
     can_put_back: bool,
     /// The files that worked last.
     backups: Option<Backups>,
+    /// Why the last content could not be put in place.
+    last_failure: Option<String>,
     error_log: LogOnce,
 }
 
@@ -64,8 +66,14 @@ impl Stager {
             checks: VecDeque::new(),
             can_put_back,
             backups: None,
+            last_failure: None,
             error_log: LogOnce::default(),
         })
+    }
+
+    /// Why the content that was staged last could not be put in place, if so.
+    pub(super) fn last_failure(&self) -> Option<&str> {
+        self.last_failure.as_deref()
     }
 
     /// Whether the files hold exactly this content; false if they can't be read.
@@ -76,6 +84,7 @@ impl Stager {
     /// Stages the content; returns `None` while a check runs.
     pub(super) fn stage(&mut self, now: Instant, content: &Content) -> Option<Outcome> {
         self.discard();
+        self.last_failure = None;
         let staged = self.files.stage(content);
         match staged.and_then(|staged| Ok((staged.checks()?, staged))) {
             Ok((checks, staged)) => {
@@ -112,6 +121,7 @@ impl Stager {
             Err(failed) => {
                 log::warn!("the check refuses the new content; the files stay: {}", failed.reason);
                 failed.log_output(Level::Warn, "the check");
+                self.last_failure = Some(format!("a check refuses it: {}", failed.reason));
                 self.discard();
                 Some(Outcome::Refused)
             }
@@ -131,7 +141,8 @@ impl Stager {
         for local in staged.locals() {
             log::info!("updating {}", local.display());
         }
-        let backups = self.files.install(staged).inspect_err(|error| self.log_error(error))?;
+        let installed = self.files.install(staged);
+        let backups = installed.inspect_err(|error| self.log_error(error))?;
         self.error_log.clear();
         match &mut self.backups {
             // Dropped at once, so that no backup files lie beside the files of the child.
@@ -156,7 +167,8 @@ impl Stager {
         Ok(())
     }
 
-    fn log_error(&self, error: &FilesError) {
+    fn log_error(&mut self, error: &FilesError) {
+        self.last_failure = Some(chain(error).to_string());
         if error.is_stop() {
             return log::info!("stopping before all files are written");
         }

@@ -15,13 +15,16 @@ pub(crate) const CONF: &str = "/conf";
 /// The znode whose children are the contenders of the group.
 pub(crate) const QUEUE: &str = "/_zklocking/web";
 
-/// The child. Its content is a version and an optional behaviour: `dies` and `leaves` exit
-/// at once, with 1 and 0. On TERM it exits, after the gate `end` if there is one.
+/// The child. Its content is a version and an optional behaviour: `dies`, `fails` and `leaves`
+/// exit at once, with 1, 3 and 0; `needs` does that with 3 unless the group's file `mended`
+/// exists, and `picky` if the member's file `picky` does. On TERM it exits, after the gate `end`
+/// if there is one. The file `starts` has a line for each start: the version, and the zkexec.
 const CHILD: &str = r#"
 who=$1
 exec 8>alive
 read -r version how <conf
 echo $$ >"pid-$version"
+echo "$version $PPID" >>starts
 echo "$who up $version $$" >../events
 on_term() {
     echo "$who stopping" >../events
@@ -34,6 +37,9 @@ on_hup() {
 }
 case $how in
     dies) exit 1 ;;
+    fails) exit 3 ;;
+    needs) [ -e ../mended ] || exit 3 ;;
+    picky) [ ! -e picky ] || exit 3 ;;
     leaves) exit 0 ;;
 esac
 trap on_term TERM
@@ -46,14 +52,17 @@ done
 "#;
 
 /// The health check. It takes the given seconds, or until the gate `health` opens. It fails
-/// on `unwell` content; on `killed` content it kills the child and succeeds.
+/// on content on which the child fails, and on `unwell` content; on `killed` content it kills the
+/// child and succeeds. The file `well-VERSION` tells that it has succeeded.
 const HEALTH: &str = r#"
 who=$1
 sleep "$2"
 if [ -p health ]; then read -r _ <health; fi
 read -r version how <conf
 case $how in
-    unwell|dies) exit 1 ;;
+    unwell|dies|fails) exit 1 ;;
+    needs) [ -e ../mended ] || exit 1 ;;
+    picky) [ ! -e picky ] || exit 1 ;;
     killed)
         until [ -s "pid-$version" ]; do sleep 0.01; done
         read -r pid <"pid-$version"
@@ -62,6 +71,7 @@ case $how in
         exit 0
         ;;
 esac
+: >"well-$version"
 echo "$who healthy $version" >../events
 "#;
 
@@ -299,6 +309,11 @@ pub(crate) fn queue(zk: &mut Zk) -> Vec<Contender> {
     names.into_iter().filter_map(info).collect()
 }
 
+/// The id of a [`Member::named`].
+pub(crate) fn id(who: usize) -> String {
+    format!("m{who}")
+}
+
 /// The options of a zkexec.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
@@ -328,6 +343,18 @@ impl Member {
     pub(crate) fn without_health(mut self) -> Self {
         self.health = None;
         self
+    }
+
+    /// Sets the id in the group to [`id`]; otherwise it depends on the other members on this host.
+    pub(crate) fn named(self) -> Self {
+        let id = id(self.who);
+        self.more(&["--name", &id])
+    }
+
+    /// Keeps the content that works in the member's directory.
+    pub(crate) fn keeping(self) -> Self {
+        let directory = self.dir.join("state").display().to_string();
+        self.more(&["--state-dir", &directory])
     }
 
     /// Sets the health delay.

@@ -68,7 +68,8 @@ fn without_a_health_check_the_next_one_waits_until_the_child_has_stayed_up() {
     };
     let ups = moments(|event| matches!(event, ChildEvent::Up(seen, _) if seen == "v2"));
     let downs = moments(|event| *event == ChildEvent::Down);
-    assert!(downs[0] < ups[0] && ups[0] < downs[1], "{observations:?}");
+    // Events that come together have one time.
+    assert!(downs[0] <= ups[0] && ups[0] < downs[1], "{observations:?}");
     // zkexec counts from before the start of the child, which reports `up` a little later.
     let between = downs[1] - downs[0];
     assert!(between >= Duration::from_millis(500), "{between:?}");
@@ -270,7 +271,7 @@ fn content_that_is_gone_or_hidden_when_its_turn_comes_holds_nobody_up() {
 }
 
 #[test]
-fn a_command_that_applies_the_change_runs_in_turn_and_its_failure_pauses_the_group() {
+fn a_command_that_applies_the_change_runs_in_turn_and_its_failure_is_the_only_one() {
     let mut group = GroupFixture::new("a_command_that_applies_the_change_runs_in_turn", 2);
     let on_change = |who: usize| {
         format!(
@@ -282,11 +283,11 @@ fn a_command_that_applies_the_change_runs_in_turn_and_its_failure_pauses_the_gro
     let running = members.each_ref().map(|member| group.start(member, "v1"));
     let pids = [0, 1].map(|who| group.observer.wait_up(who, "v1"));
     group.publish("v2 bad");
-    let first = eventually("one is paused", || {
+    let first = eventually("one has failed", || {
         (0..2).find(|who| running[*who].stderr().contains("config failure")).ok_or("none")
     });
-    group.wait_contenders(&running[1 - first], 1);
-    holds_for(Duration::from_millis(300), "the other one waits", || {
+    running[1 - first].wait_log("the group has refused version");
+    holds_for(Duration::from_millis(300), "the other one runs on", || {
         let file = group.file(1 - first);
         if file == "v1" { Ok(()) } else { Err(file) }
     });

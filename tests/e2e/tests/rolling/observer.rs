@@ -241,6 +241,36 @@ impl Poller {
     }
 }
 
+/// The maximum number of members without a child at a time, and of members out of service,
+/// that is from the end of a child until the next one is healthy. A member whose zkexec was
+/// killed does not count until it is up again.
+pub(crate) fn most_down(observations: &[Observation]) -> (usize, usize) {
+    let members = observations.iter().map(|observation| observation.who + 1).max().unwrap_or(0);
+    let (mut is_down, mut is_out) = (vec![false; members], vec![false; members]);
+    let mut is_killed = vec![true; members];
+    let (mut most_down, mut most_out) = (0, 0);
+    for Observation { who, event, .. } in observations {
+        let who = *who;
+        match event {
+            ChildEvent::Killed => {
+                (is_killed[who], is_down[who], is_out[who]) = (true, false, false);
+            }
+            ChildEvent::Down if !is_killed[who] => (is_down[who], is_out[who]) = (true, true),
+            ChildEvent::Up(..) if is_killed[who] => is_killed[who] = false,
+            ChildEvent::Up(..) => is_down[who] = false,
+            ChildEvent::Healthy(_) => is_out[who] = false,
+            ChildEvent::Down
+            | ChildEvent::Stopping
+            | ChildEvent::Reloaded(_)
+            | ChildEvent::Checking => {}
+        }
+        let count = |states: &[bool]| states.iter().filter(|state| **state).count();
+        most_down = most_down.max(count(&is_down));
+        most_out = most_out.max(count(&is_out));
+    }
+    (most_down, most_out)
+}
+
 fn is_start(line: &str, who: usize) -> bool {
     line.starts_with(&format!("{who} up "))
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A range of hours relative to the present one, in UTC.
-fn hours(from: u64, to: u64) -> String {
+pub(super) fn hours(from: u64, to: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 3600;
     format!("{}-{}", (now + from) % 24, (now + to) % 24)
 }

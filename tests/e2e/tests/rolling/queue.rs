@@ -95,10 +95,11 @@ const A_LITTLE_LATER: [&str; 2] = ["--wait", "1500ms"];
 fn a_contender_is_found_again_though_nobody_was_told_that_it_was_made() {
     let mut waiting = Waiting::new("a_contender_is_found_again", &A_LITTLE_LATER);
     publish_and_read(&mut waiting.group, &waiting.proxy);
-    waiting.proxy.stall_towards_client();
+    // The answer that tells it is still on its way when the connection breaks.
+    waiting.proxy.slow(Duration::from_millis(500));
     waiting.group.wait_contenders(&waiting.running, 1);
     waiting.proxy.cut();
-    waiting.proxy.pass();
+    waiting.proxy.slow(Duration::ZERO);
     waiting.assert_one_contender();
 }
 

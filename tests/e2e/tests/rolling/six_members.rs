@@ -3,7 +3,7 @@
 //! `FARM_ROLLS=20` runs twenty rolls with a health check that takes two seconds.
 
 use super::fixture::{GroupFixture, Member};
-use super::observer::{ChildEvent, Observation};
+use super::observer::{ChildEvent, most_down};
 use super::print;
 use farm_harness::{Ensemble, Options, Running, eventually, eventually_within};
 use std::time::{Duration, Instant};
@@ -15,35 +15,6 @@ const AT_ONCE: usize = 2;
 fn scale() -> (usize, f64) {
     let rolls = std::env::var("FARM_ROLLS").ok().and_then(|text| text.parse().ok());
     rolls.map_or((3, 0.3), |rolls| (rolls, 2.0))
-}
-
-/// The maximum number of members without a child at a time, and of members out of service,
-/// that is from the end of a child until the next one is healthy. A member whose zkexec was
-/// killed does not count until it is up again.
-fn most_down(observations: &[Observation]) -> (usize, usize) {
-    let (mut is_down, mut is_out) = ([false; MEMBERS], [false; MEMBERS]);
-    let mut is_killed = [true; MEMBERS];
-    let (mut most_down, mut most_out) = (0, 0);
-    for Observation { who, event, .. } in observations {
-        let who = *who;
-        match event {
-            ChildEvent::Killed => {
-                (is_killed[who], is_down[who], is_out[who]) = (true, false, false);
-            }
-            ChildEvent::Down if !is_killed[who] => (is_down[who], is_out[who]) = (true, true),
-            ChildEvent::Up(..) if is_killed[who] => is_killed[who] = false,
-            ChildEvent::Up(..) => is_down[who] = false,
-            ChildEvent::Healthy(_) => is_out[who] = false,
-            ChildEvent::Down
-            | ChildEvent::Stopping
-            | ChildEvent::Reloaded(_)
-            | ChildEvent::Checking => {}
-        }
-        let count = |states: &[bool]| states.iter().filter(|state| **state).count();
-        most_down = most_down.max(count(&is_down));
-        most_out = most_out.max(count(&is_out));
-    }
-    (most_down, most_out)
 }
 
 /// The state in which a holder is killed.

@@ -15,7 +15,7 @@ const STEPS: usize = 40;
 /// Enough for a session to expire and for a roll of all members.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-fn number<N: std::str::FromStr>(name: &str) -> Option<N> {
+pub(super) fn number<N: std::str::FromStr>(name: &str) -> Option<N> {
     std::env::var(name).ok()?.parse().ok()
 }
 
@@ -128,7 +128,7 @@ impl Storm {
 }
 
 /// The children of a process, without health checks.
-fn children_of(pid: u32) -> Vec<u32> {
+pub(super) fn children_of(pid: u32) -> Vec<u32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let pids = std::fs::read_to_string(path).unwrap();
     let command = |pid: u32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

@@ -16,6 +16,9 @@ pub enum Event {
         /// The reason, for other people to read.
         why: String,
     },
+    /// Whether the owner needs the head of the queue for now, however many may hold a permit. A
+    /// permit that is held and no longer counts is granted again when it does.
+    NeedHead(bool),
     /// The owner is about to do what only a holder may, and wants proof that it holds the permit.
     /// Answered once, unless the permit is lost or given back first.
     Confirm,

@@ -6,15 +6,12 @@
 use super::contender_info::ContenderInfo;
 use super::group::GroupName;
 use super::queue::{Contender, Queue};
+use crate::engine::unix_ms;
 use crate::session::{Client, Session, SessionError, SessionId, Stat, Watch, ZnodePath};
 use std::num::NonZeroU32;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How often the directory is created again when others remove it.
 const RACES_MAX: usize = 20;
-
-/// A version that no znode has: a delete with it fails, after all earlier writes are done.
-const NO_VERSION: i32 = -2;
 
 /// A request to ZooKeeper.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,9 +117,7 @@ fn create(
     group: &GroupName,
     info: ContenderInfo,
 ) -> Result<Contender, SessionError> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
-    let since_ms = since.and_then(|since| i64::try_from(since.as_millis()).ok());
-    let bytes = ContenderInfo { since_ms, ..info }.bytes();
+    let bytes = ContenderInfo { since_ms: unix_ms(), ..info }.bytes();
     for _ in 0..RACES_MAX {
         match client.create_sequential(group.prefix(), &bytes) {
             Ok(path) => {
@@ -143,10 +138,9 @@ fn find(
     session: SessionId,
 ) -> Result<Option<Contender>, SessionError> {
     // The server that answers our reads may not know yet of a create that we sent to another one.
-    // A write goes through the leader, so its answer comes after the create.
-    match client.delete(group.directory(), Some(NO_VERSION)) {
+    match client.exists_at_leader(group.directory()) {
         Err(error) if error.is_transient() => return Err(error),
-        Ok(()) | Err(_) => {}
+        Ok(_) | Err(_) => {}
     }
     let mut found = None;
     for contender in list(client, group)?.places() {
@@ -165,13 +159,10 @@ fn find(
 }
 
 /// The server that answers a read or a ping may have lost the leader, and the leader expires
-/// sessions. But every write goes to the leader. This one fails for its version, after the leader
-/// has checked that the session is alive and the contender exists.
+/// sessions.
 fn prove(client: &Client, group: &GroupName, contender: &Contender) -> Result<(), SessionError> {
-    match client.delete(&path_of(group, contender)?, Some(NO_VERSION)) {
-        Ok(()) | Err(SessionError::BadVersion(_) | SessionError::NoAuth(_)) => Ok(()),
-        Err(error) => Err(error),
-    }
+    let path = path_of(group, contender)?;
+    if client.exists_at_leader(&path)? { Ok(()) } else { Err(SessionError::NoNode(path)) }
 }
 
 fn look(

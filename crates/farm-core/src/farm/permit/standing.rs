@@ -43,21 +43,26 @@ pub(super) enum PermitState {
     Held,
 }
 
+impl PermitState {
+    /// Nothing is known about those before us.
+    const WAITING: Self = Self::Waiting {
+        is_read: false,
+        ahead: None,
+        nearest: BTreeSet::new(),
+        watched: BTreeSet::new(),
+        recheck: Retry::unannounced(),
+    };
+}
+
 impl Standing {
     /// A contender that waits; nothing is known about those before it.
-    pub(super) fn at(contender: Contender, is_seen: bool) -> Self {
-        let (nearest, watched) = (BTreeSet::new(), BTreeSet::new());
-        Self {
-            contender,
-            is_seen,
-            state: PermitState::Waiting {
-                is_read: false,
-                ahead: None,
-                nearest,
-                watched,
-                recheck: Retry::unannounced(),
-            },
-        }
+    pub(super) const fn at(contender: Contender, is_seen: bool) -> Self {
+        Self { contender, is_seen, state: PermitState::WAITING }
+    }
+
+    /// The permit is not ours any more, or not yet; nothing is known about those before us.
+    pub(super) fn wait_again(&mut self) {
+        self.state = PermitState::WAITING;
     }
 
     /// The connection is lost: what was read may be out of date, and the watches are gone.

@@ -1,6 +1,7 @@
 //! One permit against scripted answers, and several against a model of a server.
 
 mod fixture;
+mod head;
 mod hidden;
 mod model;
 mod storm;

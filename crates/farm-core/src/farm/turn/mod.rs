@@ -27,7 +27,7 @@ use crate::session::{self, Action, Session};
 use drain::Drainer;
 use health::{FarmHealth, ThisHost};
 use std::num::NonZeroU32;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A group whose members take turns, and how many may act at once.
 #[derive(Debug, Clone)]
@@ -72,11 +72,16 @@ pub enum Event {
         /// The reason, for other people to read.
         why: String,
     },
+    /// Whether the permit counts only at the head of the queue, for now. If it is held and no
+    /// longer counts, another [`News::Granted`] follows.
+    NeedHead(bool),
     /// The owner does not want the permit any more, whether it waits for it or holds it.
     GiveBack,
     /// The owner is about to do what only a holder may. Answered by [`News::Confirmed`] or
     /// [`News::Unconfirmed`], unless the permit is lost or given back before.
     Confirm,
+    /// Any hour is allowed until that time, in milliseconds since 1970.
+    IgnoreHours(Option<i64>),
     /// Read the whole farm again.
     Refresh,
     /// Take this host out of the rotation.
@@ -127,6 +132,26 @@ fn this_process() -> MemberId {
 struct Hours {
     schedule: Schedule,
     check_at: Instant,
+    /// Until when any hour is allowed, in milliseconds since 1970.
+    ignored_until_ms: Option<i64>,
+}
+
+impl Hours {
+    fn is_open(&self, clock: SystemTime) -> bool {
+        self.schedule.is_open(clock) || self.ignored_for(clock).is_some()
+    }
+
+    /// For how long any hour is allowed yet.
+    fn ignored_for(&self, clock: SystemTime) -> Option<Duration> {
+        let until = Duration::from_millis(u64::try_from(self.ignored_until_ms?).ok()?);
+        UNIX_EPOCH.checked_add(until)?.duration_since(clock).ok().filter(|left| !left.is_zero())
+    }
+
+    fn check(&mut self, now: Instant, clock: SystemTime) {
+        let again = self.schedule.look_again(clock);
+        let left = self.ignored_for(clock);
+        self.check_at = now + left.map_or(again, |left| left.min(again));
+    }
 }
 
 /// The component that checks all conditions.
@@ -154,7 +179,7 @@ impl Turn {
         post: impl Fn(Answer) + Send + Sync + 'static,
     ) -> Self {
         let TurnOptions { group, hours, health, drain } = options;
-        let hours = hours.map(|schedule| Hours { schedule, check_at: now });
+        let hours = hours.map(|schedule| Hours { schedule, check_at: now, ignored_until_ms: None });
         let mut turn = Self {
             permit: group.map(|group| Permit::new(group.name, group.holders, this_process())),
             hours,
@@ -182,9 +207,7 @@ impl Turn {
     }
 
     fn obstacle_at(&self, clock: SystemTime) -> Option<Obstacle> {
-        if let Some(Hours { schedule, .. }) = &self.hours
-            && !schedule.is_open(clock)
-        {
+        if self.hours.as_ref().is_some_and(|hours| !hours.is_open(clock)) {
             return Some(Obstacle::OffHours);
         }
         if self.permit.as_ref().is_some_and(|permit| !permit.is_held()) {
@@ -236,6 +259,11 @@ impl Turn {
             },
             Event::Ask { why } => self.permit(now, session, permit::Event::Ask { why }),
             Event::GiveBack => self.permit(now, session, permit::Event::GiveBack),
+            Event::NeedHead(it) => self.permit(now, session, permit::Event::NeedHead(it)),
+            Event::IgnoreHours(until_ms) => {
+                self.hours.iter_mut().for_each(|hours| hours.ignored_until_ms = until_ms);
+                self.check_gates(now);
+            }
             Event::Confirm if self.permit.is_none() => self.news.push(News::Confirmed),
             Event::Confirm => self.permit(now, session, permit::Event::Confirm),
             Event::Refresh => self.health(now, session, health::Event::Refresh),
@@ -309,7 +337,7 @@ impl Turn {
 
     fn gates_at(&self, clock: SystemTime) -> Gates {
         Gates {
-            is_in_hours: self.hours.as_ref().is_none_or(|hours| hours.schedule.is_open(clock)),
+            is_in_hours: self.hours.as_ref().is_none_or(|hours| hours.is_open(clock)),
             can_spare_us: self.health.as_ref().is_none_or(|health| health.verdict().is_allowed()),
         }
     }
@@ -317,9 +345,7 @@ impl Turn {
     /// Reports hours and health if they have changed.
     fn check_gates(&mut self, now: Instant) {
         let clock = SystemTime::now();
-        if let Some(Hours { schedule, check_at }) = &mut self.hours {
-            *check_at = now + schedule.look_again(clock);
-        }
+        self.hours.iter_mut().for_each(|hours| hours.check(now, clock));
         let gates = self.gates_at(clock);
         if gates == self.gates {
             return;

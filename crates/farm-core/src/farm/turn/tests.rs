@@ -120,3 +120,29 @@ fn a_session_that_is_over_takes_the_permit_with_it() {
     fixture.step(Event::Confirm);
     assert_eq!(fixture.news.last(), Some(&News::Unconfirmed));
 }
+
+#[test]
+fn an_operator_may_allow_any_hour_for_a_while() {
+    let server = FakeServer::start();
+    let hours = options().hours;
+    let mut fixture = Fixture::at(&server, TurnOptions { hours, ..TurnOptions::default() });
+    let off = "the time is outside the allowed hours";
+    assert_eq!(fixture.obstacle_at(12).as_deref(), Some(off));
+    let until_ms = 13 * i64::try_from(HOUR).unwrap() * 1000;
+    fixture.step(Event::IgnoreHours(Some(until_ms)));
+    assert_eq!(fixture.obstacle_at(12), None);
+    assert_eq!(fixture.obstacle_at(13).as_deref(), Some(off));
+    assert_eq!(fixture.obstacle_at(23), None);
+    fixture.step(Event::IgnoreHours(Some(-1)));
+    assert_eq!(fixture.obstacle_at(12).as_deref(), Some(off));
+    // Until an hour from now: whatever the time is, a turn may begin, and the clock is looked at
+    // again when that ends.
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let hour_ms = i64::try_from(now_ms).unwrap() + 1000 * i64::try_from(HOUR).unwrap();
+    fixture.step(Event::IgnoreHours(Some(hour_ms)));
+    assert!(fixture.turn.gates().is_in_hours);
+    let due = fixture.turn.deadline().unwrap();
+    assert!(due <= Instant::now() + Duration::from_secs(HOUR));
+    fixture.step(Event::IgnoreHours(None));
+    assert_eq!(fixture.obstacle_at(12).as_deref(), Some(off));
+}

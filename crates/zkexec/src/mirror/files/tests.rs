@@ -1,5 +1,6 @@
 use super::*;
 use farm_core::cli::Failure;
+use farm_core::farm::rollout::Version;
 use farm_harness::Scratch;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -21,6 +22,10 @@ impl Backups {
     }
 }
 
+fn content_of(mirrored: Vec<Mirrored>) -> Content {
+    Content::of(mirrored, Version::of([]))
+}
+
 fn mirrors(scratch: &Scratch, specs: &[&str]) -> Files {
     let top = scratch.path().display();
     Files::new(specs.iter().map(|spec| format!("{top}/{spec}").parse().unwrap()).collect())
@@ -36,7 +41,7 @@ fn tree(pairs: &[(&str, &str)]) -> Mirrored {
 }
 
 fn install(files: &Files, mirrored: Vec<Mirrored>) -> Backups {
-    let content = Content::of(mirrored);
+    let content = content_of(mirrored);
     let staged = files.stage(&content).unwrap();
     assert_eq!(staged.is_empty(), files.matches(&content).unwrap());
     let backups = files.install(staged).unwrap();
@@ -101,7 +106,7 @@ fn equal_bytes_touch_nothing_and_need_no_check() {
     let files = mirrors(&scratch, &["a=/a,check=false", "t/=/t/,check=false"]);
     drop(install(&files, vec![bytes("1"), tree(&[("x", "2")])]));
     let before = listing(scratch.path());
-    let staged = files.stage(&Content::of(vec![bytes("1"), tree(&[("x", "2")])])).unwrap();
+    let staged = files.stage(&content_of(vec![bytes("1"), tree(&[("x", "2")])])).unwrap();
     assert_eq!((staged.is_empty(), staged.checks().unwrap()), (true, vec![]));
     assert!(files.install(staged).unwrap().is_empty());
     assert_eq!(listing(scratch.path()), before);
@@ -111,7 +116,7 @@ fn equal_bytes_touch_nothing_and_need_no_check() {
 fn files_that_differ_do_not_match() {
     let scratch = Scratch::new();
     let files = mirrors(&scratch, &["a=/a", "t/=/t/"]);
-    let content = Content::of(vec![bytes("1"), tree(&[("x", "2")])]);
+    let content = content_of(vec![bytes("1"), tree(&[("x", "2")])]);
     assert!(!files.matches(&content).unwrap());
     drop(install(&files, content.mirrored().to_vec()));
     for (path, other) in [("a", "2"), ("a", "12"), ("a", ""), ("t/x", "3"), ("t/y", "")] {
@@ -161,7 +166,7 @@ fn dropped_staging_leaves_nothing() {
     let scratch = Scratch::new();
     let files = mirrors(&scratch, &["a=/a", "t/=/t/"]);
     drop(install(&files, vec![bytes("1"), tree(&[("x", "1")])]));
-    let staged = files.stage(&Content::of(vec![bytes("2"), tree(&[("x", "2")])])).unwrap();
+    let staged = files.stage(&content_of(vec![bytes("2"), tree(&[("x", "2")])])).unwrap();
     assert_eq!(staged.locals().count(), 2);
     drop(staged);
     assert_eq!(without_inodes(scratch.path()), ["a=1", "t/.zkexec", "t/x=1"]);
@@ -177,7 +182,7 @@ fn a_failure_in_the_middle_leaves_all_files_as_they_were() {
     drop(install(&mirrors(&scratch, &["a=/a"]), vec![bytes("1")]));
     drop(install(&mirrors(&scratch, &["t/=/t/"]), vec![tree(&[("x", "1")])]));
     let content = vec![bytes("2"), tree(&[("y", "2")]), bytes("2"), bytes("2"), bytes("2")];
-    let staged = files.stage(&Content::of(content)).unwrap();
+    let staged = files.stage(&content_of(content)).unwrap();
     // A file becomes a directory before the installation.
     fs::remove_file(scratch.join("c")).unwrap();
     fs::create_dir(scratch.join("c")).unwrap();
@@ -210,7 +215,7 @@ fn what_cannot_be_staged_leaves_nothing_staged() {
         let files = mirrors(&scratch, &["a=/a", spec]);
         drop(install(&mirrors(&scratch, &["a=/a"]), vec![bytes("old")]));
         let before = listing(scratch.path());
-        let error = files.stage(&Content::of(vec![bytes("new"), content])).unwrap_err();
+        let error = files.stage(&content_of(vec![bytes("new"), content])).unwrap_err();
         assert_eq!(error.exit(), exit, "{spec}: {error}");
         let failure = Failure::from(error).render("zkexec");
         assert!(failure.contains(reason) && failure.contains(hint), "{spec}: {failure}");
@@ -259,7 +264,7 @@ fn a_check_sees_the_new_bytes_and_its_own_name_is_one_word() {
     let content = vec![bytes("old"), tree(&[("kept", "1"), ("d/new", "1")]), bytes("1")];
     drop(install(&files, content));
     let content = vec![bytes("new"), tree(&[("kept", "1"), ("d/new", "2")]), bytes("2")];
-    let staged = files.stage(&Content::of(content)).unwrap();
+    let staged = files.stage(&content_of(content)).unwrap();
     let checks = staged.checks().unwrap();
     assert_eq!(checks.len(), 2);
     for (check, output) in checks.iter().zip(["", "12"]) {

@@ -6,7 +6,6 @@
 //! their last bytes.
 
 mod event;
-mod layout;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -17,6 +16,7 @@ use event::Request;
 pub(crate) use event::{Action, Answer, Event, News};
 
 use super::{Content, MirrorSpec, Mirrored};
+use farm_core::farm::rollout::{Source, SourceBytes, version_of};
 use farm_core::session::{self, cache};
 use std::sync::Arc;
 use std::time::Instant;
@@ -130,7 +130,7 @@ impl MirrorSource {
         if is_completed {
             self.state = State::Complete;
             self.actions.push(Action::Report(News::Complete(content.clone())));
-        } else if self.reported.as_ref() == Some(&content) {
+        } else if self.reported.as_ref().is_some_and(|reported| reported.is_same(&content)) {
             return;
         } else {
             self.actions.push(Action::Report(News::Changed(content.clone())));
@@ -138,12 +138,16 @@ impl MirrorSource {
         self.reported = Some(content);
     }
 
-    /// The content of all mirrors; `None` while a required znode is missing.
+    /// The content of all mirrors; `None` while a required znode is missing. Its version is that
+    /// of the znodes: one that was deleted has none, although its file stays.
     fn current_content(&self) -> Option<Content> {
         let held = |(index, is_optional): &(usize, bool)| match self.units.get(*index)?.value() {
             Some(Mirrored::Absent) if !is_optional => None,
             value => value.cloned(),
         };
-        self.mirrors.iter().map(held).collect::<Option<Vec<_>>>().map(Content::of)
+        let mirrored = self.mirrors.iter().map(held).collect::<Option<Vec<_>>>()?;
+        let sources: Vec<(Source, SourceBytes)> = self.units.iter().map(Unit::source).collect();
+        let version = version_of(sources.iter().map(|(source, bytes)| (source, bytes)));
+        Some(Content::of(mirrored, version))
     }
 }

@@ -1,8 +1,8 @@
 //! The files of a subtree, recomputed at intervals.
 
 use super::event::News;
-use super::layout::{Layout, lay_out};
 use crate::mirror::Leaves;
+use farm_core::farm::rollout::{Layout, lay_out};
 use farm_core::session::ZnodePath;
 use farm_core::session::cache::Cache;
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,15 +3,11 @@
 use super::event::{Action, News, Request};
 use super::tree::Tree;
 use crate::mirror::{MirrorSpec, Mirrored};
+use farm_core::farm::rollout::{Source, SourceBytes};
 use farm_core::session::ZnodePath;
-use farm_core::session::cache::{self, Cache, Contents, Depth, Limits, Refusal, Scope, State};
+use farm_core::session::cache::{self, Cache, Refusal, State};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// The most znodes that a subtree may have.
-pub(super) const ZNODES_MAX: usize = 10_000;
-/// The most bytes that they may hold together.
-pub(super) const BYTES_MAX: usize = 64 << 20;
 
 /// A state machine over the cache of one znode or subtree.
 #[derive(Debug)]
@@ -30,18 +26,11 @@ pub(super) struct Unit {
 
 impl Unit {
     pub(super) fn new(spec: &MirrorSpec) -> Self {
-        let path = spec.znode.clone();
-        let scope = match spec.is_tree {
-            // The files of a subtree belong together, so a part of them is never shown.
-            true => Scope::new(path.clone(), Depth::SUBTREE, Contents::Below)
-                .within(Limits { znodes: ZNODES_MAX, bytes: BYTES_MAX })
-                .all_or_nothing(),
-            false => Scope::new(path.clone(), Depth::ZNODE, Contents::All),
-        };
+        let source = spec.source();
         Self {
-            path,
+            path: spec.znode.clone(),
             is_required: false,
-            cache: Cache::new(scope, |data| {
+            cache: Cache::new(source.scope(), |data| {
                 let bytes = data.len();
                 (Arc::from(data), bytes)
             }),
@@ -59,6 +48,20 @@ impl Unit {
 
     pub(super) const fn value(&self) -> Option<&Mirrored> {
         self.value.as_ref()
+    }
+
+    /// What it is, and what it holds in ZooKeeper.
+    pub(super) fn source(&self) -> (Source, SourceBytes) {
+        let source = match self.tree {
+            Some(_) => Source::Tree(self.path.clone()),
+            None => Source::Znode(self.path.clone()),
+        };
+        let bytes = match self.value.as_ref().filter(|_| !self.is_gone) {
+            Some(Mirrored::Bytes(bytes)) => SourceBytes::Bytes(Arc::clone(bytes)),
+            Some(Mirrored::Tree(leaves)) => SourceBytes::Tree(Arc::clone(leaves)),
+            Some(Mirrored::Absent) | None => SourceBytes::Absent,
+        };
+        (source, bytes)
     }
 
     /// Whether it was read, is missing, or can't be read.
@@ -79,7 +82,7 @@ impl Unit {
         tree.and_then(Tree::deadline).into_iter().chain(self.cache.deadline()).min()
     }
 
-    /// Handles one event; returns whether the value changed.
+    /// Handles one event; returns whether the value changed, or the znode was deleted or created.
     pub(super) fn step(
         &mut self,
         now: Instant,
@@ -88,6 +91,7 @@ impl Unit {
         actions: &mut Vec<Action>,
     ) -> bool {
         let mut is_changed = false;
+        let was_gone = self.is_gone;
         for action in self.cache.step(now, event) {
             match action {
                 cache::Action::Request(request) => {
@@ -99,7 +103,7 @@ impl Unit {
         if self.deadline().is_some_and(|due| due <= now) {
             is_changed |= self.lay_out(now, actions);
         }
-        is_changed
+        is_changed || was_gone != self.is_gone
     }
 
     fn learn(&mut self, now: Instant, news: cache::News, actions: &mut Vec<Action>) -> bool {

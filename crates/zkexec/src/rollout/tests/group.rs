@@ -1,7 +1,10 @@
 //! Whole groups, with events in random order.
 
+mod records;
+
 use super::*;
 use fastrand::Rng;
+use records::{CountedTurn, Records};
 use std::collections::VecDeque;
 
 const STEPS: usize = 400;
@@ -16,6 +19,7 @@ enum ChildState {
 }
 
 struct Member {
+    id: String,
     rollout: Rollout<Content>,
     inbox: VecDeque<Event<Content>>,
     child: ChildState,
@@ -26,6 +30,59 @@ struct Member {
     /// It was stopped under a permit that it has not lost since.
     is_stopped_with_permit: bool,
     is_drained: bool,
+    /// Its permit counts only at the head of the queue.
+    needs_head: bool,
+    turn: Option<CountedTurn>,
+    /// The content of which it hears what the group knows, and what it has heard.
+    followed: Content,
+    heard: Option<Known>,
+    heard_orders: Orders,
+}
+
+impl Member {
+    fn new(number: usize, options: &RolloutOptions, now: Instant) -> Self {
+        let mut rollout = Rollout::new(options.clone(), OPEN);
+        rollout.step(now, Event::Orders(Orders::default()));
+        rollout.step(now, Event::FirstStarted(0));
+        Self {
+            id: number.to_string(),
+            rollout,
+            inbox: VecDeque::new(),
+            child: ChildState::Up,
+            files: 0,
+            good: 0,
+            staged: None,
+            is_stopped_with_permit: false,
+            is_drained: false,
+            needs_head: false,
+            turn: None,
+            followed: 0,
+            heard: None,
+            heard_orders: Orders::default(),
+        }
+    }
+
+    /// Hears what has changed since it has heard of it last.
+    fn hear(&mut self, records: &Records) {
+        let known = records.known(self.followed.version());
+        if self.heard.as_ref() != Some(&known) {
+            self.heard = Some(known.clone());
+            self.inbox.push_back(Event::Known(self.followed.version(), known));
+        }
+        let orders = records.orders(&self.id);
+        if self.heard_orders != orders {
+            self.heard_orders = orders.clone();
+            self.inbox.push_back(Event::Orders(orders));
+        }
+    }
+
+    fn follow(&mut self, content: Content) {
+        if self.followed != content {
+            self.followed = content;
+            self.heard = None;
+            self.inbox.retain(|event| !matches!(event, Event::Known(..)));
+        }
+    }
 }
 
 struct World {
@@ -36,9 +93,11 @@ struct World {
     queue: Vec<usize>,
     holders: usize,
     wanted: Content,
+    records: Records,
     /// Sessions end, disks are full, leases expire.
     has_faults: bool,
     had_faults: bool,
+    has_operators: bool,
 }
 
 impl World {
@@ -53,40 +112,30 @@ impl World {
             drains: rng.bool(),
             ..options()
         };
+        let options = RolloutOptions { has_many_holders: holders > 1, ..options };
         let now = Instant::now();
-        let member = || {
-            let mut rollout = Rollout::new(options.clone(), OPEN);
-            rollout.step(now, Event::FirstStarted(0));
-            Member {
-                rollout,
-                inbox: VecDeque::new(),
-                child: ChildState::Up,
-                files: 0,
-                good: 0,
-                staged: None,
-                is_stopped_with_permit: false,
-                is_drained: false,
-            }
-        };
-        let members = (0..rng.usize(1..6)).map(|_| member()).collect();
+        let members = (0..rng.usize(1..6)).map(|number| Member::new(number, &options, now));
         Self {
-            rng,
+            members: members.collect(),
             now,
-            members,
             queue: Vec::new(),
             holders,
             wanted: 0,
+            records: Records::new(0.version()),
             has_faults,
             had_faults: has_faults,
+            has_operators: rng.bool(),
+            rng,
         }
     }
 
     fn is_holder(&self, index: usize) -> bool {
-        self.queue.iter().take(self.holders).any(|holder| *holder == index)
+        let limit = if self.members[index].needs_head { 1 } else { self.holders };
+        self.queue.iter().take(limit).any(|holder| *holder == index)
     }
 
     fn step(&mut self) {
-        match self.rng.usize(0..20) {
+        match self.rng.usize(0..25) {
             0 => self.publish(),
             1 => self.advance(),
             2 => {
@@ -102,6 +151,15 @@ impl World {
                 let index = self.rng.usize(0..self.members.len());
                 let gates = Gates { is_in_hours: self.rng.bool(), can_spare_us: self.rng.bool() };
                 self.members[index].inbox.push_back(Event::Gates(gates));
+            }
+            5 if self.has_operators => {
+                let ids: Vec<String> =
+                    self.members.iter().map(|member| member.id.clone()).collect();
+                self.records.command(&mut self.rng, &ids, self.wanted.version());
+            }
+            6..9 => {
+                let index = self.rng.usize(0..self.members.len());
+                self.members[index].hear(&self.records);
             }
             _ => {
                 self.grant();
@@ -137,9 +195,11 @@ impl World {
     }
 
     fn grant(&mut self) {
-        for index in self.queue.iter().take(self.holders) {
-            let member = &mut self.members[*index];
-            if !member.rollout.is_holder() && !member.inbox.contains(&Event::Granted) {
+        for index in self.queue.clone() {
+            let is_holder = self.is_holder(index);
+            let member = &mut self.members[index];
+            let is_told = member.rollout.is_holder() || member.inbox.contains(&Event::Granted);
+            if is_holder && !is_told {
                 member.inbox.push_back(Event::Granted);
             }
         }
@@ -150,7 +210,8 @@ impl World {
         if self.queue.contains(&index) {
             self.queue.retain(|other| *other != index);
             let member = &mut self.members[index];
-            member.inbox.retain(|event| *event != Event::Granted);
+            // With the session, the answers to its requests are lost.
+            member.inbox.retain(|event| !matches!(event, Event::Granted | Event::Tried(_)));
             member.inbox.push_back(Event::PermitLost);
             member.is_stopped_with_permit = false;
         }
@@ -158,8 +219,10 @@ impl World {
 
     fn deliver(&mut self, index: usize, event: Event<Content>) {
         let now = self.now;
-        if event == Event::Gone {
-            self.members[index].child = ChildState::Down;
+        match event {
+            Event::Gone => self.members[index].child = ChildState::Down,
+            Event::Wanted(content) | Event::Reread(content) => self.members[index].follow(content),
+            _ => {}
         }
         for action in self.members[index].rollout.step(now, event) {
             self.perform(index, action);
@@ -178,9 +241,34 @@ impl World {
                 assert!(!self.queue.contains(&index), "a member queues twice");
                 self.queue.push(index);
             }
+            Action::NeedHead(needs_head) => {
+                member.needs_head = needs_head;
+                member.inbox.retain(|event| *event != Event::Granted);
+            }
             Action::GiveBack => {
                 self.queue.retain(|other| *other != index);
                 member.inbox.retain(|event| *event != Event::Granted);
+                // Who is skipped gives the lock away, whatever its child does.
+                member.is_stopped_with_permit &= member.rollout.phase() != Phase::Skipped;
+            }
+            Action::Try(version) => {
+                let (tried, turn) = self.records.begin_try(&member.id, version);
+                member.turn = turn;
+                member.inbox.push_back(Event::Tried(tried));
+            }
+            Action::Untouched => {
+                member.inbox.retain(|event| !matches!(event, Event::Tried(_)));
+                if let Some(turn) = member.turn.take() {
+                    self.records.untouched(&turn);
+                }
+            }
+            Action::Confirm(version) => {
+                self.records.confirm(&member.id, version, &mut member.turn);
+                member.inbox.push_back(Event::Recorded);
+            }
+            Action::Refuse(version) => {
+                let heard = member.heard.as_ref().map_or(0, |known| known.round);
+                self.records.refuse(&member.id, version, &mut member.turn, heard);
             }
             Action::Reread => member.inbox.push_back(Event::Reread(wanted)),
             Action::Stage(content) => {
@@ -196,7 +284,8 @@ impl World {
                 member.inbox.push_back(Event::PermitUnconfirmed);
             }
             Action::Install => {
-                member.files = member.staged.take().expect("something is staged");
+                // Nothing is staged for a mere restart.
+                member.files = member.staged.take().unwrap_or(member.files);
                 // As in the runner, no other event comes in between.
                 self.deliver(index, Event::Installed);
             }
@@ -256,12 +345,15 @@ impl World {
         let down = self.members.iter().filter(|member| member.is_stopped_with_permit).count();
         assert!(down <= self.holders, "{down} children are down at once");
         let bad = self.members.iter().filter(|member| member.files % 2 == 1).count();
-        assert!(self.had_faults || bad <= self.holders, "{bad} have bad content");
+        // While a content is not known to work, one member at a time tries it.
+        let is_undisturbed = !self.had_faults && !self.has_operators;
+        assert!(!is_undisturbed || bad <= 1, "{bad} have bad content");
     }
 
     /// Publishes good content and runs without faults until every member has it.
     fn come_to_rest(&mut self) {
         self.has_faults = false;
+        self.records.release();
         self.wanted = 8;
         for member in &mut self.members {
             member.inbox.push_back(Event::Gates(OPEN));
@@ -270,6 +362,7 @@ impl World {
         for _ in 0..10_000 {
             self.grant();
             for index in 0..self.members.len() {
+                self.members[index].hear(&self.records);
                 while let Some(event) = self.members[index].inbox.pop_front() {
                     self.deliver(index, event);
                 }
@@ -289,7 +382,9 @@ impl World {
         for member in &self.members {
             assert_eq!((member.rollout.phase(), member.files), (Phase::Settled, 8));
             assert_eq!((member.child, member.is_drained), (ChildState::Up, false));
+            assert_eq!(member.rollout.restarted(), self.records.control.restart);
         }
+        assert!(self.records.is_confirmed(8.version()));
         assert!(self.queue.is_empty(), "a member still queues");
     }
 }

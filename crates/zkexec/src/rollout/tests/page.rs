@@ -1,6 +1,7 @@
 //! The tables of `docs/zkexec.md` match the state machine.
 
 use super::*;
+use event::Tried;
 use std::collections::BTreeMap;
 
 const PAGE: &str = include_str!("../../../../../docs/zkexec.md");
@@ -49,9 +50,37 @@ fn phases() -> Vec<Fixture> {
     let mut soaking = Fixture::new(RolloutOptions { soak: SECOND, ..options() });
     soaking.restart(2);
     soaking.step(Event::Healthy);
+    let mut failed = Fixture::new(options());
+    failed.restart(2);
+    failed.after(30 * SECOND);
     let mut paused = Fixture::new(options());
-    paused.restart(2);
-    paused.after(30 * SECOND);
+    paused.step(Event::Orders(Orders { is_paused: true, ..Orders::default() }));
+    paused.step(Event::Wanted(2));
+    let mut skipped = Fixture::new(options());
+    let skip = Orders { skipped: Some(2.version()), ..Orders::default() };
+    skipped.step(Event::Orders(skip));
+    skipped.step(Event::Wanted(2));
+    let mut awaiting = Fixture::new(options());
+    awaiting.rollout.step(awaiting.now, Event::Wanted(2));
+    let mut refused = Fixture::new(options());
+    refused.step(Event::Wanted(2));
+    let verdict = Some(Verdict::Refused);
+    refused.step(Event::Known(2.version(), Known { verdict, ..Known::default() }));
+    // Nobody has tried this content yet.
+    let untried = |fixture: &mut Fixture| {
+        fixture.step(Event::Wanted(2));
+        fixture.step(Event::Known(2.version(), Known::default()));
+        for event in [Event::Granted, Event::Reread(2), Event::Staged] {
+            fixture.rollout.step(fixture.now, event);
+        }
+    };
+    let (mut trying, mut recording) = (Fixture::new(options()), Fixture::new(options()));
+    untried(&mut trying);
+    untried(&mut recording);
+    recording.step(Event::Tried(Tried::Allowed));
+    recording.step(Event::Installed);
+    recording.come_up();
+    recording.step(Event::Healthy);
     let mut leaving = Fixture::new(options());
     leaving.step(Event::Stop);
     fixtures.extend([
@@ -61,7 +90,13 @@ fn phases() -> Vec<Fixture> {
         unconfirmed,
         restoring,
         soaking,
+        failed,
         paused,
+        skipped,
+        awaiting,
+        refused,
+        trying,
+        recording,
         leaving,
     ]);
     fixtures

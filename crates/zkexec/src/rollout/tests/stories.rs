@@ -61,12 +61,15 @@ fn the_newest_content_is_what_is_put_in_place() {
 }
 
 #[test]
-fn a_child_that_fails_on_new_content_pauses_the_group() {
+fn a_child_that_fails_on_new_content_fails_the_turn() {
     let mut fixture = Fixture::new(options());
     fixture.restart(1);
-    assert_eq!(fixture.step(FAILED), [A::StopChild, A::PauseHealth, A::Alert(AlertReason::Config)]);
+    assert_eq!(
+        fixture.step(FAILED),
+        [A::StopChild, A::PauseHealth, refuse(1), A::Alert(AlertReason::Config)]
+    );
     assert_eq!(fixture.step(E::Gone), []);
-    assert_eq!((fixture.rollout.phase(), fixture.rollout.is_holder()), (PAUSED, true));
+    assert_eq!((fixture.rollout.phase(), fixture.rollout.is_holder()), (FAILED_PHASE, true));
     // The same content is not tried again.
     assert_eq!(fixture.step(E::Wanted(1)), []);
     assert_eq!(fixture.step(E::Wanted(2)), [A::Stage(2)]);
@@ -77,13 +80,15 @@ fn a_child_that_fails_on_new_content_pauses_the_group() {
 }
 
 #[test]
-fn a_child_that_stays_unwell_pauses_the_group_and_late_health_ends_that() {
+fn a_child_that_stays_unwell_fails_the_turn_and_late_health_ends_that() {
     let mut fixture = Fixture::new(options());
     fixture.restart(1);
     assert_eq!(fixture.after(29 * SECOND), []);
-    assert_eq!(fixture.after(SECOND), [A::Alert(AlertReason::Config)]);
-    assert_eq!(fixture.rollout.phase(), PAUSED);
-    assert_eq!(fixture.step(E::Healthy), [A::MarkGood, A::GiveBack]);
+    assert_eq!(fixture.after(SECOND), [refuse(1), A::Alert(AlertReason::Config)]);
+    assert_eq!(fixture.rollout.phase(), FAILED_PHASE);
+    // It takes its own refusal back.
+    assert_eq!(fixture.step(E::Healthy), [A::Confirm(1.version())]);
+    assert_eq!(fixture.step(E::Recorded), [A::MarkGood, A::GiveBack]);
     assert_eq!(fixture.rollout.phase(), Phase::Settled);
 }
 
@@ -111,13 +116,14 @@ fn newer_content_takes_the_place_of_what_is_not_confirmed() {
 fn rolling_back_costs_one_restart_and_keeps_the_permit() {
     let mut fixture = Fixture::new(RolloutOptions { on_failure: OnFailure::RollBack, ..options() });
     fixture.restart(1);
-    let failure = [A::StopChild, A::PauseHealth, A::Alert(AlertReason::Config), A::PutBack];
+    let failure =
+        [A::StopChild, A::PauseHealth, refuse(1), A::Alert(AlertReason::Config), A::PutBack];
     assert_eq!(fixture.step(FAILED), failure);
     assert_eq!(fixture.step(E::PutBack), []);
     assert_eq!(fixture.step(E::Gone), [A::StartChild]);
     fixture.step(E::Started);
     assert_eq!(fixture.step(E::Healthy), []);
-    assert_eq!((fixture.rollout.phase(), fixture.rollout.is_holder()), (PAUSED, true));
+    assert_eq!((fixture.rollout.phase(), fixture.rollout.is_holder()), (FAILED_PHASE, true));
     // The failed content is not tried again; the content that works ends the turn.
     assert_eq!(fixture.step(E::Wanted(1)), []);
     assert_eq!(fixture.step(E::Wanted(0)), [A::GiveBack]);
@@ -128,7 +134,7 @@ fn rolling_back_costs_one_restart_and_keeps_the_permit() {
 fn rolling_back_an_unwell_child_stops_it_first() {
     let mut fixture = Fixture::new(RolloutOptions { on_failure: OnFailure::RollBack, ..options() });
     fixture.restart(1);
-    assert_eq!(fixture.after(30 * SECOND), [A::Alert(AlertReason::Config), A::PutBack]);
+    assert_eq!(fixture.after(30 * SECOND), [refuse(1), A::Alert(AlertReason::Config), A::PutBack]);
     assert_eq!(fixture.step(E::PutBack), [A::StopChild, A::PauseHealth]);
     fixture.come_up();
     fixture.step(E::Healthy);
@@ -235,7 +241,7 @@ fn a_permit_that_is_lost_after_the_stop_leaves_no_child_down() {
 }
 
 #[test]
-fn a_paused_member_stays_in_the_queue() {
+fn a_failed_member_stays_in_the_queue() {
     let mut fixture = Fixture::new(options());
     fixture.restart(1);
     fixture.step(FAILED);
@@ -243,7 +249,7 @@ fn a_paused_member_stays_in_the_queue() {
     assert_eq!(fixture.step(E::Granted), [A::Reread]);
     fixture.step(E::Gone);
     assert_eq!(fixture.step(E::Reread(1)), []);
-    assert_eq!(fixture.rollout.phase(), PAUSED);
+    assert_eq!(fixture.rollout.phase(), FAILED_PHASE);
     assert_eq!(fixture.step(E::Wanted(2)), [A::Stage(2)]);
 }
 
@@ -253,8 +259,8 @@ fn a_content_that_its_check_refuses_touches_nothing() {
     fixture.step(E::Wanted(1));
     fixture.step(E::Granted);
     fixture.step(E::Reread(1));
-    assert_eq!(fixture.step(E::Refused), [A::Alert(AlertReason::Config)]);
-    assert_eq!((fixture.rollout.phase(), fixture.rollout.is_holder()), (PAUSED, true));
+    assert_eq!(fixture.step(E::Refused), [refuse(1), A::Alert(AlertReason::Config)]);
+    assert_eq!((fixture.rollout.phase(), fixture.rollout.is_holder()), (FAILED_PHASE, true));
     assert_eq!(fixture.step(E::Wanted(0)), [A::GiveBack]);
 }
 
@@ -281,17 +287,20 @@ fn soaking_keeps_the_next_one_waiting() {
     fixture.restart(2);
     assert_eq!(fixture.step(E::Healthy), []);
     assert_eq!(fixture.step(E::Wanted(4)), []);
-    assert_eq!(fixture.after(10 * SECOND), [A::MarkGood, A::GiveBack, A::Ask]);
+    // What the group knows of the newer content is not about this one.
+    assert_eq!(fixture.after(10 * SECOND), [A::Confirm(2.version())]);
+    assert_eq!(fixture.step(E::Recorded), [A::MarkGood, A::GiveBack, A::Ask]);
 }
 
 #[test]
-fn a_child_that_fails_while_its_group_soaks_pauses_it() {
+fn a_child_that_fails_while_its_group_soaks_fails_the_turn() {
     for on_failure in [OnFailure::Hold, OnFailure::RollBack] {
         let mut fixture =
             Fixture::new(RolloutOptions { soak: 10 * SECOND, on_failure, ..options() });
         fixture.restart(1);
         assert_eq!(fixture.step(E::Healthy), []);
-        let mut failure = vec![A::StopChild, A::PauseHealth, A::Alert(AlertReason::Config)];
+        let mut failure =
+            vec![A::StopChild, A::PauseHealth, refuse(1), A::Alert(AlertReason::Config)];
         if on_failure == OnFailure::RollBack {
             failure.push(A::PutBack);
         }
@@ -307,11 +316,16 @@ fn a_member_does_not_queue_outside_the_hours() {
     let mut fixture = Fixture::with_gates(options(), shut);
     assert_eq!(fixture.step(E::Wanted(2)), []);
     assert_eq!(fixture.step(E::Gates(OPEN)), [A::Ask]);
-    assert_eq!(fixture.step(E::Gates(shut)), [A::Unstage, A::GiveBack]);
+    assert_eq!(fixture.step(E::Gates(shut)), [A::GiveBack]);
     assert_eq!(fixture.step(E::Gates(OPEN)), [A::Ask]);
     fixture.step(E::Granted);
     fixture.step(E::Gates(shut));
+    assert_eq!(fixture.step(E::Reread(2)), [A::GiveBack]);
+    assert_eq!(fixture.rollout.phase(), Phase::OffHours);
+    assert_eq!(fixture.step(E::Gates(OPEN)), [A::Ask]);
+    fixture.step(E::Granted);
     fixture.step(E::Reread(2));
+    fixture.step(E::Gates(shut));
     assert_eq!(fixture.step(E::Staged), [A::Unstage, A::GiveBack]);
     assert_eq!(fixture.rollout.phase(), Phase::OffHours);
 }
@@ -403,10 +417,15 @@ fn a_child_that_is_notified_of_changes_is_not_stopped() {
     assert_eq!(fixture.step(E::Applied { is_success: true }), [A::CheckHealth]);
     assert_eq!(fixture.step(E::Healthy), [A::MarkGood, A::GiveBack]);
     let mut fixture = notified(COMMAND);
-    assert_eq!(fixture.step(E::Applied { is_success: false }), [A::Alert(AlertReason::Config)]);
+    assert_eq!(
+        fixture.step(E::Applied { is_success: false }),
+        [refuse(2), A::Alert(AlertReason::Config)]
+    );
     assert!(fixture.rollout.is_holder());
     assert_eq!(fixture.step(E::Applied { is_success: true }), [A::CheckHealth]);
-    assert_eq!(fixture.step(E::Healthy), [A::MarkGood, A::GiveBack]);
+    // It takes its own refusal back.
+    assert_eq!(fixture.step(E::Healthy), [A::Confirm(2.version())]);
+    assert_eq!(fixture.step(E::Recorded), [A::MarkGood, A::GiveBack]);
 }
 
 #[test]
@@ -415,8 +434,8 @@ fn a_child_that_cannot_be_started_again_is_a_failure_of_the_content() {
     fixture.take_down(1);
     fixture.step(ENDED);
     fixture.step(E::Gone);
-    assert_eq!(fixture.step(E::StartFailed), [A::Alert(AlertReason::Config)]);
-    assert_eq!(fixture.rollout.phase(), PAUSED);
+    assert_eq!(fixture.step(E::StartFailed), [refuse(1), A::Alert(AlertReason::Config)]);
+    assert_eq!(fixture.rollout.phase(), FAILED_PHASE);
     let mut fixture = Fixture::new(RolloutOptions { is_locked: false, ..options() });
     fixture.take_down(1);
     fixture.step(ENDED);

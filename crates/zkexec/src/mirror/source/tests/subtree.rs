@@ -1,8 +1,8 @@
 //! Mirrors of subtrees.
 
-use super::super::unit::{BYTES_MAX, ZNODES_MAX};
 use super::super::*;
 use super::fixture::{Fixture, away, bytes, connected, path};
+use farm_core::farm::rollout::{TREE_BYTES_MAX, TREE_ZNODES_MAX};
 use farm_core::session::cache::Outcome;
 use farm_core::session::{Change, SessionError};
 use std::time::Duration;
@@ -276,14 +276,16 @@ fn one_forbidden_znode_keeps_the_subtree_as_it_was() {
 
 #[test]
 fn a_subtree_beyond_its_bounds_keeps_what_it_had() {
-    let names: Vec<String> = (0..ZNODES_MAX).map(|number| format!("/t/{number}")).collect();
+    let names: Vec<String> = (0..TREE_ZNODES_MAX).map(|number| format!("/t/{number}")).collect();
     let pairs: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "")).collect();
     let mut fixture = complete(&pairs);
     fixture.hint("/t/one-more", Change::Created);
     fixture.answer_read("");
     assert_eq!(fixture.take_news(), ["unreadable /t: more than 10000 znodes"]);
     fixture.pass(1000);
-    fixture.answer(Outcome::List(Ok((0..=ZNODES_MAX).map(|number| number.to_string()).collect())));
+    fixture.answer(Outcome::List(Ok((0..=TREE_ZNODES_MAX)
+        .map(|number| number.to_string())
+        .collect())));
     assert_eq!(fixture.take_news(), NONE);
     fixture.hint("/t/one-more", Change::Deleted);
     fixture.pass(1000);
@@ -293,7 +295,7 @@ fn a_subtree_beyond_its_bounds_keeps_what_it_had() {
 
     let mut fixture = complete(&[("/t/a", "1")]);
     fixture.hint("/t/a", Change::Data);
-    fixture.answer_read_bytes(&vec![0; BYTES_MAX + 1].into());
+    fixture.answer_read_bytes(&vec![0; TREE_BYTES_MAX + 1].into());
     assert_eq!(fixture.take_news(), ["unreadable /t: more than 67108864 bytes"]);
     assert_eq!(fixture.source.content().map(super::fixture::shown).unwrap(), "{a=1}");
 }

@@ -3,24 +3,28 @@
 //! **Invariant.** No file lies below another, and every component of a path is a plain file name,
 //! so all files lie inside the directory.
 
-use crate::mirror::Leaves;
-use farm_core::codec::dir::{DEPTH_MAX, Refusal, check_name};
-use farm_core::session::ZnodePath;
+use crate::codec::dir::{DEPTH_MAX, Refusal, check_name};
+use crate::session::ZnodePath;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+/// The files of a subtree, by their paths below its top.
+pub type Leaves = BTreeMap<String, Arc<[u8]>>;
+
 /// The files of a subtree, and the znodes that become none.
 #[derive(Debug, Default)]
-pub(super) struct Layout {
-    pub(super) leaves: Leaves,
+pub struct Layout {
+    /// The files.
+    pub leaves: Leaves,
     /// Znodes whose names can't be file names; everything below them is left out too.
-    pub(super) refused: BTreeMap<ZnodePath, Refusal>,
+    pub refused: BTreeMap<ZnodePath, Refusal>,
     /// The first znode that has both children and bytes.
-    pub(super) bytes_ignored: Option<ZnodePath>,
+    pub bytes_ignored: Option<ZnodePath>,
 }
 
 /// A znode with children becomes a directory, any other one a file.
-pub(super) fn lay_out(top: &ZnodePath, nodes: &BTreeMap<&ZnodePath, &Arc<[u8]>>) -> Layout {
+#[must_use]
+pub fn lay_out(top: &ZnodePath, nodes: &BTreeMap<&ZnodePath, &Arc<[u8]>>) -> Layout {
     let prefix = if top.is_root() { 0 } else { top.as_str().len() };
     let below = |path: &'_ ZnodePath| -> String {
         path.as_str().get(prefix + 1..).unwrap_or_default().to_owned()
@@ -74,7 +78,7 @@ mod tests {
         let nodes: Vec<(ZnodePath, Arc<[u8]>)> =
             nodes.iter().map(|(at, bytes)| (path(at), bytes.as_bytes().into())).collect();
         let layout = lay_out(&path(top), &nodes.iter().map(|(at, bytes)| (at, bytes)).collect());
-        let leaf = |(path, bytes): (String, std::sync::Arc<[u8]>)| {
+        let leaf = |(path, bytes): (String, Arc<[u8]>)| {
             format!("{path}={}", String::from_utf8_lossy(&bytes))
         };
         (

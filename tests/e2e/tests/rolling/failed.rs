@@ -1,4 +1,4 @@
-//! Bad content affects one member and pauses the group.
+//! Bad content affects one member, and the group refuses it.
 
 use super::fixture::{GroupFixture, Member};
 use super::observer::ChildEvent;
@@ -39,11 +39,11 @@ impl Pair {
         self.group.ruby_leave(&ruby);
     }
 
-    /// Expects that the first member holds, the other one waits, and the other one's child and
-    /// file are unchanged.
-    fn assert_paused(&mut self) {
-        let pids = [FIRST, OTHER].map(|who| Some(self.running[who].pid()));
-        let what = "the first one holds, the other one waits";
+    /// Expects that the first member holds, the other one does not wait for it, and the other
+    /// one's child and file are unchanged.
+    fn assert_only_first_failed(&mut self) {
+        let pids = [Some(self.running[FIRST].pid())];
+        let what = "the first one holds, the other one does not wait";
         self.group
             .wait_queue(what, |queue| queue.iter().map(|one| one.pid).collect::<Vec<_>>() == pids);
         holds_for(Duration::from_millis(300), "the other one is as it was", || {
@@ -101,14 +101,14 @@ fn a_child_that_dies_of_new_content_is_the_only_one() {
         let text = pair.group.scratch.read("0/alerts")?;
         if text == "config 1\n" { Ok(()) } else { Err(text) }
     });
-    pair.assert_paused();
+    pair.assert_only_first_failed();
     assert_eq!(pair.group.file(FIRST), "v2 dies");
     assert!(!pair.group.scratch.join("1/alerts").exists());
     // Other bad content does not reach the other member either.
     pair.group.publish("v3 dies");
     pair.running[FIRST].wait_log_times("config failure", 2);
     assert_eq!(pair.group.file(FIRST), "v3 dies");
-    pair.assert_paused();
+    pair.assert_only_first_failed();
     pair.assert_continues_with("v4");
 }
 
@@ -117,7 +117,7 @@ fn a_child_that_stays_unwell_is_the_only_one() {
     let mut pair = Pair::new("a_child_that_stays_unwell", |member| member.delay("1s"));
     pair.publish_to_first("v2 unwell");
     pair.running[FIRST].wait_log("config failure");
-    pair.assert_paused();
+    pair.assert_only_first_failed();
     // The child is left running.
     pair.group.observer.wait_up(FIRST, "v2");
     assert_eq!(pair.group.file(FIRST), "v2 unwell");
@@ -129,7 +129,7 @@ fn content_that_a_check_refuses_stops_nobody() {
     let mut pair = Pair::new("content_that_a_check_refuses", Member::checked);
     pair.publish_to_first("v2 refused");
     pair.running[FIRST].wait_log("config failure");
-    pair.assert_paused();
+    pair.assert_only_first_failed();
     // The first member keeps its old file and its child, too.
     assert_eq!((pair.group.file(FIRST).as_str(), pair.group.observer.down_count(FIRST)), ("v1", 0));
     pair.assert_continues_with("v3");
@@ -156,7 +156,6 @@ fn a_program_that_cannot_be_started_is_the_only_one() {
             (0..2).find(|who| group.file(*who) == bad).ok_or("none")
         });
         members[first].wait_log("config failure");
-        group.wait_contenders(&members[1 - first], 1);
         holds_for(Duration::from_millis(200), "the other one runs on", || {
             let downs = group.observer.down_count(1 - first);
             if downs == 0 { Ok(()) } else { Err(downs.to_string()) }
@@ -177,7 +176,7 @@ fn rolled_back_a_member_serves_the_old_content_after_one_restart() {
     });
     pair.publish_to_first("v2 dies");
     pair.group.observer.wait_event_times(FIRST, 1, &ChildEvent::Healthy("v1".to_owned()));
-    pair.assert_paused();
+    pair.assert_only_first_failed();
     let ups = |pair: &Pair| -> Vec<String> {
         let events = pair.group.observer.events_of(FIRST);
         let ups = events.into_iter().filter_map(|event| match event {
@@ -194,7 +193,7 @@ fn rolled_back_a_member_serves_the_old_content_after_one_restart() {
         let ups = ups(&pair);
         if ups == ["v1", "v2", "v1", "v3", "v1"] { Ok(()) } else { Err(format!("{ups:?}")) }
     });
-    pair.assert_paused();
+    pair.assert_only_first_failed();
     assert_eq!(pair.group.file(FIRST), "v1");
     pair.assert_continues_with("v4");
 }
@@ -207,7 +206,7 @@ fn rolled_back_from_a_child_that_stays_unwell_too() {
     pair.publish_to_first("v2 unwell");
     pair.group.observer.wait_up(FIRST, "v2");
     pair.group.observer.wait_up(FIRST, "v1");
-    pair.assert_paused();
+    pair.assert_only_first_failed();
     assert_eq!(pair.group.file(FIRST), "v1");
     pair.assert_continues_with("v3");
 }
@@ -219,7 +218,7 @@ fn content_that_is_reverted_after_a_rollback_frees_the_group() {
     });
     pair.publish_to_first("v2 dies");
     pair.group.observer.wait_event_times(FIRST, 1, &ChildEvent::Healthy("v1".to_owned()));
-    pair.assert_paused();
+    pair.assert_only_first_failed();
     let downs = pair.group.observer.down_count(FIRST);
     pair.group.publish("v1");
     pair.group.wait_queue_empty();
@@ -235,7 +234,7 @@ fn content_that_is_reverted_after_a_failure_that_holds_reaches_the_one_that_fail
     let mut pair = Pair::new("content_that_is_reverted_after_a_failure", |member| member);
     pair.publish_to_first("v2 dies");
     pair.running[FIRST].wait_log("config failure");
-    pair.assert_paused();
+    pair.assert_only_first_failed();
     pair.group.publish("v1");
     pair.group.observer.wait_event_times(FIRST, 1, &ChildEvent::Healthy("v1".to_owned()));
     pair.group.wait_queue_empty();
@@ -244,15 +243,17 @@ fn content_that_is_reverted_after_a_failure_that_holds_reaches_the_one_that_fail
 }
 
 #[test]
-fn a_fresh_start_during_a_pause_takes_the_new_content_without_the_lock() {
-    let mut pair = Pair::new("a_fresh_start_during_a_pause", |member| member.delay("1s"));
+fn a_fresh_start_does_not_take_content_that_the_group_has_refused() {
+    let mut pair = Pair::new("a_fresh_start_does_not_take", |member| member.delay("1s"));
     pair.publish_to_first("v2 unwell");
     pair.running[FIRST].wait_log("config failure");
-    pair.assert_paused();
+    pair.assert_only_first_failed();
     let member = pair.group.zkexec(OTHER).delay("1s");
     pair.running[OTHER].kill9();
-    pair.running[OTHER] = pair.group.start(&member, "v2");
-    assert_eq!(pair.group.file(OTHER), "v2 unwell");
+    pair.running[OTHER] = member.tool().spawn();
+    pair.running[OTHER].wait_log("starting with the existing files");
+    pair.group.observer.wait_event_times(OTHER, 2, &ChildEvent::Healthy("v1".to_owned()));
+    assert_eq!(pair.group.file(OTHER), "v1");
     // The contender of the killed member may still exist, but not one of the new member.
     let pids = pair.running.each_ref().map(Running::pid);
     assert!(pair.group.queue().iter().all(|one| one.pid != Some(pids[OTHER])));
@@ -263,12 +264,12 @@ fn a_fresh_start_during_a_pause_takes_the_new_content_without_the_lock() {
 }
 
 #[test]
-fn late_health_ends_a_pause() {
-    let mut pair = Pair::new("late_health_ends_a_pause", |member| member.delay("1s"));
+fn late_health_ends_a_failure() {
+    let mut pair = Pair::new("late_health_ends_a_failure", |member| member.delay("1s"));
     let mut gate = pair.group.gate(FIRST, "health");
     pair.publish_to_first("v2");
     pair.running[FIRST].wait_log("config failure");
-    pair.assert_paused();
+    pair.assert_only_first_failed();
     gate.open();
     pair.group.wait_all_healthy_on("v2");
     pair.group.wait_queue_empty();
@@ -279,8 +280,8 @@ fn late_health_ends_a_pause() {
 }
 
 #[test]
-fn a_session_that_ends_during_a_pause_is_followed_by_another_contender() {
-    let mut group = GroupFixture::new("a_session_that_ends_during_a_pause", 1);
+fn a_failed_member_whose_session_ends_queues_again_for_other_content_only() {
+    let mut group = GroupFixture::new("a_failed_member_whose_session_ends", 1);
     let proxy = GroupFixture::proxy();
     let member = group.zkexec(0).at(group.servers_at(proxy.addr()));
     let running = group.start(&member, "v1");
@@ -289,9 +290,16 @@ fn a_session_that_ends_during_a_pause_is_followed_by_another_contender() {
     let behind = group.ruby_enqueue();
     proxy.expire().unwrap();
     group.wait_ruby_holds(&behind);
-    group.wait_contenders(&running, 1);
+    running.wait_log_times("connected; ", 2);
+    // If it has not told the group yet, it waits until it has.
+    group.wait_queue("ruby is alone", |queue| queue.len() == 1);
+    holds_for(Duration::from_millis(300), "it does not wait for the lock", || {
+        let queue = group.queue();
+        if queue.len() == 1 { Ok(()) } else { Err(format!("{queue:?}")) }
+    });
     // Good content needs a new turn, and another member is first.
     group.publish("v3");
+    group.wait_contenders(&running, 1);
     holds_for(Duration::from_millis(300), "it waits", || {
         if group.file(0) == "v2 dies" { Ok(()) } else { Err(group.file(0)) }
     });
