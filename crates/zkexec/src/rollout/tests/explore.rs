@@ -60,6 +60,8 @@ fn small() -> Vec<Scenario> {
     all.extend([
         Scenario { published: NOTHING, faults: 1, commands: 2, ..START },
         Scenario { is_saved: false, faults: 1, ..START },
+        Scenario { quality: Quality::Hangs, faults: 2, ..START },
+        Scenario { quality: Quality::Good, is_slow: true, ..START },
         Scenario { is_slow: true, faults: 1, ..START },
         Scenario { is_slow: true, on_failure: OnFailure::RollBack, commands: 1, ..START },
     ]);

@@ -4,7 +4,11 @@ use super::super::*;
 use super::member::{ChildState, Link, Process};
 use super::scenario::Quality;
 use super::world::{MEMBERS, World};
-use farm_core::farm::rollout::{TRIES_MAX, Verdict};
+use super::zookeeper::{Record, TurnId};
+use farm_core::farm::rollout::Verdict;
+
+/// How many members try content at most before somebody knows that it works.
+const TRIERS_MAX: usize = 2;
 
 /// What is wrong in this state.
 pub(super) fn violation(world: &World<'_>) -> Option<String> {
@@ -17,7 +21,7 @@ pub(super) fn violation(world: &World<'_>) -> Option<String> {
         return Some(format!("{down} children are down at once"));
     }
     let ran = world.ran.iter().filter(|ran| **ran).count();
-    if ran > TRIES_MAX.min(1 + usize::from(world.losses)) {
+    if ran > TRIERS_MAX.min(1 + usize::from(world.losses)) {
         let losses = world.losses;
         return Some(format!("{ran} members have tried what may not work, after {losses} losses"));
     }
@@ -105,13 +109,25 @@ fn is_behind_failed(world: &World<'_>, index: usize) -> bool {
     })
 }
 
+/// Whether the turn that refused the content has turned out well.
+fn has_changed_its_mind(world: &World<'_>, record: &Record) -> bool {
+    let Some(TurnId { member, number }) = record.refused_in else { return false };
+    world.members[member].process.as_ref().is_some_and(|process| {
+        let is_same = process.group.turn.is_some_and(|turn| turn.number == number);
+        is_same && process.rollout.phase() == Phase::Settled && is_settled(world, member, process)
+    })
+}
+
 fn of_group(world: &World<'_>) -> Option<String> {
     let (zookeeper, wanted) = (&world.zookeeper, world.wanted());
     let record = zookeeper.record(wanted)?;
     let losses = usize::from(world.losses);
     let is_good = world.scenario.works(wanted) && !world.scenario.is_slow;
-    if is_good && record.verdict == Verdict::Refused && losses < TRIES_MAX {
+    if is_good && record.verdict == Verdict::Refused && losses < TRIERS_MAX {
         return Some(format!("content that works is refused, after {losses} losses"));
+    }
+    if record.verdict == Verdict::Refused && has_changed_its_mind(world, record) {
+        return Some("who has refused it runs on it".to_owned());
     }
     let trials = record.trials.iter().flatten().count();
     if trials > losses && record.verdict == Verdict::Trying {
