@@ -4,7 +4,7 @@
 //! our threads hangs. A command that waits for something ends within that limit.
 
 use farm_core::cli::{Exit, Failure, ZkArgs};
-use farm_core::engine::{Backoff, Worker, inbox};
+use farm_core::engine::{Backoff, Worker, wait_until};
 use farm_core::session::{Client, Session, SessionError, SessionOptions};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -122,23 +122,19 @@ impl Connection {
                 (Err(error), _) => return Err(error.into()),
             }
             let pause = pauses.delay().max(took.min(self.timeout) * LOOKS_PER_PAUSE);
-            match left() {
+            let pause = match left() {
                 Some(left) if left.is_zero() => return Ok(None),
                 // The last look is close to the end.
-                Some(left) => wait_for(pause.min((left / 2).max(PAUSE_LEAST)).min(left)),
-                None => wait_for(pause),
-            }
+                Some(left) => pause.min((left / 2).max(PAUSE_LEAST)).min(left),
+                None => pause,
+            };
+            wait_until(Instant::now() + pause);
         }
     }
 }
 
 fn ended_too_early() -> Failure {
     Failure::new(Exit::Bug, "bug: the thread of the session ended too early")
-}
-
-fn wait_for(pause: Duration) {
-    let (inbox, _open) = inbox::<()>();
-    inbox.next(Some(Instant::now() + pause));
 }
 
 /// Looks once for each time limit that comes.

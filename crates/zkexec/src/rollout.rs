@@ -115,7 +115,7 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
         self.group.restarted()
     }
 
-    /// What the group knows of the wanted content.
+    /// The group's verdict on the wanted content, if it is read.
     pub(crate) fn known(&self) -> Option<&Known> {
         self.group.known_of(self.contents.wanted.as_ref()?.version())
     }
@@ -198,7 +198,7 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
     }
 
     fn new_content(&mut self, content: C) {
-        self.want(content);
+        self.contents.want(content);
         match self.phase {
             Phase::Settled
             | Phase::AwaitingVerdict
@@ -230,11 +230,6 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
             | Phase::Recording
             | Phase::Leaving => {}
         }
-    }
-
-    /// Records what is in ZooKeeper. Files with the same bytes may have got another version.
-    fn want(&mut self, content: C) {
-        self.contents.want(content);
     }
 
     /// Decides again what a member without a turn waits for.

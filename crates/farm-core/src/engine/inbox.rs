@@ -10,6 +10,12 @@ pub fn inbox<E>() -> (Inbox<E>, Outbox<E>) {
     (Inbox { receiver }, Outbox { sender })
 }
 
+/// Waits until then, in a command without an event loop.
+pub fn wait_until(deadline: Instant) {
+    let (inbox, _open) = inbox::<()>();
+    inbox.next(Some(deadline));
+}
+
 /// The receiving end, held by the loop on the main thread.
 #[derive(Debug)]
 pub struct Inbox<E> {

@@ -29,7 +29,7 @@ pub use chain::chain;
 pub use debounce::{Debounce, Wait};
 pub use environment::variable;
 pub use ignored::IgnoredSignals;
-pub use inbox::{Inbox, Outbox, inbox};
+pub use inbox::{Inbox, Outbox, inbox, wait_until};
 pub use log_once::LogOnce;
 pub use log_text::log_text;
 pub use post::Post;

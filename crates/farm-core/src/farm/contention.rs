@@ -2,7 +2,7 @@
 //!
 //! **Invariant.** No wait lasts beyond the deadline.
 
-use crate::engine::{Backoff, inbox};
+use crate::engine::{Backoff, wait_until};
 use std::time::{Duration, Instant};
 
 /// The waits between two attempts: about one round trip at first, and at most long enough for
@@ -31,8 +31,7 @@ impl Contention {
         if wake >= self.until {
             return false;
         }
-        let (inbox, _open) = inbox::<()>();
-        inbox.next(Some(wake));
+        wait_until(wake);
         true
     }
 }

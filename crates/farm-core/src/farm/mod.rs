@@ -7,6 +7,7 @@
 mod contention;
 mod edit;
 mod entry;
+mod fields;
 pub mod permit;
 pub mod rollout;
 mod size;
@@ -17,6 +18,7 @@ pub mod view;
 pub use contention::Contention;
 pub use edit::{Absent, Edit, EditError, edit_record, edit_znode};
 pub use entry::{Claim, Share, claim, is_owned_by, look, share};
+pub use fields::shortened;
 pub use permit::Permit;
 pub use size::{COMMON, Size, keep_size};
 pub use view::FarmView;

@@ -24,15 +24,11 @@ impl QueueEntry {
         Self { group: group.to_string(), place }
     }
 
-    const fn state(&self) -> &'static str {
-        if self.place.is_turn { "holds" } else { "waits" }
-    }
-
     fn line(&self) -> String {
         let (id, since) = (self.place.contender.name(), utc(self.place.znode.since_ms()));
         let (owner, pid) = (self.place.znode.owner(), self.place.znode.pid());
         let why = self.place.znode.info.why.as_deref().unwrap_or_default();
-        let (group, state) = (&self.group, self.state());
+        let (group, state) = (&self.group, self.place.state());
         let pid = if pid.is_empty() { "-" } else { &pid };
         let line =
             format!("{group:<20} {state:<5} {id:<12} {since:<20} {owner:<20} {pid:>7} {why}");
@@ -43,7 +39,7 @@ impl QueueEntry {
         let ContenderZnode { info, .. } = &self.place.znode;
         [
             self.group.clone(),
-            self.state().to_owned(),
+            self.place.state().to_owned(),
             self.place.contender.name().to_owned(),
             utc(self.place.znode.since_ms()),
             info.host.clone().unwrap_or_default(),
@@ -60,7 +56,7 @@ impl QueueEntry {
             ("v", Value::from(1)),
             ("group", Value::from(self.group.as_str())),
             ("id", Value::from(self.place.contender.name())),
-            ("state", Value::from(self.state())),
+            ("state", Value::from(self.place.state())),
             ("since", Value::from(self.place.znode.since_ms())),
             ("host", Value::from(info.host.clone())),
             ("pid", Value::from(info.pid)),

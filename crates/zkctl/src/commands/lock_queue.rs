@@ -90,6 +90,11 @@ impl Place {
         });
         places.collect()
     }
+
+    /// The word for whether it has its turn.
+    pub(super) const fn state(&self) -> &'static str {
+        if self.is_turn { "holds" } else { "waits" }
+    }
 }
 
 /// All contenders of a group, in order; `None` if its lock has no directory.

@@ -37,7 +37,7 @@ pub(crate) trait Versioned {
     fn version(&self) -> Version;
 }
 
-/// What operators want of this member.
+/// The orders of the operators to this member.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Orders {
     /// It begins no turn.
@@ -81,9 +81,9 @@ pub(crate) enum Event<C> {
     Recognised(C),
     /// ZooKeeper has this content, and it has not changed for `--wait`.
     Wanted(C),
-    /// What the group knows of that version.
+    /// The group's verdict on that version was read.
     Known(Version, Known),
-    /// What operators want of this member.
+    /// The orders of the operators were read.
     Orders(Orders),
     /// This member now holds the permit.
     Granted,

@@ -7,10 +7,11 @@ use super::event::{Known, Orders, Version};
 use super::phase::Phase;
 use farm_core::farm::rollout::Verdict;
 
-/// What the group and its operators say, and what this member has done about it.
+/// The verdict of the group, the orders of its operators, and how far this member has followed
+/// them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Group {
-    /// What is known of the version that was wanted when it was read.
+    /// The verdict that was read last, and the version that it is about.
     known: Option<(Version, Known)>,
     /// `None` until they are read.
     orders: Option<Orders>,
@@ -22,15 +23,13 @@ pub(super) struct Group {
     is_try_open: bool,
     /// The version whose outcome this turn tells the group.
     on_trial: Option<Version>,
-    /// The version that this member has refused last.
-    refused: Option<Version>,
-    /// The round of that refusal.
-    failed_round: u64,
+    /// The version that this member has refused last, and in which round.
+    refused: Option<(Version, u64)>,
     /// The content of the failed turn is to be tried again.
     is_retry: bool,
 }
 
-/// What a member says of itself, for the group to decide.
+/// The state of the member, as far as the group's rules depend on it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Situation {
     /// It belongs to a group.
@@ -53,7 +52,7 @@ pub(super) struct Situation {
     pub(super) is_in_hours: bool,
 }
 
-/// What a member does next.
+/// The next step of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NextStep {
     /// It stages the wanted content.
@@ -62,7 +61,7 @@ pub(super) enum NextStep {
     Restart,
 }
 
-/// What keeps a member from the wanted content.
+/// The reason for which a member may not use the wanted content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bar {
     Unread,
@@ -125,22 +124,27 @@ impl Group {
         self.orders.as_ref().is_some_and(|orders| orders.is_paused)
     }
 
-    /// What is known of that version.
+    /// The verdict on that version, if it is read.
     pub(super) fn known_of(&self, version: Version) -> Option<&Known> {
         self.known.as_ref().filter(|(known, _)| *known == version).map(|(_, known)| known)
     }
 
     /// Whether that version is known to work. Our own refusal may not have come back yet.
     pub(super) fn is_confirmed(&self, version: Version) -> bool {
-        let known = self.known_of(version).filter(|_| self.refused != Some(version));
+        let known = self.known_of(version).filter(|_| !self.has_refused(version));
         known.is_some_and(|known| known.verdict == Some(Verdict::Confirmed))
+    }
+
+    fn has_refused(&self, version: Version) -> bool {
+        self.refused.is_some_and(|(refused, _)| refused == version)
     }
 
     /// Takes what the group knows of a version. Returns whether an operator has had the refusal
     /// forgotten since this member has failed.
     pub(super) fn hear(&mut self, version: Version, known: Known) -> bool {
         let is_refused = known.verdict == Some(Verdict::Refused);
-        let is_forgotten = !is_refused && known.round > self.failed_round;
+        let failed_round = self.refused.map_or(0, |(_, round)| round);
+        let is_forgotten = !is_refused && known.round > failed_round;
         self.known = Some((version, known));
         is_forgotten
     }
@@ -154,13 +158,13 @@ impl Group {
 
     /// This member is about to tell the group that it does not work on that version.
     pub(super) fn fails_on(&mut self, version: Version) {
-        self.refused = Some(version);
-        self.failed_round = self.known_of(version).map_or(0, |known| known.round);
+        let round = self.known_of(version).map_or(0, |known| known.round);
+        self.refused = Some((version, round));
     }
 
-    /// Takes what operators want; returns what they wanted before. A child that runs when they are
-    /// read first counts as restarted: whether it was started before or after that order, nobody
-    /// knows.
+    /// Takes new orders; returns the former ones. A child that runs when they are read for the
+    /// first time counts as restarted: it is unknown whether it was started before or after the
+    /// order.
     pub(super) fn take_orders(&mut self, orders: Orders, has_child: bool) -> Orders {
         let restart = orders.restart;
         let before = self.orders.replace(orders);
@@ -170,7 +174,7 @@ impl Group {
         before.unwrap_or_default()
     }
 
-    /// What keeps the member from the wanted content.
+    /// The reason for which the member may not use the wanted content.
     pub(super) fn bar(&self, member: &Situation) -> Option<Bar> {
         let version = member.wanted.filter(|_| member.is_locked && !member.is_settled)?;
         let Some(orders) = &self.orders else { return Some(Bar::Unread) };
@@ -184,7 +188,7 @@ impl Group {
         }
     }
 
-    /// What a member that may act does next about a child that works or has failed, if anything.
+    /// The next step for a child that works or has failed, if there is one.
     pub(super) fn next_step(&self, member: &Situation) -> Option<NextStep> {
         if self.is_paused() {
             return None;

@@ -68,14 +68,13 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
     /// Decides again after the group or an operator has said something else.
     fn reconsider_turn(&mut self) {
         match self.phase {
-            Phase::AwaitingVerdict if self.permit == PermitState::Held => self.decide(),
             Phase::Settled
             | Phase::OffHours
             | Phase::AwaitingVerdict
             | Phase::Refused
             | Phase::Skipped
             | Phase::Paused
-            | Phase::Queued => self.begin(),
+            | Phase::Queued => self.wake(),
             Phase::Rereading
             | Phase::Staging
             | Phase::Blocked
@@ -248,7 +247,7 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
     }
 
     pub(super) fn reread(&mut self, content: C) {
-        self.want(content);
+        self.contents.want(content);
         self.decide();
     }
 

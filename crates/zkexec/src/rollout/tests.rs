@@ -18,7 +18,7 @@ impl Versioned for Content {
     }
 }
 
-/// What the group knows of a version that others run on.
+/// The verdict on a version that others run on.
 pub(super) fn known_good() -> Known {
     Known { verdict: Some(Verdict::Confirmed), ..Known::default() }
 }

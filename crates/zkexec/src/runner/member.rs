@@ -28,7 +28,7 @@ pub(super) struct Member {
     id: String,
     state: GroupState,
     znode: MemberZnode,
-    /// What it tells.
+    /// The record that it publishes.
     record: MemberRecord,
     control: Option<Control>,
     known: Option<(Version, Known)>,
@@ -117,7 +117,7 @@ impl Member {
         is_proven
     }
 
-    /// What is known of a version, once operators' wishes are known too.
+    /// The verdict on a version, once the orders of the operators are read too.
     pub(super) fn known(&self, version: Version) -> Option<&Known> {
         self.control.as_ref()?;
         self.known.as_ref().filter(|(known, _)| *known == version).map(|(_, known)| known)

@@ -1,11 +1,9 @@
 //! The content of a contender's znode.
 
 use crate::codec::json::{decode_znode, encode_znode};
-use crate::model::{Map, Record, Value};
+use crate::farm::fields::{Fields, record, shortened};
+use crate::model::Value;
 use std::num::NonZeroU32;
-
-/// How many characters of a text are kept: more would not fit in one line of a list.
-const TEXT_CHARS_MAX: usize = 200;
 
 /// Who asks for a permit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,40 +43,33 @@ impl ContenderInfo {
     /// Reads the valid fields of the bytes, which may come from any client.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Self {
-        let Ok(record) = decode_znode(bytes) else { return Self::default() };
-        let map = record.as_map();
-        let text = |field: &str| map.get(field)?.as_str().map(shortened);
-        let number = |field: &str| map.get(field)?.as_u64();
+        let Ok(found) = decode_znode(bytes) else { return Self::default() };
+        let fields = Fields(found.as_map());
         Self {
-            host: text("host"),
-            pid: number("pid"),
-            since_ms: map.get("since").and_then(Value::as_i64),
-            why: text("why"),
-            holders: number("n").and_then(|n| NonZeroU32::new(u32::try_from(n).ok()?)),
+            host: fields.text("host"),
+            pid: fields.number("pid"),
+            since_ms: fields.time("since"),
+            why: fields.text("why"),
+            holders: fields.number("n").and_then(NonZeroU32::new),
         }
     }
 
     /// The bytes of the znode.
     pub(super) fn bytes(&self) -> Vec<u8> {
-        let fields = [
+        encode_znode(&record([
             ("host", self.host.clone().map(Value::from)),
             ("n", self.holders.map(|holders| Value::from(holders.get()))),
             ("pid", self.pid.map(Value::from)),
             ("since", self.since_ms.map(Value::from)),
             ("why", self.why.clone().map(Value::from)),
-        ];
-        let fields = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        encode_znode(&Record::from_map(fields.collect::<Map<_, _>>()))
+        ]))
     }
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(TEXT_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::farm::fields::TEXT_CHARS_MAX;
 
     fn info() -> ContenderInfo {
         let member = MemberId { host: "db-01".to_owned(), pid: 4711 };

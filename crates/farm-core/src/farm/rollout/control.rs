@@ -1,9 +1,10 @@
-//! What operators want of a group.
+//! The orders of the operators to a group.
 //!
 //! **Invariant.** A field that this version does not know stays as it is.
 
-use super::fields::{Fields, shortened};
+use super::FORMAT;
 use super::version::Version;
+use crate::farm::fields::{Fields, shortened};
 use crate::model::{Map, Record, Value};
 use std::collections::BTreeMap;
 
@@ -23,7 +24,7 @@ pub struct Control {
     pub skip: BTreeMap<String, Version>,
     /// Until when turns are allowed at any hour, in milliseconds since 1970.
     pub ignore_hours_until_ms: Option<i64>,
-    /// Who has changed it last.
+    /// The last writer.
     pub by: Option<String>,
     /// When, in milliseconds since 1970, by the clock of the writer.
     pub at_ms: Option<i64>,
@@ -56,7 +57,7 @@ impl Control {
         let skip = self.skip.iter().map(|(id, version)| (id.clone(), version.to_string().into()));
         let text = |text: &Option<String>| text.as_deref().map(|text| shortened(text).into());
         let fields: [(&str, Option<Value>); 9] = [
-            ("v", Some(1.into())),
+            ("v", Some(FORMAT.into())),
             ("paused", Some(self.is_paused.into())),
             ("restart", Some(self.restart.into())),
             ("retry", (self.retry > 0).then(|| self.retry.into())),

@@ -1,16 +1,17 @@
-//! What a member tells of itself.
+//! The record in which a member reports its state.
 
-use super::fields::{Fields, record, shortened};
+use super::FORMAT;
 use super::sources::Source;
 use super::version::Version;
 use crate::codec::json::{decode_znode, encode_znode};
+use crate::farm::fields::{Fields, record, shortened};
 use crate::model::Value;
 use std::num::NonZeroU32;
 
 /// How many sources are read.
 const SOURCES_MAX: usize = 1000;
 
-/// What a member is doing.
+/// The state of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MemberState {
     /// Its first child is not started yet.
@@ -35,7 +36,7 @@ pub enum MemberState {
     Refused,
     /// It waits until an operator resumes the group.
     Paused,
-    /// It leaves out the content, by the wish of an operator.
+    /// It leaves out the content on an operator's order.
     Skipped,
     /// It is ending.
     Stopping,
@@ -88,11 +89,11 @@ impl MemberState {
 /// The versions that a member knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MemberVersions {
-    /// What its sources held when it looked last.
+    /// The version of its sources at the last read.
     pub wanted: Option<Version>,
-    /// What its child runs on.
+    /// The version that its child runs on.
     pub running: Option<Version>,
-    /// What its child was known to work on last.
+    /// The last version that its child was known to work on.
     pub confirmed: Option<Version>,
 }
 
@@ -103,7 +104,7 @@ pub struct MemberRecord {
     pub host: Option<String>,
     /// Its process on the host.
     pub pid: Option<u64>,
-    /// What it is doing; `None` for a word that this version does not know.
+    /// Its state; `None` for a word that this version does not know.
     pub state: Option<MemberState>,
     /// Since when, in milliseconds since 1970, by its clock.
     pub since_ms: Option<i64>,
@@ -163,6 +164,7 @@ impl MemberRecord {
         let sources = |sources: &Vec<Source>| sources.iter().map(Source::value).collect();
         let health = |is_healthy| Value::from(if is_healthy { "ok" } else { "failing" });
         encode_znode(&record([
+            ("v", Some(Value::from(FORMAT))),
             ("host", text(&self.host)),
             ("pid", self.pid.map(Value::from)),
             ("name", Some(Value::from(shortened(id)))),

@@ -9,7 +9,6 @@
 //! was read. Nobody but its owner writes the znode of a member.
 
 mod control;
-mod fields;
 mod known;
 mod layout;
 mod member;
@@ -36,3 +35,6 @@ pub use verdict::{
     untouched,
 };
 pub use version::{NoVersion, Version};
+
+/// The version of the formats of a group's state.
+const FORMAT: u64 = 1;

@@ -73,7 +73,7 @@ impl StatePaths {
         &self.versions
     }
 
-    /// What operators want.
+    /// The znode with the orders of the operators.
     #[must_use]
     pub const fn control(&self) -> &ZnodePath {
         &self.control

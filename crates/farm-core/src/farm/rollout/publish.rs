@@ -1,4 +1,4 @@
-//! The znode in which a member tells what it is doing.
+//! The znode in which a member reports its state.
 //!
 //! **Invariant.** It is ephemeral and ours, or not written at all. It is written at most five
 //! times a second, and at once when the member is no longer at rest.
@@ -79,8 +79,9 @@ pub struct MemberZnode {
     paths: StatePaths,
     path: ZnodePath,
     id: String,
-    record: Option<MemberRecord>,
-    /// What the znode holds.
+    /// The record to publish, and its bytes.
+    record: Option<(MemberRecord, Vec<u8>)>,
+    /// The bytes of the znode, after a write.
     written: Option<Vec<u8>>,
     is_claimed: bool,
     is_connected: bool,
@@ -152,12 +153,17 @@ impl MemberZnode {
     }
 
     fn publish(&mut self, record: MemberRecord) {
+        let former = self.record.as_ref().map(|(former, _)| former);
+        if former == Some(&record) {
+            return;
+        }
         let is_running = |record: &MemberRecord| record.state == Some(MemberState::Running);
-        // Who waits for a rollout must not take the member for done for any longer.
-        if self.record.as_ref().is_some_and(is_running) && !is_running(&record) {
+        // From now on `zkctl rollout wait` must not count this member as done.
+        if former.is_some_and(is_running) && !is_running(&record) {
             self.next_at = None;
         }
-        self.record = Some(record);
+        let bytes = record.bytes(&self.id);
+        self.record = Some((record, bytes));
     }
 
     /// The znode is gone.
@@ -166,24 +172,17 @@ impl MemberZnode {
         self.written = None;
     }
 
-    fn bytes(&self) -> Option<Vec<u8>> {
-        self.record.as_ref().map(|record| record.bytes(&self.id))
-    }
-
     fn is_outdated(&self) -> bool {
-        self.record.is_some() && self.bytes() != self.written
+        self.record.as_ref().is_some_and(|(_, bytes)| self.written.as_ref() != Some(bytes))
     }
 
     fn ask(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let is_blocked = self.asked.is_some() || self.retry.deadline().is_some();
-        if is_blocked || !self.is_connected || self.next_at.is_some_and(|at| now < at) {
+        let is_early = self.next_at.is_some_and(|at| now < at);
+        if is_blocked || !self.is_connected || is_early || !self.is_outdated() {
             return;
         }
-        let Some(record) = self.record.as_ref() else { return };
-        let bytes = record.bytes(&self.id);
-        if self.written.as_ref() == Some(&bytes) {
-            return;
-        }
+        let Some((record, bytes)) = &self.record else { return };
         self.tickets += 1;
         self.asked = Some(self.tickets);
         self.next_at = Some(now + PAUSE);
@@ -193,7 +192,7 @@ impl MemberZnode {
             path: self.path.clone(),
             host: record.host.clone(),
             pid: record.pid,
-            bytes,
+            bytes: bytes.clone(),
             is_claimed: self.is_claimed,
         }));
     }

@@ -40,7 +40,7 @@ pub(super) enum Reply {
     Changed { ticket: u64, outcome: Result<Outcome, SessionError> },
 }
 
-/// A change of what is known of a version.
+/// A change of the record of a version.
 #[derive(Debug, Clone)]
 pub(super) struct ChangeRequest {
     pub(super) paths: StatePaths,
@@ -136,7 +136,7 @@ impl ChangeRequest {
                     | SessionError::NodeExists(_)
                     | SessionError::NoNode(_),
                 ) => {}
-                // Who may only read keeps to what it reads.
+                // A member that may only read goes by what it reads.
                 Err(SessionError::NoAuth(_)) if outcome == Outcome::Refused => return Ok(outcome),
                 Err(error) => return Err(error),
             }
@@ -202,8 +202,7 @@ fn write(
         None => match client.create(path, &bytes, CreateMode::Persistent) {
             Err(SessionError::NoNode(_)) => {
                 create_group(client, paths)?;
-                client.create_all(paths.versions())?;
-                client.create(path, &bytes, CreateMode::Persistent)
+                client.create_with_parents(path, &bytes)
             }
             created => created,
         },

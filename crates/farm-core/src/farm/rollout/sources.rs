@@ -22,7 +22,7 @@ pub enum Source {
     Tree(ZnodePath),
 }
 
-/// What a source holds.
+/// The content of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceBytes {
     /// The znode does not exist.
@@ -77,7 +77,7 @@ impl Source {
         )
     }
 
-    /// What it holds in ZooKeeper now.
+    /// Reads its content from ZooKeeper.
     ///
     /// # Errors
     ///

@@ -48,13 +48,12 @@ pub enum Event {
 /// What to do.
 pub type Action = session::Action<Request, News>;
 
-/// What is known, or done.
+/// A change of what was read, or the end of a change that the member wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
-    /// What operators want, when it is read first and when it changes.
+    /// The orders of the operators, after the first read and after each change.
     Control(Control),
-    /// What is known of the version that the member wants, when it is read first and when it
-    /// changes.
+    /// The state of the version that the member wants, after the first read and after each change.
     Known(Version, Known),
     /// Whether the member may go on with its turn.
     Tried(Tried),
@@ -80,7 +79,7 @@ pub enum Tried {
 struct Turn {
     version: Version,
     trial: Trial,
-    /// As it was when the try was counted.
+    /// The round in which the try was counted.
     round: Option<u64>,
 }
 
@@ -186,7 +185,7 @@ impl GroupState {
             Event::Refuse(version, reason) => self.refuse(version, reason),
             Event::Tick => {
                 self.retry.take(now);
-                self.step_caches(now, || cache::Event::Tick, || cache::Event::Tick, &mut actions);
+                self.step_caches(now, None, &mut actions);
             }
         }
         self.report(&mut actions);
@@ -215,22 +214,23 @@ impl GroupState {
             // The lock is lost, and with it the right to go on.
             self.changes.retain(|change| !matches!(change.change, Change::Try(_)));
         }
-        let one = || cache::Event::Session(event.clone());
-        let other = || cache::Event::Session(event.clone());
-        self.step_caches(now, one, other, actions);
+        self.step_caches(now, Some(event), actions);
     }
 
+    /// Has the caches take an event of the session; without one, a tick.
     fn step_caches(
         &mut self,
         now: Instant,
-        control: impl Fn() -> cache::Event<Control>,
-        version: impl Fn() -> cache::Event<Option<VersionRecord>>,
+        event: Option<&session::Event>,
         actions: &mut Vec<Action>,
     ) {
-        pass(actions, self.control.step(now, control()), Request::control);
+        fn of<T>(event: Option<&session::Event>) -> cache::Event<T> {
+            event.cloned().map_or(cache::Event::Tick, cache::Event::Session)
+        }
+        pass(actions, self.control.step(now, of(event)), Request::control);
         if let Some(followed) = &mut self.followed {
             let request = Request::version(followed.version);
-            pass(actions, followed.cache.step(now, version()), request);
+            pass(actions, followed.cache.step(now, of(event)), request);
         }
     }
 
@@ -302,7 +302,7 @@ impl GroupState {
         self.changes.push_back(self.change(version, Change::Refuse { trial, round, reason }));
     }
 
-    /// What was read last of a version.
+    /// The state of a version at the last read.
     fn known(&self, version: Version) -> Known {
         let followed = self.followed.as_ref().filter(|followed| followed.version == version);
         followed.and_then(Followed::known).unwrap_or_default()
@@ -422,7 +422,7 @@ impl GroupState {
 }
 
 impl Followed {
-    /// What is known of the version; `None` until it is read.
+    /// The state of the version; `None` before the first read.
     fn known(&self) -> Option<Known> {
         match self.cache.state() {
             cache::State::Complete => Some(
@@ -432,7 +432,7 @@ impl Followed {
                     .map(Known::of)
                     .unwrap_or_default(),
             ),
-            // Who may not read it goes on as if there was nothing to know.
+            // A member that may not read it goes on without it.
             cache::State::Missing | cache::State::Refused => Some(Known::default()),
             cache::State::Disconnected | cache::State::Loading => None,
         }

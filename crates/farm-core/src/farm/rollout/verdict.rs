@@ -1,4 +1,4 @@
-//! What a group knows of a version, and how that changes.
+//! The record of a version, and its changes.
 //!
 //! Each change is a function from the record that was read to the one that replaces it, if that
 //! one is still there: a compare-and-set.
@@ -6,17 +6,18 @@
 //! **Invariant.** No more than [`TRIES_MAX`] tries are counted as long as none has an outcome. A
 //! refusal ends only by [`retry`] or by the member that refused.
 
-use super::fields::{Fields, record, shortened};
+use super::FORMAT;
 use crate::codec::json::{decode_znode, encode_znode};
+use crate::farm::fields::{Fields, record, shortened};
 use crate::model::Value;
 
-/// How many members may try a version at most before one of them has told what came of it.
+/// The most tries of a version without an outcome.
 pub const TRIES_MAX: usize = 2;
 
-/// What is known of a version.
+/// The outcome of a version so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// It is being tried, or was tried, and nobody has told what came of it.
+    /// It is being tried, or was tried without an outcome.
     Trying,
     /// A member runs on it and is known to work.
     Confirmed,
@@ -54,9 +55,9 @@ pub struct Trial {
 /// The content of `versions/<version>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VersionRecord {
-    /// What is known.
+    /// The outcome so far.
     pub verdict: Verdict,
-    /// Who has written it.
+    /// The last writer.
     pub by: Option<String>,
     /// When, in milliseconds since 1970, by the clock of the writer.
     pub at_ms: Option<i64>,
@@ -109,6 +110,7 @@ impl VersionRecord {
         };
         let trials: Vec<Value> = self.trials.iter().map(trial).collect();
         encode_znode(&record([
+            ("v", Some(Value::from(FORMAT))),
             ("verdict", Some(Value::from(self.verdict.name()))),
             ("by", self.by.as_deref().map(|by| Value::from(shortened(by)))),
             ("at", self.at_ms.map(Value::from)),
@@ -120,7 +122,7 @@ impl VersionRecord {
         ]))
     }
 
-    /// Who is trying the version, or has, without an outcome.
+    /// The members whose turns on the version have no outcome.
     pub fn triers(&self) -> impl Iterator<Item = &str> {
         self.trials.iter().map(|trial| trial.id.as_str())
     }

@@ -21,7 +21,7 @@ pub struct Version(u64);
 /// One znode of a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Item<'a> {
-    /// What the content has of it.
+    /// The part of the content that comes from it.
     pub kind: ItemKind,
     /// Its path.
     pub path: &'a str,
@@ -29,7 +29,7 @@ pub struct Item<'a> {
     pub bytes: Option<&'a [u8]>,
 }
 
-/// What a content has of a znode.
+/// The part of a content that comes from a znode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ItemKind {
     /// A znode of a subtree.

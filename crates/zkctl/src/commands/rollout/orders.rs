@@ -3,29 +3,29 @@
 //! **Invariant.** A command that is repeated after a lost answer does what it did first: it never
 //! decides anew on what it has changed itself.
 
+use super::look::Look;
 use super::target::Target;
 use super::wording::control_object;
 use crate::commands::znode_stat::object;
+use crate::connection::Connection;
 use crate::format::{Layout, OutputArgs, OutputFormat};
 use crate::output::Output;
 use clap::Args;
 use farm_core::cli::{Exit, Failure, parse_duration};
 use farm_core::engine::{unix_ms, variable};
 use farm_core::farm::rollout::{Control, Version, VersionRecord, create_group, retry};
-use farm_core::farm::{Absent, Edit, EditError, edit_znode};
+use farm_core::farm::{Absent, Edit, EditError, edit_znode, shortened};
 use farm_core::host::identity::host_name;
 use farm_core::model::{Record, Value};
 use farm_core::session::{Client, SessionError, Stat, Watch};
 use std::convert::Infallible;
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How often a change of a version is made again when others are quicker.
 const RACES_MAX: usize = 20;
-
-/// How many characters of a reason are kept.
-const WHY_CHARS_MAX: usize = 200;
 
 /// Why an operator wants something.
 #[derive(Debug, Args)]
@@ -68,7 +68,7 @@ impl Order {
             target,
             by: operator(),
             at_ms,
-            why: why.why.as_ref().map(|why| why.chars().take(WHY_CHARS_MAX).collect()),
+            why: why.why.as_deref().map(shortened),
             any_hour_until_ms: duration.map(until),
             is_maybe_written: AtomicBool::new(false),
         }
@@ -78,6 +78,35 @@ impl Order {
         &self.target
     }
 
+    /// Makes a plan from one look at the group, and performs it. An attempt after a lost
+    /// connection performs the same plan.
+    pub(super) fn carry_out<P: Clone + Send + Sync + 'static>(
+        self,
+        connection: &Connection,
+        look: fn(&Client, &Target) -> Result<Option<Look>, SessionError>,
+        make: impl Fn(&Look) -> Result<P, Failure> + Send + Sync + 'static,
+        perform: impl Fn(&P, &Self, &Client, Instant) -> Performed + Send + Sync + 'static,
+    ) -> Result<(Edited, P), Failure> {
+        let plan = OnceLock::new();
+        connection.ask(move |client, deadline| {
+            let plan: &P = match plan.get() {
+                Some(plan) => plan,
+                None => {
+                    let Some(look) = look(client, &self.target)? else {
+                        return Ok(Err(self.target.missing()));
+                    };
+                    look.warn();
+                    match make(&look) {
+                        Ok(made) => plan.get_or_init(|| made),
+                        Err(failure) => return Ok(Err(failure)),
+                    }
+                }
+            };
+            let edited = perform(plan, &self, client, deadline)?;
+            Ok(edited.map(|edited| (edited, plan.clone())))
+        })?
+    }
+
     /// Changes the control, and with it until when any hour is allowed, if the operator wants
     /// that. Nothing is written if nothing changes.
     pub(super) fn edit_control(
@@ -85,7 +114,7 @@ impl Order {
         client: &Client,
         deadline: Instant,
         change: impl Fn(&mut Control),
-    ) -> Result<Result<Edited, Failure>, SessionError> {
+    ) -> Performed {
         let paths = &self.target.paths;
         if client.exists(paths.group(), Watch::No)?.is_none() {
             create_group(client, paths)?;
@@ -147,6 +176,9 @@ impl Order {
         Err(SessionError::BadVersion(path))
     }
 }
+
+/// The end of an attempt to do what an order says.
+pub(super) type Performed = Result<Result<Edited, Failure>, SessionError>;
 
 /// The control after a change.
 #[derive(Debug)]

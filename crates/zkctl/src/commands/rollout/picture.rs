@@ -190,7 +190,7 @@ impl Row<'_> {
             }
             Self::Stranger(place) => (
                 place.contender.name(),
-                if place.is_turn { "holds" } else { "waits" },
+                place.state(),
                 String::new(),
                 Some(utc(place.znode.since_ms())),
                 "",
@@ -228,7 +228,7 @@ impl Row<'_> {
             Self::Stranger(place) => {
                 let mut cells = [const { String::new() }; 13];
                 cells[0] = place.contender.name().to_owned();
-                cells[1] = if place.is_turn { "holds" } else { "waits" }.to_owned();
+                cells[1] = place.state().to_owned();
                 cells[5] = utc(place.znode.since_ms());
                 cells[7] = false.to_string();
                 cells[11] = text(&place.znode.info.host);
@@ -306,7 +306,7 @@ fn member_object(member: &Member, is_done: bool, holders: &[String]) -> Value {
 fn contender_object(place: &Place) -> Value {
     object([
         ("id", Value::from(place.contender.name())),
-        ("state", Value::from(if place.is_turn { "holds" } else { "waits" })),
+        ("state", Value::from(place.state())),
         ("since", Value::from(place.znode.since_ms())),
         ("host", Value::from(place.znode.info.host.clone())),
         ("pid", Value::from(place.znode.info.pid)),

@@ -2,14 +2,15 @@
 
 use super::judgement::listed;
 use super::look::Look;
-use super::orders::{Edited, HoursArg, Order, Report, WhyArg, format_of};
+use super::orders::{Edited, HoursArg, Order, Performed, Report, WhyArg, format_of};
 use super::target::GroupArg;
 use crate::connection::Connection;
 use crate::format::OutputArgs;
 use clap::Args;
 use farm_core::cli::{Exit, Failure};
 use farm_core::farm::rollout::MemberState;
-use std::sync::OnceLock;
+use farm_core::session::Client;
+use std::time::Instant;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,26 +59,11 @@ pub(super) fn restart(
     let format = format_of(output, "rollout restart")?;
     let order = Order::new(target.clone(), &args.why, Some(&args.hours));
     let is_again = args.again;
-    let plan = OnceLock::new();
-    let done = connection.ask(move |client, deadline| {
-        let plan: &Plan = match plan.get() {
-            Some(plan) => plan,
-            None => {
-                let Some(look) = Look::take_without_contents(client, order.target())? else {
-                    return Ok(Err(order.target().missing()));
-                };
-                match Plan::of(&look, is_again) {
-                    Ok(made) => plan.get_or_init(|| made),
-                    Err(failure) => return Ok(Err(failure)),
-                }
-            }
-        };
-        let edited = order.edit_control(client, deadline, |control| {
-            control.restart = control.restart.max(plan.goal);
-        })?;
-        Ok(edited.map(|edited| (edited, plan.clone())))
-    })?;
-    let (Edited { control, is_changed }, Plan { goal, members, behind, mut notes }) = done?;
+    let made = move |look: &Look| Plan::of(look, is_again);
+    let (edited, plan) =
+        order.carry_out(connection, Look::take_without_contents, made, Plan::perform)?;
+    let Edited { control, is_changed } = edited;
+    let Plan { goal, members, behind, mut notes } = plan;
     let group = &target.group;
     let mut lines = Vec::new();
     if behind.is_empty() {
@@ -110,6 +96,12 @@ impl Plan {
             control.restart
         };
         Ok(Self { goal, members: members.len(), behind, notes: notes(look) })
+    }
+
+    fn perform(&self, order: &Order, client: &Client, deadline: Instant) -> Performed {
+        order.edit_control(client, deadline, |control| {
+            control.restart = control.restart.max(self.goal);
+        })
     }
 }
 

@@ -1,15 +1,14 @@
 //! `zkctl rollout retry`: what has failed is tried again.
 
 use super::look::Look;
-use super::orders::{Edited, HoursArg, Order, Report, WhyArg, format_of};
+use super::orders::{Edited, HoursArg, Order, Performed, Report, WhyArg, format_of};
 use super::target::GroupArg;
 use crate::connection::Connection;
 use crate::format::OutputArgs;
 use clap::Args;
 use farm_core::cli::{Exit, Failure};
 use farm_core::farm::rollout::{MemberState, Verdict, Version};
-use farm_core::session::{Client, SessionError};
-use std::sync::OnceLock;
+use farm_core::session::Client;
 use std::time::Instant;
 
 const EXAMPLES: &str = "\
@@ -54,25 +53,8 @@ pub(super) fn retry(
     let target = args.group.target()?;
     let format = format_of(output, "rollout retry")?;
     let order = Order::new(target.clone(), &args.why, Some(&args.hours));
-    let plan = OnceLock::new();
-    let done = connection.ask(move |client, deadline| {
-        let plan: &Plan = match plan.get() {
-            Some(plan) => plan,
-            None => {
-                let Some(look) = Look::take(client, order.target())? else {
-                    return Ok(Err(order.target().missing()));
-                };
-                look.warn();
-                match Plan::of(&look) {
-                    Ok(made) => plan.get_or_init(|| made),
-                    Err(failure) => return Ok(Err(failure)),
-                }
-            }
-        };
-        let edited = plan.perform(client, &order, deadline)?;
-        Ok(edited.map(|edited| (edited, plan.clone())))
-    })?;
-    let (Edited { control, .. }, Plan { forget, failed, .. }) = done?;
+    let (Edited { control, .. }, Plan { forget, failed, .. }) =
+        order.carry_out(connection, Look::take, Plan::of, Plan::perform)?;
     let group = &target.group;
     let forgotten = forget.iter().map(|v| format!("{group}: version {v} may be tried again"));
     let again = failed.iter().map(|id| format!("{group}: {id} tries again"));
@@ -123,12 +105,7 @@ impl Plan {
 
     /// The refusals are forgotten last: a member that has failed on a refused version does not
     /// react to the number, and tries once.
-    fn perform(
-        &self,
-        client: &Client,
-        order: &Order,
-        deadline: Instant,
-    ) -> Result<Result<Edited, Failure>, SessionError> {
+    fn perform(&self, order: &Order, client: &Client, deadline: Instant) -> Performed {
         let edited = order.edit_control(client, deadline, |control| {
             if let Some(goal) = self.goal {
                 control.retry = control.retry.max(goal);

@@ -4,7 +4,7 @@
 //! it never tries it again in between.
 
 use super::look::Look;
-use super::orders::{Edited, Order, Report, WhyArg, format_of};
+use super::orders::{Edited, Order, Performed, Report, WhyArg, format_of};
 use super::target::GroupArg;
 use super::wording::state_name;
 use crate::connection::Connection;
@@ -12,9 +12,8 @@ use crate::format::OutputArgs;
 use clap::Args;
 use farm_core::cli::{Exit, Failure};
 use farm_core::farm::rollout::{Control, MemberState, Verdict, Version};
-use farm_core::session::{Client, SessionError};
+use farm_core::session::Client;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 use std::time::Instant;
 
 const EXAMPLES: &str = "\
@@ -43,6 +42,8 @@ pub(super) struct SkipArgs {
 /// What to skip.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Plan {
+    /// The member that skips it.
+    id: String,
     version: Version,
     /// Whether the refusal of the version is forgotten.
     is_forgotten: bool,
@@ -58,26 +59,12 @@ pub(super) fn skip(
     let target = args.group.target()?;
     let format = format_of(output, "rollout skip")?;
     let order = Order::new(target.clone(), &args.why, None);
-    let (plan, id) = (OnceLock::new(), args.member.clone());
-    let done = connection.ask(move |client, deadline| {
-        let plan: &Plan = match plan.get() {
-            Some(plan) => plan,
-            None => {
-                let Some(look) = Look::take(client, order.target())? else {
-                    return Ok(Err(order.target().missing()));
-                };
-                look.warn();
-                match Plan::of(&look, &id) {
-                    Ok(made) => plan.get_or_init(|| made),
-                    Err(failure) => return Ok(Err(failure)),
-                }
-            }
-        };
-        let edited = plan.perform(client, &order, &id, deadline)?;
-        Ok(edited.map(|edited| (edited, plan.clone())))
-    })?;
-    let (Edited { control, is_changed }, Plan { version, is_forgotten, .. }) = done?;
-    let (group, id) = (&target.group, &args.member);
+    let member = args.member.clone();
+    let made = move |look: &Look| Plan::of(look, &member);
+    let (edited, plan) = order.carry_out(connection, Look::take, made, Plan::perform)?;
+    let Edited { control, is_changed } = edited;
+    let Plan { id, version, is_forgotten, .. } = plan;
+    let group = &target.group;
     let forgotten = if is_forgotten { vec![version] } else { Vec::new() };
     let is_changed = is_changed || is_forgotten;
     let (mut lines, mut notes) = (Vec::new(), Vec::new());
@@ -124,17 +111,11 @@ impl Plan {
         let is_forgotten =
             refused.is_some_and(|record| !record.by.as_ref().is_some_and(is_by_others));
         let wanted = look.members.iter().filter_map(|it| Some((it.id.clone(), it.wanted?)));
-        Ok(Self { version, is_forgotten, wanted: wanted.collect() })
+        Ok(Self { id: id.to_owned(), version, is_forgotten, wanted: wanted.collect() })
     }
 
-    fn perform(
-        &self,
-        client: &Client,
-        order: &Order,
-        id: &str,
-        deadline: Instant,
-    ) -> Result<Result<Edited, Failure>, SessionError> {
-        let edited = order.edit_control(client, deadline, |control| self.change(control, id))?;
+    fn perform(&self, order: &Order, client: &Client, deadline: Instant) -> Performed {
+        let edited = order.edit_control(client, deadline, |control| self.change(control))?;
         if edited.is_ok() && self.is_forgotten {
             order.forget_refusal(client, self.version)?;
         }
@@ -143,12 +124,12 @@ impl Plan {
 
     /// Other members no longer skip what they do not want any more: should the content come back,
     /// it is tried like any other.
-    fn change(&self, control: &mut Control, id: &str) {
+    fn change(&self, control: &mut Control) {
         let is_current = |id: &String, version: &mut Version| {
             self.wanted.get(id).is_none_or(|wanted| wanted == version)
         };
         control.skip.retain(is_current);
-        control.skip.insert(id.to_owned(), self.version);
+        control.skip.insert(self.id.clone(), self.version);
     }
 }
 
@@ -209,7 +190,7 @@ mod tests {
     fn what_others_no_longer_want_they_no_longer_skip() {
         let plan = Plan::of(&group("failed", &json!({}), &json!({"verdict": "trying"})), "b");
         let mut control: Control = control(&json!({"skip": {"a": OLD, "gone": OLD}}));
-        plan.unwrap().change(&mut control, "b");
+        plan.unwrap().change(&mut control);
         let skip: Vec<_> = control.skip.into_iter().collect();
         assert_eq!(skip, [("b".to_owned(), version(NEW)), ("gone".to_owned(), version(OLD))]);
     }

@@ -43,7 +43,7 @@ pub(super) fn orders(control: &Control, now_ms: i64) -> Vec<String> {
     orders
 }
 
-/// Who has changed something, when and why; empty if nobody says so.
+/// The writer of a change, its time and its reason; empty if none of them is known.
 pub(super) fn origin(by: Option<&str>, at_ms: Option<i64>, why: Option<&str>) -> String {
     let by = by.map(|by| format!("by {by}"));
     let words: Vec<String> = by.into_iter().chain(at_ms.map(utc)).collect();

@@ -248,7 +248,7 @@ impl World {
             Action::GiveBack => {
                 self.queue.retain(|other| *other != index);
                 member.inbox.retain(|event| *event != Event::Granted);
-                // Who is skipped gives the lock away, whatever its child does.
+                // A skipped member gives the lock away, whatever its child does.
                 member.is_stopped_with_permit &= member.rollout.phase() != Phase::Skipped;
             }
             Action::Try(version) => {

@@ -391,7 +391,7 @@ fn a_member_that_was_put_back_is_still_one_that_has_failed() {
     assert_eq!((fixture.rollout.phase(), fixture.rollout.is_holder()), (FAILED_PHASE, true));
     // A restart waits for it, and its child, which works, is not touched.
     assert_eq!(fixture.order(Orders { restart: 1, ..Orders::default() }), []);
-    // Who is skipped keeps nobody waiting, and is restarted like any other.
+    // A skipped member keeps nobody waiting, and is restarted like any other.
     let skip = Orders { restart: 1, skipped: Some(1.version()), ..Orders::default() };
     assert_eq!(fixture.order(skip), [A::GiveBack, A::Ask]);
     assert_eq!(fixture.raw(E::Granted), [A::Reread]);

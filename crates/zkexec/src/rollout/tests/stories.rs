@@ -287,7 +287,7 @@ fn soaking_keeps_the_next_one_waiting() {
     fixture.restart(2);
     assert_eq!(fixture.step(E::Healthy), []);
     assert_eq!(fixture.step(E::Wanted(4)), []);
-    // What the group knows of the newer content is not about this one.
+    // The verdict on the newer content is not about this one.
     assert_eq!(fixture.after(10 * SECOND), [A::Confirm(2.version())]);
     assert_eq!(fixture.step(E::Recorded), [A::MarkGood, A::GiveBack, A::Ask]);
 }

@@ -34,7 +34,7 @@ fn who_needs_the_head_of_the_queue_waits_for_it_whatever_the_limit() {
     fixture.look(&["ex3", "ex5"]);
     assert_eq!(fixture.take_news(), ["waiting behind 1"]);
     fixture.step(Event::NeedHead(false));
-    // What was being read is read again.
+    // The queue is read again with the new number.
     assert_eq!(fixture.asks().last().unwrap(), "look ex5 and queue");
     fixture.read(THERE);
     fixture.look(&["ex3", "ex5"]);

@@ -284,7 +284,7 @@ impl World<'_> {
         }
     }
 
-    /// Makes the first change in the queue. Of some nobody waits for the answer.
+    /// Makes the first change in the queue. Some have an answer that nothing waits for.
     pub(super) fn change(&mut self, index: usize) {
         let first = self.process(index).group.changes[0];
         let turn = TurnId { member: index, number: first.number };

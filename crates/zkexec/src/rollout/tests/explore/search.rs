@@ -98,7 +98,7 @@ pub(super) fn explore(scenario: &Scenario, states_max: usize) -> Result<Seen, St
         search.ends.push(search.next.len());
     }
     seen.states = search.origins.len();
-    // What follows from the states that were left out, nobody knows.
+    // The states that were left out may lead to others.
     match if seen.is_all { search.circle() } else { None } {
         None => Ok(seen),
         Some(circle) => Err(search.circle_story(&circle)),

@@ -148,7 +148,7 @@ impl ZooKeeper {
     }
 
     pub(super) fn known(&self, content: Content) -> Known {
-        // Who tries it does not matter for what is known, and takes time to tell.
+        // The verdict does not depend on the members that try it.
         let without_trials = |record: &Record| Record { trials: [None; 2], ..*record };
         let record = self.record(content).map(without_trials);
         record.map(|record| Known::of(&record.real())).unwrap_or_default()

@@ -2,11 +2,8 @@
 
 use crate::model::{Map, Record, Value};
 
-/// How many characters of a text are kept.
-const TEXT_CHARS_MAX: usize = 200;
-
-/// The version of all these formats.
-const FORMAT: u64 = 1;
+/// How many characters of a text are kept: more would not fit in one line of a list.
+pub(super) const TEXT_CHARS_MAX: usize = 200;
 
 /// The valid fields of a record; an invalid one counts as missing.
 pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>);
@@ -37,14 +34,14 @@ impl Fields<'_> {
     }
 }
 
-/// A record with these fields, and with the version of the format.
+/// A record with those of the fields that have a value.
 pub(super) fn record<const N: usize>(fields: [(&str, Option<Value>); N]) -> Record {
     let fields = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    let version = ("v".to_owned(), Value::from(FORMAT));
-    Record::from_map([version].into_iter().chain(fields).collect())
+    Record::from_map(fields.collect())
 }
 
-/// The start of a text, which may come from anybody.
-pub(super) fn shortened(text: &str) -> String {
+/// The start of a text from any client or operator.
+#[must_use]
+pub fn shortened(text: &str) -> String {
     text.chars().take(TEXT_CHARS_MAX).collect()
 }
