@@ -85,6 +85,9 @@ pub struct MemberZnode {
     written: Option<Vec<u8>>,
     is_claimed: bool,
     is_connected: bool,
+    /// Somebody deleted the znode while the request was under way, perhaps after the write: the
+    /// request's thread and the session's are not in step.
+    is_deleted: bool,
     /// The ticket of the request under way, and the last one.
     asked: Option<u64>,
     tickets: u64,
@@ -105,6 +108,7 @@ impl MemberZnode {
             written: None,
             is_claimed: false,
             is_connected: false,
+            is_deleted: false,
             asked: None,
             tickets: 0,
             next_at: None,
@@ -141,6 +145,7 @@ impl MemberZnode {
             Event::Session(session::Event::Hint(hint)) => {
                 if hint.path == self.path && hint.change == session::Change::Deleted {
                     self.forget();
+                    self.is_deleted = self.asked.is_some();
                 }
             }
             Event::Session(session::Event::GaveUp(_) | session::Event::AuthRefused(_)) => {}
@@ -185,6 +190,7 @@ impl MemberZnode {
         let Some((record, bytes)) = &self.record else { return };
         self.tickets += 1;
         self.asked = Some(self.tickets);
+        self.is_deleted = false;
         self.next_at = Some(now + PAUSE);
         actions.push(Action::Request(Request {
             ticket: self.tickets,
@@ -204,12 +210,16 @@ impl MemberZnode {
         }
         let news = match outcome {
             Ok(Published::Done) => {
-                self.written = Some(bytes);
-                self.is_claimed = true;
+                if !self.is_deleted {
+                    self.written = Some(bytes);
+                    self.is_claimed = true;
+                }
                 self.reported = None;
                 return self.retry.reset();
             }
             Ok(Published::Taken { host }) => Some(News::Taken { host }),
+            // Somebody is deleting the state of the group.
+            Err(SessionError::NoNode(_)) => None,
             Err(error) if error.is_transient() => None,
             Err(error) => Some(News::Unwritable(error.to_string())),
         };
@@ -232,15 +242,8 @@ impl Request {
     }
 
     fn perform(&self, client: &Client) -> Result<Published, SessionError> {
-        if self.is_claimed {
-            match client.set(&self.path, &self.bytes, None) {
-                // The watch tells if somebody deletes it.
-                Ok(_) if client.exists(&self.path, Watch::Yes)?.is_some() => {
-                    return Ok(Published::Done);
-                }
-                Ok(_) | Err(SessionError::NoNode(_)) => {}
-                Err(error) => return Err(error),
-            }
+        if self.is_claimed && self.overwrite(client)? {
+            return Ok(Published::Done);
         }
         // An earlier process of this member, whose session is not over yet. One that runs may
         // have this id if it names the servers in another way.
@@ -257,11 +260,17 @@ impl Request {
                 Ok(Published::Taken { host: MemberRecord::read(&znode.data).host })
             }
             Claim::Ours { znode, .. } if znode.data == self.bytes => Ok(Published::Done),
-            Claim::Ours { .. } => {
-                client.set(&self.path, &self.bytes, None)?;
-                client.exists(&self.path, Watch::Yes)?;
-                Ok(Published::Done)
-            }
+            Claim::Ours { .. } if self.overwrite(client)? => Ok(Published::Done),
+            Claim::Ours { .. } => Err(SessionError::NoNode(self.path.clone())),
+        }
+    }
+
+    /// Writes the znode, which is ours, and leaves a watch; `false` if somebody has deleted it.
+    fn overwrite(&self, client: &Client) -> Result<bool, SessionError> {
+        match client.set(&self.path, &self.bytes, None) {
+            Ok(_) => Ok(client.exists(&self.path, Watch::Yes)?.is_some()),
+            Err(SessionError::NoNode(_)) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 }

@@ -4,8 +4,8 @@ use super::super::publish::{self, MemberZnode};
 use super::super::state::{self, GroupState, News, Tried};
 use super::*;
 use crate::farm::permit::GroupName;
-use crate::session::Action;
 use crate::session::live::{Live, Post};
+use crate::session::{self, Action};
 use farm_harness::{FakeServer, op, patience};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,13 @@ fn version() -> Version {
 
 fn paths() -> StatePaths {
     StatePaths::of(&GroupName::parse("a/b").unwrap()).unwrap()
+}
+
+/// Creates the state of the group with one znode in it.
+fn create_group(server: &FakeServer, name: &str) {
+    for path in ["/_zkexec", "/_zkexec/a__b", &format!("/_zkexec/a__b/{name}")] {
+        server.put(path, b"");
+    }
 }
 
 /// The state of the group as one member follows it.
@@ -185,9 +192,7 @@ fn operators_hold_a_try_back() {
 #[test]
 fn what_holds_a_try_back_is_not_contradicted_by_what_was_read_before() {
     let server = FakeServer::start();
-    for path in ["/_zkexec", "/_zkexec/a__b", "/_zkexec/a__b/control"] {
-        server.put(path, b"");
-    }
+    create_group(&server, "control");
     let mut member = Member::at(&server, "one");
     server.put("/_zkexec/a__b/control", br#"{"paused":true,"restart":2}"#);
     member.step(state::Event::Try(version()));
@@ -210,9 +215,7 @@ fn what_holds_a_try_back_is_not_contradicted_by_what_was_read_before() {
 fn the_answer_to_a_try_that_was_taken_back_is_not_one_to_the_next() {
     let server = FakeServer::start();
     let mut member = Member::at(&server, "one");
-    for path in ["/_zkexec", "/_zkexec/a__b", "/_zkexec/a__b/versions"] {
-        server.put(path, b"");
-    }
+    create_group(&server, "versions");
     let refused = br#"{"v":1,"verdict":"refused"}"#;
     server.put(&format!("/_zkexec/a__b/versions/{V}"), refused);
     member.step(state::Event::Try(version()));
@@ -255,9 +258,7 @@ fn old_versions_go_unless_somebody_uses_them() {
     let mut member = Member::at(&server, "one");
     let name = |number: u32| format!("{number:012x}");
     let used = r#"{"wanted":"000000000001","running":"000000000002"}"#;
-    for path in ["/_zkexec", "/_zkexec/a__b", "/_zkexec/a__b/members"] {
-        server.put(path, b"");
-    }
+    create_group(&server, "members");
     server.put("/_zkexec/a__b/members/x", used.as_bytes());
     for number in 0..20 {
         member.step(state::Event::Confirm(name(number).parse().unwrap()));
@@ -350,6 +351,46 @@ fn a_member_tells_what_it_does_as_long_as_it_lives() {
 }
 
 #[test]
+fn a_member_tells_again_though_it_hears_of_the_deletion_before_the_answer() {
+    let server = FakeServer::start();
+    let mut member = Teller::at(&server);
+    member.tell(1);
+    let deadline = Instant::now() + patience(TIMEOUT);
+    let answer = loop {
+        match member.live.next(deadline).expect("an answer") {
+            Post::Session(event) => member.step(publish::Event::Session(event)),
+            Post::Answer(answer) => break answer,
+        }
+    };
+    assert!(server.delete(ONE));
+    loop {
+        let Some(Post::Session(event)) = member.live.next(deadline) else { panic!("no hint") };
+        let is_hint = matches!(event, session::Event::Hint(_));
+        member.step(publish::Event::Session(event));
+        if is_hint {
+            break;
+        }
+    }
+    member.step(publish::Event::Answered(answer));
+    member.is_told(&server, 1);
+}
+
+#[test]
+fn a_member_tells_again_though_it_is_deleted_between_the_write_and_the_watch() {
+    let server = FakeServer::start();
+    create_group(&server, "members");
+    let mut member = Teller::at(&server);
+    // It is created, which the member does not hear of, and then overwritten.
+    server.before_reply(op::CREATE, FakeServer::cut);
+    member.tell(1);
+    member.until("it is created", |_| told(&server).is_some());
+    member.tell(2);
+    server.before_reply(op::SET_DATA, |server| assert!(server.delete(ONE)));
+    member.is_told(&server, 2);
+    assert!(member.news.is_empty(), "{:?}", member.news);
+}
+
+#[test]
 fn changes_are_told_at_most_five_times_a_second() {
     let server = FakeServer::start();
     let mut member = Teller::at(&server);
@@ -368,9 +409,7 @@ fn changes_are_told_at_most_five_times_a_second() {
 #[test]
 fn the_znode_of_an_earlier_process_is_replaced_and_one_of_another_host_is_not() {
     let server = FakeServer::start();
-    for path in ["/_zkexec", "/_zkexec/a__b", "/_zkexec/a__b/members"] {
-        server.put(path, b"");
-    }
+    create_group(&server, "members");
     let earlier = server.open_session(Duration::from_secs(100));
     // No process has such a pid.
     server.put_ephemeral(ONE, br#"{"host":"h","pid":99999999}"#, earlier);
