@@ -299,6 +299,9 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
     /// A member that waits leaves the queue at once. One that holds the permit keeps it until its
     /// child is gone: the end of the session frees it.
     fn leave(&mut self) {
+        if self.phase == Phase::Trying {
+            self.take_back_try();
+        }
         self.phase = Phase::Leaving;
         if self.permit == PermitState::Asked {
             self.give_back();

@@ -11,7 +11,7 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
     pub(super) fn installed(&mut self) {
         self.backoff.reset();
         self.is_write_failure_alerted = false;
-        self.group.close_try();
+        self.group.begin_trial();
         // Nothing was staged for a mere restart.
         if let Some(staged) = self.contents.staged.take() {
             self.contents.running = Some(staged);
@@ -136,7 +136,17 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
             | Phase::Soaking { .. }
             | Phase::Recording
             | Phase::Failed { .. } => self.config_failure(),
-            // Newer content is being prepared already.
+            // Newer content is being prepared already; that begins again.
+            Phase::Rereading
+            | Phase::Staging
+            | Phase::Blocked
+            | Phase::Draining
+            | Phase::Trying => {
+                self.undo_preparation();
+                self.config_failure();
+            }
+            // Newer content is being put in place, and cannot be stopped any more.
+            Phase::Installing => self.note_failure(),
             _ => self.act(Action::Alert(AlertReason::Config)),
         }
     }
@@ -153,18 +163,21 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
         }
     }
 
-    pub(super) fn config_failure(&mut self) {
+    /// The child does not work on the content of its files.
+    fn note_failure(&mut self) {
+        self.is_confirmed = false;
         if !self.is_rolled_back {
             self.refuse_trial();
+            self.contents.failed.clone_from(&self.contents.running);
         }
         self.act(Action::Alert(AlertReason::Config));
+    }
+
+    pub(super) fn config_failure(&mut self) {
         let can_roll_back = self.options.on_failure == OnFailure::RollBack
             && !self.is_rolled_back
             && !self.contents.is_good();
-        self.is_confirmed = false;
-        if !self.is_rolled_back {
-            self.contents.failed.clone_from(&self.contents.running);
-        }
+        self.note_failure();
         if can_roll_back {
             self.phase = Phase::PuttingBack;
             self.act(Action::PutBack);

@@ -19,9 +19,9 @@ pub(super) struct Group {
     restarted: u64,
     /// As this member has said last.
     needs_head: bool,
-    /// A try was counted, and nothing was touched yet.
-    is_try_open: bool,
-    /// The version whose outcome this turn tells the group.
+    /// The version of which a try is counted, while nothing was touched for it yet.
+    counted: Option<Version>,
+    /// The version of the files, as long as the group is to hear how the child does on it.
     on_trial: Option<Version>,
     /// The version that this member has refused last, and in which round.
     refused: Option<(Version, u64)>,
@@ -94,12 +94,22 @@ impl Group {
         std::mem::replace(&mut self.is_retry, false)
     }
 
-    /// A turn on this version begins, or on nothing that the group has to hear about.
-    pub(super) const fn begin_trial(&mut self, version: Option<Version>) {
-        self.on_trial = version;
+    /// A try of this version is being counted.
+    pub(super) const fn count_try(&mut self, version: Version) {
+        self.counted = Some(version);
     }
 
-    /// The version whose outcome this turn tells the group.
+    /// The try that is counted is taken back; returns its version.
+    pub(super) const fn take_back_try(&mut self) -> Option<Version> {
+        self.counted.take()
+    }
+
+    /// The files are those of the counted try, or of a turn that tells nothing of its content.
+    pub(super) const fn begin_trial(&mut self) {
+        self.on_trial = self.counted.take();
+    }
+
+    /// The version of the files, if the group is to hear how the child does on it.
     pub(super) const fn on_trial(&self) -> Option<Version> {
         self.on_trial
     }
@@ -107,17 +117,6 @@ impl Group {
     /// The turn ends, and whatever follows tells nothing of its content.
     pub(super) const fn end_trial(&mut self) {
         self.on_trial = None;
-    }
-
-    /// A try is being counted.
-    pub(super) const fn open_try(&mut self) {
-        self.is_try_open = true;
-    }
-
-    /// The try is not open any more: the files are being touched, or it is taken back. Returns
-    /// whether it was.
-    pub(super) const fn close_try(&mut self) -> bool {
-        std::mem::replace(&mut self.is_try_open, false)
     }
 
     fn is_paused(&self) -> bool {

@@ -379,15 +379,14 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
         }
     }
 
-    /// Counts the try of the staged content, or goes on at once if there is nothing to count.
+    /// Counts the try of the staged content, or goes on at once if there is nothing to count. A
+    /// version that is confirmed as far as is known may have been refused a moment ago.
     fn begin_try(&mut self) {
         let version = self.contents.staged.as_ref().map(Versioned::version);
-        let version = version.filter(|_| Group::tests_wanted(&self.situation()));
-        self.group.begin_trial(version);
-        match version.filter(|version| !self.group.is_confirmed(*version)) {
+        match version.filter(|_| Group::tests_wanted(&self.situation())) {
             Some(version) => {
                 self.phase = Phase::Trying;
-                self.group.open_try();
+                self.group.count_try(version);
                 self.act(Action::Try(version));
             }
             None => self.install(),
@@ -400,26 +399,23 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
     }
 
     pub(super) fn tried(&mut self, tried: Tried) {
-        match tried {
-            Tried::Allowed => return self.install(),
-            Tried::Refused => {
-                self.group.retried();
-                if let Some(version) = self.group.on_trial() {
-                    self.group.hear_refusal(version);
-                }
-            }
-            Tried::Held => {}
+        if tried == Tried::Allowed {
+            return self.install();
         }
-        self.group.close_try();
+        // It was not counted: there is nothing to take back.
+        let version = self.group.take_back_try();
+        if let Some(version) = version.filter(|_| tried == Tried::Refused) {
+            self.group.retried();
+            self.group.hear_refusal(version);
+        }
         self.undo_preparation();
         self.hold_back();
     }
 
     /// Takes back a try that has touched nothing.
     pub(super) fn take_back_try(&mut self) {
-        if self.group.close_try() {
+        if self.group.take_back_try().is_some() {
             self.act(Action::Untouched);
         }
-        self.group.end_trial();
     }
 }

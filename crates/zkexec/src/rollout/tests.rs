@@ -1,5 +1,5 @@
 use super::*;
-use event::{Known, Version};
+use event::{Known, Tried, Version};
 use farm_core::farm::rollout::Verdict;
 use nix::sys::signal::Signal;
 
@@ -63,7 +63,7 @@ impl Fixture {
         fixture
     }
 
-    /// Takes one event. The group knows that new content is good.
+    /// Takes one event. The group knows that new content is good, and allows each try.
     pub(super) fn step(&mut self, event: Event<Content>) -> Vec<Action<Content>> {
         let content = match event {
             Event::Wanted(content) | Event::Reread(content) => Some(content),
@@ -73,6 +73,9 @@ impl Fixture {
         if let Some(content) = content {
             let known = Event::Known(content.version(), known_good());
             actions.extend(self.rollout.step(self.now, known));
+        }
+        if actions.pop_if(|action| matches!(action, Action::Try(_))).is_some() {
+            actions.extend(self.rollout.step(self.now, Event::Tried(Tried::Allowed)));
         }
         actions
     }

@@ -3,11 +3,13 @@
 //!
 //! `FARM_ROUNDS=20` repeats each of them twenty times.
 
-use super::fixture::{GroupFixture, Member};
+use super::fixture::{Gate, GroupFixture, Member};
 use super::fleet::{Fleet, SESSION};
 use super::group_state::{TWO_EXPIRIES, rounds};
 use super::observer::ChildEvent;
 use farm_harness::{Signal, eventually_within, holds_for};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -191,6 +193,38 @@ fn though_it_is_published_again() {
 }
 
 #[test]
+fn though_its_child_fails_while_newer_content_is_prepared() {
+    let test = "though_its_child_fails_while_newer_content";
+    let mut fleet = Fleet::start(test, MEMBERS, |member| member.keeping().checked());
+    fleet.publish_to_all("good0");
+    let mut checks: Vec<_> = (0..MEMBERS).map(|who| fleet.group.gate(who, "check")).collect();
+    checks.iter_mut().for_each(Gate::open);
+    for round in 1..=rounds() {
+        let (bad, good) = (format!("bad{round}"), format!("good{round}"));
+        let content = format!("{bad} unwell");
+        fleet.group.publish(&content);
+        let holder = fleet.wait_start(&[0, 1, 2], &bad);
+        let mut closed = fleet.group.gate_anew(holder, "check");
+        let events = fleet.group.observer.events_of(holder);
+        let seen = events.iter().filter(|event| **event == ChildEvent::Checking).count();
+        fleet.group.publish(&good);
+        fleet.group.observer.wait_event_times(holder, seen + 1, &ChildEvent::Checking);
+        let pid = fleet.group.observer.wait_up(holder, &bad);
+        kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
+        let known = fleet.group.wait_verdict(&content, "refused");
+        assert_eq!(fleet.position(&known["by"]), holder, "{known}");
+        closed.open();
+        checks[holder] = closed;
+        fleet.wait_all_on(&good);
+        fleet.group.publish(&content);
+        for who in 0..MEMBERS {
+            fleet.group.wait_state(who, "refused");
+        }
+        assert_eq!(fleet.starts_on(&bad), [holder], "{}", fleet.logs());
+    }
+}
+
+#[test]
 fn content_that_the_check_of_one_member_refuses_is_checked_by_nobody_else() {
     let test = "content_that_the_check_of_one_member_refuses";
     let mut fleet = Fleet::start(test, MEMBERS, Member::checked);
@@ -231,8 +265,8 @@ fn content_that_fails_while_it_soaks_reaches_nobody_else() {
         fleet.group.wait_state(holder, "soaking");
         assert_eq!(fleet.group.verdict(&version)["verdict"], "trying");
         let pid = fleet.group.observer.wait_up(holder, &version);
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
-        nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap());
+        kill(pid, Signal::SIGKILL).unwrap();
         let known = fleet.group.wait_verdict(&version, "refused");
         assert_eq!(known["reason"], "the command ended with 137", "{known}");
         for other in fleet.others(holder) {

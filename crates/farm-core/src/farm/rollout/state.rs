@@ -74,7 +74,7 @@ pub enum Tried {
     Held,
 }
 
-/// The turn of the member.
+/// A turn of the member that was counted.
 #[derive(Debug, Clone)]
 struct Turn {
     version: Version,
@@ -98,8 +98,9 @@ pub struct GroupState {
     id: String,
     /// Tells our turns from those of other processes with this id.
     process: String,
-    turns: u64,
-    turn: Option<Turn>,
+    turns_begun: u64,
+    /// The turn that the files are from, and the one on newer content.
+    turns: Vec<Turn>,
     control: Cache<Control>,
     reported: Option<Control>,
     followed: Option<Followed>,
@@ -127,8 +128,8 @@ impl GroupState {
             paths,
             id,
             process,
-            turns: 0,
-            turn: None,
+            turns_begun: 0,
+            turns: Vec::new(),
             control,
             reported: None,
             followed: None,
@@ -174,7 +175,10 @@ impl GroupState {
             }
             Event::Follow(version) => self.follow(now, version, &mut actions),
             Event::Try(version) => {
-                let trial = self.begin(version);
+                let trial = self.new_trial();
+                // Of the turns before, one at most has put its files in place: the last one.
+                self.turns.drain(..self.turns.len().saturating_sub(1));
+                self.turns.push(Turn { version, trial: trial.clone(), round: None });
                 self.changes.push_back(self.change(version, Change::Try(trial)));
             }
             Event::Untouched => self.untouched(),
@@ -257,28 +261,20 @@ impl GroupState {
         ChangeRequest { paths: self.paths.clone(), id: self.id.clone(), version, change }
     }
 
-    /// A new turn.
-    fn begin(&mut self, version: Version) -> Trial {
-        self.turns += 1;
-        let token = format!("{}-{}", self.process, self.turns);
-        let trial = Trial { id: self.id.clone(), token };
-        self.turn = Some(Turn { version, trial: trial.clone(), round: None });
-        trial
+    fn new_trial(&mut self) -> Trial {
+        self.turns_begun += 1;
+        Trial { id: self.id.clone(), token: format!("{}-{}", self.process, self.turns_begun) }
     }
 
-    /// The turn on that version; without a counted try, a new one.
+    /// The latest turn on that version; without a counted try, a new one.
     fn turn_on(&mut self, version: Version) -> Turn {
-        match &self.turn {
-            Some(turn) if turn.version == version => turn.clone(),
-            _ => {
-                let trial = self.begin(version);
-                Turn { version, trial, round: None }
-            }
-        }
+        let counted = self.turns.iter().rfind(|turn| turn.version == version).cloned();
+        counted.unwrap_or_else(|| Turn { version, trial: self.new_trial(), round: None })
     }
 
+    /// Takes back the latest try.
     fn untouched(&mut self) {
-        let Some(turn) = self.turn.take() else { return };
+        let Some(turn) = self.turns.pop() else { return };
         let is_trying = |change: &ChangeRequest| change.change == Change::Try(turn.trial.clone());
         // One that was never sent is taken back without a request.
         let first_unsent = usize::from(self.asked.is_some());
@@ -376,19 +372,19 @@ impl GroupState {
         outcome: Option<Outcome>,
         actions: &mut Vec<Action>,
     ) {
-        let Some(turn) = self.turn.as_mut().filter(|turn| turn.trial == *trial) else { return };
+        let Some(turn) = self.turns.last_mut().filter(|turn| turn.trial == *trial) else { return };
         let tried = match outcome {
             Some(Outcome::Allowed { round }) => {
                 turn.round = Some(round);
                 Tried::Allowed
             }
             Some(Outcome::Refused) => {
-                self.turn = None;
+                self.turns.pop();
                 self.know_refused(now, version, actions);
                 Tried::Refused
             }
             Some(Outcome::Held(control)) => {
-                self.turn = None;
+                self.turns.pop();
                 self.know_held(now, control, actions);
                 Tried::Held
             }

@@ -32,7 +32,8 @@ struct Member {
     is_drained: bool,
     /// Its permit counts only at the head of the queue.
     needs_head: bool,
-    turn: Option<CountedTurn>,
+    /// The turn that the files are from, and the one on newer content.
+    turns: Vec<CountedTurn>,
     /// The content of which it hears what the group knows, and what it has heard.
     followed: Content,
     heard: Option<Known>,
@@ -55,7 +56,7 @@ impl Member {
             is_stopped_with_permit: false,
             is_drained: false,
             needs_head: false,
-            turn: None,
+            turns: Vec::new(),
             followed: 0,
             heard: None,
             heard_orders: Orders::default(),
@@ -253,22 +254,23 @@ impl World {
             }
             Action::Try(version) => {
                 let (tried, turn) = self.records.begin_try(&member.id, version);
-                member.turn = turn;
+                member.turns.drain(..member.turns.len().saturating_sub(1));
+                member.turns.extend(turn);
                 member.inbox.push_back(Event::Tried(tried));
             }
             Action::Untouched => {
                 member.inbox.retain(|event| !matches!(event, Event::Tried(_)));
-                if let Some(turn) = member.turn.take() {
+                if let Some(turn) = member.turns.pop() {
                     self.records.untouched(&turn);
                 }
             }
             Action::Confirm(version) => {
-                self.records.confirm(&member.id, version, &mut member.turn);
+                self.records.confirm(&member.id, version, &member.turns);
                 member.inbox.push_back(Event::Recorded);
             }
             Action::Refuse(version) => {
                 let heard = member.heard.as_ref().map_or(0, |known| known.round);
-                self.records.refuse(&member.id, version, &mut member.turn, heard);
+                self.records.refuse(&member.id, version, &member.turns, heard);
             }
             Action::Reread => member.inbox.push_back(Event::Reread(wanted)),
             Action::Stage(content) => {

@@ -1,7 +1,6 @@
 //! The tables of `docs/zkexec.md` match the state machine.
 
 use super::*;
-use event::Tried;
 use std::collections::BTreeMap;
 
 const PAGE: &str = include_str!("../../../../../docs/zkexec.md");

@@ -3,7 +3,6 @@
 use super::*;
 use Action as A;
 use Event as E;
-use event::Tried;
 
 /// A member of a group that has not heard of any content.
 fn member(options: RolloutOptions) -> Fixture {
@@ -95,6 +94,24 @@ fn nothing_is_asked_for_before_the_verdict_is_known() {
     assert_eq!(fixture.raw(E::Wanted(4)), []);
     assert_eq!(fixture.hear(4, None), []);
     assert_eq!(fixture.rollout.phase(), Phase::Queued);
+}
+
+#[test]
+fn a_refusal_that_is_not_heard_of_yet_keeps_the_old_files() {
+    let mut fixture = member(options());
+    fixture.raw(E::Wanted(1));
+    assert_eq!(fixture.hear(1, Some(Verdict::Confirmed)), [A::Ask]);
+    fixture.granted_to_the_try(1);
+    assert_eq!(fixture.raw(E::Tried(Tried::Refused)), [A::Unstage, A::GiveBack]);
+    assert_eq!(fixture.rollout.phase(), Phase::Refused);
+}
+
+#[test]
+fn a_stop_takes_back_a_try_that_has_touched_nothing() {
+    let mut fixture = member(options());
+    fixture.come_to_the_try(2);
+    let stopped = [A::StopChild, A::PauseHealth, A::Untouched, A::Unstage];
+    assert_eq!(fixture.raw(E::Stop), stopped);
 }
 
 #[test]
@@ -451,7 +468,8 @@ fn who_has_refused_what_others_confirmed_tells_that_it_works_after_all() {
     fixture.hear(2, Some(Verdict::Confirmed));
     fixture.raw(E::Granted);
     fixture.raw(E::Reread(2));
-    assert_eq!(fixture.raw(E::Staged), [A::Install]);
+    assert_eq!(fixture.raw(E::Staged), [A::Try(2.version())]);
+    assert_eq!(fixture.raw(E::Tried(Tried::Allowed)), [A::Install]);
     fixture.raw(E::Installed);
     fixture.come_up();
     fixture.now += 30 * SECOND;

@@ -105,11 +105,51 @@ fn newer_content_takes_the_place_of_what_is_not_confirmed() {
     let mut fixture = Fixture::new(options());
     fixture.restart(1);
     assert_eq!(fixture.step(E::Wanted(2)), [A::Stage(2)]);
-    // The earlier content fails in the meantime.
-    assert_eq!(fixture.step(FAILED), [A::StopChild, A::PauseHealth, A::Alert(AlertReason::Config)]);
+    // The earlier content fails in the meantime, and the group hears of it.
+    let failure = [
+        A::StopChild,
+        A::PauseHealth,
+        A::Unstage,
+        refuse(1),
+        A::Alert(AlertReason::Config),
+        A::Stage(2),
+    ];
+    assert_eq!(fixture.step(FAILED), failure);
     assert_eq!(fixture.step(E::Staged), [A::Install]);
     assert_eq!(fixture.step(E::Installed), []);
     assert_eq!(fixture.step(E::Gone), [A::StartChild]);
+}
+
+#[test]
+fn content_that_fails_while_newer_content_is_put_in_place_is_refused() {
+    let mut fixture = Fixture::new(options());
+    fixture.restart(1);
+    fixture.step(E::Wanted(2));
+    assert_eq!(fixture.step(E::Staged), [A::Install]);
+    let failure = [A::StopChild, A::PauseHealth, refuse(1), A::Alert(AlertReason::Config)];
+    assert_eq!(fixture.step(FAILED), failure);
+    assert_eq!(fixture.rollout.phase(), Phase::Installing);
+    assert_eq!(fixture.step(E::Installed), []);
+    assert_eq!(fixture.step(E::Gone), [A::StartChild]);
+}
+
+#[test]
+fn content_that_fails_while_newer_content_is_prepared_is_rolled_back() {
+    let mut fixture = Fixture::new(RolloutOptions { on_failure: OnFailure::RollBack, ..options() });
+    fixture.restart(1);
+    fixture.step(E::Wanted(2));
+    let failure = [
+        A::StopChild,
+        A::PauseHealth,
+        A::Unstage,
+        refuse(1),
+        A::Alert(AlertReason::Config),
+        A::PutBack,
+    ];
+    assert_eq!(fixture.step(FAILED), failure);
+    assert_eq!(fixture.step(E::PutBack), []);
+    assert_eq!(fixture.step(E::Gone), [A::StartChild]);
+    assert_eq!(fixture.step(E::Started), [A::CheckHealth, A::Stage(2)]);
 }
 
 #[test]
@@ -217,7 +257,7 @@ fn a_permit_that_is_lost_before_the_stop_is_queued_for_again() {
     fixture.step(E::Granted);
     fixture.step(E::Reread(2));
     assert_eq!(fixture.step(E::Staged), [A::Install]);
-    assert_eq!(fixture.step(E::PermitUnconfirmed), [A::Unstage, A::Reread]);
+    assert_eq!(fixture.step(E::PermitUnconfirmed), [A::Untouched, A::Unstage, A::Reread]);
     assert_eq!(fixture.step(E::PermitLost), [A::Unstage, A::Ask]);
     assert_eq!(fixture.rollout.phase(), Phase::Queued);
 }
@@ -276,7 +316,7 @@ fn files_that_cannot_be_written_are_tried_again() {
     assert_eq!(fixture.step(E::Tick), [A::Stage(2)]);
     fixture.step(E::Staged);
     // The alert is raised once.
-    assert_eq!(fixture.step(E::InstallFailed), [A::Unstage]);
+    assert_eq!(fixture.step(E::InstallFailed), [A::Untouched, A::Unstage]);
     assert!(fixture.rollout.deadline().unwrap() - due < RETRY_MOST);
     assert!(fixture.rollout.is_holder());
 }
@@ -395,7 +435,7 @@ fn a_drain_without_a_restart_is_restored() {
     fixture.step(E::Reread(2));
     fixture.step(E::Staged);
     fixture.step(E::Drained);
-    assert_eq!(fixture.step(E::PermitUnconfirmed), [A::Unstage, A::Reread]);
+    assert_eq!(fixture.step(E::PermitUnconfirmed), [A::Untouched, A::Unstage, A::Reread]);
     assert_eq!(fixture.step(E::PermitLost), [A::Unstage, A::Restore, A::Ask]);
 }
 

@@ -158,6 +158,29 @@ fn a_try_that_touched_nothing_is_taken_back_even_over_a_lost_answer() {
 }
 
 #[test]
+fn the_turn_on_the_files_has_an_outcome_of_its_own_while_newer_content_is_tried() {
+    let server = FakeServer::start();
+    let mut member = Member::at(&server, "one");
+    assert_eq!(member.tries(), Tried::Allowed);
+    let counted = record(&server).unwrap().trials;
+    let newer: Version = "ffffffffffff".parse().unwrap();
+    for _ in 0..2 {
+        member.step(state::Event::Try(newer));
+        assert_eq!(member.next(), News::Tried(Tried::Allowed));
+        member.step(state::Event::Untouched);
+    }
+    member.step(state::Event::Try(newer));
+    member.step(state::Event::Refuse(version(), "it ended with 3".to_owned()));
+    member.until("the refusal is written", || verdict(&server) == Some((Verdict::Refused, 1)));
+    assert_eq!(record(&server).unwrap().refused_in.as_ref(), Some(&counted[0].token));
+    member.step(state::Event::Untouched);
+    member.until("no try of the newer content is counted", || {
+        let path = format!("/_zkexec/a__b/versions/{newer}");
+        server.get(&path).and_then(|bytes| VersionRecord::read(&bytes)).unwrap().tries == 0
+    });
+}
+
+#[test]
 fn a_refusal_during_an_outage_is_written_at_the_next_contact() {
     let server = FakeServer::start();
     let mut member = Member::at(&server, "one");

@@ -113,7 +113,7 @@ fn is_behind_failed(world: &World<'_>, index: usize) -> bool {
 fn has_changed_its_mind(world: &World<'_>, record: &Record) -> bool {
     let Some(TurnId { member, number }) = record.refused_in else { return false };
     world.members[member].process.as_ref().is_some_and(|process| {
-        let is_same = process.group.turn.is_some_and(|turn| turn.number == number);
+        let is_same = process.group.turns.iter().any(|turn| turn.number == number);
         is_same && process.rollout.phase() == Phase::Settled && is_settled(world, member, process)
     })
 }

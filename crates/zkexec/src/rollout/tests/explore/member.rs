@@ -4,7 +4,6 @@ use super::super::event::Known;
 use super::super::*;
 use super::scenario::{Content, Scenario};
 use super::zookeeper::{Change, Outcome};
-use farm_core::farm::rollout::Verdict;
 use std::cell::Cell;
 use std::ops::Deref;
 
@@ -95,7 +94,7 @@ pub(super) struct PermitView {
     pub(super) is_held: bool,
 }
 
-/// The turn that the process would tell the outcome of.
+/// A turn that was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Turn {
     pub(super) content: Content,
@@ -118,7 +117,8 @@ pub(super) struct GroupView {
     pub(super) followed: Content,
     /// What was heard of it last.
     pub(super) known: Option<Known>,
-    pub(super) turn: Option<Turn>,
+    /// The turn that the files are from, and the one on newer content.
+    pub(super) turns: Vec<Turn>,
     /// The first one is under way while there is contact.
     pub(super) changes: Vec<PendingChange>,
     /// The answer to the first one, which has not arrived yet.
@@ -135,8 +135,20 @@ impl GroupView {
         }
     }
 
-    pub(super) fn begin(&mut self, content: Content, number: u8) {
-        self.turn = Some(Turn { content, number, round: None });
+    pub(super) fn begin(&mut self, turn: Turn) {
+        self.turns.drain(..self.turns.len().saturating_sub(1));
+        self.turns.push(turn);
+        self.push(turn, Change::Try);
+    }
+
+    /// The latest turn on that content.
+    pub(super) fn turn_on(&self, content: Content) -> Option<Turn> {
+        self.turns.iter().rfind(|turn| turn.content == content).copied()
+    }
+
+    /// Whether that is the latest turn.
+    pub(super) fn is_last(&self, number: u8) -> bool {
+        self.turns.last().is_some_and(|turn| turn.number == number)
     }
 
     pub(super) fn push(&mut self, Turn { content, number, .. }: Turn, change: Change) {
@@ -145,7 +157,7 @@ impl GroupView {
 
     /// Takes back the try of the turn. One that was never sent needs no request.
     pub(super) fn untouched(&mut self, is_connected: bool) {
-        let Some(turn) = self.turn.take() else { return };
+        let Some(turn) = self.turns.pop() else { return };
         let first_unsent = usize::from(is_connected && !self.changes.is_empty());
         let is_try = |it: &PendingChange| it.change == Change::Try && it.number == turn.number;
         if let Some(at) = self.changes.iter().skip(first_unsent).position(is_try) {
@@ -238,7 +250,7 @@ impl Process {
                 orders,
                 followed: wanted,
                 known: None,
-                turn: None,
+                turns: Vec::new(),
                 changes: Vec::new(),
                 outcome: None,
                 held: None,
@@ -263,13 +275,6 @@ impl Process {
 
     pub(super) fn has_failed(&self) -> bool {
         matches!(self.rollout.phase(), Phase::Failed { .. })
-    }
-
-    /// Whether it has heard that this content works. It may not have heard yet that another member
-    /// has refused it since.
-    pub(super) fn has_heard_confirmed(&self, content: Content) -> bool {
-        let known = self.group.known.as_ref().filter(|_| self.group.followed == content);
-        known.is_some_and(|known| known.verdict == Some(Verdict::Confirmed))
     }
 
     /// Whether that is what it has heard last of the content.

@@ -53,8 +53,8 @@ impl World<'_> {
             }
             Action::Unstage => self.process(index).staged = None,
             Action::Try(version) => {
-                let turn = self.begin_turn(index, Content::of(version));
-                self.process(index).group.push(turn, Change::Try);
+                let turn = self.new_turn(index, Content::of(version));
+                self.process(index).group.begin(turn);
             }
             Action::Untouched => {
                 let process = self.process(index);
@@ -194,11 +194,9 @@ impl World<'_> {
             return self.permit_lost(index);
         }
         if let Some(staged) = process.staged.take() {
-            let turn = process.group.turn.filter(|turn| turn.content == staged);
-            let allowed_in = turn.and_then(|turn| turn.round);
-            let was_confirmed = process.has_heard_confirmed(staged);
+            let allowed_in = process.group.turn_on(staged).and_then(|turn| turn.round);
             let is_late = allowed_in != Some(self.zookeeper.round(staged));
-            if self.zookeeper.is_refused(staged) && is_late && !was_confirmed {
+            if self.zookeeper.is_refused(staged) && is_late {
                 self.complain("refused content is put in place");
             }
             let member = self.member(index);
@@ -246,7 +244,7 @@ impl World<'_> {
         if self.scenario.works(files) || is_proven {
             return;
         }
-        let turn = self.process(index).group.turn.filter(|turn| turn.content == files);
+        let turn = self.process(index).group.turn_on(files);
         let round = turn.and_then(|turn| turn.round).unwrap_or(self.zookeeper.round(files));
         if round > self.round {
             (self.round, self.ran) = (round, [false; MEMBERS]);
@@ -255,13 +253,13 @@ impl World<'_> {
     }
 
     /// A turn with the first number that no other turn of this member has.
-    fn begin_turn(&mut self, index: usize, content: Content) -> Turn {
+    fn new_turn(&self, index: usize, content: Content) -> Turn {
         let named = |turn: &TurnId, number| *turn == TurnId { member: index, number };
         let group = &self.members[index].process.as_ref().expect("it runs").group;
         let is_free = |number: &u8| {
             let mut records = self.zookeeper.records.iter().flatten();
             let is_queued = group.changes.iter().any(|it| it.number == *number);
-            let is_last = group.turn.is_some_and(|turn| turn.number == *number);
+            let is_kept = group.turns.iter().any(|turn| turn.number == *number);
             let is_named = records.any(|record| {
                 record
                     .trials
@@ -270,18 +268,15 @@ impl World<'_> {
                     .flatten()
                     .any(|it| named(it, *number))
             });
-            !is_queued && !is_last && !is_named
+            !is_queued && !is_kept && !is_named
         };
         let number = (0..u8::MAX).find(is_free).expect("few turns");
-        self.process(index).group.begin(content, number);
         Turn { content, number, round: None }
     }
 
     fn turn_on(&mut self, index: usize, content: Content) -> Turn {
-        match self.process(index).group.turn {
-            Some(turn) if turn.content == content => turn,
-            _ => self.begin_turn(index, content),
-        }
+        let counted = self.process(index).group.turn_on(content);
+        counted.unwrap_or_else(|| self.new_turn(index, content))
     }
 
     /// Makes the first change in the queue. Some have an answer that nothing waits for.
@@ -309,7 +304,7 @@ impl World<'_> {
         let first = group.changes.remove(0);
         match (first.change, outcome) {
             (Change::Try, Some(Outcome::Allowed { round })) => {
-                if let Some(turn) = &mut group.turn
+                if let Some(turn) = group.turns.last_mut()
                     && turn.number == first.number
                 {
                     turn.round = Some(round);
@@ -317,16 +312,16 @@ impl World<'_> {
                 }
             }
             // Its turn was taken back meanwhile.
-            (Change::Try, _) if group.turn.is_none_or(|turn| turn.number != first.number) => {}
+            (Change::Try, _) if !group.is_last(first.number) => {}
             (Change::Try, Some(Outcome::Refused)) => {
-                group.turn = None;
+                group.turns.pop();
                 if group.followed == first.content {
                     group.known = None;
                 }
                 self.feed(index, Event::Tried(Tried::Refused));
             }
             (Change::Try, Some(Outcome::Held)) => {
-                group.turn = None;
+                group.turns.pop();
                 let held = held.unwrap_or_default();
                 // The answer may be older than what was heard since.
                 let restart = held.restart.max(group.orders.restart);

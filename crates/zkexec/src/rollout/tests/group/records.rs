@@ -17,6 +17,7 @@ pub(super) struct Records {
 }
 
 /// A turn that may have been counted.
+#[derive(Clone)]
 pub(super) struct CountedTurn {
     version: Version,
     trial: Trial,
@@ -69,30 +70,22 @@ impl Records {
         self.versions.extend(record.map(|record| (turn.version, record)));
     }
 
-    /// The member's turn on that version, or a new one if it has not counted any.
-    fn turn_on(&mut self, id: &str, version: Version, turn: &mut Option<CountedTurn>) -> Trial {
-        match turn {
-            Some(turn) if turn.version == version => turn.trial.clone(),
-            _ => turn.insert(self.begin(id, version)).trial.clone(),
-        }
+    /// The member's latest turn on that version, or a new one if it has not counted any.
+    fn turn_on(&mut self, id: &str, version: Version, turns: &[CountedTurn]) -> CountedTurn {
+        let counted = turns.iter().rfind(|turn| turn.version == version).cloned();
+        counted.unwrap_or_else(|| self.begin(id, version))
     }
 
-    pub(super) fn confirm(&mut self, id: &str, version: Version, turn: &mut Option<CountedTurn>) {
-        let trial = self.turn_on(id, version, turn);
+    pub(super) fn confirm(&mut self, id: &str, version: Version, turns: &[CountedTurn]) {
+        let CountedTurn { trial, .. } = self.turn_on(id, version, turns);
         let record = confirm(self.versions.get(&version), &trial, None);
         self.versions.extend(record.map(|record| (version, record)));
     }
 
     /// `heard` is the round that the member has heard of last.
-    pub(super) fn refuse(
-        &mut self,
-        id: &str,
-        version: Version,
-        turn: &mut Option<CountedTurn>,
-        heard: u64,
-    ) {
-        let trial = self.turn_on(id, version, turn);
-        let round = turn.as_ref().and_then(|turn| turn.round).unwrap_or(heard);
+    pub(super) fn refuse(&mut self, id: &str, version: Version, turns: &[CountedTurn], heard: u64) {
+        let CountedTurn { trial, round, .. } = self.turn_on(id, version, turns);
+        let round = round.unwrap_or(heard);
         let record = refuse(self.versions.get(&version), &trial, round, "it ended", None);
         self.versions.extend(record.map(|record| (version, record)));
     }
