@@ -2,7 +2,6 @@
 //!
 //! **Invariant.** A child is started only when the previous one and its descendants are gone.
 
-use super::event::Version;
 use super::phase::{ChildState, PermitState, Phase};
 use super::{Action, AlertReason, OnChange, OnFailure, Rollout, Versioned};
 use std::time::{Duration, Instant};
@@ -270,13 +269,9 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
     /// Tells the group that the content on trial does not work here.
     fn refuse_trial(&mut self) {
         if let Some(version) = self.group.on_trial() {
-            self.refuse_version(version);
+            self.group.fails_on(version);
+            self.act(Action::Refuse(version));
         }
-    }
-
-    pub(super) fn refuse_version(&mut self, version: Version) {
-        self.group.fails_on(version);
-        self.act(Action::Refuse(version));
     }
 
     /// Begins to tell the group that the content on trial works here; returns whether there is

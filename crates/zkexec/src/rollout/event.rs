@@ -211,8 +211,10 @@ pub(crate) enum Action<C> {
     Install,
     /// Have the group know that this version works here; answered by [`Event::Recorded`].
     Confirm(Version),
-    /// Have the group know that this version does not work here.
+    /// Have the group know that the child does not work on this version, which is that of the files.
     Refuse(Version),
+    /// Have the group know that this version is refused by a check, before it is tried.
+    RefuseUntried(Version),
     /// Put the files that worked last back in place.
     PutBack,
     /// The installed files work: from now on a rollback would put these back.

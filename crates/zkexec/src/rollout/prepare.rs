@@ -296,7 +296,8 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
         self.contents.failed = self.contents.staged.take();
         let version = self.contents.failed.as_ref().map(Versioned::version);
         if let Some(version) = version.filter(|_| is_new) {
-            self.refuse_version(version);
+            self.group.fails_on(version);
+            self.act(Action::RefuseUntried(version));
         }
         self.act(Action::Alert(AlertReason::Config));
         self.restore();

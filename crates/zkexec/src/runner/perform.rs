@@ -70,6 +70,10 @@ impl Runner {
                 let reason = self.failure();
                 self.queue_group(now, state::Event::Refuse(version, reason));
             }
+            Action::RefuseUntried(version) => {
+                let reason = self.failure();
+                self.queue_group(now, state::Event::RefuseUntried(version, reason));
+            }
             Action::Install => self.queue_turn(now, TurnEvent::Confirm),
             Action::Stage(content) => {
                 let outcome = self.stager.stage(now, &content);

@@ -41,6 +41,8 @@ pub enum Event {
     Confirm(Version),
     /// The child does not work on this version, for that reason.
     Refuse(Version, String),
+    /// A check refuses this version before it is tried, for that reason.
+    RefuseUntried(Version, String),
     /// The deadline has passed.
     Tick,
 }
@@ -186,7 +188,14 @@ impl GroupState {
                 let Turn { trial, .. } = self.turn_on(version);
                 self.changes.push_back(self.change(version, Change::Confirm(trial)));
             }
-            Event::Refuse(version, reason) => self.refuse(version, reason),
+            Event::Refuse(version, reason) => {
+                let turn = self.turn_on(version);
+                self.refuse(turn, reason);
+            }
+            Event::RefuseUntried(version, reason) => {
+                let turn = self.turn_without_try(version);
+                self.refuse(turn, reason);
+            }
             Event::Tick => {
                 self.retry.take(now);
                 self.step_caches(now, None, &mut actions);
@@ -269,7 +278,11 @@ impl GroupState {
     /// The latest turn on that version; without a counted try, a new one.
     fn turn_on(&mut self, version: Version) -> Turn {
         let counted = self.turns.iter().rfind(|turn| turn.version == version).cloned();
-        counted.unwrap_or_else(|| Turn { version, trial: self.new_trial(), round: None })
+        counted.unwrap_or_else(|| self.turn_without_try(version))
+    }
+
+    fn turn_without_try(&mut self, version: Version) -> Turn {
+        Turn { version, trial: self.new_trial(), round: None }
     }
 
     /// Takes back the latest try.
@@ -292,8 +305,8 @@ impl GroupState {
         turn.round.is_none() && self.connected.is_some() && self.retry.deadline().is_none()
     }
 
-    fn refuse(&mut self, version: Version, reason: String) {
-        let Turn { trial, round, .. } = self.turn_on(version);
+    fn refuse(&mut self, turn: Turn, reason: String) {
+        let Turn { version, trial, round } = turn;
         let round = round.unwrap_or_else(|| self.known(version).round);
         self.changes.push_back(self.change(version, Change::Refuse { trial, round, reason }));
     }

@@ -268,6 +268,10 @@ impl World {
                 self.records.confirm(&member.id, version, &member.turns);
                 member.inbox.push_back(Event::Recorded);
             }
+            Action::RefuseUntried(version) => {
+                let heard = member.heard.as_ref().map_or(0, |known| known.round);
+                self.records.refuse(&member.id, version, &[], heard);
+            }
             Action::Refuse(version) => {
                 let heard = member.heard.as_ref().map_or(0, |known| known.round);
                 self.records.refuse(&member.id, version, &member.turns, heard);

@@ -299,7 +299,8 @@ fn a_content_that_its_check_refuses_touches_nothing() {
     fixture.step(E::Wanted(1));
     fixture.step(E::Granted);
     fixture.step(E::Reread(1));
-    assert_eq!(fixture.step(E::Refused), [refuse(1), A::Alert(AlertReason::Config)]);
+    let refusal = [A::RefuseUntried(1.version()), A::Alert(AlertReason::Config)];
+    assert_eq!(fixture.step(E::Refused), refusal);
     assert_eq!((fixture.rollout.phase(), fixture.rollout.is_holder()), (FAILED_PHASE, true));
     assert_eq!(fixture.step(E::Wanted(0)), [A::GiveBack]);
 }

@@ -181,6 +181,25 @@ fn the_turn_on_the_files_has_an_outcome_of_its_own_while_newer_content_is_tried(
 }
 
 #[test]
+fn a_check_refuses_in_the_round_of_today() {
+    let server = FakeServer::start();
+    let mut member = Member::at(&server, "one");
+    member.step(state::Event::Follow(version()));
+    assert_eq!(member.next_verdict(), (None, 0));
+    assert_eq!(member.tries(), Tried::Allowed);
+    member.step(state::Event::Refuse(version(), "it ended with 3".to_owned()));
+    member.until("it is refused", || verdict(&server) == Some((Verdict::Refused, 1)));
+    let again = retry(&record(&server).unwrap(), "operator", None).unwrap();
+    server.put(&format!("/_zkexec/a__b/versions/{V}"), &again.bytes());
+    while member.next_verdict().1 == 0 {}
+    // The child, which may have been started before the retry.
+    member.step(state::Event::Refuse(version(), "it ended with 3".to_owned()));
+    member.step(state::Event::RefuseUntried(version(), "check=".to_owned()));
+    member.until("it is refused again", || verdict(&server) == Some((Verdict::Refused, 0)));
+    assert_eq!(record(&server).unwrap().reason.as_deref(), Some("check="));
+}
+
+#[test]
 fn a_refusal_during_an_outage_is_written_at_the_next_contact() {
     let server = FakeServer::start();
     let mut member = Member::at(&server, "one");

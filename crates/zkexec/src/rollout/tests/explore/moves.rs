@@ -57,6 +57,20 @@ impl Move {
         matches!(self, Self::Publish | Self::Boot(_)) || self.is_fault() || self.is_command()
     }
 
+    /// The member that hears something, or is heard.
+    pub(super) const fn heard_by(self) -> Option<u8> {
+        match self {
+            Self::HearContent(id)
+            | Self::HearKnown(id)
+            | Self::HearOrders(id)
+            | Self::HearBroken(id)
+            | Self::ReadAgain(id)
+            | Self::Change(id)
+            | Self::Answer(id) => Some(id),
+            _ => None,
+        }
+    }
+
     pub(super) const fn is_fault(self) -> bool {
         matches!(
             self,
@@ -90,11 +104,26 @@ impl fmt::Display for Move {
 
 /// Adds all that can happen next.
 pub(super) fn possible(world: &World<'_>, moves: &mut Vec<Move>) {
+    at_any_time(world, moves);
+    if world.scenario.is_prompt && moves.iter().any(|step| is_at_once(world, *step)) {
+        moves.retain(|step| step.is_choice() || is_at_once(world, *step));
+    }
+}
+
+/// Whether it happens before anything else happens by itself.
+fn is_at_once(world: &World<'_>, step: Move) -> bool {
+    let process = |id: u8| world.members[usize::from(id)].process.as_ref();
+    step.heard_by().and_then(process).is_some_and(|process| !process.is_slow)
+}
+
+fn at_any_time(world: &World<'_>, moves: &mut Vec<Move>) {
     for (index, member) in world.members.iter().enumerate() {
         let id = u8::try_from(index).expect("few members");
         if let Some(process) = &member.process {
-            of_link(world, process, id, moves);
+            let first = moves.len();
             of_process(world, process, id, moves);
+            let hears = moves[first..].iter().any(|step| step.heard_by().is_some());
+            of_link(world, process, hears, id, moves);
             of_child(world, process, id, moves);
         } else if member.can_boot {
             moves.push(Move::Boot(id));
@@ -111,7 +140,7 @@ pub(super) fn possible(world: &World<'_>, moves: &mut Vec<Move>) {
     }
 }
 
-fn of_link(world: &World<'_>, process: &Process, id: u8, moves: &mut Vec<Move>) {
+fn of_link(world: &World<'_>, process: &Process, hears: bool, id: u8, moves: &mut Vec<Move>) {
     let has_faults = world.faults > 0;
     match process.link {
         Link::Connected => {}
@@ -123,7 +152,8 @@ fn of_link(world: &World<'_>, process: &Process, id: u8, moves: &mut Vec<Move>) 
         if matches!(process.link, Link::Connected | Link::Cut) {
             moves.push(Move::EndSession(id));
         }
-        if process.is_changing() {
+        let is_heard = process.is_changing() || hears && world.scenario.is_prompt;
+        if is_heard && !process.is_slow {
             moves.push(Move::Delay(id));
         }
         if process.is_connected() {
@@ -224,4 +254,13 @@ fn commands(world: &World<'_>, moves: &mut Vec<Move>) {
     for place in 0..zookeeper.queue.len().min(world.scenario.holders) {
         moves.push(Move::BreakLock(u8::try_from(place).expect("few members")));
     }
+}
+
+/// Whether the member has anything to hear.
+pub(super) fn hears(world: &World<'_>, index: usize) -> bool {
+    let mut moves = Vec::new();
+    if let Some(process) = &world.members[index].process {
+        of_process(world, process, u8::try_from(index).expect("few members"), &mut moves);
+    }
+    moves.iter().any(|step| step.heard_by().is_some())
 }

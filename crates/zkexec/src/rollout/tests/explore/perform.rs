@@ -3,7 +3,7 @@
 use super::super::event::Tried;
 use super::super::*;
 use super::member::{Child, ChildState, Link, Process, Turn};
-use super::scenario::Content;
+use super::scenario::{Content, Quality};
 use super::world::{MEMBERS, World};
 use super::zookeeper::{Change, Outcome, TurnId};
 use std::collections::VecDeque;
@@ -48,8 +48,10 @@ impl World<'_> {
                 permit.is_held &= !needs_head;
             }
             Action::Stage(content) => {
-                self.process(index).staged = Some(content);
-                events.push_back(Event::Staged);
+                let is_fit =
+                    self.scenario.works(content) || self.scenario.quality != Quality::Unfit;
+                self.process(index).staged = Some(content).filter(|_| is_fit);
+                events.push_back(if is_fit { Event::Staged } else { Event::Refused });
             }
             Action::Unstage => self.process(index).staged = None,
             Action::Try(version) => {
@@ -66,6 +68,10 @@ impl World<'_> {
             }
             Action::Refuse(version) => {
                 let turn = self.turn_on(index, Content::of(version));
+                self.process(index).group.refuse(turn);
+            }
+            Action::RefuseUntried(version) => {
+                let turn = self.new_turn(index, Content::of(version));
                 self.process(index).group.refuse(turn);
             }
             Action::PutBack => {
@@ -235,7 +241,11 @@ impl World<'_> {
         {
             self.complain("a child is restarted for nothing");
         }
-        self.note_turn(index, files);
+        // A first start is no turn, and neither is a restart on what has been there since then.
+        let has_turn = self.process(index).group.turn_on(files).is_some();
+        if has_turn || earlier.content != files {
+            self.note_turn(index, files);
+        }
     }
 
     /// Notes who runs on the new content although it is not known to work.
@@ -285,8 +295,9 @@ impl World<'_> {
         let turn = TurnId { member: index, number: first.number };
         let outcome = self.zookeeper.change(turn, first.content, first.change);
         let orders = self.zookeeper.orders(index);
+        let is_prompt = self.scenario.is_prompt;
         let process = self.process(index);
-        process.is_slow = false;
+        process.is_slow &= is_prompt;
         let group = &mut process.group;
         match first.change {
             Change::Try | Change::Confirm => {

@@ -46,6 +46,8 @@ pub(super) enum Quality {
     Exits,
     /// It stays up and is never healthy.
     Hangs,
+    /// A check refuses its files.
+    Unfit,
 }
 
 /// What can happen in a run. All gates are open, nothing is drained, every file can be written,
@@ -64,6 +66,9 @@ pub(super) struct Scenario {
     pub(super) is_saved: bool,
     pub(super) faults: u8,
     pub(super) commands: u8,
+    /// A member hears of everything at once, unless a fault delays that. Otherwise it hears of each
+    /// thing at any time.
+    pub(super) is_prompt: bool,
 }
 
 impl Scenario {
@@ -78,6 +83,7 @@ impl Scenario {
             is_saved: true,
             faults: 0,
             commands: 0,
+            is_prompt: false,
         }
     }
 
@@ -87,6 +93,11 @@ impl Scenario {
             has_many_holders: self.holders > 1,
             ..options()
         }
+    }
+
+    /// Whether what is published there was published and replaced before.
+    pub(super) fn is_published_again(&self, at: usize) -> bool {
+        self.published[..at].contains(&self.published[at])
     }
 
     pub(super) fn works(&self, content: Content) -> bool {
@@ -99,6 +110,7 @@ impl fmt::Display for Scenario {
         let Self { holders, published, quality, on_failure, faults, commands, .. } = self;
         write!(f, "N = {holders}, {published:?} ({quality:?}), {on_failure:?}, ")?;
         write!(f, "{faults} faults, {commands} commands")?;
+        f.write_str(if self.is_prompt { ", prompt" } else { "" })?;
         f.write_str(if self.is_slow { ", slow" } else { "" })?;
         f.write_str(if self.is_saved { "" } else { ", nothing saved" })
     }

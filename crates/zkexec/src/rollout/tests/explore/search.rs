@@ -205,7 +205,7 @@ impl<'a> Search<'a> {
     }
 }
 
-fn describe(world: &World<'_>) -> String {
+pub(super) fn describe(world: &World<'_>) -> String {
     let mut text = String::new();
     for member in &world.members {
         let phase = member.process.as_ref().map(|process| process.rollout.phase());

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::member::{ChildState, Link, Member, Process, Shared};
-use super::moves::Move;
+use super::moves::{Move, hears};
 use super::scenario::{Content, Scenario};
 use super::zookeeper::ZooKeeper;
 use std::rc::Rc;
@@ -67,10 +67,32 @@ impl<'a> World<'a> {
     }
 
     fn make(&mut self, step: Move) {
+        self.happen(step);
+        if self.scenario.is_prompt {
+            self.catch_up();
+        }
+    }
+
+    /// A member that was slow to hear is not any more, once it has heard everything.
+    fn catch_up(&mut self) {
+        for index in 0..MEMBERS {
+            let is_slow = self.members[index].process.as_ref().is_some_and(|it| it.is_slow);
+            if is_slow && !hears(self, index) {
+                self.process(index).is_slow = false;
+            }
+        }
+    }
+
+    fn happen(&mut self, step: Move) {
         self.faults -= u8::from(step.is_fault());
         self.commands -= u8::from(step.is_command());
-        self.losses +=
-            u8::from(step.is_fault() || matches!(step, Move::Skip(_) | Move::BreakLock(_)));
+        let may_lose = match step {
+            Move::Skip(_) | Move::BreakLock(_) => true,
+            // A turn on it may have been given up for other content.
+            Move::Publish => self.scenario.is_published_again(self.published + 1),
+            _ => step.is_fault(),
+        };
+        self.losses += u8::from(may_lose);
         match step {
             Move::HearContent(id) => self.hear_content(id.into(), Event::Wanted),
             Move::ReadAgain(id) => self.hear_content(id.into(), Event::Reread),
