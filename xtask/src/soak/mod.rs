@@ -33,8 +33,12 @@ use testbed::Testbed;
 pub(crate) use error::SoakError;
 pub(crate) use options::Soak;
 
-/// A shorter soak leaves out the search through all states, which takes longer than that.
-const MODEL_FROM_MINUTES: u32 = 10;
+/// A shorter soak leaves out the search through the states of a group, which takes longer than
+/// that.
+const SEARCH_FROM_MINUTES: u32 = 10;
+
+/// From here on, it is the search that takes hours.
+const WHOLE_SEARCH_FROM_MINUTES: u32 = 120;
 
 pub(crate) fn run(soak: &Soak) -> Result<(), Failure> {
     step("provision", || provision::ensure(Need::Servers))?;
@@ -42,8 +46,10 @@ pub(crate) fn run(soak: &Soak) -> Result<(), Failure> {
         // The same selection of packages as in `test`: cargo would rebuild for another one.
         run_command(workspace::cargo().args(["build", "--workspace", "--bins"]))
     })?;
-    if soak.minutes >= MODEL_FROM_MINUTES {
-        step("all states of a group of rollouts", search_states)?;
+    if soak.minutes >= SEARCH_FROM_MINUTES {
+        let is_whole = soak.minutes >= WHOLE_SEARCH_FROM_MINUTES;
+        let extent = if is_whole { "hours" } else { "minutes" };
+        step("all states of a group of rollouts", || search_states(extent))?;
     }
     let seed = soak.seed.unwrap_or_else(|| fastrand::u64(..));
     eprint_line(&format!(
@@ -59,10 +65,10 @@ pub(crate) fn run(soak: &Soak) -> Result<(), Failure> {
 }
 
 /// Looks at all states of the model of a group; the test prints how many there are.
-fn search_states() -> Result<(), Failure> {
+fn search_states(extent: &str) -> Result<(), Failure> {
     let test = ["test", "--profile", "explore", "-p", "zkexec", "--lib"];
     let filter = ["--", "the_group_is_well_in_all_states", "--nocapture"];
-    run_command(workspace::cargo().args(test).args(filter).env("FARM_EXPLORE", "all"))?;
+    run_command(workspace::cargo().args(test).args(filter).env("FARM_EXPLORE", extent))?;
     Ok(())
 }
 

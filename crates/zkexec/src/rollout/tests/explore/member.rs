@@ -28,9 +28,15 @@ impl Member {
 
     /// The files of a start, and what is known of their content. Content that has not proven
     /// itself is left out if there is something better.
-    pub(super) fn start_content(&self, wanted: Content, is_proven: bool) -> (Content, Content) {
+    pub(super) fn start_content(
+        &self,
+        wanted: Content,
+        is_proven: bool,
+        is_fit: bool,
+    ) -> (Content, Content) {
         match self.saved {
-            _ if is_proven => (wanted, wanted),
+            _ if is_proven && is_fit => (wanted, wanted),
+            _ if is_proven => (self.files, Content::Unknown),
             Some(saved) => (saved, saved),
             None if self.files != wanted => (self.files, Content::Unknown),
             None => (wanted, wanted),

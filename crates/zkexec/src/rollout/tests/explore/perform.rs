@@ -3,7 +3,7 @@
 use super::super::event::Tried;
 use super::super::*;
 use super::member::{Child, ChildState, Link, Process, Turn};
-use super::scenario::{Content, Quality};
+use super::scenario::Content;
 use super::world::{MEMBERS, World};
 use super::zookeeper::{Change, Outcome, TurnId};
 use std::collections::VecDeque;
@@ -48,8 +48,7 @@ impl World<'_> {
                 permit.is_held &= !needs_head;
             }
             Action::Stage(content) => {
-                let is_fit =
-                    self.scenario.works(content) || self.scenario.quality != Quality::Unfit;
+                let is_fit = self.scenario.is_fit(content);
                 self.process(index).staged = Some(content).filter(|_| is_fit);
                 events.push_back(if is_fit { Event::Staged } else { Event::Refused });
             }
@@ -201,8 +200,10 @@ impl World<'_> {
         }
         if let Some(staged) = process.staged.take() {
             let allowed_in = process.group.turn_on(staged).and_then(|turn| turn.round);
+            // What this member has worked on before is not new to it.
+            let was_good = process.rollout.good() == Some(&staged);
             let is_late = allowed_in != Some(self.zookeeper.round(staged));
-            if self.zookeeper.is_refused(staged) && is_late {
+            if self.zookeeper.is_refused(staged) && is_late && !was_good {
                 self.complain("refused content is put in place");
             }
             let member = self.member(index);
@@ -350,8 +351,9 @@ impl World<'_> {
         let wanted = self.wanted();
         let is_proven = matches!(self.zookeeper.verdict(wanted), None | Some(Verdict::Confirmed))
             && self.zookeeper.skips[index] != Some(wanted);
+        let is_fit = self.scenario.is_fit(wanted);
         let member = self.member(index);
-        let (files, content) = member.start_content(wanted, is_proven);
+        let (files, content) = member.start_content(wanted, is_proven, is_fit);
         member.files = files;
         (member.backup, member.can_boot) = (None, false);
         self.start(index, content, self.published);

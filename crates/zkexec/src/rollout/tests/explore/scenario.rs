@@ -100,6 +100,11 @@ impl Scenario {
         self.published[..at].contains(&self.published[at])
     }
 
+    /// Whether a check lets it pass.
+    pub(super) fn is_fit(&self, content: Content) -> bool {
+        self.quality != Quality::Unfit || self.works(content)
+    }
+
     pub(super) fn works(&self, content: Content) -> bool {
         content != Content::New || self.quality == Quality::Good
     }
