@@ -4,8 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use farm_core::codec::json::{decode_to_keep, decode_znode};
-use farm_core::codec::{RECORD_BYTES_MAX, VALUES_MAX};
+use farm_core::codec::json::decode_znode;
+use farm_core::codec::{Parse, RECORD_BYTES_MAX, VALUES_MAX};
 use farm_core::model::{PARSED_BYTES_MAX, PackedRecord, Record};
 use fastrand::Rng;
 use std::fmt::Write as _;
@@ -84,7 +84,7 @@ fn dense(bytes: usize) -> Vec<String> {
 /// Copies that together have at least that many bytes.
 fn kept(text: &str, total: usize) -> Vec<PackedRecord> {
     let copies = total.div_ceil(text.len());
-    (0..copies).filter_map(|_| decode_to_keep(text.as_bytes().to_vec()).0.ok()).collect()
+    (0..copies).filter_map(|_| Parse::Json.decoder()(text.as_bytes().to_vec()).0.ok()).collect()
 }
 
 #[test]

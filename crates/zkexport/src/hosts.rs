@@ -2,6 +2,7 @@
 
 use crate::hold::{Decision, Hold, HoldPolicy};
 use farm_core::cli::chain;
+use farm_core::codec::Parse;
 use farm_core::engine::LogOnce;
 use farm_core::farm::FarmView;
 use farm_core::farm::view::Unreadable;
@@ -21,9 +22,9 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
-    pub(crate) fn new(path: ZnodePath, policy: Option<HoldPolicy>) -> Self {
+    pub(crate) fn new(path: ZnodePath, parse: Parse, policy: Option<HoldPolicy>) -> Self {
         Self {
-            view: FarmView::new(path.clone()),
+            view: FarmView::new(path.clone(), parse),
             path,
             hold: policy.map(Hold::new),
             are_held: false,

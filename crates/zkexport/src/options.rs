@@ -5,10 +5,10 @@ use crate::hold::HoldPolicy;
 use crate::target::{STDOUT, Target};
 use clap::Parser;
 use farm_core::cli::{
-    ChangedCmdArg, CmdTimeoutArg, Exit, Failure, FilterArg, FormatArg, LogArgs, TimedCommand,
-    WaitArg, ZkArgs, parse_duration, parse_interval, parse_limit,
+    ChangedCmdArg, CmdTimeoutArg, Exit, Failure, FilterArg, FormatArg, LogArgs, ParseArg,
+    TimedCommand, WaitArg, ZkArgs, parse_duration, parse_interval, parse_limit,
 };
-use farm_core::codec::ExportFormat;
+use farm_core::codec::{ExportFormat, Parse};
 use farm_core::engine::Wait;
 use farm_core::files::write_options::{FileMode, Owner, WriteOptions};
 use farm_core::model::Filter;
@@ -53,6 +53,9 @@ pub struct Args {
 
     #[command(flatten)]
     format: FormatArg,
+
+    #[command(flatten)]
+    parse: ParseArg,
 
     #[command(flatten)]
     filter: FilterArg,
@@ -152,6 +155,7 @@ struct EndArgs {
 pub(crate) struct Config {
     pub(crate) session: SessionOptions,
     pub(crate) farm: ZnodePath,
+    pub(crate) parse: Parse,
     pub(crate) output: OutputConfig,
     pub(crate) hold: Option<HoldPolicy>,
     pub(crate) creates_farm: bool,
@@ -215,6 +219,7 @@ impl Args {
         Ok(Config {
             session: self.zk.config(REQUEST_THREADS)?,
             farm: self.farm,
+            parse: self.parse.parse,
             hold: self.hold_drop,
             creates_farm: self.create_farm && !is_dry,
             once,

@@ -238,8 +238,10 @@ impl Output {
     /// Without this, a farm whose hosts use another format would empty a site.
     fn report_no_record(&self, count: usize) -> Result<(), Failure> {
         let (file, farm) = (&self.file, &self.farm);
-        let hint =
-            format!("a record is a JSON object; zkctl get --raw {farm}/HOST shows what is there");
+        let hint = format!(
+            "a record is a JSON object; zkctl get --raw {farm}/HOST shows what is there, and \
+                     --parse reads other data"
+        );
         if self.is_once {
             let what = format!("none of the {count} hosts of {farm} can be read");
             return Err(Failure::new(Exit::Malformed, what).hint(hint));

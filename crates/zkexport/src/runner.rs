@@ -70,7 +70,7 @@ impl Runner {
                 outbox.posting(Event::Hook),
                 outbox.posting(Event::Check),
             ),
-            hosts: Hosts::new(config.farm, config.hold),
+            hosts: Hosts::new(config.farm, config.parse, config.hold),
             once: config.once.map(|timeout| Once { timeout, deadline: now + timeout }),
             creates_farm: config.creates_farm,
             was_connected: false,

@@ -7,6 +7,7 @@ mod get;
 mod locks;
 mod ls;
 mod manual;
+mod parse;
 mod put;
 mod rollout;
 mod set;

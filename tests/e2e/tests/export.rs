@@ -9,6 +9,7 @@ mod files;
 mod hold;
 mod links;
 mod names;
+mod parse;
 mod service;
 mod unreadable;
 mod unstartable;

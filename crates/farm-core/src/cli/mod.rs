@@ -19,8 +19,8 @@ mod stdout;
 
 pub use crate::engine::{chain, is_unprintable, printable, printable_lines, single_line};
 pub use args::{
-    CONNECTION, ChangedCmdArg, CmdTimeoutArg, DurationError, FilterArg, FormatArg, LogArgs, Role,
-    TimedCommand, WaitArg, ZkArgs, parse_duration, parse_interval, parse_limit,
+    CONNECTION, ChangedCmdArg, CmdTimeoutArg, DurationError, FilterArg, FormatArg, LogArgs,
+    ParseArg, Role, TimedCommand, WaitArg, ZkArgs, parse_duration, parse_interval, parse_limit,
 };
 pub use exit::{Exit, exit_for_write_error};
 pub use exit_reason::ExitReason;

@@ -63,6 +63,18 @@ pub enum DecodeError {
         /// How many times as long it may be.
         factor: usize,
     },
+    /// Text has a character that is no part of one.
+    #[error("the control character U+{:04X}", u32::from(*.character))]
+    Control {
+        /// The first of them.
+        character: char,
+    },
+    /// A piece of what should be keys and values has no key, or no separator.
+    #[error("line or part {number} has neither = nor :, or nothing before it")]
+    NoPair {
+        /// Its number, counted from 1.
+        number: usize,
+    },
     /// A second document follows the first.
     #[error("more than one document")]
     ManyDocuments,

@@ -3,8 +3,6 @@
 //! **Invariant.** Numbers keep their text, except that the parser writes exponents as
 //! `e+3`. Keys are sorted by bytes. Equal records have equal bytes.
 
-use std::sync::Arc;
-
 use serde::ser::{Error as _, Serialize, Serializer};
 
 use super::bounds::{self, RECORD_BYTES_MAX};
@@ -20,17 +18,6 @@ use crate::model::{Farm, PackedRecord, RESERVED_KEY, Record, Value};
 pub fn decode_znode(bytes: &[u8]) -> Result<Record, DecodeError> {
     let bytes = without_byte_order_mark(bytes);
     if bytes.is_empty() { Ok(Record::new()) } else { decode_unmarked(bytes) }
-}
-
-/// The record of a znode, or why it has none; it can be cloned, and takes little memory.
-pub type Decoded = Result<PackedRecord, Arc<DecodeError>>;
-
-/// As [`decode_znode`], for many znodes that are kept. Also returns how many bytes of data are
-/// kept.
-pub fn decode_to_keep(bytes: Vec<u8>) -> (Decoded, usize) {
-    let decoded = decode_znode(&bytes).map(PackedRecord::from).map_err(Arc::new);
-    let kept = if decoded.is_ok() { bytes.len() } else { 0 };
-    (decoded, kept)
 }
 
 /// Encodes the data of a znode.

@@ -9,12 +9,14 @@ pub mod dir;
 mod error;
 mod format;
 pub mod json;
+mod parse;
 pub mod php;
 pub mod yaml;
 
 pub use bounds::{RECORD_BYTES_MAX, VALUES_MAX};
 pub use error::{DecodeError, EncodeError, FieldFault};
 pub use format::{ConfFormat, ConfText, ExportFormat, FormatError, TextFormat};
+pub use parse::{Decoded, Malformed, Parse, ParseNameError};
 
 use crate::model::{Farm, Record};
 

@@ -9,9 +9,8 @@ mod tests;
 
 pub use crate::session::cache::{Refusal, State};
 
-use crate::codec::DecodeError;
-use crate::codec::json::{Decoded, decode_to_keep};
-use crate::model::{Farm, HostName, HostNameError, PackedRecord};
+use crate::codec::{Decoded, Malformed, Parse};
+use crate::model::{Farm, HostName, HostNameError, PackedRecord, Record};
 use crate::session::cache::{self, Cache, Contents, Depth, Limits, Scope};
 use crate::session::{self, PathError, SessionError, ZnodePath};
 use std::collections::BTreeSet;
@@ -66,17 +65,23 @@ pub enum NotAHost {
 #[derive(Debug, thiserror::Error, Clone)]
 pub enum Unreadable {
     /// Its bytes are no record.
-    #[error("it holds no record")]
-    Malformed(#[source] Arc<DecodeError>),
+    #[error("it holds no record{}", hint(.0))]
+    Malformed(#[source] Arc<Malformed>),
     /// ZooKeeper refuses to read it.
     #[error(transparent)]
     Refused(SessionError),
+}
+
+fn hint(malformed: &Malformed) -> String {
+    let way = malformed.other_way.map(Parse::name);
+    way.map_or_else(String::new, |way| format!(" (--parse {way} would read it)"))
 }
 
 /// The state machine.
 #[derive(Debug)]
 pub struct FarmView {
     path: ZnodePath,
+    parse: Parse,
     cache: Cache<Decoded>,
     farm: Farm,
     /// Hosts that can't be read; each is reported once.
@@ -86,24 +91,25 @@ pub struct FarmView {
 impl FarmView {
     /// A view of the farm at this path, which is not read yet.
     #[must_use]
-    pub fn new(path: ZnodePath) -> Self {
-        Self::of(path, Contents::Below)
+    pub fn new(path: ZnodePath, parse: Parse) -> Self {
+        let contents = if parse == Parse::None { Contents::Names } else { Contents::Below };
+        Self::of(path, contents, parse)
     }
 
     /// A view that reads the farm's own record too.
     #[must_use]
     pub fn with_own_record(path: ZnodePath) -> Self {
-        Self::of(path, Contents::All)
+        Self::of(path, Contents::All, Parse::Json)
     }
 
-    fn of(path: ZnodePath, contents: Contents) -> Self {
+    fn of(path: ZnodePath, contents: Contents, parse: Parse) -> Self {
         let is_host = |path: &ZnodePath| path.name().is_some_and(|n| HostName::check(n).is_ok());
         let scope = Scope::new(path.clone(), Depth::CHILDREN, contents).admitting(is_host);
         let scope = scope.within(Limits { znodes: FARM_HOSTS_MAX, bytes: FARM_BYTES_MAX });
         // A host that registers anew is deleted and created in one transaction.
         let scope = scope.confirming_removals();
-        let cache = Cache::new(scope, decode_to_keep);
-        Self { path, cache, farm: Farm::new(), unreadable: BTreeSet::new() }
+        let cache = Cache::new(scope, parse.decoder());
+        Self { path, parse, cache, farm: Farm::new(), unreadable: BTreeSet::new() }
     }
 
     /// The latest good record of every host.
@@ -233,18 +239,20 @@ impl FarmView {
             return None;
         }
         let host = host_name(path)?;
-        match &self.cache.get(path)?.data {
+        let decoded = match self.cache.get(path) {
+            Some(znode) => znode.data.clone(),
+            None if self.parse == Parse::None => Ok(PackedRecord::from(Record::new())),
+            None => return None,
+        };
+        match decoded {
             Ok(record) => {
-                if self.farm.get(host.as_str()) == Some(record) {
+                if self.farm.get(host.as_str()) == Some(&record) {
                     return None;
                 }
-                self.farm.insert(host.clone(), record.clone());
+                self.farm.insert(host.clone(), record);
                 Some(News::Changed(host))
             }
-            Err(error) => {
-                let reason = Unreadable::Malformed(Arc::clone(error));
-                self.unreadable(host, reason)
-            }
+            Err(error) => self.unreadable(host, Unreadable::Malformed(error)),
         }
     }
 

@@ -245,7 +245,7 @@ impl Health {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// This many failing hosts, or more, are critical.
-    pub critical: Allowance,
+    pub critical: Option<Allowance>,
     /// This many failing hosts, or more, are a warning.
     pub warning: Option<Allowance>,
     /// Fewer running hosts than this are critical.
@@ -271,7 +271,7 @@ impl Verdict {
         let reaches =
             |allowance: &Allowance| failing > 0 && allowance.of(health.size).is_reached_by(failing);
         let is_too_small = limits.hosts_min.is_some_and(|least| health.running < least);
-        if is_too_small || reaches(&limits.critical) {
+        if is_too_small || limits.critical.as_ref().is_some_and(reaches) {
             Self::Critical
         } else if limits.warning.as_ref().is_some_and(reaches) {
             Self::Warning

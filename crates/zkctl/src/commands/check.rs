@@ -1,34 +1,41 @@
 //! `zkctl check`: a monitoring plugin for the health of a farm.
 //!
-//! **Invariant.** OK, WARNING and CRITICAL need a farm record that was read and makes
-//! sense; everything else is UNKNOWN.
+//! **Invariant.** OK, WARNING and CRITICAL need a number of hosts to compare with: that of the
+//! farm's record or of the command line; everything else is UNKNOWN.
 
-use super::children::Subtree;
+use super::children::{Child, Subtree};
 use super::get::malformed;
 use crate::connection::Connection;
 use crate::format::{Layout, OutputArgs, OutputFormat, Terminator};
 use crate::output::Output;
 use clap::Args;
-use farm_core::cli::{Exit, Failure, FilterArg, plugin_text, printable};
+use farm_core::cli::{Exit, Failure, FilterArg, ParseArg, plugin_text, printable};
+use farm_core::codec::{Decoded, Parse};
 use farm_core::farm::COMMON;
 use farm_core::model::{
-    Allowance, Filter, Health, Limits, Record, RunningFilterError, Value, Verdict, farm_size,
-    running_filter,
+    Allowance, Filter, HOSTS_MAX, Health, Limits, Record, RunningFilterError, SizeError, Value,
+    Verdict, farm_size, running_filter,
 };
-use farm_core::session::ZnodePath;
 use farm_core::session::cache::{Contents, Depth};
+use farm_core::session::{Client, SessionError, Watch, ZnodePath};
 use std::io::Write;
 
 const EXAMPLES: &str = "\
 Examples:
   zkctl check /services/db
   zkctl check /services/db -w 1 -c 25%
-  zkctl check /services/db -F 'mysql.replication_delay<60' --min-hosts 3 -v";
+  zkctl check /services/db -F 'mysql.replication_delay<60' --min-hosts 3 -v
+  zkctl check /brokers/ids --size 5 -c 2
+  zkctl check /live_nodes --parse none --min-hosts 3";
+
+/// The default of `-c`.
+const CRITICAL_DEFAULT: &str = "10%";
 
 const NOTES: &str = "\
 A host runs if its znode exists, its record can be read, and it passes -F and the
 filter in the field running_filter of the farm's record. The field size of that
-record is the expected number of hosts. -v names the failing hosts.
+record is the expected number of hosts, unless --size is given. Without either,
+--min-hosts alone decides. -v names the failing hosts.
 Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; no others.";
 
 /// Tell whether enough hosts of a farm run, as a Nagios plugin
@@ -39,10 +46,10 @@ pub(crate) struct CheckArgs {
     #[arg(value_name = "FARM")]
     farm: String,
 
-    /// CRITICAL if at least this many hosts fail
+    /// CRITICAL if at least this many hosts fail [default: 10%]
     #[arg(short = 'c', long = "max-failed-node", value_name = "N|N%")]
-    #[arg(default_value = "10%", value_parser = Allowance::parse, allow_hyphen_values = true)]
-    critical: Allowance,
+    #[arg(value_parser = Allowance::parse, allow_hyphen_values = true)]
+    critical: Option<Allowance>,
 
     /// WARNING if at least this many hosts fail
     #[arg(short = 'w', long = "warn-failed-node", value_name = "N|N%")]
@@ -52,6 +59,13 @@ pub(crate) struct CheckArgs {
     /// CRITICAL if fewer than this many hosts run
     #[arg(long, value_name = "N")]
     min_hosts: Option<u32>,
+
+    /// Expect this many hosts, whatever the farm's record says
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=HOSTS_MAX))]
+    size: Option<u64>,
+
+    #[command(flatten)]
+    parse: ParseArg,
 
     #[command(flatten)]
     filter: FilterArg,
@@ -65,13 +79,18 @@ pub(crate) fn check(
 ) -> Result<Exit, Failure> {
     let format = output.choose_from("check", &[Layout::Text, Layout::Json])?;
     output.refuse_null("check")?;
-    let limits = Limits {
-        critical: args.critical.clone(),
+    let mut limits = Limits {
+        critical: args.critical.clone().or_else(|| Allowance::parse(CRITICAL_DEFAULT).ok()),
         warning: args.warning.clone(),
         hosts_min: args.min_hosts.map(u64::from),
     };
     let report = match read_farm(args, connection) {
-        Ok(farm) => Report::of(&farm, &limits, is_verbose),
+        Ok(farm) => {
+            if farm.size.is_none() {
+                limits.critical = None;
+            }
+            Report::of(&farm, &limits, is_verbose)
+        }
         Err(failure) if format.layout == Layout::Json => Report::unknown(&failure, &limits),
         Err(failure) => return Err(failure),
     };
@@ -84,7 +103,8 @@ pub(crate) fn check(
 
 /// A farm as it was read.
 struct FarmState {
-    size: u64,
+    /// How many hosts it should have, if that is known.
+    size: Option<u64>,
     /// Every host that has a znode, and why it fails if it does.
     hosts: Vec<(String, Option<String>)>,
 }
@@ -92,20 +112,19 @@ struct FarmState {
 fn read_farm(args: &CheckArgs, connection: &Connection) -> Result<FarmState, Failure> {
     let path = ZnodePath::parse(&args.farm)?;
     let own_filter = args.filter.filter()?;
-    let target = path.clone();
-    let (farm, hosts) = connection.ask(move |client, _| {
-        let subtree = Subtree::read(client, &target, Depth::CHILDREN, Contents::All)?;
-        let mut hosts = subtree.children(client)?;
-        hosts.retain(|host| host.location.name != COMMON);
-        Ok((subtree.top()?.clone(), hosts))
-    })?;
-    let farm = farm.map_err(|error| malformed(&path, &error))?;
-    let record = farm.unpack();
-    let size = farm_size(&record).map_err(|error| {
-        Failure::from(error)
-            .during(format!("the size of {path} is unknown"))
-            .hint(format!("zkctl set {path} size:=N sets the expected number of hosts"))
-    })?;
+    let (target, parse) = (path.clone(), args.parse.parse);
+    let (farm, mut hosts) = connection.ask(move |client, _| read(client, &target, parse))?;
+    hosts.retain(|host| host.location.name != COMMON);
+    let record = match farm {
+        Ok(packed) => packed.unpack().into_owned(),
+        // A farm of somebody else's: its znode can hold anything.
+        Err(error) if args.size.is_some() || args.min_hosts.is_some() => {
+            log::info!("{path} holds no record, so there is no running_filter: {error}");
+            Record::new()
+        }
+        Err(error) => return Err(malformed(&path, &error)),
+    };
+    let size = expected_size(args, &path, &record)?;
     let farm_filter = running_filter(&record).map_err(|error| bad_filter(&path, error))?;
     let filters: Vec<&Filter> = farm_filter.iter().chain(&own_filter).collect();
     let hosts = hosts.into_iter().map(|host| {
@@ -117,6 +136,42 @@ fn read_farm(args: &CheckArgs, connection: &Connection) -> Result<FarmState, Fai
         (host.location.name, problem)
     });
     Ok(FarmState { size, hosts: hosts.collect() })
+}
+
+/// The farm's own record, which is always JSON, and its hosts.
+fn read(
+    client: &Client,
+    path: &ZnodePath,
+    parse: Parse,
+) -> Result<(Decoded, Vec<Child>), SessionError> {
+    let subtree = |contents| Subtree::read(client, path, Depth::CHILDREN, contents, parse);
+    let contents = match parse {
+        Parse::Json => {
+            let subtree = subtree(Contents::All)?;
+            return Ok((subtree.top()?.clone(), subtree.children(client)?));
+        }
+        Parse::None => Contents::Names,
+        Parse::Text | Parse::KeyValue => Contents::Below,
+    };
+    let (record, _) = Parse::Json.decoder()(client.get(path, Watch::No)?.data);
+    Ok((record, subtree(contents)?.children(client)?))
+}
+
+/// How many hosts the farm should have; `None` if only `--min-hosts` says something about it.
+fn expected_size(
+    args: &CheckArgs,
+    path: &ZnodePath,
+    record: &Record,
+) -> Result<Option<u64>, Failure> {
+    let is_least_enough =
+        args.min_hosts.is_some() && args.critical.is_none() && args.warning.is_none();
+    match (args.size, farm_size(record)) {
+        (Some(size), _) | (None, Ok(size)) => Ok(Some(size)),
+        (None, Err(SizeError::Absent)) if is_least_enough => Ok(None),
+        (None, Err(error)) => Err(Failure::from(error)
+            .during(format!("the size of {path} is unknown"))
+            .hint(format!("zkctl set {path} size:=N sets it; --size N is for this check"))),
+    }
 }
 
 fn is_kept(filters: &[&Filter], record: &Record) -> bool {
@@ -141,14 +196,16 @@ struct Report {
 impl Report {
     fn of(farm: &FarmState, limits: &Limits, is_verbose: bool) -> Self {
         let states = farm.hosts.iter().map(|(name, problem)| (name.clone(), problem.is_none()));
-        let health = Health::of(farm.size, states);
+        let health = Health::of(farm.size.unwrap_or_default(), states);
         let verdict = Verdict::of(&health, limits);
         let (running, size, failing) = (health.running(), health.size(), health.failing());
-        let critical = &limits.critical;
-        let mut line = format!(
-            "{verdict}: {running}/{size} nodes running, {failing} nodes failing, \
-             max allowed {critical}"
-        );
+        let mut line = match &limits.critical {
+            Some(critical) => format!(
+                "{verdict}: {running}/{size} nodes running, {failing} nodes failing, \
+                 max allowed {critical}"
+            ),
+            None => format!("{verdict}: {running} nodes running, {failing} nodes failing"),
+        };
         if let Some(least) = limits.hosts_min {
             line += &format!(", at least {least} needed");
         }
@@ -164,10 +221,10 @@ impl Report {
             "v": 1,
             "status": verdict.to_string(),
             "running": running,
-            "size": size,
+            "size": farm.size.map(|_| size),
             "failing": failing,
             "failed": health.failed(),
-            "max_failed": critical.to_string(),
+            "max_failed": limits.critical.as_ref().map(Allowance::to_string),
             "perfdata": perfdata,
         });
         let exit = match verdict {
@@ -186,7 +243,7 @@ impl Report {
             "size": null,
             "failing": null,
             "failed": [],
-            "max_failed": limits.critical.to_string(),
+            "max_failed": limits.critical.as_ref().map(Allowance::to_string),
             "perfdata": "",
             "error": failure.line(),
         });
@@ -213,9 +270,13 @@ fn problem_line(name: &str, why: &str) -> String {
 fn perfdata(health: &Health, limits: &Limits) -> String {
     let (running, size, failing) = (health.running(), health.size(), health.failing());
     let least = limits.hosts_min.map_or_else(String::new, |least| format!("{least}:"));
-    let warning = limits.warning.as_ref().map_or_else(String::new, |w| w.of(size).to_string());
-    let critical = limits.critical.of(size);
-    format!("running={running};;{least};0;{size} failing={failing};{warning};{critical};0;{size}")
+    let of = |limit: &Option<Allowance>| {
+        limit.as_ref().map_or_else(String::new, |limit| limit.of(size).to_string())
+    };
+    let (warning, critical) = (of(&limits.warning), of(&limits.critical));
+    // Without a limit in hosts the size is not known either.
+    let most = limits.critical.as_ref().map_or_else(String::new, |_| size.to_string());
+    format!("running={running};;{least};0;{most} failing={failing};{warning};{critical};0;{most}")
 }
 
 #[cfg(test)]
@@ -227,12 +288,12 @@ mod tests {
     fn farm(size: u64, running: usize, failed: &[(&str, &str)]) -> FarmState {
         let running = (0..running).map(|number| (format!("10.0.0.{number}"), None));
         let failed = failed.iter().map(|(name, why)| ((*name).to_owned(), Some((*why).to_owned())));
-        FarmState { size, hosts: running.chain(failed).collect() }
+        FarmState { size: Some(size), hosts: running.chain(failed).collect() }
     }
 
     fn limits(critical: &str, warning: Option<&str>, hosts_min: Option<u64>) -> Limits {
         let allowance = |text| Allowance::parse(text).unwrap();
-        Limits { critical: allowance(critical), warning: warning.map(allowance), hosts_min }
+        Limits { critical: Some(allowance(critical)), warning: warning.map(allowance), hosts_min }
     }
 
     #[test]
@@ -264,6 +325,22 @@ mod tests {
             let report = Report::of(&farm, &limits, false);
             assert_eq!((report.exit, report.lines), (exit, vec![line.to_owned()]));
         }
+    }
+
+    #[test]
+    fn without_a_size_only_the_least_number_counts() {
+        let line = |running, hosts_min| {
+            let farm = FarmState { size: None, ..farm(0, running, &[("b", "ill")]) };
+            let limits = Limits { critical: None, warning: None, hosts_min: Some(hosts_min) };
+            let report = Report::of(&farm, &limits, false);
+            (report.exit, report.lines[0].clone(), report.json["size"].clone())
+        };
+        let well = "OK: 2 nodes running, 1 nodes failing, at least 2 needed \
+                    | running=2;;2:;0; failing=1;;;0;";
+        assert_eq!(line(2, 2), (Exit::Done, well.to_owned(), Value::Null));
+        let ill = "CRITICAL: 1 nodes running, 1 nodes failing, at least 2 needed \
+                   | running=1;;2:;0; failing=1;;;0;";
+        assert_eq!(line(1, 2), (Exit::Critical, ill.to_owned(), Value::Null));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The znodes below another one, with their records.
 
 use farm_core::cli::chain;
-use farm_core::codec::json::{Decoded, decode_to_keep};
+use farm_core::codec::{Decoded, Malformed, Parse};
 use farm_core::model::{PackedRecord, Record};
 use farm_core::session::cache::{Cache, Contents, Depth, Limits, Scope, snapshot};
 use farm_core::session::{Client, SessionError, Stat, Watch, Znode, ZnodePath};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// The most znodes that are listed, and the most bytes of their records.
 const LIMITS: Limits = Limits { znodes: 1_000_000, bytes: 256 << 20 };
@@ -40,6 +41,7 @@ impl Child {
 pub(super) struct Subtree {
     top: ZnodePath,
     contents: Contents,
+    parse: Parse,
     cache: Cache<Decoded>,
 }
 
@@ -50,13 +52,14 @@ impl Subtree {
         top: &ZnodePath,
         depth: Depth,
         contents: Contents,
+        parse: Parse,
     ) -> Result<Self, SessionError> {
         let scope = Scope::new(top.clone(), depth, contents).within(LIMITS);
-        let cache = snapshot(client, scope, decode_to_keep)?;
+        let cache = snapshot(client, scope, parse.decoder())?;
         for (_, error) in cache.unlisted() {
             log::warn!("cannot list children, leaving them out: {error}");
         }
-        Ok(Self { top: top.clone(), contents, cache })
+        Ok(Self { top: top.clone(), contents, parse, cache })
     }
 
     /// The record of the top; `contents` must have included its data.
@@ -103,7 +106,11 @@ impl Subtree {
         if let Some(error) = self.cache.error(path) {
             // The metadata can be read without permission.
             let stat = client.exists(path, Watch::No)?;
-            return Ok(stat.map(|stat| child(Err(error.to_string()), Some(stat))));
+            let content = match self.parse {
+                Parse::None => Ok(Record::new().into()),
+                _ => Err(error.to_string()),
+            };
+            return Ok(stat.map(|stat| child(content, Some(stat))));
         }
         Ok(znode.map(|znode| child(record_of(path, &znode.data), Some(znode.stat))))
     }
@@ -113,12 +120,22 @@ impl Subtree {
     }
 }
 
+/// Says how a znode can be read.
+pub(super) fn hint(way: Parse) -> String {
+    format!("--parse {} would read it", way.name())
+}
+
 /// The record of a znode, or why its data is none.
 fn record_of(path: &ZnodePath, decoded: &Decoded) -> Result<PackedRecord, String> {
-    decoded.clone().map_err(|error| format!("{path} holds no record: {}", chain(&error)))
+    let what = |malformed: Arc<Malformed>| {
+        let hint =
+            malformed.other_way.map(hint).map_or_else(String::new, |hint| format!("; {hint}"));
+        format!("{path} holds no record: {}{hint}", chain(&malformed))
+    };
+    decoded.clone().map_err(what)
 }
 
 #[cfg(test)]
 pub(super) fn decode(path: &ZnodePath, data: &[u8]) -> Result<PackedRecord, String> {
-    record_of(path, &decode_to_keep(data.to_vec()).0)
+    record_of(path, &Parse::Json.decoder()(data.to_vec()).0)
 }

@@ -1,13 +1,14 @@
 //! `zkctl get`: one record, or one field of it.
 
+use super::children::hint;
 use super::field::{parse_field, value_text};
 use super::znode_stat::full;
 use crate::connection::Connection;
 use crate::format::{Layout, OutputArgs, OutputFormat, Terminator};
 use crate::output::Output;
 use clap::{Args, ValueEnum};
-use farm_core::cli::{Exit, ExitReason, Failure};
-use farm_core::codec::{DecodeError, TextFormat, encode_record, json::decode_znode};
+use farm_core::cli::{Exit, ExitReason, Failure, ParseArg};
+use farm_core::codec::{Malformed, Parse, TextFormat, encode_record};
 use farm_core::model::{FieldPath, Record, Value};
 use farm_core::session::{Client, SessionError, Watch, Znode, ZnodePath};
 use std::io::Write;
@@ -41,16 +42,19 @@ pub(crate) struct GetArgs {
     #[arg(short, long, value_name = "FORMAT", value_enum, conflicts_with = "field")]
     format: Option<FileFormat>,
 
+    #[command(flatten)]
+    parse: ParseArg,
+
     /// Print VALUE if there is no such znode or field
     #[arg(long, value_name = "VALUE", requires = "field", allow_hyphen_values = true)]
     default: Option<String>,
 
     /// Print the bytes of the znode as they are
-    #[arg(long, conflicts_with_all = ["field", "format"])]
+    #[arg(long, conflicts_with_all = ["field", "format", "parse"])]
     raw: bool,
 
     /// Print the metadata of the znode
-    #[arg(long, conflicts_with_all = ["field", "format", "raw"])]
+    #[arg(long, conflicts_with_all = ["field", "format", "raw", "parse"])]
     stat: bool,
 }
 
@@ -105,6 +109,7 @@ pub(crate) fn get(
 ) -> Result<Exit, Failure> {
     let path = ZnodePath::parse(&args.path)?;
     let query = args.query(output)?;
+    let parse = args.parse.parse;
     let target = path.clone();
     let found = connection.ask(move |client, _| read(client, &target))?;
     let mut output = Output::open();
@@ -112,17 +117,17 @@ pub(crate) fn get(
         Query::Raw => output.bytes(&found?.data)?,
         Query::Stat(format) => show(&full(&found?.stat), format, &mut output)?,
         Query::File(format) => {
-            let record = decode(&path, &found?)?;
+            let record = decode(&path, &found?, parse)?;
             let text = encode_record(format, &record)
                 .map_err(|error| Failure::from(error).during(format!("cannot print {path}")))?;
             output.bytes(&text)?;
         }
         Query::Record(format) => {
-            let record = decode(&path, &found?)?;
+            let record = decode(&path, &found?, parse)?;
             show(&Value::Object(record.into_map()), format, &mut output)?;
         }
         Query::Field(field, default, format) => {
-            let value = field_of(&path, found, &field, default)?;
+            let value = field_of(&path, found, &field, default, parse)?;
             show_field(&field, &value, format, &mut output)?;
         }
     }
@@ -135,9 +140,10 @@ fn field_of(
     found: Result<Znode, SessionError>,
     field: &FieldPath,
     default: Option<String>,
+    parse: Parse,
 ) -> Result<Value, Failure> {
     let record = match found {
-        Ok(znode) => Ok(decode(path, &znode)?),
+        Ok(znode) => Ok(decode(path, &znode, parse)?),
         Err(absent) => Err(absent),
     };
     let value = record.as_ref().ok().and_then(|record| record.get(field)).cloned();
@@ -191,12 +197,17 @@ fn read(client: &Client, path: &ZnodePath) -> Result<Result<Znode, SessionError>
     }
 }
 
-pub(super) fn decode(path: &ZnodePath, znode: &Znode) -> Result<Record, Failure> {
-    decode_znode(&znode.data).map_err(|error| malformed(path, &error))
+pub(super) fn decode(path: &ZnodePath, znode: &Znode, parse: Parse) -> Result<Record, Failure> {
+    parse.read(&znode.data).map_err(|error| malformed(path, &error))
 }
 
-pub(super) fn malformed(path: &ZnodePath, error: &DecodeError) -> Failure {
-    Failure::new(error.exit(), format!("{path} holds no record")).because(error)
+pub(super) fn malformed(path: &ZnodePath, malformed: &Malformed) -> Failure {
+    let what = format!("{path} holds no record");
+    let failure = Failure::new(malformed.error.exit(), what).because(malformed);
+    match malformed.other_way {
+        Some(way) => failure.hint(hint(way)),
+        None => failure,
+    }
 }
 
 #[cfg(test)]
@@ -216,7 +227,7 @@ mod tests {
     #[test]
     fn every_format_looks_like_its_golden_file() {
         let znode = br#"{"enabled":"0","mysql":{"delay":1.50,"a.b":[1,"x"]},"note":"a\tb\nc\\d"}"#;
-        let record = decode_znode(znode).unwrap();
+        let record = Parse::Json.decode(znode).unwrap();
         let record = Value::Object(record.into_map());
         let stat = Stat { mzxid: 42, mtime_ms: 1_700_000_000_123, version: 3, ..Stat::default() };
         let table = [

@@ -7,7 +7,8 @@ use crate::connection::Connection;
 use crate::format::{HeaderArg, OutputArgs};
 use crate::output::Output;
 use clap::Args;
-use farm_core::cli::{Exit, Failure, FilterArg};
+use farm_core::cli::{Exit, Failure, FilterArg, ParseArg};
+use farm_core::codec::Parse;
 use farm_core::model::FieldPath;
 use farm_core::session::ZnodePath;
 use farm_core::session::cache::{Contents, Depth};
@@ -20,6 +21,7 @@ Examples:
   zkctl ls /services/db --sort mysql.replication_delay -l
   zkctl ls /services/db -o tsv --header --fields hostname,enabled
   zkctl ls /services/db --json | jq '.[].data.hostname'
+  zkctl ls /members --parse text --fields text   whatever text the znodes hold
   zkctl ls /services -R -0 | xargs -0 -n1 echo";
 
 /// List the children of a znode, sorted by name
@@ -33,6 +35,9 @@ pub(crate) struct LsArgs {
     /// Show these fields of every child: a,b.c
     #[arg(long, value_name = "FIELDS")]
     fields: Option<String>,
+
+    #[command(flatten)]
+    parse: ParseArg,
 
     #[command(flatten)]
     filter: FilterArg,
@@ -69,10 +74,16 @@ pub(crate) fn ls(
         has_header,
     };
     let depth = if args.recursive { Depth::SUBTREE } else { Depth::CHILDREN };
-    let needs_content = view.needs_content(format.layout);
+    let parse = args.parse.parse;
+    // The metadata of a znode comes with its data.
+    let needs_content = match parse {
+        Parse::None => view.is_long,
+        _ => view.needs_content(format.layout),
+    };
     let contents = if needs_content { Contents::Below } else { Contents::Names };
-    let children = connection
-        .ask(move |client, _| Subtree::read(client, &path, depth, contents)?.children(client))?;
+    let children = connection.ask(move |client, _| {
+        Subtree::read(client, &path, depth, contents, parse)?.children(client)
+    })?;
     let mut output = Output::open();
     view.show(&view.select(children), format, &mut output)?;
     output.finish()?;

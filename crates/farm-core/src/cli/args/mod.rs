@@ -8,6 +8,7 @@ mod filter;
 mod format;
 mod heading;
 mod log;
+mod parse;
 mod tls;
 mod wait;
 
@@ -18,4 +19,5 @@ pub use filter::FilterArg;
 pub use format::FormatArg;
 pub use heading::CONNECTION;
 pub use log::{LogArgs, Role};
+pub use parse::ParseArg;
 pub use wait::WaitArg;

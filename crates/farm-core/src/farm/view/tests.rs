@@ -51,6 +51,22 @@ fn hosts_without_a_readable_record_are_listed() {
 }
 
 #[test]
+fn hosts_that_are_not_to_be_read_are_their_names() {
+    let mut fixture = Fixture::parsing(Parse::None);
+    fixture.step(Event::connected(true));
+    fixture.answer(|_| Outcome::Arm(Ok(())));
+    fixture.list(&["a", "b"]);
+    assert_eq!(fixture.take_news(), ["changed a", "changed b", "complete"]);
+    fixture.step(hint("/db/a", Change::Data));
+    fixture.step(hint("/db/c", Change::Created));
+    fixture.step(hint("/db/b", Change::Deleted));
+    assert_eq!(fixture.take_news(), ["changed c", "changed b"]);
+    assert!(fixture.asked.is_empty());
+    assert_eq!(fixture.farm(), json!({"a": {}, "c": {}}));
+    assert_eq!(fixture.view.hosts().filter(|(_, record)| record.is_some()).count(), 2);
+}
+
+#[test]
 fn an_empty_farm_is_complete() {
     let mut fixture = Fixture::new();
     fixture.step(Event::connected(true));

@@ -10,7 +10,7 @@ fn health(size: u64, running: usize, failed: usize) -> Health {
 
 fn limits(critical: &str, warning: &str, hosts_min: Option<u64>) -> Limits {
     let warning = (!warning.is_empty()).then(|| Allowance::parse(warning).unwrap());
-    Limits { critical: Allowance::parse(critical).unwrap(), warning, hosts_min }
+    Limits { critical: Some(Allowance::parse(critical).unwrap()), warning, hosts_min }
 }
 
 #[test]

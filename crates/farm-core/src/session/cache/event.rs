@@ -13,7 +13,7 @@ pub type Action<V> = session::Action<Request<V>, News>;
 /// [`Cache::get`](super::Cache::get).
 #[derive(Debug)]
 pub enum News {
-    /// A znode was read for the first time.
+    /// A znode was read for the first time; without data, its name was.
     Added(ZnodePath),
     /// A znode was written since it was last read, or can be read again.
     Changed(ZnodePath),

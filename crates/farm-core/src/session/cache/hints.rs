@@ -1,6 +1,6 @@
 //! Which reads a hint causes.
 
-use super::{Ask, Cache, News, Part, Phase, Refusal, RetryKey, State, Watching};
+use super::{Ask, Cache, Contents, News, Part, Phase, Refusal, RetryKey, State, Watching};
 use crate::session::{Change, Hint, ZnodePath};
 use std::time::Instant;
 
@@ -77,6 +77,9 @@ impl<V> Cache<V> {
 
     /// Tells whether a read has to confirm that a deleted znode is gone.
     fn must_confirm_removal(&self, path: &ZnodePath) -> bool {
+        if self.scope.contents == Contents::Names {
+            return false;
+        }
         let reading = self.nodes.reading(path, Part::Data);
         self.scope.confirms_removals || reading.is_some_and(|data| data.phase != Phase::Idle)
     }

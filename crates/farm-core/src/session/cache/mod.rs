@@ -305,6 +305,9 @@ impl<V> Cache<V> {
         let has_no_data = self.scope.contents == Contents::Names;
         // Otherwise the metadata tells whether there are children to list.
         let has_children = has_no_data && self.scope.covers_children_of(path);
+        if has_no_data && self.nodes.get(path).is_none() {
+            self.report(News::Added(path.clone()));
+        }
         if let Some((part, reading)) = self.nodes.add(path, !has_no_data, has_children)
             && !is_known(reading)
             && reading.schedule()

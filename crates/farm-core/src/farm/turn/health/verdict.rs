@@ -3,7 +3,7 @@
 //! **Invariant.** If this host is not recognised in the farm, it is counted as one more: the count
 //! of failing hosts may be one too high, but never too low.
 
-use crate::codec::DecodeError;
+use crate::codec::Malformed;
 use crate::engine::chain;
 use crate::host::identity;
 use crate::model::{
@@ -147,7 +147,7 @@ pub enum UnknownReason {
     Refused(#[source] SessionError),
     /// The farm's own znode holds no record.
     #[error("its own znode holds no record")]
-    Malformed(#[source] Arc<DecodeError>),
+    Malformed(#[source] Arc<Malformed>),
     /// The farm's record has no valid size.
     #[error(transparent)]
     Size(SizeError),

@@ -67,7 +67,11 @@ pub(super) struct Fixture {
 
 impl Fixture {
     pub(super) fn new() -> Self {
-        let view = FarmView::new(farm_path());
+        Self::parsing(Parse::Json)
+    }
+
+    pub(super) fn parsing(parse: Parse) -> Self {
+        let view = FarmView::new(farm_path(), parse);
         Self { view, now: Instant::now(), asked: Vec::new(), news: Vec::new(), writes: 0 }
     }
 
@@ -192,5 +196,5 @@ pub(super) fn forbidden(at: &str) -> Unreadable {
 }
 
 pub(super) fn malformed() -> Unreadable {
-    Unreadable::Malformed(decode_to_keep(b"{".to_vec()).0.unwrap_err())
+    Unreadable::Malformed(Parse::Json.decoder()(b"{".to_vec()).0.unwrap_err())
 }

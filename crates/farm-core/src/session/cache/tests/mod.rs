@@ -32,8 +32,8 @@ const TREE: [&str; 7] = ["/t", "/t/a", "/t/a/x", "/t/a/x/1", "/t/a-b", "/t/b", "
 fn the_depth_says_how_far_down_it_reads_and_the_contents_what() {
     let table = [
         (Depth::ZNODE, Contents::All, vec!["added /t"], 1),
-        (Depth::CHILDREN, Contents::Names, vec![], 2),
-        (Depth::SUBTREE, Contents::Names, vec![], 7),
+        (Depth::CHILDREN, Contents::Names, vec!["added /t/a", "added /t/b"], 2),
+        (Depth::SUBTREE, Contents::Names, vec!["added /t/a/x/1"], 7),
         (Depth::CHILDREN, Contents::Below, vec!["added /t/a", "added /t/a-b", "added /t/b"], 3),
         (Depth::levels(2), Contents::Below, vec!["added /t/a/x"], 5),
         (Depth::SUBTREE, Contents::Below, vec!["added /t/a/x/1"], 7),
@@ -71,6 +71,30 @@ fn the_watch_is_set_before_anything_is_read_and_one_znode_needs_none() {
         Fixture::new(Scope::new(path("/t"), Depth::ZNODE, Contents::All), server(&TREE));
     fixture.step(Event::connected(true));
     assert_eq!(fixture.asks(), ["read /t Yes"]);
+}
+
+#[test]
+fn names_are_followed_without_reading_anything() {
+    for is_old in [false, true] {
+        let scope = Scope::new(path("/t"), Depth::CHILDREN, Contents::Names);
+        let mut fixture = Fixture::complete(scope.confirming_removals(), server_of(&TREE, is_old));
+        let lists = fixture.requests;
+        fixture.server.put("/t/a", b"new");
+        fixture.server.forbid("/t/b", true);
+        fixture.catch_up();
+        assert_eq!((fixture.news(), fixture.requests - lists), (Vec::new(), 0), "{is_old}");
+        fixture.server.put("/t/c", b"");
+        fixture.server.delete("/t/a-b");
+        fixture.catch_up();
+        let mut news = fixture.news();
+        news.sort();
+        assert_eq!(news, ["added /t/c", "removed /t/a-b"], "{is_old}");
+        let names: Vec<_> = fixture.cache.below().map(|(at, _)| at.to_string()).collect();
+        assert_eq!(names, ["/t/a", "/t/b", "/t/c"], "{is_old}");
+        if !is_old {
+            assert_eq!(fixture.requests, lists);
+        }
+    }
 }
 
 #[test]

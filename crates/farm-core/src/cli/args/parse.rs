@@ -1,0 +1,12 @@
+//! `--parse`: how the bytes of znodes are read.
+
+use crate::codec::Parse;
+use clap::Args;
+
+/// How the bytes of znodes are read.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ParseArg {
+    /// How the data of a znode is read: json (an object), text, keyvalue (lines), none (not at all)
+    #[arg(long, value_name = "HOW", default_value = "json", hide_default_value = true)]
+    pub parse: Parse,
+}
