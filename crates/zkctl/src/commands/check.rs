@@ -34,8 +34,8 @@ const CRITICAL_DEFAULT: &str = "10%";
 const NOTES: &str = "\
 A host runs if its znode exists, its record can be read, and it passes -F and the
 filter in the field running_filter of the farm's record. The field size of that
-record is the expected number of hosts, unless --size is given. Without either,
---min-hosts alone decides. -v names the failing hosts.
+record is the expected number of hosts, unless --size is given. Without either
+of them, --min-hosts alone decides. -v names the failing hosts.
 Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; no others.";
 
 /// Tell whether enough hosts of a farm run, as a Nagios plugin

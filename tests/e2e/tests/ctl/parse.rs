@@ -1,7 +1,7 @@
 //! Znodes of other tools, which hold no JSON object.
 
 use super::{CtlFixture, assert_fails_with_hint};
-use farm_harness::Acl;
+use farm_harness::{Acl, Tool};
 
 fn foreign(test: &str) -> CtlFixture {
     let mut fixture = CtlFixture::new(test);
@@ -92,4 +92,27 @@ fn a_size_of_the_command_line_wins_over_that_of_the_farm() {
     check("3").code(2).stdout_has("CRITICAL: 1/3 nodes running, 2 nodes failing");
     check("-1").code(3);
     check("1000000001").code(3);
+}
+
+#[test]
+fn the_page_about_formats_shows_what_happens() {
+    let mut fixture = CtlFixture::new("the_page_about_formats");
+    fixture.create("/party", "");
+    fixture.create("/party/9ce6768a5a144b87b8160b984957c60e__party__", "10.0.4.1:9000");
+    fixture.create("/replicas/r1", "host: replica-1\nport: 9009\n");
+    for n in 1..=3 {
+        fixture.create(&format!("/live_nodes/10.0.0.{n}:8983_solr"), "");
+    }
+    let page = include_str!("../../../../docs/formats.md");
+    let (_, section) = page.split_once("## Data of other tools").unwrap();
+    let block = section.split("```\n").nth(1).unwrap();
+    let examples: Vec<_> =
+        block.split("$ ").skip(1).map(|it| it.split_once('\n').unwrap()).collect();
+    assert_eq!(examples.len(), 3);
+    for (command, output) in examples {
+        let mut words = command.split(' ');
+        let tool = Tool::new(words.next().unwrap()).env("ZKHOST", fixture.chroot.connect_string());
+        let words: Vec<&str> = words.collect();
+        tool.args(&words).run().ok().stdout_is(output).stderr_is("");
+    }
 }

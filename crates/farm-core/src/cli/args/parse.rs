@@ -6,7 +6,7 @@ use clap::Args;
 /// How the bytes of znodes are read.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ParseArg {
-    /// How the data of a znode is read: json (an object), text, keyvalue (lines), none (not at all)
-    #[arg(long, value_name = "HOW", default_value = "json", hide_default_value = true)]
+    /// How the data of a znode is read: json, text, keyvalue or none
+    #[arg(long, value_name = "HOW", default_value = "json")]
     pub parse: Parse,
 }
