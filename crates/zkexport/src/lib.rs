@@ -16,6 +16,7 @@ mod preview;
 mod runner;
 mod status;
 mod target;
+mod view;
 
 pub use options::Args;
 

@@ -13,8 +13,9 @@ mod file_state;
 #[cfg(test)]
 mod tests;
 
+use crate::view::View;
 use farm_core::engine::{Debounce, Retry, Wait};
-use farm_core::model::{Farm, Filter, HostName};
+use farm_core::model::{Farm, HostName};
 use file_state::FileState;
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -166,11 +167,11 @@ pub(crate) struct Mirror {
 }
 
 impl Mirror {
-    pub(crate) const fn new(wait: Wait, filter: Option<Filter>, hosts_min: usize) -> Self {
+    pub(crate) const fn new(wait: Wait, view: View, hosts_min: usize) -> Self {
         Self {
             wait,
             state: State::Cold,
-            file: FileState::new(filter, wait.min),
+            file: FileState::new(view, wait.min),
             pending: PendingStore::Nothing,
             meanwhile: Debounce::new(wait),
             refused: None,

@@ -3,6 +3,7 @@
 use crate::announce::Pace;
 use crate::hold::HoldPolicy;
 use crate::target::{STDOUT, Target};
+use crate::view::View;
 use clap::Parser;
 use farm_core::cli::{
     ChangedCmdArg, CmdTimeoutArg, Exit, Failure, FilterArg, FormatArg, LogArgs, ParseArg,
@@ -11,7 +12,7 @@ use farm_core::cli::{
 use farm_core::codec::{ExportFormat, Parse};
 use farm_core::engine::Wait;
 use farm_core::files::write_options::{FileMode, Owner, WriteOptions};
-use farm_core::model::Filter;
+use farm_core::model::Selection;
 use farm_core::session::{SessionOptions, ZnodePath};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,6 +57,10 @@ pub struct Args {
 
     #[command(flatten)]
     parse: ParseArg,
+
+    /// Write only these fields of every host, like 'hostname,mysql.replication_delay'
+    #[arg(long, value_name = "FIELDS")]
+    fields: Option<Selection>,
 
     #[command(flatten)]
     filter: FilterArg,
@@ -169,7 +174,7 @@ pub(crate) struct OutputConfig {
     /// CONF as it was typed.
     pub(crate) file: String,
     pub(crate) target: Target,
-    pub(crate) filter: Option<Filter>,
+    pub(crate) view: View,
     pub(crate) wait: Wait,
     pub(crate) command: Option<TimedCommand>,
     pub(crate) check: Option<TimedCommand>,
@@ -210,7 +215,7 @@ impl Args {
                 interval: self.commands.min_interval.unwrap_or_default(),
                 splay: self.commands.splay.unwrap_or_default(),
             },
-            filter,
+            view: View { filter, fields: self.fields },
             wait: self.wait.wait,
             hosts_min: self.min_hosts,
             is_dry,

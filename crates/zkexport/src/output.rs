@@ -65,7 +65,7 @@ impl Output {
         Self {
             file: config.file,
             farm: path.to_owned(),
-            mirror: Mirror::new(config.wait, config.filter, config.hosts_min),
+            mirror: Mirror::new(config.wait, config.view, config.hosts_min),
             events: VecDeque::new(),
             target: config.target,
             checker,

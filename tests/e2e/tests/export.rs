@@ -5,6 +5,7 @@
 mod check;
 mod commands;
 mod cost;
+mod fields;
 mod files;
 mod hold;
 mod links;

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::numeric::Numeric;
 use super::packed::PackedRecord;
-use super::predicate::Filter;
 use super::record::Record;
 
 /// The longest name of a host, in bytes. The path of its znode cannot be longer.
@@ -137,13 +136,6 @@ impl Farm {
     pub fn iter(&self) -> btree_map::Iter<'_, HostName, PackedRecord> {
         self.0.iter()
     }
-
-    /// The farm reduced to the hosts that pass the filter.
-    #[must_use]
-    pub fn kept_by(&self, filter: &Filter) -> Self {
-        let kept = self.0.iter().filter(|(_, record)| filter.keeps(&record.unpack()));
-        kept.map(|(name, record)| (name.clone(), record.clone())).collect()
-    }
 }
 
 impl<R: Into<PackedRecord>> FromIterator<(HostName, R)> for Farm {
@@ -220,16 +212,13 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_sorted_by_bytes_and_filtered() {
+    fn hosts_are_sorted_by_bytes() {
         let farm: Farm = ["b", "a", "B", "é", "10", "9"]
             .into_iter()
-            .map(|name| (HostName::parse(name).unwrap(), record(json!({"on": name != "b"}))))
+            .map(|name| (HostName::parse(name).unwrap(), Record::new()))
             .collect();
         let names: Vec<_> = farm.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["10", "9", "B", "a", "b", "é"]);
-        let kept = farm.kept_by(&Filter::parse("on=1").unwrap());
-        assert_eq!(kept.len(), 5);
-        assert_eq!(kept.get("b"), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod order;
 mod packed;
 mod predicate;
 mod record;
+mod selection;
 
 pub use assignment::{Assignment, AssignmentError, Retyped, bool_from, number_from};
 pub use depth::{DEPTH_MAX, height};
@@ -28,5 +29,6 @@ pub use order::Rank;
 pub use packed::{PARSED_BYTES_MAX, PackedRecord};
 pub use predicate::{Comparison, Filter, FilterError, FilterFault, Predicate};
 pub use record::{RESERVED_KEY, Record, SetError};
+pub use selection::Selection;
 
 pub use serde_json::{Map, Number, Value};

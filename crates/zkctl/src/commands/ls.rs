@@ -9,7 +9,7 @@ use crate::output::Output;
 use clap::Args;
 use farm_core::cli::{Exit, Failure, FilterArg, ParseArg};
 use farm_core::codec::Parse;
-use farm_core::model::FieldPath;
+use farm_core::model::Selection;
 use farm_core::session::ZnodePath;
 use farm_core::session::cache::{Contents, Depth};
 
@@ -90,20 +90,14 @@ pub(crate) fn ls(
     Ok(Exit::Done)
 }
 
-fn parse_fields(text: &str) -> Result<Vec<FieldPath>, Failure> {
-    text.split(',').map(|field| parse_field(field.trim())).collect()
+fn parse_fields(text: &str) -> Result<Selection, Failure> {
+    text.parse::<Selection>()
+        .map_err(|error| Failure::from(error).during(format!("wrong fields {text:?}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fields_are_separated_by_commas_and_blanks_do_not_matter() {
-        let fields = parse_fields("a, b.c ,d\\.e").unwrap();
-        let shown: Vec<String> = fields.iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["a", "b.c", "d\\.e"]);
-    }
 
     #[test]
     fn fields_with_mistakes_are_wrong_usage() {

@@ -1,13 +1,14 @@
 //! The hosts in the file, and those that differ from the farm.
 
-use farm_core::model::{Farm, Filter, HostName, PackedRecord};
+use crate::view::View;
+use farm_core::model::{Farm, HostName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[derive(Debug)]
 pub(super) struct FileState {
-    filter: Option<Filter>,
+    view: View,
     /// How long a host must be gone before it leaves the file.
     absence_min: Duration,
     /// The farm in the file; `None` until we have stored it.
@@ -19,10 +20,10 @@ pub(super) struct FileState {
 }
 
 impl FileState {
-    pub(super) const fn new(filter: Option<Filter>, absence_min: Duration) -> Self {
+    pub(super) const fn new(view: View, absence_min: Duration) -> Self {
         let differing = BTreeSet::new();
         let leaving = BTreeMap::new();
-        Self { filter, absence_min, farm: None, differing, leaving }
+        Self { view, absence_min, farm: None, differing, leaving }
     }
 
     /// Whether the file has been stored at least once.
@@ -68,8 +69,8 @@ impl FileState {
     pub(super) fn compare(&mut self, now: Instant, host: &HostName, farm: &Farm) -> bool {
         let in_file = self.farm.as_ref().and_then(|file| file.get(host.as_str()));
         let in_farm = farm.get(host.as_str());
-        let wanted = in_farm.filter(|record| self.keeps(record));
-        let differs = in_file != wanted;
+        let wanted = in_farm.and_then(|record| self.view.of(record));
+        let differs = in_file != wanted.as_ref();
         if differs && in_farm.is_none() {
             self.leaving.entry(host.clone()).or_insert(now);
         } else {
@@ -83,16 +84,9 @@ impl FileState {
         differs
     }
 
-    fn keeps(&self, record: &PackedRecord) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.keeps(&record.unpack()))
-    }
-
     /// The hosts to write, with those that left and may be back soon.
     pub(super) fn wanted(&mut self, now: Instant, farm: &Farm) -> Farm {
-        let mut wanted = match &self.filter {
-            Some(filter) => farm.kept_by(filter),
-            None => farm.clone(),
-        };
+        let mut wanted = self.view.of_farm(farm);
         self.leaving.retain(|_, left| *left + self.absence_min > now);
         if let Some(file) = &self.farm {
             for host in self.leaving.keys() {

@@ -2,7 +2,7 @@ mod checked;
 mod unread;
 
 use super::*;
-use farm_core::model::{Record, Value};
+use farm_core::model::{Filter, Record, Value};
 use fastrand::Rng;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ impl Fixture {
     fn with_hosts_min(filter: Option<&str>, hosts_min: usize) -> Self {
         let filter = filter.map(|text| Filter::parse(text).unwrap());
         Self {
-            mirror: Mirror::new(WAIT, filter, hosts_min),
+            mirror: Mirror::new(WAIT, View { filter, fields: None }, hosts_min),
             farm: Farm::new(),
             start: Instant::now(),
             now_ms: 0,
