@@ -29,4 +29,4 @@ pub use input_file::read_file;
 pub use launch::{launch, launch_with_plugin};
 pub use notify::Notifier;
 pub use plugin::plugin_text;
-pub use stdout::for_stdout;
+pub use stdout::{check_reader, for_stdout};

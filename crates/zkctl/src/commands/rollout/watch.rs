@@ -8,7 +8,7 @@ use super::picture::Picture;
 use super::summary::{self, Summary};
 use crate::format::{Layout, OutputFormat};
 use crate::output::Output;
-use farm_core::cli::Failure;
+use farm_core::cli::{Failure, check_reader};
 use farm_core::engine::unix_ms;
 use farm_core::model::Value;
 use std::io::{IsTerminal, Write, stdout};
@@ -49,7 +49,7 @@ impl Viewer {
         }
         let object = scene.object();
         if self.printed.as_ref() == Some(&object) {
-            return Ok(());
+            return check_reader().map_err(Failure::of_stdout);
         }
         let mut output = Output::open();
         let is_first = self.printed.is_none();

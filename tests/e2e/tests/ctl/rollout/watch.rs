@@ -5,6 +5,7 @@ use super::fixture::{GROUP, Group, runs, version, wants};
 use crate::terminals::open_terminal;
 use farm_harness::{Tool, die_with_parent, eventually};
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -49,6 +50,25 @@ fn text_and_all_groups_are_watched_too() {
     member.tell(&runs("new"));
     text.wait_stdout(&format!("\n\nservices__app: 1 of 1 confirmed\nversion {}", version("new")));
     all.wait_stdout("\n\nservices__app\t1\t1\trunning");
+}
+
+#[test]
+fn it_ends_when_nobody_reads_any_more() {
+    let group = Group::new("it_ends_when_nobody_reads", "new");
+    let _member = group.join("web-1", &runs("new"));
+    // Nothing changes: there is no write that could fail.
+    let tool = format!("{} rollout status {GROUP} --watch", Tool::path_of("zkctl").display());
+    let mut shell = die_with_parent(OsStr::new("sh"));
+    shell.args(["-c", &format!("{{ timeout 20 {tool}; echo $? >&2; }} | head -1")]);
+    shell.env("ZKHOST", group.fixture.chroot.connect_string()).stdin(Stdio::null());
+    let mut shell = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut code = String::new();
+    shell.stderr.take().unwrap().read_to_string(&mut code).unwrap();
+    assert_eq!(code, "0\n");
+    let mut line = String::new();
+    shell.stdout.take().unwrap().read_to_string(&mut line).unwrap();
+    assert_eq!(line, "services__app: 1 of 1 confirmed\n");
+    assert!(shell.wait().unwrap().success());
 }
 
 #[test]
