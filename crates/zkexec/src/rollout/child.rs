@@ -215,11 +215,12 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
             return;
         }
         match self.phase {
-            Phase::Unconfirmed | Phase::Failed { .. } if self.is_drained => {
+            // A skipped member that works after all takes its refusal back.
+            Phase::Unconfirmed | Phase::Failed { .. } | Phase::Skipped if self.is_drained => {
                 self.phase = Phase::Restoring;
                 self.act(Action::Restore);
             }
-            Phase::Unconfirmed | Phase::Failed { .. } => self.soak(now),
+            Phase::Unconfirmed | Phase::Failed { .. } | Phase::Skipped => self.soak(now),
             // Newer content is being prepared already.
             _ => self.mark_good(),
         }

@@ -114,6 +114,8 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
     /// Waits in the phase that fits, without touching anything.
     fn hold_back(&mut self) {
         match self.waiting_phase() {
+            // The child has turned out to work meanwhile, which the group has to hear.
+            Phase::Queued if self.is_settled() && self.group.on_trial().is_some() => self.finish(),
             Phase::Queued => self.begin(),
             Phase::Failed { .. } if self.is_wanted_skipped() => self.pass(),
             phase => self.phase = phase,

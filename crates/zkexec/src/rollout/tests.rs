@@ -5,6 +5,7 @@ use nix::sys::signal::Signal;
 
 mod explore;
 mod group;
+mod late;
 mod page;
 mod shared;
 mod stories;

@@ -5,7 +5,7 @@ use Action as A;
 use Event as E;
 
 /// A member of a group that has not heard of any content.
-fn member(options: RolloutOptions) -> Fixture {
+pub(super) fn member(options: RolloutOptions) -> Fixture {
     Fixture::new(options)
 }
 
@@ -15,11 +15,15 @@ fn many() -> RolloutOptions {
 
 impl Fixture {
     /// Without the knowledge that [`Fixture::step`] adds.
-    fn raw(&mut self, event: Event<Content>) -> Vec<Action<Content>> {
+    pub(super) fn raw(&mut self, event: Event<Content>) -> Vec<Action<Content>> {
         self.rollout.step(self.now, event)
     }
 
-    fn hear(&mut self, content: Content, verdict: Option<Verdict>) -> Vec<Action<Content>> {
+    pub(super) fn hear(
+        &mut self,
+        content: Content,
+        verdict: Option<Verdict>,
+    ) -> Vec<Action<Content>> {
         self.hear_in(0, content, verdict)
     }
 
@@ -33,12 +37,12 @@ impl Fixture {
         self.raw(E::Known(content.version(), known))
     }
 
-    fn order(&mut self, orders: Orders) -> Vec<Action<Content>> {
+    pub(super) fn order(&mut self, orders: Orders) -> Vec<Action<Content>> {
         self.raw(E::Orders(orders))
     }
 
     /// Takes a turn on content that nobody has tried yet, up to the count of the try.
-    fn come_to_the_try(&mut self, content: Content) {
+    pub(super) fn come_to_the_try(&mut self, content: Content) {
         assert_eq!(self.raw(E::Wanted(content)), []);
         assert_eq!(self.hear(content, None), [A::Ask]);
         self.granted_to_the_try(content);
@@ -459,22 +463,4 @@ fn a_retry_that_comes_too_early_restarts_no_child_that_works() {
     fixture.now += 30 * SECOND;
     assert_eq!(fixture.raw(E::Tick), [A::Alert(AlertReason::Config), A::GiveBack]);
     assert_eq!(fixture.rollout.phase(), Phase::Skipped);
-}
-
-#[test]
-fn who_has_refused_what_others_confirmed_tells_that_it_works_after_all() {
-    let mut fixture = member(options());
-    fixture.raw(E::Wanted(2));
-    fixture.hear(2, Some(Verdict::Confirmed));
-    fixture.raw(E::Granted);
-    fixture.raw(E::Reread(2));
-    assert_eq!(fixture.raw(E::Staged), [A::Try(2.version())]);
-    assert_eq!(fixture.raw(E::Tried(Tried::Allowed)), [A::Install]);
-    fixture.raw(E::Installed);
-    fixture.come_up();
-    fixture.now += 30 * SECOND;
-    assert_eq!(fixture.raw(E::Tick), [refuse(2), A::Alert(AlertReason::Config)]);
-    // Its own refusal has not come back yet.
-    assert_eq!(fixture.raw(E::Healthy), [A::Confirm(2.version())]);
-    assert_eq!(fixture.raw(E::Recorded), [A::MarkGood, A::GiveBack]);
 }
