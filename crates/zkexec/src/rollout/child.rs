@@ -221,8 +221,11 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
                 self.act(Action::Restore);
             }
             Phase::Unconfirmed | Phase::Failed { .. } | Phase::Skipped => self.soak(now),
-            // Newer content is being prepared already.
-            _ => self.mark_good(),
+            // Newer content is being prepared already, or the znodes are read again.
+            _ => {
+                self.mark_good();
+                self.take_back_refusal();
+            }
         }
     }
 
@@ -272,6 +275,15 @@ impl<C: Clone + PartialEq + Versioned> Rollout<C> {
         if let Some(version) = self.group.on_trial() {
             self.group.fails_on(version);
             self.act(Action::Refuse(version));
+        }
+    }
+
+    /// Tells the group that the content which this member has refused works here after all. Nobody
+    /// waits for it.
+    fn take_back_refusal(&mut self) {
+        let running = self.contents.running.as_ref().map(Versioned::version);
+        if let Some(version) = running.filter(|version| self.group.has_refused(*version)) {
+            self.act(Action::Confirm(version));
         }
     }
 

@@ -134,7 +134,8 @@ impl Group {
         known.is_some_and(|known| known.verdict == Some(Verdict::Confirmed))
     }
 
-    fn has_refused(&self, version: Version) -> bool {
+    /// Whether that version is the one that this member has refused last.
+    pub(super) fn has_refused(&self, version: Version) -> bool {
         self.refused.is_some_and(|(refused, _)| refused == version)
     }
 

@@ -46,7 +46,7 @@ fn it_takes_back_its_refusal_though_it_is_skipped_or_has_lost_the_lock() {
     let mut fixture = fail_late();
     assert_eq!(fixture.raw(E::PermitLost), [A::Ask]);
     assert_eq!(fixture.raw(E::Granted), [A::Reread]);
-    assert_eq!(fixture.raw(E::Healthy), [A::MarkGood]);
+    assert_eq!(fixture.raw(E::Healthy), [A::MarkGood, A::Confirm(2.version())]);
     assert_eq!(fixture.raw(E::PermitLost), [A::Unstage, A::Confirm(2.version())]);
     assert_eq!(fixture.raw(E::Recorded), []);
     assert_eq!(fixture.rollout.phase(), Phase::Settled);
