@@ -70,7 +70,7 @@ fn memory_follows_the_bytes_of_a_farm_whatever_the_shape_of_its_records() {
     }
     let differ = fixture.tool("zkexport", &["-n", "/farm", "farm.json"]).run();
     differ.ok().stdout_is("");
-    fixture.tool("zkctl", &["check", "/farm", "--min-hosts", "1"]).run().code(3);
+    fixture.tool("zkctl", &["check", "/farm", "--min-hosts", "1"]).run().ok();
     let listed = fixture.tool("zkctl", &["ls", "/farm", "--json", "--fields", "b"]).run();
     assert_eq!(listed.ok().text().matches("\"name\"").count(), HOSTS);
 }
@@ -125,7 +125,11 @@ fn a_record_that_grows_too_large_by_a_merge_is_not_published() {
     let mut fixture = Fixture::new("merged_too_large");
     fixture.scratch.write("conf.json", "{\"a\":1}");
     let running = fixture.tool("zkjoin", &["--name", "host", "/farm", "conf.json"]).spawn();
-    wait_log(&running, "joined; ", 1);
+    // Its own first write of the config is over.
+    eventually("the hostname", || {
+        let conf = fixture.scratch.read("conf.json").unwrap_or_default();
+        if conf.contains("hostname") { Ok(()) } else { Err(conf) }
+    });
     // Each side is small enough, both together are not.
     let mut remote = json!({"a": 1});
     (0..6_000).for_each(|n| remote[format!("r{n}")] = json!(n));
