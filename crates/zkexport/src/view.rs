@@ -1,4 +1,4 @@
-//! What of the farm the file shows.
+//! The part of the farm that the file shows.
 
 use farm_core::model::{Farm, Filter, PackedRecord, Selection};
 

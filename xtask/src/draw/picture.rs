@@ -23,7 +23,7 @@ const LANE: f64 = 32.0;
 /// The height of what runs on new content, and of what runs on old content.
 const BAR: f64 = 20.0;
 const SLIM_BAR: f64 = 14.0;
-/// What is seen of a child that is down.
+/// The height of the line for a child that is down.
 const LINE: f64 = 5.0;
 const TICK_DISTANCE: f64 = 80.0;
 const TEXT: f64 = 12.0;

@@ -113,8 +113,16 @@ pub type Decoded = Result<PackedRecord, Arc<Malformed>>;
 pub struct Malformed {
     /// What is wrong with them.
     pub error: DecodeError,
-    /// Another way in which they can be read, for a hint to the user.
-    pub other_way: Option<Parse>,
+    /// Another way in which they can be read.
+    other_way: Option<Parse>,
+}
+
+impl Malformed {
+    /// The option that would read them, for the user, if there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        self.other_way.map(|way| format!("--parse {} would read it", way.name()))
+    }
 }
 
 impl fmt::Display for Malformed {

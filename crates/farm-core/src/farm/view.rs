@@ -73,8 +73,7 @@ pub enum Unreadable {
 }
 
 fn hint(malformed: &Malformed) -> String {
-    let way = malformed.other_way.map(Parse::name);
-    way.map_or_else(String::new, |way| format!(" (--parse {way} would read it)"))
+    malformed.hint().map_or_else(String::new, |hint| format!(" ({hint})"))
 }
 
 /// The state machine.

@@ -120,16 +120,10 @@ impl Subtree {
     }
 }
 
-/// Says how a znode can be read.
-pub(super) fn hint(way: Parse) -> String {
-    format!("--parse {} would read it", way.name())
-}
-
 /// The record of a znode, or why its data is none.
 fn record_of(path: &ZnodePath, decoded: &Decoded) -> Result<PackedRecord, String> {
     let what = |malformed: Arc<Malformed>| {
-        let hint =
-            malformed.other_way.map(hint).map_or_else(String::new, |hint| format!("; {hint}"));
+        let hint = malformed.hint().map_or_else(String::new, |hint| format!("; {hint}"));
         format!("{path} holds no record: {}{hint}", chain(&malformed))
     };
     decoded.clone().map_err(what)

@@ -1,6 +1,5 @@
 //! `zkctl get`: one record, or one field of it.
 
-use super::children::hint;
 use super::field::{parse_field, value_text};
 use super::znode_stat::full;
 use crate::connection::Connection;
@@ -204,8 +203,8 @@ pub(super) fn decode(path: &ZnodePath, znode: &Znode, parse: Parse) -> Result<Re
 pub(super) fn malformed(path: &ZnodePath, malformed: &Malformed) -> Failure {
     let what = format!("{path} holds no record");
     let failure = Failure::new(malformed.error.exit(), what).because(malformed);
-    match malformed.other_way {
-        Some(way) => failure.hint(hint(way)),
+    match malformed.hint() {
+        Some(hint) => failure.hint(hint),
         None => failure,
     }
 }

@@ -28,7 +28,7 @@ fn text_is_a_field_and_is_followed() {
     let first = format!("/services/db/{}", PARTY[0].0);
     fixture.zk.set(&first, "10.0.4.3:9000\n").unwrap();
     fixture.wait_for("the change", |file| file[PARTY[0].0]["text"] == "10.0.4.3:9000");
-    // What is no text keeps the last one.
+    // Data that is not text leaves the last record in the file.
     fixture.zk.set(&first, b"\x1b[2J").unwrap();
     running.wait_log("a host can't be read, keeping its last record: it holds no record: the control character U+001B");
     fixture.zk.create("/services/db/binary", b"\xac\xed\0\x05").unwrap();

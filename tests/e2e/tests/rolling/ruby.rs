@@ -27,7 +27,7 @@ fn its_turn_comes_between_those_of_the_others_and_ends_without_a_trace() {
     }
     let last = fleet.group.ruby_enqueue();
     assert_only_contenders(&mut fleet);
-    // Who waits counts no try.
+    // A member that waits has counted no try.
     assert_eq!(fleet.group.verdict("new"), serde_json::Value::Null);
     fleet.group.ruby_leave(&first);
     fleet.group.wait_ruby_holds(&last);

@@ -20,7 +20,7 @@ impl Known {
     #[must_use]
     pub fn of(record: &VersionRecord) -> Self {
         let VersionRecord { verdict, round, reason, by, .. } = record.clone();
-        // Who is trying a version changes nothing for the others.
+        // The trials are left out: what others do does not depend on who tries a version.
         let is_refused = verdict == Verdict::Refused;
         Self {
             verdict: Some(verdict),

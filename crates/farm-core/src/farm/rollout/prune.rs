@@ -10,7 +10,7 @@ use std::collections::HashSet;
 const VERSIONS_MAX: usize = 16;
 
 /// Deletes the oldest versions beyond the newest 16, but none that a member wants or runs on.
-/// Whoever creates a version does it.
+/// The member that creates a version does this.
 pub(super) fn prune(client: &Client, paths: &StatePaths) -> Result<(), SessionError> {
     let names = client.children(paths.versions(), Watch::No)?;
     if names.len() <= VERSIONS_MAX {

@@ -37,10 +37,20 @@ pub(super) struct WhyArg {
 
 /// For how long turns are allowed at any hour.
 #[derive(Debug, Args)]
-pub(super) struct HoursArg {
+struct HoursArg {
     /// Allow turns at any hour for this time, whatever --allowed-hours says
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     ignore_hours: Option<Duration>,
+}
+
+/// An order after which turns may begin.
+#[derive(Debug, Args)]
+pub(super) struct TurnsArg {
+    #[command(flatten)]
+    hours: HoursArg,
+
+    #[command(flatten)]
+    why: WhyArg,
 }
 
 /// An order of an operator.
@@ -57,21 +67,25 @@ pub(super) struct Order {
 }
 
 impl Order {
-    pub(super) fn new(target: Target, why: &WhyArg, hours: Option<&HoursArg>) -> Self {
-        let at_ms = unix_ms();
-        let duration = hours.and_then(|hours| hours.ignore_hours);
-        let until = |duration: Duration| {
-            let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-            at_ms.unwrap_or_default().saturating_add_unsigned(duration_ms)
-        };
+    pub(super) fn new(target: Target, why: &WhyArg) -> Self {
         Self {
             target,
             by: operator(),
-            at_ms,
+            at_ms: unix_ms(),
             why: why.why.as_deref().map(shortened),
-            any_hour_until_ms: duration.map(until),
+            any_hour_until_ms: None,
             is_maybe_written: AtomicBool::new(false),
         }
+    }
+
+    /// An order after which turns may begin, at any hour for some time if the operator wants that.
+    pub(super) fn for_turns(target: Target, args: &TurnsArg) -> Self {
+        let order = Self::new(target, &args.why);
+        let until = |duration: Duration| {
+            let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+            order.at_ms.unwrap_or_default().saturating_add_unsigned(duration_ms)
+        };
+        Self { any_hour_until_ms: args.hours.ignore_hours.map(until), ..order }
     }
 
     pub(super) const fn target(&self) -> &Target {

@@ -1,6 +1,6 @@
 //! `zkctl rollout pause` and `resume`.
 
-use super::orders::{Edited, HoursArg, Order, Report, WhyArg, format_of};
+use super::orders::{Edited, Order, Report, TurnsArg, WhyArg, format_of};
 use super::target::{GroupArg, Target};
 use crate::connection::Connection;
 use crate::format::OutputArgs;
@@ -39,10 +39,7 @@ pub(super) struct ResumeArgs {
     group: GroupArg,
 
     #[command(flatten)]
-    hours: HoursArg,
-
-    #[command(flatten)]
-    why: WhyArg,
+    turns: TurnsArg,
 }
 
 pub(super) fn pause(
@@ -51,7 +48,7 @@ pub(super) fn pause(
     connection: &Connection,
 ) -> Result<Exit, Failure> {
     let target = args.group.target()?;
-    let order = Order::new(target.clone(), &args.why, None);
+    let order = Order::new(target.clone(), &args.why);
     set_paused(target, order, true, output, connection)
 }
 
@@ -61,7 +58,7 @@ pub(super) fn resume(
     connection: &Connection,
 ) -> Result<Exit, Failure> {
     let target = args.group.target()?;
-    let order = Order::new(target.clone(), &args.why, Some(&args.hours));
+    let order = Order::for_turns(target.clone(), &args.turns);
     set_paused(target, order, false, output, connection)
 }
 

@@ -2,7 +2,7 @@
 
 use super::judgement::listed;
 use super::look::Look;
-use super::orders::{Edited, HoursArg, Order, Performed, Report, WhyArg, format_of};
+use super::orders::{Edited, Order, Performed, Report, TurnsArg, format_of};
 use super::target::GroupArg;
 use crate::connection::Connection;
 use crate::format::OutputArgs;
@@ -33,10 +33,7 @@ pub(super) struct RestartArgs {
     again: bool,
 
     #[command(flatten)]
-    hours: HoursArg,
-
-    #[command(flatten)]
-    why: WhyArg,
+    turns: TurnsArg,
 }
 
 /// What to do about a group.
@@ -57,7 +54,7 @@ pub(super) fn restart(
 ) -> Result<Exit, Failure> {
     let target = args.group.target()?;
     let format = format_of(output, "rollout restart")?;
-    let order = Order::new(target.clone(), &args.why, Some(&args.hours));
+    let order = Order::for_turns(target.clone(), &args.turns);
     let is_again = args.again;
     let made = move |look: &Look| Plan::of(look, is_again);
     let (edited, plan) =

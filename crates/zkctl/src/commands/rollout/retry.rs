@@ -1,7 +1,7 @@
 //! `zkctl rollout retry`: what has failed is tried again.
 
 use super::look::Look;
-use super::orders::{Edited, HoursArg, Order, Performed, Report, WhyArg, format_of};
+use super::orders::{Edited, Order, Performed, Report, TurnsArg, format_of};
 use super::target::GroupArg;
 use crate::connection::Connection;
 use crate::format::OutputArgs;
@@ -28,10 +28,7 @@ pub(super) struct RetryArgs {
     group: GroupArg,
 
     #[command(flatten)]
-    hours: HoursArg,
-
-    #[command(flatten)]
-    why: WhyArg,
+    turns: TurnsArg,
 }
 
 /// What to try again.
@@ -52,7 +49,7 @@ pub(super) fn retry(
 ) -> Result<Exit, Failure> {
     let target = args.group.target()?;
     let format = format_of(output, "rollout retry")?;
-    let order = Order::new(target.clone(), &args.why, Some(&args.hours));
+    let order = Order::for_turns(target.clone(), &args.turns);
     let (Edited { control, .. }, Plan { forget, failed, .. }) =
         order.carry_out(connection, Look::take, Plan::of, Plan::perform)?;
     let group = &target.group;

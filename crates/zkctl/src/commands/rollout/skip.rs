@@ -58,7 +58,7 @@ pub(super) fn skip(
 ) -> Result<Exit, Failure> {
     let target = args.group.target()?;
     let format = format_of(output, "rollout skip")?;
-    let order = Order::new(target.clone(), &args.why, None);
+    let order = Order::new(target.clone(), &args.why);
     let member = args.member.clone();
     let made = move |look: &Look| Plan::of(look, &member);
     let (edited, plan) = order.carry_out(connection, Look::take, made, Plan::perform)?;

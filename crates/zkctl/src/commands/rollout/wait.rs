@@ -180,7 +180,7 @@ fn strangers(look: &Look) -> String {
     format!("contenders without a member: {}", listed(names.iter().map(String::as_str)))
 }
 
-/// What was written before the call is seen in the look.
+/// Has the next look show everything that was written before the call.
 fn sync(client: &farm_core::session::Client, target: &Target) -> Result<(), SessionError> {
     client.exists_at_leader(target.group.directory()).map(drop)
 }

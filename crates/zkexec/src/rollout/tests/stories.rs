@@ -100,20 +100,19 @@ fn without_a_health_check_staying_up_is_health() {
     assert_eq!(fixture.after(SECOND), [A::MarkGood, A::GiveBack]);
 }
 
+/// The child fails on content 1 while newer content is prepared, and something follows.
+fn failure_in_preparation(next: A<Content>) -> [A<Content>; 6] {
+    let alert = A::Alert(AlertReason::Config);
+    [A::StopChild, A::PauseHealth, A::Unstage, refuse(1), alert, next]
+}
+
 #[test]
 fn newer_content_takes_the_place_of_what_is_not_confirmed() {
     let mut fixture = Fixture::new(options());
     fixture.restart(1);
     assert_eq!(fixture.step(E::Wanted(2)), [A::Stage(2)]);
     // The earlier content fails in the meantime, and the group hears of it.
-    let failure = [
-        A::StopChild,
-        A::PauseHealth,
-        A::Unstage,
-        refuse(1),
-        A::Alert(AlertReason::Config),
-        A::Stage(2),
-    ];
+    let failure = failure_in_preparation(A::Stage(2));
     assert_eq!(fixture.step(FAILED), failure);
     assert_eq!(fixture.step(E::Staged), [A::Install]);
     assert_eq!(fixture.step(E::Installed), []);
@@ -138,14 +137,7 @@ fn content_that_fails_while_newer_content_is_prepared_is_rolled_back() {
     let mut fixture = Fixture::new(RolloutOptions { on_failure: OnFailure::RollBack, ..options() });
     fixture.restart(1);
     fixture.step(E::Wanted(2));
-    let failure = [
-        A::StopChild,
-        A::PauseHealth,
-        A::Unstage,
-        refuse(1),
-        A::Alert(AlertReason::Config),
-        A::PutBack,
-    ];
+    let failure = failure_in_preparation(A::PutBack);
     assert_eq!(fixture.step(FAILED), failure);
     assert_eq!(fixture.step(E::PutBack), []);
     assert_eq!(fixture.step(E::Gone), [A::StartChild]);

@@ -16,7 +16,7 @@ fn versions_are_shown_with_what_came_of_them_newest_first() {
         "trials": [{"id": "web-2", "token": "t"}]}),
     );
     group.fixture.create(&format!("{STATE}/versions/odd\u{202e}"), "nonsense");
-    // What was changed last is the newest.
+    // The version that was changed last is the newest one.
     group.know("one", &json!({"verdict": "refused", "by": "web-3", "at": 120_000, "reason": "no"}));
     let (one, two) = (version("one"), version("two"));
     let text = group.run("history", &[]).ok().stderr_is("").text();

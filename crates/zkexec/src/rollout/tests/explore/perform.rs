@@ -200,7 +200,7 @@ impl World<'_> {
         }
         if let Some(staged) = process.staged.take() {
             let allowed_in = process.group.turn_on(staged).and_then(|turn| turn.round);
-            // What this member has worked on before is not new to it.
+            // Content that this member has worked on before is not new to it.
             let was_good = process.rollout.good() == Some(&staged);
             let is_late = allowed_in != Some(self.zookeeper.round(staged));
             if self.zookeeper.is_refused(staged) && is_late && !was_good {

@@ -56,7 +56,7 @@ pub(super) enum Quality {
 pub(super) struct Scenario {
     /// How many members may hold a permit.
     pub(super) holders: usize,
-    /// What is published, one after the other. The first one is there at the start.
+    /// The contents that are published, one after the other; the first one is there at the start.
     pub(super) published: &'static [Content],
     pub(super) quality: Quality,
     /// A child may be confirmed after its deadline.

@@ -26,7 +26,7 @@ pub(super) struct World<'a> {
     /// known to work.
     pub(super) ran: [bool; MEMBERS],
     pub(super) round: u64,
-    /// What must not happen and did.
+    /// The first rule that was broken.
     pub(super) violation: Option<&'static str>,
 }
 
